@@ -1,0 +1,56 @@
+# Everything a newcomer types. `make help` lists it; each target does its own set-up.
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := $(wildcard services/lib/*/pyproject.toml services/*/pyproject.toml cli/pyproject.toml operator/pyproject.toml)
+READY := $(VENV)/.ready
+LOCAL := $(foreach m,$(MEMBERS),-e $(patsubst %/pyproject.toml,./%,$(m)))
+NAMES := $(foreach m,$(MEMBERS),$(subst cli,vtuber-cli,$(notdir $(patsubst %/pyproject.toml,%,$(m)))))
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
+
+run: $(READY) ## start everything on this machine; open the address it prints
+	@$(BIN)/vtuber run
+
+test: $(READY) ## unit tests, then the real processes, then a real browser
+	@$(BIN)/pytest -q
+
+check: $(READY) ## lint, types, import rules, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m dialog_contracts.schemas --check
+	@$(BIN)/mypy
+
+bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/bench/results/latest.json
+	@$(BIN)/python -m e2e.bench
+
+fmt: $(READY) ## format the code and write generated files anew
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only -q .
+	@$(BIN)/python -m dialog_contracts.schemas --write
+
+lock: $(BIN)/uv ## write requirements.lock anew from the members' pyproject.toml files
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	  $(foreach n,$(NAMES),--no-emit-package $(n)) $(MEMBERS) --group dev -o requirements.lock
+
+clean: ## remove the environment (conversations in .data stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version 2>&1). Install it, or say which one: make PYTHON=python3.12 run" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+$(READY): $(BIN)/uv requirements.lock $(MEMBERS)
+	@echo "Setting up .venv (first time: about a minute) …"
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
+	@touch $@
+
+.PHONY: help run test check bench fmt lock clean

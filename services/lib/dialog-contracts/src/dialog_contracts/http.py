@@ -1,0 +1,147 @@
+"""Bodies of the HTTP endpoints: a turn, STOP, history, errors."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from dialog_contracts import limits
+from dialog_contracts.model import SessionId, ShortText, Turn, WireModel
+
+
+class FlagSet(WireModel):
+    """The five flags as one turn sees them. Field names are the flags' own names, on the wire too."""
+
+    model_config = {**WireModel.model_config, "alias_generator": None}
+
+    ENABLE_SYNC_CORE: bool = True
+    SYNC_TTS_STREAMING: bool = False
+    SYNC_TTS_BARGE_IN: bool = False
+    ENABLE_STREAMS_OUTBOX: bool = False
+    ENABLE_LTM: bool = False
+    generation: int = Field(default=0, ge=0, description="Generation of the flag document these values come from; 0: environment.")
+
+
+class TurnType(StrEnum):
+    """What the content of a request is."""
+
+    TEXT = "TEXT"
+    ASR_FINAL = "ASR_FINAL"
+    COMMAND = "COMMAND"
+
+
+class Command(StrEnum):
+    """The verbs of a COMMAND."""
+
+    STOP = "STOP"
+    RESET = "RESET"
+    SAY = "SAY"
+
+
+class Meta(WireModel):
+    """What belongs to a request beside its content. `flags` is internal: the gateway's callers cannot set it."""
+
+    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
+        default=None, description="Idempotency key of the client's message: the same key never asks the model twice."
+    )
+    viewer_id: ShortText | None = None
+    lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    emotion_hint: ShortText | None = None
+    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = Field(default=None, description="What SAY speaks, verbatim.")
+    turn: Turn | None = Field(default=None, description="The turn that STOP means; without it, the one that sounds.")
+    flags: FlagSet | None = Field(default=None, description="Internal: the flags of this turn, resolved once by input-handler.")
+
+
+class ChatRequest(WireModel):
+    """Body of `POST /chat/stream`."""
+
+    session_id: SessionId
+    turn: Turn | None = Field(default=None, description="Optional from outside, always set by input-handler.")
+    type: TurnType = TurnType.TEXT
+    content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)]
+    meta: Meta = Meta()
+
+    @field_validator("content")
+    @classmethod
+    def _not_blank(cls, content: str) -> str:
+        if not content.strip():
+            raise ValueError("content is blank")
+        # A lone surrogate cannot be encoded again; it would break every hop after this one.
+        content.encode("utf-8")
+        return content
+
+    @model_validator(mode="after")
+    def _command_is_known(self) -> Self:
+        if self.type is TurnType.COMMAND:
+            if self.content not in set(Command):
+                raise ValueError(f"content of a COMMAND is one of {', '.join(Command)}")
+            if self.content == Command.SAY and not (self.meta.text or "").strip():
+                raise ValueError("meta.text is what SAY speaks; it is missing or blank")
+        return self
+
+
+class StopRequest(WireModel):
+    """Body of `POST /control/stop`."""
+
+    session_id: SessionId
+    turn: Turn | None = None
+    reason: ShortText | None = None
+
+
+class StopReply(WireModel):
+    """Answer 202 of `POST /control/stop`; `stopped` is false when nothing was sounding."""
+
+    ok: Literal[True] = True
+    stopped: bool
+
+
+class ErrorBody(WireModel):
+    """Every HTTP error of every service."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    field: str | None = Field(default=None, description="The field that is wrong, as a path, e.g. meta.lang.")
+    limit: int | None = Field(default=None, description="The limit that was passed, in the unit the message says.")
+    next_turn: Turn | None = Field(default=None, description="With turn_taken: the first number that is free.")
+
+
+class TurnRecord(WireModel):
+    """One finished turn as history shows it; also an entry of the list `session:{id}:turns`."""
+
+    turn: Turn
+    user: str
+    reply: str
+    ts: int = Field(description="Unix seconds of the commit.")
+    interrupted: bool = False
+    path: Literal["sync", "legacy"] = "sync"
+
+
+class SessionTurns(WireModel):
+    """Answer of `GET /sessions/{id}/turns`, oldest first."""
+
+    session_id: SessionId
+    turns: list[TurnRecord]
+
+
+class SessionSummary(WireModel):
+    """One line of `GET /sessions`."""
+
+    session_id: SessionId
+    last_active: int = Field(description="Unix seconds of the last turn.")
+
+
+class SessionList(WireModel):
+    """Answer of `GET /sessions`, the most recently active first."""
+
+    sessions: list[SessionSummary]
+
+
+class Readiness(WireModel):
+    """Body of `/readyz`: 200 when `ready`, else 503 with the reasons."""
+
+    ready: bool
+    service: str
+    reasons: list[str] = []
+    unsupported: dict[str, str] = Field(default={}, description="Flags whose current value this version cannot serve, and why.")
+    details: dict[str, Any] = {}

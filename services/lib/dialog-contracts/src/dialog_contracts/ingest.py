@@ -1,0 +1,148 @@
+"""Frames of `/ws/ingest/tts`, the one internal socket between an engine and an output-handler. It carries all sessions.
+
+Down (engine → output-handler): START, SPEECH_CHUNK, TEXT_DELTA, END, STOP_ACK.
+Back: STOP, SUBSCRIBE, UNSUBSCRIBE, PLAYED. Nothing else flows back.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter
+
+from dialog_contracts import limits
+from dialog_contracts.http import FlagSet
+from dialog_contracts.model import SessionId, TraceParent, Turn, WireModel
+from dialog_contracts.visemes import SEED_NAMES
+
+
+class AudioFormat(WireModel):
+    """Format of a turn's chunks. There is one inside the system; the field lets that change without a new dialect."""
+
+    encoding: Literal["pcm_s16le"] = "pcm_s16le"
+    sample_rate: int = limits.SAMPLE_RATE
+    channels: Literal[1] = 1
+    chunk_ms: int = limits.CHUNK_MS
+
+
+class Start(WireModel):
+    """CONTROL START: a turn begins; sent before chunk 0. output-handler adds `startedAt` for viewers."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["START"] = "START"
+    session_id: SessionId
+    turn: Turn
+    epoch: int = Field(ge=0, description="Epoch of the owner's lease; a lower one than last seen is refused.")
+    traceparent: TraceParent | None = None
+    flags: FlagSet
+    format: AudioFormat = AudioFormat()
+    user_text: str | None = Field(default=None, description="What was asked, so that every viewer's page can show it.")
+    started_at: float | None = Field(default=None, description="ms on output-handler's clock; set by output-handler.")
+
+
+class SpeechChunk(WireModel):
+    """Audio of 20–60 ms with the mouth's shape at its start."""
+
+    type: Literal["SPEECH_CHUNK"] = "SPEECH_CHUNK"
+    session_id: SessionId
+    turn: Turn
+    seq: int = Field(ge=0, description="Counts from 0 in each turn, without gaps.")
+    pcm: str = Field(max_length=16_384, description="base64 of s16le samples.")
+    viseme: dict[str, float] = Field(default={}, description="Oculus-15 weights, 0 to 1.")
+    ts: float = Field(description="Unix seconds at which the chunk was sent.")
+    offset_ms: int = Field(ge=0, description="Audio time within the turn.")
+    text_start: int = Field(default=0, ge=0, description="Where, in the reply, the words of this chunk begin (characters).")
+    text_end: int = Field(default=0, ge=0)
+
+    @property
+    def duration_ms(self) -> int:
+        """Length of the audio, from the length of its base64, in ms."""
+        return (len(self.pcm) * 3 // 4 - self.pcm.count("=", -2)) // limits.BYTES_PER_MS
+
+
+class TextDelta(WireModel):
+    """A piece of the reply, for captions. `textStart` is its place in the reply."""
+
+    type: Literal["TEXT_DELTA"] = "TEXT_DELTA"
+    session_id: SessionId
+    turn: Turn
+    content: str
+    text_start: int = Field(default=0, ge=0)
+    eos: bool = False
+
+
+class End(WireModel):
+    """CONTROL END: all chunks of the turn have been sent. `audioMs` is their sum."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["END"] = "END"
+    session_id: SessionId
+    turn: Turn
+    audio_ms: int | None = None
+
+
+class StopAck(WireModel):
+    """CONTROL STOP_ACK: the turn is stopped; no chunk of it follows."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["STOP_ACK"] = "STOP_ACK"
+    session_id: SessionId
+    turn: Turn
+    heard_text: str | None = Field(default=None, description="The words that were heard, as they will be remembered.")
+
+
+class Stop(WireModel):
+    """CONTROL STOP, back to the engine; the edge fills in the audible turn. To viewers: flush what you hold of this turn."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["STOP"] = "STOP"
+    session_id: SessionId
+    turn: Turn | None = None
+    reason: str | None = Field(default=None, max_length=limits.META_CHARS)
+
+
+class Subscribe(WireModel):
+    """CONTROL SUBSCRIBE or UNSUBSCRIBE: this output-handler has, or no longer has, viewers of the session."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["SUBSCRIBE", "UNSUBSCRIBE"]
+    session_id: SessionId
+
+
+class Played(WireModel):
+    """How far a turn was heard: audio time within the turn."""
+
+    type: Literal["PLAYED"] = "PLAYED"
+    session_id: SessionId
+    turn: Turn
+    offset_ms: int = Field(ge=0, le=24 * 3600 * 1000)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, dict):
+        kind, action = value.get("type"), value.get("action")
+    else:
+        kind, action = getattr(value, "type", None), getattr(value, "action", None)
+    return f"{kind}.{action}" if kind == "CONTROL" else str(kind)
+
+
+DownFrame = Annotated[
+    Annotated[Start, Tag("CONTROL.START")]
+    | Annotated[SpeechChunk, Tag("SPEECH_CHUNK")]
+    | Annotated[TextDelta, Tag("TEXT_DELTA")]
+    | Annotated[End, Tag("CONTROL.END")]
+    | Annotated[StopAck, Tag("CONTROL.STOP_ACK")],
+    Discriminator(_kind),
+]
+BackFrame = Annotated[
+    Annotated[Stop, Tag("CONTROL.STOP")]
+    | Annotated[Subscribe, Tag("CONTROL.SUBSCRIBE")]
+    | Annotated[Subscribe, Tag("CONTROL.UNSUBSCRIBE")]
+    | Annotated[Played, Tag("PLAYED")],
+    Discriminator(_kind),
+]
+DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck] = TypeAdapter(DownFrame)
+BACK: TypeAdapter[Stop | Subscribe | Played] = TypeAdapter(BackFrame)
+
+
+def oculus(weights: dict[str, float]) -> dict[str, float]:
+    """Weights under Oculus names, the seed's `AA` and `M` mapped; names that nobody knows are kept for newer readers."""
+    return {SEED_NAMES.get(name, name): weight for name, weight in weights.items()}

@@ -1,0 +1,116 @@
+"""Frames of `/ws/input`. Without a subprotocol it is the legacy dialect; `vtuber.v2` adds the typed events of a turn.
+
+Up, legacy: `{"type":"text","action":"data_chunk","chunk_id":0}` + a binary frame (or inline `text`), then `{"action":"upload_complete"}`.
+Up, v2: SAY_TEXT in one frame. The microphone frames are declared here and refused with `unsupported` until speech recognition lands.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from dialog_contracts import limits
+from dialog_contracts.http import Meta
+from dialog_contracts.model import SessionId, TraceParent, WireModel
+
+SNAKE = {**WireModel.model_config, "alias_generator": None}
+
+
+class TaskAssigned(WireModel):
+    """First frame from the server. Without `?sessionId=`, `task_id` is the sessionId."""
+
+    model_config = SNAKE
+
+    type: Literal["system"] = "system"
+    action: Literal["task_id_assigned"] = "task_id_assigned"
+    task_id: str
+
+
+class UploadFrame(WireModel):
+    """A client's text frame of the legacy dialect."""
+
+    model_config = SNAKE
+
+    type: str | None = None
+    action: Literal["data_chunk", "upload_complete"]
+    chunk_id: int | None = None
+    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = None
+    lang: str | None = None
+
+
+class UploadProcessed(WireModel):
+    """Answer to `upload_complete`, after the turn was really taken (or really refused)."""
+
+    model_config = SNAKE
+
+    type: Literal["system"] = "system"
+    action: Literal["upload_processed"] = "upload_processed"
+    status: Literal["queued", "error"]
+    task_id: str
+    error: str | None = None
+
+
+class SayText(WireModel):
+    """v2: one message of the person at the page, whole in one frame."""
+
+    type: Literal["TEXT"] = "TEXT"
+    content: str = Field(description="1 to 4 000 characters.")
+    meta: Meta = Meta()
+    last_event_id: str | None = Field(default=None, description="With a requestId sent before: resume after this event.")
+    traceparent: TraceParent | None = None
+
+
+class TurnEvent(WireModel):
+    """v2: an SSE event of a turn, as a frame: `event` and `data` as in `POST /chat/stream`, with the turn it belongs to."""
+
+    type: Literal["TURN_EVENT"] = "TURN_EVENT"
+    session_id: SessionId
+    request_id: str | None = None
+    id: str | None = None
+    event: Literal["control", "text-delta", "error", "done"]
+    data: dict[str, object]
+
+
+class MicStart(WireModel):
+    """v2: binary frames of microphone audio follow."""
+
+    type: Literal["MIC_START"] = "MIC_START"
+    session_id: SessionId
+    format: Literal["pcm_s16le", "opus"]
+    sample_rate: int = Field(ge=8_000, le=48_000)
+    frame_ms: Literal[20] = 20
+
+
+class MicStop(WireModel):
+    """v2: the microphone is off."""
+
+    type: Literal["MIC_STOP"] = "MIC_STOP"
+
+
+class SpeechStarted(WireModel):
+    """v2, from the server: somebody began to speak."""
+
+    type: Literal["SPEECH_STARTED"] = "SPEECH_STARTED"
+
+
+class Partial(WireModel):
+    """v2, from the server: what was understood so far."""
+
+    type: Literal["PARTIAL"] = "PARTIAL"
+    text: str
+
+
+class Final(WireModel):
+    """v2, from the server: what was understood, and the turn it became."""
+
+    type: Literal["FINAL"] = "FINAL"
+    text: str
+    turn: int
+
+
+class InputError(WireModel):
+    """v2, from the server: a frame was refused; the connection stays."""
+
+    type: Literal["ERROR"] = "ERROR"
+    code: str
+    message: str
+    request_id: str | None = None

@@ -1,0 +1,30 @@
+"""Sizes and lengths that every reader enforces. An error about one of them names the field and the limit."""
+
+from typing import Final
+
+CONTENT_CHARS: Final = 4_000
+"""Longest `content` of a request, in characters."""
+
+JSON_FRAME_BYTES: Final = 64 * 1024
+"""Longest JSON body or text frame."""
+
+BINARY_FRAME_BYTES: Final = 1024 * 1024
+"""Longest binary frame of an upload."""
+
+UPLOAD_FRAMES: Final = 512
+"""Most frames of one upload."""
+
+META_CHARS: Final = 256
+"""Longest text in `meta`, except `meta.text` of SAY, which is content."""
+
+TURN_MAX: Final = 2**31 - 1
+
+SAMPLE_RATE: Final = 24_000
+"""Samples a second of all speech inside: s16le, mono."""
+
+BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
+
+CHUNK_MS: Final = 40
+"""Usual length of a chunk; any length from 20 to 60 is legal, the last of a fragment may be shorter."""
+
+CHUNK_MS_MAX: Final = 60

@@ -1,0 +1,47 @@
+"""Names in Redis: keys, lists, channels and streams, legacy ones as they were."""
+
+from typing import Final
+
+TURN_SAMPLES: Final = "vtuber:turns"
+"""Stream, bounded: one entry per turn, on either path."""
+
+TURN_SAMPLES_MAXLEN: Final = 100_000
+SESSIONS: Final = "vtuber:sessions"
+"""Sorted set: sessionId scored by Unix seconds of its last turn."""
+
+SESSIONS_MAX: Final = 1_000
+HISTORY_TURNS: Final = 50
+"""Turns kept in `session:{id}:turns`."""
+
+SESSION_TTL_S: Final = 30 * 24 * 3600
+REPLY_CLAIM_TTL_S: Final = 600
+
+USER_INPUT_QUEUE: Final = "user_input_queue"
+ASR_TASKS: Final = "asr_tasks"
+TTS_REQUESTS: Final = "tts_requests"
+MEMORY_UPDATES: Final = "memory_updates"
+
+
+def turn_counter(session_id: str) -> str:
+    """Number of the last turn: INCR gives the next."""
+    return f"session:{session_id}:turn"
+
+
+def turn_of_request(session_id: str, request_id: str) -> str:
+    """The turn that a requestId was given, so that a repeated message keeps its number."""
+    return f"session:{session_id}:request:{request_id}"
+
+
+def history(session_id: str) -> str:
+    """List of TurnRecord as JSON, newest last."""
+    return f"session:{session_id}:turns"
+
+
+def reply_claim(correlation_id: str) -> str:
+    """Who may answer this turn: `sync` or `legacy`, SET NX EX 600."""
+    return f"reply:{correlation_id}"
+
+
+def task_response(task_id: str) -> str:
+    """Legacy channel with the answer to a task."""
+    return f"task_response:{task_id}"

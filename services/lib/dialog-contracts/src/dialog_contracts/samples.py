@@ -1,0 +1,21 @@
+"""One entry of the stream `vtuber:turns`: what flags are judged by, and what dashboards can be rebuilt from."""
+
+from typing import Literal
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.model import SessionId, Turn, WireModel
+
+
+class TurnSample(WireModel):
+    """A turn's outcome and latencies (ms from the receipt of the request by the service that answered)."""
+
+    session_id: SessionId
+    turn: Turn
+    flags: FlagSet
+    path: Literal["sync", "legacy", "none"]
+    outcome: Literal["completed", "interrupted", "failed", "cancelled"]
+    reason: str | None = None
+    ttft_ms: float | None = None
+    first_audio_ms: float | None = None
+    total_ms: float | None = None
+    ts: float

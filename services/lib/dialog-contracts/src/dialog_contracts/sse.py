@@ -1,0 +1,159 @@
+"""Events of `POST /chat/stream`, and a parser of Server-Sent Events that takes bytes cut anywhere."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from dialog_contracts.model import WireModel
+
+
+class ControlEvent(WireModel):
+    """`event: control`. ACCEPTED comes at once; SPEECH_START with the first chunk of audio."""
+
+    action: Literal["ACCEPTED", "SPEECH_START"]
+    session_id: str | None = None
+    turn: int | None = None
+
+
+class TextDeltaEvent(WireModel):
+    """`event: text-delta`. The last one of a reply has `eos: true` (and may be empty)."""
+
+    content: str
+    eos: bool = False
+
+
+class ErrorEvent(WireModel):
+    """`event: error`. Ends the stream."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    next_turn: int | None = None
+
+
+class DoneStats(WireModel):
+    """Figures of a turn. Times are ms from the engine's receipt of the request; absent where it did not happen."""
+
+    model_config = {**WireModel.model_config, "alias_generator": None}
+
+    ttft_ms: float | None = None
+    first_audio_ms: float | None = None
+    tokens: int = Field(default=0, description="Deltas that the model sent.")
+    total_ms: float | None = None
+    llm: str | None = Field(default=None, description="Provider that answered.")
+    voice: str | None = Field(default=None, description="Voice that spoke first, or why there is none.")
+    interrupted: bool = False
+    turn: int | None = None
+
+
+class DoneEvent(WireModel):
+    """`event: done`. Sent after the turn is committed; ends the stream."""
+
+    stats: DoneStats
+
+
+ChatEvent = ControlEvent | TextDeltaEvent | ErrorEvent | DoneEvent
+
+EVENT_NAMES: dict[type[WireModel], str] = {ControlEvent: "control", TextDeltaEvent: "text-delta", ErrorEvent: "error", DoneEvent: "done"}
+EVENT_TYPES: dict[str, type[ChatEvent]] = {
+    "control": ControlEvent,
+    "text-delta": TextDeltaEvent,
+    "error": ErrorEvent,
+    "done": DoneEvent,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SseFrame:
+    """One event as it stands on the wire: id `<turn>.<n>`, name, data (JSON text)."""
+
+    event: str
+    data: str
+    id: str | None = None
+
+    def encode(self) -> bytes:
+        """The frame's bytes, with the blank line that ends it."""
+        head = f"id: {self.id}\n" if self.id is not None else ""
+        data = "\n".join(f"data: {line}" for line in self.data.split("\n"))
+        return f"{head}event: {self.event}\n{data}\n\n".encode()
+
+    def parse(self) -> ChatEvent:
+        """The typed event; raises KeyError for an unknown name, pydantic.ValidationError for wrong data."""
+        return EVENT_TYPES[self.event].model_validate_json(self.data)
+
+
+def frame(event: ChatEvent, event_id: str) -> SseFrame:
+    """An event with its id, ready to be sent."""
+    return SseFrame(event=EVENT_NAMES[type(event)], data=event.to_json(), id=event_id)
+
+
+def split_event_id(event_id: str) -> tuple[int, int]:
+    """`"42.7"` → (42, 7); raises ValueError for anything else."""
+    turn, _, number = event_id.partition(".")
+    if not (turn.isascii() and turn.isdigit() and number.isascii() and number.isdigit()):
+        raise ValueError(f"an event id is <turn>.<n>, not {event_id[:40]!r}")
+    return int(turn), int(number)
+
+
+class SseParser:
+    """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped."""
+
+    def __init__(self, *, max_event_bytes: int = 256 * 1024) -> None:
+        self._max = max_event_bytes
+        self._rest = b""
+        self._after_cr = False
+        self._event = ""
+        self._data: list[str] = []
+        self._size = 0
+        self._id: str | None = None
+
+    def feed(self, data: bytes) -> Iterator[SseFrame]:
+        """Frames completed by these bytes; raises ValueError for an event over the limit or invalid UTF-8."""
+        if self._after_cr and data:
+            # CR LF is one line end even when the two bytes arrive apart.
+            data = data[1:] if data[:1] == b"\n" else data
+            self._after_cr = False
+        self._rest += data
+        while (cut := self._line_end()) is not None:
+            line, self._rest = self._rest[: cut[0]], self._rest[cut[1] :]
+            found = self._take(line)
+            if found is not None:
+                yield found
+        if len(self._rest) + self._size > self._max:
+            raise ValueError(f"an event is longer than {self._max} bytes")
+
+    def _line_end(self) -> tuple[int, int] | None:
+        ends = [at for at in (self._rest.find(b"\n"), self._rest.find(b"\r")) if at >= 0]
+        if not ends:
+            return None
+        at = min(ends)
+        if self._rest[at : at + 1] == b"\r":
+            if at + 1 == len(self._rest):
+                self._after_cr = True
+            elif self._rest[at + 1 : at + 2] == b"\n":
+                return at, at + 2
+        return at, at + 1
+
+    def _take(self, raw: bytes) -> SseFrame | None:
+        if not raw:
+            return self._dispatch()
+        field, _, value = raw.decode("utf-8").partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+            self._size += len(raw)
+        elif field == "event":
+            self._event = value
+        elif field == "id" and "\0" not in value:
+            self._id = value
+        return None
+
+    def _dispatch(self) -> SseFrame | None:
+        event, data, self._event, self._data, self._size = self._event, self._data, "", [], 0
+        if not data:
+            return None
+        return SseFrame(event=event or "message", data="\n".join(data), id=self._id)
+
+

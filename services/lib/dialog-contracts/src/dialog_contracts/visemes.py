@@ -1,0 +1,7 @@
+"""The mouth shapes on the wire: the fifteen Oculus visemes, and the two names of the seed plan that map onto them."""
+
+from typing import Final
+
+VISEMES: Final = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
+
+SEED_NAMES: Final = {"AA": "aa", "M": "PP"}
