@@ -6,20 +6,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dialog_contracts import limits
-from dialog_contracts.model import SessionId, ShortText, Turn, WireModel
+from dialog_contracts.model import SessionId, ShortText, SnakeModel, Turn, WireModel
 
 
-class FlagSet(WireModel):
+class FlagSet(SnakeModel):
     """The five flags as one turn sees them. Field names are the flags' own names, on the wire too."""
-
-    model_config = {**WireModel.model_config, "alias_generator": None}
 
     ENABLE_SYNC_CORE: bool = True
     SYNC_TTS_STREAMING: bool = False
     SYNC_TTS_BARGE_IN: bool = False
     ENABLE_STREAMS_OUTBOX: bool = False
     ENABLE_LTM: bool = False
-    generation: int = Field(default=0, ge=0, description="Generation of the flag document these values come from; 0: environment.")
+    generation: int = Field(
+        default=0, ge=0, description="Generation of the flag document these values come from; 0: environment."
+    )
 
 
 class TurnType(StrEnum):
@@ -47,7 +47,9 @@ class Meta(WireModel):
     viewer_id: ShortText | None = None
     lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
     emotion_hint: ShortText | None = None
-    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = Field(default=None, description="What SAY speaks, verbatim.")
+    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = Field(
+        default=None, description="What SAY speaks, verbatim."
+    )
     turn: Turn | None = Field(default=None, description="The turn that STOP means; without it, the one that sounds.")
     flags: FlagSet | None = Field(default=None, description="Internal: the flags of this turn, resolved once by input-handler.")
 

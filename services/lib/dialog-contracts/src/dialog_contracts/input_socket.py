@@ -10,25 +10,19 @@ from pydantic import Field, StringConstraints
 
 from dialog_contracts import limits
 from dialog_contracts.http import Meta
-from dialog_contracts.model import SessionId, TraceParent, WireModel
-
-SNAKE = {**WireModel.model_config, "alias_generator": None}
+from dialog_contracts.model import SessionId, SnakeModel, TraceParent, WireModel
 
 
-class TaskAssigned(WireModel):
+class TaskAssigned(SnakeModel):
     """First frame from the server. Without `?sessionId=`, `task_id` is the sessionId."""
-
-    model_config = SNAKE
 
     type: Literal["system"] = "system"
     action: Literal["task_id_assigned"] = "task_id_assigned"
     task_id: str
 
 
-class UploadFrame(WireModel):
+class UploadFrame(SnakeModel):
     """A client's text frame of the legacy dialect."""
-
-    model_config = SNAKE
 
     type: str | None = None
     action: Literal["data_chunk", "upload_complete"]
@@ -37,10 +31,8 @@ class UploadFrame(WireModel):
     lang: str | None = None
 
 
-class UploadProcessed(WireModel):
+class UploadProcessed(SnakeModel):
     """Answer to `upload_complete`, after the turn was really taken (or really refused)."""
-
-    model_config = SNAKE
 
     type: Literal["system"] = "system"
     action: Literal["upload_processed"] = "upload_processed"

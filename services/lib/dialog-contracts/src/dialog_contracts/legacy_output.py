@@ -2,16 +2,13 @@
 
 from typing import Final, Literal
 
-from dialog_contracts.model import WireModel
+from dialog_contracts.model import SnakeModel
 
-SNAKE = {**WireModel.model_config, "alias_generator": None}
 SLICE_BYTES: Final = 65_536
 
 
-class LegacyReply(WireModel):
+class LegacyReply(SnakeModel):
     """The text of a reply; `audio_present` says whether slices follow."""
-
-    model_config = SNAKE
 
     status: Literal["success"] = "success"
     task_id: str
@@ -19,10 +16,8 @@ class LegacyReply(WireModel):
     audio_present: bool
 
 
-class LegacyAudioChunk(WireModel):
+class LegacyAudioChunk(SnakeModel):
     """Announces one binary frame of the audio file, at most 65 536 bytes."""
-
-    model_config = SNAKE
 
     type: Literal["audio_chunk"] = "audio_chunk"
     task_id: str
@@ -30,19 +25,15 @@ class LegacyAudioChunk(WireModel):
     total_chunks: int
 
 
-class LegacyAudioComplete(WireModel):
+class LegacyAudioComplete(SnakeModel):
     """All slices were sent."""
-
-    model_config = SNAKE
 
     type: Literal["audio_complete"] = "audio_complete"
     task_id: str
 
 
-class LegacyError(WireModel):
+class LegacyError(SnakeModel):
     """An error as older clients expect it."""
-
-    model_config = SNAKE
 
     status: Literal["error"] = "error"
     error: str

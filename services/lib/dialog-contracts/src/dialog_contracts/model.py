@@ -22,7 +22,9 @@ TraceParent = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{3
 class WireModel(BaseModel):
     """Base of every message."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
+    )
 
     def to_json(self) -> str:
         """The message as compact JSON, without the fields that hold None."""
@@ -36,6 +38,12 @@ class WireModel(BaseModel):
     def from_json(cls, text: str | bytes) -> Self:
         """Read one message; raises pydantic.ValidationError naming the field."""
         return cls.model_validate_json(text)
+
+
+class SnakeModel(WireModel):
+    """A message whose wire names are as in code: the legacy dialect, and fields that the seed plan spells so."""
+
+    model_config = ConfigDict(alias_generator=None)
 
 
 def correlation_id(session_id: str, turn: int) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dialog_contracts.model import WireModel
+from dialog_contracts.model import SnakeModel, WireModel
 
 
 class ControlEvent(WireModel):
@@ -33,10 +33,8 @@ class ErrorEvent(WireModel):
     next_turn: int | None = None
 
 
-class DoneStats(WireModel):
+class DoneStats(SnakeModel):
     """Figures of a turn. Times are ms from the engine's receipt of the request; absent where it did not happen."""
-
-    model_config = {**WireModel.model_config, "alias_generator": None}
 
     ttft_ms: float | None = None
     first_audio_ms: float | None = None
@@ -56,7 +54,12 @@ class DoneEvent(WireModel):
 
 ChatEvent = ControlEvent | TextDeltaEvent | ErrorEvent | DoneEvent
 
-EVENT_NAMES: dict[type[WireModel], str] = {ControlEvent: "control", TextDeltaEvent: "text-delta", ErrorEvent: "error", DoneEvent: "done"}
+EVENT_NAMES: dict[type[WireModel], str] = {
+    ControlEvent: "control",
+    TextDeltaEvent: "text-delta",
+    ErrorEvent: "error",
+    DoneEvent: "done",
+}
 EVENT_TYPES: dict[str, type[ChatEvent]] = {
     "control": ControlEvent,
     "text-delta": TextDeltaEvent,
@@ -155,5 +158,3 @@ class SseParser:
         if not data:
             return None
         return SseFrame(event=event or "message", data="\n".join(data), id=self._id)
-
-

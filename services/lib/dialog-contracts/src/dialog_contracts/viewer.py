@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from dialog_contracts.ingest import Played, Stop
-from dialog_contracts.model import SessionId, Turn, WireModel
+from dialog_contracts.model import SessionId, WireModel
 
 SUBPROTOCOL = "vtuber.v2"
 SUBPROTOCOL_BINARY = "vtuber.v2.bin"
@@ -31,7 +31,8 @@ class Phase(StrEnum):
 
 class State(WireModel):
     """The session's phase. With SPEAKING, `startedAt` is when audio offset 0 sounds, so all ears schedule alike;
-    it is sent again when speech came too late and the turn's clock had to move."""
+    it is sent again when speech came too late and the turn's clock had to move.
+    """
 
     type: Literal["STATE"] = "STATE"
     session_id: SessionId

@@ -1,0 +1,1 @@
+"""What every service process shares. Modules are named by what they hold."""

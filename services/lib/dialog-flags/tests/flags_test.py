@@ -1,0 +1,42 @@
+from itertools import product
+
+import pytest
+
+from dialog_contracts.http import FlagSet
+from dialog_flags.flags import NEEDS, FixedFlags, Flag, IllegalFlags, problems
+from dialog_flags.support import unsupported
+
+
+def test_flag_names_are_the_fields_of_the_wire_model_and_nothing_else() -> None:
+    assert set(Flag) == set(FlagSet.model_fields) - {"generation"}
+
+
+def test_defaults_are_the_designs_table() -> None:
+    assert FlagSet().model_dump(exclude={"generation"}) == {
+        "ENABLE_SYNC_CORE": True,
+        "SYNC_TTS_STREAMING": False,
+        "SYNC_TTS_BARGE_IN": False,
+        "ENABLE_STREAMS_OUTBOX": False,
+        "ENABLE_LTM": False,
+    }
+
+
+@pytest.mark.parametrize("values", list(product([False, True], repeat=5)))
+def test_a_combination_is_illegal_exactly_when_a_needed_flag_is_off(values: tuple[bool, ...]) -> None:
+    flags = FlagSet(**dict(zip(Flag, values, strict=True)))
+    missing = [(flag, need) for flag, need in NEEDS.items() if getattr(flags, flag) and not getattr(flags, need)]
+    assert len(problems(flags)) == len(missing)
+    for (flag, need), sentence in zip(missing, problems(flags), strict=True):
+        assert flag in sentence
+        assert need in sentence
+
+
+def test_an_illegal_environment_is_refused_by_name() -> None:
+    with pytest.raises(IllegalFlags, match="SYNC_TTS_BARGE_IN is on but needs SYNC_TTS_STREAMING"):
+        FixedFlags(FlagSet(SYNC_TTS_BARGE_IN=True))
+
+
+def test_what_is_not_built_is_said() -> None:
+    all_on = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, ENABLE_STREAMS_OUTBOX=True, ENABLE_LTM=True)
+    assert set(unsupported(all_on)) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
+    assert set(unsupported(FlagSet(ENABLE_SYNC_CORE=False))) == {"ENABLE_SYNC_CORE", "SYNC_TTS_STREAMING"}

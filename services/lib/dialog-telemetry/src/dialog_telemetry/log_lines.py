@@ -1,0 +1,64 @@
+"""JSON log lines on standard output: one object a line, with `service`, and within a turn `correlationId` and `trace_id`."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import structlog
+
+from dialog_contracts.model import correlation_id
+from dialog_telemetry import attributes, trace_context
+
+
+def _add_trace_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if attributes.LOG_TRACE_ID not in event:
+        found = trace_context.current_trace_id()
+        if found is not None:
+            event[attributes.LOG_TRACE_ID] = found
+    return event
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Send this process's log lines, ours and the libraries', to standard output as JSON."""
+
+    def add_service(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event[attributes.LOG_SERVICE] = service
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_service,
+        _add_trace_id,
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
+
+
+def turn_lines(session_id: str, turn: int, trace_id: str | None = None) -> AbstractContextManager[None]:
+    """Every log line inside carries the turn's `correlationId`, and `trace_id` when one is given (else the current span's)."""
+    fields = {attributes.LOG_CORRELATION_ID: correlation_id(session_id, turn)}
+    if trace_id is not None:
+        fields[attributes.LOG_TRACE_ID] = trace_id
+    return structlog.contextvars.bound_contextvars(**fields)

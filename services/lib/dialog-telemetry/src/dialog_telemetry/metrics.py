@@ -1,0 +1,35 @@
+"""Every metric, declared once. Names, labels and buckets are a contract with dashboards; session ids are never labels."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_TEXT_S: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.8, 1.6, 3.2, 8.0)
+_AUDIO_S: Final = (0.006, 0.015, 0.05, 0.1, 0.23, 0.26, 0.4, 0.8, 1.6, 3.2, 8.0)
+_STOP_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.15, 0.3, 1.0)
+
+TURNS = Counter("dialog_turns", "Turns by outcome and path.", ["path", "outcome"])
+TURN_TTFT = Histogram("dialog_turn_ttft_seconds", "Receipt of a turn to its first delta.", buckets=_TEXT_S)
+TURN_FIRST_AUDIO = Histogram("dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S)
+TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
+FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
+LLM_FELL_THROUGH = Counter("dialog_llm_fell_through", "Times a language model was passed over.", ["provider", "reason"])
+VOICE_FELL_THROUGH = Counter("dialog_voice_fell_through", "Times a voice was passed over.", ["provider", "reason"])
+VOICE_GAPS = Counter("dialog_voice_gaps", "Chunks that were ready only after their time had come.")
+COMMIT_SECONDS = Histogram(
+    "dialog_commit_seconds", "A turn's SQLite commit.", buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.25, 1.0)
+)
+REDIS_FAILURES = Counter("dialog_redis_failures", "Redis calls that failed, by what they were for.", ["purpose"])
+INGEST_DROPPED = Counter("dialog_ingest_dropped", "Frames for an output-handler that could not be sent.", ["reason"])
+INGEST_LINKS = Gauge("dialog_ingest_links", "Open sockets to output-handlers (engine) or from engines (output-handler).")
+
+VIEWERS = Gauge("dialog_viewers", "Open viewer connections, by dialect.", ["dialect"])
+VIEWER_DROPPED_CHUNKS = Counter("dialog_viewer_dropped_chunks", "Chunks not sent to a viewer that was too slow.")
+VIEWERS_CLOSED = Counter("dialog_viewers_closed", "Viewer connections closed by us, by reason.", ["reason"])
+CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
+STOP_SECONDS = Histogram("dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S)
+STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
+
+REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
+PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])
+TASK_CRASHES = Counter("dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"])

@@ -1,0 +1,142 @@
+"""Errors that a caller sees. Every service answers with the same body: code, message, and the field or limit that was passed.
+
+ServiceError                      status, code, retryable
+├── InvalidField                  422  names the field
+├── TooLarge                      413  names the limit
+├── TooMany                       429  says when to come back
+├── NotFound                      404
+├── Conflict                      409
+├── Refused                       403
+└── Unavailable                   503  retryable
+"""
+
+from typing import ClassVar
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from dialog_contracts.http import ErrorBody
+from dialog_telemetry import metrics
+
+log = structlog.get_logger("errors")
+
+
+class ServiceError(Exception):
+    """Base. `code` is for programs and stable; the message is one sentence for people."""
+
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    default_code: ClassVar[str] = "internal"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        limit: int | None = None,
+        next_turn: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.body = ErrorBody(
+            code=code or self.default_code,
+            message=message,
+            retryable=self.retryable,
+            field=field,
+            limit=limit,
+            next_turn=next_turn,
+        )
+
+
+class InvalidField(ServiceError):
+    """422: the payload is wrong; `field` says where."""
+
+    status, default_code = 422, "invalid"
+
+
+class TooLarge(ServiceError):
+    """413: more bytes or characters than `limit`."""
+
+    status, default_code = 413, "too_large"
+
+
+class TooMany(ServiceError):
+    """429: over a rate or a number at once."""
+
+    status, default_code, retryable = 429, "too_many", True
+
+
+class NotFound(ServiceError):
+    """404."""
+
+    status, default_code = 404, "not_found"
+
+
+class Conflict(ServiceError):
+    """409: right in form, wrong in the present state."""
+
+    status, default_code = 409, "conflict"
+
+
+class Refused(ServiceError):
+    """403: this caller may not."""
+
+    status, default_code = 403, "refused"
+
+
+class Unavailable(ServiceError):
+    """503: something that is needed does not answer now."""
+
+    status, default_code, retryable = 503, "unavailable", True
+
+
+def field_error(error: ValidationError | RequestValidationError) -> InvalidField:
+    """The first problem of a validation, as one sentence with the field's wire path."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    limit = first.get("ctx", {}).get("max_length")
+    message = first["msg"].removeprefix("Value error, ")
+    return InvalidField(f"{path or 'body'}: {message}", field=path or None, limit=limit if isinstance(limit, int) else None)
+
+
+def respond(error: ServiceError) -> JSONResponse:
+    """The HTTP answer of an error; counts it."""
+    metrics.REFUSED.labels(code=error.body.code).inc()
+    headers = {"Retry-After": str(max(1, round(error.retry_after_s)))} if error.retry_after_s is not None else None
+    return JSONResponse(error.body.to_wire(), status_code=error.status, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make an application answer every error with ErrorBody."""
+
+    async def service_error(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ServiceError)
+        return respond(error)
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return respond(field_error(error))
+
+    async def http_error(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        body = ErrorBody(
+            code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http"), message=str(error.detail)
+        )
+        return JSONResponse(body.to_wire(), status_code=error.status_code, headers=error.headers)
+
+    async def internal(request: Request, error: Exception) -> JSONResponse:
+        log.error("request_failed", path=request.url.path, error=repr(error)[:200], exc_info=error)
+        return JSONResponse(
+            ErrorBody(code="internal", message="an error on our side; it was logged").to_wire(), status_code=500
+        )
+
+    app.add_exception_handler(ServiceError, service_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, internal)

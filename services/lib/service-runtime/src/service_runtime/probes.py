@@ -1,0 +1,57 @@
+"""`/healthz`, `/readyz` and `/metrics`, the same in every service."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from dialog_contracts.http import Readiness
+
+
+class Probe:
+    """What `/readyz` says. Parts report through callables, so that nothing stale is stored here."""
+
+    def __init__(self, service: str, *, unsupported: dict[str, str] | None = None) -> None:
+        self._service = service
+        self._unsupported = unsupported or {}
+        self._needs: dict[str, Callable[[], str | None]] = {}
+        self._details: dict[str, Callable[[], object]] = {}
+
+    def need(self, name: str, check: Callable[[], str | None]) -> None:
+        """Not ready while `check` returns a reason."""
+        self._needs[name] = check
+
+    def detail(self, name: str, read: Callable[[], object]) -> None:
+        """Shown, without bearing on readiness."""
+        self._details[name] = read
+
+    def readiness(self) -> Readiness:
+        """The present state."""
+        reasons = [f"{name}: {reason}" for name, check in self._needs.items() if (reason := check()) is not None]
+        return Readiness(
+            ready=not reasons,
+            service=self._service,
+            reasons=reasons,
+            unsupported=self._unsupported,
+            details={name: read() for name, read in self._details.items()},
+        )
+
+    def router(self) -> APIRouter:
+        """The three routes."""
+        router = APIRouter(include_in_schema=False)
+
+        @router.get("/healthz")
+        async def healthz() -> dict[str, str]:
+            return {"status": "ok"}
+
+        @router.get("/readyz")
+        async def readyz() -> JSONResponse:
+            state = self.readiness()
+            return JSONResponse(state.to_wire(), status_code=200 if state.ready else 503)
+
+        @router.get("/metrics")
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+        return router

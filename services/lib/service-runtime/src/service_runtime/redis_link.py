@@ -1,0 +1,79 @@
+"""The connection to Redis or Valkey: short deadlines, typed errors, and a memory of being down so that a turn does not wait twice."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from dialog_telemetry import metrics
+
+T = TypeVar("T")
+log = structlog.get_logger("redis")
+
+
+class RedisDown(Exception):
+    """Redis did not answer within its deadline, or answered with an error; `purpose` says what for."""
+
+    def __init__(self, purpose: str, why: str) -> None:
+        super().__init__(f"Redis is not available for {purpose}: {why}")
+        self.purpose = purpose
+
+
+class RedisLink:
+    """Calls into Redis. After a failed connection, calls fail at once for `rest_s`, then one is let through to look."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 0.25,
+        rest_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client: Redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._rest_s = rest_s
+        self._clock = clock
+        self._down_until = 0.0
+        self._why: str | None = None
+
+    @property
+    def down_because(self) -> str | None:
+        """Why the last call failed, or None when it did not."""
+        return self._why
+
+    async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+        """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words."""
+        if self._clock() < self._down_until:
+            metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+            raise RedisDown(purpose, self._why or "resting after a failure")
+        try:
+            result = await work(self.client)
+        except (RedisError, OSError) as error:
+            if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+                self._down_until = self._clock() + self._rest_s
+            if self._why is None:
+                log.warning("redis_down", purpose=purpose, reason=repr(error)[:200])
+            self._why = type(error).__name__
+            metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+            raise RedisDown(purpose, type(error).__name__) from error
+        if self._why is not None:
+            log.info("redis_back", purpose=purpose)
+            self._why = None
+        return result
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self.client.aclose()

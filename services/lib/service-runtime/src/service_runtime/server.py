@@ -1,0 +1,63 @@
+"""Runs a service's application: uvicorn with the settings that real-time speech needs."""
+
+import gc
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from dialog_contracts import limits
+from dialog_telemetry import log_lines, trace_context
+from service_runtime.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def serve(
+    service: str,
+    settings_type: type[S],
+    build: Callable[[S], FastAPI],
+    *,
+    ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+) -> None:
+    """Read the settings, configure telemetry, build the application and serve it until SIGTERM or SIGINT.
+
+    A wrong setting ends the process with one sentence per field and status 2.
+    """
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper() or "settings"
+            sys.stderr.write(f"{service}: {name}: {problem['msg'].removeprefix('Value error, ')}\n")
+        sys.exit(2)
+    log_lines.configure(service, settings.log_level)
+    trace_context.configure(service)
+    app = build(settings)
+    # What start-up made lives as long as the process: the collector need not walk it again in the middle of a turn.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    structlog.get_logger("server").info("listening", host=settings.host, port=settings.port)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        ws="websockets-sansio",
+        ws_max_size=ws_max_bytes,
+        # Compression costs 300 kB a connection and milliseconds a frame, and speech does not shrink.
+        ws_per_message_deflate=False,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=settings.shutdown_grace_s,
+        h11_max_incomplete_event_size=limits.JSON_FRAME_BYTES,
+    )

@@ -1,0 +1,25 @@
+"""Settings that every service has. A service's own `settings.py` extends this class and is its only reader of the environment."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Read once in `__main__`, then passed on as an argument."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` inside a container."""
+
+    port: int = Field(default=8000, ge=1, le=65535)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis or Valkey. A service starts and goes on without it; what needs it then says so."""
+
+    shutdown_grace_s: int = Field(default=3, ge=0, le=600)
+    """Seconds that running requests get to finish after SIGTERM."""

@@ -1,0 +1,68 @@
+"""Background work that somebody owns: every task has a name, its crash is logged and counted, and all end with their owner."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from dialog_telemetry import metrics
+
+log = structlog.get_logger("tasks")
+
+
+class TaskOwner:
+    """Owns tasks of a part of a service. `close` cancels and awaits them all."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` once; an error ends only this task."""
+        if self._closed:
+            work.close()
+            raise RuntimeError(f"cannot start {name}: its owner is closed")
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.5, pause_max_s: float = 10.0) -> None:
+        """Run `work` for as long as the owner lives; after a crash again, with growing pauses."""
+        self.start(name, self._repeat(name, work, pause_s, pause_max_s))
+
+    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], pause_s: float, pause_max_s: float) -> None:
+        pause = pause_s
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await work()
+            # The boundary of background work: whatever escaped is logged and counted, and the work begins anew.
+            except Exception as error:  # noqa: BLE001
+                self._report(name, error)
+            if asyncio.get_running_loop().time() - began > pause_max_s:
+                pause = pause_s
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, pause_max_s)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._report(task.get_name(), error)
+
+    @staticmethod
+    def _report(name: str, error: BaseException) -> None:
+        metrics.TASK_CRASHES.labels(task=name.partition(" ")[0]).inc()
+        log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
+
+    async def close(self) -> None:
+        """Cancel everything and wait until it has ended."""
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,97 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from dialog_contracts.http import ChatRequest
+from service_runtime import application, errors
+from service_runtime.probes import Probe
+
+order: list[str] = []
+
+
+@asynccontextmanager
+async def parts() -> AsyncIterator[None]:
+    order.append("up")
+    yield
+    order.append("down")
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe("svc", unsupported={"ENABLE_LTM": "not built"})
+
+
+@pytest.fixture
+async def client(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
+    app: FastAPI = application.create("svc", probe, parts, max_body_bytes=2000)
+
+    @app.post("/echo")
+    async def echo(body: ChatRequest) -> dict[str, str]:
+        return {"content": body.content}
+
+    @app.get("/busy")
+    async def busy() -> None:
+        raise errors.TooMany("5 turns at once is the limit", limit=5, retry_after_s=2.4)
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise KeyError("secret-value")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://svc") as made:
+        yield made
+
+
+async def test_an_error_names_the_field_and_the_limit(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/echo", json={"sessionId": "a", "content": "x", "meta": {"lang": "?"}})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "meta.lang"
+    blank = await client.post("/echo", json={"sessionId": "a", "content": "  "})
+    assert blank.json()["message"] == "content: content is blank"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_the_limit_is_413_whether_declared_or_chunked(client: httpx.AsyncClient, chunked: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield b"x" * 100
+
+    answer = await client.post("/echo", content=pieces() if chunked else b"x" * 3000)
+    assert answer.status_code == 413
+    assert answer.json()["limit"] == 2000
+
+
+async def test_busy_says_when_to_come_back(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/busy")
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["limit"]) == (429, "2", 5)
+
+
+async def test_an_error_on_our_side_tells_nothing_of_the_inside(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/broken")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+async def test_readiness_gives_reasons_and_unsupported_flags(client: httpx.AsyncClient, probe: Probe) -> None:
+    state: dict[str, str | None] = {"why": "warming"}
+    probe.need("voice", lambda: state["why"])
+    probe.detail("redis", lambda: "down")
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["reasons"] == ["voice: warming"]
+    assert answer.json()["unsupported"] == {"ENABLE_LTM": "not built"}
+    state["why"] = None
+    assert (await client.get("/readyz")).status_code == 200
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    assert b"dialog_turns" in (await client.get("/metrics")).content
+
+
+async def test_parts_start_with_the_application_and_end_with_it(probe: Probe) -> None:
+    app = application.create("svc", probe, parts)
+    order.clear()
+    async with app.router.lifespan_context(app):
+        assert order == ["up"]
+    assert order == ["up", "down"]

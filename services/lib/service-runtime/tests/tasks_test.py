@@ -1,0 +1,57 @@
+import asyncio
+
+import pytest
+
+from dialog_telemetry import metrics
+from service_runtime.tasks import TaskOwner
+
+
+def crashes(name: str) -> float:
+    return metrics.TASK_CRASHES.labels(task=name)._value.get()
+
+
+async def test_close_cancels_what_runs_and_waits_for_its_cleanup() -> None:
+    owner, cleaned = TaskOwner(), []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    owner.start("work", work())
+    await asyncio.sleep(0)
+    await owner.close()
+    assert cleaned == [True]
+    assert len(owner) == 0
+    with pytest.raises(RuntimeError, match="its owner is closed"):
+        owner.start("late", work())
+
+
+async def test_a_crash_is_counted_and_ends_only_its_task() -> None:
+    owner, before = TaskOwner(), crashes("bad")
+
+    async def bad() -> None:
+        raise ValueError("broken")
+
+    task = owner.start("bad", bad())
+    with pytest.raises(ValueError, match="broken"):
+        await task
+    await asyncio.sleep(0)
+    assert crashes("bad") == before + 1
+    await owner.close()
+
+
+@pytest.mark.looptime
+async def test_kept_work_begins_anew_after_a_crash_with_growing_pauses() -> None:
+    owner, starts = TaskOwner(), []
+
+    async def flaky() -> None:
+        starts.append(asyncio.get_running_loop().time())
+        raise OSError("gone")
+
+    owner.keep("flaky", flaky, pause_s=1, pause_max_s=4)
+    await asyncio.sleep(12)
+    await owner.close()
+    assert [round(at) for at in starts] == [0, 1, 3, 7, 11]
