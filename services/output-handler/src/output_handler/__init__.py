@@ -1,0 +1,1 @@
+"""Fans a session's speech out to its viewers."""

@@ -35,6 +35,7 @@ class Start(WireModel):
     flags: FlagSet
     format: AudioFormat = AudioFormat()
     user_text: str | None = Field(default=None, description="What was asked, so that every viewer's page can show it.")
+    ear_ms: int | None = Field(default=None, ge=0, description="For a subscriber in mid-turn: the audio time that sounds now.")
     started_at: float | None = Field(default=None, description="ms on output-handler's clock; set by output-handler.")
 
 

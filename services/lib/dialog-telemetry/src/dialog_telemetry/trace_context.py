@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry import trace
+from opentelemetry.context import attach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
@@ -52,6 +53,15 @@ def trace_id(traceparent: str | None) -> str | None:
     """Trace id inside a `traceparent`."""
     context = parse(traceparent)
     return f"{context.trace_id:032x}" if context else None
+
+
+def enter_span(name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None) -> Span:
+    """Begin a span and make it current for the rest of this contextvars context. Whoever holds it must end it."""
+    remote = parse(parent)
+    context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
+    started = trace.get_tracer("vtuber").start_span(name, context, attributes=attributes)
+    attach(trace.set_span_in_context(started, context))
+    return started
 
 
 @contextmanager

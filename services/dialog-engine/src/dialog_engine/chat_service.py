@@ -1,0 +1,324 @@
+"""Sessions and their turns: takes a request, finds or begins its turn, gives the log of its events. At most one turn a session speaks."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from dialog_contracts import redis_names, sse
+from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnRecord, TurnType
+from dialog_contracts.ingest import Played, Stop
+from dialog_contracts.model import correlation_id
+from dialog_contracts.samples import TurnSample
+from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame, TextDeltaEvent
+from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
+from dialog_engine.ingest_link import BackHooks, OutputLink, Outputs
+from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.redis_shelf import RedisShelf
+from dialog_engine.settings import EngineSettings
+from dialog_engine.turn import language, prompt
+from dialog_engine.turn.event_log import EventLog
+from dialog_engine.turn.runner import TurnOrder, TurnParts, TurnRunner
+from dialog_llm.provider import GenerationOptions, LlmProvider
+from dialog_telemetry import metrics
+from dialog_voice.voice import Voice
+from service_runtime.errors import InvalidField
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("chat")
+
+FINISHED_KEPT: Final = 512
+"""Logs of finished turns kept in memory for callers that come back; older ones are rebuilt from the database."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What the engine holds of one session while it is in use."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    running: TurnRunner | None = None
+    users: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The log of a turn that is over."""
+
+    events: EventLog
+    request_id: str | None
+
+
+class ChatService:
+    """The engine's one service object. `open` is the only way in for turns, `stop` for interruptions."""
+
+    def __init__(
+        self, settings: EngineSettings, memory: ShortTermMemory, llm: LlmProvider, voice: Voice, shelf: RedisShelf
+    ) -> None:
+        self._settings, self._memory, self._llm, self._shelf = settings, memory, llm, shelf
+        self._sessions: dict[str, Session] = {}
+        self._finished: OrderedDict[tuple[str, int], Finished] = OrderedDict()
+        self._tasks = TaskOwner()
+        self.outputs = Outputs(settings.output_ingest_urls, BackHooks(self._stopped, self._played, self._subscribed))
+        self._voice = voice
+        self._running = 0
+        self._options = GenerationOptions(
+            max_tokens=settings.llm_max_tokens,
+            temperature=settings.llm_temperature,
+            idle_gap_s=settings.llm_idle_gap_s,
+            wall_clock_s=settings.llm_wall_clock_s,
+            stop=("观众：", "Viewer:"),
+        )
+
+    def start(self) -> None:
+        """Connect to the output-handlers."""
+        self.outputs.start(self._tasks)
+
+    async def close(self) -> None:
+        """Stop every running turn (what was heard is stored), then everything else."""
+        runners = [session.running for session in self._sessions.values() if session.running is not None]
+        for runner in runners:
+            runner.stop("shutdown")
+        await asyncio.gather(*(runner.settled() for runner in runners))
+        await asyncio.gather(*(runner.close() for runner in runners))
+        await self._tasks.close()
+
+    @asynccontextmanager
+    async def open(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    ) -> AsyncIterator[AsyncIterator[list[SseFrame]]]:
+        """The events of the request's turn from its first, or after `last_event_id`; leaving the context is the caller leaving.
+
+        Raises InvalidField, TurnTaken, Busy, TooManyTurns.
+        """
+        after = self._after(request, last_event_id)
+        async with self._session(request.session_id) as session:
+            async with session.lock:
+                found = await self._find_or_begin(session, request, traceparent, resuming=last_event_id is not None)
+            runner = found if isinstance(found, TurnRunner) else None
+            events = found.events if isinstance(found, TurnRunner) else found
+            if runner is not None:
+                runner.callers += 1
+            try:
+                yield events.follow(after)
+            finally:
+                if runner is not None:
+                    runner.callers -= 1
+                    runner.caller_left()
+
+    def stop(self, session_id: str, turn: int | None, reason: str) -> int | None:
+        """Interrupt the session's turn (this one, or whichever runs); gives the turn that was stopped."""
+        session = self._sessions.get(session_id)
+        runner = session.running if session is not None else None
+        if runner is None or (turn is not None and turn != runner.order.turn):
+            metrics.STOPS.labels(outcome="nothing_sounding").inc()
+            return None
+        if not runner.order.flags.SYNC_TTS_BARGE_IN:
+            metrics.STOPS.labels(outcome="refused").inc()
+            raise Busy("this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped", code="barge_in_off")
+        stopped = runner.stop(reason)
+        metrics.STOPS.labels(outcome="stopped" if stopped else "nothing_sounding").inc()
+        return runner.order.turn if stopped else None
+
+    @asynccontextmanager
+    async def _session(self, session_id: str) -> AsyncIterator[Session]:
+        session = self._sessions.setdefault(session_id, Session())
+        session.users += 1
+        try:
+            yield session
+        finally:
+            session.users -= 1
+            self._forget(session_id)
+
+    def _forget(self, session_id: str) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None and session.users == 0 and session.running is None:
+            del self._sessions[session_id]
+
+    @staticmethod
+    def _after(request: ChatRequest, last_event_id: str | None) -> int:
+        if last_event_id is None:
+            return -1
+        try:
+            _, number = sse.split_event_id(last_event_id)
+        except ValueError as error:
+            raise InvalidField(f"Last-Event-ID: {error}", field="Last-Event-ID") from error
+        return number
+
+    async def _find_or_begin(
+        self, session: Session, request: ChatRequest, traceparent: str | None, *, resuming: bool
+    ) -> TurnRunner | EventLog:
+        if request.type is TurnType.COMMAND and request.content == Command.STOP:
+            return self._command_stop(request)
+        if request.turn is None:
+            raise InvalidField("turn: input-handler numbers turns; this request has none", field="turn")
+        turn, request_id = request.turn, request.meta.request_id
+        known = self._known(session, request.session_id, turn, request_id)
+        if known is None:
+            seen = await self._memory.look(request.session_id, turn, request_id, self._settings.context_turns)
+            stored = seen.by_request or seen.by_turn
+            last, recent = seen.last_turn, seen.recent
+            if stored is not None:
+                known = Finished(_rebuilt(stored), stored.request_id)
+                self._keep((request.session_id, stored.turn), known)
+        if known is not None:
+            known_request = known.order.request_id if isinstance(known, TurnRunner) else known.request_id
+            if known_request == request_id and (request_id is not None or resuming):
+                return known if isinstance(known, TurnRunner) else known.events
+            raise TurnTaken(
+                f"turn {turn} of this session belongs to another message",
+                next_turn=await self._next_turn(session, request.session_id),
+            )
+        if turn <= max(last, session.running.order.turn if session.running is not None else 0):
+            raise TurnTaken(f"turn {turn} is in the past", next_turn=await self._next_turn(session, request.session_id))
+        if await self._interrupt(session):
+            recent = await self._memory.recent(request.session_id, self._settings.context_turns, for_prompt=True)
+        if request.type is TurnType.COMMAND and request.content == Command.RESET:
+            return await self._command_reset(request.session_id, turn, request_id)
+        if self._running >= self._settings.max_running_turns:
+            raise TooManyTurns(f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1)
+        return self._begin(session, request, turn, traceparent, [entry.record() for entry in recent])
+
+    def _known(self, session: Session, session_id: str, turn: int, request_id: str | None) -> TurnRunner | Finished | None:
+        runner = session.running
+        if runner is not None and (
+            runner.order.turn == turn or (request_id is not None and runner.order.request_id == request_id)
+        ):
+            return runner
+        return self._finished.get((session_id, turn))
+
+    async def _next_turn(self, session: Session, session_id: str) -> int:
+        running = session.running.order.turn if session.running is not None else 0
+        kept = max((turn for name, turn in self._finished if name == session_id), default=0)
+        return max(await self._memory.last_turn(session_id), running, kept) + 1
+
+    async def _interrupt(self, session: Session) -> bool:
+        """Make room for a new turn; true when one was cut off."""
+        runner = session.running
+        if runner is None or runner.machine.over:
+            return False
+        if not runner.order.flags.SYNC_TTS_BARGE_IN:
+            raise Busy(f"turn {runner.order.turn} is still speaking", retry_after_s=1)
+        runner.stop("new_turn")
+        # The new prompt must hold what was heard of the old turn.
+        await runner.settled()
+        return True
+
+    def _begin(
+        self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, recent: Sequence[TurnRecord]
+    ) -> TurnRunner:
+        spoken = request.meta.text if request.type is TurnType.COMMAND else None
+        user_text = "" if spoken is not None else request.content
+        persona = self._settings.persona
+
+        async def verbatim(_: Sequence[TurnRecord]) -> AsyncGenerator[str, None]:
+            yield spoken or ""
+
+        def model(records: Sequence[TurnRecord]) -> AsyncGenerator[str, None]:
+            return self._llm.stream(prompt.build(persona, records, user_text), self._options)
+
+        order = TurnOrder(
+            session_id=request.session_id,
+            turn=turn,
+            user_text=user_text,
+            request_id=request.meta.request_id,
+            flags=request.meta.flags or FlagSet(),
+            lang=request.meta.lang or language.guess(spoken or user_text, self._settings.default_lang),
+            traceparent=traceparent,
+            text=verbatim if spoken is not None else model,
+        )
+        runner = TurnRunner(order, self._parts(session, order.session_id), recent)
+        self._running += 1
+        session.running = runner
+        runner.begin()
+        return runner
+
+    def _parts(self, session: Session, session_id: str) -> TurnParts:
+        def publish(frame: str, droppable: bool) -> None:
+            self.outputs.publish(session_id, frame, droppable=droppable)
+
+        def published(_: TurnRunner) -> None:
+            self._tasks.start("history", self._publish_history(session_id))
+
+        def sampled(sample: TurnSample) -> None:
+            self._tasks.start("sample", self._shelf.add_sample(sample))
+
+        def ended(runner: TurnRunner) -> None:
+            self._running -= 1
+            self._keep((session_id, runner.order.turn), Finished(runner.events, runner.order.request_id))
+            if session.running is runner:
+                session.running = None
+            self._forget(session_id)
+
+        def claim(name: str) -> asyncio.Task[bool]:
+            return self._tasks.start("claim", self._shelf.claim_reply(name))
+
+        return TurnParts(self._memory, self._voice, claim, publish, published, sampled, ended)
+
+    def _keep(self, key: tuple[str, int], finished: Finished) -> None:
+        if not finished.events.frames or not isinstance(finished.events.frames[-1].parse(), DoneEvent):
+            # A turn that failed or was given up may be asked again under the same number.
+            return
+        self._finished[key] = finished
+        self._finished.move_to_end(key)
+        while len(self._finished) > FINISHED_KEPT:
+            self._finished.popitem(last=False)
+
+    async def _publish_history(self, session_id: str) -> None:
+        turns = await self._memory.recent(session_id, redis_names.HISTORY_TURNS)
+        await self._shelf.publish_history(session_id, [stored.record() for stored in turns])
+
+    def _command_stop(self, request: ChatRequest) -> EventLog:
+        turn = self.stop(request.session_id, request.meta.turn, "command")
+        events = EventLog(turn or 0)
+        events.append(ControlEvent(action="ACCEPTED", session_id=request.session_id, turn=turn))
+        events.append(DoneEvent(stats=DoneStats(interrupted=turn is not None, turn=turn)))
+        return events
+
+    async def _command_reset(self, session_id: str, turn: int, request_id: str | None) -> EventLog:
+        await self._memory.reset(session_id, turn)
+        events = EventLog(turn)
+        events.append(ControlEvent(action="ACCEPTED", session_id=session_id, turn=turn))
+        events.append(DoneEvent(stats=DoneStats(turn=turn)))
+        self._keep((session_id, turn), Finished(events, request_id))
+        return events
+
+    def _stopped(self, frame: Stop) -> None:
+        try:
+            self.stop(frame.session_id, frame.turn, frame.reason or "viewer")
+        except Busy as error:
+            log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
+
+    def _played(self, frame: Played) -> None:
+        session = self._sessions.get(frame.session_id)
+        if session is not None and session.running is not None and session.running.order.turn == frame.turn:
+            session.running.played(frame.offset_ms)
+
+    def _subscribed(self, session_id: str, link: OutputLink) -> None:
+        """An output-handler that comes in the middle of a turn gets its START and the text so far; chunks follow live."""
+        session = self._sessions.get(session_id)
+        runner = session.running if session is not None else None
+        if runner is not None and not runner.machine.over:
+            link.send(runner.start_frame())
+            if runner.machine.reply:
+                link.send(runner.text_frame())
+
+
+def _rebuilt(stored: StoredTurn) -> EventLog:
+    """The log of a turn as it was, but for SPEECH_START, from the lengths of its deltas."""
+    events = EventLog(stored.turn)
+    events.append(ControlEvent(action="ACCEPTED", session_id=stored.session_id, turn=stored.turn))
+    at = 0
+    for length in stored.shape:
+        piece = stored.reply[at : at + length]
+        if piece:
+            events.append(TextDeltaEvent(content=piece))
+        at += length
+    if not stored.interrupted:
+        events.append(TextDeltaEvent(content="", eos=True))
+    stats = DoneStats.model_validate_json(stored.stats)
+    events.append(DoneEvent(stats=stats.model_copy(update={"interrupted": stored.interrupted})))
+    return events

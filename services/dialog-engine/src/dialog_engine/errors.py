@@ -1,0 +1,32 @@
+"""Errors of the engine beside those of a turn (which are events: see `turn/machine.py`).
+
+ServiceError
+├── TurnTaken (409 turn_taken)      another message already has this number; says the next free one
+├── Busy (409 busy)                 a turn is speaking and must not be interrupted
+└── TooManyTurns (429)              this process has as many turns as it can serve
+MemoryClosed                        the database thread is gone: the service is ending
+"""
+
+from service_runtime.errors import Conflict, TooMany
+
+
+class TurnTaken(Conflict):
+    """The number belongs to another message."""
+
+    default_code = "turn_taken"
+
+
+class Busy(Conflict):
+    """The running turn was started without SYNC_TTS_BARGE_IN."""
+
+    default_code = "busy"
+
+
+class TooManyTurns(TooMany):
+    """The engine is full."""
+
+    default_code = "too_many_turns"
+
+
+class MemoryClosed(RuntimeError):
+    """The database is closed."""

@@ -1,0 +1,140 @@
+"""The long-lived sockets to output-handlers: one per output-handler, all sessions on it, reconnecting for as long as the engine lives."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from dialog_contracts import limits
+from dialog_contracts.ingest import BACK, Played, Stop, Subscribe
+from dialog_telemetry import metrics
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("ingest")
+
+QUEUE_BYTES: Final = 8 * 1024 * 1024
+"""What may wait for one output-handler (about two minutes of one session's speech); beyond it chunks are dropped and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackHooks:
+    """What comes back from an output-handler. Called on the event loop; must not wait."""
+
+    stop: Callable[[Stop], None]
+    played: Callable[[Played], None]
+    subscribed: Callable[[str, "OutputLink"], None]
+
+
+class OutputLink:
+    """One output-handler."""
+
+    def __init__(self, url: str, hooks: BackHooks) -> None:
+        self.url = url
+        self.sessions: set[str] = set()
+        self.connected = False
+        self._hooks = hooks
+        self._queue: deque[str] = deque()
+        self._bytes = 0
+        self._news = asyncio.Event()
+
+    def send(self, frame: str, *, droppable: bool = False) -> None:
+        """Queue a frame. Frames for a closed socket are dropped: after a reconnect the session is told anew from its present state."""
+        if not self.connected:
+            metrics.INGEST_DROPPED.labels(reason="not_connected").inc()
+            return
+        if droppable and self._bytes > QUEUE_BYTES:
+            metrics.INGEST_DROPPED.labels(reason="queue_full").inc()
+            return
+        self._queue.append(frame)
+        self._bytes += len(frame)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Connect, serve until the socket ends, and return; the caller repeats."""
+        try:
+            async with connect(
+                self.url,
+                compression=None,
+                max_size=limits.JSON_FRAME_BYTES,
+                open_timeout=3,
+                ping_interval=10,
+                ping_timeout=10,
+                proxy=None,
+            ) as socket:
+                self.connected = True
+                metrics.INGEST_LINKS.inc()
+                log.info("output_connected", url=self.url)
+                writer = asyncio.create_task(self._write(socket), name="ingest-write")
+                try:
+                    async for message in socket:
+                        self._take(message)
+                finally:
+                    self._lost()
+                    metrics.INGEST_LINKS.dec()
+                    writer.cancel()
+                    await asyncio.gather(writer, return_exceptions=True)
+        except (OSError, WebSocketException) as error:
+            log.info("output_not_connected", url=self.url, reason=type(error).__name__)
+
+    def _lost(self) -> None:
+        self.connected = False
+        self.sessions.clear()
+        self._queue.clear()
+        self._bytes = 0
+
+    async def _write(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                while self._queue:
+                    frame = self._queue.popleft()
+                    self._bytes -= len(frame)
+                    await socket.send(frame)
+                self._news.clear()
+                await self._news.wait()
+        except ConnectionClosed:
+            return  # The reader sees the same end and reports it.
+
+    def _take(self, message: str | bytes) -> None:
+        try:
+            frame = BACK.validate_json(message)
+        except ValidationError as error:
+            metrics.REFUSED.labels(code="bad_back_frame").inc()
+            log.warning("bad_back_frame", url=self.url, error=str(error)[:200])
+            return
+        if isinstance(frame, Stop):
+            self._hooks.stop(frame)
+        elif isinstance(frame, Played):
+            self._hooks.played(frame)
+        elif isinstance(frame, Subscribe) and frame.action == "SUBSCRIBE":
+            self.sessions.add(frame.session_id)
+            self._hooks.subscribed(frame.session_id, self)
+        else:
+            self.sessions.discard(frame.session_id)
+
+
+class Outputs:
+    """All output-handlers; a session's frames go to those that have its viewers."""
+
+    def __init__(self, urls: Sequence[str], hooks: BackHooks) -> None:
+        self.links = [OutputLink(url, hooks) for url in urls]
+
+    def start(self, tasks: TaskOwner) -> None:
+        """Keep every link connected."""
+        for link in self.links:
+            tasks.keep(f"ingest {link.url}", link.run, pause_s=0.1, pause_max_s=2.0)
+
+    def publish(self, session_id: str, frame: str, *, droppable: bool = False) -> None:
+        """Send a frame to every output-handler that has viewers of the session."""
+        for link in self.links:
+            if session_id in link.sessions:
+                link.send(frame, droppable=droppable)
+
+    def wanted(self, session_id: str) -> bool:
+        """Whether anybody anywhere plays this session."""
+        return any(session_id in link.sessions for link in self.links)

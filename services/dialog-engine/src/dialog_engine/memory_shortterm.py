@@ -1,0 +1,244 @@
+"""Turns in SQLite: WAL, synchronous FULL, one connection in one thread. When a call returns, what it wrote survives a power cut.
+
+One connection is a rule, not a saving: it holds the file exclusively, so two engines cannot share a volume by accident, and SQLite's
+known races between several writers cannot occur.
+"""
+
+import asyncio
+import json
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final, TypeVar
+
+import apsw
+import structlog
+
+from dialog_contracts.http import TurnRecord
+from dialog_engine.errors import MemoryClosed
+
+T = TypeVar("T")
+log = structlog.get_logger("memory")
+
+OLDEST_SQLITE: Final = (3, 51, 3)
+"""Older ones can lose committed transactions in WAL mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A whole turn as stored. `shape`: lengths of the reply's deltas; `stats`: the JSON that `done` carried."""
+
+    session_id: str
+    turn: int
+    user: str
+    reply: str
+    ts: int
+    request_id: str | None = None
+    interrupted: bool = False
+    revision: int = 0
+    shape: tuple[int, ...] = ()
+    stats: str = "{}"
+
+    def record(self) -> TurnRecord:
+        """As history shows it."""
+        return TurnRecord(turn=self.turn, user=self.user, reply=self.reply, ts=self.ts, interrupted=self.interrupted)
+
+
+_LAST: Final = """
+SELECT max(coalesce((SELECT max(turn) FROM turns WHERE sessionId = ?), 0),
+           coalesce((SELECT afterTurn FROM session_resets WHERE sessionId = ?), 0))
+"""
+_AFTER_RESET: Final = "AND u.turn > coalesce((SELECT afterTurn FROM session_resets WHERE sessionId = u.sessionId), 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a new request needs to know of its session."""
+
+    by_turn: StoredTurn | None
+    by_request: StoredTurn | None
+    last_turn: int
+    recent: list[StoredTurn]
+
+
+_SELECT: Final = """
+SELECT u.sessionId, u.turn, u.text, a.text, a.ts, u.requestId, a.interrupted, a.revision, a.shape, a.stats
+FROM turns u JOIN turns a ON a.sessionId = u.sessionId AND a.turn = u.turn AND a.role = 'assistant'
+WHERE u.role = 'user' AND u.sessionId = ?
+"""
+
+
+class ShortTermMemory:
+    """Async face of the database thread. `open` migrates; every method may raise apsw.Error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._jobs: queue.SimpleQueue[Callable[[apsw.Connection], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def open(self) -> None:
+        """Open or create the file and bring its schema up to date."""
+        found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+        if found < OLDEST_SQLITE:
+            raise RuntimeError(f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer is needed")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._thread = threading.Thread(
+            target=self._serve, args=(asyncio.get_running_loop(), opened), name="sqlite", daemon=True
+        )
+        self._thread.start()
+        await opened
+
+    async def close(self) -> None:
+        """Finish what is queued, checkpoint, close the file."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    async def commit(self, stored: StoredTurn) -> None:
+        """Store a turn, or its later revision; an older revision never replaces a newer one."""
+
+        def work(db: apsw.Connection) -> None:
+            with db:
+                db.execute(
+                    "INSERT INTO turns(sessionId, turn, role, text, ts, requestId) VALUES(?,?,'user',?,?,?) ON CONFLICT DO NOTHING",
+                    (stored.session_id, stored.turn, stored.user, stored.ts, stored.request_id),
+                )
+                db.execute(
+                    """INSERT INTO turns(sessionId, turn, role, text, ts, interrupted, revision, shape, stats)
+                       VALUES(?,?,'assistant',?,?,?,?,?,?)
+                       ON CONFLICT(sessionId, turn, role) DO UPDATE SET
+                         text = excluded.text, interrupted = excluded.interrupted, revision = excluded.revision,
+                         shape = excluded.shape, stats = excluded.stats
+                       WHERE excluded.revision > revision""",
+                    (
+                        stored.session_id,
+                        stored.turn,
+                        stored.reply,
+                        stored.ts,
+                        int(stored.interrupted),
+                        stored.revision,
+                        json.dumps(stored.shape),
+                        stored.stats,
+                    ),
+                )
+
+        await self._run(work)
+
+    async def look(self, session_id: str, turn: int, request_id: str | None, count: int) -> Look:
+        """Whether the turn or its message is known, and the turns for its prompt (oldest first), in one visit to the database."""
+
+        def work(db: apsw.Connection) -> Look:
+            by_turn = _one(db, _SELECT + " AND u.turn = ?", (session_id, turn))
+            by_request = _one(db, _SELECT + " AND u.requestId = ?", (session_id, request_id)) if request_id else None
+            last = next(iter(db.execute(_LAST, (session_id, session_id))))[0]
+            return Look(by_turn, by_request, last, _recent(db, session_id, count, for_prompt=True))
+
+        return await self._run(work)
+
+    async def recent(self, session_id: str, count: int, *, for_prompt: bool = False) -> list[StoredTurn]:
+        """The last turns, oldest first; for a prompt only those after the session's RESET."""
+        return await self._run(lambda db: _recent(db, session_id, count, for_prompt=for_prompt))
+
+    async def last_turn(self, session_id: str) -> int:
+        """The highest number in use, 0 for a new session."""
+        return await self._run(lambda db: int(next(iter(db.execute(_LAST, (session_id, session_id))))[0]))
+
+    async def reset(self, session_id: str, after_turn: int) -> None:
+        """Begin the prompt after this turn."""
+
+        def work(db: apsw.Connection) -> None:
+            db.execute(
+                "INSERT INTO session_resets VALUES(?,?) ON CONFLICT(sessionId) DO UPDATE SET afterTurn = excluded.afterTurn",
+                (session_id, after_turn),
+            )
+
+        await self._run(work)
+
+    async def _run(self, work: Callable[[apsw.Connection], T]) -> T:
+        if self._thread is None:
+            raise MemoryClosed("the database is closed")
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[T] = loop.create_future()
+
+        def job(db: apsw.Connection) -> None:
+            # Each job ends its own transaction before the asker hears of it, so a cancelled asker leaves nothing half done.
+            try:
+                value = work(db)
+            except apsw.Error as error:
+                loop.call_soon_threadsafe(_fail, result, error)
+            else:
+                loop.call_soon_threadsafe(_succeed, result, value)
+
+        self._jobs.put(job)
+        return await result
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
+        try:
+            db = _connect(self._path)
+        except (apsw.Error, OSError) as error:
+            loop.call_soon_threadsafe(_fail, opened, error)
+            return
+        loop.call_soon_threadsafe(_succeed, opened, None)
+        while (job := self._jobs.get()) is not None:
+            job(db)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+
+
+def _connect(path: Path) -> apsw.Connection:
+    db = apsw.Connection(str(path))
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("PRAGMA foreign_keys=ON")
+    version = next(iter(db.execute("PRAGMA user_version")))[0]
+    folder = resources.files("dialog_engine") / "migrations"
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        number = int(file.name.split("_")[0]) if file.name.endswith(".sql") else 0
+        if number > version:
+            with db:
+                db.execute(file.read_text(encoding="utf-8"))
+                db.execute(f"PRAGMA user_version={number}")
+            log.info("migrated", file=file.name)
+    return db
+
+
+def _recent(db: apsw.Connection, session_id: str, count: int, *, for_prompt: bool) -> list[StoredTurn]:
+    sql = f"{_SELECT} {_AFTER_RESET if for_prompt else ''} ORDER BY u.turn DESC LIMIT ?"
+    return [_stored(row) for row in reversed(list(db.execute(sql, (session_id, count))))]
+
+
+def _one(db: apsw.Connection, sql: str, values: tuple[str | int, ...]) -> StoredTurn | None:
+    rows = list(db.execute(sql, values))
+    return _stored(rows[0]) if rows else None
+
+
+def _stored(row: tuple[object, ...]) -> StoredTurn:
+    session_id, turn, user, reply, ts, request_id, interrupted, revision, shape, stats = row
+    return StoredTurn(
+        session_id=str(session_id),
+        turn=int(str(turn)),
+        user=str(user),
+        reply=str(reply),
+        ts=int(str(ts)),
+        request_id=None if request_id is None else str(request_id),
+        interrupted=bool(interrupted),
+        revision=int(str(revision)),
+        shape=tuple(json.loads(str(shape or "[]"))),
+        stats=str(stats or "{}"),
+    )
+
+
+def _succeed(future: "asyncio.Future[T]", value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: "asyncio.Future[T]", error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,1 @@
+"""From fragments to chunks on the socket: cutting, pacing, sending."""

@@ -1,0 +1,42 @@
+"""When a chunk may be sent, and where the ear is. Pure: times in ms are arguments.
+
+The ear is reckoned by the clock from the first chunk on; a chunk that is ready only after its time has come moves the clock.
+"""
+
+from typing import Final
+
+LEAD_MS: Final = 600
+"""Sound is sent at most this far ahead of the ear: enough for a viewer's jitter, little to throw away at a STOP."""
+
+
+class Pacer:
+    """One turn's schedule. Offsets are audio time within the turn."""
+
+    def __init__(self, lead_ms: float = LEAD_MS) -> None:
+        self._lead = lead_ms
+        self._zero: float | None = None
+        self.sent_ms = 0.0
+        self.gaps = 0
+
+    def wait_ms(self, offset_ms: float, now_ms: float) -> float:
+        """How long the chunk at this offset has to wait; 0 when it may go."""
+        if self._zero is None:
+            return 0.0
+        return max(0.0, self._zero + offset_ms - self._lead - now_ms)
+
+    def sent(self, offset_ms: float, duration_ms: float, now_ms: float) -> None:
+        """A chunk went out."""
+        if self._zero is None:
+            self._zero = now_ms - offset_ms
+        elif now_ms > self._zero + offset_ms:
+            self._zero = now_ms - offset_ms
+            self.gaps += 1
+        self.sent_ms = offset_ms + duration_ms
+
+    def ear_ms(self, now_ms: float) -> float:
+        """Audio time that is sounding now."""
+        return 0.0 if self._zero is None else min(self.sent_ms, max(0.0, now_ms - self._zero))
+
+    def until_ms(self, offset_ms: float, now_ms: float) -> float:
+        """How long until the ear reaches an offset; 0 when it has, or when nothing was sent yet."""
+        return 0.0 if self._zero is None else max(0.0, self._zero + offset_ms - now_ms)

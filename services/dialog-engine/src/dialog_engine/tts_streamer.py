@@ -1,0 +1,173 @@
+"""Speaks a turn: fragments in; chunks out, at most two fragments synthesised and 600 ms sent ahead of the ear; cancelled at any moment."""
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from dialog_engine.speech.chunks import Chunk, ChunkCutter
+from dialog_engine.speech.pacer import Pacer
+from dialog_engine.turn.fragments import Fragment
+from dialog_telemetry import metrics
+from dialog_voice.errors import VoiceError
+from dialog_voice.voice import Voice
+from service_runtime.tasks import TaskOwner
+
+FRAGMENTS_AHEAD: Final = 2
+log = structlog.get_logger("speech")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechHooks:
+    """What the turn wants to know. All are called on the event loop and do not wait."""
+
+    send: Callable[[Chunk], None]
+    first_audio: Callable[[], None]
+    all_sent: Callable[[], None]
+
+
+class TtsStreamer:
+    """The voice of one turn. `clock` gives ms; `say` and `no_more` never wait; `cancel` takes effect at once."""
+
+    def __init__(self, voice: Voice, lang: str, hooks: SpeechHooks, clock: Callable[[], float]) -> None:
+        self._voice, self._lang, self._hooks, self._clock = voice, lang, hooks, clock
+        self._fragments: deque[Fragment] = deque()
+        self._complete = False
+        self._news = asyncio.Event()
+        self._cutter = ChunkCutter()
+        self._pacer = Pacer()
+        self._ready: deque[Chunk] = deque()
+        self._pacing: asyncio.Task[None] | None = None
+        self._starts: list[int] = []
+        self._heard: list[tuple[int, int]] = []
+        self._played: tuple[float, float] | None = None
+        self._tasks = TaskOwner()
+        self._cancelled = False
+        self.spoken_fragments = 0
+        self.failed_fragments = 0
+
+    def start(self) -> None:
+        """Begin to wait for fragments."""
+        self._tasks.start("speak", self._speak())
+
+    def say(self, fragment: Fragment) -> None:
+        """Queue a fragment."""
+        self._fragments.append(fragment)
+        self._news.set()
+
+    def no_more(self) -> None:
+        """No fragment follows."""
+        self._complete = True
+        self._news.set()
+
+    def played(self, offset_ms: float) -> None:
+        """A viewer has heard up to this audio time."""
+        self._played = (min(offset_ms, self._pacer.sent_ms), self._clock())
+
+    def heard_until(self) -> int:
+        """Place in the reply up to which it was heard: the end of the last word that had begun to sound."""
+        ear = self._pacer.ear_ms(self._clock())
+        if self._played is not None:
+            ear = min(ear, self._played[0] + self._clock() - self._played[1])
+        at = bisect_right(self._heard, ear, key=lambda entry: entry[0])
+        return self._heard[at - 1][1] if at else 0
+
+    def remaining_ms(self) -> float:
+        """How long what was sent still sounds."""
+        return self._pacer.until_ms(self._pacer.sent_ms, self._clock())
+
+    @property
+    def ear_ms(self) -> int:
+        """Audio time that sounds now."""
+        return round(self._pacer.ear_ms(self._clock()))
+
+    @property
+    def audio_ms(self) -> int:
+        """Length of what was sent."""
+        return round(self._pacer.sent_ms)
+
+    def cancel(self) -> None:
+        """Send nothing more from now on; synthesis ends by itself within milliseconds."""
+        self._cancelled = True
+        self._ready.clear()
+        self._fragments.clear()
+
+    async def close(self) -> None:
+        """Cancel, and wait until the synthesis is closed."""
+        self.cancel()
+        await self._tasks.close()
+
+    async def _speak(self) -> None:
+        while (fragment := await self._next()) is not None:
+            if not fragment.speakable:
+                continue
+            await self._room(len(self._starts))
+            self._starts.append(self._cutter.offset_ms)
+            self._cutter.begin(fragment)
+            try:
+                async with aclosing(self._voice.synthesize(fragment.text, self._lang)) as pieces:
+                    async for piece in pieces:
+                        self._offer(self._cutter.feed(piece))
+                self.spoken_fragments += 1
+            except VoiceError as error:
+                # The words of this fragment stay unsaid; the chain has already turned to another voice for the next one.
+                self.failed_fragments += 1
+                log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text))
+            self._offer(self._cutter.end())
+        if self._pacing is not None:
+            await self._pacing
+        if not self._cancelled:
+            self._hooks.all_sent()
+
+    async def _next(self) -> Fragment | None:
+        while not self._fragments:
+            if self._complete or self._cancelled:
+                self._complete = True
+                return None
+            self._news.clear()
+            await self._news.wait()
+        return self._fragments.popleft()
+
+    async def _room(self, index: int) -> None:
+        """Wait until this fragment is at most two ahead of the one that sounds."""
+        while index >= FRAGMENTS_AHEAD:
+            wait = self._pacer.until_ms(self._starts[index - FRAGMENTS_AHEAD], self._clock())
+            # Chunks that are still queued have no time yet that the pacer knows: their start may lie behind what was sent.
+            if wait <= 0 and self._starts[index - FRAGMENTS_AHEAD] <= self._pacer.sent_ms:
+                return
+            await asyncio.sleep(max(wait, 10.0) / 1000)
+
+    def _offer(self, chunks: list[Chunk]) -> None:
+        if self._cancelled:
+            return
+        for chunk in chunks:
+            if not self._ready and self._pacer.wait_ms(chunk.offset_ms, self._clock()) <= 0:
+                self._send(chunk)
+                continue
+            self._ready.append(chunk)
+            if self._pacing is None or self._pacing.done():
+                self._pacing = self._tasks.start("pace", self._pace())
+
+    async def _pace(self) -> None:
+        while self._ready:
+            wait = self._pacer.wait_ms(self._ready[0].offset_ms, self._clock())
+            if wait > 0:
+                await asyncio.sleep(wait / 1000)
+            if self._ready:
+                self._send(self._ready[0])
+                self._ready.popleft()
+
+    def _send(self, chunk: Chunk) -> None:
+        now, gaps = self._clock(), self._pacer.gaps
+        self._pacer.sent(chunk.offset_ms, chunk.duration_ms, now)
+        if self._pacer.gaps > gaps:
+            metrics.VOICE_GAPS.inc()
+        self._heard.append((chunk.offset_ms, chunk.text_end))
+        self._hooks.send(chunk)
+        if chunk.seq == 0:
+            self._hooks.first_audio()

@@ -1,0 +1,47 @@
+"""The events of one turn as its callers see them: kept from the first, so that anyone can (re)join after any id."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from dialog_contracts import sse
+from dialog_contracts.sse import ChatEvent, DoneEvent, ErrorEvent, SseFrame
+
+
+class EventLog:
+    """Append-only; `closed` after `done`, `error` or `close`. Ids are `<turn>.<n>`, n from 0 without gaps."""
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+        self.frames: list[SseFrame] = []
+        self.closed = False
+        self._changed = asyncio.Event()
+
+    def append(self, event: ChatEvent) -> None:
+        """Add an event and wake the readers."""
+        if self.closed:
+            return
+        self.frames.append(sse.frame(event, f"{self.turn}.{len(self.frames)}"))
+        self.closed = isinstance(event, DoneEvent | ErrorEvent)
+        self._wake()
+
+    def close(self) -> None:
+        """End the log without a last event: its only caller has left."""
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def follow(self, after: int = -1) -> AsyncIterator[list[SseFrame]]:
+        """Frames after number `after`, as they come, those that are there together; ends when the log closes."""
+        at = after + 1
+        while True:
+            if at < len(self.frames):
+                ready = self.frames[at:]
+                at = len(self.frames)
+                yield ready
+            elif self.closed:
+                return
+            else:
+                await self._changed.wait()

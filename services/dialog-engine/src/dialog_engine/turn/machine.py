@@ -1,0 +1,287 @@
+"""The life of a turn as a state machine without I/O: inputs with their time in, actions out. The shell in `runner.py` carries them out.
+
+Text:   WAITING → STREAMING → COMMITTING → DONE          (FAILED, CANCELLED end it too)
+Voice:  QUIET → SOUNDING → SENT → OVER                     (a turn without voice begins OVER)
+
+What it promises, for any order of inputs: the caller gets exactly one `done` or `error`, and nothing after it; `done` only
+after the commit; after a stop nothing of the turn is said or captioned; a turn is committed once, and a second time only
+when a stop cut what was already committed.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, TextDeltaEvent
+from dialog_engine.turn.fragments import Fragment, FragmentCutter
+
+
+class Text(Enum):
+    """How far the reply's text is."""
+
+    WAITING = auto()
+    STREAMING = auto()
+    COMMITTING = auto()
+    DONE = auto()
+    FAILED = auto()
+    CANCELLED = auto()
+
+
+class Voice(Enum):
+    """How far its sound is."""
+
+    QUIET = auto()
+    SOUNDING = auto()
+    SENT = auto()
+    OVER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Send an event to the caller."""
+
+    event: ChatEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """Send a piece of the reply to the viewers."""
+
+    content: str
+    start: int
+    eos: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Give a fragment to the voice."""
+
+    fragment: Fragment
+
+
+@dataclass(frozen=True, slots=True)
+class NoMoreToSay:
+    """The voice may end after what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Store the turn, then call `committed` or `commit_failed`. `revision` 1 replaces what was stored."""
+
+    reply: str
+    interrupted: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelModel:
+    """Close the language model's stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelVoice:
+    """Drop everything that was not sent, and stop synthesis."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendEnd:
+    """Tell viewers that all chunks were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendStopAck:
+    """Tell viewers that no chunk follows."""
+
+    heard: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing of this turn is left to do."""
+
+    outcome: str
+    reason: str | None = None
+
+
+Action = Emit | Caption | Say | NoMoreToSay | Commit | CancelModel | CancelVoice | SendEnd | SendStopAck | Finish
+
+
+class TurnMachine:
+    """See the module. Times are ms since the request was received."""
+
+    def __init__(self, *, turn: int, voiced: bool) -> None:
+        self.turn = turn
+        self.text = Text.WAITING
+        self.voice = Voice.QUIET if voiced else Voice.OVER
+        self.reply = ""
+        self.shape: list[int] = []
+        self.ttft_ms: float | None = None
+        self.first_audio_ms: float | None = None
+        self.stopped = False
+        self.finished = False
+        self._cutter = FragmentCutter()
+        self._voiced = voiced
+        self._committed = False
+        self._revised = False
+        self._wants_audio_time = voiced
+        self._failure: ErrorEvent | None = None
+
+    @property
+    def over(self) -> bool:
+        """Neither text nor sound goes on: a new turn interrupts nothing."""
+        return self.text in (Text.DONE, Text.FAILED, Text.CANCELLED) and self.voice is Voice.OVER
+
+    @property
+    def deltas(self) -> int:
+        """Pieces that the model has sent; `shape` holds their lengths."""
+        return len(self.shape)
+
+    def delta(self, content: str, now_ms: float) -> list[Action]:
+        """A piece of text from the model."""
+        if self.text not in (Text.WAITING, Text.STREAMING) or not content:
+            return []
+        if self.text is Text.WAITING:
+            self.text, self.ttft_ms = Text.STREAMING, now_ms
+        start = len(self.reply)
+        self.reply += content
+        self.shape.append(len(content))
+        actions: list[Action] = [Say(fragment) for fragment in self._cutter.feed(content)] if self._voiced else []
+        return [*actions, Emit(TextDeltaEvent(content=content)), Caption(content, start, eos=False)]
+
+    def model_ended(self) -> list[Action]:
+        """The model has said everything."""
+        if self.text is Text.WAITING:
+            return self.model_failed("llm_empty", "the model answered with nothing", retryable=True)
+        if self.text is not Text.STREAMING:
+            return []
+        self.text = Text.COMMITTING
+        return [
+            *self._last_words(),
+            Emit(TextDeltaEvent(content="", eos=True)),
+            Caption("", len(self.reply), eos=True),
+            Commit(self.reply, interrupted=False, revision=0),
+        ]
+
+    def model_failed(self, code: str, message: str, *, retryable: bool) -> list[Action]:
+        """The model, or the voice of a turn without text, cannot go on."""
+        error = ErrorEvent(code=code, message=message, retryable=retryable)
+        if self.text is Text.WAITING:
+            return [Emit(error), *self._abandon(Text.FAILED, "failed", code)]
+        if self.text is not Text.STREAMING:
+            return []
+        # What was said was said: it is remembered as it stands, and the caller is told after the commit.
+        self.text, self._failure = Text.COMMITTING, error
+        return [*self._last_words(), Caption("", len(self.reply), eos=True), Commit(self.reply, interrupted=True, revision=0)]
+
+    def committed(self) -> list[Action]:
+        """The last Commit is durable."""
+        self._committed = True
+        return self._settle()
+
+    def commit_failed(self, message: str) -> list[Action]:
+        """The last Commit did not happen: the caller must not believe otherwise."""
+        if self._committed:
+            return []
+        self._committed = True
+        self._failure = ErrorEvent(code="not_stored", message=message, retryable=False)
+        return self._settle()
+
+    def first_audio(self, now_ms: float) -> list[Action]:
+        """The first chunk was sent."""
+        if self.voice is not Voice.QUIET:
+            return []
+        self.voice, self.first_audio_ms = Voice.SOUNDING, now_ms
+        if self.text in (Text.STREAMING, Text.COMMITTING):
+            return [Emit(ControlEvent(action="SPEECH_START")), *self._settle()]
+        return self._settle()
+
+    def audio_time_unknown(self) -> list[Action]:
+        """`done` has waited long enough for the first chunk."""
+        self._wants_audio_time = False
+        return self._settle()
+
+    def voice_sent(self) -> list[Action]:
+        """All chunks were sent, or the voice has failed for good."""
+        if self.voice not in (Voice.QUIET, Voice.SOUNDING):
+            return []
+        self.voice = Voice.SENT
+        self._wants_audio_time = False
+        return [SendEnd(), *self._settle()]
+
+    def played_out(self) -> list[Action]:
+        """The ear has reached the end of what was sent."""
+        if self.voice is not Voice.SENT:
+            return []
+        self.voice = Voice.OVER
+        return self._settle()
+
+    def stop(self, heard: str, reason: str) -> list[Action]:
+        """Somebody interrupts; `heard` is the part of the reply that reached the ear."""
+        if self.stopped or self.over:
+            return []
+        self.stopped = True
+        unfinished = self.text in (Text.WAITING, Text.STREAMING)
+        # Without a voice the text itself is what was heard.
+        kept = heard if self._voiced else self.reply
+        actions: list[Action] = [CancelModel()] if unfinished else []
+        actions += [CancelVoice(), SendStopAck(kept)]
+        self.voice, self._wants_audio_time = Voice.OVER, False
+        if unfinished:
+            self.text, self.reply = Text.COMMITTING, kept
+            return [*actions, Commit(kept, interrupted=True, revision=0), *self._settle()]
+        if self.text in (Text.COMMITTING, Text.DONE) and kept != self.reply:
+            self._revised, self.reply = True, kept
+            actions.append(Commit(kept, interrupted=True, revision=1))
+        return [*actions, *self._settle()]
+
+    def caller_left(self) -> list[Action]:
+        """The caller closed its connection. Before the first delta nobody wants the answer; later the viewers do."""
+        if self.text is not Text.WAITING:
+            return []
+        return [CancelModel(), *self._abandon(Text.CANCELLED, "cancelled", "caller_left")]
+
+    def claim_lost(self) -> list[Action]:
+        """The other path has taken this turn."""
+        if self.text is not Text.WAITING:
+            return []
+        error = ErrorEvent(code="answered_elsewhere", message="the legacy path answers this turn", retryable=False)
+        return [CancelModel(), Emit(error), *self._abandon(Text.CANCELLED, "cancelled", "claim_lost")]
+
+    def _last_words(self) -> list[Action]:
+        if not self._voiced:
+            return []
+        return [*(Say(fragment) for fragment in self._cutter.flush()), NoMoreToSay()]
+
+    def _abandon(self, text: Text, outcome: str, reason: str) -> list[Action]:
+        self.text = text
+        actions: list[Action] = []
+        if self.voice is not Voice.OVER:
+            self.voice = Voice.OVER
+            actions.append(CancelVoice())
+        self.finished = True
+        return [*actions, SendStopAck(None), Finish(outcome, reason)]
+
+    def _settle(self) -> list[Action]:
+        """`done` (or the late error) when it is due, and the end of the turn when nothing is left."""
+        actions: list[Action] = []
+        known = not self._wants_audio_time or self.first_audio_ms is not None
+        if self.text is Text.COMMITTING and self._committed and known:
+            if self._failure is not None:
+                self.text = Text.FAILED
+                actions.append(Emit(self._failure))
+            else:
+                self.text = Text.DONE
+                actions.append(Emit(DoneEvent(stats=self._stats())))
+        if self.over and not self.finished:
+            self.finished = True
+            outcome = "interrupted" if self.stopped else "failed" if self._failure else "completed"
+            actions.append(Finish(outcome, self._failure.code if self._failure else None))
+        return actions
+
+    def _stats(self) -> DoneStats:
+        return DoneStats(
+            ttft_ms=self.ttft_ms,
+            first_audio_ms=self.first_audio_ms,
+            tokens=len(self.shape),
+            interrupted=self.stopped,
+            turn=self.turn,
+        )

@@ -1,0 +1,348 @@
+"""Carries out what the turn machine decides: the model's task, the voice, the commits, the frames for viewers."""
+
+import asyncio
+import contextvars
+import time
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+import structlog
+from opentelemetry.trace import Span
+from opentelemetry.util.types import AttributeValue
+
+from dialog_contracts.http import FlagSet, TurnRecord
+from dialog_contracts.ingest import End, SpeechChunk, Start, StopAck, TextDelta
+from dialog_contracts.model import correlation_id
+from dialog_contracts.samples import TurnSample
+from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
+from dialog_engine.errors import MemoryClosed
+from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.speech.chunks import Chunk
+from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
+from dialog_engine.turn import machine
+from dialog_engine.turn.event_log import EventLog
+from dialog_engine.turn.machine import TurnMachine
+from dialog_llm.errors import LlmError
+from dialog_telemetry import attributes, metrics, trace_context
+from dialog_voice.voice import Voice
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("turn")
+
+DONE_WAITS_FOR_AUDIO_S: Final = 2.0
+"""`done` carries the time of the first audio; a voice later than this does not hold it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnParts:
+    """What a turn needs of the engine."""
+
+    memory: ShortTermMemory
+    voice: Voice
+    claim: Callable[[str], "asyncio.Future[bool]"]
+    publish: Callable[[str, bool], None]
+    """Send a frame (JSON) to the session's output-handlers; the second argument: droppable."""
+
+    published: Callable[["TurnRunner"], None]
+    """The turn's history changed."""
+
+    sampled: Callable[[TurnSample], None]
+    ended: Callable[["TurnRunner"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOrder:
+    """What is asked of a turn. `text` yields the reply; `user_text` is empty for SAY."""
+
+    session_id: str
+    turn: int
+    user_text: str
+    request_id: str | None
+    flags: FlagSet
+    lang: str
+    traceparent: str | None
+    text: Callable[[Sequence[TurnRecord]], AsyncGenerator[str, None]]
+    epoch: int = 0
+
+
+class TurnRunner:
+    """One running turn. `begin` starts it; it ends by itself."""
+
+    def __init__(self, order: TurnOrder, parts: TurnParts, recent: Sequence[TurnRecord]) -> None:
+        self.order, self._parts, self._recent = order, parts, recent
+        self.events = EventLog(order.turn)
+        self.received_at = time.monotonic()
+        self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
+        self.callers = 0
+        self._tasks = TaskOwner()
+        self._model: asyncio.Task[None] | None = None
+        self._commits: asyncio.Task[None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
+        self._context = contextvars.copy_context()
+        self._traceparent: str | None = None
+        self._span: Span | None = None
+        hooks = SpeechHooks(self._send_chunk, self._first_audio, self._all_sent)
+        self._speech = TtsStreamer(parts.voice, order.lang, hooks, self._now) if order.flags.SYNC_TTS_STREAMING else None
+
+    def _now(self) -> float:
+        return (time.monotonic() - self.received_at) * 1000
+
+    @property
+    def correlation_id(self) -> str:
+        """`session#turn`."""
+        return correlation_id(self.order.session_id, self.order.turn)
+
+    def begin(self) -> None:
+        """Announce the turn and start the model."""
+        metrics.TURNS_RUNNING.inc()
+        self._context.run(self._begin)
+
+    def _begin(self) -> None:
+        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: self.correlation_id})
+        names: dict[str, AttributeValue] = {
+            attributes.SESSION_ID: self.order.session_id,
+            attributes.TURN: self.order.turn,
+            attributes.CORRELATION_ID: self.correlation_id,
+            attributes.FLAGS_GENERATION: self.order.flags.generation,
+        }
+        self._span = trace_context.enter_span("chat", parent=self.order.traceparent, attributes=names)
+        self._traceparent = trace_context.current()
+        self._parts.publish(self.start_frame(), False)
+        self.events.append(ControlEvent(action="ACCEPTED", session_id=self.order.session_id, turn=self.order.turn))
+        if self._speech is not None:
+            self._speech.start()
+        self._model = self._tasks.start("model", self._run_model())
+
+    def start_frame(self) -> str:
+        """START, also for an output-handler that subscribes in mid-turn."""
+        return Start(
+            session_id=self.order.session_id,
+            turn=self.order.turn,
+            epoch=self.order.epoch,
+            traceparent=self._traceparent,
+            flags=self.order.flags,
+            user_text=self.order.user_text or None,
+            ear_ms=self._speech.ear_ms if self._speech is not None and self.machine.first_audio_ms is not None else None,
+        ).to_json()
+
+    def text_frame(self) -> str:
+        """The text so far as one caption."""
+        ended = self.machine.text not in (machine.Text.WAITING, machine.Text.STREAMING)
+        return self._caption(self.machine.reply, 0, ended)
+
+    def stop(self, reason: str) -> bool:
+        """Interrupt; false when nothing was going on."""
+        heard = self.machine.reply[: self._speech.heard_until()] if self._speech is not None else self.machine.reply
+        actions = self.machine.stop(heard, reason)
+        if actions:
+            self._context.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
+            self._context.run(self._apply, actions)
+        return bool(actions)
+
+    def played(self, offset_ms: float) -> None:
+        """A viewer has heard up to here."""
+        if self._speech is not None:
+            self._speech.played(offset_ms)
+
+    def caller_left(self) -> None:
+        """One caller less; without any, a turn that has not begun to answer is cancelled."""
+        if self.callers == 0:
+            self._context.run(self._apply, self.machine.caller_left())
+
+    async def settled(self) -> None:
+        """Wait until every commit so far is durable."""
+        if self._commits is not None:
+            await asyncio.wait([self._commits])
+
+    async def close(self) -> None:
+        """End everything at once; the service is going down."""
+        for timer in self._timers:
+            timer.cancel()
+        if self._speech is not None:
+            await self._speech.close()
+        await self._tasks.close()
+
+    async def _run_model(self) -> None:
+        claim = self._parts.claim(self.correlation_id)
+        try:
+            async with aclosing(self.order.text(self._recent)) as pieces:
+                async for piece in pieces:
+                    if self.machine.ttft_ms is None and not await claim:
+                        self._apply(self.machine.claim_lost())
+                        return
+                    actions = self.machine.delta(piece, self._now())
+                    self._apply(actions)
+                    if any(isinstance(action, machine.Say) for action in actions):
+                        # A model that answers from memory never waits: the voice gets its turn on the loop here.
+                        await asyncio.sleep(0)
+            self._apply(self.machine.model_ended())
+        except LlmError as error:
+            log.warning("model_failed", code=error.code, reason=error.reason)
+            self._apply(
+                self.machine.model_failed(error.code, "the language model cannot answer now", retryable=error.retryable)
+            )
+        finally:
+            claim.cancel()
+
+    def _apply(self, actions: Sequence[machine.Action]) -> None:
+        for action in actions:
+            match action:
+                case machine.Emit(event):
+                    self._emit(event)
+                case machine.Caption(content, start, eos):
+                    self._parts.publish(self._caption(content, start, eos), False)
+                case machine.Say(fragment):
+                    if self._speech is not None:
+                        self._speech.say(fragment)
+                case machine.NoMoreToSay():
+                    if self._speech is not None:
+                        self._speech.no_more()
+                case machine.Commit():
+                    self._commits = self._tasks.start("commit", self._commit(action, self._commits))
+                case machine.CancelModel():
+                    self._cancel_model()
+                case machine.CancelVoice():
+                    if self._speech is not None:
+                        self._speech.cancel()
+                        self._tasks.start("hush", self._speech.close())
+                case machine.SendEnd():
+                    self._send_end()
+                case machine.SendStopAck(heard):
+                    frame = StopAck(session_id=self.order.session_id, turn=self.order.turn, heard_text=heard)
+                    self._parts.publish(frame.to_json(), False)
+                case machine.Finish():
+                    self._end(action)
+
+    def _emit(self, event: ChatEvent) -> None:
+        if isinstance(event, DoneEvent):
+            event = DoneEvent(stats=self._full_stats(event.stats))
+        self.events.append(event)
+        if isinstance(event, TextDeltaEvent) and self.machine.deltas == 1 and self.machine.ttft_ms is not None:
+            metrics.TURN_TTFT.observe(self.machine.ttft_ms / 1000)
+
+    def _full_stats(self, stats: DoneStats) -> DoneStats:
+        voice = "off" if self._speech is None else self._parts.voice.name
+        if self._speech is not None and self._speech.failed_fragments and not self._speech.spoken_fragments:
+            voice = "unavailable"
+        extra = {"total_ms": round(self._now(), 1), "voice": voice}
+        times = {name: round(value, 1) for name in ("ttft_ms", "first_audio_ms") if (value := getattr(stats, name)) is not None}
+        return stats.model_copy(update={**extra, **times})
+
+    def _caption(self, content: str, start: int, eos: bool) -> str:
+        frame = TextDelta(session_id=self.order.session_id, turn=self.order.turn, content=content, text_start=start, eos=eos)
+        return frame.to_json()
+
+    def _cancel_model(self) -> None:
+        if self._model is not None and self._model is not asyncio.current_task():
+            self._model.cancel()
+
+    async def _commit(self, commit: machine.Commit, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        stored = StoredTurn(
+            session_id=self.order.session_id,
+            turn=self.order.turn,
+            user=self.order.user_text,
+            reply=commit.reply,
+            ts=int(time.time()),
+            request_id=self.order.request_id,
+            interrupted=commit.interrupted,
+            revision=commit.revision,
+            shape=tuple(self.machine.shape),
+            stats=self._full_stats(
+                DoneStats(ttft_ms=self.machine.ttft_ms, tokens=self.machine.deltas, turn=self.order.turn)
+            ).to_json(),
+        )
+        began = time.monotonic()
+        try:
+            await self._parts.memory.commit(stored)
+        except (apsw.Error, MemoryClosed) as error:
+            log.error("commit_failed", error=repr(error)[:200])
+            self._apply(self.machine.commit_failed("the turn could not be stored"))
+            return
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
+        self._apply(self.machine.committed())
+        self._parts.published(self)
+        # In case the first chunk never comes: `done` has waited long enough then.
+        self._later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
+
+    def _send_chunk(self, chunk: Chunk) -> None:
+        self._parts.publish(_chunk_frame(self.order, chunk).to_json(), True)
+
+    def _first_audio(self) -> None:
+        self._apply(self.machine.first_audio(self._now()))
+        if self.machine.first_audio_ms is not None:
+            metrics.TURN_FIRST_AUDIO.observe(self.machine.first_audio_ms / 1000)
+
+    def _all_sent(self) -> None:
+        self._apply(self.machine.voice_sent())
+
+    def _send_end(self) -> None:
+        assert self._speech is not None
+        frame = End(session_id=self.order.session_id, turn=self.order.turn, audio_ms=self._speech.audio_ms)
+        self._parts.publish(frame.to_json(), False)
+        self._later(self._speech.remaining_ms() / 1000, lambda: self._apply(self.machine.played_out()))
+
+    def _later(self, seconds: float, work: Callable[[], None]) -> None:
+        if not self.machine.finished:
+            self._timers.append(asyncio.get_running_loop().call_later(seconds, work))
+
+    def _end(self, finish: machine.Finish) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        if not self.events.closed:
+            self.events.close()
+        if self._speech is None and finish.outcome == "completed":
+            self._parts.publish(End(session_id=self.order.session_id, turn=self.order.turn, audio_ms=0).to_json(), False)
+        metrics.TURNS_RUNNING.dec()
+        metrics.TURNS.labels(path="sync", outcome=finish.outcome).inc()
+        log.info(
+            "turn_ended",
+            outcome=finish.outcome,
+            reason=finish.reason,
+            ttft_ms=_rounded(self.machine.ttft_ms),
+            first_audio_ms=_rounded(self.machine.first_audio_ms),
+            chars=len(self.machine.reply),
+            flags_generation=self.order.flags.generation,
+        )
+        if self._span is not None:
+            self._span.set_attribute(attributes.OUTCOME, finish.outcome)
+            self._span.end()
+        self._parts.sampled(
+            TurnSample(
+                session_id=self.order.session_id,
+                turn=self.order.turn,
+                flags=self.order.flags,
+                path="sync",
+                outcome=finish.outcome,
+                reason=finish.reason,
+                ttft_ms=self.machine.ttft_ms,
+                first_audio_ms=self.machine.first_audio_ms,
+                total_ms=self._now(),
+                ts=time.time(),
+            )
+        )
+        self._parts.ended(self)
+
+
+def _chunk_frame(order: TurnOrder, chunk: Chunk) -> SpeechChunk:
+    return SpeechChunk(
+        session_id=order.session_id,
+        turn=order.turn,
+        seq=chunk.seq,
+        pcm=b64encode(chunk.pcm).decode("ascii"),
+        viseme=chunk.viseme,
+        ts=time.time(),
+        offset_ms=chunk.offset_ms,
+        text_start=chunk.text_start,
+        text_end=chunk.text_end,
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,15 @@
+"""`gateway`: one gateway process."""
+
+from dialog_contracts import limits
+from gateway.app import build
+from gateway.settings import GatewaySettings
+from service_runtime.server import serve
+
+
+def main() -> None:
+    """Serve until told to end."""
+    serve("gateway", GatewaySettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Routes of the gateway: the page, its public API, and the two sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Header, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, Response
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from swagger_ui_bundle import swagger_ui_path
+
+from dialog_contracts.http import ChatRequest, ErrorBody, SessionList, SessionTurns, StopReply, StopRequest
+from gateway import openapi
+from gateway.doorkeeper import Doorkeeper
+from gateway.http_proxy import HttpProxy
+from gateway.settings import GatewaySettings
+from gateway.socket_proxy import SocketProxy
+from service_runtime import application
+from service_runtime.errors import ServiceError
+from service_runtime.probes import Probe
+
+PAGE: Final = Path(str(resources.files("gateway") / "page"))
+HEADERS: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        b"connect-src 'self' ws: wss:; frame-ancestors 'self'",
+    ),
+]
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorBody} for code in (403, 409, 413, 422, 429, 503)}
+NUMBERED = "Server-Sent Events: `control`, `text-delta`, `error`, `done`; ids are `<turn>.<n>`."
+
+
+def build(settings: GatewaySettings) -> FastAPI:
+    """The application of one gateway process."""
+    input_http, output_http = HttpProxy(settings.input_handler_url), HttpProxy(settings.output_handler_url)
+    input_sockets, output_sockets = SocketProxy(settings.input_handler_url), SocketProxy(settings.output_handler_url)
+    doorkeeper = Doorkeeper(
+        settings.allowed_origins,
+        a_second=settings.requests_a_second,
+        at_once=settings.requests_at_once,
+        sockets=settings.sockets_an_address,
+    )
+    probe = Probe("gateway")
+
+    @asynccontextmanager
+    async def parts() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for proxy in (input_http, output_http):
+                await proxy.open()
+                stack.push_async_callback(proxy.aclose)
+            warming = asyncio.gather(input_http.ready(), output_http.ready())
+            stack.callback(warming.cancel)
+            yield
+
+    app = application.create("AI VTuber", probe, parts, docs=True)
+    app.add_middleware(PageHeaders)
+
+    def admit(request: Request) -> None:
+        doorkeeper.check_origin(request.headers.get("origin"), request.headers.get("host"))
+        doorkeeper.take_token(request.client.host if request.client else "")
+
+    @app.post(
+        "/chat/stream",
+        responses={200: {"content": {"text/event-stream": {}}, "description": NUMBERED}, **ERRORS},
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": openapi.ref("ChatRequest")}}}
+        },
+        summary="One turn: say something, get the reply as it is made",
+    )
+    async def chat_stream(
+        request: Request, last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None
+    ) -> Response:
+        admit(request)
+        return await input_http.forward("POST", "/chat/stream", dict(request.headers), await request.body())
+
+    @app.post(
+        "/control/stop",
+        status_code=202,
+        responses={202: {"model": StopReply}, 404: {"model": ErrorBody}, **ERRORS},
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": openapi.ref("StopRequest")}}}
+        },
+        summary="Silence a session at once",
+    )
+    async def control_stop(request: Request) -> Response:
+        admit(request)
+        return await output_http.forward("POST", "/control/stop", dict(request.headers), await request.body())
+
+    @app.get("/sessions", responses={200: {"model": SessionList}, 503: {"model": ErrorBody}}, summary="Recent sessions")
+    async def sessions(request: Request) -> Response:
+        return await input_http.forward("GET", "/sessions", dict(request.headers))
+
+    @app.get(
+        "/sessions/{session_id}/turns",
+        responses={200: {"model": SessionTurns}, 503: {"model": ErrorBody}},
+        summary="Recent turns of a session",
+    )
+    async def turns(request: Request, session_id: str) -> Response:
+        return await input_http.forward("GET", f"/sessions/{session_id}/turns", dict(request.headers))
+
+    async def proxy_socket(socket: WebSocket, proxy: SocketProxy, path: str) -> None:
+        address = socket.client.host if socket.client else ""
+        try:
+            doorkeeper.check_origin(socket.headers.get("origin"), socket.headers.get("host"))
+            doorkeeper.take_token(address)
+            doorkeeper.socket_opened(address)
+        except ServiceError as error:
+            await socket.send_denial_response(Response(error.body.to_json(), error.status, media_type="application/json"))
+            return
+        try:
+            await proxy.forward(socket, path)
+        finally:
+            doorkeeper.socket_closed(address)
+
+    @app.websocket("/ws/input")
+    async def ws_input(socket: WebSocket) -> None:
+        query = socket.scope["query_string"].decode("latin-1")
+        await proxy_socket(socket, input_sockets, "/ws/input" + (f"?{query}" if query else ""))
+
+    @app.websocket("/ws/output/{session_id}")
+    async def ws_output(socket: WebSocket, session_id: str) -> None:
+        await proxy_socket(socket, output_sockets, socket.scope["raw_path"].decode("latin-1").partition("?")[0])
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="AI VTuber: API",
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/page/icon.svg",
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    openapi.install(app, [ChatRequest, StopRequest])
+    app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path))
+    app.mount("/page", StaticFiles(directory=PAGE))
+    return app
+
+
+class PageHeaders:
+    """Adds the headers that keep a browser from being used against its owner, and makes it ask whether a module is still current."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        fixed = [*HEADERS, (b"cache-control", b"no-cache")] if scope["path"].startswith("/page/") else HEADERS
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *fixed]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)

@@ -1,0 +1,134 @@
+// @ts-check
+/** She herself: puts the parts together and moves them, once per animation frame. */
+
+import { Blink } from "./blink.js";
+import { poseOf, REST } from "./expression.js";
+import { Eyes, EYE_PAINTS } from "./eyes.js";
+import { Face, FACE_PAINTS } from "./face.js";
+import { Gaze } from "./gaze.js";
+import { Hair, HAIR_PAINTS } from "./hair.js";
+import { Headset, HEADSET_PAINTS } from "./headset.js";
+import { Lips, LIP_PAINTS } from "./lips.js";
+import { Outfit, OUTFIT_PAINTS } from "./outfit.js";
+import { draw, group, n } from "./paint.js";
+import { Spring } from "./spring.js";
+import { Thoughts } from "./thoughts.js";
+
+/** Where the head sits on the neck. */
+const PIVOT = "300 420";
+/** A low stage shows her closer: the face matters more than the jacket. */
+const CLOSE = "80 22 440 470";
+const WHOLE = "30 6 540 640";
+const LOW_PX = 430;
+
+const RING = { SPEAKING: "#ff9fb0", THINKING: "#ffd76e", INTERRUPTED: "#ff7f97" };
+
+/** @typedef {{phase: string, mouth: import("../mouth.js").Shape, loudness: number, attentive: boolean}} Mood `loudness`: RMS, 0..1 */
+
+export class Character {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.hair = new Hair();
+    this.face = new Face();
+    this.eyes = new Eyes();
+    this.lips = new Lips();
+    this.headset = new Headset();
+    this.outfit = new Outfit();
+    this.thoughts = new Thoughts();
+    this.blink = new Blink();
+    this.gaze = new Gaze(root);
+    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+    const { hair, face, eyes, lips, headset } = this;
+    this.features = group([face.features, lips.element, eyes.element]);
+    this.top = group([hair.top, headset.clip, eyes.brows]);
+    this.behind = group([hair.back]);
+    this.head = group([face.skin, hair.shade, this.features, hair.side, this.top, headset.band, headset.cups]);
+    this.body = group([face.neck, this.outfit.element]);
+    const paints = [...HAIR_PAINTS, ...EYE_PAINTS, ...LIP_PAINTS, ...FACE_PAINTS, ...HEADSET_PAINTS, ...OUTFIT_PAINTS];
+    const defs = draw("defs", {}, [...paints, lips.clip, ...eyes.clips]);
+    this.svg = draw("svg", { preserveAspectRatio: "xMidYMax meet" }, [defs, this.behind, this.body, this.head, this.thoughts.element]);
+    root.append(this.svg);
+    new ResizeObserver(([entry]) => this.svg.setAttribute("viewBox", entry.contentRect.height < LOW_PX ? CLOSE : WHOLE)).observe(root);
+
+    /** @type {Record<string, Spring>} every number of a pose moves like something with weight */
+    this.springs = Object.fromEntries(Object.entries(REST).map(([key, value]) => [key, new Spring(...weight(key), value)]));
+    this.look = { x: new Spring(6, 0.9), y: new Spring(6, 0.9) };
+    this.voice = new Spring(3, 0.7);
+    this.phase = "";
+    this.since = 0;
+  }
+
+  /** @param {number} now ms @param {number} elapsed ms since the last frame @param {Mood} mood */
+  draw(now, elapsed, mood) {
+    const time = now / 1000;
+    const seconds = elapsed / 1000;
+    const phase = mood.attentive && mood.phase === "IDLE" ? "LISTENING" : mood.phase;
+    if (phase !== this.phase) {
+      if (phase !== "IDLE") this.blink.now(phase === "INTERRUPTED" ? time + STARTLE_FIRST_S : time);
+      this.phase = phase;
+      this.since = time;
+    }
+    const pose = this.#settle(poseOf(phase, time - this.since), seconds);
+    const lively = this.calm.matches ? 0 : 1;
+    const voice = this.voice.follow(Math.min(1, mood.loudness * 5), seconds);
+    const gaze = this.gaze.at(time, mood.attentive);
+    const x = this.look.x.follow(gaze.x * (1 - pose.absent) + pose.gazeX * pose.absent, seconds);
+    const y = this.look.y.follow(gaze.y * (1 - pose.absent) + pose.gazeY * pose.absent, seconds);
+
+    const drift = lively * (Math.sin(time * 0.61) + 0.6 * Math.sin(time * 1.03 + 1.3));
+    const breath = lively * Math.sin(time * 1.65);
+    const tilt = pose.tilt + drift * 1.3 + lively * voice * Math.sin(time * 4.1) * 1.4 + x * 1.6;
+    const yaw = pose.yaw + x * 0.5 + lively * Math.sin(time * 0.47 + 2) * 0.12;
+    const pitch = pose.pitch + y * 0.45 + lively * voice * 0.22;
+    this.#place(tilt, yaw, pitch, pose.lift, breath, drift);
+    this.hair.move(tilt, yaw, pose.lift - breath * 1.5 + pitch * 4, time, lively, seconds);
+
+    const lids = this.blink.at(time);
+    const open = pose.eyeOpen * lids;
+    const { eyeSmile: smile, pupil, browUp, browTilt, browSkew } = pose;
+    this.eyes.show({ open, smile, pupil, x, y, browUp: browUp + voice * 0.5, browTilt, browSkew });
+    const mouth = pose.gape > mood.mouth.open ? { ...mood.mouth, open: pose.gape } : mood.mouth;
+    this.lips.show(mouth, pose.smile, Math.max(0, pose.pout));
+    this.face.blush(pose.blush);
+    this.thoughts.show(phase === "THINKING", time, seconds, lively);
+    const pulse = phase === "LISTENING" || phase === "THINKING" ? 0.3 + lively * 0.25 * Math.sin(time * 4) : 0.12;
+    this.headset.shine(phase === "SPEAKING" ? 0.2 + voice * 0.8 : pulse, RING[/** @type {keyof typeof RING} */ (phase)] ?? "#7fe3d2");
+  }
+
+  /** @param {import("./expression.js").Pose} target @param {number} seconds @returns {import("./expression.js").Pose} */
+  #settle(target, seconds) {
+    const entries = Object.entries(target).map(([key, value]) => [key, this.springs[key].follow(value, seconds)]);
+    return Object.fromEntries(entries);
+  }
+
+  /**
+   * Depth without a third dimension: what is nearer moves farther when she turns.
+   * @param {number} tilt @param {number} yaw @param {number} pitch @param {number} lift @param {number} breath @param {number} drift
+   */
+  #place(tilt, yaw, pitch, lift, breath, drift) {
+    const head = `translate(${n(drift * 1.6 + yaw * 4)} ${n(lift - breath * 1.6 + pitch * 3)}) rotate(${tilt.toFixed(2)} ${PIVOT})`;
+    this.head.setAttribute("transform", head);
+    this.behind.setAttribute("transform", `${head} ${shift(yaw * -7, pitch * -4)}`);
+    this.features.setAttribute("transform", shift(yaw * 10, pitch * 8));
+    this.top.setAttribute("transform", shift(yaw * 5, pitch * 4));
+    this.hair.side.setAttribute("transform", shift(yaw * 2, 0));
+    this.headset.band.setAttribute("transform", shift(yaw * -2, pitch * 2));
+    this.headset.cups.setAttribute("transform", shift(yaw * -5, pitch * -2));
+    this.body.setAttribute("transform", `${shift(drift * 0.8, lift * 0.35 - breath * 1.1)} rotate(${(drift * 0.25).toFixed(2)} 300 700)`);
+  }
+}
+
+/** Startled eyes open wide first; the blink comes after. */
+const STARTLE_FIRST_S = 0.5;
+
+/** @param {number} x @param {number} y */
+const shift = (x, y) => `translate(${n(x)} ${n(y)})`;
+
+/** Heads are heavier than brows. @param {string} key @returns {[number, number]} Hz, damping */
+function weight(key) {
+  if (key === "lift") return [2.6, 0.42];
+  if (key === "tilt" || key === "yaw" || key === "pitch") return [1.25, 0.72];
+  if (key === "blush") return [0.6, 1];
+  return [3.4, 0.85];
+}

@@ -1,0 +1,45 @@
+// @ts-check
+/** Where she looks: at the pointer while it moves, at the field while somebody writes, else at you, with the small jumps eyes make. */
+
+/** A pointer that lies still is forgotten after this. */
+const INTEREST_S = 3.5;
+
+export class Gaze {
+  /** @param {Element} frame where she stands */
+  constructor(frame) {
+    this.frame = frame;
+    this.pointer = { x: 0, y: 0, at: -Infinity };
+    this.jump = { x: 0, y: 0, until: 0 };
+    addEventListener("pointermove", (event) => (this.pointer = { x: event.clientX, y: event.clientY, at: event.timeStamp / 1000 }), { passive: true });
+  }
+
+  /** @param {number} time s, of performance.now() @param {boolean} attentive somebody writes @returns {{x: number, y: number}} -1..1 */
+  at(time, attentive) {
+    if (time > this.jump.until) {
+      const far = Math.random() < 0.22 ? 0.34 : 0.1;
+      this.jump = { x: (Math.random() - 0.5) * 2 * far, y: (Math.random() - 0.5) * far, until: time + 0.7 + Math.random() * 2.4 };
+    }
+    const target = this.#target(time, attentive);
+    const x = target.x + this.jump.x * (target.strong ? 0.35 : 1);
+    const y = target.y + this.jump.y * (target.strong ? 0.35 : 1);
+    return { x: Math.max(-1, Math.min(1, x)), y: Math.max(-1, Math.min(1, y)) };
+  }
+
+  /** @param {number} time @param {boolean} attentive */
+  #target(time, attentive) {
+    const field = attentive ? document.activeElement : null;
+    if (field) {
+      const { left, top, width, height } = field.getBoundingClientRect();
+      return { ...this.#towards(left + width / 2, top + height / 2), strong: true };
+    }
+    if (time - this.pointer.at < INTEREST_S) return { ...this.#towards(this.pointer.x, this.pointer.y), strong: true };
+    return { x: 0, y: 0, strong: false };
+  }
+
+  /** Saturates: a pointer in the far corner turns no eye inside out. @param {number} x @param {number} y px */
+  #towards(x, y) {
+    const { left, top, width, height } = this.frame.getBoundingClientRect();
+    const reach = Math.max(width, height) * 0.6;
+    return { x: Math.tanh((x - left - width / 2) / reach) * 0.85, y: Math.tanh((y - top - height * 0.42) / reach) * 0.8 };
+  }
+}

@@ -1,0 +1,158 @@
+// @ts-check
+/** The list of turns. Draws what turn.js knows; keeps to the end unless the reader scrolled away. */
+
+import { language } from "./language.js";
+import { after } from "./turn.js";
+
+/** Nearer to the end than this counts as being there, px. */
+const NEAR_PX = 80;
+
+/**
+ * @typedef {import("./turn.js").Turn} Turn
+ * @typedef {{item: HTMLElement, user: HTMLElement, who: HTMLElement, reply: HTMLElement, meta: HTMLElement, turn: Turn}} Row
+ */
+
+export class Conversation {
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} empty shown while there is nothing
+   * @param {HTMLButtonElement} latest
+   * @param {{latency: (turn: number) => import("./latency.js").Latency | undefined, onRetry: (text: string) => void}} sources
+   */
+  constructor(list, empty, latest, sources) {
+    this.list = list;
+    this.empty = empty;
+    this.latest = latest;
+    this.sources = sources;
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
+    this.following = true;
+    const scroller = this.#scroller;
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#keepUp()).observe(scroller);
+    latest.addEventListener("click", () => this.toEnd());
+    language.addEventListener("change", () => this.rows.forEach((row) => this.#fill(row)));
+  }
+
+  /** @param {Turn} turn */
+  show(turn) {
+    let row = this.rows.get(turn.key);
+    if (!row) this.rows.set(turn.key, (row = build(turn)));
+    this.#place(row);
+    this.#fill(row);
+    this.empty.hidden = true;
+    this.#keepUp();
+  }
+
+  /** @param {Turn} turn */
+  remove(turn) {
+    this.rows.get(turn.key)?.item.remove();
+    this.rows.delete(turn.key);
+  }
+
+  toEnd() {
+    this.following = true;
+    this.#keepUp();
+  }
+
+  get #scroller() {
+    return /** @type {HTMLElement} */ (this.list.parentElement);
+  }
+
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    this.following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    this.latest.hidden = this.following;
+  }
+
+  #keepUp() {
+    if (this.following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.latest.hidden = this.following;
+  }
+
+  /** By number; almost always at the end already. @param {Row} row */
+  #place(row) {
+    let next = null;
+    for (const other of [...this.rows.values()].reverse()) {
+      if (other === row || !other.item.isConnected) continue;
+      if (!after(row.turn, other.turn) && (!next || after(next.turn, other.turn))) next = other;
+    }
+    const before = next?.item ?? null;
+    if (!row.item.isConnected || row.item.nextElementSibling !== before) this.list.insertBefore(row.item, before);
+  }
+
+  /** @param {Row} row */
+  #fill(row) {
+    const { turn } = row;
+    row.user.parentElement?.toggleAttribute("hidden", !turn.user);
+    row.user.textContent = turn.user;
+    const own = turn.requestId !== null;
+    row.item.classList.toggle("other", !own && turn.ts === null);
+    row.who.textContent = language.text(own || turn.ts !== null ? "you" : "someone");
+    const waiting = !turn.reply && (turn.status === "pending" || turn.status === "running");
+    row.item.classList.toggle("waiting", waiting);
+    row.item.classList.toggle("running", turn.status === "running" && !!turn.reply);
+    row.reply.replaceChildren(...replyNodes(turn));
+    row.reply.parentElement?.toggleAttribute("hidden", !turn.reply && !waiting);
+    row.meta.replaceChildren(...this.#meta(turn));
+  }
+
+  /** @param {Turn} turn */
+  #meta(turn) {
+    const parts = [];
+    if (turn.interrupted) parts.push(tag("span", "cut", language.text("interrupted")));
+    if (turn.status === "failed") {
+      parts.push(tag("span", "failed", language.error(turn.error ?? "error")));
+      if (turn.requestId) {
+        const retry = tag("button", "retry", language.text("retry"));
+        retry.addEventListener("click", () => this.sources.onRetry(turn.user));
+        parts.push(retry);
+      }
+    }
+    const { textMs, audioMs, stopMs } = this.sources.latency(turn.turn) ?? {};
+    const times = [
+      ...(textMs === undefined ? [] : [language.text("timeText", { ms: language.duration(textMs) })]),
+      ...(audioMs === undefined ? [] : [language.text("timeAudio", { ms: language.duration(audioMs) })]),
+      ...(stopMs === undefined ? [] : [language.text("timeStop", { ms: language.duration(stopMs) })]),
+    ];
+    if (times.length) {
+      const line = tag("span", "times", times.join(" · "));
+      line.title = language.text("timesHint");
+      parts.push(line);
+    }
+    return parts;
+  }
+}
+
+/** @param {Turn} turn @returns {Row} */
+function build(turn) {
+  const item = tag("li", "turn");
+  const asked = tag("div", "bubble user");
+  const who = tag("span", "who sr-only");
+  const user = tag("p", "words");
+  asked.append(who, user);
+  const answered = tag("div", "bubble reply");
+  const reply = tag("p", "words");
+  const dots = tag("span", "dots");
+  dots.setAttribute("aria-hidden", "true");
+  dots.append(tag("i", ""), tag("i", ""), tag("i", ""));
+  answered.append(reply, dots);
+  const meta = tag("div", "meta");
+  item.append(asked, answered, meta);
+  return { item, user, who, reply, meta, turn };
+}
+
+/** What was never heard is kept readable, but is not what she said. @param {Turn} turn */
+function replyNodes(turn) {
+  const { reply, heard } = turn;
+  if (!turn.interrupted || heard === null || !reply.startsWith(heard) || heard.length === reply.length) return [document.createTextNode(reply)];
+  return [document.createTextNode(heard), tag("span", "unheard", reply.slice(heard.length))];
+}
+
+/** @param {string} name @param {string} className @param {string} [text] */
+function tag(name, className, text) {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}

@@ -1,0 +1,189 @@
+// @ts-check
+/** Wires the page together: sockets into turns and sound, both into what is seen. */
+
+import { Announcer } from "./announcer.js";
+import { Captions } from "./captions.js";
+import { Character } from "./character/character.js";
+import { Clock } from "./clock.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { publish } from "./diagnostics.js";
+import { Input } from "./input.js";
+import { language } from "./language.js";
+import { Latencies } from "./latency.js";
+import { closed, follow, shapeAt } from "./mouth.js";
+import { Output } from "./output.js";
+import { Playback } from "./playback.js";
+import { currentSession, readHistory, SessionDialog } from "./sessions.js";
+import { Stage } from "./stage.js";
+import { Turns } from "./turn.js";
+import { VolumeControl } from "./volume.js";
+
+/** @template {HTMLElement} T @param {string} id @returns {T} */
+const element = (id) => /** @type {T} */ (document.getElementById(id));
+
+language.apply(document);
+element("language").addEventListener("click", () => language.toggle());
+
+const sessionId = currentSession();
+document.title = `${sessionId} · VTuber`;
+new SessionDialog(element("session"), element("sessions"), sessionId);
+
+const state = { phase: "IDLE", turn: 0, connection: { input: "connecting", output: "connecting" } };
+const latencies = new Latencies();
+const announcer = new Announcer(element("announcer"));
+const stage = new Stage(element("stage"));
+const captions = new Captions(element("captions"));
+const character = new Character(element("character"));
+
+const conversation = new Conversation(element("turns"), element("empty"), element("latest"), {
+  latency: (turn) => latencies.of.get(turn),
+  onRetry: (text) => say(text),
+});
+const turns = new Turns(
+  (turn) => {
+    conversation.show(turn);
+    announcer.follow(turn);
+  },
+  (turn) => conversation.remove(turn),
+);
+
+const clock = new Clock();
+const playback = new Playback(clock, {
+  onPlayed: (turn, offsetMs) => output.played(turn, offsetMs),
+  onFirstSound: (turn, at) => {
+    latencies.audio(turn, at);
+    refresh(turn);
+  },
+  onState: (audio) => stage.setSilenced(audio !== "running"),
+});
+stage.setSilenced(playback.state !== "running");
+new VolumeControl(element("volume"), (volume) => playback.setVolume(volume));
+for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => playback.unlock(), { capture: true, passive: true });
+
+const composer = new Composer(element("composer"), { onSay: say, onStop: stop });
+
+const output = new Output(sessionId, clock, {
+  onFrame: takeFrame,
+  onChunk: (chunk) => playback.chunk(chunk),
+  onTime: () => playback.release(),
+  onState: (connection) => connectionChanged("output", connection),
+});
+const input = new Input(sessionId, {
+  onEvent: takeEvent,
+  onRefused: (requestId, code) => {
+    if (requestId) turns.failed(requestId, 0, code);
+    else stage.notice(language.error(code));
+  },
+  onState: (connection) => connectionChanged("input", connection),
+});
+
+readHistory(sessionId)
+  .then((records) => turns.history(records))
+  .catch(() => stage.notice(language.text("historyFailed")));
+
+/** @param {string} text */
+function say(text) {
+  const now = performance.now();
+  playback.unlock();
+  // A new turn cuts off the one that sounds: that is a STOP too, and is measured as one.
+  const sounding = soundingTurn();
+  if (sounding) latencies.stop(sounding, now);
+  const requestId = input.say(text, language.of(text));
+  latencies.ask(requestId, now);
+  turns.asked(requestId, text);
+  conversation.toEnd();
+}
+
+function stop() {
+  if (!busy()) return;
+  const turn = soundingTurn() ?? state.turn;
+  latencies.stop(turn, performance.now());
+  if (!output.stop(turn || null)) stage.notice(language.text("reconnecting"));
+}
+
+/** @returns {number | null} */
+function soundingTurn() {
+  const position = playback.position();
+  return position && (position.sounding || position.next) ? position.turn : null;
+}
+
+function busy() {
+  return state.phase === "THINKING" || state.phase === "SPEAKING" || soundingTurn() !== null;
+}
+
+/** @param {import("./input.js").TurnEvent} event */
+function takeEvent({ requestId, turn, event, data }) {
+  if (requestId) {
+    latencies.number(requestId, turn);
+    turns.numbered(requestId, turn);
+  }
+  if (event === "text-delta" && requestId) {
+    if (data.content) latencies.text(turn, performance.now());
+    turns.written(requestId, data.content ?? "", data.eos === true);
+  } else if (event === "done") {
+    turns.done(requestId, turn);
+  } else if (event === "error") {
+    turns.failed(requestId, turn, data.code);
+  }
+}
+
+/** @param {any} frame */
+function takeFrame(frame) {
+  const { turn } = frame;
+  if (frame.type === "STATE") {
+    state.phase = frame.phase;
+    state.turn = turn;
+    if (frame.phase === "SPEAKING") playback.speaking(turn, frame.startedAt);
+    stage.setPhase(frame.phase);
+  } else if (frame.type === "TEXT_DELTA") {
+    if (frame.content) latencies.text(turn, performance.now());
+    turns.spoken(turn, frame.content, frame.textStart ?? 0, frame.eos === true);
+  } else if (frame.type === "ERROR") {
+    stage.notice(language.error(frame.code));
+  } else if (frame.type === "START" || frame.action === "START") {
+    turns.started(turn, frame.userText);
+  } else if (frame.action === "STOP") {
+    const silence = playback.flush(turn ?? state.turn);
+    if (silence !== null) latencies.silent(turn, silence);
+    turns.interrupted(turn, null);
+  } else if (frame.action === "STOP_ACK") {
+    turns.interrupted(turn, frame.heardText ?? null);
+  }
+  refresh(turn);
+}
+
+/** Latencies stand under the turn; they change without it. @param {number} turn */
+function refresh(turn) {
+  const entry = turns.find(turn);
+  if (entry) conversation.show(entry);
+}
+
+/** @param {"input"|"output"} which @param {import("./connection.js").ConnectionState} connection */
+function connectionChanged(which, connection) {
+  state.connection[which] = connection;
+  stage.setConnection(state.connection.input, state.connection.output);
+}
+
+let shape = closed();
+let drawnAt = performance.now();
+
+/** @param {number} now ms, as of performance.now() */
+function draw(now) {
+  const elapsed = Math.min(100, now - drawnAt);
+  drawnAt = now;
+  const position = playback.position();
+  shape = follow(shape, shapeAt(position), elapsed);
+  character.draw(now, elapsed, {
+    phase: state.phase,
+    mouth: shape,
+    loudness: position?.sounding ? position.segment.chunk.loudness : 0,
+    attentive: composer.writing,
+  });
+  captions.draw(turns.latest, position, now);
+  composer.setBusy(busy());
+  requestAnimationFrame(draw);
+}
+requestAnimationFrame(draw);
+
+publish({ state, playback, clock, captions, turns, latencies, mouth: () => shape });

@@ -1,0 +1,181 @@
+// @ts-check
+/**
+ * The turns of a session as this page knows them. Pure: no DOM, no sockets, no clock.
+ *
+ * A turn is told from up to three sides: history, the output socket (every viewer) and the input socket (who asked). They overlap and
+ * come in any order, so each side only ever adds. Places in a reply are counted in code points, as on the wire.
+ */
+
+/**
+ * @typedef {"pending"|"running"|"done"|"failed"} Status
+ * @typedef {object} Turn
+ * @property {string} key stable name of the entry, for the page
+ * @property {number} turn 0 while the server has not numbered it
+ * @property {string | null} requestId of this window's own message
+ * @property {string} user
+ * @property {string} reply
+ * @property {Status} status
+ * @property {boolean} interrupted
+ * @property {string | null} heard the words that were heard, once the server has said so
+ * @property {string | null} error code
+ * @property {number | null} ts Unix seconds
+ */
+
+export class Turns {
+  /** @param {(turn: Turn) => void} onChange @param {(turn: Turn) => void} onGone an entry that turned out to be another one */
+  constructor(onChange, onGone) {
+    this.onChange = onChange;
+    this.onGone = onGone;
+    /** @type {Turn[]} */
+    this.entries = [];
+    /** @type {Map<Turn, {own: string, spoken: string}>} a reply as told by the input socket, and by the output socket */
+    this.sides = new Map();
+    this.count = 0;
+  }
+
+  /** @param {number} number @returns {Turn | undefined} */
+  find(number) {
+    return number ? this.entries.find((entry) => entry.turn === number) : undefined;
+  }
+
+  get latest() {
+    return this.entries.reduce((/** @type {Turn | undefined} */ last, entry) => (!last || after(entry, last) ? entry : last), undefined);
+  }
+
+  /** @param {{turn: number, user: string, reply: string, ts: number, interrupted: boolean}[]} records */
+  history(records) {
+    for (const { turn, user, reply, ts, interrupted } of records) {
+      // What is running is known better from the sockets.
+      if (this.find(turn)) continue;
+      const entry = this.#add({ turn, user, status: "done" });
+      Object.assign(entry, { reply, ts, interrupted });
+      this.onChange(entry);
+    }
+  }
+
+  /** This window asked. @param {string} requestId @param {string} user */
+  asked(requestId, user) {
+    const entry = this.#add({ requestId, user, status: "pending" });
+    this.onChange(entry);
+    return entry;
+  }
+
+  /** The server told the number of an own message. @param {string} requestId @param {number} number */
+  numbered(requestId, number) {
+    const entry = this.entries.find((each) => each.requestId === requestId);
+    if (!entry || !number || entry.turn === number) return entry;
+    const twin = this.find(number);
+    if (twin) this.#absorb(entry, twin);
+    entry.turn = number;
+    if (entry.status === "pending") entry.status = "running";
+    this.onChange(entry);
+    return entry;
+  }
+
+  /** START: somebody's turn runs. @param {number} number @param {string | null | undefined} user */
+  started(number, user) {
+    let entry = this.find(number);
+    // The output socket may be faster than the answer to our own message.
+    entry ??= this.entries.find((each) => each.turn === 0 && each.status === "pending" && each.user.trim() === (user ?? "").trim());
+    entry ??= this.#add({ turn: number, user: user ?? "", status: "running" });
+    entry.turn = number;
+    if (user && !entry.user) entry.user = user;
+    if (entry.status === "pending") entry.status = "running";
+    this.onChange(entry);
+    return entry;
+  }
+
+  /** TEXT_DELTA of the output socket. @param {number} number @param {string} content @param {number} textStart @param {boolean} eos */
+  spoken(number, content, textStart, eos) {
+    const entry = this.find(number) ?? this.#add({ turn: number, user: "", status: "running" });
+    const sides = this.#sides(entry);
+    // A late joiner gets the text so far in one piece; after a reconnect it overlaps what is here.
+    sides.spoken = [...sides.spoken].slice(0, textStart).join("") + content;
+    this.#tell(entry, eos);
+  }
+
+  /** text-delta of the input socket. @param {string} requestId @param {string} content @param {boolean} eos */
+  written(requestId, content, eos) {
+    const entry = this.entries.find((each) => each.requestId === requestId);
+    if (!entry) return;
+    this.#sides(entry).own += content;
+    this.#tell(entry, eos);
+  }
+
+  /** @param {number} number @param {string | null} heard */
+  interrupted(number, heard) {
+    const entry = this.find(number);
+    if (!entry) return;
+    entry.interrupted = true;
+    if (heard !== null) entry.heard = heard;
+    if (entry.status === "running") entry.status = "done";
+    this.onChange(entry);
+  }
+
+  /** @param {string | null} requestId @param {number} number */
+  done(requestId, number) {
+    const entry = this.#either(requestId, number);
+    if (!entry || entry.status === "failed") return;
+    entry.status = "done";
+    this.onChange(entry);
+  }
+
+  /** @param {string | null} requestId @param {number} number @param {string} code */
+  failed(requestId, number, code) {
+    const entry = this.#either(requestId, number);
+    if (!entry) return;
+    entry.status = "failed";
+    entry.error = code;
+    this.onChange(entry);
+  }
+
+  /** @param {string | null} requestId @param {number} number */
+  #either(requestId, number) {
+    return (requestId && this.entries.find((entry) => entry.requestId === requestId)) || this.find(number);
+  }
+
+  /** @param {Partial<Turn>} fields @returns {Turn} */
+  #add(fields) {
+    const entry = {
+      ...{ key: `t${++this.count}`, turn: 0, requestId: null, user: "", reply: "", status: /** @type {Status} */ ("running") },
+      ...{ interrupted: false, heard: null, error: null, ts: null },
+      ...fields,
+    };
+    this.entries.push(entry);
+    return entry;
+  }
+
+  /** @param {Turn} entry */
+  #sides(entry) {
+    let sides = this.sides.get(entry);
+    if (!sides) this.sides.set(entry, (sides = { own: "", spoken: "" }));
+    return sides;
+  }
+
+  /** @param {Turn} entry @param {boolean} eos */
+  #tell(entry, eos) {
+    const { own, spoken } = this.#sides(entry);
+    entry.reply = own.length > spoken.length ? own : spoken;
+    if (entry.status === "pending") entry.status = "running";
+    if (eos && entry.status === "running") entry.status = "done";
+    this.onChange(entry);
+  }
+
+  /** @param {Turn} entry @param {Turn} twin */
+  #absorb(entry, twin) {
+    const sides = this.#sides(entry);
+    const other = this.#sides(twin);
+    sides.spoken = sides.spoken || other.spoken;
+    sides.own = sides.own || other.own;
+    entry.reply = sides.own.length > sides.spoken.length ? sides.own : sides.spoken;
+    entry.interrupted ||= twin.interrupted;
+    this.entries.splice(this.entries.indexOf(twin), 1);
+    this.sides.delete(twin);
+    this.onGone(twin);
+  }
+}
+
+/** Order in the conversation: by number; a message without one is the newest. @param {Turn} a @param {Turn} b */
+export function after(a, b) {
+  return (a.turn || Infinity) >= (b.turn || Infinity);
+}

@@ -1,0 +1,51 @@
+// @ts-check
+/** Slider and mute button. Remembered on this machine. */
+
+import { language } from "./language.js";
+
+const KEY = "vtuber.volume";
+
+export class VolumeControl {
+  /** @param {HTMLElement} root @param {(volume: number) => void} onChange volume 0..1 */
+  constructor(root, onChange) {
+    this.onChange = onChange;
+    this.button = /** @type {HTMLButtonElement} */ (root.querySelector("button"));
+    this.slider = /** @type {HTMLInputElement} */ (root.querySelector("input"));
+    this.muted = false;
+    this.slider.value = String(stored());
+    this.slider.addEventListener("input", () => {
+      this.muted = false;
+      this.#apply();
+    });
+    this.button.addEventListener("click", () => {
+      this.muted = !this.muted;
+      if (!this.muted && this.slider.value === "0") this.slider.value = "60";
+      this.#apply();
+    });
+    language.addEventListener("change", () => this.#apply());
+    this.#apply();
+  }
+
+  #apply() {
+    const percent = Number(this.slider.value);
+    const silent = this.muted || percent === 0;
+    this.slider.style.setProperty("--filled", `${silent ? 0 : percent}%`);
+    this.button.classList.toggle("silent", silent);
+    this.button.setAttribute("aria-label", language.text(silent ? "unmute" : "mute"));
+    this.onChange(silent ? 0 : percent / 100);
+    try {
+      localStorage.setItem(KEY, String(percent));
+    } catch {
+      // Without storage the next visit begins at the default.
+    }
+  }
+}
+
+function stored() {
+  try {
+    const value = Number(localStorage.getItem(KEY) ?? 90);
+    return value >= 0 && value <= 100 ? value : 90;
+  } catch {
+    return 90;
+  }
+}

@@ -1,0 +1,34 @@
+"""Settings of gateway; the only reader of its environment."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from service_runtime.settings import ServiceSettings
+
+
+class GatewaySettings(ServiceSettings):
+    """See `ServiceSettings` for what all services share."""
+
+    port: int = Field(default=8000, ge=1, le=65535)
+
+    input_handler_url: str = "http://127.0.0.1:8001"
+    output_handler_url: str = "http://127.0.0.1:8002"
+
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of other sites whose pages may connect, exact, separated by commas. The gateway's own page always may."""
+
+    requests_a_second: float = Field(default=20, gt=0)
+    """Turns, STOPs and new sockets a client address may begin each second, on average; over it 429."""
+
+    requests_at_once: int = Field(default=60, ge=1)
+    """… and how many it may have saved up."""
+
+    sockets_an_address: int = Field(default=500, ge=1)
+    """Open WebSockets of one client address."""
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _by_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

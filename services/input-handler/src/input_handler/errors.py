@@ -1,0 +1,33 @@
+"""Errors of input-handler.
+
+EngineFailed                       the engine could not answer, nothing has reached the caller yet; `reason` is a metric label
+ServiceError
+├── EngineRefused (4xx)            the engine said no: its body is passed on as it is
+└── LegacyUnavailable (503)        the main path failed and there is no legacy chain to take the turn
+"""
+
+from dialog_contracts.http import ErrorBody
+from service_runtime.errors import ServiceError, Unavailable
+
+
+class EngineFailed(Exception):
+    """Before the first delta: the turn may be given to the other path."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class EngineRefused(ServiceError):
+    """A 4xx of the engine."""
+
+    def __init__(self, status: int, body: ErrorBody) -> None:
+        super().__init__(body.message, code=body.code)
+        self.status = status  # type: ignore[misc]  # the engine decides, not the class
+        self.body = body
+
+
+class LegacyUnavailable(Unavailable):
+    """No path answers."""
+
+    default_code = "legacy_unavailable"

@@ -1,0 +1,39 @@
+"""Settings of input-handler; the only reader of its environment."""
+
+from pydantic import Field
+
+from dialog_contracts.http import FlagSet
+from service_runtime.settings import ServiceSettings
+
+
+class InputSettings(ServiceSettings):
+    """See `ServiceSettings` for what all services share."""
+
+    port: int = Field(default=8001, ge=1, le=65535)
+
+    dialog_engine_url: str = "http://127.0.0.1:8100"
+
+    accepted_within_s: float = Field(default=0.3, gt=0, le=30)
+    """An engine that has not answered ACCEPTED by then is passed over."""
+
+    first_delta_within_s: float = Field(default=8.0, gt=0, le=120)
+    """… nor has sent a first delta by then."""
+
+    turns_a_connection: int = Field(default=4, ge=1, le=64)
+    """Turns that one `/ws/input` connection may have running."""
+
+    enable_sync_core: bool = True
+    sync_tts_streaming: bool = False
+    sync_tts_barge_in: bool = False
+    enable_streams_outbox: bool = False
+    enable_ltm: bool = False
+
+    def flags(self) -> FlagSet:
+        """The flags of the environment, for every session."""
+        return FlagSet(
+            ENABLE_SYNC_CORE=self.enable_sync_core,
+            SYNC_TTS_STREAMING=self.sync_tts_streaming,
+            SYNC_TTS_BARGE_IN=self.sync_tts_barge_in,
+            ENABLE_STREAMS_OUTBOX=self.enable_streams_outbox,
+            ENABLE_LTM=self.enable_ltm,
+        )

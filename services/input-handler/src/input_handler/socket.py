@@ -1,0 +1,190 @@
+"""`/ws/input`: the legacy dialect for everybody, and the events of turns for clients that speak `vtuber.v2`."""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialog_contracts import limits
+from dialog_contracts.http import ChatRequest, Meta
+from dialog_contracts.input_socket import InputError, SayText, TaskAssigned, UploadFrame, UploadProcessed
+from dialog_contracts.sse import SseFrame
+from dialog_contracts.viewer import SUBPROTOCOL
+from dialog_telemetry import metrics
+from input_handler.turn_caller import TurnCaller
+from input_handler.upload import Upload, UploadRefused
+from service_runtime.errors import ServiceError, field_error
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("input")
+
+CLOSE_TOO_BIG: Final = 1009
+CLOSE_POLICY: Final = 1008
+BAD_FRAMES_MAX: Final = 50
+FRAMES_A_SECOND: Final = 200
+MIC_FRAMES: Final = ("MIC_START", "MIC_STOP")
+
+
+class InputSocket:
+    """One connection.
+
+    Turns of a `vtuber.v2` client that have not begun to answer end with it. Legacy clients leave at once, so theirs go on.
+    """
+
+    def __init__(
+        self, socket: WebSocket, session_id: str, caller: TurnCaller, service_tasks: TaskOwner, turns_max: int
+    ) -> None:
+        self._socket, self._session_id, self._caller = socket, session_id, caller
+        self._service_tasks, self._turns_max = service_tasks, turns_max
+        self._tasks = TaskOwner()
+        self._upload = Upload()
+        self._bad = 0
+        self._window = (time.monotonic(), 0)
+        self._v2 = SUBPROTOCOL in socket.scope.get("subprotocols", [])
+
+    async def serve(self) -> None:
+        """Until the connection ends."""
+        await self._socket.accept(subprotocol=SUBPROTOCOL if self._v2 else None)
+        try:
+            await self._socket.send_text(TaskAssigned(task_id=self._session_id).to_json())
+            while (message := await self._socket.receive())["type"] == "websocket.receive":
+                if self._too_fast():
+                    await self._socket.close(CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second")
+                    return
+                text, data = message.get("text"), message.get("bytes")
+                if (
+                    text is not None
+                    and len(text) * 4 > limits.JSON_FRAME_BYTES
+                    and len(text.encode()) > limits.JSON_FRAME_BYTES
+                ):
+                    metrics.REFUSED.labels(code="too_large").inc()
+                    await self._socket.close(CLOSE_TOO_BIG, f"a text frame has at most {limits.JSON_FRAME_BYTES} bytes")
+                    return
+                if text is not None:
+                    await self._take(text)
+                elif data is not None:
+                    await self._socket.send_text(self._upload.add(data))
+                if self._bad >= BAD_FRAMES_MAX:
+                    await self._socket.close(CLOSE_POLICY, "too many bad frames")
+                    return
+        except (WebSocketDisconnect, RuntimeError):
+            return
+        finally:
+            await self._tasks.close()
+
+    def _too_fast(self) -> bool:
+        began, count = self._window
+        now = time.monotonic()
+        self._window = (now, 1) if now - began > 1 else (began, count + 1)
+        return self._window[1] > FRAMES_A_SECOND
+
+    async def _take(self, text: str) -> None:
+        try:
+            frame = json.loads(text)
+        except (ValueError, RecursionError):
+            frame = None
+        if not isinstance(frame, dict):
+            await self._refuse("invalid_json", "Invalid JSON format")
+        elif frame.get("type") == "TEXT" and self._v2:
+            await self._say(text)
+        elif frame.get("type") in MIC_FRAMES:
+            await self._refuse("unsupported", "the microphone is not part of this version yet")
+        elif frame.get("action") == "upload_complete":
+            await self._finish_upload(frame.get("lang"))
+        else:
+            await self._announce(text)
+
+    async def _say(self, text: str) -> None:
+        request_id = None
+        try:
+            say = SayText.from_json(text)
+            request_id = say.meta.request_id
+            request = ChatRequest(session_id=self._session_id, content=say.content, meta=say.meta)
+        except ValidationError as error:
+            wrong = field_error(error)
+            await self._refuse(wrong.body.code, wrong.body.message, request_id)
+            return
+        if len(self._tasks) >= self._turns_max:
+            await self._refuse("too_many", f"{self._turns_max} turns at once is the limit of a connection", request_id)
+            return
+        self._tasks.start("turn", self._forward(request, say))
+
+    async def _forward(self, request: ChatRequest, say: SayText) -> None:
+        traceparent = say.traceparent or self._socket.headers.get("traceparent")
+        frames = self._caller.call(request, last_event_id=say.last_event_id, traceparent=traceparent)
+        try:
+            async with aclosing(frames):
+                async for frame in frames:
+                    await self._socket.send_text(self._turn_event(request, frame))
+        except ServiceError as error:
+            metrics.REFUSED.labels(code=error.body.code).inc()
+            refusal = InputError(code=error.body.code, message=error.body.message, request_id=request.meta.request_id)
+            await self._socket.send_text(refusal.to_json())
+        except (WebSocketDisconnect, RuntimeError):
+            return  # The reader ends the connection.
+
+    def _turn_event(self, request: ChatRequest, frame: SseFrame) -> str:
+        # The event's data is JSON already; parsing it to write it again would cost every delta of every turn.
+        head = {
+            "type": "TURN_EVENT",
+            "sessionId": self._session_id,
+            "requestId": request.meta.request_id,
+            "id": frame.id,
+            "event": frame.event,
+        }
+        return f'{json.dumps(head)[:-1]}, "data": {frame.data}}}'
+
+    async def _announce(self, text: str) -> None:
+        try:
+            frame = UploadFrame.from_json(text)
+        except ValidationError as error:
+            await self._refuse("invalid", f"Error: {field_error(error).body.message}")
+            return
+        answer = self._upload.announce(frame)
+        if answer is not None:
+            await self._socket.send_text(answer)
+
+    async def _finish_upload(self, lang: object) -> None:
+        upload, self._upload = self._upload, Upload()
+        try:
+            content = upload.finish()
+            meta = Meta(request_id=f"upload-{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
+            request = ChatRequest(session_id=self._session_id, content=content, meta=meta)
+        except UploadRefused as error:
+            await self._processed(str(error))
+            return
+        except ValidationError as error:
+            await self._processed(field_error(error).body.message)
+            return
+        frames = self._caller.call(request, traceparent=self._socket.headers.get("traceparent"))
+        try:
+            first = await anext(frames)
+        except ServiceError as error:
+            await self._processed(f"{error.body.code}: {error.body.message}")
+            return
+        log.debug("legacy_turn", first=first.event)
+        # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
+        self._service_tasks.start("legacy-turn", _drain(frames))
+        await self._processed(None)
+
+    async def _processed(self, error: str | None) -> None:
+        status = UploadProcessed(status="error" if error else "queued", task_id=self._session_id, error=error)
+        await self._socket.send_text(status.to_json())
+
+    async def _refuse(self, code: str, message: str, request_id: str | None = None) -> None:
+        self._bad += 1
+        metrics.REFUSED.labels(code=code).inc()
+        answer = InputError(code=code, message=message, request_id=request_id).to_json() if self._v2 else message
+        await self._socket.send_text(answer)
+
+
+async def _drain(frames: AsyncGenerator[SseFrame, None]) -> None:
+    async with aclosing(frames):
+        async for _ in frames:
+            continue

@@ -1,0 +1,104 @@
+"""What can go wrong with a language model.
+
+    LlmError                    what an engine catches
+    ├── ProviderError           one provider failed; `reason` says how
+    └── AllProvidersFailed      no provider of a chain began to answer; `failures` says why, in order
+
+Own classes, because vendors' libraries differ in what they raise and their messages carry request bodies, addresses and
+sometimes keys. A message here is one line, at most 200 characters of the vendor's words, with known secrets cut out.
+`code` is for clients, `reason` is a label for metrics and logs, and `retryable` says whether the same turn, sent again
+later, may well succeed. All three are decided once, in the table below.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+Reason = Literal[
+    "unauthorized",
+    "quota",
+    "rate_limited",
+    "bad_request",
+    "server_error",
+    "connection",
+    "timeout_first_token",
+    "idle_gap",
+    "wall_clock",
+    "cut_stream",
+    "empty",
+    "filtered",
+    "cooling_down",
+]
+
+_MEANING: Final[dict[Reason, tuple[str, bool]]] = {
+    "unauthorized": ("llm_unavailable", False),
+    "quota": ("llm_unavailable", False),
+    "rate_limited": ("llm_busy", True),
+    "bad_request": ("llm_refused", False),
+    "server_error": ("llm_unavailable", True),
+    "connection": ("llm_unavailable", True),
+    "timeout_first_token": ("llm_timeout", True),
+    # The four below usually come after text has been spoken: a second try would say it twice.
+    "idle_gap": ("llm_cut", False),
+    "wall_clock": ("llm_cut", False),
+    "cut_stream": ("llm_cut", False),
+    "filtered": ("llm_refused", False),
+    "empty": ("llm_empty", True),
+    "cooling_down": ("llm_unavailable", True),
+}
+
+_DETAIL_LIMIT: Final = 200
+_KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
+
+
+class LlmError(Exception):
+    """A reply could not be made, or not to its end."""
+
+    code: str = "llm_unavailable"
+    retryable: bool = True
+    reason: str = "server_error"
+
+
+class ProviderError(LlmError):
+    """One provider failed.
+
+    `detail` is the vendor's explanation; it is shortened, and `secrets` and everything shaped like a key are cut out of it.
+    `retry_after_s` is the pause in seconds that the vendor asked for.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        reason: Reason,
+        detail: str = "",
+        *,
+        secrets: Iterable[str] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.provider = provider
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+        self.code, self.retryable = _MEANING[reason]
+        self.detail = printable(detail, secrets)
+        super().__init__(f"{provider}: {reason}" + (f" ({self.detail})" if self.detail else ""))
+
+
+class AllProvidersFailed(LlmError):
+    """No provider of a chain produced a first piece. `failures` holds (provider, reason) in the order of the tries."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]], last: LlmError | None = None) -> None:
+        self.failures = tuple(failures)
+        self.reason = "all_failed"
+        self.code = last.code if last is not None and len(self.failures) == 1 else "llm_unavailable"
+        self.retryable = True if last is None else last.retryable
+        told = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
+        super().__init__(f"no language model answered ({told or 'the chain is empty'})")
+
+
+def printable(detail: str, secrets: Iterable[str] = ()) -> str:
+    """Return `detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
+    for secret in secrets:
+        if secret:
+            detail = detail.replace(secret, "***")
+    detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
+    return detail if len(detail) <= _DETAIL_LIMIT else detail[: _DETAIL_LIMIT - 1] + "…"

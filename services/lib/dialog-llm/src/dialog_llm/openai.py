@@ -1,0 +1,226 @@
+"""Any server that speaks OpenAI's chat completions: OpenAI, DeepSeek, Qwen, vLLM, llama.cpp, Ollama."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from dialog_llm.errors import ProviderError, Reason
+from dialog_llm.openai_failures import failure_of
+from dialog_llm.provider import GenerationOptions, Message
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+
+_log = structlog.get_logger("llm")
+
+# Failures that another try a moment later often does not have. A timeout is none: it has already used the time there was.
+_RETRIED: Final[frozenset[str]] = frozenset({"rate_limited", "server_error", "connection", "empty"})
+_DRAIN_S: Final = 0.5
+"""How long to wait for [DONE] behind the finish reason: with it the connection is kept for the next turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiConfig:
+    """One server, one key, one model."""
+
+    base_url: str
+    """Up to and including the version: https://api.openai.com/v1."""
+
+    api_key: str = field(repr=False)
+    """Any text for servers without keys; it is in no repr, log or error."""
+
+    model: str
+
+    connect_timeout_s: float = 3.0
+    """Longest TCP and TLS handshake, in seconds."""
+
+    first_token_timeout_s: float = 6.0
+    """Longest wait for the first piece in seconds, all tries and pauses included; below the 8 s after which the
+    input-handler gives the turn to the legacy chain, so that the next provider still has a chance."""
+
+    retries: int = 2
+    """Further tries after a failure without a piece."""
+
+    backoff_s: float = 0.3
+    """Pause before the first retry; doubled for each next one, and varied by half so that sessions do not retry in step."""
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """OpenAI's newer models insist on the second, other servers know only the first."""
+
+    proxy: str | None = None
+    """An HTTP proxy's address; proxies named in the process environment are not used."""
+
+
+class OpenAiProvider:
+    """An `LlmProvider` by the official client, whose own retries are off: it cannot know whether a piece was already heard."""
+
+    def __init__(self, config: OpenAiConfig, *, name: str = "openai", jitter: Callable[[], float] = random.random) -> None:
+        self.name = name
+        self._config = config
+        self._jitter = jitter
+        self._client: openai.AsyncOpenAI | None = None
+        self._loading = asyncio.Lock()
+
+    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+        """Yield the reply. Raises `ProviderError`: any reason before a piece; idle_gap, wall_clock or cut_stream after one."""
+        client = await self._loaded()
+        now = asyncio.get_running_loop().time
+        end = now() + options.wall_clock_s
+        first_deadline = min(end, now() + self._config.first_token_timeout_s)
+        for attempt in range(self._config.retries + 1):
+            produced = False
+            try:
+                async with aclosing(self._attempt(client, messages, options, first_deadline, end)) as pieces:
+                    async for piece in pieces:
+                        produced = True
+                        yield piece
+                return
+            except ProviderError as error:
+                pause_s = self._pause(error, attempt)
+                last_try = attempt == self._config.retries
+                if produced or last_try or error.reason not in _RETRIED or now() + pause_s >= first_deadline:
+                    raise
+                _log.info("llm_retry", provider=self.name, reason=error.reason, attempt=attempt + 1, pause_s=round(pause_s, 3))
+            await asyncio.sleep(pause_s)
+
+    async def warm(self) -> None:
+        """Load the client library (a second of imports, done in a thread) and open a connection by listing the models.
+
+        Raises `ProviderError` (unauthorized, connection, …); a server without that list is fine.
+        """
+        client = await self._loaded()
+        import openai
+
+        try:
+            async with asyncio.timeout(self._config.first_token_timeout_s):
+                await client.models.list()
+        except openai.NotFoundError:
+            _log.debug("llm_models_not_listed", provider=self.name)
+        except TimeoutError as error:
+            raise self._error("connection", "no answer to /models") from error
+        except openai.OpenAIError as error:
+            raise failure_of(error, self.name, self._config.api_key, produced=False) from self._cause(error)
+
+    async def aclose(self) -> None:
+        """Close the client's connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _attempt(
+        self,
+        client: "openai.AsyncOpenAI",
+        messages: Sequence[Message],
+        options: GenerationOptions,
+        first_deadline: float,
+        end: float,
+    ) -> AsyncGenerator[str, None]:
+        import openai
+
+        now = asyncio.get_running_loop().time
+        produced = finished = filtered = False
+        limit: Reason = "timeout_first_token"
+        try:
+            async with asyncio.timeout_at(first_deadline):
+                answer = await self._request(client, messages, options)
+            async with answer:
+                deadline = first_deadline
+                while True:
+                    # Around one chunk only: a timeout held open over a yield would go off in the consumer's code.
+                    async with asyncio.timeout_at(deadline):
+                        chunk = await anext(answer, None)
+                    if chunk is None:
+                        break
+                    piece, reason = _content(chunk)
+                    finished = finished or reason is not None
+                    filtered = filtered or reason == "content_filter"
+                    if piece:
+                        produced = True
+                        yield piece
+                    if finished:
+                        deadline = now() + _DRAIN_S
+                    elif produced:
+                        deadline = min(end, now() + options.idle_gap_s)
+                        limit = "wall_clock" if deadline == end else "idle_gap"
+        except TimeoutError as error:
+            if not finished:
+                raise self._error("wall_clock" if now() >= end else limit) from error
+        except (openai.OpenAIError, ValueError) as error:
+            if not finished:
+                raise failure_of(error, self.name, self._config.api_key, produced=produced) from self._cause(error)
+        if not produced:
+            raise self._error("filtered" if filtered else "empty")
+        if not finished:
+            raise self._error("cut_stream", "the stream ended without a finish reason")
+
+    async def _request(
+        self, client: "openai.AsyncOpenAI", messages: Sequence[Message], options: GenerationOptions
+    ) -> "openai.AsyncStream[ChatCompletionChunk]":
+        import openai
+
+        limit = options.max_tokens
+        prompt: list[ChatCompletionMessageParam] = []
+        for message in messages:
+            match message.role:
+                case "system":
+                    prompt.append({"role": "system", "content": message.content})
+                case "user":
+                    prompt.append({"role": "user", "content": message.content})
+                case "assistant":
+                    prompt.append({"role": "assistant", "content": message.content})
+        return await client.chat.completions.create(
+            model=self._config.model,
+            messages=prompt,
+            temperature=options.temperature,
+            stop=list(options.stop) or openai.omit,
+            max_tokens=limit if self._config.max_tokens_field == "max_tokens" else openai.omit,
+            max_completion_tokens=limit if self._config.max_tokens_field == "max_completion_tokens" else openai.omit,
+            stream=True,
+        )
+
+    async def _loaded(self) -> "openai.AsyncOpenAI":
+        async with self._loading:
+            if self._client is None:
+                # The import takes about a second, which would stop every session in this process.
+                self._client = await asyncio.to_thread(self._make_client)
+            return self._client
+
+    def _make_client(self) -> "openai.AsyncOpenAI":
+        import openai
+
+        # Reading has no limit here: the first piece, the gaps and the whole have theirs in `stream`.
+        timeout = openai.Timeout(None, connect=self._config.connect_timeout_s)
+        return openai.AsyncOpenAI(
+            base_url=self._config.base_url,
+            api_key=self._config.api_key or "none",
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, proxy=self._config.proxy, trust_env=False),
+        )
+
+    def _pause(self, error: ProviderError, attempt: int) -> float:
+        if error.retry_after_s is not None:
+            return error.retry_after_s
+        return self._config.backoff_s * 2.0**attempt * (0.5 + self._jitter())
+
+    def _error(self, reason: Reason, detail: str = "") -> ProviderError:
+        return ProviderError(self.name, reason, detail)
+
+    def _cause(self, error: Exception) -> Exception | None:
+        """The cause to chain; none where a server's own words repeat our key, because tracebacks are logged."""
+        key = self._config.api_key
+        return None if key and key in f"{error!r}{error}" else error
+
+
+def _content(chunk: "ChatCompletionChunk") -> tuple[str, str | None]:
+    """The text and the finish reason in a chunk; the usage chunk at the end has no choices."""
+    if not chunk.choices:
+        return "", None
+    choice = chunk.choices[0]
+    return (choice.delta.content or "") if choice.delta is not None else "", choice.finish_reason

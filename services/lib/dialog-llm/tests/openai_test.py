@@ -1,0 +1,228 @@
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from dialog_llm.errors import ProviderError
+from dialog_llm.openai import OpenAiConfig, OpenAiProvider
+from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.testing.openai_server import Behaviour, OpenAiServer
+
+_KEY = "sk-very-secret-0123456789"
+_QUESTION = [Message("system", "Be brief."), Message("user", "Hello?")]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpenAiServer]:
+    async with OpenAiServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def provider(server: OpenAiServer) -> AsyncIterator[OpenAiProvider]:
+    config = OpenAiConfig(server.base_url, _KEY, "some-model", backoff_s=0.01, first_token_timeout_s=2.0)
+    provider = OpenAiProvider(config, jitter=lambda: 0.5)
+    yield provider
+    await provider.aclose()
+
+
+def _impatient(provider: OpenAiProvider, first_token_timeout_s: float) -> OpenAiProvider:
+    return OpenAiProvider(replace(provider._config, first_token_timeout_s=first_token_timeout_s))
+
+
+async def _reply(provider: OpenAiProvider, options: GenerationOptions | None = None) -> list[str]:
+    return [piece async for piece in provider.stream(_QUESTION, options or GenerationOptions())]
+
+
+async def _failure(provider: OpenAiProvider, options: GenerationOptions | None = None) -> tuple[ProviderError, list[str]]:
+    pieces: list[str] = []
+    stream = provider.stream(_QUESTION, options or GenerationOptions())
+    try:
+        async for piece in stream:
+            pieces.append(piece)
+    except ProviderError as error:
+        return error, pieces
+    raise AssertionError("the stream did not fail")
+
+
+async def test_a_reply_streams_word_by_word(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script.append(Behaviour(text="Hello to you, friend."))
+    assert await _reply(provider, GenerationOptions(max_tokens=7, temperature=0.1, stop=("END",))) == [
+        "Hello ",
+        "to ",
+        "you, ",
+        "friend.",
+    ]
+    request = server.requests[0]
+    assert request.authorization == f"Bearer {_KEY}"
+    assert request.body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
+    assert {key: request.body[key] for key in ("model", "max_tokens", "temperature", "stop", "stream")} == {
+        "model": "some-model",
+        "max_tokens": 7,
+        "temperature": 0.1,
+        "stop": ["END"],
+        "stream": True,
+    }
+
+
+async def test_newer_models_get_the_other_field_of_the_limit(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    newer = OpenAiProvider(replace(provider._config, max_tokens_field="max_completion_tokens"))
+    await _reply(newer)
+    await newer.aclose()
+    assert server.requests[0].body["max_completion_tokens"] == 400
+    assert "max_tokens" not in server.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (401, "", "unauthorized"),
+        (403, "", "unauthorized"),
+        (429, "insufficient_quota", "quota"),
+        (400, "", "bad_request"),
+        (404, "", "bad_request"),
+    ],
+)
+async def test_what_cannot_get_better_is_not_tried_again(
+    server: OpenAiServer, provider: OpenAiProvider, status: int, code: str, reason: str
+) -> None:
+    server.script.append(Behaviour("status", status=status, code=code))
+    error, _ = await _failure(provider)
+    assert error.reason == reason
+    assert not error.retryable
+    assert len(server.requests) == 1
+
+
+async def test_a_server_error_is_tried_again(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script += [Behaviour("status", status=500), Behaviour("empty"), Behaviour(words=2)]
+    assert len(await _reply(provider)) == 2
+    assert len(server.requests) == 3
+
+
+async def test_tries_are_limited(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script += [Behaviour("status", status=503)] * 5
+    error, _ = await _failure(provider)
+    assert error.reason == "server_error"
+    assert len(server.requests) == 3
+
+
+async def test_retry_after_is_honoured(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script += [Behaviour("status", status=429, retry_after="0.25"), Behaviour(words=1)]
+    began = time.monotonic()
+    assert await _reply(provider)
+    assert time.monotonic() - began >= 0.25
+
+
+async def test_a_retry_after_beyond_the_deadline_fails_at_once(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script.append(Behaviour("status", status=429, retry_after="30"))
+    await provider.warm()
+    began = time.monotonic()
+    error, _ = await _failure(provider)
+    assert time.monotonic() - began < 0.5
+    assert (error.reason, error.retry_after_s, error.retryable) == ("rate_limited", 30.0, True)
+
+
+@pytest.mark.parametrize("kind", ["cut", "unfinished", "error_event"])
+async def test_a_stream_that_breaks_after_words_is_cut_and_not_tried_again(
+    server: OpenAiServer, provider: OpenAiProvider, kind: str
+) -> None:
+    server.script.append(Behaviour(kind, words=3))  # type: ignore[arg-type]
+    error, pieces = await _failure(provider)
+    assert (error.reason, error.retryable, len(pieces)) == ("cut_stream", False, 3)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("empty", "empty"), ("unfinished", "empty"), ("garbage", "server_error")])
+async def test_a_stream_without_words_is_tried_again(
+    server: OpenAiServer, provider: OpenAiProvider, kind: str, reason: str
+) -> None:
+    server.script += [Behaviour(kind, words=0)] * 3  # type: ignore[arg-type]
+    error, _ = await _failure(provider)
+    assert error.reason == reason
+    assert len(server.requests) == 3
+
+
+async def test_a_slow_first_byte_is_given_up_and_its_connection_closed(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    await provider.warm()
+    impatient = _impatient(provider, 0.15)
+    server.script.append(Behaviour(first_token_s=5))
+    error, _ = await _failure(impatient)
+    assert error.reason == "timeout_first_token"
+    assert len(server.requests) == 1
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 1)
+    await impatient.aclose()
+
+
+async def test_a_silence_between_words_is_limited(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script.append(Behaviour("stall", words=2))
+    error, pieces = await _failure(provider, GenerationOptions(idle_gap_s=0.1))
+    assert (error.reason, len(pieces)) == ("idle_gap", 2)
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 1)
+
+
+async def test_the_whole_reply_is_limited(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    await provider.warm()
+    server.script.append(Behaviour(words=1000, per_word_s=0.02))
+    error, pieces = await _failure(provider, GenerationOptions(wall_clock_s=0.2))
+    assert error.reason == "wall_clock"
+    assert 1 <= len(pieces) < 20
+
+
+async def test_closing_the_stream_closes_the_connection_at_once(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script.append(Behaviour("stall", words=1))
+    async with aclosing(provider.stream(_QUESTION, GenerationOptions())) as pieces:
+        assert await anext(pieces)
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour("stall", words=1), Behaviour(first_token_s=5)])
+async def test_cancelling_the_task_closes_the_connection_at_once(
+    server: OpenAiServer, provider: OpenAiProvider, behaviour: Behaviour
+) -> None:
+    await provider.warm()
+    server.script.append(behaviour)
+    task = asyncio.create_task(_reply(provider))
+    await asyncio.wait_for(server.received.wait(), 2)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+
+
+async def test_a_server_that_is_not_there_is_a_connection_failure() -> None:
+    provider = OpenAiProvider(OpenAiConfig("http://127.0.0.1:9/v1", _KEY, "m", backoff_s=0.001))
+    error, _ = await _failure(provider)
+    assert error.reason == "connection"
+    with pytest.raises(ProviderError):
+        await provider.warm()
+    await provider.aclose()
+
+
+async def test_the_key_is_in_no_text(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script.append(Behaviour("status", status=401, message=f"Incorrect API key provided: {_KEY} " + "x" * 400))
+    error, _ = await _failure(provider)
+    assert "***" in str(error)
+    assert len(error.detail) <= 200
+    assert _KEY not in "".join(traceback.format_exception(error))
+    assert _KEY not in repr(provider._config)
+
+
+async def test_one_connection_serves_turn_after_turn(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    for _ in range(3):
+        await _reply(provider)
+    assert all(request.finished for request in server.requests)
+    assert len({request.peer for request in server.requests}) == 1
+
+
+async def test_sessions_do_not_wait_for_each_other(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    server.script += [Behaviour(words=3, first_token_s=0.1)] * 5
+    await provider.warm()
+    began = time.monotonic()
+    replies = await asyncio.gather(*(_reply(provider) for _ in range(5)))
+    assert [len(reply) for reply in replies] == [3] * 5
+    assert time.monotonic() - began < 0.4

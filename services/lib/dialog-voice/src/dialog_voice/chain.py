@@ -1,0 +1,94 @@
+"""Several voices in order of preference, used as one."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from dialog_telemetry import metrics
+from dialog_voice.errors import AllVoicesFailed, VoiceCutOff, VoiceError
+from dialog_voice.voice import BYTES_PER_MS, Voice, VoiceAudio
+
+_log = structlog.get_logger("voice")
+
+# One bad request says nothing about the next text; all other failures do.
+_TEXT_REASONS = frozenset({"bad_request", "empty"})
+
+
+class VoiceChain:
+    """A `Voice` that speaks with the first of `voices` that can.
+
+    A fragment that fails before its first sample is spoken by the next voice. One that fails later raises `VoiceCutOff`, because
+    a change of voice inside a word is worse than a gap. Either way the failed voice is left out for `cool_down_s` seconds of
+    `clock`, so that the next fragment of the same turn starts with the next voice at once instead of waiting for the same
+    timeout again. When all are cooling down, all are tried: the show goes on.
+    """
+
+    def __init__(
+        self,
+        voices: Sequence[Voice],
+        *,
+        name: str = "chain",
+        cool_down_s: float = 20.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._voices = tuple(voices)
+        self._cool_down_s = cool_down_s
+        self._clock = clock
+        self._cold_until: dict[int, float] = {}
+
+    async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
+        """Yield one fragment. Raises `VoiceCutOff` after some audio, `AllVoicesFailed` before any."""
+        failures: list[tuple[str, str]] = []
+        last: VoiceError | None = None
+        now = self._clock()
+        cold = {position for position, until in self._cold_until.items() if now < until}
+        ignore_cold = len(cold) == len(self._voices)
+        for position, voice in enumerate(self._voices):
+            if position in cold and not ignore_cold:
+                self._fell_through(voice, "cooling_down", failures)
+                continue
+            delivered = 0
+            try:
+                async with aclosing(voice.synthesize(text, lang)) as pieces:
+                    async for piece in pieces:
+                        delivered += len(piece.pcm)
+                        yield piece
+                self._cold_until.pop(position, None)
+                return
+            except VoiceError as error:
+                if error.reason not in _TEXT_REASONS:
+                    self._cold_until[position] = self._clock() + self._cool_down_s
+                if delivered:
+                    self._fell_through(voice, error.reason, failures, detail=str(error), delivered_ms=delivered / BYTES_PER_MS)
+                    raise VoiceCutOff(voice.name, error.reason, delivered / BYTES_PER_MS) from error
+                last = error
+                self._fell_through(voice, error.reason, failures, detail=str(error))
+        raise AllVoicesFailed(failures, last) from last
+
+    async def warm(self) -> None:
+        """Warm every voice, one after the other. A failing one is logged and stays in the chain: it may be back later."""
+        for voice in self._voices:
+            try:
+                await voice.warm()
+            except VoiceError as error:
+                _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
+
+    async def aclose(self) -> None:
+        """Close every voice."""
+        for voice in self._voices:
+            await voice.aclose()
+
+    def _fell_through(
+        self,
+        voice: Voice,
+        reason: str,
+        failures: list[tuple[str, str]],
+        detail: str | None = None,
+        delivered_ms: float = 0.0,
+    ) -> None:
+        failures.append((voice.name, reason))
+        metrics.VOICE_FELL_THROUGH.labels(provider=voice.name, reason=reason).inc()
+        _log.warning("voice_fell_through", provider=voice.name, reason=reason, detail=detail, delivered_ms=delivered_ms)

@@ -1,0 +1,108 @@
+"""What can go wrong with a voice.
+
+    VoiceError                  what an engine catches
+    ├── ProviderError           one voice failed; `reason` says how
+    ├── VoiceCutOff             a voice failed after some audio; `delivered_ms` of the fragment have been yielded
+    └── AllVoicesFailed         no voice of a chain began to speak; `failures` says why, in order
+
+`code` is for clients, `reason` is a label for metrics and logs, `retryable` says whether the same text, spoken again later, may
+well succeed. Messages are one line with at most 200 characters of the vendor's words, known secrets cut out.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+Reason = Literal[
+    "unauthorized",
+    "quota",
+    "rate_limited",
+    "bad_request",
+    "server_error",
+    "connection",
+    "timeout_first_audio",
+    "idle_gap",
+    "cut_stream",
+    "empty",
+    "bad_audio",
+    "crashed",
+    "stalled",
+    "not_started",
+    "cooling_down",
+]
+
+_MEANING: Final[dict[Reason, tuple[str, bool]]] = {
+    "unauthorized": ("voice_unavailable", False),
+    "quota": ("voice_unavailable", False),
+    "rate_limited": ("voice_busy", True),
+    "bad_request": ("voice_refused", False),
+    "server_error": ("voice_unavailable", True),
+    "connection": ("voice_unavailable", True),
+    "timeout_first_audio": ("voice_timeout", True),
+    "idle_gap": ("voice_timeout", True),
+    "cut_stream": ("voice_cut", True),
+    "empty": ("voice_empty", True),
+    "bad_audio": ("voice_unavailable", False),
+    "crashed": ("voice_cut", True),
+    "stalled": ("voice_timeout", True),
+    "not_started": ("voice_unavailable", True),
+    "cooling_down": ("voice_unavailable", True),
+}
+
+_DETAIL_LIMIT: Final = 200
+_KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
+
+
+class VoiceError(Exception):
+    """A fragment could not be spoken, or not to its end."""
+
+    code: str = "voice_unavailable"
+    retryable: bool = True
+    reason: str = "server_error"
+
+
+class ProviderError(VoiceError):
+    """One voice failed. `detail` is shortened; `secrets` and everything shaped like a key are cut out of it."""
+
+    def __init__(self, provider: str, reason: Reason, detail: str = "", *, secrets: Iterable[str] = ()) -> None:
+        self.provider = provider
+        self.reason = reason
+        self.code, self.retryable = _MEANING[reason]
+        self.detail = printable(detail, secrets)
+        super().__init__(f"{provider}: {reason}" + (f" ({self.detail})" if self.detail else ""))
+
+
+class VoiceCutOff(VoiceError):
+    """`delivered_ms` milliseconds of the fragment were yielded, then `provider` failed with `reason`.
+
+    The rest of the fragment is lost: another voice in the middle of a word would be worse than a gap. The next fragment
+    begins with the next voice.
+    """
+
+    code = "voice_cut"
+
+    def __init__(self, provider: str, reason: str, delivered_ms: float) -> None:
+        self.provider = provider
+        self.reason = reason
+        self.delivered_ms = delivered_ms
+        super().__init__(f"{provider}: {reason} after {delivered_ms:.0f} ms of audio")
+
+
+class AllVoicesFailed(VoiceError):
+    """No voice of a chain produced a first sample. `failures` holds (voice, reason) in the order of the tries."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]], last: VoiceError | None = None) -> None:
+        self.failures = tuple(failures)
+        self.reason = "all_failed"
+        self.retryable = True if last is None else last.retryable
+        told = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
+        super().__init__(f"no voice could speak ({told or 'the chain is empty'})")
+
+
+def printable(detail: str, secrets: Iterable[str] = ()) -> str:
+    """Return `detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
+    for secret in secrets:
+        if secret:
+            detail = detail.replace(secret, "***")
+    detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
+    return detail if len(detail) <= _DETAIL_LIMIT else detail[: _DETAIL_LIMIT - 1] + "…"

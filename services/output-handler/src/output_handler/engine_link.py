@@ -1,0 +1,39 @@
+"""The back direction of one engine's socket: a queue and its writer."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialog_telemetry import metrics
+
+FRAMES_MAX: Final = 20_000
+
+
+class EngineLink:
+    """`send` never waits; frames beyond the bound are dropped and counted (an engine that reads nothing is about to be cut off)."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._queue: deque[str] = deque()
+        self._news = asyncio.Event()
+
+    def send(self, frame: str) -> None:
+        """Queue a frame for the engine."""
+        if len(self._queue) >= FRAMES_MAX:
+            metrics.INGEST_DROPPED.labels(reason="engine_reads_nothing").inc()
+            return
+        self._queue.append(frame)
+        self._news.set()
+
+    async def write(self) -> None:
+        """Send until the socket ends."""
+        try:
+            while True:
+                while self._queue:
+                    await self._socket.send_text(self._queue.popleft())
+                self._news.clear()
+                await self._news.wait()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # The reader sees the same end.

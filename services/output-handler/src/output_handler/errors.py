@@ -1,0 +1,20 @@
+"""Errors of output-handler.
+
+ServiceError
+├── UnknownSession (404 unknown_session)
+└── BargeInOff (409 barge_in_off)    the running turn was started without SYNC_TTS_BARGE_IN
+"""
+
+from service_runtime.errors import Conflict, NotFound
+
+
+class UnknownSession(NotFound):
+    """No viewer and no turn of this session was ever seen here."""
+
+    default_code = "unknown_session"
+
+
+class BargeInOff(Conflict):
+    """STOP is refused."""
+
+    default_code = "barge_in_off"

@@ -1,0 +1,138 @@
+"""All sessions and all engines of this output-handler."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+
+from dialog_contracts.ingest import DOWN, Start, Subscribe
+from dialog_telemetry import metrics
+from output_handler.engine_link import EngineLink
+from output_handler.errors import UnknownSession
+from output_handler.session import Session
+from output_handler.viewer import Viewer
+
+log = structlog.get_logger("hub")
+
+SESSIONS_REMEMBERED: Final = 10_000
+
+
+def clock_ms() -> float:
+    """The clock of this output-handler: what START, STATE and TIME speak of."""
+    return time.monotonic() * 1000
+
+
+class Hub:
+    """Engines come and go by `engine_joined` and `engine_left`, viewers by `viewer_joined` and `viewer_left`."""
+
+    def __init__(self, linger_s: float) -> None:
+        self._linger_s = linger_s
+        self._sessions: dict[str, Session] = {}
+        self._owners: dict[str, EngineLink] = {}
+        self._engines: set[EngineLink] = set()
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._lingering: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def engines(self) -> int:
+        """Engines that are connected."""
+        return len(self._engines)
+
+    def session(self, session_id: str) -> Session | None:
+        """A session that has viewers or had them a moment ago."""
+        return self._sessions.get(session_id)
+
+    def engine_joined(self, engine: EngineLink) -> None:
+        """A new engine socket: tell it which sessions are played here."""
+        self._engines.add(engine)
+        metrics.INGEST_LINKS.inc()
+        for session_id in self._sessions:
+            engine.send(Subscribe(action="SUBSCRIBE", session_id=session_id).to_json())
+        log.info("engine_connected", engines=len(self._engines))
+
+    def engine_left(self, engine: EngineLink) -> None:
+        """An engine socket ended."""
+        self._engines.discard(engine)
+        metrics.INGEST_LINKS.dec()
+        for session_id in [name for name, owner in self._owners.items() if owner is engine]:
+            del self._owners[session_id]
+            if session_id in self._sessions:
+                self._sessions[session_id].engine_lost()
+        log.info("engine_gone", engines=len(self._engines))
+
+    def take(self, engine: EngineLink, raw: str) -> None:
+        """One frame from an engine; a bad one is counted and the rest goes on."""
+        try:
+            frame = DOWN.validate_json(raw)
+        except ValidationError as error:
+            metrics.REFUSED.labels(code="bad_ingest_frame").inc()
+            log.warning("bad_ingest_frame", error=str(error)[:200])
+            return
+        session = self._sessions.get(frame.session_id)
+        if session is None:
+            return
+        if isinstance(frame, Start):
+            self._owners[frame.session_id] = engine
+        session.take(frame, raw)
+
+    def viewer_joined(self, viewer: Viewer) -> Session:
+        """Add a viewer, subscribing to its session if it is the first."""
+        session = self._sessions.get(viewer.session_id)
+        if session is None:
+            session = self._subscribe(viewer.session_id)
+        timer = self._lingering.pop(viewer.session_id, None)
+        if timer is not None:
+            timer.cancel()
+        session.join(viewer)
+        return session
+
+    def viewer_left(self, viewer: Viewer) -> None:
+        """Remove a viewer; the last one leaves the session subscribed for a moment."""
+        session = self._sessions[viewer.session_id]
+        session.leave(viewer)
+        if not session.viewers:
+            loop = asyncio.get_running_loop()
+            self._lingering[viewer.session_id] = loop.call_later(self._linger_s, self._unsubscribe, viewer.session_id)
+
+    def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
+        """STOP from anywhere. Raises UnknownSession, BargeInOff."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            return session.stop(turn, reason)
+        if session_id not in self._known:
+            raise UnknownSession(f"session {session_id} was never played here", field="sessionId")
+        return False
+
+    def close(self) -> None:
+        """The service ends."""
+        for timer in self._lingering.values():
+            timer.cancel()
+        for session in self._sessions.values():
+            session.close()
+
+    def _subscribe(self, session_id: str) -> Session:
+        def to_engine(frame: str) -> None:
+            owner = self._owners.get(session_id)
+            if owner is not None:
+                owner.send(frame)
+
+        session = self._sessions[session_id] = Session(session_id, clock_ms, to_engine)
+        self._known[session_id] = None
+        self._known.move_to_end(session_id)
+        while len(self._known) > SESSIONS_REMEMBERED:
+            self._known.popitem(last=False)
+        self._tell_engines(Subscribe(action="SUBSCRIBE", session_id=session_id))
+        return session
+
+    def _unsubscribe(self, session_id: str) -> None:
+        self._lingering.pop(session_id, None)
+        self._owners.pop(session_id, None)
+        self._sessions.pop(session_id).close()
+        self._tell_engines(Subscribe(action="UNSUBSCRIBE", session_id=session_id))
+
+    def _tell_engines(self, frame: Subscribe) -> None:
+        for engine in self._engines:
+            engine.send(frame.to_json())

@@ -1,0 +1,20 @@
+"""Settings of output-handler; the only reader of its environment."""
+
+from pydantic import Field
+
+from service_runtime.settings import ServiceSettings
+
+
+class OutputSettings(ServiceSettings):
+    """See `ServiceSettings` for what all services share."""
+
+    port: int = Field(default=8002, ge=1, le=65535)
+
+    viewer_queue_ms: int = Field(default=2_000, ge=200, le=60_000)
+    """Audio that may wait for one viewer; beyond it the viewer gets captions only until the next turn."""
+
+    viewer_stuck_s: float = Field(default=5.0, gt=0, le=600)
+    """A viewer that takes nothing for so long is closed with 1013."""
+
+    linger_s: float = Field(default=5.0, ge=0, le=600)
+    """How long a session stays subscribed after its last viewer left, so that a reload misses nothing."""

@@ -1,0 +1,132 @@
+"""The two sockets: engines at `/ws/ingest/tts`, viewers at `/ws/output/{id}`."""
+
+import asyncio
+import re
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket
+
+from dialog_contracts.ingest import Played, Stop
+from dialog_contracts.viewer import (
+    CLOSE_UNKNOWN_SESSION,
+    FROM_VIEWER,
+    SUBPROTOCOL,
+    SUBPROTOCOL_BINARY,
+    TimeReply,
+    TimeRequest,
+    ViewerError,
+)
+from dialog_telemetry import metrics
+from output_handler.engine_link import EngineLink
+from output_handler.errors import BargeInOff
+from output_handler.hub import Hub, clock_ms
+from output_handler.session import Session
+from output_handler.settings import OutputSettings
+from output_handler.viewer import LegacyViewer, Viewer
+
+log = structlog.get_logger("sockets")
+
+SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+BAD_FRAMES_MAX: Final = 20
+CLOSE_POLICY: Final = 1008
+
+
+async def serve_engine(socket: WebSocket, hub: Hub) -> None:
+    """One engine, until its socket ends."""
+    await socket.accept()
+    link = EngineLink(socket)
+    hub.engine_joined(link)
+    try:
+        await _both(link.write(), _read_engine(socket, hub, link))
+    finally:
+        hub.engine_left(link)
+
+
+async def serve_viewer(socket: WebSocket, session_id: str, hub: Hub, settings: OutputSettings) -> None:
+    """One viewer, until it leaves or is given up."""
+    if SESSION_ID.fullmatch(session_id) is None:
+        await socket.accept()
+        await socket.close(CLOSE_UNKNOWN_SESSION, "a session id is 1 to 64 of A-Z a-z 0-9 _ -")
+        return
+    offered = socket.scope.get("subprotocols", [])
+    chosen = next((name for name in (SUBPROTOCOL_BINARY, SUBPROTOCOL) if name in offered), None)
+    await socket.accept(subprotocol=chosen)
+    viewer: Viewer
+    if chosen is None:
+        viewer = LegacyViewer(socket, session_id, queue_ms=settings.viewer_queue_ms, stuck_s=settings.viewer_stuck_s)
+    else:
+        viewer = Viewer(
+            socket,
+            session_id,
+            binary=chosen == SUBPROTOCOL_BINARY,
+            queue_ms=settings.viewer_queue_ms,
+            stuck_s=settings.viewer_stuck_s,
+        )
+    session = hub.viewer_joined(viewer)
+    try:
+        await _both(viewer.write(), _read_viewer(socket, viewer, session))
+    finally:
+        hub.viewer_left(viewer)
+
+
+async def _both(writing: Coroutine[None, None, None], reading: Coroutine[None, None, None]) -> None:
+    """Run both directions until either ends, then end the other."""
+    tasks = [asyncio.create_task(writing), asyncio.create_task(reading)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _read_engine(socket: WebSocket, hub: Hub, link: EngineLink) -> None:
+    while (message := await socket.receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        if text is None:
+            metrics.REFUSED.labels(code="bad_ingest_frame").inc()
+            continue
+        hub.take(link, text)
+
+
+async def _read_viewer(socket: WebSocket, viewer: Viewer, session: Session) -> None:
+    bad = 0
+    while (message := await socket.receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        problem = "this socket takes JSON text frames" if text is None else _take(text, viewer, session)
+        if problem is None:
+            continue
+        bad += 1
+        metrics.REFUSED.labels(code="bad_viewer_frame").inc()
+        viewer.offer(ViewerError(code="bad_frame", message=problem[:200]).to_json())
+        if bad >= BAD_FRAMES_MAX:
+            await socket.close(CLOSE_POLICY, "too many bad frames")
+            return
+
+
+def _take(text: str, viewer: Viewer, session: Session) -> str | None:
+    """Act on a viewer's frame; gives what is wrong with it."""
+    try:
+        frame = FROM_VIEWER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    if isinstance(frame, TimeRequest):
+        viewer.offer(TimeReply(t0=frame.t0, t1=round(clock_ms(), 3)).to_json())
+        return None
+    if frame.session_id != viewer.session_id:
+        return f"sessionId: this socket belongs to {viewer.session_id}"
+    if isinstance(frame, Played):
+        session.played(frame)
+    elif isinstance(frame, Stop):
+        try:
+            session.stop(frame.turn, frame.reason or "viewer")
+        except BargeInOff as error:
+            viewer.offer(ViewerError(code=error.body.code, message=error.body.message).to_json())
+    return None

@@ -1,0 +1,86 @@
+"""One turn as output-handler sees it: order, clock, and what a late viewer needs. Pure: times in ms come in as arguments."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.viewer import Phase
+
+LATE_MS: Final = 40
+"""A chunk may come this long after its time before the turn's clock is moved; viewers hold that much back."""
+
+KEPT_MS: Final = 3_000
+"""Chunks kept for late viewers and quick reloads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A chunk as it is sent: JSON as it came, binary when any viewer wants it."""
+
+    seq: int
+    offset_ms: int
+    duration_ms: int
+    json: str
+    binary: bytes | None = None
+
+
+@dataclass(slots=True)
+class TurnView:
+    """`zero_ms` is the clock's value at which audio offset 0 sounds."""
+
+    turn: int
+    flags: FlagSet
+    started_at: float
+    start_json: str
+    phase: Phase = Phase.THINKING
+    zero_ms: float | None = None
+    next_seq: int | None = None
+    sent_ms: int = 0
+    text: str = ""
+    text_ended: bool = False
+    ended: bool = False
+    stopped: bool = False
+    stop_asked_at: float | None = None
+    recent: deque[Sound] = field(default_factory=deque)
+
+    def gap(self, seq: int) -> int:
+        """How many chunks are missing before this one; the first one seen sets the baseline. -1: seen before."""
+        expected, self.next_seq = self.next_seq, max(seq + 1, self.next_seq or 0)
+        if expected is None:
+            return 0
+        return max(-1, seq - expected)
+
+    def schedule(self, offset_ms: int, duration_ms: int, now_ms: float) -> bool:
+        """Place a chunk on the clock; true when viewers must learn a new `zero_ms`."""
+        self.sent_ms = max(self.sent_ms, offset_ms + duration_ms)
+        if self.zero_ms is None or now_ms > self.zero_ms + offset_ms + LATE_MS:
+            self.zero_ms = now_ms - offset_ms
+            self.phase = Phase.SPEAKING
+            return True
+        if self.phase is not Phase.SPEAKING:
+            self.phase = Phase.SPEAKING
+            return True
+        return False
+
+    def keep(self, sound: Sound, now_ms: float) -> None:
+        """Remember a chunk until it is long past."""
+        self.recent.append(sound)
+        ear = self.ear_ms(now_ms)
+        while self.recent and self.recent[0].offset_ms + self.recent[0].duration_ms < ear - KEPT_MS:
+            self.recent.popleft()
+
+    def ear_ms(self, now_ms: float) -> float:
+        """Audio time that sounds now."""
+        return 0.0 if self.zero_ms is None else now_ms - self.zero_ms
+
+    def upcoming(self, now_ms: float) -> list[Sound]:
+        """Chunks that a viewer who joins now can still hear."""
+        ear = self.ear_ms(now_ms)
+        return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > ear]
+
+    def sounding(self, now_ms: float) -> bool:
+        """Whether a STOP would silence anything: thinking, speaking, or sent but not yet heard."""
+        if self.stopped:
+            return False
+        return not self.ended or self.ear_ms(now_ms) < self.sent_ms

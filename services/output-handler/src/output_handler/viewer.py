@@ -1,0 +1,190 @@
+"""One viewer's connection: its dialect, its bounded queue, its writer. A slow viewer hurts only itself."""
+
+import asyncio
+import base64
+import struct
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialog_contracts import legacy_output, limits
+from dialog_contracts.viewer import CLOSE_TOO_SLOW, SUBPROTOCOL, SUBPROTOCOL_BINARY, ViewerError
+from dialog_telemetry import metrics
+from output_handler.turn_view import Sound
+
+log = structlog.get_logger("viewer")
+
+FRAMES_MAX: Final = 1_000
+LEGACY_AUDIO_MAX: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
+"""Ten minutes: what is collected of one turn for a legacy viewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame in a viewer's queue; `audio_ms` is 0 for everything that is not sound."""
+
+    data: str | bytes
+    audio_ms: int = 0
+
+
+class Viewer:
+    """A connection in dialect `vtuber.v2` or `vtuber.v2.bin`. `offer…` never wait; `write` runs as long as the connection."""
+
+    def __init__(self, socket: WebSocket, session_id: str, *, binary: bool, queue_ms: int, stuck_s: float) -> None:
+        self.session_id = session_id
+        self.binary = binary
+        self.dialect = SUBPROTOCOL_BINARY if binary else SUBPROTOCOL
+        self._socket, self._queue_ms, self._stuck_s = socket, queue_ms, stuck_s
+        self._queue: deque[Frame] = deque()
+        self._audio_ms = 0
+        self._captions_only = False
+        self._sending_since: float | None = None
+        self._news = asyncio.Event()
+        self._close_code: int | None = None
+
+    def offer(self, data: str) -> None:
+        """A frame that is never dropped."""
+        if len(self._queue) >= FRAMES_MAX or self._stuck():
+            self._give_up()
+            return
+        self._queue.append(Frame(data))
+        self._news.set()
+
+    def offer_sound(self, sound: Sound) -> None:
+        """A chunk; dropped when too much waits already."""
+        if self._captions_only:
+            metrics.VIEWER_DROPPED_CHUNKS.inc()
+            if self._stuck():
+                self._give_up()
+            return
+        if self._audio_ms + sound.duration_ms > self._queue_ms:
+            self._drop_sound()
+            return
+        data = sound.binary if self.binary and sound.binary is not None else sound.json
+        self._queue.append(Frame(data, sound.duration_ms))
+        self._audio_ms += sound.duration_ms
+        self._news.set()
+
+    def new_turn(self) -> None:
+        """A slow viewer gets another chance with each turn, if it has caught up."""
+        if not self._queue:
+            self._captions_only = False
+
+    def flush(self) -> None:
+        """Throw away sound that waits; STOP passes everything."""
+        self._queue = deque(frame for frame in self._queue if frame.audio_ms == 0)
+        self._audio_ms = 0
+
+    async def write(self) -> None:
+        """Send what is offered until the connection ends or is given up."""
+        try:
+            while self._close_code is None:
+                while self._queue:
+                    frame = self._queue.popleft()
+                    self._audio_ms -= frame.audio_ms
+                    self._sending_since = time.monotonic()
+                    if isinstance(frame.data, bytes):
+                        await self._socket.send_bytes(frame.data)
+                    else:
+                        await self._socket.send_text(frame.data)
+                    self._sending_since = None
+                if self._close_code is None:
+                    self._news.clear()
+                    await self._news.wait()
+            await self._socket.close(self._close_code, "too slow")
+        except (WebSocketDisconnect, RuntimeError):
+            return  # The reader sees the same end.
+
+    @property
+    def given_up(self) -> bool:
+        """Whether this connection is to be closed from our side."""
+        return self._close_code is not None
+
+    def _drop_sound(self) -> None:
+        dropped = sum(1 for frame in self._queue if frame.audio_ms)
+        metrics.VIEWER_DROPPED_CHUNKS.inc(dropped + 1)
+        self.flush()
+        self._captions_only = True
+        error = ViewerError(
+            code="too_slow", message=f"more than {self._queue_ms} ms of audio waited: captions only until the next turn"
+        )
+        self.offer(error.to_json())
+        log.info("viewer_captions_only", session=self.session_id, dropped=dropped + 1)
+
+    def _stuck(self) -> bool:
+        return self._sending_since is not None and time.monotonic() - self._sending_since > self._stuck_s
+
+    def _give_up(self) -> None:
+        if self._close_code is None:
+            self._close_code = CLOSE_TOO_SLOW
+            metrics.VIEWERS_CLOSED.labels(reason="too_slow").inc()
+            log.info("viewer_given_up", session=self.session_id)
+        self._queue.clear()
+        self._audio_ms = 0
+        self._news.set()
+
+
+class LegacyViewer(Viewer):
+    """A connection without a subprotocol: nothing until END, then the text and one WAV file in slices."""
+
+    def __init__(self, socket: WebSocket, session_id: str, *, queue_ms: int, stuck_s: float) -> None:
+        super().__init__(socket, session_id, binary=False, queue_ms=queue_ms, stuck_s=stuck_s)
+        self.dialect = "legacy"
+        self._pcm = bytearray()
+
+    def offer(self, data: str) -> None:
+        """Events of the newer dialects do not exist here."""
+
+    def offer_sound(self, sound: Sound) -> None:
+        """Collect."""
+        if len(self._pcm) < LEGACY_AUDIO_MAX:
+            pcm = base64.b64decode(_pcm_of(sound.json))
+            self._pcm += pcm
+
+    def new_turn(self) -> None:
+        """Forget what was collected."""
+        self._pcm.clear()
+
+    def reply(self, text: str) -> None:
+        """The turn is over: send its text and its sound."""
+        pcm = bytes(self._pcm)
+        self._pcm.clear()
+        reply = legacy_output.LegacyReply(task_id=self.session_id, content=text, audio_present=bool(pcm))
+        self._put(reply.to_json())
+        if not pcm:
+            return
+        file = _wav_header(len(pcm)) + pcm
+        size = legacy_output.SLICE_BYTES
+        slices = [file[at : at + size] for at in range(0, len(file), size)]
+        for number, piece in enumerate(slices):
+            head = legacy_output.LegacyAudioChunk(task_id=self.session_id, chunk_id=number, total_chunks=len(slices))
+            self._put(head.to_json())
+            self._put(piece)
+        self._put(legacy_output.LegacyAudioComplete(task_id=self.session_id).to_json())
+
+    def error(self, message: str) -> None:
+        """An error in the old form."""
+        self._put(legacy_output.LegacyError(error=message).to_json())
+
+    def _put(self, data: str | bytes) -> None:
+        if self._stuck():
+            self._give_up()
+            return
+        self._queue.append(Frame(data))
+        self._news.set()
+
+
+def _pcm_of(chunk_json: str) -> str:
+    # The one field that is needed; the chunk was validated when it came in.
+    at = chunk_json.index('"pcm":"') + 7
+    return chunk_json[at : chunk_json.index('"', at)]
+
+
+def _wav_header(pcm_bytes: int) -> bytes:
+    rate = limits.SAMPLE_RATE
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + pcm_bytes, b"WAVE") + fmt + struct.pack("<4sI", b"data", pcm_bytes)
