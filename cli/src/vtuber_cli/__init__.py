@@ -1,0 +1,1 @@
+"""The `vtuber` command."""

@@ -70,7 +70,8 @@ def _voice(name: str, settings: EngineSettings) -> Voice:
                 base_url=settings.openai_base_url or OPENAI_URL,
                 api_key=key,
                 model=settings.openai_voice_model,
-                voice=settings.openai_voice,
+                voice_zh=settings.openai_voice,
+                voice_en=settings.openai_voice,
             )
         )
     made: Voice = _own(name, "VOICE_CHAIN")()

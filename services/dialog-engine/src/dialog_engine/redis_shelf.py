@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -11,7 +12,6 @@ from dialog_contracts.http import TurnRecord
 from dialog_contracts.samples import TurnSample
 from service_runtime.redis_link import RedisDown, RedisLink
 
-_Fields = dict[bytes | bytearray | memoryview[int] | str | int | float, bytes | bytearray | memoryview[int] | str | int | float]
 log = structlog.get_logger("redis_shelf")
 
 _RAISE_COUNTER = """
@@ -60,7 +60,7 @@ class RedisShelf:
         """One entry of `vtuber:turns`."""
 
         async def work(client: Redis) -> None:
-            fields: _Fields = {"session": sample.session_id, "turn": str(sample.turn), "sample": sample.to_json()}
+            fields: dict[Any, Any] = {"session": sample.session_id, "turn": str(sample.turn), "sample": sample.to_json()}
             await client.xadd(redis_names.TURN_SAMPLES, fields, maxlen=redis_names.TURN_SAMPLES_MAXLEN, approximate=True)
 
         await self._try("sample", work)

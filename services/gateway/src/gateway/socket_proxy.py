@@ -64,7 +64,7 @@ class SocketProxy:
     async def _close(client: WebSocket, code: int, reason: str) -> None:
         try:
             await client.close(code if code in SENDABLE or 3000 <= code <= 4999 else 1011, reason)
-        except RuntimeError:
+        except (RuntimeError, WebSocketDisconnect):
             return  # The client closed first.
 
 

@@ -146,14 +146,20 @@ class EspeakChild:
         backoff_s = 0.0
         while True:
             began = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "dialog_voice.espeak_process",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=_PIPE_LIMIT,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "dialog_voice.espeak_process",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    limit=_PIPE_LIMIT,
+                )
+            except OSError as error:
+                # No memory or no more processes: that may pass, and meanwhile the chain has other voices.
+                _log.error("espeak_not_started", detail=str(error))
+                await asyncio.sleep(_BACKOFF_LIMIT_S)
+                continue
             life = self._life = _Life(process)
             try:
                 await self._read(life)

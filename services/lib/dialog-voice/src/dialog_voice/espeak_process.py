@@ -32,6 +32,8 @@ _EVENT_LIST_END: Final = 0
 _EVENT_WORD: Final = 1
 _EVENT_PHONEME: Final = 7
 _BUFFER_MS: Final = 20
+# The first samples leave at once; later ones in batches of 240 ms, which halves the work of a fragment on both sides.
+_BATCH_SAMPLES: Final = SOURCE_RATE * 240 // 1000
 _PAUSING: Final = frozenset(".,;:!?…。，；：！？、")
 
 
@@ -65,6 +67,8 @@ class _Utterance:
         self._resampler = Resampler()
         self._phonemes: deque[tuple[int, str]] = deque()
         self._words: deque[tuple[int, int, int]] = deque()
+        self._batch: list[np.ndarray[Any, np.dtype[np.int16]]] = []
+        self._batched = 0
         self._part_sample = 0
         self._part_text = 0
         self._received = 0
@@ -85,11 +89,20 @@ class _Utterance:
 
     def on_samples(self, samples: np.ndarray[Any, np.dtype[np.int16]]) -> None:
         self._received += len(samples)
-        self._send(self._resampler.push(self._trimmer.push(samples)))
+        self._batch.append(samples)
+        self._batched += len(samples)
+        if not self._sent or self._batched >= _BATCH_SAMPLES:
+            self._send(self._resampler.push(self._take_batch()))
 
     def finish(self) -> None:
-        kept = self._resampler.push(self._trimmer.finish())
-        self._send(np.concatenate([kept, self._resampler.finish()]))
+        rest = np.concatenate([self._take_batch(), self._trimmer.finish()])
+        self._send(np.concatenate([self._resampler.push(rest), self._resampler.finish()]))
+
+    def _take_batch(self) -> np.ndarray[Any, np.dtype[np.int16]]:
+        batch = np.concatenate(self._batch) if self._batch else np.zeros(0, dtype=np.int16)
+        self._batch.clear()
+        self._batched = 0
+        return self._trimmer.push(batch)
 
     def _send(self, samples: np.ndarray[Any, np.dtype[np.int16]]) -> None:
         if not len(samples):

@@ -1,0 +1,54 @@
+"""`vtuber run` and `vtuber say`."""
+
+import argparse
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+from vtuber_cli import settings
+
+
+def main() -> None:
+    """Parse the command line and do it."""
+    parser = argparse.ArgumentParser(prog="vtuber", description="A real-time AI VTuber, on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
+    run.add_argument("--port", type=int, help="of the page (default 8000, or PORT)")
+    run.add_argument("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 lets your phone in")
+    run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
+    run.add_argument("--ephemeral", action="store_true", help="free ports for everything, for tests")
+    run.add_argument("--state", type=Path, help="write ports and process ids here, as JSON, when all is ready")
+
+    say = commands.add_parser("say", help="one turn: the text streams here, the voice is played or saved")
+    say.add_argument("text")
+    say.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
+    say.add_argument("--wav", type=Path, help="save the voice here instead of playing it")
+    say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
+    say.add_argument("--url", default="http://127.0.0.1:8000", help="address of the gateway")
+
+    asked = parser.parse_args()
+    if asked.command == "run":
+        sys.exit(_run(asked))
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
+        parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
+    from vtuber_cli import say as saying
+
+    sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from vtuber_cli.console import Console
+    from vtuber_cli.run import Runner, RunOptions
+
+    options = RunOptions(data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state)
+
+    async def work() -> int:
+        return await Runner(settings.load(), options, Console()).run()
+
+    return asyncio.run(work())
+
+
+if __name__ == "__main__":
+    main()

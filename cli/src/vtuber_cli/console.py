@@ -1,0 +1,68 @@
+"""How `vtuber run` prints: each service's JSON log lines as one readable, coloured line; raw lines go to files."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Final, TextIO
+
+COLOURS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "grey": 90, "bold": 1}
+HIDDEN: Final = {"timestamp", "level", "event", "service", "correlationId", "trace_id", "exception", "logger"}
+
+
+class Console:
+    """Colours only on a terminal."""
+
+    def __init__(self, out: TextIO = sys.stdout, *, colours: bool | None = None) -> None:
+        self._out = out
+        self._colours = out.isatty() if colours is None else colours
+
+    def paint(self, text: str, colour: str) -> str:
+        """The text in a colour."""
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self._colours else text
+
+    def say(self, text: str = "") -> None:
+        """A line of our own."""
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def service_line(self, name: str, colour: str, raw: str) -> None:
+        """A line of a service."""
+        self.say(f"{self.paint(f'{name:<15}', colour)} {self.readable(raw)}")
+
+    def readable(self, raw: str) -> str:
+        """`event  live-001#3  key=value …` out of a JSON line; anything else as it is."""
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            return raw
+        if not isinstance(line, dict) or "event" not in line:
+            return raw
+        level = str(line.get("level", "info"))
+        event = str(line["event"])
+        if level in ("warning", "error", "critical"):
+            event = self.paint(event, "yellow" if level == "warning" else "red")
+        turn = self.paint(str(line["correlationId"]), "bold") if "correlationId" in line else None
+        values = " ".join(f"{key}={value}" for key, value in line.items() if key not in HIDDEN and value is not None)
+        parts = [part for part in (event, turn, self.paint(values, "grey") if values else None) if part]
+        error = f"\n{line['exception']}" if "exception" in line else ""
+        return "  ".join(parts) + error
+
+
+class LogFile:
+    """Raw lines of one service, and the last few of them for an error report."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+        self.last: list[str] = []
+
+    def add(self, raw: str) -> None:
+        """One line."""
+        self._file.write(raw + "\n")
+        self._file.flush()
+        self.last = [*self.last[-11:], raw]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

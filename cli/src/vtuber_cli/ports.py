@@ -1,0 +1,40 @@
+"""Which TCP ports are free, and who holds those that are not."""
+
+import socket
+from pathlib import Path
+
+
+def free(host: str = "127.0.0.1") -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def busy(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens there."""
+    with socket.socket() as probe:
+        # Without this a port that was used a moment ago counts as busy, and a restart would have to wait a minute.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def holder(port: int) -> str:
+    """`" (process 123: python)"` where the system tells, else an empty text."""
+    try:
+        rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return ""
+    inodes = {row.split()[9] for row in rows if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = {link.readlink().name for link in (process / "fd").iterdir()}
+            if any(f"socket:[{inode}]" in links for inode in inodes):
+                return f" (process {process.name}: {(process / 'comm').read_text().strip()})"
+        except OSError:
+            continue  # Not ours to look at, or gone.
+    return ""

@@ -1,0 +1,237 @@
+"""`vtuber run`: everything on this machine, from one declaration, until Ctrl-C."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from vtuber_cli import ports, valkey
+from vtuber_cli.console import Console, LogFile
+from vtuber_cli.process import Process
+from vtuber_cli.settings import VALKEY_PORT, RunSettings, ServiceSpec
+
+READY_WITHIN_S: Final = 60
+GRACE_S: Final = 3.5
+"""Together with Valkey's own second below the five in which Ctrl-C has to end everything."""
+
+CRASHES_FORGIVEN: Final = 3
+CRASH_WINDOW_S: Final = 60
+
+
+class CannotRun(Exception):
+    """One sentence, with the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Command-line options. `ephemeral`: free ports for everything.
+    `host`: where the gateway listens. `state`: file that gets ports and pids as JSON when all is ready.
+    """
+
+    data: Path
+    port: int | None = None
+    host: str = "127.0.0.1"
+    ephemeral: bool = False
+    state: Path | None = None
+
+
+class Runner:
+    """Starts, watches and ends the processes."""
+
+    def __init__(self, settings: RunSettings, options: RunOptions, console: Console) -> None:
+        self._settings, self._options, self._console = settings, options, console
+        self._services = self._with_ports(settings)
+        self._valkey_port = ports.free() if options.ephemeral else VALKEY_PORT
+        self._redis_url = settings.redis_url or f"redis://127.0.0.1:{self._valkey_port}/0"
+        self._logs: dict[str, LogFile] = {}
+        self._processes: dict[str, Process] = {}
+        self._crashes: dict[str, list[float]] = {}
+        self._ending = asyncio.Event()
+
+    async def run(self) -> int:
+        """Until Ctrl-C or SIGTERM (0) or something that cannot be mended (1)."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._ending.set)
+        try:
+            return await self._run()
+        except CannotRun as error:
+            self._console.say(f"{self._console.paint('Cannot run:', 'red')} {error}")
+            return 1
+        finally:
+            await self._stop_all()
+            for log in self._logs.values():
+                log.close()
+
+    async def _run(self) -> int:
+        began = time.monotonic()
+        self._check_ports()
+        self._options.data.mkdir(parents=True, exist_ok=True)
+        if self._settings.redis_url is None:
+            await self._start_valkey()
+        for spec in self._services:
+            await self._start(spec)
+        watching = [asyncio.create_task(self._watch(spec)) for spec in self._services]
+        ended = asyncio.create_task(self._ending.wait())
+        ready = asyncio.create_task(self._all_ready())
+        try:
+            await asyncio.wait([*watching, ended, ready], return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                ready.result()
+                self._announce(time.monotonic() - began)
+            done, _ = await asyncio.wait([*watching, ended], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {ended}:
+                task.result()
+        finally:
+            tasks = [*watching, ended, ready]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._console.say("Stopping …")
+        return 0
+
+    def _with_ports(self, settings: RunSettings) -> tuple[ServiceSpec, ...]:
+        chosen = self._options.port or settings.port
+        specs = settings.services
+        if self._options.ephemeral:
+            return tuple(replace(spec, port=ports.free()) for spec in specs)
+        return tuple(replace(spec, port=chosen) if chosen is not None and spec.name == "gateway" else spec for spec in specs)
+
+    def _port(self, name: str) -> int:
+        return next(spec.port for spec in self._services if spec.name == name)
+
+    def _check_ports(self) -> None:
+        wanted = {spec.port: spec.name for spec in self._services}
+        if self._settings.redis_url is None:
+            wanted[self._valkey_port] = "valkey"
+        for port, name in wanted.items():
+            if ports.busy(port):
+                out = "or choose another: PORT=8080 make run" if name == "gateway" else "it may be an earlier `make run`"
+                raise CannotRun(f"port {port}, which {name} needs, is in use{ports.holder(port)}. End that program, {out}.")
+
+    async def _start_valkey(self) -> None:
+        folder = self._options.data / "valkey"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            command = valkey.command(folder.resolve(), self._valkey_port)
+        except valkey.NoValkey as error:
+            raise CannotRun(str(error)) from error
+        await self._launch("valkey", "grey", command, {})
+        for _ in range(200):
+            if self._processes["valkey"].returncode is not None:
+                raise CannotRun(self._crash_report("valkey"))
+            if await valkey.answers(self._valkey_port):
+                return
+            await asyncio.sleep(0.05)
+        raise CannotRun(f"valkey did not answer within 10 s; see {self._logs['valkey'].path}")
+
+    async def _start(self, spec: ServiceSpec) -> None:
+        names: dict[str, object] = {other.name: other.port for other in self._services}
+        names |= {"redis": self._redis_url, "data": self._options.data.resolve()}
+        env = {
+            **self._settings.profile,
+            **self._settings.inherited,
+            "PORT": str(spec.port),
+            "PYTHONUNBUFFERED": "1",
+        }
+        # What the shell says wins over the profile, but never over the wiring between the processes of this run.
+        env |= {key: _fill(value, names) for key, value in spec.env.items()}
+        env |= {"REDIS_URL": self._redis_url, "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1"}
+        await self._launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
+
+    async def _launch(self, name: str, colour: str, command: list[str], env: dict[str, str]) -> None:
+        log = self._logs.setdefault(name, LogFile(self._options.data / "logs" / f"{name}.log"))
+
+        def line(raw: str) -> None:
+            log.add(raw)
+            if name != "valkey":
+                self._console.service_line(name, colour, raw)
+
+        process = self._processes[name] = Process(name, command, env, line)
+        try:
+            await process.start()
+        except OSError as error:
+            raise CannotRun(f"{name} cannot be started: {error}. `make clean` and try again.") from error
+
+    async def _watch(self, spec: ServiceSpec) -> None:
+        while True:
+            status = await self._processes[spec.name].wait()
+            now = time.monotonic()
+            crashes = [at for at in self._crashes.get(spec.name, []) if now - at < CRASH_WINDOW_S] + [now]
+            self._crashes[spec.name] = crashes
+            if status == 2 or len(crashes) > CRASHES_FORGIVEN:
+                raise CannotRun(self._crash_report(spec.name))
+            self._console.say(
+                f"{self._console.paint(f'{spec.name} ended with status {status}', 'red')}; it is started again. "
+                f"Its log: {self._logs[spec.name].path}"
+            )
+            await asyncio.sleep(0.3)
+            await self._start(spec)
+
+    def _crash_report(self, name: str) -> str:
+        log = self._logs[name]
+        tail = "\n".join(f"    {self._console.readable(raw)}" for raw in log.last[-6:])
+        return f"{name} ended with status {self._processes[name].returncode}. Its last lines ({log.path}):\n{tail}"
+
+    async def _all_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        for spec in self._services:
+            while not (state := await asyncio.to_thread(_readiness, spec.port))[0]:
+                if time.monotonic() > deadline:
+                    raise CannotRun(
+                        f"{spec.name} is not ready after {READY_WITHIN_S} s: {state[1]}. See {self._logs[spec.name].path}"
+                    )
+                await asyncio.sleep(0.1)
+
+    def _announce(self, seconds: float) -> None:
+        address = f"http://localhost:{self._port('gateway')}"
+        if self._options.state is not None:
+            state = {
+                "url": address.replace("localhost", "127.0.0.1"),
+                "redis": self._redis_url,
+                "ports": {spec.name: spec.port for spec in self._services},
+                "pids": {name: process.pid for name, process in self._processes.items()},
+            }
+            self._options.state.write_text(json.dumps(state), encoding="utf-8")
+        paint = self._console.paint
+        self._console.say()
+        self._console.say(
+            f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
+        )
+        self._console.say('  In a terminal:  .venv/bin/vtuber say "hello"')
+        self._console.say("  Ctrl-C ends everything; conversations stay in " + str(self._options.data))
+        self._console.say()
+
+    async def _stop_all(self) -> None:
+        store = self._processes.pop("valkey", None)
+        await asyncio.gather(*(process.stop(GRACE_S) for process in self._processes.values()))
+        if store is not None:
+            # Last, so that what the services wrote while ending is kept.
+            await store.stop(1.0)
+
+
+def _fill(value: str, names: dict[str, object]) -> str:
+    for name, replacement in names.items():
+        value = value.replace("{" + name + "}", str(replacement))
+    return value
+
+
+def _readiness(port: int) -> tuple[bool, str]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            return answer.status == 200, ""
+    except URLError as error:
+        body = ""
+        if hasattr(error, "read"):
+            with contextlib.suppress(ValueError, OSError):
+                body = "; ".join(json.loads(error.read()).get("reasons", []))
+        return False, body or str(error.reason)
+    except OSError as error:
+        return False, str(error)

@@ -1,0 +1,153 @@
+"""What is measured. Each scenario starts its own processes and gives flat figures."""
+
+import asyncio
+import random
+import time
+import uuid
+from pathlib import Path
+
+import aiohttp
+import psutil
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from dialog_contracts.ingest import DOWN, SpeechChunk, Subscribe
+from e2e.bench import figures, floor
+from e2e.bench.turns import Talk
+from e2e.harness import engine_alone
+from e2e.harness.stack import FAKES, Stack, running
+
+INSTANT = {**FAKES, "FAKE_WORDS": "6"}
+REAL_TIMES = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_WORDS": "36", "FAKE_VOICE_S": "0.05"}
+WARM_UP = 30
+
+
+async def engine_overhead(data: Path) -> dict[str, float]:
+    """Engine alone: request to first chunk on the internal socket, instant mocks."""
+    runs, times = 300, []
+    async with engine_alone.running(data, INSTANT) as engine, aiohttp.ClientSession() as http:
+        for number in range(runs + WARM_UP):
+            session = f"bench-{number}"
+            await engine.subscribe(session)
+            body = engine_alone.body(session, 1)
+            began = time.perf_counter()
+            async with http.post(f"{engine.url}/chat/stream", json=body) as answer:
+                assert answer.status == 200, await answer.text()
+                while not isinstance(chunk := DOWN.validate_json(await engine.frames.get()), SpeechChunk):
+                    continue
+                if number >= WARM_UP:
+                    times.append((time.perf_counter() - began) * 1000)
+                assert chunk.session_id == session
+                await answer.read()
+            engine.send(Subscribe(action="UNSUBSCRIBE", session_id=session).to_json())
+            await asyncio.sleep(0.02)
+            while not engine.frames.empty():
+                engine.frames.get_nowait()
+    return figures.named("engine_overhead", times) | _floor(figures.named("engine_overhead", await floor.measure(1, runs)))
+
+
+async def viewer_overhead(data: Path) -> dict[str, float]:
+    """Whole chain: text in at the gateway to first audio byte at a viewer, instant mocks."""
+    runs = 300
+    with running(data, INSTANT) as stack:
+        times = await _one_after_the_other(stack, runs, pause_s=0.06)
+    return figures.named("viewer_overhead", times) | _floor(figures.named("viewer_overhead", await floor.measure(4, runs)))
+
+
+async def first_audio_n1(data: Path) -> dict[str, float]:
+    """Whole chain, LLM 100 ms + 20 ms a word, voice 50 ms: one session."""
+    with running(data, REAL_TIMES) as stack:
+        times = await _one_after_the_other(stack, 40, pause_s=0.3)
+    return figures.named("first_audio_n1", times) | _floor(figures.named("first_audio_n1", await _bare(1)))
+
+
+async def first_audio_n50(data: Path) -> dict[str, float]:
+    """The same with 50 sessions at once in one engine process."""
+    sessions, turns = 50, 5
+    times: list[float] = []
+
+    async def session(stack: Stack, number: int) -> None:
+        talk = await Talk.open(stack.ws, f"many-{number}")
+        rng = random.Random(number)
+        await talk.drain(rng.uniform(0.2, 2.2))
+        for turn in range(turns + 1):
+            took = await talk.first_audio_ms()
+            if turn:
+                times.append(took)
+            await talk.drain(rng.uniform(1.5, 2.5))
+        await talk.close()
+
+    with running(data, REAL_TIMES) as stack:
+        await _one_after_the_other(stack, 3, pause_s=0.3)
+        before = {name: psutil.Process(pid).cpu_times() for name, pid in stack.pids.items()}
+        began = time.monotonic()
+        await asyncio.gather(*(session(stack, number) for number in range(sessions)))
+        wall = time.monotonic() - began
+        cpu = {}
+        for name, pid in stack.pids.items():
+            now = psutil.Process(pid).cpu_times()
+            cpu[f"n50_cpu_{name.replace('-', '_')}_share"] = round(
+                (now.user + now.system - before[name].user - before[name].system) / wall, 3
+            )
+    return figures.named("first_audio_n50", times) | cpu | _floor(figures.named("first_audio_n50", await _bare(sessions)))
+
+
+async def memory(data: Path) -> dict[str, float]:
+    """What a further session costs the engine, and a further viewer output-handler, in kB of resident memory."""
+    count = 200
+    with running(data, {**INSTANT, "FAKE_CHAR_MS": "20"}) as stack:
+        await _one_after_the_other(stack, 20, pause_s=0.05)
+        engine, output = psutil.Process(stack.pids["dialog-engine"]), psutil.Process(stack.pids["output-handler"])
+        before = engine.memory_info().rss
+        async with aiohttp.ClientSession() as http:
+            for number in range(count):
+                body = {"sessionId": f"memory-{number}", "content": "hello there", "meta": {"requestId": str(uuid.uuid4())}}
+                async with http.post(f"{stack.url}/chat/stream", json=body) as answer:
+                    await answer.read()
+        per_session = (engine.memory_info().rss - before) / count / 1024
+        before = output.memory_info().rss
+        viewers = [
+            await connect(
+                f"{stack.ws}/ws/output/crowd", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
+            )
+            for _ in range(count)
+        ]
+        await asyncio.sleep(1)
+        per_viewer = (output.memory_info().rss - before) / count / 1024
+        await asyncio.gather(*(viewer.close() for viewer in viewers))
+    return {"kb_per_session": round(per_session, 1), "kb_per_viewer": round(per_viewer, 1)}
+
+
+async def _one_after_the_other(stack: Stack, runs: int, *, pause_s: float) -> list[float]:
+    talk = await Talk.open(stack.ws, f"one-{uuid.uuid4().hex[:8]}")
+    await talk.drain(0.2)
+    times = []
+    for number in range(runs + (WARM_UP if runs >= 100 else 3)):
+        times.append(await talk.first_audio_ms())
+        await talk.drain(pause_s)
+        assert number < 10_000
+    await talk.close()
+    return times[-runs:]
+
+
+async def _bare(sessions: int) -> list[float]:
+    """The same sleeps on a bare event loop: 100 ms, three more words of 20 ms, 50 ms of voice."""
+    times: list[float] = []
+
+    async def session(number: int) -> None:
+        await asyncio.sleep(number * 0.01)
+        for _ in range(10):
+            began = time.perf_counter()
+            for wait in (0.1, 0.02, 0.02, 0.02, 0.05):
+                await asyncio.sleep(wait)
+            times.append((time.perf_counter() - began) * 1000)
+
+    await asyncio.gather(*(session(number) for number in range(sessions)))
+    return times
+
+
+def _floor(measured: dict[str, float]) -> dict[str, float]:
+    return {f"floor_{name}": value for name, value in measured.items()}
+
+
+ALL = (engine_overhead, viewer_overhead, first_audio_n1, first_audio_n50, memory)

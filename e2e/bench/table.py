@@ -1,0 +1,21 @@
+"""The bench's table: figure, budget, floor of the same run, ratio."""
+
+BUDGETS = {
+    "engine_overhead_p95_ms": 6.0,
+    "viewer_overhead_p95_ms": 15.0,
+    "first_audio_n1_p95_ms": 230.0,
+    "first_audio_n50_p95_ms": 260.0,
+    "kb_per_session": 1024.0,
+    "kb_per_viewer": 100.0,
+}
+"""From the design, for two cores."""
+
+
+def print_table(figures: dict[str, float]) -> None:
+    """Every figure, budgets marked."""
+    print(f"\n{'figure':<28}{'measured':>10}{'budget':>9}{'floor':>9}{'ratio':>8}")
+    for name in sorted(name for name in figures if not name.startswith("floor_")):
+        value, budget, floor = figures[name], BUDGETS.get(name), figures.get(f"floor_{name}")
+        mark = "" if budget is None else "  ok" if value <= budget else "  OVER"
+        row = f"{name:<28}{value:>10.2f}{budget if budget is not None else '':>9}{floor if floor is not None else '':>9}"
+        print(row + (f"{value / floor:>8.1f}" if floor else f"{'':>8}") + mark)

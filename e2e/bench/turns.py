@@ -1,0 +1,57 @@
+"""Turns as clients make them, and the moments that matter, in ms."""
+
+import asyncio
+import json
+import time
+import uuid
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from dialog_contracts.binary import HEADER, MAGIC
+
+
+@dataclass
+class Talk:
+    """One session: a socket that speaks and a socket that listens, both through the gateway."""
+
+    session_id: str
+    speaker: ClientConnection
+    viewer: ClientConnection
+
+    @classmethod
+    async def open(cls, ws: str, session_id: str) -> "Talk":
+        speaker = await connect(
+            f"{ws}/ws/input?sessionId={session_id}", subprotocols=[Subprotocol("vtuber.v2")], compression=None, proxy=None
+        )
+        viewer = await connect(
+            f"{ws}/ws/output/{session_id}", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
+        )
+        return cls(session_id, speaker, viewer)
+
+    async def close(self) -> None:
+        await asyncio.gather(self.speaker.close(), self.viewer.close())
+
+    async def first_audio_ms(self, text: str = "how are you today?") -> float:
+        """From sending the text to the first audio byte of its turn at the viewer."""
+        known = self.turn
+        body = {"type": "TEXT", "content": text, "meta": {"requestId": str(uuid.uuid4()), "lang": "en"}}
+        began = time.perf_counter()
+        await self.speaker.send(json.dumps(body))
+        while True:
+            message = await self.viewer.recv()
+            if isinstance(message, bytes) and message[:2] == MAGIC and (turn := HEADER.unpack_from(message)[3]) > known:
+                self.turn = turn
+                return (time.perf_counter() - began) * 1000
+
+    turn: int = 0
+
+    async def drain(self, seconds: float) -> None:
+        """Listen on, as a viewer does, without looking."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    await self.viewer.recv()
+        except TimeoutError:
+            return

@@ -1,0 +1,66 @@
+"""The real processes, as `make run` starts them, on free ports and in a folder of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_WITHIN_S = 60
+FAKES = {"LLM_CHAIN": "e2e.harness.fake_models:brain", "VOICE_CHAIN": "e2e.harness.fake_models:voice"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running system. `url` is the gateway's."""
+
+    url: str
+    redis: str
+    ports: Mapping[str, int]
+    pids: Mapping[str, int]
+    data: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def ws(self) -> str:
+        return "ws" + self.url.removeprefix("http")
+
+    def service(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def log_lines(self, service: str) -> list[dict[str, object]]:
+        path = self.data / "logs" / f"{service}.log"
+        return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "REQUESTS_A_SECOND": "10000", "REQUESTS_AT_ONCE": "10000", **extra}
+
+
+@contextmanager
+def running(data: Path, env: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Start everything, wait until it is ready, end it with Ctrl-C."""
+    state = data / "state.json"
+    state.unlink(missing_ok=True)
+    data.mkdir(parents=True, exist_ok=True)
+    out = (data / "run.log").open("a")
+    command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(data), "--state", str(state)]
+    process = subprocess.Popen(command, env=environment(env or {}), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not state.exists() or not state.read_text():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the system did not start:\n{(data / 'run.log').read_text()[-4000:]}")
+            time.sleep(0.05)
+        yield Stack(**json.loads(state.read_text()), data=data, process=process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=10)
+        out.close()

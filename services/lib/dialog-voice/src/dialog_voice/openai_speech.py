@@ -1,0 +1,161 @@
+"""Any server that speaks OpenAI's `POST /audio/speech`: OpenAI, Kokoro-FastAPI, vLLM-Omni, LocalAI. Raw PCM, no word times."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dialog_voice.errors import ProviderError, Reason
+from dialog_voice.estimate import MouthEstimator
+from dialog_voice.script_split import speakable
+from dialog_voice.voice import VoiceAudio
+
+if TYPE_CHECKING:
+    import httpx
+
+_ERROR_BODY_LIMIT: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiSpeechConfig:
+    """One server, one key, one model, a voice per language."""
+
+    base_url: str
+    """Up to and including the version: https://api.openai.com/v1."""
+
+    api_key: str = field(repr=False)
+
+    model: str
+
+    voice_en: str = "nova"
+    voice_zh: str = "nova"
+
+    instructions: str = ""
+    """How to speak, in words; only for models that take it."""
+
+    speed: float = 1.0
+
+    connect_timeout_s: float = 3.0
+    first_audio_timeout_s: float = 4.0
+    """Longest wait for the first sample, in seconds from the call."""
+
+    idle_gap_s: float = 4.0
+    """Longest silence of the connection between two pieces."""
+
+    proxy: str | None = None
+    """An HTTP proxy's address; proxies named in the process environment are not used."""
+
+
+class OpenAiSpeechVoice:
+    """A `Voice`; the vendor's PCM is already s16le, 24 kHz, mono and passes through. Words and mouth shapes are estimates."""
+
+    def __init__(self, config: OpenAiSpeechConfig, *, name: str = "openai") -> None:
+        self.name = name
+        self._config = config
+        self._client: httpx.AsyncClient | None = None
+
+    async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
+        """Yield the audio as it arrives. Raises `ProviderError`."""
+        if not any(character.isalnum() for character in speakable(text)):
+            return
+        import httpx
+
+        deadline = asyncio.get_running_loop().time() + self._config.first_audio_timeout_s
+        delivered = False
+        try:
+            response = await self._request(text, lang, deadline)
+            try:
+                await self._check(response, deadline)
+                estimator = MouthEstimator(text, timed=False)
+                odd = b""
+                pieces = response.aiter_raw()
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        piece = await anext(pieces, None)
+                    if piece is None:
+                        break
+                    # TCP knows nothing of samples: half of one waits for its other half.
+                    pcm = odd + piece
+                    pcm, odd = (pcm[:-1], pcm[-1:]) if len(pcm) % 2 else (pcm, b"")
+                    if pcm:
+                        visemes, words = estimator.push(pcm)
+                        delivered = True
+                        yield VoiceAudio(pcm, visemes, words)
+                    deadline = asyncio.get_running_loop().time() + self._config.idle_gap_s
+            finally:
+                await response.aclose()
+        except TimeoutError as error:
+            raise self._error("idle_gap" if delivered else "timeout_first_audio") from error
+        except httpx.HTTPError as error:
+            raise self._error("cut_stream" if delivered else "connection", f"{type(error).__name__} {error}") from error
+        if not delivered:
+            raise self._error("empty")
+
+    async def warm(self) -> None:
+        """Open a connection. Raises `ProviderError` when there is none or the key is refused; nothing is synthesized."""
+        import httpx
+
+        try:
+            response = await self._http().get("models", timeout=self._config.first_audio_timeout_s)
+        except httpx.HTTPError as error:
+            raise self._error("connection", f"{type(error).__name__} {error}") from error
+        if response.status_code in (401, 403):
+            raise self._error("unauthorized")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _request(self, text: str, lang: str, deadline: float) -> "httpx.Response":
+        config = self._config
+        body: dict[str, object] = {
+            "model": config.model,
+            "input": text,
+            "voice": config.voice_zh if lang.lower().startswith("zh") else config.voice_en,
+            "response_format": "pcm",
+            "speed": config.speed,
+        }
+        if config.instructions:
+            body["instructions"] = config.instructions
+        client = self._http()
+        request = client.build_request("POST", "audio/speech", json=body)
+        async with asyncio.timeout_at(deadline):
+            return await client.send(request, stream=True)
+
+    async def _check(self, response: "httpx.Response", deadline: float) -> None:
+        if response.status_code == 200:
+            kind = response.headers.get("content-type", "").partition(";")[0]
+            if kind in ("application/json", "text/html", "audio/mpeg", "audio/wav"):
+                raise self._error("bad_audio", f"asked for pcm, got {kind}")
+            return
+        async with asyncio.timeout_at(deadline):
+            body = (await response.aread())[:_ERROR_BODY_LIMIT].decode("utf-8", "replace")
+        raise self._error(_of_status(response.status_code, body), f"{response.status_code} {body}")
+
+    def _http(self) -> "httpx.AsyncClient":
+        if self._client is None:
+            import httpx
+
+            self._client = httpx.AsyncClient(
+                base_url=self._config.base_url,
+                headers={"Authorization": f"Bearer {self._config.api_key}"},
+                timeout=httpx.Timeout(None, connect=self._config.connect_timeout_s),
+                proxy=self._config.proxy,
+                trust_env=False,
+            )
+        return self._client
+
+    def _error(self, reason: Reason, detail: str = "") -> ProviderError:
+        return ProviderError(self.name, reason, detail, secrets=(self._config.api_key,))
+
+
+def _of_status(status: int, body: str) -> Reason:
+    if status in (401, 403):
+        return "unauthorized"
+    if status == 402 or "insufficient_quota" in body:
+        return "quota"
+    if status == 429:
+        return "rate_limited"
+    return "server_error" if status == 408 or status >= 500 else "bad_request"

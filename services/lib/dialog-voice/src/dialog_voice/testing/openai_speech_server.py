@@ -1,0 +1,161 @@
+"""A local server with OpenAI's `POST /v1/audio/speech`: `python -m dialog_voice.testing.openai_speech_server --port 8012`.
+
+It answers with a hum of 200 ms per word, as raw PCM. What a request gets is told by a script (one `Behaviour` per request, in
+order), else by a default. In-process tests look into `requests` afterwards.
+"""
+
+import argparse
+import asyncio
+import math
+from array import array
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from aiohttp import web
+
+from dialog_voice.estimate import words_of
+from dialog_voice.voice import SAMPLE_RATE
+
+Kind = Literal["ok", "status", "cut", "empty", "stall", "json"]
+
+WORD_MS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What one request gets."""
+
+    kind: Kind = "ok"
+    """ok: the whole audio; status: an error; cut: the connection dies after `pieces`; stall: nothing after `pieces`; empty: no
+    byte; json: 200, but not with audio."""
+
+    piece_bytes: int = 4_801
+    """Size of the pieces; odd by default, as no network keeps samples whole."""
+
+    pieces: int = 2
+    first_audio_s: float = 0.0
+    per_piece_s: float = 0.0
+    status: int = 200
+    message: str = "mocked failure"
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request as it was seen."""
+
+    body: dict[str, Any]
+    authorization: str
+    behaviour: Behaviour
+    finished: bool = False
+    disconnected: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class OpenAiSpeechServer:
+    """The server; `async with OpenAiSpeechServer() as server: … server.base_url`."""
+
+    def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
+        self.requests: list[Request] = []
+        self.script = deque(script)
+        self.base_url = ""
+        self._default = default or Behaviour()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen; `base_url` then ends in /v1."""
+        app = web.Application()
+        app.router.add_post("/v1/audio/speech", self._speech)
+        app.router.add_get("/v1/models", self._models)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        self.base_url = f"http://{host}:{self._runner.addresses[0][1]}/v1"
+
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> "OpenAiSpeechServer":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": []})
+
+    async def _speech(self, http: web.Request) -> web.StreamResponse:
+        behaviour = self.script.popleft() if self.script else self._default
+        request = Request(await http.json(), http.headers.get("Authorization", ""), behaviour)
+        self.requests.append(request)
+        try:
+            return await self._answer(http, request)
+        except (asyncio.CancelledError, ConnectionError):
+            request.disconnected.set()
+            raise
+
+    async def _answer(self, http: web.Request, request: Request) -> web.StreamResponse:
+        behaviour = request.behaviour
+        await asyncio.sleep(behaviour.first_audio_s)
+        if behaviour.kind == "status":
+            return web.json_response({"error": {"message": behaviour.message}}, status=behaviour.status)
+        if behaviour.kind == "json":
+            return web.json_response({"audio": "elsewhere"})
+        response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
+        await response.prepare(http)
+        audio = b"" if behaviour.kind == "empty" else hum(len(words_of(str(request.body["input"]))) * WORD_MS)
+        for number, start in enumerate(range(0, len(audio), behaviour.piece_bytes)):
+            if number == behaviour.pieces and behaviour.kind in ("cut", "stall"):
+                break
+            if number:
+                await asyncio.sleep(behaviour.per_piece_s)
+            await response.write(audio[start : start + behaviour.piece_bytes])
+        if behaviour.kind == "cut":
+            # A reset overtakes what is still on its way; the pieces are meant to arrive.
+            await asyncio.sleep(0.02)
+            assert http.transport is not None
+            http.transport.abort()
+        elif behaviour.kind == "stall":
+            await asyncio.Event().wait()
+        else:
+            request.finished = True
+        return response
+
+
+def hum(duration_ms: int) -> bytes:
+    """Return a tone of 220 Hz that swells and fades five times a second, as syllables do."""
+    samples = array("h")
+    for at in range(duration_ms * SAMPLE_RATE // 1000):
+        swell = 0.5 - 0.5 * math.cos(2 * math.pi * 5 * at / SAMPLE_RATE)
+        samples.append(int(9000 * swell * math.sin(2 * math.pi * 220 * at / SAMPLE_RATE)))
+    return samples.tobytes()
+
+
+async def _serve(host: str, port: int) -> None:
+    server = OpenAiSpeechServer()
+    await server.start(port, host)
+    print(server.base_url, flush=True)  # noqa: T201
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await server.stop()
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="A mock of OpenAI's speech endpoint.")
+    parser.add_argument("--port", type=int, default=8012)
+    parser.add_argument("--host", default="127.0.0.1")
+    arguments = parser.parse_args()
+    try:
+        asyncio.run(_serve(arguments.host, arguments.port))
+    except KeyboardInterrupt:
+        return
+
+
+if __name__ == "__main__":
+    main()
