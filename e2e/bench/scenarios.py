@@ -17,14 +17,15 @@ from e2e.bench.turns import Talk
 from e2e.harness import engine_alone
 from e2e.harness.stack import FAKES, Stack, running
 
-INSTANT = {**FAKES, "FAKE_WORDS": "6"}
+# A short voice, so that each measured turn meets a quiet system and interrupts nobody.
+INSTANT = {**FAKES, "FAKE_WORDS": "6", "FAKE_CHAR_MS": "4"}
 REAL_TIMES = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_WORDS": "36", "FAKE_VOICE_S": "0.05"}
 WARM_UP = 30
 
 
 async def engine_overhead(data: Path) -> dict[str, float]:
     """Engine alone: request to first chunk on the internal socket, instant mocks."""
-    runs, times = 300, []
+    runs, times = 150, []
     async with engine_alone.running(data, INSTANT) as engine, aiohttp.ClientSession() as http:
         for number in range(runs + WARM_UP):
             session = f"bench-{number}"
@@ -40,7 +41,7 @@ async def engine_overhead(data: Path) -> dict[str, float]:
                 assert chunk.session_id == session
                 await answer.read()
             engine.send(Subscribe(action="UNSUBSCRIBE", session_id=session).to_json())
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.4)
             while not engine.frames.empty():
                 engine.frames.get_nowait()
     return figures.named("engine_overhead", times) | _floor(figures.named("engine_overhead", await floor.measure(1, runs)))
@@ -48,9 +49,9 @@ async def engine_overhead(data: Path) -> dict[str, float]:
 
 async def viewer_overhead(data: Path) -> dict[str, float]:
     """Whole chain: text in at the gateway to first audio byte at a viewer, instant mocks."""
-    runs = 300
+    runs = 150
     with running(data, INSTANT) as stack:
-        times = await _one_after_the_other(stack, runs, pause_s=0.06)
+        times = await _one_after_the_other(stack, runs, pause_s=0.5)
     return figures.named("viewer_overhead", times) | _floor(figures.named("viewer_overhead", await floor.measure(4, runs)))
 
 

@@ -19,6 +19,7 @@ class Talk:
     session_id: str
     speaker: ClientConnection
     viewer: ClientConnection
+    reading: "asyncio.Task[None]"
 
     @classmethod
     async def open(cls, ws: str, session_id: str) -> "Talk":
@@ -28,10 +29,11 @@ class Talk:
         viewer = await connect(
             f"{ws}/ws/output/{session_id}", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
         )
-        return cls(session_id, speaker, viewer)
+        # Unread answers would fill the socket's queue until its keep-alive fails.
+        return cls(session_id, speaker, viewer, asyncio.create_task(_discard(speaker)))
 
     async def close(self) -> None:
-        await asyncio.gather(self.speaker.close(), self.viewer.close())
+        await asyncio.gather(self.speaker.close(), self.viewer.close(), self.reading)
 
     async def first_audio_ms(self, text: str = "how are you today?") -> float:
         """From sending the text to the first audio byte of its turn at the viewer."""
@@ -55,3 +57,8 @@ class Talk:
                     await self.viewer.recv()
         except TimeoutError:
             return
+
+
+async def _discard(socket: ClientConnection) -> None:
+    async for _ in socket:
+        continue

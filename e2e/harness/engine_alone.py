@@ -5,13 +5,14 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from dialog_contracts.ingest import Subscribe
 from e2e.harness.stack import environment
@@ -53,9 +54,10 @@ async def running(data: Path, env: Mapping[str, str], *, with_redis: bool = True
 
     async def ingest(socket: ServerConnection) -> None:
         engine.socket = socket
-        async for frame in socket:
-            assert isinstance(frame, str)
-            engine.frames.put_nowait(frame)
+        with suppress(ConnectionClosed):
+            async for frame in socket:
+                assert isinstance(frame, str)
+                engine.frames.put_nowait(frame)
 
     started: list[subprocess.Popen[bytes]] = []
     async with serve(ingest, "127.0.0.1", 0, compression=None, max_size=None) as server:
@@ -80,7 +82,7 @@ async def running(data: Path, env: Mapping[str, str], *, with_redis: bool = True
             for process in reversed(started):
                 process.terminate()
             for process in started:
-                process.wait(timeout=10)
+                await asyncio.to_thread(process.wait, 10)
 
 
 async def _ready(engine: EngineAlone, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -13,44 +13,11 @@ from dataclasses import dataclass
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio, WordCue
 
-WORDS = [
-    "sure",
-    "that",
-    "sounds",
-    "like",
-    "a",
-    "lovely",
-    "plan",
-    "for",
-    "tonight",
-    "and",
-    "I",
-    "would",
-    "say",
-    "we",
-    "begin",
-    "with",
-    "something",
-    "slow",
-    "then",
-    "talk",
-    "about",
-    "your",
-    "day",
-    "while",
-    "the",
-    "music",
-    "plays",
-    "and",
-    "later",
-    "we",
-    "can",
-    "try",
-    "that",
-    "new",
-    "game",
-    "together",
-]
+TEXT = """
+sure that sounds like a lovely plan for tonight and I would say we begin with something slow
+then talk about your day while the music plays and later we can try that new game together
+"""
+WORDS = TEXT.split()
 PIECE_MS = 200
 
 

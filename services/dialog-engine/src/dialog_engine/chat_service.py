@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from dialog_contracts import redis_names, sse
-from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnRecord, TurnType
+from dialog_contracts import sse
+from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.ingest import Played, Stop
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
@@ -19,6 +19,7 @@ from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
 from dialog_engine.ingest_link import BackHooks, OutputLink, Outputs
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.redis_shelf import RedisShelf
+from dialog_engine.sessions import Session, Sessions
 from dialog_engine.settings import EngineSettings
 from dialog_engine.turn import language, prompt
 from dialog_engine.turn.event_log import EventLog
@@ -35,20 +36,11 @@ FINISHED_KEPT: Final = 512
 """Logs of finished turns kept in memory for callers that come back; older ones are rebuilt from the database."""
 
 
-@dataclass(slots=True)
-class Session:
-    """What the engine holds of one session while it is in use."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    running: TurnRunner | None = None
-    users: int = 0
-
-
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """The log of a turn that is over."""
+class Known:
+    """A turn that has been asked before: it runs, or its log is kept."""
 
-    events: EventLog
+    run: TurnRunner | EventLog
     request_id: str | None
 
 
@@ -59,8 +51,8 @@ class ChatService:
         self, settings: EngineSettings, memory: ShortTermMemory, llm: LlmProvider, voice: Voice, shelf: RedisShelf
     ) -> None:
         self._settings, self._memory, self._llm, self._shelf = settings, memory, llm, shelf
-        self._sessions: dict[str, Session] = {}
-        self._finished: OrderedDict[tuple[str, int], Finished] = OrderedDict()
+        self._sessions = Sessions(memory)
+        self._finished: OrderedDict[tuple[str, int], Known] = OrderedDict()
         self._tasks = TaskOwner()
         self.outputs = Outputs(settings.output_ingest_urls, BackHooks(self._stopped, self._played, self._subscribed))
         self._voice = voice
@@ -79,7 +71,7 @@ class ChatService:
 
     async def close(self) -> None:
         """Stop every running turn (what was heard is stored), then everything else."""
-        runners = [session.running for session in self._sessions.values() if session.running is not None]
+        runners = self._sessions.running()
         for runner in runners:
             runner.stop("shutdown")
         await asyncio.gather(*(runner.settled() for runner in runners))
@@ -95,23 +87,22 @@ class ChatService:
         Raises InvalidField, TurnTaken, Busy, TooManyTurns.
         """
         after = self._after(request, last_event_id)
-        async with self._session(request.session_id) as session:
+        async with self._sessions.use(request.session_id) as session:
             async with session.lock:
                 found = await self._find_or_begin(session, request, traceparent, resuming=last_event_id is not None)
-            runner = found if isinstance(found, TurnRunner) else None
-            events = found.events if isinstance(found, TurnRunner) else found
-            if runner is not None:
-                runner.callers += 1
+            if isinstance(found, EventLog):
+                yield found.follow(after)
+                return
+            found.callers += 1
             try:
-                yield events.follow(after)
+                yield found.events.follow(after)
             finally:
-                if runner is not None:
-                    runner.callers -= 1
-                    runner.caller_left()
+                found.callers -= 1
+                found.caller_left()
 
     def stop(self, session_id: str, turn: int | None, reason: str) -> int | None:
         """Interrupt the session's turn (this one, or whichever runs); gives the turn that was stopped."""
-        session = self._sessions.get(session_id)
+        session = self._sessions.find(session_id)
         runner = session.running if session is not None else None
         if runner is None or (turn is not None and turn != runner.order.turn):
             metrics.STOPS.labels(outcome="nothing_sounding").inc()
@@ -122,21 +113,6 @@ class ChatService:
         stopped = runner.stop(reason)
         metrics.STOPS.labels(outcome="stopped" if stopped else "nothing_sounding").inc()
         return runner.order.turn if stopped else None
-
-    @asynccontextmanager
-    async def _session(self, session_id: str) -> AsyncIterator[Session]:
-        session = self._sessions.setdefault(session_id, Session())
-        session.users += 1
-        try:
-            yield session
-        finally:
-            session.users -= 1
-            self._forget(session_id)
-
-    def _forget(self, session_id: str) -> None:
-        session = self._sessions.get(session_id)
-        if session is not None and session.users == 0 and session.running is None:
-            del self._sessions[session_id]
 
     @staticmethod
     def _after(request: ChatRequest, last_event_id: str | None) -> int:
@@ -156,69 +132,50 @@ class ChatService:
         if request.turn is None:
             raise InvalidField("turn: input-handler numbers turns; this request has none", field="turn")
         turn, request_id = request.turn, request.meta.request_id
-        known = self._known(session, request.session_id, turn, request_id)
-        if known is None:
-            seen = await self._memory.look(request.session_id, turn, request_id, self._settings.context_turns)
-            stored = seen.by_request or seen.by_turn
-            last, recent = seen.last_turn, seen.recent
-            if stored is not None:
-                known = Finished(_rebuilt(stored), stored.request_id)
-                self._keep((request.session_id, stored.turn), known)
-        if known is not None:
-            known_request = known.order.request_id if isinstance(known, TurnRunner) else known.request_id
-            if known_request == request_id and (request_id is not None or resuming):
-                return known if isinstance(known, TurnRunner) else known.events
-            raise TurnTaken(
-                f"turn {turn} of this session belongs to another message",
-                next_turn=await self._next_turn(session, request.session_id),
-            )
-        if turn <= max(last, session.running.order.turn if session.running is not None else 0):
-            raise TurnTaken(f"turn {turn} is in the past", next_turn=await self._next_turn(session, request.session_id))
-        if await self._interrupt(session):
-            recent = await self._memory.recent(request.session_id, self._settings.context_turns, for_prompt=True)
+        known_turn = session.requests.get(request_id) if request_id is not None else None
+        if known_turn is not None or turn <= session.last_turn:
+            known = await self._known(session, known_turn or turn)
+            if known is None or known.request_id != request_id or (request_id is None and not resuming):
+                raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=session.last_turn + 1)
+            return known.run
+        self._interrupt(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
-            return await self._command_reset(request.session_id, turn, request_id)
+            return await self._command_reset(session, turn, request_id)
         if self._running >= self._settings.max_running_turns:
             raise TooManyTurns(f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1)
-        return self._begin(session, request, turn, traceparent, [entry.record() for entry in recent])
+        return self._begin(session, request, turn, traceparent)
 
-    def _known(self, session: Session, session_id: str, turn: int, request_id: str | None) -> TurnRunner | Finished | None:
+    async def _known(self, session: Session, turn: int) -> Known | None:
         runner = session.running
-        if runner is not None and (
-            runner.order.turn == turn or (request_id is not None and runner.order.request_id == request_id)
-        ):
-            return runner
-        return self._finished.get((session_id, turn))
+        if runner is not None and runner.order.turn == turn:
+            return Known(runner, runner.order.request_id)
+        key = (session.session_id, turn)
+        if key not in self._finished:
+            stored = await self._memory.find(session.session_id, turn)
+            if stored is None:
+                return None
+            self._keep(key, Known(_rebuilt(stored), stored.request_id))
+        return self._finished[key]
 
-    async def _next_turn(self, session: Session, session_id: str) -> int:
-        running = session.running.order.turn if session.running is not None else 0
-        kept = max((turn for name, turn in self._finished if name == session_id), default=0)
-        return max(await self._memory.last_turn(session_id), running, kept) + 1
-
-    async def _interrupt(self, session: Session) -> bool:
-        """Make room for a new turn; true when one was cut off."""
+    def _interrupt(self, session: Session) -> None:
+        """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
         runner = session.running
         if runner is None or runner.machine.over:
-            return False
+            return
         if not runner.order.flags.SYNC_TTS_BARGE_IN:
             raise Busy(f"turn {runner.order.turn} is still speaking", retry_after_s=1)
         runner.stop("new_turn")
-        # The new prompt must hold what was heard of the old turn.
-        await runner.settled()
-        return True
 
-    def _begin(
-        self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, recent: Sequence[TurnRecord]
-    ) -> TurnRunner:
+    def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None) -> TurnRunner:
         spoken = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if spoken is not None else request.content
-        persona = self._settings.persona
+        recent = session.prompt_turns(self._settings.context_turns)
 
-        async def verbatim(_: Sequence[TurnRecord]) -> AsyncGenerator[str, None]:
+        async def verbatim() -> AsyncGenerator[str, None]:
             yield spoken or ""
 
-        def model(records: Sequence[TurnRecord]) -> AsyncGenerator[str, None]:
-            return self._llm.stream(prompt.build(persona, records, user_text), self._options)
+        def model() -> AsyncGenerator[str, None]:
+            return self._llm.stream(prompt.build(self._settings.persona, recent, user_text), self._options)
 
         order = TurnOrder(
             session_id=request.session_id,
@@ -230,46 +187,42 @@ class ChatService:
             traceparent=traceparent,
             text=verbatim if spoken is not None else model,
         )
-        runner = TurnRunner(order, self._parts(session, order.session_id), recent)
+        runner = TurnRunner(order, self._parts(session))
         self._running += 1
+        session.number(turn, order.request_id)
         session.running = runner
         runner.begin()
         return runner
 
-    def _parts(self, session: Session, session_id: str) -> TurnParts:
+    def _parts(self, session: Session) -> TurnParts:
         def publish(frame: str, droppable: bool) -> None:
-            self.outputs.publish(session_id, frame, droppable=droppable)
+            self.outputs.publish(session.session_id, frame, droppable=droppable)
 
-        def published(_: TurnRunner) -> None:
-            self._tasks.start("history", self._publish_history(session_id))
+        def stored() -> None:
+            self._tasks.start("history", self._shelf.publish_history(session.session_id, list(session.recent)))
 
-        def sampled(sample: TurnSample) -> None:
-            self._tasks.start("sample", self._shelf.add_sample(sample))
-
-        def ended(runner: TurnRunner) -> None:
+        def ended(runner: TurnRunner, sample: TurnSample) -> None:
             self._running -= 1
-            self._keep((session_id, runner.order.turn), Finished(runner.events, runner.order.request_id))
             if session.running is runner:
                 session.running = None
-            self._forget(session_id)
+            self._keep((session.session_id, runner.order.turn), Known(runner.events, runner.order.request_id))
+            if not runner.events.done:
+                session.free(runner.order.turn, runner.order.request_id)
+            self._tasks.start("sample", self._shelf.add_sample(sample))
 
         def claim(name: str) -> asyncio.Task[bool]:
             return self._tasks.start("claim", self._shelf.claim_reply(name))
 
-        return TurnParts(self._memory, self._voice, claim, publish, published, sampled, ended)
+        return TurnParts(self._memory, self._voice, claim, publish, session.remember, stored, ended)
 
-    def _keep(self, key: tuple[str, int], finished: Finished) -> None:
-        if not finished.events.frames or not isinstance(finished.events.frames[-1].parse(), DoneEvent):
-            # A turn that failed or was given up may be asked again under the same number.
+    def _keep(self, key: tuple[str, int], known: Known) -> None:
+        """Keep the log of a turn for callers that come back."""
+        if not isinstance(known.run, EventLog) or not known.run.done:
             return
-        self._finished[key] = finished
+        self._finished[key] = known
         self._finished.move_to_end(key)
         while len(self._finished) > FINISHED_KEPT:
             self._finished.popitem(last=False)
-
-    async def _publish_history(self, session_id: str) -> None:
-        turns = await self._memory.recent(session_id, redis_names.HISTORY_TURNS)
-        await self._shelf.publish_history(session_id, [stored.record() for stored in turns])
 
     def _command_stop(self, request: ChatRequest) -> EventLog:
         turn = self.stop(request.session_id, request.meta.turn, "command")
@@ -278,12 +231,14 @@ class ChatService:
         events.append(DoneEvent(stats=DoneStats(interrupted=turn is not None, turn=turn)))
         return events
 
-    async def _command_reset(self, session_id: str, turn: int, request_id: str | None) -> EventLog:
-        await self._memory.reset(session_id, turn)
+    async def _command_reset(self, session: Session, turn: int, request_id: str | None) -> EventLog:
+        await self._memory.reset(session.session_id, turn)
+        session.reset(turn)
+        session.number(turn, request_id)
         events = EventLog(turn)
-        events.append(ControlEvent(action="ACCEPTED", session_id=session_id, turn=turn))
+        events.append(ControlEvent(action="ACCEPTED", session_id=session.session_id, turn=turn))
         events.append(DoneEvent(stats=DoneStats(turn=turn)))
-        self._keep((session_id, turn), Finished(events, request_id))
+        self._keep((session.session_id, turn), Known(events, request_id))
         return events
 
     def _stopped(self, frame: Stop) -> None:
@@ -293,13 +248,13 @@ class ChatService:
             log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
 
     def _played(self, frame: Played) -> None:
-        session = self._sessions.get(frame.session_id)
+        session = self._sessions.find(frame.session_id)
         if session is not None and session.running is not None and session.running.order.turn == frame.turn:
             session.running.played(frame.offset_ms)
 
     def _subscribed(self, session_id: str, link: OutputLink) -> None:
         """An output-handler that comes in the middle of a turn gets its START and the text so far; chunks follow live."""
-        session = self._sessions.get(session_id)
+        session = self._sessions.find(session_id)
         runner = session.running if session is not None else None
         if runner is not None and not runner.machine.over:
             link.send(runner.start_frame())

@@ -63,6 +63,8 @@ class OutputLink:
                 compression=None,
                 max_size=limits.JSON_FRAME_BYTES,
                 open_timeout=3,
+                # An output-handler that hangs must not hold up our own end.
+                close_timeout=0.5,
                 ping_interval=10,
                 ping_timeout=10,
                 proxy=None,

@@ -47,27 +47,30 @@ class StoredTurn:
         return TurnRecord(turn=self.turn, user=self.user, reply=self.reply, ts=self.ts, interrupted=self.interrupted)
 
 
-_LAST: Final = """
-SELECT max(coalesce((SELECT max(turn) FROM turns WHERE sessionId = ?), 0),
-           coalesce((SELECT afterTurn FROM session_resets WHERE sessionId = ?), 0))
-"""
-_AFTER_RESET: Final = "AND u.turn > coalesce((SELECT afterTurn FROM session_resets WHERE sessionId = u.sessionId), 0)"
-
-
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a new request needs to know of its session."""
+class SessionImage:
+    """A session as stored: what its owner keeps in memory while it is in use."""
 
-    by_turn: StoredTurn | None
-    by_request: StoredTurn | None
     last_turn: int
+    reset_after: int
     recent: list[StoredTurn]
+    """Oldest first."""
+
+    requests: dict[str, int]
+    """Idempotency keys of the latest messages, and the turns they became."""
 
 
 _SELECT: Final = """
 SELECT u.sessionId, u.turn, u.text, a.text, a.ts, u.requestId, a.interrupted, a.revision, a.shape, a.stats
 FROM turns u JOIN turns a ON a.sessionId = u.sessionId AND a.turn = u.turn AND a.role = 'assistant'
 WHERE u.role = 'user' AND u.sessionId = ?
+"""
+_LAST: Final = """
+SELECT max(coalesce((SELECT max(turn) FROM turns WHERE sessionId = ?1), 0),
+           coalesce((SELECT afterTurn FROM session_resets WHERE sessionId = ?1), 0))
+"""
+_REQUESTS: Final = """
+SELECT requestId, turn FROM turns WHERE sessionId = ? AND role = 'user' AND requestId IS NOT NULL ORDER BY turn DESC LIMIT ?
 """
 
 
@@ -129,24 +132,22 @@ class ShortTermMemory:
 
         await self._run(work)
 
-    async def look(self, session_id: str, turn: int, request_id: str | None, count: int) -> Look:
-        """Whether the turn or its message is known, and the turns for its prompt (oldest first), in one visit to the database."""
+    async def load(self, session_id: str, turns: int, requests: int) -> SessionImage:
+        """The session's last turns and the keys of its last messages."""
 
-        def work(db: apsw.Connection) -> Look:
-            by_turn = _one(db, _SELECT + " AND u.turn = ?", (session_id, turn))
-            by_request = _one(db, _SELECT + " AND u.requestId = ?", (session_id, request_id)) if request_id else None
-            last = next(iter(db.execute(_LAST, (session_id, session_id))))[0]
-            return Look(by_turn, by_request, last, _recent(db, session_id, count, for_prompt=True))
+        def work(db: apsw.Connection) -> SessionImage:
+            reset = list(db.execute("SELECT afterTurn FROM session_resets WHERE sessionId = ?", (session_id,)))
+            rows = db.execute(f"{_SELECT} ORDER BY u.turn DESC LIMIT ?", (session_id, turns))
+            recent = [_stored(row) for row in reversed(list(rows))]
+            keys = {str(key): int(str(turn)) for key, turn in db.execute(_REQUESTS, (session_id, requests))}
+            return SessionImage(_last(db, session_id), reset[0][0] if reset else 0, recent, keys)
 
         return await self._run(work)
 
-    async def recent(self, session_id: str, count: int, *, for_prompt: bool = False) -> list[StoredTurn]:
-        """The last turns, oldest first; for a prompt only those after the session's RESET."""
-        return await self._run(lambda db: _recent(db, session_id, count, for_prompt=for_prompt))
-
-    async def last_turn(self, session_id: str) -> int:
-        """The highest number in use, 0 for a new session."""
-        return await self._run(lambda db: int(next(iter(db.execute(_LAST, (session_id, session_id))))[0]))
+    async def find(self, session_id: str, turn: int) -> StoredTurn | None:
+        """One turn by its number."""
+        rows = await self._run(lambda db: list(db.execute(_SELECT + " AND u.turn = ?", (session_id, turn))))
+        return _stored(rows[0]) if rows else None
 
     async def reset(self, session_id: str, after_turn: int) -> None:
         """Begin the prompt after this turn."""
@@ -208,14 +209,8 @@ def _connect(path: Path) -> apsw.Connection:
     return db
 
 
-def _recent(db: apsw.Connection, session_id: str, count: int, *, for_prompt: bool) -> list[StoredTurn]:
-    sql = f"{_SELECT} {_AFTER_RESET if for_prompt else ''} ORDER BY u.turn DESC LIMIT ?"
-    return [_stored(row) for row in reversed(list(db.execute(sql, (session_id, count))))]
-
-
-def _one(db: apsw.Connection, sql: str, values: tuple[str | int, ...]) -> StoredTurn | None:
-    rows = list(db.execute(sql, values))
-    return _stored(rows[0]) if rows else None
+def _last(db: apsw.Connection, session_id: str) -> int:
+    return int(next(iter(db.execute(_LAST, (session_id,))))[0])
 
 
 def _stored(row: tuple[object, ...]) -> StoredTurn:

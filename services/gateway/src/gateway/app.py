@@ -62,7 +62,7 @@ def build(settings: GatewaySettings) -> FastAPI:
             stack.callback(warming.cancel)
             yield
 
-    app = application.create("AI VTuber", probe, parts, docs=True)
+    app = application.extend(FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None)
     app.add_middleware(PageHeaders)
 
     def admit(request: Request) -> None:

@@ -2,17 +2,18 @@
 
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Annotated, Final
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
-from fastapi import FastAPI, Header
-from fastapi.responses import Response
-from sse_starlette.sse import AppStatus, EventSourceResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from dialog_contracts.http import ChatRequest, SessionList, SessionTurns
-from dialog_contracts.model import SessionId
+from dialog_contracts.http import ChatRequest
+from dialog_contracts.sse import SseFrame
 from dialog_flags.flags import FixedFlags
 from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
@@ -22,18 +23,20 @@ from input_handler.socket import InputSocket
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime import application
+from service_runtime.bodies import read_model
+from service_runtime.errors import InvalidField
+from service_runtime.event_stream import EventStream
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 from service_runtime.tasks import TaskOwner
 
-HEARTBEAT_S: Final = 10
 CLOSE_UNKNOWN_SESSION: Final = 4004
+BAD_SESSION_ID: Final = "a session id is 1 to 64 of A-Z a-z 0-9 _ -"
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def build(settings: InputSettings) -> FastAPI:
+def build(settings: InputSettings) -> Starlette:
     """The application of one input-handler process."""
-    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
     flags = settings.flags()
     redis = RedisLink(settings.redis_url)
     engine = EngineClient(settings.dialog_engine_url)
@@ -60,40 +63,40 @@ def build(settings: InputSettings) -> FastAPI:
             tasks.start("warm-up", engine.ready())
             yield
 
-    app = application.create("input-handler", probe, parts)
-
-    @app.post("/chat/stream")
-    async def chat_stream(
-        request: ChatRequest,
-        last_event_id: Annotated[str | None, Header()] = None,
-        traceparent: Annotated[str | None, Header()] = None,
-    ) -> Response:
-        frames = caller.call(request, last_event_id=last_event_id, traceparent=traceparent)
+    async def chat_stream(request: Request) -> Response:
+        asked = await read_model(request, ChatRequest)
+        headers = request.headers
+        frames = caller.call(asked, last_event_id=headers.get("last-event-id"), traceparent=headers.get("traceparent"))
         first = await anext(frames)
 
-        async def body() -> AsyncGenerator[bytes, None]:
-            async with aclosing(frames):
-                yield first.encode()
-                async for frame in frames:
-                    yield frame.encode()
+        async def batches() -> AsyncIterator[list[SseFrame]]:
+            yield [first]
+            async for frame in frames:
+                yield [frame]
 
-        return EventSourceResponse(body(), ping=HEARTBEAT_S, headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"})
+        return EventStream(batches(), frames.aclose)
 
-    @app.get("/sessions")
-    async def sessions() -> SessionList:
-        return await history.sessions()
+    async def sessions(_: Request) -> Response:
+        return JSONResponse((await history.sessions()).to_wire())
 
-    @app.get("/sessions/{session_id}/turns")
-    async def turns(session_id: SessionId) -> SessionTurns:
-        return await history.turns(session_id)
+    async def turns(request: Request) -> Response:
+        session_id = request.path_params["session_id"]
+        if SESSION_ID.fullmatch(session_id) is None:
+            raise InvalidField(f"sessionId: {BAD_SESSION_ID}", field="sessionId")
+        return JSONResponse((await history.turns(session_id)).to_wire())
 
-    @app.websocket("/ws/input")
     async def ws_input(socket: WebSocket) -> None:
         session_id = socket.query_params.get("sessionId") or str(uuid.uuid4())
         if SESSION_ID.fullmatch(session_id) is None:
             await socket.accept()
-            await socket.close(CLOSE_UNKNOWN_SESSION, "a session id is 1 to 64 of A-Z a-z 0-9 _ -")
+            await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return
         await InputSocket(socket, session_id, caller, tasks, settings.turns_a_connection).serve()
 
-    return app
+    routes = [
+        Route("/chat/stream", chat_stream, methods=["POST"]),
+        Route("/sessions", sessions),
+        Route("/sessions/{session_id}/turns", turns),
+        WebSocketRoute("/ws/input", ws_input),
+    ]
+    return application.create(probe, parts, routes)

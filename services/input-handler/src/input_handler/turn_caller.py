@@ -85,15 +85,20 @@ class TurnCaller:
             carried, trace_id = trace_context.current(), trace_context.current_trace_id()
         # The span only names the trace: it must not stay current across the yields below, which run in the reader's context.
         line = {attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id}
-        log.info("turn_received", kind=request.type, chars=len(request.content), flags_generation=flags.generation, **line)
         if not flags.ENABLE_SYNC_CORE:
             raise self._no_fallback(EngineFailed("sync_core_off"), **line)
         outcome = "left"
+        told = False
         try:
             async with aclosing(self._attempt(request, last_event_id, carried)) as frames:
                 async for frame in frames:
                     outcome = frame.event
                     yield frame
+                    if not told:
+                        # After the first frame went on: nobody should wait for a log line.
+                        told = True
+                        generation, chars = flags.generation, len(request.content)
+                        log.info("turn_received", kind=request.type, chars=chars, flags_generation=generation, **line)
         except EngineRefused as error:
             outcome = error.body.code
             raise

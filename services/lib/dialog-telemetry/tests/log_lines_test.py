@@ -16,7 +16,6 @@ def _restore() -> object:
 
 
 def test_lines_of_a_turn_carry_its_name_and_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    trace_context.configure("svc")
     log_lines.configure("svc")
     log = structlog.get_logger()
     with (

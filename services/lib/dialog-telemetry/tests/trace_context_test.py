@@ -1,15 +1,20 @@
+from collections.abc import Iterator
+
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
 
 from dialog_telemetry import trace_context
 
 REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _provider() -> None:
-    trace_context.configure("test")
+@pytest.fixture(autouse=True, params=["ids only", "real spans"])
+def provider(request: pytest.FixtureRequest) -> Iterator[None]:
+    trace_context.configure(TracerProvider() if request.param == "real spans" else None)
+    yield
+    trace_context.configure(None)
 
 
 def test_a_span_continues_the_remote_trace() -> None:
@@ -35,6 +40,7 @@ def test_a_malformed_context_is_no_context(bad: str | None) -> None:
     assert trace_context.parse(bad) is None
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255))
 def test_render_and_parse_are_inverse(trace: int, span: int, flags: int) -> None:
     text = f"00-{trace:032x}-{span:016x}-{flags:02x}"

@@ -3,10 +3,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from dialog_contracts.http import ChatRequest
 from service_runtime import application, errors
+from service_runtime.bodies import read_model
 from service_runtime.probes import Probe
 
 order: list[str] = []
@@ -26,19 +29,17 @@ def probe() -> Probe:
 
 @pytest.fixture
 async def client(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
-    app: FastAPI = application.create("svc", probe, parts, max_body_bytes=2000)
+    async def echo(request: Request) -> Response:
+        return JSONResponse({"content": (await read_model(request, ChatRequest)).content})
 
-    @app.post("/echo")
-    async def echo(body: ChatRequest) -> dict[str, str]:
-        return {"content": body.content}
-
-    @app.get("/busy")
-    async def busy() -> None:
+    async def busy(_: Request) -> Response:
         raise errors.TooMany("5 turns at once is the limit", limit=5, retry_after_s=2.4)
 
-    @app.get("/broken")
-    async def broken() -> None:
+    async def broken(_: Request) -> Response:
         raise KeyError("secret-value")
+
+    routes = [Route("/echo", echo, methods=["POST"]), Route("/busy", busy), Route("/broken", broken)]
+    app = application.create(probe, parts, routes)
 
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://svc") as made:
@@ -56,12 +57,12 @@ async def test_an_error_names_the_field_and_the_limit(client: httpx.AsyncClient)
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_the_limit_is_413_whether_declared_or_chunked(client: httpx.AsyncClient, chunked: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(30):
-            yield b"x" * 100
+        for _ in range(70):
+            yield b"x" * 1000
 
-    answer = await client.post("/echo", content=pieces() if chunked else b"x" * 3000)
+    answer = await client.post("/echo", content=pieces() if chunked else b"x" * 70_000)
     assert answer.status_code == 413
-    assert answer.json()["limit"] == 2000
+    assert answer.json()["limit"] == 64 * 1024
 
 
 async def test_busy_says_when_to_come_back(client: httpx.AsyncClient) -> None:
@@ -90,7 +91,7 @@ async def test_readiness_gives_reasons_and_unsupported_flags(client: httpx.Async
 
 
 async def test_parts_start_with_the_application_and_end_with_it(probe: Probe) -> None:
-    app = application.create("svc", probe, parts)
+    app = application.create(probe, parts, [])
     order.clear()
     async with app.router.lifespan_context(app):
         assert order == ["up"]

@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dialog_contracts.http import StopReply, StopRequest
@@ -11,10 +14,11 @@ from output_handler import sockets
 from output_handler.hub import Hub
 from output_handler.settings import OutputSettings
 from service_runtime import application
+from service_runtime.bodies import read_model
 from service_runtime.probes import Probe
 
 
-def build(settings: OutputSettings) -> FastAPI:
+def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
     hub = Hub(settings.linger_s)
     probe = Probe("output-handler")
@@ -26,18 +30,20 @@ def build(settings: OutputSettings) -> FastAPI:
         yield
         hub.close()
 
-    app = application.create("output-handler", probe, parts)
-
-    @app.websocket("/ws/ingest/tts")
     async def ingest(socket: WebSocket) -> None:
         await sockets.serve_engine(socket, hub)
 
-    @app.websocket("/ws/output/{session_id}")
-    async def output(socket: WebSocket, session_id: str) -> None:
-        await sockets.serve_viewer(socket, session_id, hub, settings)
+    async def output(socket: WebSocket) -> None:
+        await sockets.serve_viewer(socket, socket.path_params["session_id"], hub, settings)
 
-    @app.post("/control/stop", status_code=202)
-    async def stop(request: StopRequest) -> StopReply:
-        return StopReply(stopped=hub.stop(request.session_id, request.turn, request.reason or "control"))
+    async def stop(request: Request) -> Response:
+        asked = await read_model(request, StopRequest)
+        reply = StopReply(stopped=hub.stop(asked.session_id, asked.turn, asked.reason or "control"))
+        return JSONResponse(reply.to_wire(), status_code=202)
 
-    return app
+    routes = [
+        WebSocketRoute("/ws/ingest/tts", ingest),
+        WebSocketRoute("/ws/output/{session_id}", output),
+        Route("/control/stop", stop, methods=["POST"]),
+    ]
+    return application.create(probe, parts, routes)

@@ -74,8 +74,12 @@ class Hub:
         session = self._sessions.get(frame.session_id)
         if session is None:
             return
-        if isinstance(frame, Start):
+        if isinstance(frame, Start) and not session.stale(frame):
             self._owners[frame.session_id] = engine
+        if self._owners.get(frame.session_id) is not engine:
+            # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
+            metrics.REFUSED.labels(code="not_the_owner").inc()
+            return
         session.take(frame, raw)
 
     def viewer_joined(self, viewer: Viewer) -> Session:

@@ -119,8 +119,14 @@ class Session:
         for viewer in self.viewers:
             viewer.offer(data)
 
+    def stale(self, start: Start) -> bool:
+        """Whether a START comes from an owner of before, or is of a turn of before."""
+        if start.epoch != self._epoch or self.view is None:
+            return start.epoch < self._epoch
+        return start.turn < self.view.turn
+
     def _start(self, frame: Start) -> None:
-        if frame.epoch < self._epoch or (self.view is not None and frame.turn < self.view.turn and frame.epoch == self._epoch):
+        if self.stale(frame):
             log.warning("stale_start", turn=frame.turn, epoch=frame.epoch, **self._lines)
             return
         if self.view is not None and frame.turn == self.view.turn and frame.epoch == self._epoch:
@@ -156,17 +162,18 @@ class Session:
             log.warning("chunk_gap", missing=missing, seq=frame.seq, **self._lines)
             self.broadcast(ViewerError(code="chunk_gap", message=f"{missing} chunks of turn {view.turn} are missing").to_json())
         now = self._clock()
-        if view.schedule(frame.offset_ms, frame.duration_ms, now):
-            if frame.seq > 0:
-                log.info("clock_moved", offset_ms=frame.offset_ms, **self._lines)
-            else:
-                log.info("speech_started", after_ms=round(now - view.started_at, 1), **self._lines)
+        moved = view.schedule(frame.offset_ms, frame.duration_ms, now)
+        if moved:
             self.broadcast(self._state(Phase.SPEAKING, view.turn, view.zero_ms or now))
         packed = binary.pack(frame) if any(viewer.binary for viewer in self.viewers) else None
         sound = Sound(frame.seq, frame.offset_ms, frame.duration_ms, raw, packed)
-        view.keep(sound, now)
         for viewer in self.viewers:
             viewer.offer_sound(sound)
+        view.keep(sound, now)
+        if moved and frame.seq > 0:
+            log.info("clock_moved", offset_ms=frame.offset_ms, **self._lines)
+        elif moved:
+            log.info("speech_started", after_ms=round(now - view.started_at, 1), **self._lines)
 
     def _text(self, frame: TextDelta, raw: str) -> None:
         view = self.view
@@ -194,6 +201,7 @@ class Session:
     def _stop_ack(self, frame: StopAck, raw: str) -> None:
         view, now = self.view, self._clock()
         assert view is not None
+        replied = view.ended
         silent = view.zero_ms is None and not view.text
         if view.stop_asked_at is not None:
             metrics.STOP_SECONDS.observe((now - view.stop_asked_at) / 1000)
@@ -206,7 +214,7 @@ class Session:
             view.text = frame.heard_text
         self.broadcast(raw)
         for viewer in self.viewers:
-            if isinstance(viewer, LegacyViewer):
+            if isinstance(viewer, LegacyViewer) and not replied:
                 viewer.reply(view.text)
         self._idle_after(0 if silent else INTERRUPTED_FOR_S)
 

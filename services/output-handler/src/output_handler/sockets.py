@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 from pydantic import ValidationError
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_contracts.ingest import Played, Stop
 from dialog_contracts.viewer import (
@@ -81,8 +81,9 @@ async def _both(writing: Coroutine[None, None, None], reading: Coroutine[None, N
     finally:
         for task in tasks:
             task.cancel()
+        # The other side may close while we do: that is an end like any other.
         for task in tasks:
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
                 await task
 
 
@@ -93,6 +94,8 @@ async def _read_engine(socket: WebSocket, hub: Hub, link: EngineLink) -> None:
             metrics.REFUSED.labels(code="bad_ingest_frame").inc()
             continue
         hub.take(link, text)
+        # An engine sends a burst ahead of the ear; the viewers' writers must not wait for its end.
+        await asyncio.sleep(0)
 
 
 async def _read_viewer(socket: WebSocket, viewer: Viewer, session: Session) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import json
 import struct
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +21,9 @@ from output_handler.turn_view import Sound
 log = structlog.get_logger("viewer")
 
 FRAMES_MAX: Final = 1_000
+CLOSE_WITHIN_S: Final = 1.0
+"""A viewer that takes nothing does not take the close frame either."""
+
 LEGACY_AUDIO_MAX: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
 """Ten minutes: what is collected of one turn for a legacy viewer."""
 
@@ -45,6 +50,7 @@ class Viewer:
         self._sending_since: float | None = None
         self._news = asyncio.Event()
         self._close_code: int | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     def offer(self, data: str) -> None:
         """A frame that is never dropped."""
@@ -81,6 +87,7 @@ class Viewer:
 
     async def write(self) -> None:
         """Send what is offered until the connection ends or is given up."""
+        self._writer = asyncio.current_task()
         try:
             while self._close_code is None:
                 while self._queue:
@@ -95,9 +102,15 @@ class Viewer:
                 if self._close_code is None:
                     self._news.clear()
                     await self._news.wait()
-            await self._socket.close(self._close_code, "too slow")
+        except asyncio.CancelledError:
+            # Either our owner ends us, or `_give_up` took us out of a send that would never have returned.
+            if self._close_code is None or self._writer is None or self._writer.uncancel() > 0:
+                raise
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader sees the same end.
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await self._socket.close(self._close_code or CLOSE_TOO_SLOW, "too slow")
 
     @property
     def given_up(self) -> bool:
@@ -123,6 +136,8 @@ class Viewer:
             self._close_code = CLOSE_TOO_SLOW
             metrics.VIEWERS_CLOSED.labels(reason="too_slow").inc()
             log.info("viewer_given_up", session=self.session_id)
+            if self._sending_since is not None and self._writer is not None:
+                self._writer.cancel()
         self._queue.clear()
         self._audio_ms = 0
         self._news.set()
@@ -142,11 +157,14 @@ class LegacyViewer(Viewer):
     def offer_sound(self, sound: Sound) -> None:
         """Collect."""
         if len(self._pcm) < LEGACY_AUDIO_MAX:
-            pcm = base64.b64decode(_pcm_of(sound.json))
-            self._pcm += pcm
+            self._pcm += base64.b64decode(json.loads(sound.json)["pcm"])
 
     def new_turn(self) -> None:
         """Forget what was collected."""
+        self._pcm.clear()
+
+    def flush(self) -> None:
+        """Stopped before its file was made: there will be none. A file on its way is finished, its slices were announced."""
         self._pcm.clear()
 
     def reply(self, text: str) -> None:
@@ -176,12 +194,6 @@ class LegacyViewer(Viewer):
             return
         self._queue.append(Frame(data))
         self._news.set()
-
-
-def _pcm_of(chunk_json: str) -> str:
-    # The one field that is needed; the chunk was validated when it came in.
-    at = chunk_json.index('"pcm":"') + 7
-    return chunk_json[at : chunk_json.index('"', at)]
 
 
 def _wav_header(pcm_bytes: int) -> bytes:

@@ -13,7 +13,7 @@ CREATE TABLE turns(
   PRIMARY KEY (sessionId, turn, role)
 ) WITHOUT ROWID;
 
-CREATE UNIQUE INDEX turns_request ON turns(sessionId, requestId) WHERE requestId IS NOT NULL;
+CREATE INDEX turns_request ON turns(sessionId, requestId) WHERE requestId IS NOT NULL;
 
 -- RESET: the prompt begins after this turn; the turns themselves stay.
 CREATE TABLE session_resets(

@@ -24,6 +24,11 @@ class EventLog:
         self.closed = isinstance(event, DoneEvent | ErrorEvent)
         self._wake()
 
+    @property
+    def done(self) -> bool:
+        """Whether it ended with `done`."""
+        return bool(self.frames) and self.frames[-1].event == "done"
+
     def close(self) -> None:
         """End the log without a last event: its only caller has left."""
         self.closed = True

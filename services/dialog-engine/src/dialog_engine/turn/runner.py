@@ -24,6 +24,7 @@ from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
 from dialog_engine.turn import machine
+from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.machine import TurnMachine
 from dialog_llm.errors import LlmError
@@ -47,11 +48,13 @@ class TurnParts:
     publish: Callable[[str, bool], None]
     """Send a frame (JSON) to the session's output-handlers; the second argument: droppable."""
 
-    published: Callable[["TurnRunner"], None]
-    """The turn's history changed."""
+    remember: Callable[[TurnRecord], None]
+    """The turn as the next prompt shall see it; called before it is stored."""
 
-    sampled: Callable[[TurnSample], None]
-    ended: Callable[["TurnRunner"], None]
+    stored: Callable[[], None]
+    """The turn, or a later form of it, is durable."""
+
+    ended: Callable[["TurnRunner", TurnSample], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,15 @@ class TurnOrder:
     flags: FlagSet
     lang: str
     traceparent: str | None
-    text: Callable[[Sequence[TurnRecord]], AsyncGenerator[str, None]]
+    text: Callable[[], AsyncGenerator[str, None]]
     epoch: int = 0
 
 
 class TurnRunner:
     """One running turn. `begin` starts it; it ends by itself."""
 
-    def __init__(self, order: TurnOrder, parts: TurnParts, recent: Sequence[TurnRecord]) -> None:
-        self.order, self._parts, self._recent = order, parts, recent
+    def __init__(self, order: TurnOrder, parts: TurnParts) -> None:
+        self.order, self._parts = order, parts
         self.events = EventLog(order.turn)
         self.received_at = time.monotonic()
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
@@ -82,6 +85,7 @@ class TurnRunner:
         self._model: asyncio.Task[None] | None = None
         self._commits: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
+        self._captions = Captions(lambda content, start, eos: parts.publish(self._caption(content, start, eos), False))
         # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
         self._context = contextvars.copy_context()
         self._traceparent: str | None = None
@@ -170,7 +174,7 @@ class TurnRunner:
     async def _run_model(self) -> None:
         claim = self._parts.claim(self.correlation_id)
         try:
-            async with aclosing(self.order.text(self._recent)) as pieces:
+            async with aclosing(self.order.text()) as pieces:
                 async for piece in pieces:
                     if self.machine.ttft_ms is None and not await claim:
                         self._apply(self.machine.claim_lost())
@@ -195,7 +199,7 @@ class TurnRunner:
                 case machine.Emit(event):
                     self._emit(event)
                 case machine.Caption(content, start, eos):
-                    self._parts.publish(self._caption(content, start, eos), False)
+                    self._captions.add(content, start, eos)
                 case machine.Say(fragment):
                     if self._speech is not None:
                         self._speech.say(fragment)
@@ -203,7 +207,9 @@ class TurnRunner:
                     if self._speech is not None:
                         self._speech.no_more()
                 case machine.Commit():
-                    self._commits = self._tasks.start("commit", self._commit(action, self._commits))
+                    stored = self._to_store(action)
+                    self._parts.remember(stored.record())
+                    self._commits = self._tasks.start("commit", self._commit(stored, self._commits))
                 case machine.CancelModel():
                     self._cancel_model()
                 case machine.CancelVoice():
@@ -211,8 +217,10 @@ class TurnRunner:
                         self._speech.cancel()
                         self._tasks.start("hush", self._speech.close())
                 case machine.SendEnd():
+                    self._captions.flush()
                     self._send_end()
                 case machine.SendStopAck(heard):
+                    self._captions.drop()
                     frame = StopAck(session_id=self.order.session_id, turn=self.order.turn, heard_text=heard)
                     self._parts.publish(frame.to_json(), False)
                 case machine.Finish():
@@ -241,10 +249,9 @@ class TurnRunner:
         if self._model is not None and self._model is not asyncio.current_task():
             self._model.cancel()
 
-    async def _commit(self, commit: machine.Commit, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        stored = StoredTurn(
+    def _to_store(self, commit: machine.Commit) -> StoredTurn:
+        stats = DoneStats(ttft_ms=self.machine.ttft_ms, tokens=self.machine.deltas, turn=self.order.turn)
+        return StoredTurn(
             session_id=self.order.session_id,
             turn=self.order.turn,
             user=self.order.user_text,
@@ -254,10 +261,12 @@ class TurnRunner:
             interrupted=commit.interrupted,
             revision=commit.revision,
             shape=tuple(self.machine.shape),
-            stats=self._full_stats(
-                DoneStats(ttft_ms=self.machine.ttft_ms, tokens=self.machine.deltas, turn=self.order.turn)
-            ).to_json(),
+            stats=self._full_stats(stats).to_json(),
         )
+
+    async def _commit(self, stored: StoredTurn, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
         began = time.monotonic()
         try:
             await self._parts.memory.commit(stored)
@@ -267,7 +276,7 @@ class TurnRunner:
             return
         metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
         self._apply(self.machine.committed())
-        self._parts.published(self)
+        self._parts.stored()
         # In case the first chunk never comes: `done` has waited long enough then.
         self._later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
 
@@ -313,7 +322,8 @@ class TurnRunner:
         if self._span is not None:
             self._span.set_attribute(attributes.OUTCOME, finish.outcome)
             self._span.end()
-        self._parts.sampled(
+        self._parts.ended(
+            self,
             TurnSample(
                 session_id=self.order.session_id,
                 turn=self.order.turn,
@@ -325,9 +335,8 @@ class TurnRunner:
                 first_audio_ms=self.machine.first_audio_ms,
                 total_ms=self._now(),
                 ts=time.time(),
-            )
+            ),
         )
-        self._parts.ended(self)
 
 
 def _chunk_frame(order: TurnOrder, chunk: Chunk) -> SpeechChunk:

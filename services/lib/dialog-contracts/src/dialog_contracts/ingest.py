@@ -4,14 +4,17 @@ Down (engine → output-handler): START, SPEECH_CHUNK, TEXT_DELTA, END, STOP_ACK
 Back: STOP, SUBSCRIBE, UNSUBSCRIBE, PLAYED. Nothing else flows back.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from dialog_contracts import limits
 from dialog_contracts.http import FlagSet
-from dialog_contracts.model import SessionId, TraceParent, Turn, WireModel
+from dialog_contracts.model import Count, SessionId, TraceParent, Turn, WireModel
 from dialog_contracts.visemes import SEED_NAMES
+
+# Checked here so that nothing after it can fail on one chunk and take the socket of all sessions with it.
+_BASE64: Final = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 class AudioFormat(WireModel):
@@ -45,13 +48,13 @@ class SpeechChunk(WireModel):
     type: Literal["SPEECH_CHUNK"] = "SPEECH_CHUNK"
     session_id: SessionId
     turn: Turn
-    seq: int = Field(ge=0, description="Counts from 0 in each turn, without gaps.")
-    pcm: str = Field(max_length=16_384, description="base64 of s16le samples.")
+    seq: Count = Field(description="Counts from 0 in each turn, without gaps.")
+    pcm: str = Field(max_length=16_384, pattern=_BASE64, description="base64 of s16le samples.")
     viseme: dict[str, float] = Field(default={}, description="Oculus-15 weights, 0 to 1.")
     ts: float = Field(description="Unix seconds at which the chunk was sent.")
-    offset_ms: int = Field(ge=0, description="Audio time within the turn.")
-    text_start: int = Field(default=0, ge=0, description="Where, in the reply, the words of this chunk begin (characters).")
-    text_end: int = Field(default=0, ge=0)
+    offset_ms: Count = Field(description="Audio time within the turn.")
+    text_start: Count = Field(default=0, description="Where, in the reply, the words of this chunk begin (characters).")
+    text_end: Count = 0
 
     @property
     def duration_ms(self) -> int:
@@ -66,7 +69,7 @@ class TextDelta(WireModel):
     session_id: SessionId
     turn: Turn
     content: str
-    text_start: int = Field(default=0, ge=0)
+    text_start: Count = 0
     eos: bool = False
 
 

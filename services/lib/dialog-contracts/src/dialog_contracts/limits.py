@@ -17,7 +17,12 @@ UPLOAD_FRAMES: Final = 512
 META_CHARS: Final = 256
 """Longest text in `meta`, except `meta.text` of SAY, which is content."""
 
+EVENT_BYTES: Final = 256 * 1024
+"""Longest Server-Sent Event."""
+
 TURN_MAX: Final = 2**31 - 1
+COUNT_MAX: Final = 2**31 - 1
+"""Largest seq, offset or place in a text: all fit the header of a binary chunk."""
 
 SAMPLE_RATE: Final = 24_000
 """Samples a second of all speech inside: s16le, mono."""

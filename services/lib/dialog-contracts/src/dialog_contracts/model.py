@@ -13,6 +13,9 @@ SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Turn = Annotated[int, Field(ge=1, le=limits.TURN_MAX)]
 """Number of a turn inside its session, from 1."""
 
+Count = Annotated[int, Field(ge=0, le=limits.COUNT_MAX)]
+"""A seq, an offset in ms or a place in a text."""
+
 ShortText = Annotated[str, StringConstraints(max_length=limits.META_CHARS)]
 
 TraceParent = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]

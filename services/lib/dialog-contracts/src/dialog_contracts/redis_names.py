@@ -6,6 +6,11 @@ TURN_SAMPLES: Final = "vtuber:turns"
 """Stream, bounded: one entry per turn, on either path."""
 
 TURN_SAMPLES_MAXLEN: Final = 100_000
+
+EVENTS_LTM: Final = "events.ltm"
+EVENTS_ANALYTICS: Final = "events.analytics"
+"""Streams of the outbox; what fails for good goes to the same name with `.dead`."""
+
 SESSIONS: Final = "vtuber:sessions"
 """Sorted set: sessionId scored by Unix seconds of its last turn."""
 

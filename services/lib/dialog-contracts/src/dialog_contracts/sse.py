@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dialog_contracts import limits
 from dialog_contracts.model import SnakeModel, WireModel
 
 
@@ -103,7 +104,7 @@ def split_event_id(event_id: str) -> tuple[int, int]:
 class SseParser:
     """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped."""
 
-    def __init__(self, *, max_event_bytes: int = 256 * 1024) -> None:
+    def __init__(self, *, max_event_bytes: int = limits.EVENT_BYTES) -> None:
         self._max = max_event_bytes
         self._rest = b""
         self._after_cr = False
@@ -121,10 +122,15 @@ class SseParser:
         self._rest += data
         while (cut := self._line_end()) is not None:
             line, self._rest = self._rest[: cut[0]], self._rest[cut[1] :]
+            self._check_size(line)
             found = self._take(line)
             if found is not None:
                 yield found
-        if len(self._rest) + self._size > self._max:
+        self._check_size(self._rest)
+
+    def _check_size(self, line: bytes) -> None:
+        # Checked per line and not per feed, so that the limit is the same however the bytes were cut.
+        if len(line) + self._size > self._max:
             raise ValueError(f"an event is longer than {self._max} bytes")
 
     def _line_end(self) -> tuple[int, int] | None:

@@ -1,26 +1,31 @@
 """W3C trace context: carried over HTTP headers, WebSocket messages and an optional field in Redis messages.
 
-Spans come from the OpenTelemetry SDK. Without an exporter they cost some microseconds and go nowhere; the ids are real either way.
+While nobody collects spans, a span here is only its ids: making one takes microseconds instead of a tenth of a turn's budget. With a
+provider (`configure(…, provider)`) the same calls make real OpenTelemetry spans.
 """
 
+import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.context import attach
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
 HEADER = "traceparent"
 _FORM = re.compile(r"^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$")
 
 
-def configure(service: str) -> None:
-    """Make this process's spans belong to `service`. Call once, before the first span."""
-    trace.set_tracer_provider(TracerProvider(resource=Resource.create({"service.name": service})))
+_provider: TracerProvider | None = None
+
+
+def configure(provider: TracerProvider | None) -> None:
+    """Make real spans with this provider, or only ids with None. Call once, before the first span."""
+    global _provider
+    _provider = provider
 
 
 def parse(traceparent: str | None) -> SpanContext | None:
@@ -57,23 +62,28 @@ def trace_id(traceparent: str | None) -> str | None:
 
 def enter_span(name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None) -> Span:
     """Begin a span and make it current for the rest of this contextvars context. Whoever holds it must end it."""
-    remote = parse(parent)
-    context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
-    started = trace.get_tracer("vtuber").start_span(name, context, attributes=attributes)
-    attach(trace.set_span_in_context(started, context))
+    started = _begin(name, parse(parent), attributes)
+    attach(trace.set_span_in_context(started))
     return started
 
 
 @contextmanager
-def span(
-    name: str,
-    *,
-    parent: str | None = None,
-    kind: SpanKind = SpanKind.INTERNAL,
-    attributes: dict[str, AttributeValue] | None = None,
-) -> Iterator[Span]:
+def span(name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None) -> Iterator[Span]:
     """A span under the remote `parent` (a `traceparent`) or, without one, under the current span."""
-    remote = parse(parent)
-    context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
-    with trace.get_tracer("vtuber").start_as_current_span(name, context, kind, attributes) as started:
+    started = _begin(name, parse(parent), attributes)
+    token = attach(trace.set_span_in_context(started))
+    try:
         yield started
+    finally:
+        detach(token)
+        started.end()
+
+
+def _begin(name: str, remote: SpanContext | None, attributes: dict[str, AttributeValue] | None) -> Span:
+    if _provider is not None:
+        context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote is not None else None
+        return _provider.get_tracer("vtuber").start_span(name, context, attributes=attributes)
+    above = remote or trace.get_current_span().get_span_context()
+    trace_id = above.trace_id if above.is_valid else random.getrandbits(128) or 1
+    flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.SAMPLED)
+    return NonRecordingSpan(SpanContext(trace_id, random.getrandbits(64) or 1, is_remote=False, trace_flags=flags))

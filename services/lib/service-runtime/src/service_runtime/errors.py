@@ -10,14 +10,14 @@ ServiceError                      status, code, retryable
 └── Unavailable                   503  retryable
 """
 
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Final
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from dialog_contracts.http import ErrorBody
 from dialog_telemetry import metrics
@@ -96,7 +96,7 @@ class Unavailable(ServiceError):
     status, default_code, retryable = 503, "unavailable", True
 
 
-def field_error(error: ValidationError | RequestValidationError) -> InvalidField:
+def field_error(error: ValidationError) -> InvalidField:
     """The first problem of a validation, as one sentence with the field's wire path."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
@@ -112,31 +112,27 @@ def respond(error: ServiceError) -> JSONResponse:
     return JSONResponse(error.body.to_wire(), status_code=error.status, headers=headers)
 
 
-def install(app: FastAPI) -> None:
-    """Make an application answer every error with ErrorBody."""
+async def _service_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    return respond(error)
 
-    async def service_error(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, ServiceError)
-        return respond(error)
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        return respond(field_error(error))
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+    body = ErrorBody(code=code, message=str(error.detail))
+    return JSONResponse(body.to_wire(), status_code=error.status_code, headers=error.headers)
 
-    async def http_error(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        body = ErrorBody(
-            code={404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http"), message=str(error.detail)
-        )
-        return JSONResponse(body.to_wire(), status_code=error.status_code, headers=error.headers)
 
-    async def internal(request: Request, error: Exception) -> JSONResponse:
-        log.error("request_failed", path=request.url.path, error=repr(error)[:200], exc_info=error)
-        return JSONResponse(
-            ErrorBody(code="internal", message="an error on our side; it was logged").to_wire(), status_code=500
-        )
+async def _internal(request: Request, error: Exception) -> JSONResponse:
+    log.error("request_failed", path=request.url.path, error=repr(error)[:200], exc_info=error)
+    body = ErrorBody(code="internal", message="an error on our side; it was logged")
+    return JSONResponse(body.to_wire(), status_code=500)
 
-    app.add_exception_handler(ServiceError, service_error)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(Exception, internal)
+
+HANDLERS: Final[dict[Any, Callable[[Request, Exception], Awaitable[JSONResponse]]]] = {
+    ServiceError: _service_error,
+    HTTPException: _http_error,
+    Exception: _internal,
+}
+"""Exception handlers that make an application answer every error with ErrorBody."""

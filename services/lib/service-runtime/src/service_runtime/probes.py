@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from dialog_contracts.http import Readiness
 
@@ -37,21 +38,17 @@ class Probe:
             details={name: read() for name, read in self._details.items()},
         )
 
-    def router(self) -> APIRouter:
+    def routes(self) -> list[Route]:
         """The three routes."""
-        router = APIRouter(include_in_schema=False)
 
-        @router.get("/healthz")
-        async def healthz() -> dict[str, str]:
-            return {"status": "ok"}
+        async def healthz(_: Request) -> Response:
+            return JSONResponse({"status": "ok"})
 
-        @router.get("/readyz")
-        async def readyz() -> JSONResponse:
+        async def readyz(_: Request) -> Response:
             state = self.readiness()
             return JSONResponse(state.to_wire(), status_code=200 if state.ready else 503)
 
-        @router.get("/metrics")
-        async def metrics() -> Response:
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        async def metrics(_: Request) -> Response:
+            return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-        return router
+        return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.applications import Starlette
 
 from dialog_contracts import limits
-from dialog_telemetry import log_lines, trace_context
+from dialog_telemetry import log_lines
 from service_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -20,7 +20,7 @@ S = TypeVar("S", bound=ServiceSettings)
 def serve(
     service: str,
     settings_type: type[S],
-    build: Callable[[S], FastAPI],
+    build: Callable[[S], Starlette],
     *,
     ws_max_bytes: int = limits.JSON_FRAME_BYTES,
 ) -> None:
@@ -36,7 +36,6 @@ def serve(
             sys.stderr.write(f"{service}: {name}: {problem['msg'].removeprefix('Value error, ')}\n")
         sys.exit(2)
     log_lines.configure(service, settings.log_level)
-    trace_context.configure(service)
     app = build(settings)
     # What start-up made lives as long as the process: the collector need not walk it again in the middle of a turn.
     gc.collect()
@@ -50,6 +49,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         date_header=False,
         ws="websockets-sansio",
         ws_max_size=ws_max_bytes,

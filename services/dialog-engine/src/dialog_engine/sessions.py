@@ -1,0 +1,119 @@
+"""Sessions in use: what the engine keeps of each in memory, so that a turn begins without a visit to the database.
+
+The engine owns its sessions, so what it remembers is what the database holds, plus what is on its way there.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import TurnRecord
+from dialog_engine.memory_shortterm import SessionImage, ShortTermMemory
+from dialog_engine.turn.runner import TurnRunner
+
+SESSIONS_KEPT: Final = 1_000
+"""Idle sessions kept in memory; the least recently used are read from the database again."""
+
+REQUESTS_KEPT: Final = 1_000
+"""Messages of a session whose repetition is recognised."""
+
+
+class Session:
+    """One session. `lock` is held while a request finds or begins its turn."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self.lock = asyncio.Lock()
+        self.running: TurnRunner | None = None
+        self.users = 0
+        self.loaded = False
+        self.last_turn = 0
+        self.requests: dict[str, int] = {}
+        self.recent: deque[TurnRecord] = deque(maxlen=redis_names.HISTORY_TURNS)
+        self._reset_after = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost by forgetting it."""
+        return self.users == 0 and self.running is None
+
+    def fill(self, image: SessionImage) -> None:
+        """Take over what is stored."""
+        self.last_turn, self._reset_after, self.requests = image.last_turn, image.reset_after, dict(image.requests)
+        self.recent.extend(stored.record() for stored in image.recent)
+        self.loaded = True
+
+    def number(self, turn: int, request_id: str | None) -> None:
+        """A turn begins: its number and its message are taken."""
+        self.last_turn = max(self.last_turn, turn)
+        if request_id is not None:
+            self.requests[request_id] = turn
+            while len(self.requests) > REQUESTS_KEPT:
+                del self.requests[next(iter(self.requests))]
+
+    def free(self, turn: int, request_id: str | None) -> None:
+        """A turn came to nothing: the same message may be asked again under the same number."""
+        if request_id is not None and self.requests.get(request_id) == turn:
+            del self.requests[request_id]
+        if self.last_turn == turn:
+            self.last_turn = turn - 1
+
+    def remember(self, record: TurnRecord) -> None:
+        """A turn as it will be stored; replaces an earlier form of the same turn."""
+        if self.recent and self.recent[-1].turn == record.turn:
+            self.recent.pop()
+        self.recent.append(record)
+
+    def reset(self, after_turn: int) -> None:
+        """The prompt begins after this turn."""
+        self._reset_after = after_turn
+        self.last_turn = max(self.last_turn, after_turn)
+
+    def prompt_turns(self, count: int) -> list[TurnRecord]:
+        """The last turns that belong into a prompt, oldest first."""
+        turns = [record for record in self.recent if record.turn > self._reset_after]
+        return turns[-count:] if count else []
+
+
+class Sessions:
+    """`use` gives a session, loaded, and keeps it from being forgotten meanwhile."""
+
+    def __init__(self, memory: ShortTermMemory) -> None:
+        self._memory = memory
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def find(self, session_id: str) -> Session | None:
+        """A session that is in memory."""
+        return self._sessions.get(session_id)
+
+    def running(self) -> list[TurnRunner]:
+        """Every turn that runs."""
+        return [session.running for session in self._sessions.values() if session.running is not None]
+
+    @asynccontextmanager
+    async def use(self, session_id: str) -> AsyncIterator[Session]:
+        """May raise apsw.Error where the database cannot be read."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = Session(session_id)
+        self._sessions.move_to_end(session_id)
+        session.users += 1
+        try:
+            if not session.loaded:
+                async with session.lock:
+                    if not session.loaded:
+                        session.fill(await self._memory.load(session_id, redis_names.HISTORY_TURNS, REQUESTS_KEPT))
+            yield session
+        finally:
+            session.users -= 1
+            self._forget()
+
+    def _forget(self) -> None:
+        excess = len(self._sessions) - SESSIONS_KEPT
+        if excess <= 0:
+            return
+        for name in [name for name, session in self._sessions.items() if session.idle][:excess]:
+            del self._sessions[name]

@@ -1,0 +1,38 @@
+"""Captions on their way to the viewers: pieces that arrive in one go travel as one frame."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Captions:
+    """`send(content, start, eos)` is called at the end of the event loop's present round, or by `flush`."""
+
+    def __init__(self, send: Callable[[str, int, bool], None]) -> None:
+        self._send = send
+        self._pieces: list[str] = []
+        self._start = 0
+        self._eos = False
+        self._scheduled: asyncio.Handle | None = None
+
+    def add(self, content: str, start: int, eos: bool) -> None:
+        """A piece of the reply; `start` is its place, right after the piece before."""
+        if self._scheduled is None:
+            self._start = start
+            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
+        self._pieces.append(content)
+        self._eos = eos
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+            content, self._pieces = "".join(self._pieces), []
+            self._send(content, self._start, self._eos)
+
+    def drop(self) -> None:
+        """Forget what has gathered: the turn was stopped."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+            self._pieces = []

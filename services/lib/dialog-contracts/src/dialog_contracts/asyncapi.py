@@ -1,0 +1,172 @@
+"""The sockets and the names in Redis as an AsyncAPI 3 document. `receive` and `send` are the server's, as AsyncAPI has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from dialog_contracts import http, ingest, input_socket, legacy_output, limits, outbox, redis_names, samples, viewer
+from dialog_contracts.catalogue import MESSAGES
+
+_REF: Final = "#/components/schemas/{model}"
+Models = Sequence[type[BaseModel]]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A socket or a Redis name: what comes in, what goes out."""
+
+    address: str
+    description: str
+    receives: Models = ()
+    sends: Models = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+    binary: str | None = None
+
+
+_SESSION: Final = "1 to 64 of A-Z a-z 0-9 _ -"
+_DOWN: Final = (ingest.Start, ingest.SpeechChunk, ingest.TextDelta, ingest.End, ingest.StopAck)
+_BACK: Final = (ingest.Stop, ingest.Subscribe, ingest.Played)
+_V2_IN: Final = (input_socket.SayText, input_socket.MicStart, input_socket.MicStop)
+_V2_OUT: Final = (
+    input_socket.TurnEvent,
+    input_socket.SpeechStarted,
+    input_socket.Partial,
+    input_socket.Final,
+    input_socket.InputError,
+)
+
+SOCKETS: Final = {
+    "input": Channel(
+        "/ws/input",
+        f"Speaking. `?sessionId=` names the session (absent: the assigned task_id). Text frames of at most {limits.JSON_FRAME_BYTES} "
+        f"bytes, binary ones of at most {limits.BINARY_FRAME_BYTES}. With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
+        "frames; without it the legacy dialect, whose acknowledgements are plain text.",
+        receives=(input_socket.UploadFrame, *_V2_IN),
+        sends=(input_socket.TaskAssigned, input_socket.UploadProcessed, *_V2_OUT),
+        binary="After an UploadFrame: the announced bytes. After MIC_START: 20 ms of microphone audio each.",
+    ),
+    "output": Channel(
+        "/ws/output/{id}",
+        f"Watching and listening. `Sec-WebSocket-Protocol`: `{viewer.SUBPROTOCOL}` (JSON), `{viewer.SUBPROTOCOL_BINARY}` (chunks as binary "
+        f"frames), or none: the legacy dialect, text and one audio file after the turn. Closes: {viewer.CLOSE_TOO_SLOW} too slow, "
+        f"{viewer.CLOSE_UNKNOWN_SESSION} illegal session id, 1008 too many bad frames.",
+        receives=(ingest.Stop, ingest.Played, viewer.TimeRequest),
+        sends=(
+            *_DOWN,
+            ingest.Stop,
+            viewer.State,
+            viewer.ViewerError,
+            viewer.TimeReply,
+            legacy_output.LegacyReply,
+            legacy_output.LegacyAudioChunk,
+            legacy_output.LegacyAudioComplete,
+            legacy_output.LegacyError,
+        ),
+        parameters={"id": f"The session, {_SESSION}."},
+        binary=f"`{viewer.SUBPROTOCOL_BINARY}`: a chunk, its header as in `dialog_contracts/binary.py`. Legacy: a slice of the audio file.",
+    ),
+    "ingest": Channel(
+        "/ws/ingest/tts",
+        "Internal: one long-lived socket of an engine to an output-handler, for all sessions. "
+        "Only STOP, subscriptions and positions flow back.",
+        receives=_DOWN,
+        sends=_BACK,
+    ),
+}
+
+REDIS: Final = {
+    "turnSamples": Channel(redis_names.TURN_SAMPLES, "Stream, bounded: one entry a turn.", sends=(samples.TurnSample,)),
+    "eventsLtm": Channel(
+        redis_names.EVENTS_LTM, "Stream: fields `type` and `payload` (this message as JSON).", sends=(outbox.OutboxEvent,)
+    ),
+    "eventsAnalytics": Channel(
+        redis_names.EVENTS_ANALYTICS, "Stream: fields `type` and `payload` (this message as JSON).", sends=(outbox.OutboxEvent,)
+    ),
+    "history": Channel(
+        redis_names.history("{id}"),
+        "List, newest last: the recent turns of a session.",
+        sends=(http.TurnRecord,),
+        parameters={"id": f"The session, {_SESSION}."},
+    ),
+    "userInputQueue": Channel(redis_names.USER_INPUT_QUEUE, "Legacy list: what people said."),
+    "asrTasks": Channel(redis_names.ASR_TASKS, "Legacy list: recordings to transcribe."),
+    "ttsRequests": Channel(redis_names.TTS_REQUESTS, "Legacy list: replies to speak."),
+    "memoryUpdates": Channel(redis_names.MEMORY_UPDATES, "Legacy channel: what was said, by whom."),
+    "taskResponse": Channel(
+        redis_names.task_response("{id}"), "Legacy channel: the answer to a task.", parameters={"id": "The task."}
+    ),
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    _, made = models_json_schema([(model, "validation") for model in MESSAGES], by_alias=True, ref_template=_REF)
+    channels = {**SOCKETS, **REDIS}
+    used = {model.__name__ for channel in channels.values() for model in (*channel.receives, *channel.sends)}
+    messages: dict[str, Any] = {
+        model.__name__: {"contentType": "application/json", "payload": {"$ref": _REF.format(model=model.__name__)}}
+        for model in MESSAGES
+        if model.__name__ in used
+    }
+    messages["Binary"] = {"contentType": "application/octet-stream", "payload": {"type": "string", "format": "binary"}}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "AI VTuber: sockets and streams",
+            "version": "2.0.0",
+            "description": "HTTP is in openapi.json. Readers ignore fields that they do not know.",
+        },
+        "servers": {
+            "gateway": {
+                "host": "localhost:8000",
+                "protocol": "ws",
+                "description": "The public door: /ws/input and /ws/output.",
+            },
+            "outputHandler": {"host": "localhost:8002", "protocol": "ws", "description": "Internal: engines connect here."},
+            "redis": {"host": "localhost:6379", "protocol": "redis"},
+        },
+        "channels": {name: _channel(name, channel) for name, channel in channels.items()},
+        "operations": _operations(channels),
+        "components": {"messages": messages, "schemas": made["$defs"]},
+    }
+
+
+def _channel(name: str, channel: Channel) -> dict[str, Any]:
+    server = "redis" if name in REDIS else "outputHandler" if name == "ingest" else "gateway"
+    messages = {model.__name__: _message(model.__name__) for model in (*channel.receives, *channel.sends)}
+    description = channel.description
+    if channel.binary is not None:
+        messages["Binary"] = _message("Binary")
+        description += f" Binary frames: {channel.binary}"
+    made: dict[str, Any] = {
+        "address": channel.address,
+        "description": description,
+        "messages": messages,
+        "servers": [{"$ref": f"#/servers/{server}"}],
+    }
+    if channel.parameters:
+        made["parameters"] = {key: {"description": text} for key, text in channel.parameters.items()}
+    return made
+
+
+def _operations(channels: dict[str, Channel]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, channel in channels.items():
+        for action, models in (("receive", channel.receives), ("send", channel.sends)):
+            names = [model.__name__ for model in models]
+            if channel.binary is not None and action == ("receive" if name == "input" else "send"):
+                names.append("Binary")
+            if names:
+                made[f"{action}{name[0].upper()}{name[1:]}"] = {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{name}"},
+                    "messages": [{"$ref": f"#/channels/{name}/messages/{message}"} for message in names],
+                }
+    return made
+
+
+def _message(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/messages/{name}"}

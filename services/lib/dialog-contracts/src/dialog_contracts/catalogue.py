@@ -1,0 +1,67 @@
+"""All messages in one list: what schemas are generated for, and what has an example in `examples/`."""
+
+import re
+from typing import Final
+
+from dialog_contracts import http, ingest, input_socket, legacy_output, outbox, samples, sse, viewer
+from dialog_contracts.model import SnakeModel, WireModel
+
+MESSAGES: Final[tuple[type[WireModel], ...]] = (
+    http.ChatRequest,
+    http.StopRequest,
+    http.StopReply,
+    http.ErrorBody,
+    http.TurnRecord,
+    http.SessionTurns,
+    http.SessionList,
+    http.Readiness,
+    sse.ControlEvent,
+    sse.TextDeltaEvent,
+    sse.ErrorEvent,
+    sse.DoneEvent,
+    ingest.Start,
+    ingest.SpeechChunk,
+    ingest.TextDelta,
+    ingest.End,
+    ingest.StopAck,
+    ingest.Stop,
+    ingest.Subscribe,
+    ingest.Played,
+    viewer.State,
+    viewer.ViewerError,
+    viewer.TimeRequest,
+    viewer.TimeReply,
+    input_socket.TaskAssigned,
+    input_socket.UploadFrame,
+    input_socket.UploadProcessed,
+    input_socket.SayText,
+    input_socket.TurnEvent,
+    input_socket.MicStart,
+    input_socket.MicStop,
+    input_socket.SpeechStarted,
+    input_socket.Partial,
+    input_socket.Final,
+    input_socket.InputError,
+    legacy_output.LegacyReply,
+    legacy_output.LegacyAudioChunk,
+    legacy_output.LegacyAudioComplete,
+    legacy_output.LegacyError,
+    outbox.OutboxEvent,
+    samples.TurnSample,
+)
+"""Everything that travels by itself."""
+
+PARTS: Final[tuple[type[WireModel], ...]] = (
+    SnakeModel,
+    http.FlagSet,
+    http.Meta,
+    http.SessionSummary,
+    ingest.AudioFormat,
+    sse.DoneStats,
+)
+"""What only travels inside a message; described in its schema."""
+
+
+def file_name(message: type[WireModel]) -> str:
+    """`SpeechChunk` → `speech-chunk.json`, in `schemas/` and in `examples/`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", message.__name__).lower() + ".json"

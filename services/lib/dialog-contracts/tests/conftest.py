@@ -1,0 +1,19 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+# Examples must not fail because the machine is busy; pytest-timeout bounds a test as a whole.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture(scope="session")
+def example() -> Callable[[str], Any]:
+    """The example of a message by its file's name without `.json`, parsed anew at each call."""
+    return lambda name: json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))

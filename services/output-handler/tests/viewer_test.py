@@ -1,0 +1,224 @@
+import asyncio
+import base64
+import json
+import struct
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from dialog_contracts import binary
+from dialog_contracts.ingest import SpeechChunk
+from dialog_telemetry import metrics
+from output_handler.turn_view import Sound
+from output_handler.viewer import FRAMES_MAX, LegacyViewer, Viewer
+
+Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
+
+
+def sound(seq: int, ms: int = 40) -> Sound:
+    pcm = base64.b64encode(bytes([seq % 256]) * (48 * ms)).decode()
+    chunk = SpeechChunk(session_id="live-001", turn=1, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * ms)
+    return Sound(seq, seq * ms, ms, chunk.to_json(), binary.pack(chunk))
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def seqs(sent: list[str | bytes]) -> list[int]:
+    return [json.loads(frame)["seq"] for frame in sent if isinstance(frame, str) and "SPEECH_CHUNK" in frame]
+
+
+async def test_frames_go_out_in_order_in_the_form_of_the_dialect(listen: Listen) -> None:
+    viewer, sent = await listen()
+    in_binary, sent_binary = await listen(binary=True)
+    for one in (viewer, in_binary):
+        one.offer("text")
+        one.offer_sound(sound(0))
+        one.offer("more")
+    await settle()
+    assert sent == ["text", sound(0).json, "more"]
+    assert sent_binary == ["text", sound(0).binary, "more"]
+
+
+async def test_a_queue_holds_its_milliseconds_then_only_captions_until_the_next_turn(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(queue_ms=200, gate=gate)
+    dropped = metrics.VIEWER_DROPPED_CHUNKS._value.get()
+    viewer.offer("first, stuck on the way")
+    await settle()
+    for seq in range(5):
+        viewer.offer_sound(sound(seq))
+    viewer.offer("caption")
+    viewer.offer_sound(sound(5))
+    viewer.offer_sound(sound(6))
+    gate.set()
+    await settle()
+    assert seqs(sent) == []
+    assert [frame for frame in sent if not str(frame).startswith("{")] == ["first, stuck on the way", "caption"]
+    assert [json.loads(frame)["code"] for frame in sent if str(frame).startswith("{")] == ["too_slow"]
+    assert metrics.VIEWER_DROPPED_CHUNKS._value.get() == dropped + 7
+
+    viewer.offer_sound(sound(7))
+    await settle()
+    assert seqs(sent) == []
+    viewer.new_turn()
+    viewer.offer_sound(sound(8))
+    await settle()
+    assert seqs(sent) == [8]
+
+
+async def test_exactly_the_allowed_milliseconds_are_no_reason_to_drop(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(queue_ms=200, gate=gate)
+    for seq in range(5):
+        viewer.offer_sound(sound(seq))
+    gate.set()
+    await settle()
+    assert seqs(sent) == [0, 1, 2, 3, 4]
+
+
+async def test_a_slow_viewer_that_has_not_caught_up_stays_with_captions(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(queue_ms=200, gate=gate)
+    for seq in range(7):
+        viewer.offer_sound(sound(seq, 50))
+    viewer.new_turn()
+    viewer.offer_sound(sound(9, 50))
+    gate.set()
+    await settle()
+    assert 9 not in seqs(sent)
+
+
+async def test_flush_drops_sound_and_keeps_everything_else(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(gate=gate)
+    viewer.offer("on its way")
+    await settle()
+    viewer.offer_sound(sound(0))
+    viewer.offer("caption")
+    viewer.offer_sound(sound(1))
+    viewer.flush()
+    viewer.offer("STOP")
+    gate.set()
+    await settle()
+    assert sent == ["on its way", "caption", "STOP"]
+
+
+async def test_a_viewer_that_takes_nothing_is_closed_though_the_network_is_shut(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(stuck_s=0.05, gate=gate)
+    closed = metrics.VIEWERS_CLOSED.labels(reason="too_slow")._value.get()
+    viewer.offer("never taken")
+    await asyncio.sleep(0.06)
+    assert not viewer.given_up
+    viewer.offer("one more")
+    assert viewer.given_up
+    viewer.offer("and more")
+    assert metrics.VIEWERS_CLOSED.labels(reason="too_slow")._value.get() == closed + 1
+    await settle()
+    gate.set()
+    await settle()
+    assert sent == ["closed 1013"]
+
+
+async def test_a_stuck_viewer_with_captions_only_is_closed_by_the_next_chunk(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, _ = await listen(queue_ms=100, stuck_s=0.05, gate=gate)
+    viewer.offer("never taken")
+    await settle()
+    viewer.offer_sound(sound(0, 150))
+    await asyncio.sleep(0.06)
+    viewer.offer_sound(sound(1))
+    assert viewer.given_up
+    gate.set()
+
+
+async def test_a_flood_that_nobody_takes_ends_at_its_bound(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(gate=gate)
+    for number in range(FRAMES_MAX + 1):
+        viewer.offer(str(number))
+    assert viewer.given_up
+    await settle()
+    gate.set()
+    await settle()
+    assert sent[-1] == "closed 1013"
+    assert len(sent) <= 2
+
+
+async def test_the_end_of_its_owner_is_not_mistaken_for_giving_up(listen: Listen) -> None:
+    viewer, sent = await listen()
+    writer = asyncio.create_task(viewer.write())
+    await settle()
+    writer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writer
+    assert sent == []
+
+
+def file_of(sent: list[str | bytes]) -> bytes:
+    heads = [json.loads(frame) for frame in sent if isinstance(frame, str) and "audio_chunk" in frame]
+    slices = [frame for frame in sent if isinstance(frame, bytes)]
+    assert [head["chunk_id"] for head in heads] == list(range(len(slices)))
+    assert {head["total_chunks"] for head in heads} == {len(slices)}
+    assert all(len(piece) <= 65_536 for piece in slices)
+    return b"".join(slices)
+
+
+async def test_an_older_client_gets_text_then_one_wav_in_slices(listen: Listen) -> None:
+    viewer, sent = await listen(legacy=True)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.offer("a frame of the newer dialects")
+    for seq in range(100):
+        viewer.offer_sound(sound(seq))
+    await settle()
+    assert sent == []
+    viewer.reply("今晚我们玩")
+    await settle()
+    assert json.loads(sent[0]) == {"status": "success", "task_id": "live-001", "content": "今晚我们玩", "audio_present": True}
+    assert json.loads(sent[-1]) == {"type": "audio_complete", "task_id": "live-001"}
+    file = file_of(sent)
+    assert len(file) == 44 + 100 * 1920
+    assert file[:4] + file[8:16] + file[36:40] == b"RIFFWAVEfmt data"
+    assert struct.unpack_from("<I", file, 4) == (len(file) - 8,)
+    assert struct.unpack_from("<IHHIIHH", file, 16) == (16, 1, 1, 24_000, 48_000, 2, 16)
+    assert file[44:] == b"".join(bytes([seq]) * 1920 for seq in range(100))
+
+
+async def test_a_reply_without_sound_says_so_and_the_next_turn_begins_empty(listen: Listen) -> None:
+    viewer, sent = await listen(legacy=True)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.offer_sound(sound(0))
+    viewer.new_turn()
+    viewer.reply("文字")
+    viewer.error("Processing timeout")
+    await settle()
+    assert [json.loads(frame) for frame in sent] == [
+        {"status": "success", "task_id": "live-001", "content": "文字", "audio_present": False},
+        {"status": "error", "error": "Processing timeout"},
+    ]
+
+
+async def test_an_older_client_that_takes_nothing_is_closed_too(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(legacy=True, stuck_s=0.05, gate=gate)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.reply("one")
+    await asyncio.sleep(0.06)
+    viewer.reply("two")
+    assert viewer.given_up
+    await settle()
+    gate.set()
+    await settle()
+    assert sent == ["closed 1013"]
+
+
+async def test_spaces_in_an_engines_json_do_not_matter(listen: Listen) -> None:
+    viewer, sent = await listen(legacy=True)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.offer_sound(Sound(0, 0, 40, json.dumps({"pcm": base64.b64encode(b"ab" * 960).decode()}, indent=1)))
+    viewer.reply("x")
+    await settle()
+    assert file_of(sent)[44:] == b"ab" * 960
