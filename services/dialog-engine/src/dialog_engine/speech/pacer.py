@@ -8,6 +8,9 @@ from typing import Final
 LEAD_MS: Final = 600
 """Sound is sent at most this far ahead of the ear: enough for a viewer's jitter, little to throw away at a STOP."""
 
+STEP_MS: Final = 120
+"""Once that far ahead, it waits until this much may be sent at once: one waking of every hop for three chunks."""
+
 
 class Pacer:
     """One turn's schedule. Offsets are audio time within the turn."""
@@ -19,10 +22,10 @@ class Pacer:
         self.gaps = 0
 
     def wait_ms(self, offset_ms: float, now_ms: float) -> float:
-        """How long the chunk at this offset has to wait; 0 when it may go."""
-        if self._zero is None:
+        """How long the chunk at this offset has to wait; 0 when it may go at once."""
+        if self._zero is None or self._zero + offset_ms - self._lead <= now_ms:
             return 0.0
-        return max(0.0, self._zero + offset_ms - self._lead - now_ms)
+        return self._zero + offset_ms + STEP_MS - self._lead - now_ms
 
     def sent(self, offset_ms: float, duration_ms: float, now_ms: float) -> None:
         """A chunk went out."""

@@ -1,11 +1,17 @@
-"""Captions on their way to the viewers: pieces that arrive in one go travel as one frame."""
+"""Captions on their way to the viewers: the first piece at once, later ones gathered for a moment into one frame.
+
+The speaker reads the text from its own stream; viewers read along with the voice, which is behind the text anyway.
+"""
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
+
+GATHER_S: Final = 0.06
 
 
 class Captions:
-    """`send(content, start, eos)` is called at the end of the event loop's present round, or by `flush`."""
+    """`send(content, start, eos)` is called by timers, or by `flush`."""
 
     def __init__(self, send: Callable[[str, int, bool], None]) -> None:
         self._send = send
@@ -17,8 +23,9 @@ class Captions:
     def add(self, content: str, start: int, eos: bool) -> None:
         """A piece of the reply; `start` is its place, right after the piece before."""
         if self._scheduled is None:
+            loop = asyncio.get_running_loop()
+            self._scheduled = loop.call_later(GATHER_S, self.flush) if start else loop.call_soon(self.flush)
             self._start = start
-            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
         self._pieces.append(content)
         self._eos = eos
 

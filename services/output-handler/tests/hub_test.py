@@ -1,0 +1,199 @@
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import End, Start, TextDelta
+from dialog_telemetry import metrics
+from output_handler import hub as hub_module
+from output_handler.engine_link import FRAMES_MAX, EngineLink
+from output_handler.errors import UnknownSession
+from output_handler.hub import Hub
+from output_handler.viewer import Viewer
+
+Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
+Wired = Callable[..., Awaitable[object]]
+pytestmark = pytest.mark.looptime
+
+BARGE_IN = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
+
+
+async def engine(wired: Callable[..., Awaitable[object]]) -> tuple[EngineLink, list[str | bytes], asyncio.Task[None]]:
+    heard: list[str | bytes] = []
+    link = EngineLink(await wired(heard))  # type: ignore[arg-type]
+    return link, heard, asyncio.create_task(link.write())
+
+
+async def told(heard: list[str | bytes]) -> list[str]:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    found = [f"{frame['action']} {frame['sessionId']}" for frame in map(json.loads, heard)]
+    heard.clear()
+    return found
+
+
+def start(session_id: str = "live-001", turn: int = 1, epoch: int = 1) -> str:
+    return Start(session_id=session_id, turn=turn, epoch=epoch, flags=BARGE_IN).to_json()
+
+
+async def test_engines_are_told_which_sessions_are_played_here(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    first, heard, writing = await engine(wired)
+    hub.engine_joined(first)
+    viewer, _ = await listen(hub)
+    await listen(hub)
+    await listen(hub, session_id="live-002")
+    assert await told(heard) == ["SUBSCRIBE live-001", "SUBSCRIBE live-002"]
+    second, late, writing_late = await engine(wired)
+    hub.engine_joined(second)
+    assert await told(late) == ["SUBSCRIBE live-001", "SUBSCRIBE live-002"]
+    assert hub.engines == 2
+    hub.engine_left(first)
+    assert hub.engines == 1
+    hub.viewer_left(viewer)
+    writing.cancel()
+    writing_late.cancel()
+    hub.close()
+
+
+async def test_a_session_lingers_for_a_reload_then_ends(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    link, heard, writing = await engine(wired)
+    hub.engine_joined(link)
+    viewer, _ = await listen(hub)
+    session = hub.session("live-001")
+    hub.viewer_left(viewer)
+    await asyncio.sleep(4)
+    again, _ = await listen(hub)
+    assert hub.session("live-001") is session
+    await asyncio.sleep(10)
+    assert await told(heard) == ["SUBSCRIBE live-001"]
+    hub.viewer_left(again)
+    await asyncio.sleep(5.1)
+    assert hub.session("live-001") is None
+    assert await told(heard) == ["UNSUBSCRIBE live-001"]
+    writing.cancel()
+
+
+async def test_stop_reaches_only_the_engine_that_owns_the_turn(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    one, to_one, writing_one = await engine(wired)
+    two, to_two, writing_two = await engine(wired)
+    for link in (one, two):
+        hub.engine_joined(link)
+    await listen(hub)
+    await listen(hub, session_id="live-002")
+    await told(to_one), await told(to_two)
+    hub.take(one, start("live-001"))
+    hub.take(two, start("live-002"))
+    assert hub.stop("live-001", None, "x")
+    assert await told(to_one) == ["STOP live-001"]
+    assert await told(to_two) == []
+    assert hub.stop("live-002", None, "x")
+    assert await told(to_two) == ["STOP live-002"]
+    writing_one.cancel()
+    writing_two.cancel()
+    hub.close()
+
+
+async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    owner, to_owner, writing_owner = await engine(wired)
+    sleeper, to_sleeper, writing_sleeper = await engine(wired)
+    for link in (owner, sleeper):
+        hub.engine_joined(link)
+    _, heard = await listen(hub)
+    await told(to_owner), await told(to_sleeper)
+    hub.take(owner, start(turn=3, epoch=2))
+    hub.take(sleeper, start(turn=9, epoch=1))
+    hub.take(sleeper, TextDelta(session_id="live-001", turn=3, content="from the past").to_json())
+    hub.take(sleeper, End(session_id="live-001", turn=3).to_json())
+    hub.take(owner, TextDelta(session_id="live-001", turn=3, content="now").to_json())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert "from the past" not in str(heard)
+    assert '"END"' not in str(heard)
+    assert "now" in str(heard)
+    hub.stop("live-001", None, "x")
+    assert await told(to_owner) == ["STOP live-001"]
+    assert await told(to_sleeper) == []
+    writing_owner.cancel()
+    writing_sleeper.cancel()
+    hub.close()
+
+
+async def test_only_the_end_of_the_owner_is_a_lost_engine(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    old, _, writing_old = await engine(wired)
+    new, _, writing_new = await engine(wired)
+    hub.engine_joined(old)
+    _, heard = await listen(hub)
+    hub.take(old, start())
+    hub.engine_joined(new)
+    hub.take(new, start())
+    hub.engine_left(old)
+    await asyncio.sleep(0)
+    assert "engine_lost" not in str(heard)
+    hub.engine_left(new)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert "engine_lost" in str(heard)
+    writing_old.cancel()
+    writing_new.cancel()
+    hub.close()
+
+
+async def test_a_bad_frame_is_counted_and_the_rest_goes_on(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    link, _, writing = await engine(wired)
+    hub.engine_joined(link)
+    _, heard = await listen(hub)
+    refused = metrics.REFUSED.labels(code="bad_ingest_frame")
+    before = refused._value.get()
+    chunk = {"type": "SPEECH_CHUNK", "sessionId": "live-001", "turn": 1, "seq": 0, "ts": 1, "offsetMs": 0}
+    hub.take(link, start())
+    for junk in ("", "{}", "[" * 5000, json.dumps({**chunk, "pcm": "no base64"}), json.dumps({**chunk, "pcm": "A", "seq": -1})):
+        hub.take(link, junk)
+    assert refused._value.get() == before + 5
+    hub.take(link, json.dumps({**chunk, "pcm": "AAAA"}))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert "SPEECH_CHUNK" in str(heard)
+    writing.cancel()
+    hub.close()
+
+
+async def test_frames_of_a_session_without_viewers_are_dropped(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    link, _, writing = await engine(wired)
+    hub.engine_joined(link)
+    hub.take(link, start("nobody-here"))
+    assert hub.session("nobody-here") is None
+    with pytest.raises(UnknownSession):
+        hub.stop("nobody-here", None, "x")
+    writing.cancel()
+
+
+async def test_a_session_stays_known_after_its_viewers_have_left(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "SESSIONS_REMEMBERED", 2)
+    hub = Hub(linger_s=0)
+    for number in range(3):
+        viewer, _ = await listen(hub, session_id=f"live-{number}")
+        hub.viewer_left(viewer)
+        await asyncio.sleep(0.1)
+    with pytest.raises(UnknownSession, match="live-0"):
+        hub.stop("live-0", None, "x")
+    assert hub.stop("live-1", None, "x") is False
+    assert hub.stop("live-2", None, "x") is False
+
+
+async def test_an_engine_that_reads_nothing_costs_a_bounded_queue(wired: Wired) -> None:
+    gate = asyncio.Event()
+    link = EngineLink(await wired([], gate))  # type: ignore[arg-type]
+    dropped = metrics.INGEST_DROPPED.labels(reason="engine_reads_nothing")
+    before = dropped._value.get()
+    for _ in range(FRAMES_MAX + 5):
+        link.send("{}")
+    assert dropped._value.get() == before + 5
