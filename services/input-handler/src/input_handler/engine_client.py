@@ -13,6 +13,7 @@ from dialog_contracts.sse import SseFrame, SseParser
 from input_handler.errors import EngineFailed, EngineRefused
 
 CONNECTIONS_MAX: Final = 1_000
+REFUSAL_WITHIN_S: Final = 2.0
 
 
 class EngineClient:
@@ -82,7 +83,8 @@ class EngineClient:
 
 async def _refusal(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefused:
     try:
-        body = ErrorBody.model_validate_json(await answer.read())
+        async with asyncio.timeout(REFUSAL_WITHIN_S):
+            body = ErrorBody.model_validate_json(await answer.read())
     except (ValidationError, aiohttp.ClientError, OSError):
         return EngineFailed(f"status_{answer.status}")
     if answer.status == 429:

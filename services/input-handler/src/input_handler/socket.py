@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 import structlog
@@ -125,7 +125,8 @@ class InputSocket:
         except ServiceError as error:
             metrics.REFUSED.labels(code=error.body.code).inc()
             refusal = InputError(code=error.body.code, message=error.body.message, request_id=request.meta.request_id)
-            await self._socket.send_text(refusal.to_json())
+            with suppress(WebSocketDisconnect, RuntimeError):
+                await self._socket.send_text(refusal.to_json())
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader ends the connection.
 

@@ -44,8 +44,9 @@ class TurnCaller:
         flags = self._flags.resolve(request.session_id)
         request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags})})
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
-            async for frame in self._attempt(request, None, traceparent):
-                yield frame
+            async with aclosing(self._attempt(request, None, traceparent)) as frames:
+                async for frame in frames:
+                    yield frame
             return
         chosen_outside = request.turn is not None or last_event_id is not None
         turn = await self._first_number(request, last_event_id)
@@ -109,11 +110,12 @@ class TurnCaller:
         self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
     ) -> AsyncGenerator[SseFrame, None]:
         told, answered = None, False
+        began = asyncio.get_running_loop().time()
         try:
             async with self._engine.stream(
                 request, last_event_id, traceparent, accepted_within_s=self._accepted_within_s
             ) as frames:
-                async for frame in self._in_time(frames):
+                async for frame in self._in_time(frames, began):
                     if frame.event == "error" and not answered:
                         error = frame.parse()
                         assert isinstance(error, ErrorEvent)
@@ -137,10 +139,9 @@ class TurnCaller:
             turn, number = sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
             yield sse.frame(event, f"{turn}.{number + 1}")
 
-    async def _in_time(self, frames: AsyncGenerator[SseFrame, None]) -> AsyncGenerator[SseFrame, None]:
-        """The frames, as long as ACCEPTED and the first delta come in time."""
-        loop = asyncio.get_running_loop()
-        began, reason = loop.time(), "not_accepted_in_time"
+    async def _in_time(self, frames: AsyncGenerator[SseFrame, None], began: float) -> AsyncGenerator[SseFrame, None]:
+        """The frames, as long as ACCEPTED and the first delta come in time, counted from the call."""
+        reason = "not_accepted_in_time"
         limit: float | None = self._accepted_within_s
         while True:
             try:

@@ -38,7 +38,7 @@ class TurnNumbers:
 
     async def take(self, session_id: str, request_id: str | None) -> int:
         """The next number, or the one this message already has."""
-        return await self._number(_TAKE, session_id, request_id, self._last.get(session_id, 0) + 1)
+        return await self._number(_TAKE, session_id, request_id, 1)
 
     async def skip_to(self, session_id: str, request_id: str | None, next_turn: int) -> int:
         """A number that is free according to the engine."""
@@ -56,7 +56,8 @@ class TurnNumbers:
         try:
             turn = await self._redis.call("turn_number", work)
         except RedisDown:
-            turn = without_redis
+            # Read after the wait: of two messages at once each gets a number of its own.
+            turn = max(without_redis, self._last.get(session_id, 0) + 1)
         self._last[session_id] = max(turn, self._last.get(session_id, 0))
         self._last.move_to_end(session_id)
         while len(self._last) > SESSIONS_REMEMBERED:

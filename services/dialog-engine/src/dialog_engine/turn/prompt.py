@@ -21,7 +21,8 @@ def build(persona: str, recent: Sequence[TurnRecord], user_text: str) -> list[Me
         taken.append(record)
     messages = [Message("system", persona)]
     for record in reversed(taken):
-        messages.append(Message("user", record.user))
+        if record.user:
+            messages.append(Message("user", record.user))
         if record.reply:
             # The model should know that it was cut off, or it takes half a sentence for its own style.
             messages.append(Message("assistant", record.reply + ("… [interrupted]" if record.interrupted else "")))

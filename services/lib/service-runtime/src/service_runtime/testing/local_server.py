@@ -1,13 +1,17 @@
 """A real uvicorn server on a free port of this machine, with the sockets' settings of `service_runtime.server`."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from dialog_contracts import limits
+
+ENDS_WITHIN_S: Final = 1.0
 
 
 @asynccontextmanager
@@ -22,7 +26,6 @@ async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES) 
         ws="websockets-sansio",
         ws_max_size=ws_max_bytes,
         ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
     )
     config.load()
     server = uvicorn.Server(config)
@@ -32,4 +35,20 @@ async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES) 
     try:
         yield listener.getsockname()[1]
     finally:
-        await server.shutdown(sockets=[listener])
+        await _end(server)
+        listener.close()
+
+
+async def _end(server: uvicorn.Server) -> None:
+    # uvicorn's own shutdown sleeps in steps of 0.1 s, which a suite of many servers would feel.
+    for accepting in server.servers:
+        accepting.close()
+    state, loop = server.server_state, asyncio.get_running_loop()
+    for connection in list(state.connections):
+        connection.shutdown()
+    deadline = loop.time() + ENDS_WITHIN_S
+    while (state.connections or state.tasks) and loop.time() < deadline:
+        await asyncio.sleep(0.002)
+    for task in state.tasks:
+        task.cancel()
+    await server.lifespan.shutdown()

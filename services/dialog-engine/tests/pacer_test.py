@@ -1,0 +1,41 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialog_engine.speech.pacer import LEAD_MS, Pacer
+
+
+def test_the_first_chunk_goes_at_once_and_600_ms_follow_it() -> None:
+    pacer = Pacer()
+    now = 1000.0
+    for offset in range(0, LEAD_MS + 1, 40):
+        assert pacer.wait_ms(offset, now) == 0
+        pacer.sent(offset, 40, now)
+    assert pacer.wait_ms(LEAD_MS + 40, now) > 0
+    assert pacer.ear_ms(now + 500) == 500
+
+
+def test_a_late_chunk_moves_the_clock_and_is_counted() -> None:
+    pacer = Pacer()
+    pacer.sent(0, 40, 1000)
+    pacer.sent(40, 40, 1200)
+    assert pacer.gaps == 1
+    assert pacer.ear_ms(1220) == 60
+
+
+def test_the_ear_never_hears_more_than_was_sent() -> None:
+    pacer = Pacer()
+    assert pacer.ear_ms(5000) == 0
+    pacer.sent(0, 40, 1000)
+    assert pacer.ear_ms(99_000) == 40
+    assert pacer.until_ms(40, 1010) == 30
+
+
+@given(st.lists(st.floats(0, 400), min_size=1, max_size=80))
+def test_nothing_is_sent_further_ahead_of_the_ear_than_the_lead(delays: list[float]) -> None:
+    pacer, now = Pacer(), 0.0
+    for number, delay in enumerate(delays):
+        offset = number * 40
+        now += delay
+        now += pacer.wait_ms(offset, now)
+        pacer.sent(offset, 40, now)
+        assert offset - pacer.ear_ms(now) <= LEAD_MS + 1e-6

@@ -1,0 +1,258 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from dialog_contracts import sse
+from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.sse import ErrorEvent, SseFrame
+from dialog_flags.flags import FixedFlags
+from dialog_telemetry import metrics
+from input_handler.engine_client import EngineClient
+from input_handler.errors import EngineRefused, LegacyUnavailable
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    CUT,
+    DONE,
+    HANG,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    refusal,
+)
+from input_handler.turn_caller import TurnCaller
+from input_handler.turn_numbers import TurnNumbers
+from service_runtime.redis_link import RedisLink
+
+Make = Callable[..., TurnCaller]
+WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+REQUEST = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1"))
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[list[EngineClient]]:
+    made: list[EngineClient] = []
+    yield made
+    for client in made:
+        await client.aclose()
+
+
+@pytest.fixture
+async def make(clients: list[EngineClient], engine_url: str, no_redis: RedisLink) -> Make:
+    async def opened(url: str) -> EngineClient:
+        client = EngineClient(url)
+        await client.open()
+        clients.append(client)
+        return client
+
+    first = await opened(engine_url)
+
+    def caller(flags: FlagSet | None = None, client: EngineClient | None = None) -> TurnCaller:
+        return TurnCaller(
+            client or first,
+            TurnNumbers(no_redis),
+            FixedFlags(flags or FlagSet()),
+            accepted_within_s=0.15,
+            first_delta_within_s=0.25,
+        )
+
+    return caller
+
+
+async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: str) -> list[SseFrame]:
+    return [frame async for frame in caller.call(request, **more)]
+
+
+def fallbacks(reason: str) -> float:
+    return float(metrics.FALLBACKS.labels(reason=reason)._value.get())
+
+
+def names(frames: list[SseFrame]) -> list[str]:
+    return [frame.event for frame in frames]
+
+
+def error_of(frames: list[SseFrame]) -> ErrorEvent:
+    event = frames[-1].parse()
+    assert isinstance(event, ErrorEvent)
+    return event
+
+
+async def test_events_pass_with_their_ids_and_data_untouched(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [WHOLE]
+    frames = await called(make())
+    assert b"".join(frame.encode() for frame in frames) == events(1, ACCEPTED, HELLO, DONE)
+
+
+async def test_the_engine_gets_number_flags_and_trace(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [WHOLE]
+    flags = FlagSet(SYNC_TTS_STREAMING=True, generation=7)
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await called(make(flags), traceparent=parent)
+    (sent,) = engine.requests
+    assert (sent.turn, sent.content, sent.meta.request_id, sent.meta.flags) == (1, "今晚玩什么？", "r-1", flags)
+    assert engine.headers[0]["traceparent"].split("-")[1] == parent.split("-")[1]
+
+
+async def test_flags_from_outside_are_replaced(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [WHOLE]
+    meant = REQUEST.model_copy(update={"meta": Meta(flags=FlagSet(ENABLE_LTM=True, generation=99))})
+    await called(make(), meant)
+    assert engine.requests[0].meta.flags == FlagSet()
+
+
+async def test_a_taken_number_is_skipped(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(409, "turn_taken", next_turn=43), refusal(409, "turn_taken", next_turn=44), WHOLE]
+    assert names(await called(make())) == ["control", "text-delta", "done"]
+    assert [request.turn for request in engine.requests] == [1, 43, 44]
+
+
+async def test_numbers_that_are_all_taken_end_in_one_clear_error(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(409, "turn_taken", next_turn=7)]
+    before = fallbacks("no_free_number")
+    with pytest.raises(LegacyUnavailable):
+        await called(make())
+    assert fallbacks("no_free_number") == before + 1
+    assert len(engine.requests) == 5
+
+
+async def test_a_number_chosen_outside_is_not_changed(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(409, "turn_taken", next_turn=43)]
+    with pytest.raises(EngineRefused) as refused:
+        await called(make(), REQUEST.model_copy(update={"turn": 42}))
+    assert (refused.value.status, refused.value.body.next_turn) == (409, 43)
+    assert [request.turn for request in engine.requests] == [42]
+
+
+async def test_resuming_asks_for_the_turn_of_the_event(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()])]
+    assert [frame.id for frame in await called(make(), last_event_id="42.7")] == ["42.8", "42.9"]
+    assert engine.requests[0].turn == 42
+    assert engine.headers[0]["last-event-id"] == "42.7"
+
+
+@pytest.mark.parametrize("status", [409, 422])
+async def test_a_refusal_is_passed_on_as_it_is(engine: ScriptedEngine, make: Make, status: int) -> None:
+    engine.answers = [refusal(status, "busy")]
+    with pytest.raises(EngineRefused) as refused:
+        await called(make())
+    assert (refused.value.status, refused.value.body.code) == (status, "busy")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(wait_s=0.3), "not_accepted_in_time"),
+        (Answer(steps=[HANG]), "not_accepted_in_time"),
+        (Answer(wait_s=0.1, steps=[0.1, events(1, ACCEPTED, HELLO, DONE)]), "not_accepted_in_time"),
+        (refusal(500, "internal"), "status_500"),
+        (Answer(steps=[b"<html>"], status=502), "status_502"),
+        (refusal(429, "overloaded"), "overloaded"),
+        (Answer(steps=[CUT]), "cut"),
+        (Answer(steps=[]), "cut"),
+        (Answer(steps=[b"data: \xff\n\n", HANG]), "cut"),
+        (Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))]), "engine_llm_failed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_failure_before_anything_was_said_is_one_counted_error(
+    engine: ScriptedEngine, make: Make, answer: Answer, reason: str
+) -> None:
+    engine.answers = [answer]
+    before = fallbacks(reason)
+    with pytest.raises(LegacyUnavailable) as failed:
+        await called(make())
+    assert failed.value.status == 503
+    assert failed.value.body.code == "legacy_unavailable"
+    assert failed.value.body.retryable
+    assert fallbacks(reason) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        ([HANG], "no_delta_in_time"),
+        ([CUT], "cut"),
+        ([], "cut"),
+        ([sse.frame(ErrorEvent(code="llm_failed", message="m"), "1.2").encode()], "engine_llm_failed"),
+    ],
+)
+async def test_a_failure_between_accepted_and_the_first_delta_is_one_counted_error(
+    engine: ScriptedEngine, make: Make, after: list[bytes | float | str], reason: str
+) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), 0.01, *after])]
+    before = fallbacks(reason)
+    frames = await called(make())
+    assert names(frames) == ["control", "error"]
+    assert (error_of(frames).code, error_of(frames).retryable, frames[-1].id) == ("legacy_unavailable", True, "1.2")
+    assert fallbacks(reason) == before + 1
+
+
+@pytest.mark.parametrize("after", [[CUT], []])
+async def test_after_the_first_delta_there_is_no_fallback_only_an_error(
+    engine: ScriptedEngine, make: Make, after: list[bytes | float | str]
+) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), 0.01, *after])]
+    before = fallbacks("none_after_first_delta")
+    frames = await called(make())
+    assert names(frames) == ["control", "text-delta", "error"]
+    assert (error_of(frames).code, frames[-1].id) == ("engine_lost", "1.3")
+    assert fallbacks("none_after_first_delta") == before + 1
+
+
+async def test_the_engines_own_error_after_the_first_delta_is_passed_on(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, ErrorEvent(code="llm_failed", message="m"))])]
+    frames = await called(make())
+    assert names(frames) == ["control", "text-delta", "error"]
+    assert error_of(frames).code == "llm_failed"
+
+
+async def test_an_answer_given_elsewhere_is_no_failure(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="answered_elsewhere", message="m"))])]
+    frames = await called(make())
+    assert error_of(frames).code == "answered_elsewhere"
+
+
+async def test_a_slow_reply_after_its_first_delta_is_waited_for(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), 0.3, sse.frame(DONE, "1.3").encode()])]
+    assert names(await called(make())) == ["control", "text-delta", "done"]
+
+
+async def test_an_engine_that_is_not_there_is_one_counted_error(make: Make, no_redis_url: str) -> None:
+    client = EngineClient(no_redis_url.replace("redis", "http").removesuffix("/0"))
+    await client.open()
+    before = fallbacks("not_reached")
+    with pytest.raises(LegacyUnavailable, match="not_reached"):
+        await called(make(client=client))
+    assert not await client.ready()
+    assert fallbacks("not_reached") == before + 1
+    await client.aclose()
+
+
+async def test_with_the_main_path_off_the_engine_is_not_asked(engine: ScriptedEngine, make: Make) -> None:
+    before = fallbacks("sync_core_off")
+    with pytest.raises(LegacyUnavailable, match="sync_core_off"):
+        await called(make(FlagSet(ENABLE_SYNC_CORE=False)))
+    assert engine.requests == []
+    assert fallbacks("sync_core_off") == before + 1
+
+
+@pytest.mark.parametrize("command", [False, True])
+async def test_a_caller_that_leaves_closes_the_call(engine: ScriptedEngine, make: Make, command: bool) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    request = ChatRequest(session_id="live-001", type="COMMAND", content="STOP") if command else REQUEST
+    frames = make().call(request)
+    assert (await anext(frames)).event == "control"
+    assert not engine.left.is_set()
+    await frames.aclose()
+    await asyncio.wait_for(engine.left.wait(), 1)
+
+
+async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[events(0, DONE)])]
+    caller = make()
+    assert names(await called(caller, ChatRequest(session_id="live-001", type="COMMAND", content="STOP"))) == ["done"]
+    assert engine.requests[0].turn is None
+    engine.answers = [WHOLE]
+    await called(caller)
+    assert engine.requests[1].turn == 1

@@ -1,0 +1,76 @@
+import asyncio
+
+import pytest
+
+from dialog_contracts import redis_names
+from input_handler import turn_numbers
+from input_handler.turn_numbers import TurnNumbers
+from service_runtime.redis_link import RedisLink
+
+
+async def test_numbers_count_from_1_within_each_session(redis: RedisLink) -> None:
+    numbers = TurnNumbers(redis)
+    assert [await numbers.take("live-001", None) for _ in range(3)] == [1, 2, 3]
+    assert await numbers.take("live-002", None) == 1
+
+
+async def test_replicas_share_one_counter(redis: RedisLink) -> None:
+    replicas = [TurnNumbers(redis) for _ in range(4)]
+    taken = await asyncio.gather(*(replicas[at % 4].take("live-001", None) for at in range(40)))
+    assert sorted(taken) == list(range(1, 41))
+
+
+async def test_a_message_sent_again_keeps_its_number_on_any_replica(redis: RedisLink) -> None:
+    assert await TurnNumbers(redis).take("live-001", "r-1") == 1
+    assert await TurnNumbers(redis).take("live-001", "r-2") == 2
+    assert await TurnNumbers(redis).take("live-001", "r-1") == 1
+    assert await TurnNumbers(redis).take("live-001", "r-3") == 3
+    assert await TurnNumbers(redis).take("live-002", "r-1") == 1
+
+
+async def test_skipping_goes_to_the_number_the_engine_said_and_never_back(redis: RedisLink) -> None:
+    numbers = TurnNumbers(redis)
+    await numbers.take("live-001", "r-1")
+    assert await numbers.skip_to("live-001", "r-1", 43) == 43
+    assert await numbers.take("live-001", "r-1") == 43
+    assert await numbers.take("live-001", "r-2") == 44
+    assert await numbers.skip_to("live-001", "r-2", 10) == 45
+    assert await numbers.take("live-001", None) == 46
+
+
+async def test_keys_expire(redis: RedisLink) -> None:
+    await TurnNumbers(redis).take("live-001", "r-1")
+    assert 0 < await redis.client.ttl(redis_names.turn_counter("live-001")) <= redis_names.SESSION_TTL_S
+    assert 0 < await redis.client.ttl(redis_names.turn_of_request("live-001", "r-1")) <= redis_names.REPLY_CLAIM_TTL_S
+    await TurnNumbers(redis).skip_to("live-002", "r-1", 7)
+    assert await redis.client.ttl(redis_names.turn_counter("live-002")) > 0
+
+
+async def test_without_redis_the_last_number_seen_goes_on(no_redis: RedisLink) -> None:
+    numbers = TurnNumbers(no_redis)
+    assert [await numbers.take("live-001", None) for _ in range(3)] == [1, 2, 3]
+    assert await numbers.skip_to("live-001", None, 43) == 43
+    assert await numbers.take("live-001", None) == 44
+    assert await numbers.take("live-002", None) == 1
+
+
+async def test_without_redis_two_at_once_get_two_numbers(no_redis: RedisLink) -> None:
+    numbers = TurnNumbers(no_redis)
+    assert sorted(await asyncio.gather(*(numbers.take("live-001", None) for _ in range(5)))) == [1, 2, 3, 4, 5]
+
+
+async def test_redis_going_away_does_not_begin_anew(redis: RedisLink, no_redis: RedisLink) -> None:
+    numbers = TurnNumbers(redis)
+    for _ in range(5):
+        await numbers.take("live-001", None)
+    numbers._redis = no_redis
+    assert await numbers.take("live-001", None) == 6
+
+
+async def test_only_so_many_sessions_are_remembered(no_redis: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_numbers, "SESSIONS_REMEMBERED", 2)
+    numbers = TurnNumbers(no_redis)
+    for name in ("a", "b", "a", "c"):
+        await numbers.take(name, None)
+    assert await numbers.take("a", None) == 3
+    assert await numbers.take("b", None) == 1
