@@ -1,7 +1,12 @@
-"""For all tests of the repository."""
+"""For all tests: hypothesis without deadlines, because machines are noisy; times are judged by the bench."""
 
 import asyncio
 
-# pytest-asyncio 1.5 asks for the current event loop before it sets its own; asyncio then makes one that nobody closes, and the
-# warning about it would fail the run. Said once that there is none, asyncio makes none.
+from hypothesis import settings
+
+settings.register_profile("noisy", deadline=None)
+settings.load_profile("noisy")
+
+# looptime asks for the current event loop before plain tests too; asyncio then makes one that nobody closes, and the warning about
+# it fails whichever test runs when it is collected. Said once that there is none, asyncio makes none.
 asyncio.set_event_loop(None)

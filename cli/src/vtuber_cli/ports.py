@@ -32,9 +32,16 @@ def holder(port: int) -> str:
     inodes = {row.split()[9] for row in rows if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            links = {link.readlink().name for link in (process / "fd").iterdir()}
+            links = {_target(link) for link in (process / "fd").iterdir()}
             if any(f"socket:[{inode}]" in links for inode in inodes):
                 return f" (process {process.name}: {(process / 'comm').read_text().strip()})"
         except OSError:
             continue  # Not ours to look at, or gone.
     return ""
+
+
+def _target(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except OSError:
+        return ""  # Closed since it was listed.

@@ -147,7 +147,9 @@ class Runner:
         await self._launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
 
     async def _launch(self, name: str, colour: str, command: list[str], env: dict[str, str]) -> None:
-        log = self._logs.setdefault(name, LogFile(self._options.data / "logs" / f"{name}.log"))
+        if name not in self._logs:
+            self._logs[name] = LogFile(self._options.data / "logs" / f"{name}.log")
+        log = self._logs[name]
 
         def line(raw: str) -> None:
             log.add(raw)

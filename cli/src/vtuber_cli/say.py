@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from dialog_contracts import binary
-from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent
+from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
 
 PLAYERS: Final = (
@@ -89,6 +89,8 @@ async def _ask(
         async for data in answer.content.iter_any():
             for frame in parser.feed(data):
                 event = frame.parse()
+                if frame.id is not None:
+                    heard.turn = split_event_id(frame.id)[0]
                 if isinstance(event, TextDeltaEvent) and event.content:
                     heard.first_text = heard.first_text or time.monotonic() - began
                     heard.text += event.content
@@ -97,12 +99,11 @@ async def _ask(
                     raise CannotSay(f"{event.code}: {event.message}")
                 elif isinstance(event, DoneEvent):
                     heard.total = time.monotonic() - began
-                    heard.turn = event.stats.turn
                     heard.stats = event.stats.to_wire()
 
 
 async def _listen(viewer: ClientConnection, heard: Heard, began: float) -> None:
-    """Collect the sound of our turn until its END or STOP_ACK."""
+    """Collect the sound of our turn until its END or STOP_ACK; the turn before may still be sounding."""
     turn = None
     async for message in viewer:
         if isinstance(message, bytes):
@@ -117,7 +118,7 @@ async def _listen(viewer: ClientConnection, heard: Heard, began: float) -> None:
             turn = frame["turn"]
             heard.pcm.clear()
             heard.first_audio = None
-        elif frame.get("action") in ("END", "STOP_ACK") and frame.get("turn") == turn and heard.turn in (None, turn):
+        elif frame.get("action") in ("END", "STOP_ACK") and frame.get("turn") == turn == heard.turn:
             return
 
 

@@ -3,16 +3,12 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 
-import hypothesis
 import pytest
 
 from input_handler.testing.scripted_engine import ScriptedEngine
 from service_runtime.redis_link import RedisLink
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports, valkey
-
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

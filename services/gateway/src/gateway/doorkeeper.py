@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,9 +34,10 @@ class Doorkeeper:
         """Raises OriginRefused unless the page is ours (same host and port) or on the list, exactly."""
         if origin is None or origin in self._allowed:
             return
-        parts = urlsplit(origin)
-        if parts.scheme in ("http", "https") and host and parts.netloc.lower() == host.lower():
-            return
+        with suppress(ValueError):  # urlsplit refuses some malformed addresses
+            parts = urlsplit(origin)
+            if parts.scheme in ("http", "https") and host and parts.netloc.lower() == host.lower():
+                return
         raise OriginRefused(f"pages of {origin[:100]!r} may not connect; see ALLOWED_ORIGINS", field="Origin")
 
     def take_token(self, address: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
@@ -46,6 +46,9 @@ class SocketProxy:
                     await self._both(client, service)
         except (OSError, WebSocketException, TimeoutError) as error:
             log.warning("service_away", path=path.partition("?")[0], reason=type(error).__name__)
+            if client.application_state is WebSocketState.CONNECTING:
+                # A close code only exists after the handshake, and a browser wants one of the dialects it offered.
+                await client.accept(subprotocol=offered[0] if offered else None)
             await self._close(client, CLOSE_AWAY, "the service behind does not answer")
 
     async def _both(self, client: WebSocket, service: ClientConnection) -> None:

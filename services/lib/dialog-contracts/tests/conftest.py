@@ -3,12 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
-
-# Examples must not fail because the machine is busy; pytest-timeout bounds a test as a whole.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

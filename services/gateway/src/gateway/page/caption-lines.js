@@ -6,7 +6,7 @@
  */
 
 /** Columns of a line; hanzi take two. */
-const LONGEST = 56;
+const LONGEST = 50;
 /** A sentence shorter than this shares its line with the next one. */
 const SHORTEST = 14;
 
@@ -18,6 +18,7 @@ const WORD = new RegExp(`[${KANA}]\\p{P}*\\s*|[^\\s${KANA}]+\\s*|\\s+`, "gu");
 
 /** @param {string[]} points code points of the reply @returns {Span[]} */
 export function captionLines(points) {
+  /** @type {Span[]} */
   const lines = [];
   let start = 0;
   let soft = 0;

@@ -11,12 +11,12 @@ const DRIFT_MS_PER_MS = 50e-6;
 
 export class Clock {
   constructor() {
-    this.reset();
+    /** @type {{offset: number, rtt: number, at: number}[]} */
+    this.samples = [];
   }
 
   /** Forget everything: a new connection may end at another replica, whose clock is another one. */
   reset() {
-    /** @type {{offset: number, rtt: number, at: number}[]} */
     this.samples = [];
   }
 

@@ -2,7 +2,6 @@
 /** The list of turns. Draws what turn.js knows; keeps to the end unless the reader scrolled away. */
 
 import { language } from "./language.js";
-import { after } from "./turn.js";
 
 /** Nearer to the end than this counts as being there, px. */
 const NEAR_PX = 80;
@@ -72,10 +71,11 @@ export class Conversation {
 
   /** By number; almost always at the end already. @param {Row} row */
   #place(row) {
+    /** @type {Row | null} */
     let next = null;
-    for (const other of [...this.rows.values()].reverse()) {
-      if (other === row || !other.item.isConnected) continue;
-      if (!after(row.turn, other.turn) && (!next || after(next.turn, other.turn))) next = other;
+    for (const other of this.rows.values()) {
+      if (other === row || !other.item.isConnected || other.turn.order <= row.turn.order) continue;
+      if (!next || other.turn.order < next.turn.order) next = other;
     }
     const before = next?.item ?? null;
     if (!row.item.isConnected || row.item.nextElementSibling !== before) this.list.insertBefore(row.item, before);

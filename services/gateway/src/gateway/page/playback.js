@@ -28,7 +28,7 @@ export class Playback {
     this.clock = clock;
     this.handlers = handlers;
     this.context = openContext();
-    this.ear = new Ear(this.context);
+    this.ear = new Ear(this.context, (moved) => this.#awake(moved));
     this.master = new GainNode(this.context);
     this.analyser = new AnalyserNode(this.context, { fftSize: 1024 });
     this.master.connect(this.analyser).connect(this.context.destination);
@@ -41,7 +41,10 @@ export class Playback {
     this.held = [];
     this.underruns = 0;
     this.samplesBefore = 0;
-    this.context.onstatechange = () => this.#onContextState();
+    this.context.onstatechange = () => {
+      this.ear.changed();
+      handlers.onState(this.context.state);
+    };
     setInterval(() => this.#report(), REPORT_MS);
   }
 
@@ -99,9 +102,9 @@ export class Playback {
     const voice = this.#voice(turn);
     if (voice.flushed) return null;
     const position = voice.at(now);
-    const sounding = this.context.state === "running" && !voice.over(now) && position !== null;
+    const sounding = this.ear.awake && !voice.over(now) && position !== null;
     const silence = voice.flush(now);
-    if (position && this.context.state === "running") this.handlers.onPlayed(turn, Math.round(position.offsetMs));
+    if (position && this.ear.awake) this.handlers.onPlayed(turn, Math.round(position.offsetMs));
     return sounding ? this.ear.whenHeard(silence) : null;
   }
 
@@ -164,7 +167,7 @@ export class Playback {
     if (voice.flushed) return;
     const rate = this.context.sampleRate;
     const perMs = rate / 1000;
-    const running = this.context.state === "running";
+    const running = this.ear.awake;
     const now = this.#now();
     if (!voice.schedule.anchored) {
       const startedAt = this.starts.get(chunk.turn);
@@ -182,7 +185,7 @@ export class Playback {
     const placement = voice.schedule.place(Math.round(chunk.offsetMs * perMs), frames, earliest);
     if (!placement) return;
     if (placement.gap) this.underruns++;
-    voice.add(chunk, placement.frame, frames);
+    voice.add(chunk, placement.frame, frames, running);
     if (first && running) this.#announce(voice);
   }
 
@@ -196,7 +199,7 @@ export class Playback {
   }
 
   #report() {
-    if (this.context.state !== "running") return;
+    if (!this.ear.awake) return;
     const now = this.#now();
     for (const voice of this.voices.values()) {
       const position = voice.flushed ? null : voice.at(now);
@@ -209,14 +212,10 @@ export class Playback {
     }
   }
 
-  #onContextState() {
-    if (this.context.state === "running") {
-      const before = this.#now();
-      this.ear.restart();
-      const moved = Math.round(this.#now() - before);
-      for (const voice of this.voices.values()) voice.resume(moved);
-    }
-    this.handlers.onState(this.context.state);
+  /** What lies ahead is heard from here on: a turn that began in silence is joined where it is now. @param {number} moved s */
+  #awake(moved) {
+    const frames = Math.round(moved * this.context.sampleRate);
+    for (const voice of this.voices.values()) voice.resume(frames);
   }
 
   /** Turns long past give back their samples. @param {number} newest */

@@ -11,6 +11,7 @@
  * @typedef {object} Turn
  * @property {string} key stable name of the entry, for the page
  * @property {number} turn 0 while the server has not numbered it
+ * @property {number} order place in the conversation: the number, or after what was known when it was asked
  * @property {string | null} requestId of this window's own message
  * @property {string} user
  * @property {string} reply
@@ -38,8 +39,9 @@ export class Turns {
     return number ? this.entries.find((entry) => entry.turn === number) : undefined;
   }
 
+  /** The newest that the server has numbered: what is on stage. @returns {Turn | undefined} */
   get latest() {
-    return this.entries.reduce((/** @type {Turn | undefined} */ last, entry) => (!last || after(entry, last) ? entry : last), undefined);
+    return this.entries.reduce((/** @type {Turn | undefined} */ last, entry) => (entry.turn > (last?.turn ?? 0) ? entry : last), undefined);
   }
 
   /** @param {{turn: number, user: string, reply: string, ts: number, interrupted: boolean}[]} records */
@@ -66,7 +68,7 @@ export class Turns {
     if (!entry || !number || entry.turn === number) return entry;
     const twin = this.find(number);
     if (twin) this.#absorb(entry, twin);
-    entry.turn = number;
+    entry.turn = entry.order = number;
     if (entry.status === "pending") entry.status = "running";
     this.onChange(entry);
     return entry;
@@ -78,7 +80,7 @@ export class Turns {
     // The output socket may be faster than the answer to our own message.
     entry ??= this.entries.find((each) => each.turn === 0 && each.status === "pending" && each.user.trim() === (user ?? "").trim());
     entry ??= this.#add({ turn: number, user: user ?? "", status: "running" });
-    entry.turn = number;
+    entry.turn = entry.order = number;
     if (user && !entry.user) entry.user = user;
     if (entry.status === "pending") entry.status = "running";
     this.onChange(entry);
@@ -139,6 +141,7 @@ export class Turns {
     const entry = {
       ...{ key: `t${++this.count}`, turn: 0, requestId: null, user: "", reply: "", status: /** @type {Status} */ ("running") },
       ...{ interrupted: false, heard: null, error: null, ts: null },
+      ...{ order: fields.turn ?? (this.latest?.turn ?? 0) + 0.5 },
       ...fields,
     };
     this.entries.push(entry);
@@ -173,9 +176,4 @@ export class Turns {
     this.sides.delete(twin);
     this.onGone(twin);
   }
-}
-
-/** Order in the conversation: by number; a message without one is the newest. @param {Turn} a @param {Turn} b */
-export function after(a, b) {
-  return (a.turn || Infinity) >= (b.turn || Infinity);
 }

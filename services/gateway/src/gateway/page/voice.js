@@ -35,12 +35,12 @@ export class Voice {
     this.reported = -1;
   }
 
-  /** @param {Chunk} chunk @param {number} frame @param {number} frames */
-  add(chunk, frame, frames) {
+  /** @param {Chunk} chunk @param {number} frame @param {number} frames @param {boolean} aloud the device is awake to sound it */
+  add(chunk, frame, frames, aloud) {
     /** @type {Segment} */
     const segment = { chunk, frame, frames, durationMs: (chunk.samples.length / chunk.sampleRate) * 1000, node: null };
     this.segments.push(segment);
-    if (this.context.state === "running") this.#sound(segment);
+    if (aloud) this.#sound(segment);
   }
 
   /** After the device woke: whatever lies ahead is given to it again, what lies behind is gone. @param {number} moved frames */
@@ -67,7 +67,7 @@ export class Voice {
     const sounding = !this.flushed && now < segment.frame + segment.frames;
     if (!sounding && !this.flushed) this.#pass(segment);
     const within = (into / segment.frames) * segment.durationMs;
-    return { segment, next: segments[this.cursor + 1] ?? null, sounding, within, offsetMs: segment.chunk.offsetMs + within };
+    return { segment, next: this.flushed ? null : (segments[this.cursor + 1] ?? null), sounding, within, offsetMs: segment.chunk.offsetMs + within };
   }
 
   /** The turn has been heard to its end, as far as its chunks have come. @param {number} now frame */

@@ -17,7 +17,7 @@ import { Thoughts } from "./thoughts.js";
 /** Where the head sits on the neck. */
 const PIVOT = "300 420";
 /** A low stage shows her closer: the face matters more than the jacket. */
-const CLOSE = "80 22 440 470";
+const CLOSE = "60 2 480 522";
 const WHOLE = "30 6 540 640";
 const LOW_PX = 430;
 
@@ -46,7 +46,7 @@ export class Character {
     this.head = group([face.skin, hair.shade, this.features, hair.side, this.top, headset.band, headset.cups]);
     this.body = group([face.neck, this.outfit.element]);
     const paints = [...HAIR_PAINTS, ...EYE_PAINTS, ...LIP_PAINTS, ...FACE_PAINTS, ...HEADSET_PAINTS, ...OUTFIT_PAINTS];
-    const defs = draw("defs", {}, [...paints, lips.clip, ...eyes.clips]);
+    const defs = draw("defs", {}, [...paints.map(copy), lips.clip, ...eyes.clips]);
     this.svg = draw("svg", { preserveAspectRatio: "xMidYMax meet" }, [defs, this.behind, this.body, this.head, this.thoughts.element]);
     root.append(this.svg);
     new ResizeObserver(([entry]) => this.svg.setAttribute("viewBox", entry.contentRect.height < LOW_PX ? CLOSE : WHOLE)).observe(root);
@@ -121,6 +121,9 @@ export class Character {
 
 /** Startled eyes open wide first; the blink comes after. */
 const STARTLE_FIRST_S = 0.5;
+
+/** Paints are made once and belong to no drawing. @param {SVGElement} paint */
+const copy = (paint) => /** @type {SVGElement} */ (paint.cloneNode(true));
 
 /** @param {number} x @param {number} y */
 const shift = (x, y) => `translate(${n(x)} ${n(y)})`;

@@ -10,7 +10,7 @@ export const EYE_PAINTS = [
 ];
 
 const LASH = "#2c2350";
-const CENTRE_X = 54;
+const CENTRE_X = 52;
 const CENTRE_Y = 298;
 
 /**
@@ -50,7 +50,7 @@ class Eye {
     this.clip = draw("clipPath", { id }, [this.opening]);
     this.white = fill("", "url(#white)");
     this.iris = group([
-      draw("ellipse", { cx: 0, cy: 0, rx: 21, ry: 27, fill: "url(#iris)", stroke: "#0b3350", "stroke-width": 2.4 }),
+      draw("ellipse", { cx: 0, cy: 0, rx: 19.5, ry: 26, fill: "url(#iris)", stroke: "#0b3350", "stroke-width": 2.4 }),
       draw("ellipse", { cx: 0, cy: 14, rx: 13, ry: 9, fill: "#d8fff5", opacity: 0.42 }),
     ]);
     this.pupil = draw("ellipse", { cx: 0, cy: -1, rx: 9, ry: 13, fill: "#0a2440" });
@@ -66,7 +66,7 @@ class Eye {
     this.lower = line("", 2, "#8a5470", { opacity: 0.75 });
     this.crease = line("", 2, "#c98a86", { opacity: 0.8 });
     this.element = group([this.inside, this.lower, this.lash, this.crease]);
-    this.brow = fill("", "#5a4aa8", { opacity: 0.88 });
+    this.brow = fill("", "#43358c", { opacity: 0.92 });
   }
 
   /** @param {Look} look */
@@ -76,14 +76,15 @@ class Eye {
     const x = (/** @type {number} */ dx) => n(cx + side * dx);
     const y = (/** @type {number} */ dy) => n(CENTRE_Y + dy);
     const mix = (/** @type {number} */ shut, /** @type {number} */ wide) => shut + (wide - shut) * open;
-    const happy = look.smile * (1 - Math.min(1, open));
+    // A mere blink hangs; only a real smile arches.
+    const happy = Math.max(0, look.smile - 0.6) * 2.5 * (1 - Math.min(1, open));
     // Where the lids' handles are when the eye is shut: hanging, or arched in a smile.
-    const shutIn = 18 - happy * 34;
-    const shutOut = 22 - happy * 40;
+    const shutIn = 26 - happy * 44;
+    const shutOut = 30 - happy * 52;
     const upIn = mix(shutIn, -36);
     const upOut = mix(shutOut, -44);
-    const innerY = mix(10, 8);
-    const outerY = mix(8, 2);
+    const innerY = mix(11, 8);
+    const outerY = mix(9, 2);
     const lid = look.smile * 6;
     const lowOut = open > 0.05 ? mix(shutOut, 33 - lid) : shutOut;
     const lowIn = open > 0.05 ? mix(shutIn, 31 - lid) : shutIn;
@@ -94,12 +95,13 @@ class Eye {
     this.shade.setAttribute("d", upper);
     this.inside.setAttribute("display", open < 0.06 ? "none" : "inline");
 
-    const thick = 5 + 3.4 * Math.min(1, open);
+    const thick = 3.6 + 4.8 * Math.min(1, open);
+    const wing = Math.min(1, open) * 0.7 + 0.3;
     // The wing at the outer corner, and the way back along the upper side of the lashes.
     this.lash.setAttribute(
       "d",
-      `${upper}L${x(31)} ${y(outerY + 8)}L${x(35)} ${y(outerY - 1)}L${x(42)} ${y(outerY - 6)}L${x(36)} ${y(outerY - 9)}L${x(41)} ${y(outerY - 16)}` +
-        `C${x(34)} ${y(outerY - 13)} ${x(32)} ${y(outerY - 12)} ${x(29)} ${y(outerY - 12)}` +
+      `${upper}L${x(31)} ${y(outerY + 8 * wing - 2)}L${x(33)} ${y(outerY - wing)}L${x(38)} ${y(outerY - 6 * wing)}L${x(33)} ${y(outerY - 7 * wing)}L${x(36)} ${y(outerY - 13 * wing)}` +
+        `C${x(33)} ${y(outerY - 11 * wing)} ${x(31)} ${y(outerY - 11 * wing)} ${x(29)} ${y(outerY - 11 * wing)}` +
         `C${x(16)} ${y(upOut - thick)} ${x(-21)} ${y(upIn - thick)} ${x(-28)} ${y(innerY - 1)}Z`,
     );
     this.lower.setAttribute("d", `M${x(24)} ${y(mix(10, 19 - lid * 0.4))}Q${x(10)} ${y(mix(16, 28 - lid))} ${x(-8)} ${y(mix(16, 26 - lid))}`);

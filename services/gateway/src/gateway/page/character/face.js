@@ -22,7 +22,7 @@ export class Face {
       fill("M202 286C186 276 180 296 188 316C194 330 204 334 210 328ZM398 286C414 276 420 296 412 316C406 330 396 334 390 328Z", SKIN, { stroke: INK, "stroke-width": 2 }),
       fill(OUTLINE, "url(#skin)", { stroke: INK, "stroke-width": 2.2 }),
     ]);
-    this.cheeks = group([cheek(234), cheek(366)]);
+    this.cheeks = group([cheek(240), cheek(360)]);
     this.features = group([this.cheeks, fill("M297 334Q302 331 303 337Q300 339 297 337Z", SKIN_SHADE), line("M299 338.5Q301.5 339 303 337.6", 1.6, "#d98f86")]);
   }
 
@@ -35,5 +35,5 @@ export class Face {
 /** @param {number} x */
 function cheek(x) {
   const strokes = [-9, -1, 7].map((dx) => `M${x + dx + 3} 337l-5 9`).join("");
-  return group([draw("ellipse", { cx: x, cy: 342, rx: 27, ry: 15, fill: "url(#cheek)" }), line(strokes, 1.8, "#f2758c", { opacity: 0.65 })]);
+  return group([draw("ellipse", { cx: x, cy: 342, rx: 25, ry: 14, fill: "url(#cheek)" }), line(strokes, 1.8, "#f2758c", { opacity: 0.65 })]);
 }

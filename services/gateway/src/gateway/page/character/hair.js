@@ -1,7 +1,7 @@
 // @ts-check
 /** Her hair, from back to front: the mass behind, the long locks beside the face, the fringe, and the lock that obeys nobody. */
 
-import { draw, fill, gradient, group, line, SKIN_SHADE } from "./paint.js";
+import { fill, gradient, group, line, SKIN_SHADE } from "./paint.js";
 import { Spring } from "./spring.js";
 import { Strand } from "./strand.js";
 
@@ -15,24 +15,26 @@ export const HAIR_PAINTS = [
 
 /** @type {Point[][]} */
 const FRINGE = [
-  [[192, 200], [186, 236], [196, 268], [214, 296], [220, 262], [236, 214], [262, 150]],
-  [[392, 170], [402, 214], [404, 258], [392, 300], [414, 276], [420, 236], [410, 190]],
-  [[220, 168], [220, 214], [234, 254], [256, 282], [260, 246], [274, 196], [300, 140]],
-  [[340, 146], [356, 190], [366, 236], [372, 286], [394, 252], [404, 214], [400, 172]],
-  [[312, 132], [322, 186], [328, 232], [334, 276], [352, 244], [366, 200], [362, 146]],
-  [[252, 150], [254, 204], [268, 250], [298, 286], [304, 250], [318, 196], [330, 128]],
+  [[288, 130], [294, 180], [298, 216], [308, 250], [316, 216], [322, 180], [326, 130]],
+  [[186, 214], [178, 244], [184, 274], [200, 300], [212, 264], [230, 212], [276, 96]],
+  [[324, 96], [372, 190], [390, 250], [398, 302], [418, 272], [424, 240], [414, 206]],
+  [[214, 150], [210, 204], [220, 244], [238, 272], [246, 236], [262, 180], [300, 88]],
+  [[304, 88], [346, 176], [360, 226], [366, 274], [390, 246], [402, 206], [388, 152]],
+  [[306, 88], [312, 170], [316, 224], [324, 268], [342, 238], [362, 190], [334, 90]],
+  [[268, 90], [238, 176], [252, 236], [284, 274], [294, 240], [312, 180], [304, 88]],
 ];
 
 /** @type {Point[][]} */
 const SIDE = [
-  [[184, 226], [152, 306], [140, 410], [150, 516], [188, 462], [216, 372], [216, 250]],
-  [[202, 246], [190, 312], [196, 384], [226, 446], [228, 392], [230, 326], [226, 262]],
+  [[180, 232], [140, 300], [158, 400], [130, 520], [184, 482], [208, 380], [200, 270]],
+  [[188, 226], [178, 300], [178, 376], [204, 440], [215, 388], [207, 330], [208, 240]],
 ];
 
 /** @type {Point[][]} */
 const BACK = [
-  [[196, 170], [104, 270], [120, 430], [62, 530], [128, 532], [190, 480], [240, 400]],
-  [[210, 230], [140, 330], [150, 460], [122, 586], [186, 560], [240, 500], [270, 400]],
+  [[200, 150], [84, 220], [142, 400], [74, 500], [140, 512], [186, 470], [236, 380]],
+  [[200, 200], [116, 300], [160, 430], [120, 550], [176, 548], [226, 500], [250, 380]],
+  [[210, 260], [150, 360], [200, 470], [156, 610], [220, 570], [258, 500], [264, 380]],
 ];
 
 export class Hair {
@@ -41,7 +43,7 @@ export class Hair {
     this.fringe = FRINGE.map((points, i) => new Strand(points, front, { sway: 0.8 + (i % 3) * 0.15 }));
     this.shadows = FRINGE.map((points) => new Strand(points.map(([x, y]) => [x + 1, y + 11]), SKIN_SHADE, { width: 0 }));
     this.sides = [...SIDE, ...SIDE.map(Strand.mirrored)].map((points, i) => new Strand(points, "url(#hair-side)", { sway: i % 2 ? 0.8 : 1.15 }));
-    this.backs = [...BACK, ...BACK.map(Strand.mirrored)].map((points, i) => new Strand(points, "url(#hair-back)", { sway: i % 2 ? 1 : 1.2 }));
+    this.backs = [...BACK, ...BACK.map(Strand.mirrored)].map((points, i) => new Strand(points, "url(#hair-back)", { sway: 1.2 - (i % 3) * 0.15 }));
     this.ahoge = [
       new Strand([[292, 92], [270, 58], [284, 22], [334, 30], [306, 38], [300, 62], [312, 92]], front),
       new Strand([[304, 92], [312, 70], [330, 58], [352, 66], [334, 70], [322, 80], [320, 94]], front, { sway: 0.6 }),
@@ -70,7 +72,7 @@ export class Hair {
   move(tilt, yaw, lift, time, wind, seconds) {
     // Hair hangs where gravity says, and the head turns away under it.
     const hang = tilt * 2.6 + yaw * -9;
-    const air = (phase) => wind * (Math.sin(time * 0.9 + phase) * 3.2 + Math.sin(time * 1.7 + phase * 2) * 1.4);
+    const air = (/** @type {number} */ phase) => wind * (Math.sin(time * 0.9 + phase) * 3.2 + Math.sin(time * 1.7 + phase * 2) * 1.4);
     const up = this.bounce.follow(lift, seconds) - lift;
     const { fringe, sides, backs, ahoge } = this.springs;
     const near = fringe.follow(hang * 0.28, seconds);
@@ -90,9 +92,14 @@ const elementOf = (strand) => strand.element;
 
 /** Light from above left: a broken ring over the fringe. */
 function shine() {
-  const ring = "M214 190C228 158 256 142 286 138L282 152L272 146L262 166L252 156L240 182L232 172ZM304 137C342 140 372 156 388 188L374 174L366 186L352 160L342 172L328 152L316 158Z";
+  const light = (/** @type {string} */ d, /** @type {number} */ width, /** @type {number} */ opacity) => line(d, width, "#f3eeff", { opacity });
   return [
-    fill(ring, "#e9e2ff", { opacity: 0.5 }),
-    draw("ellipse", { cx: 262, cy: 112, rx: 30, ry: 8, fill: "#fff", opacity: 0.22, transform: "rotate(-24 262 112)" }),
+    light("M213 178C224 158 240 146 258 139", 8, 0.4),
+    light("M272 134C282 131 292 130 300 130", 8, 0.4),
+    light("M206 200C208 195 210 191 212 188", 6, 0.4),
+    light("M322 131C344 134 362 144 374 158", 7, 0.34),
+    light("M384 172C388 178 390 184 392 190", 6, 0.34),
+    light("M232 194C238 182 246 173 256 167", 4, 0.3),
+    light("M330 156C342 160 350 166 357 174", 4, 0.26),
   ];
 }

@@ -11,15 +11,15 @@ export const HEADSET_PAINTS = [
 export class Headset {
   constructor() {
     this.band = group([
-      line("M176 272C160 62 440 62 424 272", 17, INK),
-      line("M176 272C160 62 440 62 424 272", 12.6, "url(#band)"),
-      line("M181 244C172 84 428 84 419 244", 2, "#ff93a4", { opacity: 0.9 }),
+      line("M174 276C148 20 452 20 426 276", 17, INK),
+      line("M174 276C148 20 452 20 426 276", 12.6, "url(#band)"),
+      line("M180 240C170 42 430 42 420 240", 2, "#ff93a4", { opacity: 0.9 }),
     ]);
     this.rings = [ring(176), ring(424)];
     this.cups = group([cup(176, this.rings[0]), cup(424, this.rings[1])]);
     this.clip = group([
-      star(372, 206, 15, "#ffd76e"),
-      star(392, 228, 9, "#ff9fb0"),
+      star(380, 204, 16, "#ffd76e"),
+      star(398, 230, 10, "#ff9fb0"),
     ]);
   }
 

@@ -32,7 +32,7 @@ export class Lips {
     const round = Math.min(1, shape.round + pout * 0.9);
     const open = Math.max(0, shape.open);
     const half = 16 + shape.wide * 8 + open * 3 - round * 8.5 - shape.press * 2;
-    const high = open * 31 * (1 - round * 0.12);
+    const high = open * 27 * (1 - round * 0.12);
     const corner = Y - smile * 3.2 * (1 - round * 0.6) + open * 3;
     const top = Y - high * 0.24 + smile * 2.2 * (1 - Math.min(1, open * 3));
     const bottom = Math.max(top, Y + high * 0.86 + smile * 4.4 * (1 - Math.min(1, open * 2)));

@@ -47,7 +47,7 @@ async def _end(server: uvicorn.Server) -> None:
     for connection in list(state.connections):
         connection.shutdown()
     deadline = loop.time() + ENDS_WITHIN_S
-    while (state.connections or state.tasks) and loop.time() < deadline:
+    while (state.connections or state.tasks) and loop.time() < deadline:  # noqa: ASYNC110  # uvicorn has no event for it
         await asyncio.sleep(0.002)
     for task in state.tasks:
         task.cancel()

@@ -1,0 +1,175 @@
+"""Bad input gets a clear error that names the field and the limit; the service stays healthy and others notice nothing."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from e2e import timeouts
+from e2e.harness.clients import chat, get, post, watching
+from e2e.harness.stack import Stack
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(autouse=True)
+async def _still_healthy(fake_models: Stack) -> AsyncIterator[None]:
+    pids = dict(fake_models.pids)
+    yield
+    for service in fake_models.ports:
+        assert (await get(fake_models.service(service) + "/readyz"))["ready"], service
+    assert json.loads((fake_models.data / "state.json").read_text())["pids"] == pids
+    assert "is started again" not in (fake_models.data / "run.log").read_text()
+
+
+BAD: list[tuple[Any, int, str | None]] = [
+    ({"sessionId": "bad", "content": "   "}, 422, "content"),
+    ({"sessionId": "bad", "content": ""}, 422, "content"),
+    ({"sessionId": "bad", "content": "x" * 4001}, 422, "content"),
+    ({"sessionId": "bad", "content": 7}, 422, "content"),
+    ({"sessionId": "bad"}, 422, "content"),
+    ({"sessionId": "../etc/passwd", "content": "hi"}, 422, "sessionId"),
+    ({"sessionId": "x" * 65, "content": "hi"}, 422, "sessionId"),
+    ({"sessionId": "bad", "content": "hi", "turn": 0}, 422, "turn"),
+    ({"sessionId": "bad", "content": "hi", "turn": 2**70}, 422, "turn"),
+    ({"sessionId": "bad", "content": "hi", "type": "SING"}, 422, "type"),
+    ({"sessionId": "bad", "content": "DANCE", "type": "COMMAND"}, 422, None),
+    ({"sessionId": "bad", "content": "hi", "meta": {"requestId": "has space"}}, 422, "meta.requestId"),
+    (b"not json", 422, None),
+    (b"[1,2,3]", 422, None),
+    (b'{"sessionId":"bad","content":"\xff\xfe"}', 422, None),
+    (b'{"sessionId":"bad","content":"\\ud800"}', 422, None),
+    (b'{"sessionId":"bad","content":' + b"[" * 20_000 + b"]" * 20_000 + b"}", 422, None),
+    (b"x" * 70_000, 413, None),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "field"), BAD, ids=range(len(BAD)))
+async def test_a_wrong_body_is_refused_by_name(fake_models: Stack, body: Any, status: int, field: str | None) -> None:
+    answer = await post(fake_models.url, body)
+    assert answer.status == status
+    assert answer.body["message"]
+    if field is not None:
+        assert answer.body["field"] == field
+    if status == 413:
+        assert answer.body["limit"] == 65_536
+
+
+async def test_a_body_without_a_length_is_counted_as_it_comes(fake_models: Stack) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b" " * 1000
+
+    assert (await post(fake_models.url, endless())).status == 413
+
+
+async def test_a_foreign_page_is_refused(fake_models: Stack) -> None:
+    refused = await chat(fake_models.url, "origin", headers={"Origin": "https://evil.example"})
+    assert (refused.status, refused.body["code"]) == (403, "origin_refused")
+    with pytest.raises(Exception, match="403"):
+        await connect(f"{fake_models.ws}/ws/output/origin", origin="https://evil.example", proxy=None)  # type: ignore[arg-type]
+    assert (await chat(fake_models.url, "origin", headers={"Origin": fake_models.url})).status == 200
+
+
+@pytest.mark.parametrize(
+    "frame", ["{", "[]", '{"type":"NOPE"}', '{"type":"PLAYED","sessionId":"frames"}', '{"type":"TIME","t0":"x"}', b"\x00\x01"]
+)
+async def test_a_wrong_frame_from_a_viewer_is_answered_and_the_connection_stays(fake_models: Stack, frame: str | bytes) -> None:
+    async with watching(fake_models.ws, "frames") as viewer:
+        await viewer.socket.send(frame)
+        await viewer.until(lambda v: v.of("ERROR"), timeouts.STOPPED)
+        assert viewer.of("ERROR")[0]["code"] == "bad_frame"
+        await viewer.send(type="TIME", t0=1)
+        await viewer.until(lambda v: v.of("TIME"), timeouts.STOPPED)
+
+
+async def test_a_frame_over_the_limit_closes_with_1009(fake_models: Stack) -> None:
+    for path, data in (("/ws/input?sessionId=big", b"x" * (1024 * 1024 + 1)), ("/ws/input?sessionId=big", "x" * 70_000)):
+        async with connect(fake_models.ws + path, proxy=None, compression=None) as speaker:
+            await speaker.recv()
+            with pytest.raises(ConnectionClosed) as closed:
+                await speaker.send(data)
+                while True:
+                    await asyncio.wait_for(speaker.recv(), timeouts.STOPPED)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1009
+
+
+async def test_invalid_utf8_in_a_text_frame_closes_with_1007(fake_models: Stack) -> None:
+    async with connect(f"{fake_models.ws}/ws/input?sessionId=utf8", proxy=None, compression=None) as speaker:
+        await speaker.recv()
+        with pytest.raises(ConnectionClosed) as closed:
+            await speaker.send(b"\xff\xfe\xfd", text=True)
+            while True:
+                await asyncio.wait_for(speaker.recv(), timeouts.STOPPED)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1007
+
+
+async def test_ten_thousand_chunks_of_an_upload_are_too_many(fake_models: Stack) -> None:
+    async with connect(f"{fake_models.ws}/ws/input?sessionId=flood", proxy=None, compression=None) as speaker:
+        await speaker.recv()
+        with pytest.raises(ConnectionClosed) as closed:
+            for number in range(10_000):
+                await speaker.send(json.dumps({"type": "text", "action": "data_chunk", "chunk_id": number, "text": "x"}))
+            while True:
+                await asyncio.wait_for(speaker.recv(), timeouts.STOPPED)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+
+async def test_the_microphone_is_refused_until_it_is_built(fake_models: Stack) -> None:
+    protocols = [Subprotocol("vtuber.v2")]
+    async with connect(f"{fake_models.ws}/ws/input?sessionId=mic", subprotocols=protocols, proxy=None) as speaker:
+        await speaker.recv()
+        await speaker.send(json.dumps({"type": "MIC_START", "sessionId": "mic", "format": "opus", "sampleRate": 48000}))
+        assert json.loads(await speaker.recv())["code"] == "unsupported"
+
+
+async def test_a_client_that_never_reads_is_given_up_and_slows_nobody(fake_models: Stack) -> None:
+    parts = urlsplit(fake_models.url)
+    stalled = socket.create_connection((parts.hostname, parts.port))
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    handshake = (
+        f"GET /ws/output/stalled HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: vtuber.v2\r\n\r\n"
+    )
+    stalled.sendall(handshake.encode())
+    assert b"101" in stalled.recv(200)
+    async with watching(fake_models.ws, "stalled") as healthy:
+        for _ in range(3):
+            began = time.monotonic()
+            before = len(healthy.of("CONTROL", "END"))
+            await chat(fake_models.url, "stalled")
+            await healthy.until(lambda v, before=before: len(v.of("CONTROL", "END")) > before)  # type: ignore[misc]
+            assert time.monotonic() - began < timeouts.TURN / 2
+        assert not healthy.of("ERROR")
+        assert [c.seq for c in healthy.chunks if c.turn == 1] == list(range(len([c for c in healthy.chunks if c.turn == 1])))
+    stalled.close()
+
+
+async def test_half_open_and_silent_sockets_do_not_hold_up_others(fake_models: Stack) -> None:
+    parts = urlsplit(fake_models.url)
+    silent = [socket.create_connection((parts.hostname, parts.port)) for _ in range(50)]
+    for each in silent[:25]:
+        each.sendall(b"POST /chat/stream HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    assert (await chat(fake_models.url, "half-open")).events[-1] == "done"
+    for each in silent:
+        each.close()
+
+
+async def test_an_unknown_session_has_an_empty_history(fake_models: Stack) -> None:
+    assert (await get(f"{fake_models.url}/sessions/nobody-was-here/turns"))["turns"] == []
+    assert (await get(f"{fake_models.url}/sessions/bad%20name/turns"))["code"] == "invalid"
+    async with connect(f"{fake_models.ws}/ws/output/bad%20name", proxy=None) as viewer:
+        with pytest.raises(ConnectionClosed):
+            await viewer.recv()
+        assert viewer.close_code == 4004

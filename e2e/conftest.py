@@ -1,0 +1,22 @@
+"""Systems for the end-to-end tests: one with a model and voice of known timing, one as a newcomer starts it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.harness.stack import FAKES, Stack, running
+
+
+@pytest.fixture(scope="session")
+def fake_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """36 words, one every 10 ms; 10 ms of sound a character."""
+    env = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.03", "FAKE_WORD_S": "0.01", "FAKE_VOICE_S": "0.02", "FAKE_CHAR_MS": "10"}
+    with running(tmp_path_factory.mktemp("fake"), env) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def as_newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Rules and espeak, all flags on: what `make run` gives without a key."""
+    with running(tmp_path_factory.mktemp("newcomer"), {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}) as stack:
+        yield stack

@@ -1,0 +1,56 @@
+"""Logs, traces and metrics: every line of a turn carries its name and its trace in every service; probes answer everywhere."""
+
+import pytest
+from aiohttp import ClientSession
+
+from e2e.harness.clients import chat, watching
+from e2e.harness.stack import Stack
+
+pytestmark = pytest.mark.processes
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_one_trace_from_the_caller_through_every_service(fake_models: Stack) -> None:
+    async with watching(fake_models.ws, "traced") as viewer:
+        answer = await chat(fake_models.url, "traced", headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+        await viewer.until(lambda v: v.of("CONTROL", "END"))
+        assert viewer.of("CONTROL", "START")[0]["traceparent"].split("-")[1] == TRACE
+    for service in ("input-handler", "dialog-engine", "output-handler"):
+        lines = [line for line in fake_models.log_lines(service) if line.get("correlationId") == f"traced#{answer.turn}"]
+        assert lines, service
+        assert {line["trace_id"] for line in lines} == {TRACE}, service
+        assert {line["service"] for line in lines} == {service}
+
+
+async def test_no_line_about_a_turn_is_without_its_name(fake_models: Stack) -> None:
+    await chat(fake_models.url, "named")
+    for service in fake_models.ports:
+        for line in fake_models.log_lines(service):
+            if str(line["event"]).startswith(("turn_", "speech_", "stopped", "chunk_gap")):
+                assert "correlationId" in line, line
+                assert len(str(line["trace_id"])) == 32, line
+
+
+async def test_what_was_said_is_in_no_log(fake_models: Stack) -> None:
+    await chat(fake_models.url, "private", "my canary is called Zwiebelfisch")
+    for service in fake_models.ports:
+        assert "Zwiebelfisch" not in (fake_models.data / "logs" / f"{service}.log").read_text()
+
+
+async def test_probes_and_metrics_answer_everywhere(fake_models: Stack) -> None:
+    await chat(fake_models.url, "metrics")
+    async with ClientSession() as http:
+        for service in fake_models.ports:
+            url = fake_models.service(service)
+            async with (
+                http.get(f"{url}/healthz") as healthz,
+                http.get(f"{url}/readyz") as readyz,
+                http.get(f"{url}/metrics") as metrics,
+            ):
+                assert (healthz.status, readyz.status, metrics.status) == (200, 200, 200)
+                text = await metrics.text()
+            assert "dialog_turns_total" in text
+            if service == "dialog-engine":
+                assert 'dialog_turns_total{outcome="completed",path="sync"}' in text
+                assert "dialog_turn_first_audio_seconds_bucket" in text

@@ -1,0 +1,118 @@
+"""`make run`: one command up, Ctrl-C down with nothing left, clear sentences when it cannot, and conversations that stay."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from e2e import timeouts
+from e2e.harness.clients import chat, get
+from e2e.harness.stack import ROOT, environment, running
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
+
+
+async def test_ctrl_c_ends_everything_within_5_s_and_the_second_run_still_has_the_sessions(tmp_path: Path) -> None:
+    with running(tmp_path) as stack:
+        answer = await chat(stack.url, "kept", "My name is Tom.")
+        children = psutil.Process(stack.process.pid).children(recursive=True)
+        assert len(children) >= 6
+        began = time.monotonic()
+        stack.process.send_signal(signal.SIGINT)
+        assert stack.process.wait(timeout=10) == 0
+        assert time.monotonic() - began < timeouts.ALL_ENDED
+        assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    began = time.monotonic()
+    with running(tmp_path) as again:
+        assert time.monotonic() - began < 2 * timeouts.READY_AGAIN
+        kept = (await get(f"{again.url}/sessions/kept/turns"))["turns"]
+        assert [entry["user"] for entry in kept] == ["My name is Tom."]
+        second = await chat(again.url, "kept", "What is my name?")
+        assert second.turn == answer.turn + 1
+        assert "Tom" in second.text
+
+
+async def test_nothing_is_left_behind_even_when_the_runner_is_killed(tmp_path: Path) -> None:
+    with running(tmp_path) as stack:
+        children = psutil.Process(stack.process.pid).children(recursive=True)
+        os.kill(stack.process.pid, signal.SIGKILL)
+        stack.process.wait()
+        _, alive = psutil.wait_procs(children, timeout=timeouts.ALL_ENDED)
+        assert alive == []
+
+
+def run_until_it_gives_up(data: Path, env: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vtuber_cli", "run", "--data", str(data), *options]
+    return subprocess.run(command, env=environment(env), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_busy_port_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run_until_it_gives_up(tmp_path, {}, "--port", str(port))
+    assert ended.returncode == 1
+    last = ended.stdout.strip().splitlines()[-1]
+    assert f"port {port}" in last
+    assert "PORT=" in last
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"LLM_CHAIN": "nonsense"}, "LLM_CHAIN: 'nonsense' is not known"),
+        ({"VOICE_CHAIN": "no.such.module:voice"}, "VOICE_CHAIN: 'no.such.module:voice' cannot be loaded"),
+        ({"CONTEXT_TURNS": "many"}, "CONTEXT_TURNS"),
+        ({"SYNC_TTS_STREAMING": "false"}, "SYNC_TTS_BARGE_IN is on but needs SYNC_TTS_STREAMING"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_nothing_keeps_running(tmp_path: Path, env: dict[str, str], said: str) -> None:
+    ended = run_until_it_gives_up(tmp_path, env, "--ephemeral")
+    assert ended.returncode == 1
+    assert said in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+async def test_what_is_not_built_yet_is_said(tmp_path: Path) -> None:
+    with running(tmp_path) as stack:
+        state = await get(stack.service("input-handler") + "/readyz")
+        assert state["ready"]
+        assert set(state["unsupported"]) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
+
+
+def test_say_prints_the_text_and_the_times_and_saves_the_voice(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as stack:
+        wav = tmp_path / "out.wav"
+        command = [
+            sys.executable,
+            "-m",
+            "vtuber_cli",
+            "say",
+            "Hello there!",
+            "--session",
+            "cli",
+            "--wav",
+            str(wav),
+            "--url",
+            stack.url,
+        ]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        lines = said.stdout.strip().splitlines()
+        assert len(lines[0]) > 20
+        assert "first text" in lines[-1]
+        assert "first audio" in lines[-1]
+        assert lines[-1].startswith("cli#1")
+        data = wav.read_bytes()
+        assert data[:4] == b"RIFF"
+        assert len(data) > 48_000
+        away = [*command[:-1], "http://127.0.0.1:9"]
+        refused = subprocess.run(away, capture_output=True, text=True, timeout=60, check=False)
+        assert refused.returncode == 1
+        assert "make run" in refused.stderr
+        assert "Traceback" not in refused.stderr

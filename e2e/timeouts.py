@@ -1,0 +1,10 @@
+"""Every wait of the end-to-end tests, in seconds, by what is waited for."""
+
+TURN = 20.0
+SPEECH_BEGINS = 10.0
+STOPPED = 3.0
+SERVICE_RESTARTED = 20.0
+ALL_ENDED = 5.0
+READY_AGAIN = 8.0
+VIEWER_GIVEN_UP = 12.0
+REDIS_NOTICED = 5.0

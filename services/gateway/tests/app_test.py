@@ -1,0 +1,128 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from dialog_contracts import limits
+from gateway.app import PAGE, build
+from gateway.settings import GatewaySettings
+from service_runtime.testing.local_server import serving
+
+Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says which path it was asked for."""
+    if scope["type"] == "http":
+        body = json.dumps({"path": scope["raw_path"].decode()}).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def open_gateway() -> Open:
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        async with serving(echo) as behind:
+            url = f"http://127.0.0.1:{behind}"
+            app = build(GatewaySettings(input_handler_url=url, output_handler_url=url, **settings))
+            async with (
+                serving(app) as port,
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+            ):
+                yield client
+
+    return opened
+
+
+@pytest.fixture
+async def http(open_gateway: Open) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_gateway() as client:
+        yield client
+
+
+async def test_the_public_paths_lead_to_the_services(http: httpx.AsyncClient) -> None:
+    for method, path in (
+        ("POST", "/chat/stream"),
+        ("POST", "/control/stop"),
+        ("GET", "/sessions"),
+        ("GET", "/sessions/live-001/turns"),
+    ):
+        answer = await http.request(method, path)
+        assert (answer.status_code, answer.json()) == (200, {"path": path})
+    assert (await http.get("/chat/stream")).status_code == 405
+    assert (await http.get("/ws/ingest/tts")).status_code == 404
+
+
+async def test_a_body_over_the_limit_is_413_and_says_the_limit(http: httpx.AsyncClient) -> None:
+    assert (await http.post("/chat/stream", content=b"x" * limits.JSON_FRAME_BYTES)).status_code == 200
+    answer = await http.post("/chat/stream", content=b"x" * (limits.JSON_FRAME_BYTES + 1))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert answer.json()["limit"] == limits.JSON_FRAME_BYTES
+
+
+async def test_too_many_requests_are_429_with_the_seconds_to_wait(open_gateway: Open) -> None:
+    async with open_gateway(requests_a_second=0.5, requests_at_once=2) as http:
+        answers = [await http.post("/control/stop", content=b"{}") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[2].json()["code"] == "rate_limited"
+        assert answers[2].headers["retry-after"] == "2"
+        # Reading costs nothing.
+        assert (await http.get("/sessions")).status_code == 200
+
+
+async def test_a_foreign_page_is_403_and_a_listed_one_is_not(open_gateway: Open) -> None:
+    async with open_gateway(allowed_origins="https://vtuber.example, https://two.example") as http:
+        for origin, status in (("https://evil.example", 403), ("null", 403), ("https://two.example", 200), (None, 200)):
+            headers = {} if origin is None else {"origin": origin}
+            assert (await http.post("/chat/stream", content=b"{}", headers=headers)).status_code == status
+
+
+async def test_docs_need_nothing_from_outside(http: httpx.AsyncClient) -> None:
+    page = await http.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("<!DOCTYPE html>", "").replace("// ", "")
+    for asset in ("/docs/assets/swagger-ui-bundle.js", "/docs/assets/swagger-ui.css", "/page/icon.svg"):
+        assert asset in page.text
+        assert (await http.get(asset)).status_code == 200
+
+
+async def test_the_openapi_document_shows_no_internal_field(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    assert "flags" not in schemas["Meta"]["properties"]
+    assert "FlagSet" not in schemas
+    assert "content" in schemas["ChatRequest"]["properties"]
+    assert set(document["paths"]) == {"/chat/stream", "/control/stop", "/sessions", "/sessions/{session_id}/turns"}
+    referred = set(json.dumps(document).split('"#/components/schemas/')[1:])
+    assert {name.partition('"')[0] for name in referred} <= set(schemas)
+    again = (await http.get("/openapi.json")).json()
+    assert again == document
+
+
+async def test_the_page_comes_with_headers_that_protect_its_reader(http: httpx.AsyncClient) -> None:
+    for path in ("/", "/page/main.js"):
+        answer = await http.get(path)
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'self'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-cache"
+    assert (await http.get("/")).text == (PAGE / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "path", ["/page/../app.py", "/page/%2e%2e/app.py", "/page/..%2fapp.py", "/docs/assets/%2e%2e/__init__.py"]
+)
+async def test_no_file_beside_the_page_can_be_read(http: httpx.AsyncClient, path: str) -> None:
+    reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 404")
