@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from e2e.harness.stack import FAKES, Stack, running
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 ENV = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.03", "FAKE_WORD_S": "0.02", "FAKE_CHAR_MS": "10"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Shared by the crashes of this file: each service dies once, which the runner forgives."""
+    with running(tmp_path_factory.mktemp("crash"), ENV) as made:
+        yield made
 
 
 async def answered(stack: Stack, session: str, content: str) -> Answer:
@@ -41,49 +49,46 @@ def pid_of(stack: Stack, module: str) -> int:
     raise AssertionError(f"{module} does not run")
 
 
-async def test_the_engine_is_killed(tmp_path: Path) -> None:
-    with running(tmp_path, ENV) as stack:
-        await chat(stack.url, "k", "one")
-        asking = asyncio.create_task(chat(stack.url, "k", "two", request_id="r2"))
-        await asyncio.sleep(0.4)
-        os.kill(pid_of(stack, "dialog_engine"), signal.SIGKILL)
-        broken = await asking
-        assert broken.events[-1] == "error"
-        assert broken.events.count("error") == 1
-        assert '"engine_lost"' in broken.frames[-1].data
-        again = await answered(stack, "k", "three")
-        assert len(again.text.split()) == 36
-        turns = (await get(f"{stack.url}/sessions/k/turns"))["turns"]
-        assert turns[0]["user"] == "one"
-        assert turns[0]["reply"]
-        assert turns[-1]["user"] == "three"
+async def test_the_engine_is_killed(stack: Stack) -> None:
+    await chat(stack.url, "k", "one")
+    asking = asyncio.create_task(chat(stack.url, "k", "two", request_id="r2"))
+    await asyncio.sleep(0.4)
+    os.kill(pid_of(stack, "dialog_engine"), signal.SIGKILL)
+    broken = await asking
+    assert broken.events[-1] == "error"
+    assert broken.events.count("error") == 1
+    assert '"engine_lost"' in broken.frames[-1].data
+    again = await answered(stack, "k", "three")
+    assert len(again.text.split()) == 36
+    turns = (await get(f"{stack.url}/sessions/k/turns"))["turns"]
+    assert turns[0]["user"] == "one"
+    assert turns[0]["reply"]
+    assert turns[-1]["user"] == "three"
 
 
-async def test_while_the_engine_is_away_the_answer_is_legacy_unavailable_at_once(tmp_path: Path) -> None:
-    with running(tmp_path, ENV) as stack:
-        os.kill(pid_of(stack, "dialog_engine"), signal.SIGSTOP)
-        began = time.monotonic()
-        try:
-            refused = await chat(stack.url, "away", "hello?")
-        finally:
-            os.kill(pid_of(stack, "dialog_engine"), signal.SIGCONT)
-        assert (refused.status, refused.body["code"], refused.body["retryable"]) == (503, "legacy_unavailable", True)
-        assert time.monotonic() - began < 2
-        assert (await answered(stack, "away", "and now?")).events.count("done") == 1
+async def test_while_the_engine_is_away_the_answer_is_legacy_unavailable_at_once(stack: Stack) -> None:
+    os.kill(pid_of(stack, "dialog_engine"), signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        refused = await chat(stack.url, "away", "hello?")
+    finally:
+        os.kill(pid_of(stack, "dialog_engine"), signal.SIGCONT)
+    assert (refused.status, refused.body["code"], refused.body["retryable"]) == (503, "legacy_unavailable", True)
+    assert time.monotonic() - began < 2
+    assert (await answered(stack, "away", "and now?")).events.count("done") == 1
 
 
-async def test_output_handler_is_killed(tmp_path: Path) -> None:
-    with running(tmp_path, ENV) as stack:
-        async with watching(stack.ws, "o") as viewer:
-            asking = asyncio.create_task(chat(stack.url, "o", "one"))
-            await viewer.until(lambda v: len(v.chunks) > 5)
-            os.kill(pid_of(stack, "output_handler"), signal.SIGKILL)
-            await asyncio.wait_for(viewer.closed.wait(), timeouts.STOPPED)
-            # The text does not depend on it.
-            assert (await asking).events[-1] == "done"
-        async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
-            while not (await get(stack.service("gateway") + "/readyz"))["ready"] or not await _heard(stack):
-                await asyncio.sleep(0.3)
+async def test_output_handler_is_killed(stack: Stack) -> None:
+    async with watching(stack.ws, "o") as viewer:
+        asking = asyncio.create_task(chat(stack.url, "o", "one"))
+        await viewer.until(lambda v: len(v.chunks) > 5)
+        os.kill(pid_of(stack, "output_handler"), signal.SIGKILL)
+        await asyncio.wait_for(viewer.closed.wait(), timeouts.STOPPED)
+        # The text does not depend on it.
+        assert (await asking).events[-1] == "done"
+    async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
+        while not (await get(stack.service("gateway") + "/readyz"))["ready"] or not await _heard(stack):
+            await asyncio.sleep(0.3)
 
 
 async def _heard(stack: Stack) -> bool:
@@ -96,12 +101,11 @@ async def _heard(stack: Stack) -> bool:
         return False
 
 
-async def test_input_handler_and_gateway_are_killed(tmp_path: Path) -> None:
-    with running(tmp_path, ENV) as stack:
-        first = await chat(stack.url, "g", "one")
-        for number, module in enumerate(("input_handler", "gateway"), start=2):
-            os.kill(pid_of(stack, module), signal.SIGKILL)
-            answer = await answered(stack, "g", f"number {number}")
-            assert answer.turn > first.turn
-        users = [entry["user"] for entry in (await get(f"{stack.url}/sessions/g/turns"))["turns"]]
-        assert users == ["one", "number 2", "number 3"]
+async def test_input_handler_and_gateway_are_killed(stack: Stack) -> None:
+    first = await chat(stack.url, "g", "one")
+    for number, module in enumerate(("input_handler", "gateway"), start=2):
+        os.kill(pid_of(stack, module), signal.SIGKILL)
+        answer = await answered(stack, "g", f"number {number}")
+        assert answer.turn > first.turn
+    users = [entry["user"] for entry in (await get(f"{stack.url}/sessions/g/turns"))["turns"]]
+    assert users == ["one", "number 2", "number 3"]

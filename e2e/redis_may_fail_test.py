@@ -55,13 +55,14 @@ async def test_turns_are_answered_and_numbered_without_it(tmp_path: Path) -> Non
 
 @pytest.mark.timeout(120)
 async def test_a_store_that_hangs_costs_a_moment_and_not_the_turn(tmp_path: Path) -> None:
-    with Store(tmp_path / "store") as store:
-        with running(tmp_path / "data", {**FAKES, "FAKE_WORDS": "5", "FAKE_CHAR_MS": "5", "REDIS_URL": store.url}) as stack:
-            assert (await chat(stack.url, "h", "one")).turn == 1
-            os.kill(store.pid, signal.SIGSTOP)
-            try:
-                answers = [await chat(stack.url, "h", f"number {n}") for n in range(2, 5)]
-            finally:
-                os.kill(store.pid, signal.SIGCONT)
-            assert [answer.turn for answer in answers] == [2, 3, 4]
-            assert {answer.events[-1] for answer in answers} == {"done"}
+    store = Store(tmp_path / "store")
+    env = {**FAKES, "FAKE_WORDS": "5", "FAKE_CHAR_MS": "5", "REDIS_URL": store.url}
+    with store, running(tmp_path / "data", env) as stack:
+        assert (await chat(stack.url, "h", "one")).turn == 1
+        os.kill(store.pid, signal.SIGSTOP)
+        try:
+            answers = [await chat(stack.url, "h", f"number {n}") for n in range(2, 5)]
+        finally:
+            os.kill(store.pid, signal.SIGCONT)
+        assert [answer.turn for answer in answers] == [2, 3, 4]
+        assert {answer.events[-1] for answer in answers} == {"done"}

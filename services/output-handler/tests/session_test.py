@@ -1,55 +1,19 @@
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import DOWN, End, Played, SpeechChunk, Start, StopAck, TextDelta
+from dialog_contracts.ingest import Played
 from dialog_telemetry import metrics
 from output_handler.errors import BargeInOff
 from output_handler.session import Session
+from output_handler.testing.stage import Stage, now_ms, story, told
 from output_handler.viewer import Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime
-
-FLAGS = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
-
-
-def now_ms() -> float:
-    return asyncio.get_running_loop().time() * 1000
-
-
-@dataclass
-class Stage:
-    """A session, and the frames that went back to its engine."""
-
-    session: Session
-    to_engine: list[str] = field(default_factory=list)
-
-    def say(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
-        raw = frame.to_json()
-        self.session.take(DOWN.validate_json(raw), raw)
-
-    def start(self, turn: int = 1, *, epoch: int = 1, flags: FlagSet = FLAGS, ear_ms: int | None = None) -> None:
-        self.say(Start(session_id="live-001", turn=turn, epoch=epoch, flags=flags, ear_ms=ear_ms))
-
-    def chunks(self, first: int, last: int, turn: int = 1) -> None:
-        pcm = base64.b64encode(bytes(1920)).decode()
-        for seq in range(first, last + 1):
-            self.say(SpeechChunk(session_id="live-001", turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40))
-
-    def text(self, content: str, at: int = 0, *, eos: bool = False, turn: int = 1) -> None:
-        self.say(TextDelta(session_id="live-001", turn=turn, content=content, text_start=at, eos=eos))
-
-    def end(self, turn: int = 1) -> None:
-        self.say(End(session_id="live-001", turn=turn))
-
-    def stop_ack(self, turn: int = 1, heard: str | None = None) -> None:
-        self.say(StopAck(session_id="live-001", turn=turn, heard_text=heard))
 
 
 @pytest.fixture
@@ -58,34 +22,6 @@ async def stage() -> AsyncIterator[Stage]:
     made = Stage(Session("live-001", now_ms, to_engine.append), to_engine)
     yield made
     made.session.close()
-
-
-def story(sent: list[str | bytes]) -> list[str]:
-    """The frames in short: `START 1`, `STATE SPEAKING`, `CHUNK 0`, `TEXT 今晚`, `END 1`, `ERROR chunk_gap`."""
-    told = []
-    for raw in sent:
-        frame = json.loads(raw)
-        kind = frame.get("action") or frame.get("type") or frame["status"]
-        detail = {
-            "STATE": "phase",
-            "SPEECH_CHUNK": "seq",
-            "TEXT_DELTA": "content",
-            "ERROR": "code",
-            "success": "content",
-            "error": "error",
-        }.get(kind, "turn")
-        name = {"SPEECH_CHUNK": "CHUNK", "TEXT_DELTA": "TEXT"}.get(kind, kind)
-        told.append(f"{name} {frame.get(detail, '')}".strip())
-    return told
-
-
-async def told(sent: list[str | bytes]) -> list[str]:
-    """The story since the last time it was told."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-    found = story(sent)
-    sent.clear()
-    return found
 
 
 async def test_a_turn_goes_from_idle_over_thinking_and_speaking_to_idle(stage: Stage, listen: Listen) -> None:

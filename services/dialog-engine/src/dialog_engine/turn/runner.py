@@ -185,6 +185,7 @@ class TurnRunner:
                         # A model that answers from memory never waits: the voice gets its turn on the loop here.
                         await asyncio.sleep(0)
             self._apply(self.machine.model_ended())
+            log.info("turn_written", ttft_ms=_rounded(self.machine.ttft_ms), pieces=self.machine.deltas)
         except LlmError as error:
             log.warning("model_failed", code=error.code, reason=error.reason)
             self._apply(

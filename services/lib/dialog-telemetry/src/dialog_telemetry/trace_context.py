@@ -11,8 +11,7 @@ from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 HEADER = "traceparent"

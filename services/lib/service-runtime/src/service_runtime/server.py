@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 import uvicorn
@@ -15,6 +15,7 @@ from dialog_telemetry import log_lines
 from service_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
+WRONG_SETTINGS: Final = 2
 
 
 def serve(
@@ -26,17 +27,21 @@ def serve(
 ) -> None:
     """Read the settings, configure telemetry, build the application and serve it until SIGTERM or SIGINT.
 
-    A wrong setting ends the process with one sentence per field and status 2.
+    Wrong settings end the process with one sentence each and status 2.
     """
     try:
         settings = settings_type()
+        log_lines.configure(service, settings.log_level)
+        app = build(settings)
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper() or "settings"
             sys.stderr.write(f"{service}: {name}: {problem['msg'].removeprefix('Value error, ')}\n")
-        sys.exit(2)
-    log_lines.configure(service, settings.log_level)
-    app = build(settings)
+        sys.exit(WRONG_SETTINGS)
+    except ValueError as error:
+        # Settings that are right one by one and wrong together: flags, names of providers.
+        sys.stderr.write(f"{service}: {error}\n")
+        sys.exit(WRONG_SETTINGS)
     # What start-up made lives as long as the process: the collector need not walk it again in the middle of a turn.
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
 // @ts-check
 /** Her hair, from back to front: the mass behind, the long locks beside the face, the fringe, and the lock that obeys nobody. */
 
-import { fill, gradient, group, line, SKIN_SHADE } from "./paint.js";
+import { fill, gradient, group, line } from "./paint.js";
 import { Spring } from "./spring.js";
 import { Strand } from "./strand.js";
 
@@ -41,7 +41,7 @@ export class Hair {
   constructor() {
     const front = "url(#hair-front)";
     this.fringe = FRINGE.map((points, i) => new Strand(points, front, { sway: 0.8 + (i % 3) * 0.15 }));
-    this.shadows = FRINGE.map((points) => new Strand(points.map(([x, y]) => [x + 1, y + 11]), SKIN_SHADE, { width: 0 }));
+    this.shadows = FRINGE.map((points) => new Strand(points.map(([x, y]) => [x + 1, y + 11]), "#f9d1c5", { width: 0 }));
     this.sides = [...SIDE, ...SIDE.map(Strand.mirrored)].map((points, i) => new Strand(points, "url(#hair-side)", { sway: i % 2 ? 0.8 : 1.15 }));
     this.backs = [...BACK, ...BACK.map(Strand.mirrored)].map((points, i) => new Strand(points, "url(#hair-back)", { sway: 1.2 - (i % 3) * 0.15 }));
     this.ahoge = [
@@ -51,7 +51,7 @@ export class Hair {
 
     this.back = group([fill("M182 190C170 300 170 420 190 500L410 500C430 420 430 300 418 190Z", "url(#hair-back)"), ...this.backs.map(elementOf)]);
     this.side = group(this.sides.map(elementOf));
-    this.shade = group(this.shadows.map(elementOf), { "clip-path": "url(#face-clip)", opacity: 0.75 });
+    this.shade = group(this.shadows.map(elementOf), { "clip-path": "url(#face-clip)" });
     const cap = fill("M181 306C158 196 196 82 300 80C404 82 442 196 419 306C420 240 372 176 300 172C228 176 180 240 181 306Z", front);
     const dome = line("M181 306C158 196 196 82 300 80C404 82 442 196 419 306", 2.4);
     this.top = group([...this.ahoge.map(elementOf), cap, dome, ...this.fringe.map(elementOf), ...shine()]);

@@ -1,0 +1,1 @@
+"""A session on stage, for tests; never imported by a service."""
