@@ -18,14 +18,16 @@ run: $(READY) ## start everything on this machine; open the address it prints
 	@$(BIN)/vtuber run
 
 test: $(READY) ## unit tests, then the real processes, then a real browser
+	@$(BIN)/python -m e2e.harness.browser
 	@$(BIN)/pytest -q
 
 check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --show-timings | tail -12
 	@$(BIN)/python -m dialog_contracts.schemas --check
 	@$(BIN)/mypy
+	@for member in $(dir $(MEMBERS)); do $(BIN)/mypy --no-error-summary $$member/tests; done
 
 bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/bench/results/latest.json
 	@$(BIN)/python -m e2e.bench

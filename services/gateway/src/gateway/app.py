@@ -27,15 +27,15 @@ from service_runtime.errors import ServiceError
 from service_runtime.probes import Probe
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
-HEADERS: Final = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        b"connect-src 'self' ws: wss:; frame-ancestors 'self'",
-    ),
-]
+HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
+POLICY: Final = (
+    "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self' ws: wss:; frame-ancestors 'self'"
+)
+PAGE_POLICY: Final = (b"content-security-policy", POLICY.format(scripts="").encode())
+DOCS_POLICY: Final = (b"content-security-policy", POLICY.format(scripts=" 'unsafe-inline'").encode())
+"""Swagger's page starts itself by a script inside it."""
+
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorBody} for code in (403, 409, 413, 422, 429, 503)}
 NUMBERED = "Server-Sent Events: `control`, `text-delta`, `error`, `done`; ids are `<turn>.<n>`."
 
@@ -162,7 +162,10 @@ class PageHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        fixed = [*HEADERS, (b"cache-control", b"no-cache")] if scope["path"].startswith("/page/") else HEADERS
+        path = scope["path"]
+        fixed = [*HEADERS, DOCS_POLICY if path == "/docs" else PAGE_POLICY]
+        if path.startswith("/page/"):
+            fixed.append((b"cache-control", b"no-cache"))
 
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":

@@ -7,7 +7,7 @@ from service_runtime.tasks import TaskOwner
 
 
 def crashes(name: str) -> float:
-    return metrics.TASK_CRASHES.labels(task=name)._value.get()
+    return float(metrics.TASK_CRASHES.labels(task=name)._value.get())
 
 
 async def test_close_cancels_what_runs_and_waits_for_its_cleanup() -> None:

@@ -13,6 +13,7 @@ import { language } from "./language.js";
 import { Latencies } from "./latency.js";
 import { closed, follow, shapeAt } from "./mouth.js";
 import { Output } from "./output.js";
+import { Pace } from "./pace.js";
 import { Playback } from "./playback.js";
 import { currentSession, readHistory, SessionDialog } from "./sessions.js";
 import { Stage } from "./stage.js";
@@ -140,7 +141,9 @@ function takeFrame(frame) {
     if (frame.content) latencies.text(turn, performance.now());
     turns.spoken(turn, frame.content, frame.textStart ?? 0, frame.eos === true);
   } else if (frame.type === "ERROR") {
-    stage.notice(language.error(frame.code));
+    // A few lost chunks are heard, if at all, as a breath; a sentence about them would disturb more.
+    if (frame.code === "chunk_gap") console.warn(frame.message);
+    else stage.notice(language.error(frame.code));
   } else if (frame.type === "START" || frame.action === "START") {
     turns.started(turn, frame.userText);
   } else if (frame.action === "STOP") {
@@ -165,11 +168,14 @@ function connectionChanged(which, connection) {
   stage.setConnection(state.connection.input, state.connection.output);
 }
 
+const pace = new Pace();
 let shape = closed();
 let drawnAt = performance.now();
 
 /** @param {number} now ms, as of performance.now() */
 function draw(now) {
+  requestAnimationFrame(draw);
+  if (!pace.due(now)) return;
   const elapsed = Math.min(100, now - drawnAt);
   drawnAt = now;
   const position = playback.position();
@@ -182,7 +188,6 @@ function draw(now) {
   });
   captions.draw(turns.latest, position, now);
   composer.setBusy(busy());
-  requestAnimationFrame(draw);
 }
 requestAnimationFrame(draw);
 

@@ -17,6 +17,8 @@ const MARGIN_S = 0.008;
 /** A page that was opened in the middle of a turn gets chunks before it knows the time; it waits for the time this long. */
 const CLOCK_PATIENCE_MS = 500;
 const REPORT_MS = 200;
+/** RMS under which a chunk is a pause. */
+const QUIET = 0.003;
 
 export class Playback {
   /**
@@ -182,10 +184,10 @@ export class Playback {
     }
     const frames = Math.round((chunk.samples.length * rate) / chunk.sampleRate);
     const first = voice.segments.length === 0;
-    const placement = voice.schedule.place(Math.round(chunk.offsetMs * perMs), frames, earliest);
+    const placement = voice.schedule.place(Math.round(chunk.offsetMs * perMs), frames, earliest, chunk.loudness < QUIET);
     if (!placement) return;
     if (placement.gap) this.underruns++;
-    voice.add(chunk, placement.frame, frames, running);
+    voice.add(chunk, placement.frame, placement.frames, running);
     if (first && running) this.#announce(voice);
   }
 

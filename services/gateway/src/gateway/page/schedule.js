@@ -3,15 +3,19 @@
  * Where the chunks of one turn go on the audio timeline. Pure, in whole frames, so that neighbours join on the sample.
  *
  * The session's clock says where a chunk belongs. When it comes too late for that, this turn's schedule moves by the lateness:
- * no word is dropped, nothing overlaps, and the other windows are not waited for.
+ * no word is dropped, nothing overlaps, and the other windows are not waited for. Pauses of the voice are then cut short until this
+ * window is in step again.
  */
 
 /** Offsets on the wire are whole ms and audio need not be: a neighbour this near is a neighbour, and is joined exactly. */
 const JOIN_FRAMES = 48;
+/** A pause is cut only with this much in hand: who is late again right after it has gained nothing. 0.2 s at 24 kHz. */
+const IN_HAND_FRAMES = 4_800;
 
 /**
  * @typedef {object} Placement
  * @property {number} frame where the chunk's first frame sounds
+ * @property {number} frames how much of the chunk is to sound; less than all where a pause is cut
  * @property {number} late frames by which the schedule had to move for it; 0 in good times
  * @property {boolean} gap whether that was heard, as silence in the middle of the turn
  */
@@ -46,9 +50,10 @@ export class Schedule {
    * @param {number} offset frames of audio within the turn
    * @param {number} length frames
    * @param {number} earliest first frame that can still be given to the device, or that is free of another turn's voice
-   * @returns {Placement | null} null for a chunk that was placed before (after a reconnect)
+   * @param {boolean} quiet nothing is to be heard in it
+   * @returns {Placement | null} null for a chunk that was placed before (after a reconnect), or is cut as a whole
    */
-  place(offset, length, earliest) {
+  place(offset, length, earliest, quiet) {
     if (length === 0 || offset + length <= this.reached) return null;
     const wanted = Math.round(this.base + this.shift + offset);
     let frame = Math.abs(wanted - this.tail) <= JOIN_FRAMES ? this.tail : Math.max(wanted, this.tail);
@@ -60,9 +65,12 @@ export class Schedule {
     }
     // The shift is measured from where the session's clock wants it, so rounding in joins does not add up.
     if (frame - wanted > JOIN_FRAMES) this.shift = frame - Math.round(this.base + offset);
-    this.tail = frame + length;
     this.reached = offset + length;
-    return { frame, late, gap: late > 0 && !first };
+    const cut = quiet && !first && frame - earliest > IN_HAND_FRAMES ? Math.min(length, Math.max(0, this.shift)) : 0;
+    this.shift -= cut;
+    const frames = length - cut;
+    this.tail = frame + frames;
+    return frames === 0 ? null : { frame, frames, late, gap: late > 0 && !first };
   }
 
   /** The timeline itself moved (the device was asleep). @param {number} frames */

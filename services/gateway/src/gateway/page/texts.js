@@ -58,6 +58,8 @@ const EN = {
   errorRate: "A little slower, please.",
   errorStop: "Stopping is not switched on in this session.",
   errorModel: "She lost the thread. Please ask again.",
+  errorAway: "She cannot be reached right now. Please try again in a moment.",
+  errorSlow: "Your connection is slow; for now there are only captions.",
 };
 
 /** @type {Record<TextKey, string>} */
@@ -116,6 +118,8 @@ const ZH = {
   errorRate: "慢一点哦。",
   errorStop: "这个会话没有开启打断功能。",
   errorModel: "她一时没接上，请再问一次。",
+  errorAway: "暂时联系不上她，请稍后再试。",
+  errorSlow: "你的网络有点慢，先只显示字幕。",
 };
 
 export const TEXTS = Object.freeze({ en: EN, zh: ZH });
@@ -124,10 +128,11 @@ export const TEXTS = Object.freeze({ en: EN, zh: ZH });
 export const ERROR_TEXTS = Object.freeze({
   busy: "errorBusy",
   rate_limited: "errorRate",
-  too_many_requests: "errorRate",
+  too_many_turns: "errorRate",
   barge_in_off: "errorStop",
-  stop_refused: "errorStop",
   llm_failed: "errorModel",
-  llm_unavailable: "errorModel",
-  llm_timeout: "errorModel",
+  engine_lost: "errorModel",
+  legacy_unavailable: "errorAway",
+  service_away: "errorAway",
+  too_slow: "errorSlow",
 });

@@ -89,7 +89,8 @@ export class Voice {
     buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (chunk.samples), 0);
     segment.node = new AudioBufferSourceNode(this.context, { buffer });
     segment.node.connect(this.gain);
-    segment.node.start(segment.frame / this.context.sampleRate);
+    const rate = this.context.sampleRate;
+    segment.node.start(segment.frame / rate, 0, segment.frames / rate);
   }
 
   /** @param {number} ramp s */

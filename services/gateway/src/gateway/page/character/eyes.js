@@ -100,7 +100,7 @@ class Eye {
     // The wing at the outer corner, and the way back along the upper side of the lashes.
     this.lash.setAttribute(
       "d",
-      `${upper}L${x(31)} ${y(outerY + 8 * wing - 2)}L${x(33)} ${y(outerY - wing)}L${x(38)} ${y(outerY - 6 * wing)}L${x(33)} ${y(outerY - 7 * wing)}L${x(36)} ${y(outerY - 13 * wing)}` +
+      `${upper}L${x(31)} ${y(outerY + 8 * wing - 2)}L${x(34)} ${y(outerY + wing)}L${x(39)} ${y(outerY - 9 * wing)}` +
         `C${x(33)} ${y(outerY - 11 * wing)} ${x(31)} ${y(outerY - 11 * wing)} ${x(29)} ${y(outerY - 11 * wing)}` +
         `C${x(16)} ${y(upOut - thick)} ${x(-21)} ${y(upIn - thick)} ${x(-28)} ${y(innerY - 1)}Z`,
     );
