@@ -102,9 +102,8 @@ async def test_what_a_newcomer_starts_answers_in_both_languages_with_a_voice(as_
             assert answer.turn == turn
             hanzi = sum("\u4e00" <= char <= "\u9fff" for char in answer.text)
             assert (hanzi > len(answer.text) / 2) == (script == "\u4e00")
-            await viewer.until(lambda v, turn=turn: [f for f in v.of("CONTROL", "END") if f["turn"] == turn])  # type: ignore[misc]
-            sound = b"".join(chunk.payload for chunk in viewer.chunks if chunk.turn == turn)
-            assert len(sound) / 48_000 > 1.5
+            # Three seconds are enough to hear her; the next question cuts her off.
+            await viewer.until(lambda v, turn=turn: v.seconds_of(turn) > 3)  # type: ignore[misc]
             assert len({name for chunk in viewer.chunks if chunk.turn == turn for name in chunk.viseme}) >= 6
         turns = (await get(f"{as_newcomer.url}/sessions/newcomer/turns"))["turns"]
         assert [entry["user"] for entry in turns] == ["你好，你是谁？", "Hello, who are you?"]

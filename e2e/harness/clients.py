@@ -52,6 +52,9 @@ class Viewer:
             frame for frame in self.frames if frame.get("type") == kind and (action is None or frame.get("action") == action)
         ]
 
+    def seconds_of(self, turn: int) -> float:
+        return sum(chunk.duration_ms for chunk in self.chunks if chunk.turn == turn) / 1000
+
     def phases(self) -> list[str]:
         return [frame["phase"] for frame in self.of("STATE")]
 

@@ -29,7 +29,7 @@ from service_runtime.probes import Probe
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
 HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
 POLICY: Final = (
-    "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'self'; script-src 'self'{scripts}; style-src 'self'{scripts}; img-src 'self' data:; "
     "connect-src 'self' ws: wss:; frame-ancestors 'self'"
 )
 PAGE_POLICY: Final = (b"content-security-policy", POLICY.format(scripts="").encode())

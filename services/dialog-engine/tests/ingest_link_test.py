@@ -1,0 +1,124 @@
+"""The socket to an output-handler: a real one in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from dialog_contracts.ingest import Played, Stop, Subscribe
+from dialog_engine.ingest_link import QUEUE_BYTES, BackHooks, Outputs
+from dialog_telemetry import metrics
+from service_runtime.tasks import TaskOwner
+
+
+class OutputHandler:
+    """What the engine sent, and what came back to its hooks."""
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+        self.sockets: list[ServerConnection] = []
+        self.back: list[object] = []
+        self.reading = True
+
+    async def __call__(self, socket: ServerConnection) -> None:
+        self.sockets.append(socket)
+        async for frame in socket:
+            assert isinstance(frame, str)
+            self.received.append(frame)
+
+    @property
+    def hooks(self) -> BackHooks:
+        return BackHooks(self.back.append, self.back.append, lambda session, _: self.back.append(session))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[tuple[OutputHandler, Outputs]]:
+    handler, tasks = OutputHandler(), TaskOwner()
+    async with serve(handler, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        outputs = Outputs([f"ws://127.0.0.1:{port}/ws/ingest/tts"], handler.hooks)
+        outputs.start(tasks)
+        await until(lambda: outputs.links[0].connected)
+        try:
+            yield handler, outputs
+        finally:
+            await tasks.close()
+
+
+def subscribe(session: str, action: str = "SUBSCRIBE") -> str:
+    return Subscribe.model_validate({"action": action, "sessionId": session}).to_json()
+
+
+async def test_a_session_goes_only_to_outputs_that_have_its_viewers() -> None:
+    async with linked() as (handler, outputs):
+        outputs.publish("a", "before")
+        await handler.sockets[0].send(subscribe("a"))
+        await until(lambda: outputs.wanted("a"))
+        outputs.publish("a", "one")
+        outputs.publish("b", "not wanted")
+        outputs.publish("a", "two")
+        await until(lambda: len(handler.received) == 2)
+        assert handler.received == ["one", "two"]
+        await handler.sockets[0].send(subscribe("a", "UNSUBSCRIBE"))
+        await until(lambda: not outputs.wanted("a"))
+        assert handler.back == ["a"]
+
+
+async def test_stop_and_positions_come_back_and_junk_is_counted_without_harm() -> None:
+    async with linked() as (handler, _):
+        before = metrics.REFUSED.labels(code="bad_back_frame")._value.get()
+        await handler.sockets[0].send('{"type":"CONTROL","action":"DANCE"}')
+        await handler.sockets[0].send("not json")
+        await handler.sockets[0].send(Stop(session_id="a", turn=3).to_json())
+        await handler.sockets[0].send(Played(session_id="a", turn=3, offset_ms=120).to_json())
+        await until(lambda: len(handler.back) == 2)
+        assert handler.back == [Stop(session_id="a", turn=3), Played(session_id="a", turn=3, offset_ms=120)]
+        assert metrics.REFUSED.labels(code="bad_back_frame")._value.get() == before + 2
+
+
+async def test_a_broken_socket_is_opened_again_and_starts_without_old_frames() -> None:
+    async with linked() as (handler, outputs):
+        await handler.sockets[0].send(subscribe("a"))
+        await until(lambda: outputs.wanted("a"))
+        await handler.sockets[0].close()
+        await until(lambda: not outputs.wanted("a"))
+        outputs.publish("a", "lost")
+        await until(lambda: len(handler.sockets) == 2)
+        await handler.sockets[1].send(subscribe("a"))
+        await until(lambda: outputs.wanted("a"))
+        outputs.publish("a", "new")
+        await until(lambda: handler.received)
+        assert handler.received == ["new"]
+
+
+async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_frames_are_not() -> None:
+    async with linked() as (handler, outputs):
+        await handler.sockets[0].send(subscribe("a"))
+        await until(lambda: outputs.wanted("a"))
+        before = metrics.INGEST_DROPPED.labels(reason="queue_full")._value.get()
+        chunk = "x" * 60_000
+        for _ in range(QUEUE_BYTES // len(chunk) + 5):
+            outputs.publish("a", chunk, droppable=True)
+        outputs.publish("a", "end")
+        assert metrics.INGEST_DROPPED.labels(reason="queue_full")._value.get() >= before + 3
+        await until(lambda: handler.received and handler.received[-1] == "end")
+
+
+async def test_an_output_handler_that_is_not_there_is_tried_again() -> None:
+    tasks = TaskOwner()
+    outputs = Outputs(["ws://127.0.0.1:9/ws/ingest/tts"], OutputHandler().hooks)
+    outputs.start(tasks)
+    await asyncio.sleep(0.3)
+    assert not outputs.links[0].connected
+    outputs.links[0].send("nobody hears this")
+    await tasks.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        outputs.start(tasks)
