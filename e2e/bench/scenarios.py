@@ -11,7 +11,6 @@ import psutil
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from dialog_contracts.ingest import DOWN, SpeechChunk, Subscribe
 from e2e.bench import figures, floor
 from e2e.bench.turns import Talk
 from e2e.harness import engine_alone
@@ -25,31 +24,29 @@ WARM_UP = 30
 
 async def engine_overhead(data: Path) -> dict[str, float]:
     """Engine alone: request to first chunk on the internal socket, instant mocks."""
-    runs, times = 150, []
-    async with engine_alone.running(data, INSTANT) as engine, aiohttp.ClientSession() as http:
-        for number in range(runs + WARM_UP):
-            session = f"bench-{number}"
-            await engine.subscribe(session)
-            body = engine_alone.body(session, 1)
+    runs = 120
+    times: list[float] = []
+    async with engine_alone.running(data, INSTANT) as engine:
+        caller = await engine_alone.RawCaller.open(engine.url)
+        await engine.subscribe("bench")
+        for number in range(1, runs + WARM_UP + 1):
             began = time.perf_counter()
-            async with http.post(f"{engine.url}/chat/stream", json=body) as answer:
-                assert answer.status == 200, await answer.text()
-                while not isinstance(chunk := DOWN.validate_json(await engine.frames.get()), SpeechChunk):
-                    continue
-                if number >= WARM_UP:
-                    times.append((time.perf_counter() - began) * 1000)
-                assert chunk.session_id == session
-                await answer.read()
-            engine.send(Subscribe(action="UNSUBSCRIBE", session_id=session).to_json())
+            caller.send(engine_alone.body("bench", number))
+            while '"SPEECH_CHUNK"' not in await engine.frames.get():
+                continue
+            if number > WARM_UP:
+                times.append((time.perf_counter() - began) * 1000)
+            assert b"event: done" in await caller.finish()
             await asyncio.sleep(0.4)
             while not engine.frames.empty():
                 engine.frames.get_nowait()
+        caller.close()
     return figures.named("engine_overhead", times) | _floor(figures.named("engine_overhead", await floor.measure(1, runs)))
 
 
 async def viewer_overhead(data: Path) -> dict[str, float]:
     """Whole chain: text in at the gateway to first audio byte at a viewer, instant mocks."""
-    runs = 150
+    runs = 120
     with running(data, INSTANT) as stack:
         times = await _one_after_the_other(stack, runs, pause_s=0.5)
     return figures.named("viewer_overhead", times) | _floor(figures.named("viewer_overhead", await floor.measure(4, runs)))

@@ -132,3 +132,12 @@ async def test_turns_of_others_appear_and_the_connection_survives_a_break(as_new
     await window.until("v.connection.input === 'connected' && v.connection.output === 'connected'")
     await window.say("Still there?")
     await window.until("v.turn === 2 && v.replyText.length > 5")
+
+
+async def test_the_api_is_described_at_docs_without_the_internet(as_newcomer: Stack, chromium: Browser) -> None:
+    window = Window(await chromium.new_page())
+    await window.page.goto(f"{as_newcomer.url}/docs")
+    for path in ("/chat/stream", "/control/stop", "/sessions/{session_id}/turns"):
+        await window.shows(path)
+    assert "Unable to render" not in await window.page.inner_text("body")
+    assert window.problems == []

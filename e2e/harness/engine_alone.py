@@ -42,6 +42,30 @@ class EngineAlone:
         await asyncio.sleep(0.005)
 
 
+class RawCaller:
+    """POST /chat/stream over one kept connection with nothing in between, so that the bench times the engine and not a client library."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, url: str) -> "RawCaller":
+        host, port = url.removeprefix("http://").split(":")
+        return cls(*await asyncio.open_connection(host, int(port)))
+
+    def send(self, value: dict[str, Any]) -> None:
+        data = json.dumps(value).encode()
+        head = f"POST /chat/stream HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        self._writer.write(head.encode() + data)
+
+    async def finish(self) -> bytes:
+        """The whole answer."""
+        return await self._reader.readuntil(b"0\r\n\r\n")
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 def body(session_id: str, turn: int, content: str = "how are you today?", **meta: Any) -> dict[str, Any]:
     return {"sessionId": session_id, "turn": turn, "content": content, "meta": {"lang": "en", "flags": FLAGS, **meta}}
 

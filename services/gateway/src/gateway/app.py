@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from swagger_ui_bundle import swagger_ui_path
 
 from dialog_contracts.http import ChatRequest, ErrorBody, SessionList, SessionTurns, StopReply, StopRequest
 from gateway import openapi
@@ -27,6 +26,8 @@ from service_runtime.errors import ServiceError
 from service_runtime.probes import Probe
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
+# Swagger UI's own files, because /docs has to work without the internet; only the files of the package are used.
+SWAGGER: Final = Path(str(resources.files("fastapi_swagger") / "resources"))
 HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
 POLICY: Final = (
     "default-src 'self'; script-src 'self'{scripts}; style-src 'self'{scripts}; img-src 'self' data:; "
@@ -146,7 +147,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
     openapi.install(app, [ChatRequest, StopRequest])
-    app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path))
+    app.mount("/docs/assets", StaticFiles(directory=SWAGGER))
     app.mount("/page", StaticFiles(directory=PAGE))
     return app
 

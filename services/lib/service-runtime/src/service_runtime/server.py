@@ -45,7 +45,7 @@ def serve(
     # What start-up made lives as long as the process: the collector need not walk it again in the middle of a turn.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 50, 100)
     structlog.get_logger("server").info("listening", host=settings.host, port=settings.port)
     uvicorn.run(
         app,
