@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_history_is_replaced_whole_and_the_counter_only_rises(link: RedisL
 async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
     sample = TurnSample(session_id="s", turn=1, flags=FlagSet(), path="sync", outcome="completed", ttft_ms=12.5, ts=1.0)
     await RedisShelf(link).add_sample(sample)
-    entries = await link.client.xrange(redis_names.TURN_SAMPLES)
+    entries: Any = await link.client.xrange(redis_names.TURN_SAMPLES)
     assert [TurnSample.from_json(fields["sample"]) for _, fields in entries] == [sample]
 
 
