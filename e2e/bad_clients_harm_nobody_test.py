@@ -126,6 +126,16 @@ async def test_ten_thousand_chunks_of_an_upload_are_too_many(fake_models: Stack)
         assert closed.value.rcvd.code == 1008
 
 
+async def test_a_frame_in_ten_thousand_fragments_is_one_frame(fake_models: Stack) -> None:
+    async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
+        await speaker.recv()
+        await speaker.send("x" for _ in range(10_000))
+        assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "Invalid JSON format"
+        whole = json.dumps({"type": "text", "action": "data_chunk", "chunk_id": 0, "text": "hello"})
+        await speaker.send(char for char in whole)
+        assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "File chunk received"
+
+
 async def test_the_microphone_is_refused_until_it_is_built(fake_models: Stack) -> None:
     protocols = [Subprotocol("vtuber.v2")]
     async with connect(f"{fake_models.ws}/ws/input?sessionId=mic", subprotocols=protocols, proxy=None) as speaker:

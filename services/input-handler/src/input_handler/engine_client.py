@@ -28,7 +28,10 @@ class EngineClient:
         """Make the connection pool."""
         connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=60)
         self._http = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=None, sock_connect=2), auto_decompress=False
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=2),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def aclose(self) -> None:

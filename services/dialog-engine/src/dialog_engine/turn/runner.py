@@ -336,6 +336,7 @@ class TurnRunner:
                 first_audio_ms=self.machine.first_audio_ms,
                 total_ms=self._now(),
                 ts=time.time(),
+                traceparent=self._traceparent,
             ),
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from dialog_contracts.model import SessionId, Turn, WireModel
+from dialog_contracts.model import SessionId, TraceParent, Turn, WireModel
 
 
 class OutboxEvent(WireModel):
@@ -15,3 +15,4 @@ class OutboxEvent(WireModel):
     type: Literal["LtmWriteRequested", "TurnInterrupted", "AnalyticsChatStats"]
     payload: dict[str, Any]
     ts: int
+    traceparent: TraceParent | None = None

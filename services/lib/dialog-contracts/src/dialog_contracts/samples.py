@@ -3,7 +3,7 @@
 from typing import Literal
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.model import SessionId, Turn, WireModel
+from dialog_contracts.model import SessionId, TraceParent, Turn, WireModel
 
 
 class TurnSample(WireModel):
@@ -19,3 +19,4 @@ class TurnSample(WireModel):
     first_audio_ms: float | None = None
     total_ms: float | None = None
     ts: float
+    traceparent: TraceParent | None = None

@@ -1,0 +1,58 @@
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from service_runtime.redis_link import RedisDown, RedisLink
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def fails(_: Redis) -> str:
+    raise RedisConnectionError("refused")
+
+
+async def works(_: Redis) -> str:
+    return "ok"
+
+
+async def wrong(_: Redis) -> str:
+    raise ResponseError("WRONGTYPE")
+
+
+async def test_after_a_failure_calls_fail_at_once_until_one_is_let_through() -> None:
+    clock = Clock()
+    link = RedisLink("redis://127.0.0.1:1/0", rest_s=1.0, clock=clock)
+    with pytest.raises(RedisDown, match="ConnectionError"):
+        await link.call("history", fails)
+    assert link.down_because == "ConnectionError"
+    with pytest.raises(RedisDown):
+        await link.call("history", works)
+    clock.now += 1.1
+    assert await link.call("history", works) == "ok"
+    assert link.down_because is None
+    await link.aclose()
+
+
+async def test_an_error_answer_is_a_failure_but_not_a_rest() -> None:
+    link = RedisLink("redis://127.0.0.1:1/0", clock=Clock())
+    with pytest.raises(RedisDown, match="ResponseError"):
+        await link.call("sample", wrong)
+    assert await link.call("sample", works) == "ok"
+    await link.aclose()
+
+
+async def test_a_server_that_is_not_there_is_redis_down() -> None:
+    link = RedisLink("redis://127.0.0.1:9/0")
+
+    async def ping(client: Redis) -> bool:
+        return bool(await client.ping())
+
+    with pytest.raises(RedisDown, match="for history"):
+        await link.call("history", ping)
+    await link.aclose()
