@@ -282,6 +282,14 @@ async def test_a_model_that_fails_later_leaves_what_it_said(tmp_path: Path) -> N
         stored = await one.memory.find("s", 1)
         assert stored is not None
         assert (stored.reply, stored.interrupted) == ("Half an ", True)
+        # Its number is taken: the next message must not be written over it, nor get lost under it.
+        with pytest.raises(TurnTaken):
+            await one.say(1, "another", flags={})
+        one.brain.pieces = ["Whole."]
+        assert text(await one.say(2, "another", flags={})) == "Whole."
+        again = await one.memory.find("s", 2)
+        assert again is not None
+        assert again.user == "another"
 
 
 async def test_the_loser_of_the_claim_says_nothing(tmp_path: Path) -> None:

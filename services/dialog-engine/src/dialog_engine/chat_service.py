@@ -206,7 +206,7 @@ class ChatService:
             if session.running is runner:
                 session.running = None
             self._keep((session.session_id, runner.order.turn), Known(runner.events, runner.order.request_id))
-            if not runner.events.done:
+            if not runner.stored:
                 session.free(runner.order.turn, runner.order.request_id)
             self._tasks.start("sample", self._shelf.add_sample(sample))
 

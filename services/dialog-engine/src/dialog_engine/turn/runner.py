@@ -81,6 +81,7 @@ class TurnRunner:
         self.received_at = time.monotonic()
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
+        self.stored = False
         self._tasks = TaskOwner()
         self._model: asyncio.Task[None] | None = None
         self._commits: asyncio.Task[None] | None = None
@@ -275,6 +276,7 @@ class TurnRunner:
             log.error("commit_failed", error=repr(error)[:200])
             self._apply(self.machine.commit_failed("the turn could not be stored"))
             return
+        self.stored = True
         metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
         self._apply(self.machine.committed())
         self._parts.stored()
