@@ -17,7 +17,7 @@ REFUSAL_WITHIN_S: Final = 2.0
 
 
 class EngineClient:
-    """One engine. aiohttp rather than httpx: two milliseconds less a turn, measured over the whole chain."""
+    """One engine. aiohttp rather than httpx: two milliseconds less a turn in a trial over a bare chain of services."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url.rstrip('/')}/chat/stream"

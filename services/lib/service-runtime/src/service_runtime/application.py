@@ -1,7 +1,7 @@
 """The application as every service begins it: probes, typed errors, body limit, and a lifespan of parts.
 
-Plain Starlette for the services behind the gateway: their messages are declared in dialog-contracts, and FastAPI's layers cost a turn
-two milliseconds on its way through three services. The gateway, which people read the API of, is a FastAPI application (`extend`).
+Plain Starlette for the services behind the gateway: their messages are declared in dialog-contracts, and every layer before a turn's first
+byte counts (ADR 2). The gateway, which people read the API of, is a FastAPI application (`extend`).
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence

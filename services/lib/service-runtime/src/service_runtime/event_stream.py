@@ -1,7 +1,7 @@
 """Server-Sent Events as a response: frames go out as they come, a comment keeps idle proxies patient, leaving is noticed at once.
 
-An own class beside sse-starlette, because a turn's first byte waits for everything that is built before it: this one needs two tasks
-where that one needs five (a millisecond of a cold turn), ends with its source, and lets a rollout finish what is running.
+An own class beside sse-starlette, because a turn's first byte waits for everything that is built before it: this one starts fewer tasks,
+ends with its source, and lets a rollout finish what is running (ADR 2).
 """
 
 import asyncio
