@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from dialog_contracts import http, ingest, input_socket, legacy_output, outbox, samples, sse, viewer
+from dialog_contracts import http, ingest, input_socket, legacy_output, outbox, samples, session_document, sse, viewer
 from dialog_contracts.model import SnakeModel, WireModel
 
 MESSAGES: Final[tuple[type[WireModel], ...]] = (
@@ -48,6 +48,9 @@ MESSAGES: Final[tuple[type[WireModel], ...]] = (
     legacy_output.LegacyError,
     outbox.OutboxEvent,
     samples.TurnSample,
+    session_document.SessionDocument,
+    session_document.FlagTable,
+    session_document.FlagAck,
 )
 """Everything that travels by itself."""
 
@@ -57,6 +60,9 @@ PARTS: Final[tuple[type[WireModel], ...]] = (
     http.Meta,
     http.SessionSummary,
     ingest.AudioFormat,
+    session_document.Persona,
+    session_document.SessionLlm,
+    session_document.SessionVoice,
     sse.DoneStats,
 )
 """What only travels inside a message; described in its schema."""

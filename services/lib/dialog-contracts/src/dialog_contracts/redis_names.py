@@ -27,6 +27,22 @@ TTS_REQUESTS: Final = "tts_requests"
 MEMORY_UPDATES: Final = "memory_updates"
 
 
+FLAGS: Final = "vtuber:flags"
+"""Hash: sessionId (or `*`) → SessionDocument. The operator alone writes it, together with the revision and the message on the channel."""
+
+FLAGS_REVISION: Final = "vtuber:flags:revision"
+"""String: the revision of the hash, written in the same transaction: max(Unix ms, the last one + 1)."""
+
+FLAGS_CHANGED: Final = "vtuber:flags:changed"
+"""Channel: the new revision, in digits."""
+
+FLAGS_ACKS: Final = "vtuber:flags:acks"
+"""Hash: pod → FlagAck; also the channel on which a pod says its name after it wrote its field."""
+
+FLAGS_ACK_EVERY_S: Final = 5
+FLAGS_ACK_VALID_S: Final = 15
+
+
 def turn_counter(session_id: str) -> str:
     """Number of the last turn: INCR gives the next."""
     return f"session:{session_id}:turn"
