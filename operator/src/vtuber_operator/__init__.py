@@ -1,0 +1,1 @@
+"""Reads VtuberSessions and writes the flags that services go by."""
