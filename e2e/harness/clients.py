@@ -100,6 +100,12 @@ class Answer:
         return "".join(json.loads(frame.data)["content"] for frame in self.frames if frame.event == "text-delta")
 
     @property
+    def stats(self) -> dict[str, Any]:
+        """Of `done`."""
+        found: dict[str, Any] = json.loads(self.frames[-1].data)["stats"]
+        return found
+
+    @property
     def turn(self) -> int:
         return int((self.frames[0].id or "0").split(".")[0])
 

@@ -8,7 +8,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from dialog_contracts.ingest import Played, Stop, Subscribe
-from dialog_engine.ingest_link import QUEUE_BYTES, BackHooks, Outputs
+from dialog_engine.ingest_link import QUEUE_BYTES, BackHooks
+from dialog_engine.outputs import Outputs
 from dialog_telemetry import metrics
 from service_runtime.tasks import TaskOwner
 

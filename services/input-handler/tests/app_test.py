@@ -70,4 +70,4 @@ async def test_readiness_names_what_this_version_cannot_do(http: httpx.AsyncClie
     answer = await http.get("/readyz")
     assert answer.status_code == 200
     assert "SYNC_TTS_STREAMING" in answer.json()["unsupported"]
-    assert answer.json()["details"]["flags"]["ENABLE_SYNC_CORE"] is True
+    assert answer.json()["details"]["flags"]["environment"]["ENABLE_SYNC_CORE"] is True

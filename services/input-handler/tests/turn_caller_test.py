@@ -24,6 +24,8 @@ from input_handler.testing.scripted_engine import (
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.redis_link import RedisLink
+from service_runtime.testing.local_server import serving
+from vtuber_cli import ports
 
 Make = Callable[..., TurnCaller]
 WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
@@ -256,3 +258,40 @@ async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [WHOLE]
     await called(caller)
     assert engine.requests[1].turn == 1
+
+
+async def test_an_engine_that_is_being_replaced_is_waited_for(clients: list[EngineClient], no_redis: RedisLink) -> None:
+    port = ports.free()
+    client = EngineClient(f"http://127.0.0.1:{port}")
+    await client.open()
+    clients.append(client)
+    patient = TurnCaller(
+        client,
+        TurnNumbers(no_redis),
+        FixedFlags(FlagSet()),
+        accepted_within_s=0.3,
+        first_delta_within_s=1,
+        engine_wait_s=3,
+    )
+    came = metrics.ENGINE_WAITS.labels(outcome="came")._value.get()
+    asking = asyncio.create_task(called(patient))
+    await asyncio.sleep(0.4)
+    assert not asking.done()
+    engine = ScriptedEngine([WHOLE])
+    async with serving(engine, port=port):
+        assert [frame.event for frame in await asking] == ["control", "text-delta", "done"]
+    assert len(engine.requests) == 1
+    assert metrics.ENGINE_WAITS.labels(outcome="came")._value.get() == came + 1
+
+
+async def test_but_not_longer_than_the_settings_say(clients: list[EngineClient], no_redis: RedisLink) -> None:
+    client = EngineClient(f"http://127.0.0.1:{ports.free()}")
+    await client.open()
+    clients.append(client)
+    waiting = TurnCaller(
+        client, TurnNumbers(no_redis), FixedFlags(FlagSet()), accepted_within_s=0.3, first_delta_within_s=1, engine_wait_s=0.5
+    )
+    in_vain = metrics.ENGINE_WAITS.labels(outcome="in_vain")._value.get()
+    with pytest.raises(LegacyUnavailable, match="not_reached"):
+        await called(waiting)
+    assert metrics.ENGINE_WAITS.labels(outcome="in_vain")._value.get() == in_vain + 1

@@ -96,5 +96,5 @@ async def test_a_wrong_body_is_422_and_names_the_field(http: httpx.AsyncClient, 
 async def test_readiness_does_not_wait_for_engines_but_counts_them(http: httpx.AsyncClient, engine: ClientConnection) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json()["details"] == {"engines": 1}
+    assert answer.json()["details"]["engines"] == 1
     assert (await http.get("/docs")).status_code == 404

@@ -11,13 +11,16 @@ from starlette.routing import Route
 
 from dialog_contracts.http import ChatRequest
 from dialog_engine import providers
+from dialog_engine.characters import Characters
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.settings import EngineSettings
+from dialog_flags.documents import Documents
 from service_runtime import application
 from service_runtime.bodies import read_model
 from service_runtime.event_stream import EventStream
+from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 
@@ -27,7 +30,10 @@ def build(settings: EngineSettings) -> Starlette:
     redis = RedisLink(settings.redis_url)
     memory = ShortTermMemory(settings.dialog_engine_db)
     llm, voice = providers.llm(settings), providers.voice(settings)
-    service = ChatService(settings, memory, llm, voice, RedisShelf(redis))
+    documents = Documents()
+    characters = Characters(settings, documents, llm, voice)
+    watch = FlagWatch(documents, "dialog-engine", settings, missing_keys=characters.missing_keys)
+    service = ChatService(settings, memory, characters, RedisShelf(redis))
     warm = {"state": "warming"}
     probe = Probe("dialog-engine")
     probe.need("warm-up", lambda: None if warm["state"] == "done" else warm["state"])
@@ -36,6 +42,7 @@ def build(settings: EngineSettings) -> Starlette:
         lambda: None if any(link.connected for link in service.outputs.links) else "no output-handler is connected",
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
+    probe.detail("flags", watch.state)
 
     async def warm_up() -> None:
         await asyncio.gather(llm.warm(), voice.warm())
@@ -52,6 +59,9 @@ def build(settings: EngineSettings) -> Starlette:
             stack.push_async_callback(memory.close)
             stack.push_async_callback(llm.aclose)
             stack.push_async_callback(voice.aclose)
+            stack.push_async_callback(characters.aclose)
+            watch.start()
+            stack.push_async_callback(watch.aclose)
             service.start()
             stack.push_async_callback(service.close)
             warming = asyncio.create_task(warm_up())

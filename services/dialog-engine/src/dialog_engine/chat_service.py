@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,16 +15,17 @@ from dialog_contracts.ingest import Played, Stop
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame, TextDeltaEvent
+from dialog_engine.characters import Characters
 from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
-from dialog_engine.ingest_link import BackHooks, OutputLink, Outputs
+from dialog_engine.ingest_link import BackHooks, OutputLink
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.outputs import Outputs
 from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.sessions import Session, Sessions
 from dialog_engine.settings import EngineSettings
 from dialog_engine.turn import language, prompt
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.runner import TurnOrder, TurnParts, TurnRunner
-from dialog_llm.provider import GenerationOptions, LlmProvider
 from dialog_telemetry import metrics
 from dialog_voice.voice import Voice
 from service_runtime.errors import InvalidField
@@ -47,36 +48,36 @@ class Known:
 class ChatService:
     """The engine's one service object. `open` is the only way in for turns, `stop` for interruptions."""
 
-    def __init__(
-        self, settings: EngineSettings, memory: ShortTermMemory, llm: LlmProvider, voice: Voice, shelf: RedisShelf
-    ) -> None:
-        self._settings, self._memory, self._llm, self._shelf = settings, memory, llm, shelf
+    def __init__(self, settings: EngineSettings, memory: ShortTermMemory, characters: Characters, shelf: RedisShelf) -> None:
+        self._settings, self._memory, self._characters, self._shelf = settings, memory, characters, shelf
         self._sessions = Sessions(memory)
         self._finished: OrderedDict[tuple[str, int], Known] = OrderedDict()
         self._tasks = TaskOwner()
         self.outputs = Outputs(settings.output_ingest_urls, BackHooks(self._stopped, self._played, self._subscribed))
-        self._voice = voice
         self._running = 0
-        self._options = GenerationOptions(
-            max_tokens=settings.llm_max_tokens,
-            temperature=settings.llm_temperature,
-            idle_gap_s=settings.llm_idle_gap_s,
-            wall_clock_s=settings.llm_wall_clock_s,
-            stop=("观众：", "Viewer:"),
-        )
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     def start(self) -> None:
         """Connect to the output-handlers."""
         self.outputs.start(self._tasks)
 
     async def close(self) -> None:
-        """Stop every running turn (what was heard is stored), then everything else."""
+        """Let turns that still speak come to their end for `drain_s`, stop the rest (what was heard is stored), then everything else."""
+        if self._settings.drain_s:
+            await self._drain()
         runners = self._sessions.running()
         for runner in runners:
             runner.stop("shutdown")
         await asyncio.gather(*(runner.settled() for runner in runners))
         await asyncio.gather(*(runner.close() for runner in runners))
         await self._tasks.close()
+
+    async def _drain(self) -> None:
+        log.info("draining", turns=self._running, seconds=self._settings.drain_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_s):
+                await self._quiet.wait()
 
     @asynccontextmanager
     async def open(
@@ -167,6 +168,7 @@ class ChatService:
         runner.stop("new_turn")
 
     def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None) -> TurnRunner:
+        character = self._characters.of(request.session_id)
         spoken = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if spoken is not None else request.content
         recent = session.prompt_turns(self._settings.context_turns)
@@ -175,7 +177,7 @@ class ChatService:
             yield spoken or ""
 
         def model() -> AsyncGenerator[str, None]:
-            return self._llm.stream(prompt.build(self._settings.persona, recent, user_text), self._options)
+            return character.llm.stream(prompt.build(character.instructions, recent, user_text), character.options)
 
         order = TurnOrder(
             session_id=request.session_id,
@@ -183,18 +185,19 @@ class ChatService:
             user_text=user_text,
             request_id=request.meta.request_id,
             flags=request.meta.flags or FlagSet(),
-            lang=request.meta.lang or language.guess(spoken or user_text, self._settings.default_lang),
+            lang=request.meta.lang or language.guess(spoken or user_text, character.lang),
             traceparent=traceparent,
             text=verbatim if spoken is not None else model,
         )
-        runner = TurnRunner(order, self._parts(session))
+        runner = TurnRunner(order, self._parts(session, character.voice))
         self._running += 1
+        self._quiet.clear()
         session.number(turn, order.request_id)
         session.running = runner
         runner.begin()
         return runner
 
-    def _parts(self, session: Session) -> TurnParts:
+    def _parts(self, session: Session, voice: Voice) -> TurnParts:
         def publish(frame: str, droppable: bool) -> None:
             self.outputs.publish(session.session_id, frame, droppable=droppable)
 
@@ -203,6 +206,8 @@ class ChatService:
 
         def ended(runner: TurnRunner, sample: TurnSample) -> None:
             self._running -= 1
+            if not self._running:
+                self._quiet.set()
             if session.running is runner:
                 session.running = None
             self._keep((session.session_id, runner.order.turn), Known(runner.events, runner.order.request_id))
@@ -213,7 +218,7 @@ class ChatService:
         def claim(name: str) -> asyncio.Task[bool]:
             return self._tasks.start("claim", self._shelf.claim_reply(name))
 
-        return TurnParts(self._memory, self._voice, claim, publish, session.remember, stored, ended)
+        return TurnParts(self._memory, voice, claim, publish, session.remember, stored, ended)
 
     def _keep(self, key: tuple[str, int], known: Known) -> None:
         """Keep the log of a turn for callers that come back."""

@@ -1,8 +1,8 @@
-"""The long-lived sockets to output-handlers: one per output-handler, all sessions on it, reconnecting for as long as the engine lives."""
+"""The long-lived socket to one output-handler: all sessions on it."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,6 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from dialog_contracts import limits
 from dialog_contracts.ingest import BACK, Played, Stop, Subscribe
 from dialog_telemetry import metrics
-from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("ingest")
 
@@ -118,25 +117,3 @@ class OutputLink:
             self._hooks.subscribed(frame.session_id, self)
         else:
             self.sessions.discard(frame.session_id)
-
-
-class Outputs:
-    """All output-handlers; a session's frames go to those that have its viewers."""
-
-    def __init__(self, urls: Sequence[str], hooks: BackHooks) -> None:
-        self.links = [OutputLink(url, hooks) for url in urls]
-
-    def start(self, tasks: TaskOwner) -> None:
-        """Keep every link connected."""
-        for link in self.links:
-            tasks.keep(f"ingest {link.url}", link.run, pause_s=0.1, pause_max_s=2.0)
-
-    def publish(self, session_id: str, frame: str, *, droppable: bool = False) -> None:
-        """Send a frame to every output-handler that has viewers of the session."""
-        for link in self.links:
-            if session_id in link.sessions:
-                link.send(frame, droppable=droppable)
-
-    def wanted(self, session_id: str) -> bool:
-        """Whether anybody anywhere plays this session."""
-        return any(session_id in link.sessions for link in self.links)

@@ -2,8 +2,10 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
+from dialog_contracts.session_document import SessionLlm, SessionVoice
 from dialog_engine.settings import EngineSettings
 from dialog_llm.chain import LlmChain
 from dialog_llm.provider import LlmProvider
@@ -37,6 +39,57 @@ def voice(settings: EngineSettings) -> Voice:
     if not voices:
         raise ValueError("VOICE_CHAIN: no voice is named")
     return voices[0] if len(voices) == 1 else VoiceChain(voices)
+
+
+def session_llm(wanted: SessionLlm, settings: EngineSettings, key: str | None) -> LlmProvider:
+    """The language model of a session's document."""
+    if wanted.provider == "rules":
+        from dialog_llm.rules import RulesProvider
+
+        return RulesProvider()
+    from dialog_llm.openai import OpenAiConfig, OpenAiProvider
+
+    return OpenAiProvider(
+        OpenAiConfig(
+            base_url=wanted.base_url or settings.openai_base_url or OPENAI_URL,
+            api_key=key or _own_key(settings, wanted.base_url),
+            model=wanted.model or settings.llm_model,
+            first_token_timeout_s=settings.llm_first_token_timeout_s,
+        )
+    )
+
+
+def session_voice(wanted: SessionVoice, settings: EngineSettings, key: str | None) -> Voice:
+    """The voice of a session's document."""
+    if wanted.provider == "espeak":
+        from dialog_voice.espeak import EspeakConfig, EspeakVoice
+
+        own = EspeakConfig()
+        return EspeakVoice(replace(own, voice_zh=wanted.voice_zh or own.voice_zh, voice_en=wanted.voice_en or own.voice_en))
+    if wanted.provider == "edge":
+        from dialog_voice.edge import EdgeConfig, EdgeVoice
+
+        return EdgeVoice(
+            EdgeConfig(voice_zh=wanted.voice_zh or settings.edge_voice_zh, voice_en=wanted.voice_en or settings.edge_voice_en)
+        )
+    from dialog_voice.openai_speech import OpenAiSpeechConfig, OpenAiSpeechVoice
+
+    return OpenAiSpeechVoice(
+        OpenAiSpeechConfig(
+            base_url=wanted.base_url or settings.openai_base_url or OPENAI_URL,
+            api_key=key or _own_key(settings, wanted.base_url),
+            model=wanted.model or settings.openai_voice_model,
+            voice_zh=wanted.voice_zh or settings.openai_voice,
+            voice_en=wanted.voice_en or settings.openai_voice,
+        )
+    )
+
+
+def _own_key(settings: EngineSettings, foreign_url: str | None) -> str:
+    """The engine's key, but never for an address that a session's author chose."""
+    if settings.openai_api_key is None or (foreign_url is not None and foreign_url != settings.openai_base_url):
+        return "none"
+    return settings.openai_api_key.get_secret_value()
 
 
 def _openai_llm(settings: EngineSettings) -> LlmProvider:

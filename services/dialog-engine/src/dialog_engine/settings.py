@@ -52,10 +52,16 @@ class EngineSettings(ServiceSettings):
     openai_voice: str = "nova"
     openai_voice_model: str = "gpt-4o-mini-tts"
 
+    session_keys_dir: Path | None = None
+    """Folder of the mounted Secret with the keys that VtuberSessions refer to. Files may come and go."""
+
     default_lang: str = Field(default="zh", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     """Language of a turn whose request names none and whose text shows none."""
 
     context_turns: int = Field(default=20, ge=0, le=200)
+    drain_s: float = Field(default=0, ge=0, le=300)
+    """After SIGTERM, and after requests have ended: seconds that turns get to be spoken to their end."""
+
     max_running_turns: int = Field(default=256, ge=1)
     """Turns at once; one more is answered 429."""
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from dialog_contracts.http import ChatRequest, ErrorBody, SessionList, SessionTurns, StopReply, StopRequest
+from dialog_flags.documents import Documents
 from gateway import openapi
 from gateway.doorkeeper import Doorkeeper
 from gateway.http_proxy import HttpProxy
@@ -23,6 +24,7 @@ from gateway.settings import GatewaySettings
 from gateway.socket_proxy import SocketProxy
 from service_runtime import application
 from service_runtime.errors import ServiceError
+from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
@@ -51,11 +53,15 @@ def build(settings: GatewaySettings) -> FastAPI:
         at_once=settings.requests_at_once,
         sockets=settings.sockets_an_address,
     )
+    watch = FlagWatch(Documents(), "gateway", settings)
     probe = Probe("gateway")
+    probe.detail("flags", watch.state)
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            watch.start()
+            stack.push_async_callback(watch.aclose)
             for proxy in (input_http, output_http):
                 await proxy.open()
                 stack.push_async_callback(proxy.aclose)

@@ -14,7 +14,9 @@ from starlette.websockets import WebSocket
 
 from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import SseFrame
-from dialog_flags.flags import FixedFlags
+from dialog_flags.documents import Documents
+from dialog_flags.provider import DocumentProvider
+from dialog_flags.session_flags import SessionFlags
 from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
 from input_handler.history import History
@@ -26,6 +28,7 @@ from service_runtime import application
 from service_runtime.bodies import read_model
 from service_runtime.errors import InvalidField
 from service_runtime.event_stream import EventStream
+from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 from service_runtime.tasks import TaskOwner
@@ -37,26 +40,31 @@ SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def build(settings: InputSettings) -> Starlette:
     """The application of one input-handler process."""
-    flags = settings.flags()
+    environment = settings.flags()
+    documents = Documents()
+    watch = FlagWatch(documents, "input-handler", settings)
     redis = RedisLink(settings.redis_url)
     engine = EngineClient(settings.dialog_engine_url)
     caller = TurnCaller(
         engine,
         TurnNumbers(redis),
-        FixedFlags(flags),
+        SessionFlags(DocumentProvider(documents, environment), environment),
         accepted_within_s=settings.accepted_within_s,
         first_delta_within_s=settings.first_delta_within_s,
+        engine_wait_s=settings.engine_wait_s,
     )
     history = History(redis)
     tasks = TaskOwner()
-    probe = Probe("input-handler", unsupported=unsupported(flags))
+    probe = Probe("input-handler", unsupported=lambda: unsupported(documents.in_force(environment)))
     probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("flags", lambda: flags.model_dump())
+    probe.detail("flags", lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})})
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(redis.aclose)
+            watch.start()
+            stack.push_async_callback(watch.aclose)
             await engine.open()
             stack.push_async_callback(engine.aclose)
             stack.push_async_callback(tasks.close)

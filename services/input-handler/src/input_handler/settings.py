@@ -19,6 +19,9 @@ class InputSettings(ServiceSettings):
     first_delta_within_s: float = Field(default=8.0, gt=0, le=120)
     """… nor has sent a first delta by then."""
 
+    engine_wait_s: float = Field(default=0, ge=0, le=120)
+    """How long a turn waits for an engine that nobody answers for, because its pod is being replaced."""
+
     turns_a_connection: int = Field(default=4, ge=1, le=64)
     """Turns that one `/ws/input` connection may have running."""
 

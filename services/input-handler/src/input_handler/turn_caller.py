@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
 import structlog
@@ -20,6 +20,7 @@ from input_handler.turn_numbers import TurnNumbers
 log = structlog.get_logger("turn")
 
 NUMBERS_TRIED: Final = 5
+ENGINE_LOOK_EVERY_S: Final = 0.2
 
 
 class TurnCaller:
@@ -33,8 +34,10 @@ class TurnCaller:
         *,
         accepted_within_s: float,
         first_delta_within_s: float,
+        engine_wait_s: float = 0,
     ) -> None:
         self._engine, self._numbers, self._flags = engine, numbers, flags
+        self._engine_wait_s = engine_wait_s
         self._accepted_within_s, self._first_delta_within_s = accepted_within_s, first_delta_within_s
 
     async def call(
@@ -110,11 +113,8 @@ class TurnCaller:
         self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
     ) -> AsyncGenerator[SseFrame, None]:
         told, answered = None, False
-        began = asyncio.get_running_loop().time()
         try:
-            async with self._engine.stream(
-                request, last_event_id, traceparent, accepted_within_s=self._accepted_within_s
-            ) as frames:
+            async with self._engine_there(request, last_event_id, traceparent) as (frames, began):
                 async for frame in self._in_time(frames, began):
                     if frame.event == "error" and not answered:
                         error = frame.parse()
@@ -138,6 +138,34 @@ class TurnCaller:
                 event = ErrorEvent(code=body.code, message=body.message, retryable=True)
             turn, number = sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
             yield sse.frame(event, f"{turn}.{number + 1}")
+
+    @asynccontextmanager
+    async def _engine_there(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    ) -> AsyncGenerator[tuple[AsyncGenerator[SseFrame, None], float], None]:
+        """The engine's events and when it was called. An engine that is just being replaced is waited for, if the settings say so."""
+        clock = asyncio.get_running_loop().time
+        until, waited = clock() + self._engine_wait_s, False
+        async with AsyncExitStack() as stack:
+            while True:
+                began = clock()
+                call = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=self._accepted_within_s)
+                try:
+                    frames = await stack.enter_async_context(call)
+                except EngineFailed as failure:
+                    if failure.reason != "not_reached" or began + ENGINE_LOOK_EVERY_S > until:
+                        if waited:
+                            metrics.ENGINE_WAITS.labels(outcome="in_vain").inc()
+                        raise
+                    if not waited:
+                        waited = True
+                        log.info("waiting_for_engine", reason=str(failure), seconds=self._engine_wait_s)
+                    await asyncio.sleep(ENGINE_LOOK_EVERY_S)
+                    continue
+                if waited:
+                    metrics.ENGINE_WAITS.labels(outcome="came").inc()
+                yield frames, began
+                return
 
     async def _in_time(self, frames: AsyncGenerator[SseFrame, None], began: float) -> AsyncGenerator[SseFrame, None]:
         """The frames, as long as ACCEPTED and the first delta come in time, counted from the call."""

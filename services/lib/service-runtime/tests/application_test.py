@@ -24,7 +24,7 @@ async def parts() -> AsyncIterator[None]:
 
 @pytest.fixture
 def probe() -> Probe:
-    return Probe("svc", unsupported={"ENABLE_LTM": "not built"})
+    return Probe("svc", unsupported=lambda: {"ENABLE_LTM": "not built"})
 
 
 @pytest.fixture

@@ -10,25 +10,34 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dialog_contracts.http import StopReply, StopRequest
+from dialog_flags.documents import Documents
 from output_handler import sockets
 from output_handler.hub import Hub
 from output_handler.settings import OutputSettings
 from service_runtime import application
 from service_runtime.bodies import read_model
+from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 
 
 def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
     hub = Hub(settings.linger_s)
+    watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
     # Engines connect to us once we are ready: waiting for them here would be waiting for ourselves.
     probe.detail("engines", lambda: hub.engines)
 
+    probe.detail("flags", watch.state)
+
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
-        yield
-        hub.close()
+        watch.start()
+        try:
+            yield
+        finally:
+            hub.close()
+            await watch.aclose()
 
     async def ingest(socket: WebSocket) -> None:
         await sockets.serve_engine(socket, hub)

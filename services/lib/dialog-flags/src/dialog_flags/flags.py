@@ -37,6 +37,15 @@ def problems(flags: FlagSet) -> list[str]:
     ]
 
 
+def legal(flags: FlagSet) -> FlagSet:
+    """The flags without those whose needed flag is off."""
+    off: dict[str, bool] = {}
+    for flag, needed in NEEDS.items():
+        if getattr(flags, flag) and not off.get(needed, getattr(flags, needed)):
+            off[flag] = False
+    return flags.model_copy(update=off) if off else flags
+
+
 class FlagSource(Protocol):
     """Where a session's flags come from. Evaluation is local and never waits."""
 

@@ -3,6 +3,7 @@
 Remove a line when the part it speaks of lands.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from dialog_contracts.http import FlagSet
@@ -16,6 +17,7 @@ _NOT_BUILT: Final[tuple[tuple[Flag, bool, str], ...]] = (
 )
 
 
-def unsupported(flags: FlagSet) -> dict[str, str]:
-    """Flag → why its current value has no effect in this version."""
-    return {flag.value: why for flag, value, why in _NOT_BUILT if getattr(flags, flag) is value}
+def unsupported(flags: Iterable[FlagSet]) -> dict[str, str]:
+    """Flag → why a value that some session has now has no effect in this version."""
+    sets = list(flags)
+    return {flag.value: why for flag, value, why in _NOT_BUILT if any(getattr(one, flag) is value for one in sets)}

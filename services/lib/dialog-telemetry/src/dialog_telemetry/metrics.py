@@ -13,6 +13,9 @@ TURN_TTFT = Histogram("dialog_turn_ttft_seconds", "Receipt of a turn to its firs
 TURN_FIRST_AUDIO = Histogram("dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S)
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
+ENGINE_WAITS = Counter(
+    "dialog_engine_waits", "Turns that waited for an engine that was being replaced, by outcome.", ["outcome"]
+)
 LLM_FELL_THROUGH = Counter("dialog_llm_fell_through", "Times a language model was passed over.", ["provider", "reason"])
 VOICE_FELL_THROUGH = Counter("dialog_voice_fell_through", "Times a voice was passed over.", ["provider", "reason"])
 VOICE_GAPS = Counter("dialog_voice_gaps", "Chunks that were ready only after their time had come.")
@@ -20,6 +23,11 @@ COMMIT_SECONDS = Histogram(
     "dialog_commit_seconds", "A turn's SQLite commit.", buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.25, 1.0)
 )
 REDIS_FAILURES = Counter("dialog_redis_failures", "Redis calls that failed, by what they were for.", ["purpose"])
+FLAG_REVISION = Gauge(
+    "dialog_flag_revision", "Revision of the flag documents that this process goes by; Unix ms of their writing."
+)
+FLAG_DOCUMENTS = Gauge("dialog_flag_documents", "Sessions with a flag document, `*` included.")
+FLAG_LOADS = Counter("dialog_flag_loads", "Reads of the flag documents, by outcome.", ["outcome"])
 INGEST_DROPPED = Counter("dialog_ingest_dropped", "Frames for an output-handler that could not be sent.", ["reason"])
 INGEST_LINKS = Gauge("dialog_ingest_links", "Open sockets to output-handlers (engine) or from engines (output-handler).")
 

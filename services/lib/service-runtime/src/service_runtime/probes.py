@@ -13,9 +13,9 @@ from dialog_contracts.http import Readiness
 class Probe:
     """What `/readyz` says. Parts report through callables, so that nothing stale is stored here."""
 
-    def __init__(self, service: str, *, unsupported: dict[str, str] | None = None) -> None:
+    def __init__(self, service: str, *, unsupported: Callable[[], dict[str, str]] = dict) -> None:
         self._service = service
-        self._unsupported = unsupported or {}
+        self._unsupported = unsupported
         self._needs: dict[str, Callable[[], str | None]] = {}
         self._details: dict[str, Callable[[], object]] = {}
 
@@ -34,7 +34,7 @@ class Probe:
             ready=not reasons,
             service=self._service,
             reasons=reasons,
-            unsupported=self._unsupported,
+            unsupported=self._unsupported(),
             details={name: read() for name, read in self._details.items()},
         )
 

@@ -1,5 +1,6 @@
 """Settings that every service has. A service's own `settings.py` extends this class and is its only reader of the environment."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -20,6 +21,12 @@ class ServiceSettings(BaseSettings):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis or Valkey. A service starts and goes on without it; what needs it then says so."""
+
+    pod_name: str | None = Field(default=None, max_length=253)
+    """This pod's name, under which it acknowledges flag documents; absent outside a cluster."""
+
+    flags_file: Path | None = None
+    """`flags.json` of the mounted ConfigMap: the flag documents for a start without Redis. It may be missing."""
 
     shutdown_grace_s: int = Field(default=3, ge=0, le=600)
     """Seconds that running requests get to finish after SIGTERM."""

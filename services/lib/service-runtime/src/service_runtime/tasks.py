@@ -31,13 +31,23 @@ class TaskOwner:
         task.add_done_callback(self._ended)
         return task
 
-    def keep(self, name: str, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.5, pause_max_s: float = 10.0) -> None:
-        """Run `work` for as long as the owner lives; after a crash again, with growing pauses."""
-        self.start(name, self._repeat(name, work, pause_s, pause_max_s))
+    def keep(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        *,
+        pause_s: float = 0.5,
+        pause_max_s: float = 10.0,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Run `work` again and again, with growing pauses, for as long as the owner lives and `wanted` says so."""
+        self.start(name, self._repeat(name, work, pause_s, pause_max_s, wanted))
 
-    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], pause_s: float, pause_max_s: float) -> None:
+    async def _repeat(
+        self, name: str, work: Callable[[], Awaitable[None]], pause_s: float, pause_max_s: float, wanted: Callable[[], bool]
+    ) -> None:
         pause = pause_s
-        while True:
+        while wanted():
             began = asyncio.get_running_loop().time()
             try:
                 await work()

@@ -15,7 +15,7 @@ ENDS_WITHIN_S: Final = 1.0
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES, port: int = 0) -> AsyncIterator[int]:
     """Serve the application inside the block; gives its port. No signal handlers, so Ctrl-C still ends the tests."""
     config = uvicorn.Config(
         app,
@@ -30,7 +30,7 @@ async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES) 
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     await server.startup(sockets=[listener])
     try:
         yield listener.getsockname()[1]

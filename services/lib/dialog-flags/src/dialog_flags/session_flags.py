@@ -1,0 +1,37 @@
+"""A session's flags through OpenFeature's client: whoever brings another provider keeps everything else."""
+
+from typing import Final
+
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.provider import FeatureProvider
+
+from dialog_contracts.http import FlagSet
+from dialog_flags.flags import Flag, IllegalFlags, legal, problems
+from dialog_flags.provider import GENERATION
+
+DOMAIN: Final = "vtuber"
+
+
+class SessionFlags:
+    """A FlagSource over any OpenFeature provider. The environment answers where the provider cannot, and must be legal itself."""
+
+    def __init__(self, provider: FeatureProvider, environment: FlagSet) -> None:
+        found = problems(environment)
+        if found:
+            raise IllegalFlags("; ".join(found))
+        self._environment = environment
+        api.set_provider(provider, DOMAIN)
+        self._client: OpenFeatureClient = api.get_client(DOMAIN)
+
+    def resolve(self, session_id: str) -> FlagSet:
+        """The flags of the session's next turn; a flag that another provider gives without the one it needs counts as off."""
+        context = EvaluationContext(targeting_key=session_id)
+        values: dict[str, bool] = {}
+        generation: object = 0
+        for flag in Flag:
+            details = self._client.get_boolean_details(flag, getattr(self._environment, flag), context)
+            values[flag] = details.value
+            generation = details.flag_metadata.get(GENERATION, generation)
+        return legal(FlagSet(**values, generation=generation if isinstance(generation, int) else 0))

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.session_document import FlagTable, SessionDocument
+from dialog_flags import reading
+
+GOOD = SessionDocument(session_id="live-001", flags=FlagSet(SYNC_TTS_STREAMING=True, generation=5), resource="studio/live-001")
+ILLEGAL = SessionDocument(session_id="live-002", flags=FlagSet(SYNC_TTS_BARGE_IN=True), resource="studio/live-002")
+
+
+def test_a_wrong_document_leaves_the_others_alone_and_its_session_as_it_was() -> None:
+    before = {"broken": GOOD.model_copy(update={"session_id": "broken"})}
+    fields = {
+        "live-001": GOOD.to_json(),
+        "live-002": ILLEGAL.to_json(),
+        "broken": "{",
+        "other": GOOD.to_json(),
+    }
+    table, wrong = reading.from_hash(9, fields, before)
+    assert table.revision == 9
+    assert {document.session_id for document in table.documents} == {"live-001", "broken"}
+    assert len(wrong) == 3
+    assert any(sentence.startswith("live-002: SYNC_TTS_BARGE_IN is on but needs") for sentence in wrong)
+    assert any("it speaks of live-001" in sentence for sentence in wrong)
+
+
+def test_a_file_that_is_not_there_is_none_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flags.json"
+    assert reading.from_file(path) is None
+    path.write_text(FlagTable(revision=3, documents=[GOOD]).to_json())
+    assert reading.from_file(path) == FlagTable(revision=3, documents=[GOOD])
+    path.write_text('{"revision": "no"}')
+    with pytest.raises(ValueError, match="flags.json"):
+        reading.from_file(path)
