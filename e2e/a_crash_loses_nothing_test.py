@@ -59,6 +59,10 @@ async def test_the_engine_is_killed(stack: Stack) -> None:
     assert broken.events.count("error") == 1
     assert '"engine_lost"' in broken.frames[-1].data
     again = await answered(stack, "k", "three")
+    # Nothing was committed of it, so there is no rest: joining a second reply to the first half would be a lie.
+    last_id = next(frame.id for frame in reversed(broken.frames) if frame.id is not None)
+    resumed = await chat(stack.url, "k", "two", request_id="r2", turn=broken.turn, headers={"Last-Event-ID": last_id})
+    assert (resumed.status, resumed.body["code"]) == (409, "turn_lost")
     assert len(again.text.split()) == 36
     turns = (await get(f"{stack.url}/sessions/k/turns"))["turns"]
     assert turns[0]["user"] == "one"

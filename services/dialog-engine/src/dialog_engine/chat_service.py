@@ -16,7 +16,7 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame, TextDeltaEvent
 from dialog_engine.characters import Characters
-from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
+from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
 from dialog_engine.ingest_link import BackHooks, OutputLink
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.outputs import Outputs
@@ -85,7 +85,7 @@ class ChatService:
     ) -> AsyncIterator[AsyncIterator[list[SseFrame]]]:
         """The events of the request's turn from its first, or after `last_event_id`; leaving the context is the caller leaving.
 
-        Raises InvalidField, TurnTaken, Busy, TooManyTurns.
+        Raises InvalidField, TurnTaken, TurnLost, Busy, TooManyTurns.
         """
         after = self._after(request, last_event_id)
         async with self._sessions.use(request.session_id) as session:
@@ -136,9 +136,13 @@ class ChatService:
         known_turn = session.requests.get(request_id) if request_id is not None else None
         if known_turn is not None or turn <= session.last_turn:
             known = await self._known(session, known_turn or turn)
+            if known is None and resuming:
+                raise _lost(turn)
             if known is None or known.request_id != request_id or (request_id is None and not resuming):
                 raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=session.last_turn + 1)
             return known.run
+        if resuming:
+            raise _lost(turn)
         self._interrupt(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
             return await self._command_reset(session, turn, request_id)
@@ -265,6 +269,10 @@ class ChatService:
             link.send(runner.start_frame())
             if runner.machine.reply:
                 link.send(runner.text_frame())
+
+
+def _lost(turn: int) -> TurnLost:
+    return TurnLost(f"turn {turn} was lost with its engine before it was stored; send the message again", field="Last-Event-ID")
 
 
 def _rebuilt(stored: StoredTurn) -> EventLog:

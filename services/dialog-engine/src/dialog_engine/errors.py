@@ -2,6 +2,7 @@
 
 ServiceError
 ├── TurnTaken (409 turn_taken)      another message already has this number; says the next free one
+├── TurnLost (409 turn_lost)        a caller resumes a turn that no engine knows: it died with its engine, before its commit
 ├── Busy (409 busy)                 a turn is speaking and must not be interrupted
 └── TooManyTurns (429)              this process has as many turns as it can serve
 MemoryClosed                        the database thread is gone: the service is ending
@@ -14,6 +15,12 @@ class TurnTaken(Conflict):
     """The number belongs to another message."""
 
     default_code = "turn_taken"
+
+
+class TurnLost(Conflict):
+    """Going on under its number would join two different replies: the message has to be sent again, as a new one."""
+
+    default_code, retryable = "turn_lost", True
 
 
 class Busy(Conflict):

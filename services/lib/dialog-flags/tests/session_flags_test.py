@@ -67,7 +67,7 @@ def test_what_is_no_flag_is_said_by_name() -> None:
         provider.resolve_boolean_details("SYNC_TTS_STREAMNIG", False, EvaluationContext("live-001"))
     for read in (provider.resolve_string_details, provider.resolve_integer_details, provider.resolve_float_details):
         with pytest.raises(FlagNotFoundError, match="all flags are booleans"):
-            read("ENABLE_LTM", 0)  # type: ignore[operator]
+            read("ENABLE_LTM", 0)  # type: ignore[arg-type]
     with pytest.raises(FlagNotFoundError, match="all flags are booleans"):
         provider.resolve_object_details("ENABLE_LTM", [])
 

@@ -132,6 +132,7 @@ export const ERROR_TEXTS = Object.freeze({
   barge_in_off: "errorStop",
   llm_failed: "errorModel",
   engine_lost: "errorModel",
+  turn_lost: "errorModel",
   legacy_unavailable: "errorAway",
   service_away: "errorAway",
   too_slow: "errorSlow",
