@@ -98,3 +98,20 @@ async def test_readiness_does_not_wait_for_engines_but_counts_them(http: httpx.A
     assert answer.status_code == 200
     assert answer.json()["details"]["engines"] == 1
     assert (await http.get("/docs")).status_code == 404
+
+
+async def test_a_new_pod_waits_for_its_first_engine_and_for_none_after_that() -> None:
+    app = build(OutputSettings(first_engine_within_s=30))
+    async with serving(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        early = await client.get("/readyz")
+        assert (early.status_code, early.json()["reasons"]) == (503, ["engines: no engine has connected yet"])
+        async with connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", proxy=None):
+            await becomes(client, 1)
+        await becomes(client, 0)
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def becomes(client: httpx.AsyncClient, engines: int) -> None:
+    async with asyncio.timeout(5):
+        while (await client.get("/readyz")).json()["details"]["engines"] != engines:
+            await asyncio.sleep(0.01)

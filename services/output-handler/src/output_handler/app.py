@@ -1,5 +1,6 @@
 """Routes of output-handler."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,7 +26,14 @@ def build(settings: OutputSettings) -> Starlette:
     hub = Hub(settings.linger_s)
     watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
-    # Engines connect to us once we are ready: waiting for them here would be waiting for ourselves.
+    started = time.monotonic()
+
+    def no_engine_yet() -> str | None:
+        # Only at the start: an engine that is being replaced later takes no viewer away from us.
+        waiting = not hub.had_engine and time.monotonic() - started < settings.first_engine_within_s
+        return "no engine has connected yet" if waiting else None
+
+    probe.need("engines", no_engine_yet)
     probe.detail("engines", lambda: hub.engines)
 
     probe.detail("flags", watch.state)

@@ -33,6 +33,7 @@ class Hub:
         self._sessions: dict[str, Session] = {}
         self._owners: dict[str, EngineLink] = {}
         self._engines: set[EngineLink] = set()
+        self.had_engine = False
         self._known: OrderedDict[str, None] = OrderedDict()
         self._lingering: dict[str, asyncio.TimerHandle] = {}
 
@@ -48,6 +49,7 @@ class Hub:
     def engine_joined(self, engine: EngineLink) -> None:
         """A new engine socket: tell it which sessions are played here."""
         self._engines.add(engine)
+        self.had_engine = True
         metrics.INGEST_LINKS.inc()
         for session_id in self._sessions:
             engine.send(Subscribe(action="SUBSCRIBE", session_id=session_id).to_json())

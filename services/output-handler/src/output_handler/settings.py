@@ -16,5 +16,8 @@ class OutputSettings(ServiceSettings):
     viewer_stuck_s: float = Field(default=5.0, gt=0, le=600)
     """A viewer that takes nothing for so long is closed with 1013."""
 
+    first_engine_within_s: float = Field(default=0, ge=0, le=600)
+    """Not ready until an engine has connected once, or this time has passed: so that in a rollout viewers come to a pod that hears."""
+
     linger_s: float = Field(default=5.0, ge=0, le=600)
     """How long a session stays subscribed after its last viewer left, so that a reload misses nothing."""
