@@ -1,0 +1,97 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dialog_contracts.http import TurnRecord
+from dialog_engine import sessions as module
+from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.sessions import Session, Sessions
+
+
+def record(turn: int, reply: str = "yes") -> TurnRecord:
+    return TurnRecord(turn=turn, user=f"question {turn}", reply=reply, ts=turn)
+
+
+@pytest.fixture
+async def memory(tmp_path: Path) -> AsyncIterator[ShortTermMemory]:
+    made = ShortTermMemory(tmp_path / "turns.db")
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_a_session_is_read_from_the_database_once_however_many_ask_at_the_same_time(memory: ShortTermMemory) -> None:
+    await memory.commit(StoredTurn("live-001", 4, "hello", "hi", ts=1, request_id="r-4"))
+    sessions, loads = Sessions(memory), 0
+    load = memory.load
+
+    async def counted(session_id: str, turns: int, requests: int) -> object:
+        nonlocal loads
+        loads += 1
+        await asyncio.sleep(0.01)
+        return await load(session_id, turns, requests)
+
+    memory.load = counted  # type: ignore[method-assign,assignment]
+
+    async def ask() -> tuple[int, dict[str, int]]:
+        async with sessions.use("live-001") as session:
+            return session.last_turn, session.requests
+
+    assert await asyncio.gather(ask(), ask(), ask()) == [(4, {"r-4": 4})] * 3
+    assert loads == 1
+
+
+async def test_the_least_recently_used_idle_sessions_are_forgotten_and_one_in_use_never(
+    memory: ShortTermMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SESSIONS_KEPT", 2)
+    sessions = Sessions(memory)
+    async with sessions.use("held"):
+        for name in ("a", "b", "c"):
+            async with sessions.use(name):
+                pass
+        assert sessions.find("held") is not None
+        assert sessions.find("a") is None
+        assert sessions.find("c") is not None
+
+
+def test_a_number_that_came_to_nothing_is_given_out_again_and_its_message_may_come_again() -> None:
+    session = Session("live-001")
+    session.number(1, "r-1")
+    session.number(2, "r-2")
+    session.free(2, "r-2")
+    assert (session.last_turn, session.requests) == (1, {"r-1": 1})
+    session.number(2, "r-2")
+    session.number(3, "r-3")
+    session.free(2, "r-2")
+    assert session.last_turn == 3, "a later turn keeps the number taken"
+
+
+def test_only_so_many_messages_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REQUESTS_KEPT", 2)
+    session = Session("live-001")
+    for turn in range(1, 5):
+        session.number(turn, f"r-{turn}")
+    assert session.requests == {"r-3": 3, "r-4": 4}
+
+
+def test_a_later_form_of_a_turn_replaces_the_earlier_one_in_the_prompt() -> None:
+    session = Session("live-001")
+    session.remember(record(1))
+    session.remember(record(2, "a long story"))
+    session.remember(record(2, "a long"))
+    assert [turn.reply for turn in session.prompt_turns(10)] == ["yes", "a long"]
+    assert session.prompt_turns(1) == [record(2, "a long")]
+    assert session.prompt_turns(0) == []
+
+
+def test_a_reset_empties_the_prompt_and_nothing_else() -> None:
+    session = Session("live-001")
+    session.remember(record(1))
+    session.reset(2)
+    session.remember(record(3))
+    assert [turn.turn for turn in session.prompt_turns(10)] == [3]
+    assert session.last_turn == 2
+    assert [turn.turn for turn in session.recent] == [1, 3]
