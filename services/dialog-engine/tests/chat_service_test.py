@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from dialog_contracts.http import ChatRequest, TurnRecord
@@ -13,7 +14,7 @@ from dialog_contracts.sse import DoneEvent, ErrorEvent, SseFrame, TextDeltaEvent
 from dialog_engine.characters import Characters
 from dialog_engine.chat_service import ChatService
 from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
-from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
 from dialog_llm.errors import ProviderError
@@ -352,3 +353,24 @@ async def test_a_request_without_a_number_is_refused_by_field(tmp_path: Path) ->
             async with one.service.open(ChatRequest(session_id="s", content="hi"), None, None):
                 raise AssertionError
         assert caught.value.body.field == "turn"
+
+
+async def test_a_disk_that_is_full_fails_the_turn_and_leaves_no_trace_of_it(tmp_path: Path) -> None:
+    async with engine(tmp_path) as one:
+        await one.say(1, "first", flags={})
+        commit = one.memory.commit
+
+        async def full(_: StoredTurn) -> None:
+            raise apsw.FullError("database or disk is full")
+
+        one.memory.commit = full  # type: ignore[method-assign]
+        failed = await one.say(2, "second", request_id="r-2", flags={})
+        assert names(failed)[-1] == "error"
+        error = failed[-1].parse()
+        assert isinstance(error, ErrorEvent)
+        assert "could not be stored" in error.message
+        one.memory.commit = commit  # type: ignore[method-assign]
+        again = await one.say(2, "second", request_id="r-2", flags={})
+        assert (names(again)[-1], again[0].id) == ("done", "2.0"), "the same message may come again under its number"
+        prompts = [message.content for message in one.brain.prompts[-1]]
+        assert prompts.count("second") == 1, "the turn that history never saw is not in the prompt either"

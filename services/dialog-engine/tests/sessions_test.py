@@ -39,7 +39,7 @@ async def test_a_session_is_read_from_the_database_once_however_many_ask_at_the_
         async with sessions.use("live-001") as session:
             return session.last_turn, session.requests
 
-    assert await asyncio.gather(ask(), ask(), ask()) == [(4, {"r-4": 4})] * 3
+    assert list(await asyncio.gather(ask(), ask(), ask())) == [(4, {"r-4": 4})] * 3
     assert loads == 1
 
 

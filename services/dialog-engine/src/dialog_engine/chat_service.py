@@ -222,7 +222,7 @@ class ChatService:
         def claim(name: str) -> asyncio.Task[bool]:
             return self._tasks.start("claim", self._shelf.claim_reply(name))
 
-        return TurnParts(self._memory, voice, claim, publish, session.remember, stored, ended)
+        return TurnParts(self._memory, voice, claim, publish, session.remember, session.forget, stored, ended)
 
     def _keep(self, key: tuple[str, int], known: Known) -> None:
         """Keep the log of a turn for callers that come back."""

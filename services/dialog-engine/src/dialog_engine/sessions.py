@@ -67,6 +67,11 @@ class Session:
             self.recent.pop()
         self.recent.append(record)
 
+    def forget(self, turn: int) -> None:
+        """A turn that could not be stored."""
+        if self.recent and self.recent[-1].turn == turn:
+            self.recent.pop()
+
     def reset(self, after_turn: int) -> None:
         """The prompt begins after this turn."""
         self._reset_after = after_turn

@@ -51,6 +51,9 @@ class TurnParts:
     remember: Callable[[TurnRecord], None]
     """The turn as the next prompt shall see it; called before it is stored."""
 
+    forget: Callable[[int], None]
+    """It could not be stored: the next prompt shall not see what history never will."""
+
     stored: Callable[[], None]
     """The turn, or a later form of it, is durable."""
 
@@ -274,6 +277,8 @@ class TurnRunner:
             await self._parts.memory.commit(stored)
         except (apsw.Error, MemoryClosed) as error:
             log.error("commit_failed", error=repr(error)[:200])
+            if not self.stored:
+                self._parts.forget(self.order.turn)
             self._apply(self.machine.commit_failed("the turn could not be stored"))
             return
         self.stored = True
