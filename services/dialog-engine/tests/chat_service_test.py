@@ -363,7 +363,7 @@ async def test_a_disk_that_is_full_fails_the_turn_and_leaves_no_trace_of_it(tmp_
         async def full(_: StoredTurn) -> None:
             raise apsw.FullError("database or disk is full")
 
-        one.memory.commit = full  # type: ignore[method-assign]
+        one.memory.commit = full  # type: ignore[method-assign,assignment]
         failed = await one.say(2, "second", request_id="r-2", flags={})
         assert names(failed)[-1] == "error"
         error = failed[-1].parse()
