@@ -1,0 +1,142 @@
+"""The operator's parts, put together and run until told to end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from vtuber_operator import metrics
+from vtuber_operator.ack_reader import AckReader
+from vtuber_operator.audit import Audit
+from vtuber_operator.cluster_api import ClusterApi
+from vtuber_operator.config_map import ConfigMapWriter
+from vtuber_operator.events import Events
+from vtuber_operator.flag_writer import FlagWriter
+from vtuber_operator.health import Health
+from vtuber_operator.observed import Kind, Observed
+from vtuber_operator.reconciler import Reconciler
+from vtuber_operator.redis_client import RedisClient
+from vtuber_operator.session_keys import SessionKeys
+from vtuber_operator.settings import OperatorSettings
+from vtuber_operator.watch import Watches, watched_paths
+from vtuber_operator.watch_progress import WatchProgress
+
+log = structlog.get_logger("operator")
+_PAUSE_S: Final = (0.5, 10.0)
+
+
+async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` for ever: what escapes it is logged and counted, and it begins anew. The operator itself never ends of it."""
+    pause = _PAUSE_S[0]
+    while True:
+        began = asyncio.get_running_loop().time()
+        try:
+            await work()
+        # The boundary of background work.
+        except Exception as error:
+            metrics.CRASHES.labels(task=name).inc()
+            log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
+        pause = _PAUSE_S[0] if asyncio.get_running_loop().time() - began > 60 else min(pause * 2, _PAUSE_S[1])
+        await asyncio.sleep(pause)
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: asyncio.wait_for of Python 3.11, within redis-py, swallows a cancellation now and then."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.1)
+
+
+class Operator:
+    """One operator. `run` returns when `stop` was called."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        self.settings = settings
+        self._dirty = asyncio.Event()
+        self._stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self.progress = WatchProgress(watched_paths(settings))
+        self.observed = Observed(self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces())
+        self.api = ClusterApi(settings.api_timeout_s)
+        self.redis = RedisClient(settings.redis_url, settings.redis_timeout_s)
+        self.writer = FlagWriter(self.redis)
+        self.acks = AckReader(self.redis, self._dirty.set)
+        self.events = Events(self.api, settings)
+        self.config_map = ConfigMapWriter(self.api, self.events, settings)
+        self.keys = SessionKeys(self.api, self.observed, settings)
+        self.watches = Watches(settings, self._feed, self.progress)
+        self.audit = Audit(settings, self.api, self.observed, self._make_sure)
+        self.reconciler = Reconciler(
+            settings,
+            observed=self.observed,
+            api=self.api,
+            redis=self.redis,
+            writer=self.writer,
+            acks=self.acks,
+            config_map=self.config_map,
+            keys=self.keys,
+            events=self.events,
+            dirty=self._dirty,
+            established=lambda: self.progress.established and self.audit.complete,
+        )
+        self.health = Health(
+            settings,
+            progress=self.progress,
+            reconciler=self.reconciler,
+            audit=self.audit,
+            redis=self.redis,
+            watch_problem=lambda: self.watches.failed,
+        )
+        self.port = settings.health_port
+        # Both are called from kopf's thread.
+        self.progress.on_relist = lambda: self._from_thread(loop, self.audit.soon)
+        self.progress.on_established = lambda: self._from_thread(loop, self.audit.soon)
+
+    @staticmethod
+    def _from_thread(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(what)
+
+    def _feed(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
+        self.observed.event(kind, change, body)
+
+    def _make_sure(self) -> None:
+        self.config_map.again()
+        self.keys.again()
+        self._dirty.set()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Serve probes and work until stopped."""
+        runner = web.AppRunner(self.health.application(), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        site = web.TCPSite(runner, self.settings.health_host, self.settings.health_port)
+        await site.start()
+        addresses = runner.addresses
+        self.port = addresses[0][1] if addresses else self.settings.health_port
+        log.info("operator_started", namespaces=self.settings.namespaces() or "all", port=self.port)
+        watching = asyncio.create_task(_keep("watches", lambda: self.watches.run(self.api.crd_is_there)), name="watches")
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "reconciler": self.reconciler.run,
+            "acks": self.acks.run,
+            "config_map": self.config_map.run,
+            "session_keys": self.keys.run,
+            "events": self.events.run,
+            "audit": self.audit.run,
+        }
+        tasks = [asyncio.create_task(_keep(name, work), name=name) for name, work in parts.items()]
+        try:
+            await self._stopped.wait()
+        finally:
+            self.watches.stop()
+            await _end({*tasks, watching})
+            await self.api.aclose()
+            await self.redis.aclose()
+            await runner.cleanup()
+            log.info("operator_ended")

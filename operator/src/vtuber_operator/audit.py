@@ -1,0 +1,73 @@
+"""A list now and then: a watch that was interrupted does not tell what was deleted meanwhile."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vtuber_operator.cluster_api import ClusterApi, core_path, sessions_path
+from vtuber_operator.errors import ClusterError
+from vtuber_operator.observed import Kind, Observed
+from vtuber_operator.settings import OperatorSettings
+from vtuber_operator.watch import SECRETS_SELECTOR, watched_namespaces
+
+log = structlog.get_logger("audit")
+_SETTLED_S: Final = 0.1
+_AGAIN_S: Final = 1.0
+
+
+class Audit:
+    """Lists everything every `audit_s`, and soon after a watch had to list anew."""
+
+    def __init__(self, settings: OperatorSettings, api: ClusterApi, observed: Observed, after: Callable[[], None]) -> None:
+        self._settings = settings
+        self._api = api
+        self._observed = observed
+        self._after = after
+        self._wanted = asyncio.Event()
+        self.succeeded_at: float | None = None
+
+    def soon(self) -> None:
+        """The watches are established, or one listed anew: look for what they did not tell."""
+        self._wanted.set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything has been listed once. A watch begins while what its list brought is still on its way to us."""
+        return self.succeeded_at is not None
+
+    async def run(self) -> None:
+        """Audit until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.audit_s):
+                    await self._wanted.wait()
+                # The list that brought us here is still being fed.
+                await asyncio.sleep(_SETTLED_S)
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            try:
+                await self.once()
+            except ClusterError as error:
+                log.warning("audit_failed", reason=str(error))
+                await asyncio.sleep(error.after_s or _AGAIN_S)
+                self._wanted.set()
+
+    async def once(self) -> None:
+        """List every kind in every watched namespace."""
+        kinds: tuple[tuple[Kind, Callable[[str | None], str], str | None], ...] = (
+            ("sessions", sessions_path, None),
+            ("pods", lambda namespace: core_path("pods", namespace), self._settings.flags_pod_selector),
+            ("secrets", lambda namespace: core_path("secrets", namespace), SECRETS_SELECTOR),
+        )
+        for kind, path, selector in kinds:
+            for namespace in watched_namespaces(self._settings):
+                before = frozenset(key for key in self._observed.keys(kind) if namespace in (None, key[0]))
+                found = await self._api.list_all(path(namespace), selector)
+                if gone := self._observed.audit(kind, found, before):
+                    log.warning("deletions_missed", kind=kind, count=gone)
+        self.succeeded_at = time.monotonic()
+        self._after()

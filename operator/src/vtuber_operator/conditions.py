@@ -1,0 +1,236 @@
+"""The conditions of a status, from the facts of one decision. No I/O, no clock."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from dialog_flags.flags import Flag
+from vtuber_operator.documents import Keys
+from vtuber_operator.status import SHORT, Condition, FlagPhase, FlagStatus, Phase, Reason, Status
+from vtuber_operator.steps import ORDER, Move, Reach, named, next_move
+from vtuber_operator.world import Resource, World
+
+Truth = Literal["True", "False", "Unknown"]
+_MESSAGE_MAX: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A condition's status, reason and sentence."""
+
+    truth: Truth
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was decided about one resource, before it is put into words."""
+
+    effective: frozenset[Flag]
+    desired: frozenset[Flag]
+    generation: int = field(compare=False)
+    """Follows from the stored status, or is new whenever `changed`: no fact of its own."""
+    reach: Reach
+    keys: Keys
+    suspended: bool = False
+    deadline_ms: int = 0
+    late: bool = False
+    """A pod owes its acknowledgement for longer than the deadline."""
+    changed: bool = False
+    """The document changes by this decision: nobody can have acknowledged it."""
+    in_transit: Flag | None = None
+    stalled: Verdict | None = None
+
+    @property
+    def remaining(self) -> Move | None:
+        """The step that is still to come."""
+        return next_move(self.effective, self.desired)
+
+
+def time_text(now_ms: int) -> str:
+    """RFC 3339 in seconds, as metav1.Time."""
+    return datetime.fromtimestamp(now_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def short_names(on: frozenset[Flag]) -> str:
+    """`CORE,STREAMING` in dependency order; `none` when all are off."""
+    return ",".join(SHORT[flag] for flag in ORDER if flag in on) or "none"
+
+
+def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
+    total = len(world.pods)
+    moving = (
+        f"{facts.in_transit} is being turned {'on' if facts.in_transit in facts.effective else 'off'}"
+        if facts.in_transit
+        else ("the document is being delivered")
+    )
+    if facts.stalled is not None:
+        return Verdict("False", facts.stalled.reason, facts.stalled.message)
+    if not world.pods:
+        return Verdict(
+            "False", Reason.NO_LIVE_PODS, f"{moving}: waiting for a pod that is Ready and has the label vtuber.dev/flags"
+        )
+    if facts.changed:
+        return Verdict("Unknown", Reason.PROGRESSING, f"{moving}: waiting for {total} pods")
+    remaining = facts.remaining
+    if facts.reach.applied and remaining is not None:
+        return Verdict("False", Reason.SUSPENDED, f"{remaining.flag} is not turned on while spec.rollout.suspend is true")
+    done = Verdict("True", Reason.ACKNOWLEDGED, f"every live pod goes by {short_names(facts.effective)}")
+    if facts.reach.applied:
+        return done
+    stored = resource.status.condition("FlagsApplied")
+    held = (
+        remaining is None
+        and stored is not None
+        and stored.status == "True"
+        and stored.observed_generation == resource.generation
+    )
+    if world.redis_down is not None:
+        keep = f"Redis does not answer ({world.redis_down}): pods keep the flags they have"
+        return Verdict("True", Reason.ACKNOWLEDGED, keep) if held else Verdict("False", Reason.REDIS_DOWN, f"{moving}; {keep}")
+    if held and facts.reach.written and not facts.late:
+        # A pod that has just become Ready, or missed one acknowledgement: no reason yet to take back what was said.
+        return done
+    if facts.late:
+        missed = f"{moving}: no acknowledgement within {facts.deadline_ms // 1_000} s from {named(facts.reach.behind)}"
+        return Verdict("False", Reason.PODS_NOT_ACKNOWLEDGING, missed)
+    return Verdict(
+        "Unknown", Reason.WAITING_FOR_PODS, f"{moving}: waiting for {named(facts.reach.behind) or 'the write to Redis'}"
+    )
+
+
+def _secrets_ready(resource: Resource, facts: Facts) -> Verdict:
+    if facts.keys.problem is not None:
+        return Verdict("False", facts.keys.reason, facts.keys.problem)
+    if facts.keys.reason is Reason.NO_KEYS:
+        return Verdict("True", Reason.NO_KEYS, "no API key is referred to")
+    if facts.reach.missing_keys and not facts.changed:
+        return Verdict(
+            "False",
+            Reason.KEY_NOT_MOUNTED,
+            f"the key's file has not reached {named(facts.reach.missing_keys)} yet; the kubelet takes up to 90 s",
+        )
+    stored = resource.status.condition("SecretsReady")
+    held = stored is not None and stored.status == "True" and stored.observed_generation == resource.generation
+    if not facts.reach.applied and not (held and facts.reach.written):
+        return Verdict(
+            "Unknown", Reason.WAITING_FOR_PODS, "the keys are there; pods have not said yet whether they have the files"
+        )
+    return Verdict("True", Reason.KEYS_READY, "every API key is there")
+
+
+def _ready(facts: Facts, applied: Verdict, secrets: Verdict) -> Verdict:
+    if facts.stalled is not None:
+        return Verdict("False", facts.stalled.reason, facts.stalled.message)
+    if secrets.truth == "False":
+        return secrets
+    if applied.truth != "True":
+        return applied
+    return Verdict("True", Reason.READY, applied.message) if secrets.truth == "True" else secrets
+
+
+def _all(world: World, resource: Resource, facts: Facts) -> dict[str, Verdict]:
+    applied = _flags_applied(world, resource, facts)
+    secrets = _secrets_ready(resource, facts)
+    ready = _ready(facts, applied, secrets)
+    if facts.stalled is not None:
+        reconciling = Verdict("False", facts.stalled.reason, "nothing is done until this is mended")
+    elif ready.truth == "True":
+        reconciling = Verdict("False", Reason.DONE, "there is nothing left to do")
+    elif ready.reason is Reason.SUSPENDED:
+        reconciling = Verdict("False", Reason.SUSPENDED, ready.message)
+    else:
+        reconciling = Verdict("True", Reason.PROGRESSING, ready.message)
+    return {
+        "Ready": ready,
+        "Reconciling": reconciling,
+        "Stalled": Verdict("True", facts.stalled.reason, facts.stalled.message)
+        if facts.stalled is not None
+        else Verdict("False", Reason.NOT_STALLED, "nothing is in the way"),
+        "FlagsApplied": applied,
+        "SecretsReady": secrets,
+        "Suspended": Verdict("True", Reason.SUSPENDED, "spec.rollout.suspend is true: no further flag is turned on")
+        if facts.suspended
+        else Verdict("False", Reason.NOT_SUSPENDED, "flags move"),
+    }
+
+
+def _flag_phase(flag: Flag, facts: Facts) -> FlagPhase:
+    on, wanted = flag in facts.effective, flag in facts.desired
+    if flag == facts.in_transit:
+        return FlagPhase.TURNING_ON if on else FlagPhase.TURNING_OFF
+    if on:
+        return FlagPhase.ON if wanted else FlagPhase.WAITING
+    if wanted:
+        return FlagPhase.SUSPENDED if facts.suspended else FlagPhase.WAITING
+    return FlagPhase.OFF
+
+
+def _phase(verdicts: dict[str, Verdict]) -> Phase:
+    ready = verdicts["Ready"]
+    if verdicts["Stalled"].truth == "True":
+        return Phase.STALLED
+    if ready.truth == "True":
+        return Phase.READY
+    if ready.reason is Reason.SUSPENDED:
+        return Phase.SUSPENDED
+    return Phase.PENDING if verdicts["FlagsApplied"].reason is Reason.NO_LIVE_PODS else Phase.PROGRESSING
+
+
+def _step(facts: Facts) -> str:
+    done = len(facts.desired & facts.effective - {facts.in_transit})
+    total = len(facts.desired)
+    if facts.in_transit is None:
+        return f"{done}/{total}"
+    return (
+        f"{done + 1}/{total} {facts.in_transit}"
+        if facts.in_transit in facts.effective
+        else f"{done}/{total} off {facts.in_transit}"
+    )
+
+
+def status_of(world: World, resource: Resource, facts: Facts) -> Status:
+    """The status that says these facts. Times change only with what they are about."""
+    now = time_text(world.now_ms)
+    verdicts = _all(world, resource, facts)
+    conditions = []
+    for kind, verdict in verdicts.items():
+        old = resource.status.condition(kind)
+        since = old.last_transition_time if old is not None and old.status == verdict.truth else now
+        conditions.append(
+            Condition(
+                type=kind,
+                status=verdict.truth,
+                observed_generation=resource.generation,
+                last_transition_time=since,
+                reason=verdict.reason,
+                message=verdict.message[:_MESSAGE_MAX],
+            )
+        )
+    before = {flag.name: flag for flag in resource.status.flags}
+    acknowledged = 0 if facts.changed else len(facts.reach.acknowledged)
+    flags = []
+    for flag in Flag:
+        phase = _flag_phase(flag, facts)
+        known = before.get(flag)
+        flags.append(
+            FlagStatus(
+                name=flag,
+                desired=flag in facts.desired,
+                effective=flag in facts.effective,
+                phase=phase,
+                acknowledged_pods=acknowledged,
+                live_pods=len(world.pods),
+                since=known.since if known is not None and known.phase is phase else now,
+            )
+        )
+    return Status(
+        observed_generation=resource.generation,
+        phase=_phase(verdicts),
+        step=_step(facts),
+        generation=facts.generation,
+        effective=short_names(facts.effective),
+        flags=flags,
+        conditions=conditions,
+    )

@@ -1,0 +1,219 @@
+"""The work loop: decide, write statuses, write documents, offer the rest. Level-triggered; one decision at a time."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vtuber_operator import metrics
+from vtuber_operator.ack_reader import AckReader
+from vtuber_operator.cluster_api import ClusterApi
+from vtuber_operator.config_map import ConfigMapWriter
+from vtuber_operator.desired import Memory, Next, Plan, Rank, decide
+from vtuber_operator.errors import ClusterError, Conflict, NotThere, RedisAway, Refused
+from vtuber_operator.events import Events
+from vtuber_operator.flag_writer import FlagWriter, unix_ms
+from vtuber_operator.observed import Observed
+from vtuber_operator.redis_client import RedisClient
+from vtuber_operator.session_keys import SessionKeys
+from vtuber_operator.settings import OperatorSettings
+from vtuber_operator.status import Phase
+from vtuber_operator.world import Key, World
+
+log = structlog.get_logger("reconciler")
+
+BATCH: Final = 64
+"""Status writes between two decisions, so that turning off does not wait behind a thousand others."""
+
+SAID_AWAY_AFTER_S: Final = 5.0
+"""Redis may be away this long before a status says so: a restart of it is no news to a thousand resources."""
+
+_REDIS_AGAIN_S: Final = 0.5
+_PAUSE_S: Final = (0.2, 30.0)
+
+
+class Reconciler:
+    """Holds the parts together; what they know is asked for at each decision."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        *,
+        observed: Observed,
+        api: ClusterApi,
+        redis: RedisClient,
+        writer: FlagWriter,
+        acks: AckReader,
+        config_map: ConfigMapWriter,
+        keys: SessionKeys,
+        events: Events,
+        dirty: asyncio.Event,
+        established: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._observed = observed
+        self._api = api
+        self._redis = redis
+        self._writer = writer
+        self._acks = acks
+        self._config_map = config_map
+        self._keys = keys
+        self._events = events
+        self._dirty = dirty
+        self._established = established
+        self._slots = asyncio.Semaphore(settings.patches_at_once)
+        self._later: dict[Key, tuple[float, float]] = {}
+        """Resources whose status could not be written: when again (monotonic), and the pause that was."""
+        self._memory = Memory()
+        self._timed: int | None = None
+        self.passed_at = time.monotonic()
+        self.passes = 0
+
+    def world(self) -> World:
+        """What is known now."""
+        return World(
+            now_ms=unix_ms(),
+            resources=self._observed.resources(),
+            secrets=self._observed.secrets(),
+            pods=self._observed.live_pods(),
+            acks=self._acks.acks,
+            written=self._writer.written,
+            redis_down=self._redis.away_because(SAID_AWAY_AFTER_S),
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        resync_at = 0.0
+        while True:
+            now = time.monotonic()
+            resync = now >= resync_at
+            if resync:
+                resync_at = now + self._settings.resync_s
+            # A list that is not complete would delete the documents of what is not on it.
+            if self._established() and await self._redis_is_known(verify=resync):
+                await self._pass(resync=resync)
+            self.passed_at = time.monotonic()
+            await self._wait(resync_at)
+
+    async def _redis_is_known(self, *, verify: bool) -> bool:
+        """Whether it is known what Redis holds, or that it is away: a decision that knows neither would take back every Ready."""
+        try:
+            if verify:
+                await self._writer.verify()
+            if not self._writer.known:
+                await self._writer.prepare()
+        except RedisAway as error:
+            log.debug("redis_not_read", reason=str(error))
+            return self._acks.read_once or self._redis.away_because(SAID_AWAY_AFTER_S) is not None
+        return self._acks.read_once
+
+    async def _wait(self, resync_at: float) -> None:
+        until = resync_at
+        if self._redis.away_because() is not None:
+            until = min(until, time.monotonic() + _REDIS_AGAIN_S)
+        if self._later:
+            until = min(until, *(at for at, _ in self._later.values()))
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await self._dirty.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(self._settings.debounce_ms / 1_000)
+
+    async def _pass(self, *, resync: bool) -> None:
+        began = time.monotonic()
+        self._dirty.clear()
+        plan = decide(self.world(), self._memory)
+        if await self._write_statuses(plan, counts=resync):
+            # Documents follow from statuses as the cluster has them now.
+            plan = decide(self.world(), self._memory)
+            self._dirty.set()
+        await self._write_documents(plan)
+        self._keys.offer(plan.keys, keep_old=plan.keep_old_keys)
+        self.passes += 1
+        metrics.PASSES.inc()
+        metrics.PASS_SECONDS.observe(time.monotonic() - began)
+        self._measure(resync=resync)
+
+    async def _write_statuses(self, plan: Plan, *, counts: bool) -> bool:
+        """Write the most urgent ones; returns whether any was written."""
+        now = time.monotonic()
+        due = [
+            change
+            for change in plan.statuses
+            if (counts or change.rank is not Rank.COUNTS) and self._later.get(change.resource.key, (0.0, 0.0))[0] <= now
+        ]
+        self._later = {key: entry for key, entry in self._later.items() if key in {each.resource.key for each in plan.statuses}}
+        if not due:
+            return False
+        written = await asyncio.gather(*(self._write_status(change) for change in due[:BATCH]))
+        return any(written) or len(due) > BATCH
+
+    async def _write_status(self, change: Next) -> bool:
+        resource = change.resource
+        async with self._slots:
+            try:
+                body = await self._api.apply_status(
+                    resource.namespace, resource.name, resource.uid, change.status.model_dump(mode="json", by_alias=True)
+                )
+            except NotThere:
+                # Deleted meanwhile; the watch says so too, but this may be sooner.
+                metrics.STATUS_WRITES.labels(outcome="gone").inc()
+                self._observed.forget("sessions", resource.key, resource.uid)
+                return True
+            except Conflict as error:
+                # Deleted and made anew under the same name: the watch brings the new one.
+                metrics.STATUS_WRITES.labels(outcome="conflict").inc()
+                self._put_off(resource.key, error)
+                return False
+            except Refused as error:
+                metrics.STATUS_WRITES.labels(outcome="refused").inc()
+                log.error("status_refused", resource=resource.path, reason=str(error))
+                self._put_off(resource.key, error, at_least=_PAUSE_S[1])
+                return False
+            except ClusterError as error:
+                metrics.STATUS_WRITES.labels(outcome="failed").inc()
+                log.warning("status_not_written", resource=resource.path, reason=str(error))
+                self._put_off(resource.key, error)
+                return False
+        metrics.STATUS_WRITES.labels(outcome="written").inc()
+        self._later.pop(resource.key, None)
+        self._observed.written(body)
+        for announcement in change.announcements:
+            self._events.post(resource, announcement)
+        return True
+
+    def _put_off(self, key: Key, error: ClusterError, *, at_least: float = 0.0) -> None:
+        _, before = self._later.get(key, (0.0, _PAUSE_S[0] / 2))
+        pause = max(min(before * 2, _PAUSE_S[1]), error.after_s or 0.0, at_least)
+        self._later[key] = (time.monotonic() + pause, pause)
+
+    async def _write_documents(self, plan: Plan) -> None:
+        try:
+            if await self._writer.sync(plan.documents):
+                self._timed = self._writer.revision
+                self._dirty.set()
+            revision = self._writer.revision
+        except RedisAway as error:
+            log.debug("documents_not_written", reason=str(error))
+            if self._config_map.offered == plan.documents:
+                return
+            revision = self._writer.reserve()
+        self._config_map.offer(revision, plan.documents)
+
+    def _measure(self, *, resync: bool) -> None:
+        world = self.world()
+        revision = self._writer.revision
+        fresh = [ack for pod in world.pods if (ack := world.fresh_ack(pod)) is not None and ack.revision >= revision]
+        metrics.LIVE_PODS.set(len(world.pods))
+        metrics.PODS_BEHIND.set(len(world.pods) - len(fresh))
+        if self._timed is not None and fresh and len(fresh) == len(world.pods):
+            # A revision is the Unix ms of its write.
+            metrics.ACKNOWLEDGED_SECONDS.observe(max(0.0, (world.now_ms - self._timed) / 1_000))
+            self._timed = None
+        if resync:
+            phases = [resource.status.phase for resource in world.resources]
+            for phase in Phase:
+                metrics.RESOURCES.labels(phase=phase).set(phases.count(phase))

@@ -1,0 +1,70 @@
+"""The client for Redis: short deadlines, no retries of its own, since the loops above try again."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from vtuber_operator import metrics
+from vtuber_operator.errors import RedisAway
+
+T = TypeVar("T")
+log = structlog.get_logger("redis")
+
+
+class RedisClient:
+    """Calls with one deadline; knows since when Redis has been away."""
+
+    def __init__(self, url: str, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.client: Redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._clock = clock
+        self._away: tuple[float, str] | None = None
+        self.answered = False
+
+    async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+        """The result of `work`; raises RedisAway. `purpose` is a metric label."""
+        try:
+            result = await work(self.client)
+        except (RedisError, OSError, TimeoutError) as error:
+            self.failed(purpose, error)
+            raise RedisAway(f"{purpose}: {type(error).__name__}") from error
+        if self._away is not None:
+            log.info("redis_back", away_s=round(self._clock() - self._away[0], 1))
+        self._away = None
+        self.answered = True
+        metrics.REDIS_UP.set(1)
+        return result
+
+    def failed(self, purpose: str, error: Exception) -> None:
+        """A call failed: counted, and said once."""
+        metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+        metrics.REDIS_UP.set(0)
+        if self._away is None:
+            log.warning("redis_away", purpose=purpose, reason=type(error).__name__)
+            self._away = (self._clock(), type(error).__name__)
+
+    def away_because(self, for_s: float = 0.0) -> str | None:
+        """Why Redis has not answered for at least so long, or None."""
+        if self._away is None or self._clock() - self._away[0] < for_s:
+            return None
+        return self._away[1]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has answered or failed once."""
+        return self.answered or self._away is not None
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self.client.aclose()

@@ -1,0 +1,195 @@
+"""`spec` of a VtuberSession: what its author wants. The CRD's schema, its defaults and its rules are generated from this model."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.session_document import EVERY_SESSION, BaseUrl, Lang, ModelName, VoiceName
+from dialog_flags.flags import NEEDS, Flag
+
+GROUP: Final = "vtuber.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "VtuberSession"
+PLURAL: Final = "vtubersessions"
+
+ACK_DEADLINE_S: Final = 60
+"""Default of `spec.rollout.ackDeadlineSeconds`."""
+
+FLAG_DEFAULTS: Final[dict[Flag, bool]] = {flag: bool(getattr(FlagSet(), flag)) for flag in Flag}
+"""What an absent flag means."""
+
+_ON: Final = {
+    Flag.ENABLE_SYNC_CORE: "The synchronous path answers, with the legacy chain as its fallback; off: the legacy chain answers.",
+    Flag.SYNC_TTS_STREAMING: "Speech is sent in chunks while the text is written; off: as a whole file after the text.",
+    Flag.SYNC_TTS_BARGE_IN: "STOP silences the speaker in the middle of a word; off: STOP is refused (409).",
+    Flag.ENABLE_STREAMS_OUTBOX: "Events of a turn are committed with it and delivered through Redis Streams.",
+    Flag.ENABLE_LTM: "Turns are remembered, and memories are recalled into the prompt.",
+}
+
+Rule = dict[str, str]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", max_length=253)]
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$", max_length=253)]
+WantedSession = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$", max_length=64)]
+
+
+def _is(flag: Flag) -> str:
+    """CEL for "this flag is on", sound where defaults were not applied too."""
+    return f"(!has(self.{flag}) || self.{flag})" if FLAG_DEFAULTS[flag] else f"(has(self.{flag}) && self.{flag})"
+
+
+def flag_rules() -> list[Rule]:
+    """One CEL rule for each flag that needs another; its sentence names the flag that is missing."""
+    return [
+        {
+            "rule": f"!{_is(flag)} || {_is(needed)}",
+            "message": f"{flag} needs {needed}: turn it on too, or turn {flag} off",
+            "fieldPath": f".{flag}",
+            "reason": "FieldValueForbidden",
+        }
+        for flag, needed in NEEDS.items()
+    ]
+
+
+def _openai_only(field: str) -> Rule:
+    return {
+        "rule": f"!has(self.{field}) || (has(self.provider) && self.provider == 'openai')",
+        "message": f"{field} belongs to the provider openai: set provider to openai, or leave {field} out",
+        "fieldPath": f".{field}",
+        "reason": "FieldValueForbidden",
+    }
+
+
+class SpecModel(BaseModel):
+    """Base of the parts: camelCase in YAML; a field that this version does not know is not an error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
+    )
+
+
+class WantedFlags(SpecModel):
+    """The five flags that the session shall have. They move one at a time; what is absent has its default."""
+
+    model_config = ConfigDict(alias_generator=None, json_schema_extra={"x-kubernetes-validations": flag_rules()})  # type: ignore[dict-item]
+
+    ENABLE_SYNC_CORE: bool = Field(default=FLAG_DEFAULTS[Flag.ENABLE_SYNC_CORE], description=_ON[Flag.ENABLE_SYNC_CORE])
+    SYNC_TTS_STREAMING: bool = Field(default=FLAG_DEFAULTS[Flag.SYNC_TTS_STREAMING], description=_ON[Flag.SYNC_TTS_STREAMING])
+    SYNC_TTS_BARGE_IN: bool = Field(default=FLAG_DEFAULTS[Flag.SYNC_TTS_BARGE_IN], description=_ON[Flag.SYNC_TTS_BARGE_IN])
+    ENABLE_STREAMS_OUTBOX: bool = Field(
+        default=FLAG_DEFAULTS[Flag.ENABLE_STREAMS_OUTBOX], description=_ON[Flag.ENABLE_STREAMS_OUTBOX]
+    )
+    ENABLE_LTM: bool = Field(default=FLAG_DEFAULTS[Flag.ENABLE_LTM], description=_ON[Flag.ENABLE_LTM])
+
+    def on(self) -> frozenset[Flag]:
+        """The flags that are wanted."""
+        return frozenset(flag for flag in Flag if getattr(self, flag))
+
+
+class SecretKeyRef(SpecModel):
+    """One key of a Secret beside the VtuberSession; the Secret carries the label vtuber.dev/session-key: "true"."""
+
+    name: SecretName = Field(description="Name of the Secret, in the namespace of this VtuberSession.")
+    key: SecretKey = Field(description="The key of its data that holds the API key.")
+
+
+class ApiKey(SpecModel):
+    """Where an API key is; it is never written here itself."""
+
+    secret_key_ref: SecretKeyRef = Field(description="The Secret and the key in it.")
+
+
+class WantedPersona(SpecModel):
+    """Who the character is. A field that is absent takes the engine's own setting."""
+
+    instructions: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = Field(
+        default=None, description="The system prompt: character, manner and limits of the reply."
+    )
+    lang: Annotated[Lang, StringConstraints(max_length=35)] | None = Field(
+        default=None, description="Language of a turn that shows none of its own, such as zh or en-US."
+    )
+
+
+_OPENAI_RULES: Final = [_openai_only(field) for field in ("baseUrl", "model", "apiKey")]
+
+
+class WantedLlm(SpecModel):
+    """Which language model answers. What is absent takes the engine's own setting."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
+
+    provider: Literal["rules", "openai"] = Field(
+        default="openai", description="rules: the built-in answers, offline; openai: any server with OpenAI's protocol."
+    )
+    base_url: BaseUrl | None = Field(
+        default=None, description="Address up to and including the version, e.g. https://api.openai.com/v1."
+    )
+    model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
+        default=None, description="Name of the model as its server spells it."
+    )
+    max_tokens: int | None = Field(default=None, ge=1, le=8_000, description="Longest reply, in tokens.")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="0 is repeatable, 2 is wild.")
+    api_key: ApiKey | None = Field(default=None, description="The key that the server asks for.")
+
+
+class WantedVoice(SpecModel):
+    """Which voice speaks. What is absent takes the engine's own setting."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
+
+    provider: Literal["espeak", "edge", "openai"] = Field(
+        default="espeak",
+        description="espeak: offline; edge: Microsoft's read-aloud service; openai: any server with OpenAI's speech protocol.",
+    )
+    voice_zh: Annotated[VoiceName, StringConstraints(max_length=128)] | None = Field(
+        default=None, description="Name of the voice for Chinese text, as its provider spells it."
+    )
+    voice_en: Annotated[VoiceName, StringConstraints(max_length=128)] | None = Field(
+        default=None, description="Name of the voice for all other text."
+    )
+    base_url: BaseUrl | None = Field(default=None, description="Address up to and including the version.")
+    model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
+        default=None, description="Name of the speech model."
+    )
+    api_key: ApiKey | None = Field(default=None, description="The key that the server asks for.")
+
+
+class Rollout(SpecModel):
+    """How flags move."""
+
+    suspend: bool = Field(
+        default=False, description="While true, no further flag is turned on. Turning flags off is never suspended."
+    )
+    ack_deadline_seconds: int = Field(
+        default=ACK_DEADLINE_S,
+        ge=5,
+        le=3_600,
+        description="Seconds that a pod may take to acknowledge a step before Ready becomes False; turning off goes on then.",
+    )
+
+
+_IMMUTABLE: Final[dict[str, Any]] = {
+    "x-kubernetes-validations": [
+        {"rule": "self == oldSelf", "message": "sessionId is immutable: delete this VtuberSession and create another"}
+    ]
+}
+
+
+class Spec(SpecModel):
+    """What the session shall be."""
+
+    session_id: WantedSession = Field(
+        description="The session this is about, or * for every session that has no VtuberSession of its own. Immutable.",
+        json_schema_extra=_IMMUTABLE,
+    )
+    flags: WantedFlags = Field(default=WantedFlags(), description=WantedFlags.__doc__)
+    persona: WantedPersona | None = Field(default=None, description=WantedPersona.__doc__)
+    llm: WantedLlm | None = Field(default=None, description=WantedLlm.__doc__)
+    voice: WantedVoice | None = Field(default=None, description=WantedVoice.__doc__)
+    rollout: Rollout = Field(default=Rollout(), description=Rollout.__doc__)
+
+    @property
+    def for_every_session(self) -> bool:
+        """Whether this is about all sessions without a VtuberSession of their own."""
+        return self.session_id == EVERY_SESSION

@@ -1,0 +1,1 @@
+"""What tests of the operator need beside it: a cluster in memory, an API server, a Redis."""

@@ -1,0 +1,60 @@
+"""A fake API server, a real Valkey and an operator between them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vtuber_operator.app import Operator
+from vtuber_operator.settings import OperatorSettings
+from vtuber_operator.testing.api_server import ApiServer, pod
+from vtuber_operator.testing.operating import Operating
+from vtuber_operator.testing.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    with Store(port, tmp_path).running() as running:
+        yield running
+
+
+@pytest.fixture
+async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
+    kubeconfig = tmp_path / "kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    async with ApiServer().running(kubeconfig) as server:
+        await server.apply("pods", pod("engine-0"))
+        yield server
+
+
+@pytest.fixture
+def operating(api: ApiServer, store: Store) -> Operating:
+    @asynccontextmanager
+    async def run(**changes: Any) -> AsyncIterator[Operator]:
+        made = {
+            "pod_namespace": "vt",
+            "watch_namespaces": "vt",
+            "redis_url": store.url,
+            "health_host": "127.0.0.1",
+            "health_port": 0,
+            "resync_s": 0.5,
+            "config_map_every_s": 0.05,
+            "redis_timeout_s": 0.5,
+            **changes,
+        }
+        operator = Operator(OperatorSettings(**made))
+        task = asyncio.create_task(operator.run())
+        try:
+            yield operator
+        finally:
+            operator.stop()
+            await task
+
+    return run
