@@ -26,16 +26,30 @@ check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache --show-timings | tail -12
 	@$(BIN)/python -m dialog_contracts.schemas --check
+	@$(BIN)/python -m vtuber_operator.crd --check
 	@$(BIN)/mypy
 	@for member in $(dir $(MEMBERS)); do $(BIN)/mypy --no-error-summary $$member/tests; done
 
 bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/bench/results/latest.json
 	@$(BIN)/python -m e2e.bench
 
+images: ## build the five container images
+	@$(PYTHON) -m e2e.kind.images
+
+up: ## all of it on Kubernetes: a kind cluster, or CONTEXT=<yours>; the page is on PORT (8080)
+	@CONTEXT='$(CONTEXT)' PORT='$(PORT)' $(PYTHON) -m e2e.kind.up up
+
+down: ## remove what `make up` made
+	@CONTEXT='$(CONTEXT)' $(PYTHON) -m e2e.kind.up down
+
+e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
+	@$(BIN)/pytest -q e2e/kind
+
 fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only -q .
 	@$(BIN)/python -m dialog_contracts.schemas --write
+	@$(BIN)/python -m vtuber_operator.crd --write
 
 lock: $(BIN)/uv ## write requirements.lock anew from the members' pyproject.toml files
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
@@ -55,4 +69,4 @@ $(READY): $(BIN)/uv requirements.lock $(MEMBERS)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
 	@touch $@
 
-.PHONY: help run test check bench fmt lock clean
+.PHONY: help run test check bench images up down e2e fmt lock clean

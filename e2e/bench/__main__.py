@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from e2e.bench import scenarios
+from e2e.bench import cluster, scenarios
 from e2e.bench.table import print_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -23,6 +23,10 @@ def main() -> None:
             print(f"{scenario.__name__}: {(scenario.__doc__ or '').splitlines()[0]} …", flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 figures |= runner.run(scenario(Path(folder) / scenario.__name__))
+    if len(sys.argv) == 1 or "cluster" in sys.argv[1:]:
+        without = cluster.missing()
+        print(f"cluster: left out ({without})" if without else f"cluster: {(cluster.__doc__ or '').splitlines()[0]} …", flush=True)
+        figures |= {} if without else cluster.measure()
     if len(sys.argv) == 1:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,96 @@
+"""One cluster for all cluster tests, a namespace for each. Collected only when asked for (`make e2e`): plain `pytest` needs no Docker."""
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.kind import cluster, evidence, images, programs, timeouts
+from e2e.kind.namespace import Namespace
+from e2e.kind.release import Release
+
+SMALL = [
+    "crds.enabled=false",
+    "gateway.service.type=NodePort",
+    "gateway.replicas=1",
+    "inputHandler.replicas=1",
+    "outputHandler.replicas=1",
+    "gateway.drainSeconds=5",
+    "inputHandler.drainSeconds=5",
+    "dialogEngine.drainSeconds=5",
+]
+HERE = Path(__file__).parent
+CLUSTER = "vtuber-e2e"
+HELMS = [name for name in os.environ.get("KIND_E2E_HELM", "helm helm4").split() if shutil.which(name)] or ["helm"]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    asked = (Path(config.invocation_params.dir, argument.split("::")[0]).resolve() for argument in config.args)
+    return None if any(path.is_relative_to(HERE) for path in asked) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(timeouts.TEST))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    arguments = getattr(item, "funcargs", {})
+    if report.failed and report.when in ("setup", "call") and "namespace" in arguments:
+        report.sections.append(
+            ("cluster", f"logs, events and descriptions: {evidence.collect(arguments['namespace'], item.name)}")
+        )
+
+
+@pytest.fixture(scope="session")
+def context() -> Iterator[str]:
+    """A cluster with the images in it. KIND_E2E_CLUSTER names one to use and leave as it is; else one is created and removed."""
+    programs.need("docker", "kind", "kubectl", "helm")
+    given = os.environ.get("KIND_E2E_CLUSTER")
+    name = given or CLUSTER
+    if not cluster.exists(name):
+        cluster.create(name)
+    cluster.apply_definitions(f"kind-{name}")
+    yield f"kind-{name}"
+    if not given:
+        cluster.delete(name)
+
+
+@pytest.fixture(scope="session")
+def built(context: str) -> dict[str, str]:
+    made = images.build()
+    images.load(made, context.removeprefix("kind-"))
+    return made
+
+
+@pytest.fixture
+def namespace(context: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    promise = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rsplit(".", 1)[-1].removesuffix("_test")).strip("-")
+    place = Namespace(context, f"{promise[:40].strip('-')}-{uuid.uuid4().hex[:5]}")
+    place.create()
+    yield place
+    place.delete()
+
+
+@pytest.fixture(params=HELMS)
+def helm(request: pytest.FixtureRequest) -> str:
+    """Each Helm on this machine."""
+    return str(request.param)
+
+
+@pytest.fixture
+def release(namespace: Namespace, built: dict[str, str]) -> Callable[..., Release]:
+    """The chart of this checkout, small, with fast ends; not yet installed. The definition is the cluster's, not the release's."""
+
+    def make(helm: str = HELMS[0], *values: str) -> Release:
+        return Release(namespace, [*images.values(built), "--set", ",".join(SMALL), *values], helm)
+
+    return make
