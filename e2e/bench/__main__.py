@@ -25,7 +25,9 @@ def main() -> None:
                 figures |= runner.run(scenario(Path(folder) / scenario.__name__))
     if len(sys.argv) == 1 or "cluster" in sys.argv[1:]:
         without = cluster.missing()
-        print(f"cluster: left out ({without})" if without else f"cluster: {(cluster.__doc__ or '').splitlines()[0]} …", flush=True)
+        print(
+            f"cluster: left out ({without})" if without else f"cluster: {(cluster.__doc__ or '').splitlines()[0]} …", flush=True
+        )
         figures |= {} if without else cluster.measure()
     if len(sys.argv) == 1:
         RESULTS.parent.mkdir(exist_ok=True)

@@ -76,7 +76,7 @@ def test_an_autoscaled_component_has_no_number_of_its_own(helm: str) -> None:
     }
     assert "replicas" not in found["vtuber-gateway"]["spec"]
     assert "replicas" not in found["vtuber-input-handler"]["spec"]
-    assert found["vtuber-output-handler"]["spec"]["replicas"] == 2
+    assert found["vtuber-output-handler"]["spec"]["replicas"] == 1
 
 
 def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:

@@ -68,6 +68,7 @@ class Audit:
                 before = frozenset(key for key in self._observed.keys(kind) if namespace in (None, key[0]))
                 found = await self._api.list_all(path(namespace), selector)
                 if gone := self._observed.audit(kind, found, before):
-                    log.warning("deletions_missed", kind=kind, count=gone)
+                    # Not told by a watch that was interrupted, or told later than this list: a burst is still on its way.
+                    log.info("deletions_found", kind=kind, count=gone)
         self.succeeded_at = time.monotonic()
         self._after()

@@ -1,6 +1,7 @@
 """kopf's part: the watches. It runs in a thread of its own, since it ends every task of its event loop when it stops."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -95,6 +96,8 @@ class Watches:
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self.failed: str | None = None
+        # It warns at each start that signals are not handled in this thread; __main__ handles them.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
     def _feed_from_thread(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         if not self._loop.is_closed():
