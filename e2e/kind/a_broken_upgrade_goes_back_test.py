@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from e2e.kind import timeouts
+from e2e.kind import sessions, timeouts
+from e2e.kind.conftest import HELMS
 from e2e.kind.namespace import Namespace
 from e2e.kind.programs import CommandFailed
 from e2e.kind.release import Release
+from e2e.kind.sessions import INTERRUPTIBLE
 from e2e.kind.talk import STREAMED, room
 
 # As images are named by the fixture: of --set and --set-string, Helm lets the latter win, whatever their order.
@@ -24,8 +26,11 @@ NEVER_READY = (
 NO_SUCH_ENGINE = ("--set-string", "dialogEngine.image.tag=never-built")
 
 
+# One way to be broken for each Helm: they differ in how they wait, not in what they wait for.
 @pytest.mark.parametrize(
-    "broken", [NO_SUCH_IMAGE, NEVER_READY], ids=["an image that is nowhere", "a probe that never succeeds"]
+    ("helm", "broken"),
+    [(HELMS[0], NO_SUCH_IMAGE), (HELMS[-1], NEVER_READY)],
+    ids=["an image that is nowhere", "a probe that never succeeds"],
 )
 async def test_helm_goes_back_by_itself(
     namespace: Namespace, release: Callable[..., Release], helm: str, broken: tuple[str, ...]
@@ -49,10 +54,12 @@ async def test_helm_goes_back_by_itself(
 
 async def test_rollback_mends_an_engine_that_cannot_start(namespace: Namespace, release: Callable[..., Release]) -> None:
     """The one pod of a StatefulSet is gone once its successor fails: the way back must not wait for the broken one to get well."""
-    chart = release()
+    chart = release("helm", "--set", "operator.enabled=true")
     chart.upgrade()
     place = room(namespace)
     first = await place.talks_again()
+    sessions.apply(namespace, sessions.resource("on-air", place.session, INTERRUPTIBLE))
+    sessions.ready(namespace, "on-air")
     chart.upgrade(*NO_SUCH_ENGINE, wait=False)
     namespace.until(
         "the broken engine",
@@ -64,4 +71,6 @@ async def test_rollback_mends_an_engine_that_cannot_start(namespace: Namespace, 
 
     second = await place.talks_again()
     assert second.turn > first.turn
+    assert second.stats["voice"] == "espeak", "its flags are what they were"
     assert first.turn in await place.turns()
+    assert sessions.status(namespace, "on-air")["effective"] == "CORE,STREAMING,BARGE_IN"

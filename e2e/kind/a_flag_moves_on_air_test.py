@@ -56,7 +56,7 @@ async def test_the_document_for_all_and_one_of_its_own(namespace: Namespace, rel
     release("helm", *OPERATOR).upgrade()
     own, other = room(namespace), room(namespace)
     await own.talks_again()
-    sessions.apply(namespace, sessions.resource("everyone", "*", STREAMING), sessions.resource("own", own.session, {}))
+    sessions.apply(namespace, sessions.resource("everyone", "*", INTERRUPTIBLE), sessions.resource("own", own.session, {}))
     sessions.ready(namespace, "everyone")
     sessions.ready(namespace, "own")
     assert (await other.say()).stats["voice"] == "espeak"

@@ -51,10 +51,10 @@ def apply(api: client.CustomObjectsApi) -> None:
 def say(answers: list[str]) -> None:
     """One turn through the gateway, its text kept."""
     body = {"sessionId": SESSION, "content": "Hello! Who are you?", "meta": {"requestId": str(uuid.uuid4())}}
-    request = urllib.request.Request(  # noqa: S310 - the address is the chart's own Service
+    request = urllib.request.Request(
         f"http://{GATEWAY}/chat/stream", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=TURN_WITHIN_S) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TURN_WITHIN_S) as reply:
         for line in reply:
             if line.startswith(b"data:"):
                 answers.append(json.loads(line[5:]).get("content", ""))
