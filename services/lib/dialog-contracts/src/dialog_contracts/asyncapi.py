@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from dialog_contracts import http, ingest, input_socket, legacy_output, limits, outbox, redis_names, samples, viewer
+from dialog_contracts import legacy_chain as chain
 from dialog_contracts.catalogue import MESSAGES
 
 _REF: Final = "#/components/schemas/{model}"
@@ -24,6 +25,10 @@ class Channel:
     sends: Models = ()
     parameters: dict[str, str] = field(default_factory=dict)
     binary: str | None = None
+
+
+def _work(name: str, holds: str, message: type[BaseModel]) -> Channel:
+    return Channel(name, f"List of work, LPUSH and BLMOVE from the right: {holds}.", sends=(message,))
 
 
 _SESSION: Final = "1 to 64 of A-Z a-z 0-9 _ -"
@@ -87,16 +92,30 @@ REDIS: Final = {
     ),
     "history": Channel(
         redis_names.history("{id}"),
-        "List, newest last: the recent turns of a session.",
+        "Sorted set by turn: the recent turns of a session, of both paths.",
         sends=(http.TurnRecord,),
         parameters={"id": f"The session, {_SESSION}."},
     ),
-    "userInputQueue": Channel(redis_names.USER_INPUT_QUEUE, "Legacy list: what people said."),
-    "asrTasks": Channel(redis_names.ASR_TASKS, "Legacy list: recordings to transcribe."),
-    "ttsRequests": Channel(redis_names.TTS_REQUESTS, "Legacy list: replies to speak."),
-    "memoryUpdates": Channel(redis_names.MEMORY_UPDATES, "Legacy channel: what was said, by whom."),
+    "userInputQueue": _work(redis_names.USER_INPUT_QUEUE, "what people said, for memory", chain.UserInput),
+    "chatRequests": _work(redis_names.CHAT_REQUESTS, "what people said, filed, for chat-ai", chain.UserInput),
+    "asrTasks": _work(redis_names.ASR_TASKS, "recordings to transcribe, for asr", chain.AsrTask),
+    "asrFinals": _work(redis_names.ASR_FINALS, "transcripts that become turns, for input-handler", chain.AsrResult),
+    "ttsRequests": _work(redis_names.TTS_REQUESTS, "replies to speak, for tts", chain.TtsRequest),
+    "ltmRequests": _work(redis_names.LTM_REQUESTS, "questions to long-term memory", chain.LtmRequest),
+    "memoryUpdates": Channel(redis_names.MEMORY_UPDATES, "Channel: what was said, by whom.", sends=(chain.MemoryUpdate,)),
+    "aiResponses": Channel(redis_names.AI_RESPONSES, "Channel: texts of legacy answers.", sends=(chain.AiResponse,)),
+    "asrResults": Channel(redis_names.ASR_RESULTS, "Channel: transcripts.", sends=(chain.AsrResult,)),
+    "ttsErrors": Channel(redis_names.TTS_ERRORS, "Channel: what voices failed at.", sends=(chain.TtsError,)),
+    "ltmResponses": Channel(
+        redis_names.LTM_RESPONSES,
+        f"Channel; kept under `{redis_names.ltm_response('{requestId}')}` for a late reader.",
+        sends=(chain.LtmResponse,),
+    ),
     "taskResponse": Channel(
-        redis_names.task_response("{id}"), "Legacy channel: the answer to a task.", parameters={"id": "The task."}
+        redis_names.task_response("{id}"),
+        f"Channel: the answer to a turn; kept for {redis_names.ANSWER_TTL_S} s in the hash `{redis_names.answers('{id}')}`.",
+        sends=(chain.TaskResponse,),
+        parameters={"id": "The task, which is the session."},
     ),
 }
 

@@ -3,7 +3,18 @@
 import re
 from typing import Final
 
-from dialog_contracts import http, ingest, input_socket, legacy_output, outbox, samples, session_document, sse, viewer
+from dialog_contracts import (
+    http,
+    ingest,
+    input_socket,
+    legacy_chain,
+    legacy_output,
+    outbox,
+    samples,
+    session_document,
+    sse,
+    viewer,
+)
 from dialog_contracts.model import SnakeModel, WireModel
 
 MESSAGES: Final[tuple[type[WireModel], ...]] = (
@@ -46,6 +57,16 @@ MESSAGES: Final[tuple[type[WireModel], ...]] = (
     legacy_output.LegacyAudioChunk,
     legacy_output.LegacyAudioComplete,
     legacy_output.LegacyError,
+    legacy_chain.UserInput,
+    legacy_chain.AsrTask,
+    legacy_chain.AsrResult,
+    legacy_chain.TtsRequest,
+    legacy_chain.TaskResponse,
+    legacy_chain.MemoryUpdate,
+    legacy_chain.AiResponse,
+    legacy_chain.TtsError,
+    legacy_chain.LtmRequest,
+    legacy_chain.LtmResponse,
     outbox.OutboxEvent,
     samples.TurnSample,
     session_document.SessionDocument,
@@ -60,6 +81,12 @@ PARTS: Final[tuple[type[WireModel], ...]] = (
     http.Meta,
     http.SessionSummary,
     ingest.AudioFormat,
+    legacy_chain.ChainMeta,
+    legacy_chain.AudioBlob,
+    legacy_chain.AsrOptions,
+    legacy_chain.MouthCue,
+    legacy_chain.ResponseMetadata,
+    legacy_chain.TtsFailure,
     session_document.Persona,
     session_document.SessionLlm,
     session_document.SessionVoice,

@@ -40,6 +40,10 @@ class Start(WireModel):
     user_text: str | None = Field(default=None, description="What was asked, so that every viewer's page can show it.")
     ear_ms: int | None = Field(default=None, ge=0, description="For a subscriber in mid-turn: the audio time that sounds now.")
     started_at: float | None = Field(default=None, description="ms on output-handler's clock; set by output-handler.")
+    path: Literal["sync", "legacy"] | None = Field(
+        default=None, description="`legacy`: the fallback answers this turn; absent: sync."
+    )
+    reason: str | None = Field(default=None, description="With legacy: why the main path did not answer.")
 
 
 class SpeechChunk(WireModel):
@@ -81,6 +85,10 @@ class End(WireModel):
     session_id: SessionId
     turn: Turn
     audio_ms: int | None = None
+    voice_follows: bool | None = Field(
+        default=None,
+        description="SYNC_TTS_STREAMING off: the voice comes as one file; output-handler holds END back until then.",
+    )
 
 
 class StopAck(WireModel):

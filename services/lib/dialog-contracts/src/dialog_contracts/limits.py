@@ -5,6 +5,12 @@ from typing import Final
 CONTENT_CHARS: Final = 4_000
 """Longest `content` of a request, in characters."""
 
+REPLY_CHARS: Final = 32_000
+"""Longest reply that the legacy chain takes."""
+
+UPLOAD_BYTES: Final = 16 * 1024 * 1024
+"""Largest recording of an upload."""
+
 JSON_FRAME_BYTES: Final = 64 * 1024
 """Longest JSON body or text frame."""
 

@@ -18,13 +18,35 @@ SESSIONS_MAX: Final = 1_000
 HISTORY_TURNS: Final = 50
 """Turns kept in `session:{id}:turns`."""
 
+DEAD_MAX: Final = 1_000
+
 SESSION_TTL_S: Final = 30 * 24 * 3600
 REPLY_CLAIM_TTL_S: Final = 600
 
 USER_INPUT_QUEUE: Final = "user_input_queue"
+CHAT_REQUESTS: Final = "chat_requests"
 ASR_TASKS: Final = "asr_tasks"
+ASR_FINALS: Final = "asr_finals"
 TTS_REQUESTS: Final = "tts_requests"
+LTM_REQUESTS: Final = "ltm_requests"
+"""Lists of the legacy chain: LPUSH, and BLMOVE from the right into the processing list of one consumer."""
+
 MEMORY_UPDATES: Final = "memory_updates"
+AI_RESPONSES: Final = "ai_responses"
+ASR_RESULTS: Final = "asr_results"
+TTS_ERRORS: Final = "tts_errors"
+LTM_RESPONSES: Final = "ltm_responses"
+"""Channels of the legacy chain. They announce only: what must not be lost is in a list or a key."""
+
+ANSWER_TTL_S: Final = 600
+"""How long an answer waits for a late subscriber, and its sound with it."""
+
+BLOB_TTL_S: Final = 600
+BLOB_BYTES: Final = 32 * 1024 * 1024
+"""Largest blob: ten minutes of speech."""
+
+HEARD_BLOB_TTL_S: Final = 30
+"""What is left of a blob's time once somebody has heard it."""
 
 
 FLAGS: Final = "vtuber:flags"
@@ -54,8 +76,18 @@ def turn_of_request(session_id: str, request_id: str) -> str:
 
 
 def history(session_id: str) -> str:
-    """List of TurnRecord as JSON, newest last."""
+    """Sorted set of TurnRecord as JSON, scored by turn: the recent turns of both paths."""
     return f"session:{session_id}:turns"
+
+
+def reset_after(session_id: str) -> str:
+    """The last turn before a RESET: prompts begin after it."""
+    return f"session:{session_id}:reset"
+
+
+def backlog(session_id: str) -> str:
+    """List of the session's turns in the legacy chain, oldest first; only the first is being worked on."""
+    return f"session:{session_id}:legacy"
 
 
 def reply_claim(correlation_id: str) -> str:
@@ -66,3 +98,43 @@ def reply_claim(correlation_id: str) -> str:
 def task_response(task_id: str) -> str:
     """Legacy channel with the answer to a task."""
     return f"task_response:{task_id}"
+
+
+def answers(task_id: str) -> str:
+    """Hash: message_id → TaskResponse, for whoever subscribes late."""
+    return f"task_response:{task_id}:answers"
+
+
+def heard(task_id: str) -> str:
+    """Set of message_ids whose answer reached a viewer to its end."""
+    return f"task_response:{task_id}:heard"
+
+
+def blob(blob_id: str) -> str:
+    """Bytes of a recording or a voice file."""
+    return f"blob:{blob_id}"
+
+
+def ltm_response(request_id: str) -> str:
+    """LtmResponse for a reader that subscribes late."""
+    return f"ltm_response:{request_id}"
+
+
+def processing(work_list: str, consumer: str) -> str:
+    """List of the messages that one consumer works on, newest first."""
+    return f"{work_list}:processing:{consumer}"
+
+
+def consumers(work_list: str) -> str:
+    """Sorted set of consumers, scored by the Unix ms until which each is alive."""
+    return f"{work_list}:consumers"
+
+
+def attempts(work_list: str) -> str:
+    """Hash: message → how often it was taken back from a consumer that died with it."""
+    return f"{work_list}:attempts"
+
+
+def dead(work_list: str) -> str:
+    """List of the messages that could not be read or that nobody survived, newest first, bounded."""
+    return f"{work_list}:dead"

@@ -45,6 +45,8 @@ class DoneStats(SnakeModel):
     voice: str | None = Field(default=None, description="Voice that spoke first, or why there is none.")
     interrupted: bool = False
     turn: int | None = None
+    path: Literal["sync", "legacy"] | None = Field(default=None, description="`legacy`: the fallback answered; absent: sync.")
+    fallback_reason: str | None = Field(default=None, description="With legacy: why the main path did not answer.")
 
 
 class DoneEvent(WireModel):

@@ -1,0 +1,96 @@
+"""What a finished piece of work leaves in Redis, as commands: carried out together with its removal from the work list, or not at all."""
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import TurnRecord
+from dialog_contracts.legacy_chain import MemoryUpdate, TaskResponse
+from dialog_contracts.model import WireModel, correlation_id
+from dialog_contracts.samples import TurnSample
+
+Effect = tuple[str, ...]
+"""A Redis command and its arguments, or one of the two names below, which `WorkList` knows."""
+
+SUBMIT: Final = "SUBMIT"
+ADVANCE: Final = "ADVANCE"
+
+
+def push(work_list: str, message: WireModel) -> Effect:
+    """Work for the next service."""
+    return ("LPUSH", work_list, message.to_json())
+
+
+def announce(channel: str, message: WireModel) -> Effect:
+    """Tell whoever listens now."""
+    return ("PUBLISH", channel, message.to_json())
+
+
+def submit(session_id: str, name: str, work_list: str, message: WireModel) -> Effect:
+    """Put a turn at the end of its session's backlog; when it is alone there, it goes to the work list at once."""
+    return (SUBMIT, redis_names.backlog(session_id), work_list, name, message.to_json(), str(redis_names.REPLY_CLAIM_TTL_S))
+
+
+def advance(session_id: str, name: str, work_list: str) -> Effect:
+    """The turn is answered: the session's next one goes to the work list. Nothing happens when another turn is first."""
+    return (ADVANCE, redis_names.backlog(session_id), work_list, name)
+
+
+def answer(response: TaskResponse) -> list[Effect]:
+    """Keep an answer for late subscribers, and announce it."""
+    key = redis_names.answers(response.task_id)
+    return [
+        ("HSET", key, response.message_id, response.to_json()),
+        ("EXPIRE", key, str(redis_names.ANSWER_TTL_S)),
+        announce(redis_names.task_response(response.task_id), response),
+    ]
+
+
+def remember(session_id: str, records: Iterable[TurnRecord]) -> list[Effect]:
+    """File turns in the session's history, newest last; a later form of a turn replaces the earlier one."""
+    key, made, last = redis_names.history(session_id), [], 0
+    for record in records:
+        made.append(("ZREMRANGEBYSCORE", key, str(record.turn), str(record.turn)))
+        made.append(("ZADD", key, str(record.turn), record.to_json()))
+        last = max(last, record.turn)
+    if not last:
+        return []
+    return [
+        *made,
+        ("ZREMRANGEBYRANK", key, "0", str(-redis_names.HISTORY_TURNS - 1)),
+        ("EXPIRE", key, str(redis_names.SESSION_TTL_S)),
+        ("ZADD", redis_names.SESSIONS, str(int(time.time())), session_id),
+        ("ZREMRANGEBYRANK", redis_names.SESSIONS, "0", str(-redis_names.SESSIONS_MAX - 1)),
+    ]
+
+
+def said(record: TurnRecord, session_id: str) -> list[Effect]:
+    """The bridge to older listeners: both halves of a turn on `memory_updates`."""
+    name = correlation_id(session_id, record.turn)
+    when = datetime.fromtimestamp(record.ts, UTC).isoformat()
+    halves: Sequence[tuple[str, str]] = (("user", record.user), ("ai", record.reply))
+    return [
+        announce(
+            redis_names.MEMORY_UPDATES,
+            MemoryUpdate.model_validate(
+                {
+                    "message_id": f"{name}:{source}",
+                    "source": source,
+                    "content": content,
+                    "timestamp": when,
+                    "task_id": session_id,
+                    "correlation_id": name,
+                }
+            ),
+        )
+        for source, content in halves
+        if content
+    ]
+
+
+def sample(entry: TurnSample) -> Effect:
+    """One entry of `vtuber:turns`."""
+    fields = ("session", entry.session_id, "turn", str(entry.turn), "sample", entry.to_json())
+    return ("XADD", redis_names.TURN_SAMPLES, "MAXLEN", "~", str(redis_names.TURN_SAMPLES_MAXLEN), "*", *fields)
