@@ -10,11 +10,13 @@ import apsw
 import pytest
 
 from dialog_contracts.http import ChatRequest, TurnRecord
+from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseFrame, TextDeltaEvent
 from dialog_engine.characters import Characters
 from dialog_engine.chat_service import ChatService
 from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.redis_shelf import Claim
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
 from dialog_llm.errors import ProviderError
@@ -67,15 +69,31 @@ class Shelf:
     """In Redis's place; what Redis does is tested beside `redis_shelf`."""
 
     def __init__(self) -> None:
-        self.grant = True
-        self.history: dict[str, list[TurnRecord]] = {}
+        self.claims = [Claim.OURS]
+        """What is answered, one after another; the last for ever."""
+
+        self.history: dict[str, dict[int, TurnRecord]] = {}
+        self.resets: dict[str, int] = {}
+        self.voices: list[TtsRequest] = []
         self.samples: list[Any] = []
 
-    async def claim_reply(self, correlation_id: str) -> bool:
-        return self.grant
+    async def claim_reply(self, correlation_id: str) -> Claim:
+        return self.claims.pop(0) if len(self.claims) > 1 else self.claims[0]
 
-    async def publish_history(self, session_id: str, records: list[TurnRecord]) -> None:
-        self.history[session_id] = records
+    async def publish_history(self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None) -> bool:
+        self.history.setdefault(session_id, {}).update({record.turn: record for record in records})
+        return True
+
+    async def turns_after(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
+        known = self.history.get(session_id, {})
+        return [known[number] for number in sorted(known) if number > turn], self.resets.get(session_id, 0)
+
+    async def note_reset(self, session_id: str, turn: int) -> None:
+        self.resets[session_id] = turn
+
+    async def ask_for_voice(self, request: TtsRequest) -> bool:
+        self.voices.append(request)
+        return True
 
     async def add_sample(self, sample: Any) -> None:
         self.samples.append(sample)
@@ -297,11 +315,75 @@ async def test_a_model_that_fails_later_leaves_what_it_said(tmp_path: Path) -> N
 
 async def test_the_loser_of_the_claim_says_nothing(tmp_path: Path) -> None:
     async with engine(tmp_path) as one:
-        one.shelf.grant = False
+        one.shelf.claims = [Claim.THEIRS]
         frames = await one.say(1)
         assert names(frames) == ["control", "error"]
         assert "answered_elsewhere" in frames[1].data
         assert await one.memory.find("s", 1) is None
+
+
+async def test_without_redis_the_engine_goes_on_and_stops_when_it_turns_out_that_the_other_path_answers(tmp_path: Path) -> None:
+    async with engine(tmp_path, Brain(["word "] * 100, gap_s=0.02)) as one:
+        one.shelf.claims = [Claim.UNKNOWN, Claim.UNKNOWN, Claim.THEIRS]
+        frames = await one.say(1)
+        assert "text-delta" in names(frames)
+        assert len(frames) < 30
+        assert "answered_elsewhere" in frames[-1].data
+        assert await one.memory.find("s", 1) is None, "the other path's reply is the one that is remembered"
+
+
+async def test_without_redis_the_engine_goes_on_and_stays_when_the_turn_is_its_own(tmp_path: Path) -> None:
+    async with engine(tmp_path, Brain(["word "] * 20, gap_s=0.02)) as one:
+        one.shelf.claims = [Claim.UNKNOWN, Claim.OURS]
+        frames = await one.say(1)
+        assert names(frames)[-1] == "done"
+        assert text(frames) == "word " * 20
+
+
+async def test_a_caller_that_is_cut_off_from_a_turn_without_claim_may_be_having_it_answered_elsewhere(tmp_path: Path) -> None:
+    async with engine(tmp_path, Brain(["word "] * 100, gap_s=0.02)) as one:
+        one.shelf.claims = [Claim.UNKNOWN]
+        async with one.service.open(request_of(1, "hi"), None, None) as batches:
+            async for batch in batches:
+                if any(frame.event == "text-delta" for frame in batch):
+                    break
+        await asyncio.sleep(0.05)
+        assert one.brain.open == 0
+        assert one.shelf.samples[-1].outcome == "cancelled"
+        assert await one.memory.find("s", 1) is None
+
+
+async def test_turns_that_the_other_path_answered_are_in_the_prompt_and_in_the_database(tmp_path: Path) -> None:
+    theirs = TurnRecord(turn=2, user="and the second?", reply="Legacy says two.", ts=5, path="legacy")
+    async with engine(tmp_path) as one:
+        await one.say(1, "the first?", flags={})
+        await asyncio.sleep(0.02)
+        # It comes while the third turn is asked already: the fourth knows it.
+        await one.say(3, "the third?", flags={})
+        one.shelf.history["s"][2] = theirs
+        await one.say(4, "the fourth?", flags={})
+        asked = [message.content for message in one.brain.prompts[-1] if message.role == "user"]
+        assert asked == ["the first?", "and the second?", "the third?", "the fourth?"]
+        stored = await one.memory.find("s", 2)
+        assert stored is not None
+        assert stored.record() == theirs
+
+
+async def test_a_whole_file_is_asked_for_once_the_text_is_done_and_only_where_somebody_makes_it(tmp_path: Path) -> None:
+    async with engine(tmp_path) as one:
+        frames = await one.say(1, "hi", flags={})
+        done = frames[-1].parse()
+        assert isinstance(done, DoneEvent)
+        assert done.stats.voice == "file"
+        await asyncio.sleep(0.02)
+        assert [(asked.message_id, asked.text, asked.meta.turn) for asked in one.shelf.voices] == [
+            ("s#1", "Hello there, friend.", 1)
+        ]
+        await one.say(2, "hi")
+        assert len(one.shelf.voices) == 1, "streamed speech needs no file"
+    async with engine(tmp_path, legacy_enabled=False) as one:
+        await one.say(3, "hi", flags={})
+        assert one.shelf.voices == []
 
 
 async def test_commands_say_speaks_verbatim_and_reset_forgets(tmp_path: Path) -> None:
@@ -340,7 +422,7 @@ async def test_history_and_one_sample_a_turn_are_published(tmp_path: Path) -> No
         await one.say(1, "a", flags={})
         await one.say(2, "b", flags={})
         await asyncio.sleep(0.05)
-        assert [(record.turn, record.user) for record in one.shelf.history["s"]] == [(1, "a"), (2, "b")]
+        assert [(record.turn, record.user) for record in one.shelf.history["s"].values()] == [(1, "a"), (2, "b")]
         assert [(sample.turn, sample.outcome, sample.path) for sample in one.shelf.samples] == [
             (1, "completed", "sync"),
             (2, "completed", "sync"),

@@ -9,9 +9,11 @@ import pytest
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet, TurnRecord
+from dialog_contracts.legacy_chain import MemoryUpdate, TtsRequest
 from dialog_contracts.samples import TurnSample
-from dialog_engine.redis_shelf import RedisShelf
+from dialog_engine.redis_shelf import Claim, RedisShelf
 from service_runtime.redis_link import RedisLink
+from service_runtime.session_history import SessionHistory
 from vtuber_cli import ports, valkey
 
 
@@ -42,25 +44,73 @@ def record(turn: int) -> TurnRecord:
 
 async def test_one_path_gets_the_reply_and_keeps_it(link: RedisLink) -> None:
     shelf = RedisShelf(link)
-    assert await shelf.claim_reply("s#1")
-    assert await shelf.claim_reply("s#1")
+    assert await shelf.claim_reply("s#1") is Claim.OURS
+    assert await shelf.claim_reply("s#1") is Claim.OURS
     assert 0 < await link.client.ttl(redis_names.reply_claim("s#1")) <= 600
     await link.client.set(redis_names.reply_claim("s#2"), "legacy", nx=True)
-    assert not await shelf.claim_reply("s#2")
+    assert await shelf.claim_reply("s#2") is Claim.THEIRS
 
 
-async def test_history_is_replaced_whole_and_the_counter_only_rises(link: RedisLink) -> None:
+async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_only_rises(link: RedisLink) -> None:
     shelf = RedisShelf(link)
-    await shelf.publish_history("s", [record(1), record(2)])
-    await shelf.publish_history("s", [record(2), record(3)])
-    rows = await link.client.lrange(redis_names.history("s"), 0, -1)
-    assert [TurnRecord.from_json(row).turn for row in rows] == [2, 3]
-    assert await link.client.get(redis_names.turn_counter("s")) == "3"
+    theirs = record(2).model_copy(update={"path": "legacy"})
+    assert await shelf.publish_history("s", [record(1), record(3)])
+    await link.client.zadd(redis_names.history("s"), {theirs.to_json(): 2})
+    assert await shelf.publish_history("s", [record(3).model_copy(update={"reply": "cut"}), record(4)])
+    assert await shelf.turns_after("s", 1) == (
+        [theirs, record(3).model_copy(update={"reply": "cut"}), record(4)],
+        0,
+    )
+    assert await link.client.get(redis_names.turn_counter("s")) == "4"
     await link.client.set(redis_names.turn_counter("s"), 9)
-    await shelf.publish_history("s", [record(4)])
+    await shelf.publish_history("s", [record(5)])
     assert await link.client.get(redis_names.turn_counter("s")) == "9"
     assert await link.client.zrange(redis_names.SESSIONS, 0, -1) == ["s"]
     assert await link.client.ttl(redis_names.history("s")) > 0
+
+
+async def test_history_is_bounded_and_the_oldest_goes(link: RedisLink) -> None:
+    await RedisShelf(link).publish_history("s", [record(turn) for turn in range(1, 61)])
+    found = await RedisShelf(link).turns_after("s", 0)
+    assert found is not None
+    assert [turn.turn for turn in found[0]] == list(range(11, 61))
+
+
+async def test_a_list_of_an_older_version_is_replaced(link: RedisLink) -> None:
+    await link.client.rpush(redis_names.history("s"), record(1).to_json())
+    assert await RedisShelf(link).publish_history("s", [record(1), record(2)])
+    assert await RedisShelf(link).turns_after("s", 0) == ([record(1), record(2)], 0)
+
+
+async def test_older_listeners_hear_both_halves_of_a_turn(link: RedisLink) -> None:
+    listener = link.client.pubsub()
+    await listener.subscribe(redis_names.MEMORY_UPDATES)
+    await RedisShelf(link).publish_history("s", [record(1)], record(1))
+    heard: list[MemoryUpdate] = []
+    while len(heard) < 2:
+        message = await listener.get_message(ignore_subscribe_messages=True, timeout=5)
+        if message is not None:
+            heard.append(MemoryUpdate.from_json(message["data"]))
+    assert [(update.message_id, update.source, update.content) for update in heard] == [
+        ("s#1:user", "user", "q1"),
+        ("s#1:ai", "ai", "a1"),
+    ]
+    await listener.aclose()  # type: ignore[no-untyped-call]
+
+
+async def test_a_reset_is_known_to_the_other_path(link: RedisLink) -> None:
+    shelf = RedisShelf(link)
+    await shelf.publish_history("s", [record(1), record(3)])
+    await shelf.note_reset("s", 2)
+    assert await shelf.turns_after("s", 0) == ([record(1), record(3)], 2)
+    assert await SessionHistory(link).prompt_turns("s", 10) == [record(3)]
+
+
+async def test_a_voice_file_is_asked_for_once(link: RedisLink) -> None:
+    request = TtsRequest(message_id="s#1", task_id="s", text="hi", response_channel="task_response:s")
+    assert await RedisShelf(link).ask_for_voice(request)
+    rows: Any = await link.client.lrange(redis_names.TTS_REQUESTS, 0, -1)
+    assert [TtsRequest.from_json(row) for row in rows] == [request]
 
 
 async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
@@ -70,10 +120,11 @@ async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
     assert [TurnSample.from_json(fields["sample"]) for _, fields in entries] == [sample]
 
 
-async def test_without_redis_the_claim_is_granted_and_the_rest_is_let_go() -> None:
+async def test_without_redis_the_claim_is_unknown_and_what_was_not_written_is_said() -> None:
     link = RedisLink(f"redis://127.0.0.1:{ports.free()}/0")
     shelf = RedisShelf(link)
-    assert await shelf.claim_reply("s#1")
-    await shelf.publish_history("s", [record(1)])
+    assert await shelf.claim_reply("s#1") is Claim.UNKNOWN
+    assert not await shelf.publish_history("s", [record(1)])
+    assert await shelf.turns_after("s", 0) is None
     assert link.down_because is not None
     await link.aclose()

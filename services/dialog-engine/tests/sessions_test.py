@@ -59,12 +59,12 @@ async def test_the_least_recently_used_idle_sessions_are_forgotten_and_one_in_us
 
 def test_a_number_that_came_to_nothing_is_given_out_again_and_its_message_may_come_again() -> None:
     session = Session("live-001")
-    session.number(1, "r-1")
-    session.number(2, "r-2")
+    session.number(1, "r-1", 0)
+    session.number(2, "r-2", 0)
     session.free(2, "r-2")
     assert (session.last_turn, session.requests) == (1, {"r-1": 1})
-    session.number(2, "r-2")
-    session.number(3, "r-3")
+    session.number(2, "r-2", 0)
+    session.number(3, "r-3", 0)
     session.free(2, "r-2")
     assert session.last_turn == 3, "a later turn keeps the number taken"
 
@@ -73,7 +73,7 @@ def test_only_so_many_messages_are_recognised(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "REQUESTS_KEPT", 2)
     session = Session("live-001")
     for turn in range(1, 5):
-        session.number(turn, f"r-{turn}")
+        session.number(turn, f"r-{turn}", 0)
     assert session.requests == {"r-3": 3, "r-4": 4}
 
 
@@ -95,3 +95,48 @@ def test_a_reset_empties_the_prompt_and_nothing_else() -> None:
     assert [turn.turn for turn in session.prompt_turns(10)] == [3]
     assert session.last_turn == 2
     assert [turn.turn for turn in session.recent] == [1, 3]
+
+
+def test_numbers_that_were_left_out_are_looked_for_while_they_are_young() -> None:
+    session = Session("live-001")
+    assert session.holes(1, 0) == set()
+    session.number(1, None, 0)
+    assert session.holes(2, 0) == set()
+    assert session.holes(4, 0) == {2, 3}
+    session.number(4, None, 0)
+    assert session.holes(5, 60) == {2, 3}
+    assert session.holes(5, module.HOLE_S) == set()
+
+
+def test_a_session_that_is_new_here_may_have_had_turns_elsewhere_but_not_more_than_history_keeps() -> None:
+    assert session_with(0).holes(3, 0) == {1, 2}
+    assert session_with(0).holes(500, 0) == set(range(450, 500))
+
+
+def test_turns_of_the_other_path_take_their_place_in_the_prompt() -> None:
+    session = session_with(2)
+    session.number(5, None, 0)
+    session.remember(record(5))
+    session.adopt([record(3), record(4)], 1)
+    assert [turn.turn for turn in session.prompt_turns(10)] == [2, 3, 4, 5]
+    assert session.holes(6, 0) == set()
+    assert session.last_turn == 5
+
+
+def test_what_redis_has_in_its_last_form_is_not_published_again() -> None:
+    session = Session("live-001")
+    session.remember(record(1))
+    first = list(session.unpublished.values())
+    session.remember(record(1, "cut"))
+    session.published(first)
+    assert list(session.unpublished.values()) == [record(1, "cut")]
+    session.published([record(1, "cut")])
+    assert session.unpublished == {}
+
+
+def session_with(turns: int) -> Session:
+    session = Session("live-001")
+    for turn in range(1, turns + 1):
+        session.number(turn, None, 0)
+        session.remember(record(turn))
+    return session

@@ -11,21 +11,25 @@ import structlog
 
 from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
-from dialog_contracts.ingest import Played, Stop
+from dialog_contracts.ingest import End, Played, Stop
+from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
-from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame, TextDeltaEvent
+from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame
+from dialog_engine import replay
 from dialog_engine.characters import Characters
 from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
 from dialog_engine.ingest_link import BackHooks, OutputLink
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.outputs import Outputs
 from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.sessions import Session, Sessions
 from dialog_engine.settings import EngineSettings
+from dialog_engine.shared_history import SharedHistory
 from dialog_engine.turn import language, prompt
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.runner import TurnOrder, TurnParts, TurnRunner
+from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.runner import TurnRunner
 from dialog_telemetry import metrics
 from dialog_voice.voice import Voice
 from service_runtime.errors import InvalidField
@@ -51,6 +55,7 @@ class ChatService:
     def __init__(self, settings: EngineSettings, memory: ShortTermMemory, characters: Characters, shelf: RedisShelf) -> None:
         self._settings, self._memory, self._characters, self._shelf = settings, memory, characters, shelf
         self._sessions = Sessions(memory)
+        self._history = SharedHistory(memory, shelf)
         self._finished: OrderedDict[tuple[str, int], Known] = OrderedDict()
         self._tasks = TaskOwner()
         self.outputs = Outputs(settings.output_ingest_urls, BackHooks(self._stopped, self._played, self._subscribed))
@@ -148,6 +153,7 @@ class ChatService:
             return await self._command_reset(session, turn, request_id)
         if self._running >= self._settings.max_running_turns:
             raise TooManyTurns(f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1)
+        await self._history.adopt(session, turn)
         return self._begin(session, request, turn, traceparent)
 
     async def _known(self, session: Session, turn: int) -> Known | None:
@@ -159,7 +165,7 @@ class ChatService:
             stored = await self._memory.find(session.session_id, turn)
             if stored is None:
                 return None
-            self._keep(key, Known(_rebuilt(stored), stored.request_id))
+            self._keep(key, Known(replay.rebuilt(stored), stored.request_id))
         return self._finished[key]
 
     def _interrupt(self, session: Session) -> None:
@@ -196,7 +202,7 @@ class ChatService:
         runner = TurnRunner(order, self._parts(session, character.voice))
         self._running += 1
         self._quiet.clear()
-        session.number(turn, order.request_id)
+        session.number(turn, order.request_id, asyncio.get_running_loop().time())
         session.running = runner
         runner.begin()
         return runner
@@ -206,7 +212,7 @@ class ChatService:
             self.outputs.publish(session.session_id, frame, droppable=droppable)
 
         def stored() -> None:
-            self._tasks.start("history", self._shelf.publish_history(session.session_id, list(session.recent)))
+            self._tasks.start("history", self._history.publish(session))
 
         def ended(runner: TurnRunner, sample: TurnSample) -> None:
             self._running -= 1
@@ -219,10 +225,25 @@ class ChatService:
                 session.free(runner.order.turn, runner.order.request_id)
             self._tasks.start("sample", self._shelf.add_sample(sample))
 
-        def claim(name: str) -> asyncio.Task[bool]:
-            return self._tasks.start("claim", self._shelf.claim_reply(name))
+        def whole_file(request: TtsRequest) -> None:
+            self._tasks.start("voice-file", self._ask_for_voice(request))
 
-        return TurnParts(self._memory, voice, claim, publish, session.remember, session.forget, stored, ended)
+        return TurnParts(
+            memory=self._memory,
+            voice=voice,
+            claim=self._shelf.claim_reply,
+            publish=publish,
+            remember=session.remember,
+            forget=session.forget,
+            stored=stored,
+            whole_file=whole_file if self._settings.legacy_enabled else None,
+            ended=ended,
+        )
+
+    async def _ask_for_voice(self, request: TtsRequest) -> None:
+        follows = await self._shelf.ask_for_voice(request)
+        frame = End(session_id=request.task_id, turn=request.meta.turn or 1, audio_ms=0, voice_follows=follows or None)
+        self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
 
     def _keep(self, key: tuple[str, int], known: Known) -> None:
         """Keep the log of a turn for callers that come back."""
@@ -243,7 +264,8 @@ class ChatService:
     async def _command_reset(self, session: Session, turn: int, request_id: str | None) -> EventLog:
         await self._memory.reset(session.session_id, turn)
         session.reset(turn)
-        session.number(turn, request_id)
+        session.number(turn, request_id, asyncio.get_running_loop().time())
+        self._tasks.start("reset", self._shelf.note_reset(session.session_id, turn))
         events = EventLog(turn)
         events.append(ControlEvent(action="ACCEPTED", session_id=session.session_id, turn=turn))
         events.append(DoneEvent(stats=DoneStats(turn=turn)))
@@ -273,20 +295,3 @@ class ChatService:
 
 def _lost(turn: int) -> TurnLost:
     return TurnLost(f"turn {turn} was lost with its engine before it was stored; send the message again", field="Last-Event-ID")
-
-
-def _rebuilt(stored: StoredTurn) -> EventLog:
-    """The log of a turn as it was, but for SPEECH_START, from the lengths of its deltas."""
-    events = EventLog(stored.turn)
-    events.append(ControlEvent(action="ACCEPTED", session_id=stored.session_id, turn=stored.turn))
-    at = 0
-    for length in stored.shape:
-        piece = stored.reply[at : at + length]
-        if piece:
-            events.append(TextDeltaEvent(content=piece))
-        at += length
-    if not stored.interrupted:
-        events.append(TextDeltaEvent(content="", eos=True))
-    stats = DoneStats.model_validate_json(stored.stats)
-    events.append(DoneEvent(stats=stats.model_copy(update={"interrupted": stored.interrupted})))
-    return events

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import apsw
 import structlog
@@ -41,10 +41,13 @@ class StoredTurn:
     revision: int = 0
     shape: tuple[int, ...] = ()
     stats: str = "{}"
+    path: Literal["sync", "legacy"] = "sync"
 
     def record(self) -> TurnRecord:
         """As history shows it."""
-        return TurnRecord(turn=self.turn, user=self.user, reply=self.reply, ts=self.ts, interrupted=self.interrupted)
+        return TurnRecord(
+            turn=self.turn, user=self.user, reply=self.reply, ts=self.ts, interrupted=self.interrupted, path=self.path
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class SessionImage:
 
 
 _SELECT: Final = """
-SELECT u.sessionId, u.turn, u.text, a.text, a.ts, u.requestId, a.interrupted, a.revision, a.shape, a.stats
+SELECT u.sessionId, u.turn, u.text, a.text, a.ts, u.requestId, a.interrupted, a.revision, a.shape, a.stats, a.path
 FROM turns u JOIN turns a ON a.sessionId = u.sessionId AND a.turn = u.turn AND a.role = 'assistant'
 WHERE u.role = 'user' AND u.sessionId = ?
 """
@@ -112,8 +115,8 @@ class ShortTermMemory:
                     (stored.session_id, stored.turn, stored.user, stored.ts, stored.request_id),
                 )
                 db.execute(
-                    """INSERT INTO turns(sessionId, turn, role, text, ts, interrupted, revision, shape, stats)
-                       VALUES(?,?,'assistant',?,?,?,?,?,?)
+                    """INSERT INTO turns(sessionId, turn, role, text, ts, interrupted, revision, shape, stats, path)
+                       VALUES(?,?,'assistant',?,?,?,?,?,?,?)
                        ON CONFLICT(sessionId, turn, role) DO UPDATE SET
                          text = excluded.text, interrupted = excluded.interrupted, revision = excluded.revision,
                          shape = excluded.shape, stats = excluded.stats
@@ -127,6 +130,7 @@ class ShortTermMemory:
                         stored.revision,
                         json.dumps(stored.shape),
                         stored.stats,
+                        stored.path,
                     ),
                 )
 
@@ -214,7 +218,7 @@ def _last(db: apsw.Connection, session_id: str) -> int:
 
 
 def _stored(row: tuple[object, ...]) -> StoredTurn:
-    session_id, turn, user, reply, ts, request_id, interrupted, revision, shape, stats = row
+    session_id, turn, user, reply, ts, request_id, interrupted, revision, shape, stats, path = row
     return StoredTurn(
         session_id=str(session_id),
         turn=int(str(turn)),
@@ -226,6 +230,7 @@ def _stored(row: tuple[object, ...]) -> StoredTurn:
         revision=int(str(revision)),
         shape=tuple(json.loads(str(shape or "[]"))),
         stats=str(stats or "{}"),
+        path="legacy" if path == "legacy" else "sync",
     )
 
 

@@ -1,72 +1,120 @@
-"""What the engine keeps in Redis: the claim on a reply, the recent turns for the next owner and for pages, one sample per turn."""
+"""What the engine keeps in Redis: the claim on a reply, recent turns for everybody else, one sample per turn, requests for voice files."""
 
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum, auto
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
+from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.samples import TurnSample
+from service_runtime import effects
+from service_runtime.effects import Effect
 from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.session_history import SessionHistory
 
 log = structlog.get_logger("redis_shelf")
 
-_RAISE_COUNTER = """
+_RAISE_COUNTER: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 """
 
 
+class Claim(Enum):
+    """Who may answer a turn."""
+
+    OURS = auto()
+    THEIRS = auto()
+    UNKNOWN = auto()
+    """Redis is silent: the engine goes on, for the other path needs Redis too, and asks again until it knows."""
+
+
 class RedisShelf:
-    """Every method survives a Redis that is down: the claim is then granted, the rest is written again with the next turn."""
+    """Every method survives a Redis that is down; what could not be written is written again with the session's next turn."""
 
     def __init__(self, redis: RedisLink) -> None:
-        self._redis = redis
+        self._redis, self._history = redis, SessionHistory(redis)
 
-    async def claim_reply(self, correlation_id: str) -> bool:
-        """Whether this path may answer the turn; true when Redis is silent, because the caller then refuses the other path."""
+    async def claim_reply(self, correlation_id: str) -> Claim:
+        """Take the turn for this path, if nobody has."""
         key = redis_names.reply_claim(correlation_id)
 
-        async def work(client: Redis) -> bool:
+        async def work(client: Redis) -> Claim:
             held = await client.set(key, "sync", nx=True, ex=redis_names.REPLY_CLAIM_TTL_S, get=True)
-            return held is None or held == "sync"
+            return Claim.OURS if held is None or held == "sync" else Claim.THEIRS
 
         try:
             return await self._redis.call("claim", work)
         except RedisDown:
-            return True
+            return Claim.UNKNOWN
 
-    async def publish_history(self, session_id: str, records: list[TurnRecord]) -> None:
-        """Replace the session's list of recent turns, oldest first, and raise its counter to the last of them."""
+    async def publish_history(self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None) -> bool:
+        """File turns in the session's history, raise its counter, and tell older listeners of `said`; false when that must be repeated."""
         if not records:
-            return
+            return True
+        commands = [*effects.remember(session_id, records), *(effects.said(said, session_id) if said is not None else ())]
+        last = str(max(record.turn for record in records))
 
         async def work(client: Redis) -> None:
-            key = redis_names.history(session_id)
-            pipe = client.pipeline(transaction=True)
-            pipe.delete(key)
-            pipe.rpush(key, *(record.to_json() for record in records))
-            pipe.expire(key, redis_names.SESSION_TTL_S)
-            pipe.zadd(redis_names.SESSIONS, {session_id: int(time.time())})
-            pipe.zremrangebyrank(redis_names.SESSIONS, 0, -redis_names.SESSIONS_MAX - 1)
-            pipe.eval(_RAISE_COUNTER, 1, redis_names.turn_counter(session_id), str(records[-1].turn))
-            await pipe.execute()
+            try:
+                await _all(client, commands)
+            except ResponseError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+                # A list, as versions before 0.2 kept it. The database has all of it.
+                await client.delete(redis_names.history(session_id))
+                await _all(client, commands)
+            await client.eval(_RAISE_COUNTER, 1, redis_names.turn_counter(session_id), last)
 
-        await self._try("history", work)
+        return await self._try("history", work)
+
+    async def turns_after(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
+        """The turns of the session after this one, oldest first, and after which turn its prompts begin; None when Redis cannot say."""
+        try:
+            return await self._history.turns(session_id, after=turn), await self._history.reset_after(session_id)
+        except RedisDown as error:
+            log.warning("history_not_read", reason=str(error))
+            return None
+
+    async def note_reset(self, session_id: str, turn: int) -> None:
+        """Prompts begin after this turn, on the other path too."""
+
+        async def work(client: Redis) -> None:
+            await client.set(redis_names.reset_after(session_id), str(turn), ex=redis_names.SESSION_TTL_S)
+
+        await self._try("reset", work)
+
+    async def ask_for_voice(self, request: TtsRequest) -> bool:
+        """Have a whole reply spoken into one file; false when nobody will."""
+
+        async def work(client: Redis) -> None:
+            await client.lpush(redis_names.TTS_REQUESTS, request.to_json())
+
+        return await self._try("voice", work)
 
     async def add_sample(self, sample: TurnSample) -> None:
         """One entry of `vtuber:turns`."""
 
         async def work(client: Redis) -> None:
-            fields: dict[Any, Any] = {"session": sample.session_id, "turn": str(sample.turn), "sample": sample.to_json()}
-            await client.xadd(redis_names.TURN_SAMPLES, fields, maxlen=redis_names.TURN_SAMPLES_MAXLEN, approximate=True)
+            await _all(client, [effects.sample(sample)])
 
         await self._try("sample", work)
 
-    async def _try(self, purpose: str, work: Callable[[Redis], Awaitable[None]]) -> None:
+    async def _try(self, purpose: str, work: Callable[[Redis], Awaitable[None]]) -> bool:
         try:
             await self._redis.call(purpose, work)
         except RedisDown as error:
             log.warning("not_shelved", purpose=purpose, reason=str(error))
+            return False
+        return True
+
+
+async def _all(client: Redis, commands: Sequence[Effect]) -> None:
+    pipe = client.pipeline(transaction=True)
+    for command in commands:
+        pipe.execute_command(*command)
+    await pipe.execute()

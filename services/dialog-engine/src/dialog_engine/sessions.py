@@ -5,7 +5,7 @@ The engine owns its sessions, so what it remembers is what the database holds, p
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,6 +16,9 @@ from dialog_engine.turn.runner import TurnRunner
 
 SESSIONS_KEPT: Final = 1_000
 """Idle sessions kept in memory; the least recently used are read from the database again."""
+
+HOLE_S: Final = 120.0
+"""How long a number that was left out is looked for in Redis before each of the session's turns."""
 
 REQUESTS_KEPT: Final = 1_000
 """Messages of a session whose repetition is recognised."""
@@ -33,7 +36,9 @@ class Session:
         self.last_turn = 0
         self.requests: dict[str, int] = {}
         self.recent: deque[TurnRecord] = deque(maxlen=redis_names.HISTORY_TURNS)
+        self.unpublished: dict[int, TurnRecord] = {}
         self._reset_after = 0
+        self._holes: dict[int, float] = {}
 
     @property
     def idle(self) -> bool:
@@ -44,10 +49,14 @@ class Session:
         """Take over what is stored."""
         self.last_turn, self._reset_after, self.requests = image.last_turn, image.reset_after, dict(image.requests)
         self.recent.extend(stored.record() for stored in image.recent)
+        # Whether Redis still has all of it, nobody knows after a restart.
+        self.unpublished = {record.turn: record for record in self.recent}
         self.loaded = True
 
-    def number(self, turn: int, request_id: str | None) -> None:
-        """A turn begins: its number and its message are taken."""
+    def number(self, turn: int, request_id: str | None, now: float) -> None:
+        """A turn begins: its number and its message are taken. Numbers that were left out were perhaps answered by the other path."""
+        for missing in range(max(self.last_turn + 1, turn - redis_names.HISTORY_TURNS), turn):
+            self._holes[missing] = now
         self.last_turn = max(self.last_turn, turn)
         if request_id is not None:
             self.requests[request_id] = turn
@@ -61,16 +70,40 @@ class Session:
         if self.last_turn == turn:
             self.last_turn = turn - 1
 
+    def holes(self, before: int, now: float) -> set[int]:
+        """Numbers up to this turn that may have been answered elsewhere; each is looked for while it is young."""
+        self._holes = {turn: since for turn, since in self._holes.items() if now - since < HOLE_S}
+        fresh = range(max(self.last_turn + 1, before - redis_names.HISTORY_TURNS), before)
+        return {*self._holes, *fresh}
+
+    def adopt(self, records: Iterable[TurnRecord], reset_after: int) -> None:
+        """Take over turns that the other path answered."""
+        own = {record.turn: record for record in self.recent}
+        for record in records:
+            self._holes.pop(record.turn, None)
+            own.setdefault(record.turn, record)
+            self.last_turn = max(self.last_turn, record.turn)
+        self.recent = deque((own[turn] for turn in sorted(own)), maxlen=redis_names.HISTORY_TURNS)
+        self._reset_after = max(self._reset_after, reset_after)
+
     def remember(self, record: TurnRecord) -> None:
         """A turn as it will be stored; replaces an earlier form of the same turn."""
         if self.recent and self.recent[-1].turn == record.turn:
             self.recent.pop()
         self.recent.append(record)
+        self.unpublished[record.turn] = record
+
+    def published(self, records: Iterable[TurnRecord]) -> None:
+        """These are in Redis, in this form."""
+        for record in records:
+            if self.unpublished.get(record.turn) == record:
+                del self.unpublished[record.turn]
 
     def forget(self, turn: int) -> None:
         """A turn that could not be stored."""
         if self.recent and self.recent[-1].turn == turn:
             self.recent.pop()
+        self.unpublished.pop(turn, None)
 
     def reset(self, after_turn: int) -> None:
         """The prompt begins after this turn."""

@@ -233,15 +233,18 @@ class TurnMachine:
             actions.append(Commit(kept, interrupted=True, revision=1))
         return [*actions, *self._settle()]
 
-    def caller_left(self) -> list[Action]:
-        """The caller closed its connection. Before the first delta nobody wants the answer; later the viewers do."""
-        if self.text is not Text.WAITING:
-            return []
-        return [CancelModel(), *self._abandon(Text.CANCELLED, "cancelled", "caller_left")]
+    def caller_left(self, *, claimed: bool = True) -> list[Action]:
+        """The caller closed its connection. Before the first delta nobody wants the answer; later the viewers do.
+
+        A caller that leaves a turn which is not certainly ours may be having it answered by the other path.
+        """
+        if self.text is Text.WAITING or (self.text is Text.STREAMING and not claimed):
+            return [CancelModel(), *self._abandon(Text.CANCELLED, "cancelled", "caller_left")]
+        return []
 
     def claim_lost(self) -> list[Action]:
-        """The other path has taken this turn."""
-        if self.text is not Text.WAITING:
+        """The other path has taken this turn: not another word of it from here, and nothing is stored."""
+        if self.text not in (Text.WAITING, Text.STREAMING):
             return []
         error = ErrorEvent(code="answered_elsewhere", message="the legacy path answers this turn", retryable=False)
         return [CancelModel(), Emit(error), *self._abandon(Text.CANCELLED, "cancelled", "claim_lost")]

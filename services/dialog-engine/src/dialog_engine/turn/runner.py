@@ -3,10 +3,8 @@
 import asyncio
 import contextvars
 import time
-from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 
 import apsw
@@ -14,65 +12,26 @@ import structlog
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from dialog_contracts.http import FlagSet, TurnRecord
-from dialog_contracts.ingest import End, SpeechChunk, Start, StopAck, TextDelta
-from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
 from dialog_engine.errors import MemoryClosed
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
-from dialog_engine.turn import machine
+from dialog_engine.turn import frames, machine
 from dialog_engine.turn.captions import Captions
+from dialog_engine.turn.claim import TurnClaim
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.machine import TurnMachine
+from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_llm.errors import LlmError
 from dialog_telemetry import attributes, metrics, trace_context
-from dialog_voice.voice import Voice
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("turn")
 
 DONE_WAITS_FOR_AUDIO_S: Final = 2.0
 """`done` carries the time of the first audio; a voice later than this does not hold it up."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnParts:
-    """What a turn needs of the engine."""
-
-    memory: ShortTermMemory
-    voice: Voice
-    claim: Callable[[str], "asyncio.Future[bool]"]
-    publish: Callable[[str, bool], None]
-    """Send a frame (JSON) to the session's output-handlers; the second argument: droppable."""
-
-    remember: Callable[[TurnRecord], None]
-    """The turn as the next prompt shall see it; called before it is stored."""
-
-    forget: Callable[[int], None]
-    """It could not be stored: the next prompt shall not see what history never will."""
-
-    stored: Callable[[], None]
-    """The turn, or a later form of it, is durable."""
-
-    ended: Callable[["TurnRunner", TurnSample], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnOrder:
-    """What is asked of a turn. `text` yields the reply; `user_text` is empty for SAY."""
-
-    session_id: str
-    turn: int
-    user_text: str
-    request_id: str | None
-    flags: FlagSet
-    lang: str
-    traceparent: str | None
-    text: Callable[[], AsyncGenerator[str, None]]
-    epoch: int = 0
 
 
 class TurnRunner:
@@ -85,11 +44,12 @@ class TurnRunner:
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
         self.stored = False
+        self._claim = TurnClaim(order.correlation_id, parts.claim)
         self._tasks = TaskOwner()
         self._model: asyncio.Task[None] | None = None
         self._commits: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
-        self._captions = Captions(lambda content, start, eos: parts.publish(self._caption(content, start, eos), False))
+        self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
         # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
         self._context = contextvars.copy_context()
         self._traceparent: str | None = None
@@ -100,22 +60,17 @@ class TurnRunner:
     def _now(self) -> float:
         return (time.monotonic() - self.received_at) * 1000
 
-    @property
-    def correlation_id(self) -> str:
-        """`session#turn`."""
-        return correlation_id(self.order.session_id, self.order.turn)
-
     def begin(self) -> None:
         """Announce the turn and start the model."""
         metrics.TURNS_RUNNING.inc()
         self._context.run(self._begin)
 
     def _begin(self) -> None:
-        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: self.correlation_id})
+        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: self.order.correlation_id})
         names: dict[str, AttributeValue] = {
             attributes.SESSION_ID: self.order.session_id,
             attributes.TURN: self.order.turn,
-            attributes.CORRELATION_ID: self.correlation_id,
+            attributes.CORRELATION_ID: self.order.correlation_id,
             attributes.FLAGS_GENERATION: self.order.flags.generation,
         }
         self._span = trace_context.enter_span("chat", parent=self.order.traceparent, attributes=names)
@@ -128,20 +83,14 @@ class TurnRunner:
 
     def start_frame(self) -> str:
         """START, also for an output-handler that subscribes in mid-turn."""
-        return Start(
-            session_id=self.order.session_id,
-            turn=self.order.turn,
-            epoch=self.order.epoch,
-            traceparent=self._traceparent,
-            flags=self.order.flags,
-            user_text=self.order.user_text or None,
-            ear_ms=self._speech.ear_ms if self._speech is not None and self.machine.first_audio_ms is not None else None,
-        ).to_json()
+        sounding = self._speech is not None and self.machine.first_audio_ms is not None
+        ear_ms = self._speech.ear_ms if self._speech is not None and sounding else None
+        return frames.start(self.order, self._traceparent, ear_ms)
 
     def text_frame(self) -> str:
         """The text so far as one caption."""
         ended = self.machine.text not in (machine.Text.WAITING, machine.Text.STREAMING)
-        return self._caption(self.machine.reply, 0, ended)
+        return frames.caption(self.order, self.machine.reply, 0, ended)
 
     def stop(self, reason: str) -> bool:
         """Interrupt; false when nothing was going on."""
@@ -160,7 +109,8 @@ class TurnRunner:
     def caller_left(self) -> None:
         """One caller less; without any, a turn that has not begun to answer is cancelled."""
         if self.callers == 0:
-            self._context.run(self._apply, self.machine.caller_left())
+            claimed = self._claim.certain or self._claim.state is None
+            self._context.run(self._apply, self.machine.caller_left(claimed=claimed))
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
@@ -176,13 +126,15 @@ class TurnRunner:
         await self._tasks.close()
 
     async def _run_model(self) -> None:
-        claim = self._parts.claim(self.correlation_id)
         try:
             async with aclosing(self.order.text()) as pieces:
                 async for piece in pieces:
-                    if self.machine.ttft_ms is None and not await claim:
-                        self._apply(self.machine.claim_lost())
-                        return
+                    if self._claim.state is None:
+                        if not await self._claim.take():
+                            self._apply(self.machine.claim_lost())
+                            return
+                        if not self._claim.certain:
+                            self._tasks.start("claim", self._settle_claim())
                     actions = self.machine.delta(piece, self._now())
                     self._apply(actions)
                     if any(isinstance(action, machine.Say) for action in actions):
@@ -195,8 +147,10 @@ class TurnRunner:
             self._apply(
                 self.machine.model_failed(error.code, "the language model cannot answer now", retryable=error.retryable)
             )
-        finally:
-            claim.cancel()
+
+    async def _settle_claim(self) -> None:
+        if not await self._claim.settle():
+            self._apply(self.machine.claim_lost())
 
     def _apply(self, actions: Sequence[machine.Action]) -> None:
         for action in actions:
@@ -226,8 +180,7 @@ class TurnRunner:
                     self._send_end()
                 case machine.SendStopAck(heard):
                     self._captions.drop()
-                    frame = StopAck(session_id=self.order.session_id, turn=self.order.turn, heard_text=heard)
-                    self._parts.publish(frame.to_json(), False)
+                    self._parts.publish(frames.stop_ack(self.order, heard), False)
                 case machine.Finish():
                     self._end(action)
 
@@ -239,16 +192,12 @@ class TurnRunner:
             metrics.TURN_TTFT.observe(self.machine.ttft_ms / 1000)
 
     def _full_stats(self, stats: DoneStats) -> DoneStats:
-        voice = "off" if self._speech is None else self._parts.voice.name
+        voice = self._parts.voice.name if self._speech is not None else "file" if self._parts.whole_file is not None else "off"
         if self._speech is not None and self._speech.failed_fragments and not self._speech.spoken_fragments:
             voice = "unavailable"
         extra = {"total_ms": round(self._now(), 1), "voice": voice}
         times = {name: round(value, 1) for name in ("ttft_ms", "first_audio_ms") if (value := getattr(stats, name)) is not None}
         return stats.model_copy(update={**extra, **times})
-
-    def _caption(self, content: str, start: int, eos: bool) -> str:
-        frame = TextDelta(session_id=self.order.session_id, turn=self.order.turn, content=content, text_start=start, eos=eos)
-        return frame.to_json()
 
     def _cancel_model(self) -> None:
         if self._model is not None and self._model is not asyncio.current_task():
@@ -289,7 +238,7 @@ class TurnRunner:
         self._later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
 
     def _send_chunk(self, chunk: Chunk) -> None:
-        self._parts.publish(_chunk_frame(self.order, chunk).to_json(), True)
+        self._parts.publish(frames.chunk(self.order, chunk), True)
 
     def _first_audio(self) -> None:
         self._apply(self.machine.first_audio(self._now()))
@@ -301,8 +250,7 @@ class TurnRunner:
 
     def _send_end(self) -> None:
         assert self._speech is not None
-        frame = End(session_id=self.order.session_id, turn=self.order.turn, audio_ms=self._speech.audio_ms)
-        self._parts.publish(frame.to_json(), False)
+        self._parts.publish(frames.end(self.order, self._speech.audio_ms), False)
         self._later(self._speech.remaining_ms() / 1000, lambda: self._apply(self.machine.played_out()))
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
@@ -315,7 +263,10 @@ class TurnRunner:
         if not self.events.closed:
             self.events.close()
         if self._speech is None and finish.outcome == "completed":
-            self._parts.publish(End(session_id=self.order.session_id, turn=self.order.turn, audio_ms=0).to_json(), False)
+            if self._parts.whole_file is not None:
+                self._parts.whole_file(frames.voice_request(self.order, self.machine.reply, self._traceparent))
+            else:
+                self._parts.publish(frames.end(self.order, 0), False)
         metrics.TURNS_RUNNING.dec()
         metrics.TURNS.labels(path="sync", outcome=finish.outcome).inc()
         log.info(
@@ -346,20 +297,6 @@ class TurnRunner:
                 traceparent=self._traceparent,
             ),
         )
-
-
-def _chunk_frame(order: TurnOrder, chunk: Chunk) -> SpeechChunk:
-    return SpeechChunk(
-        session_id=order.session_id,
-        turn=order.turn,
-        seq=chunk.seq,
-        pcm=b64encode(chunk.pcm).decode("ascii"),
-        viseme=chunk.viseme,
-        ts=time.time(),
-        offset_ms=chunk.offset_ms,
-        text_start=chunk.text_start,
-        text_end=chunk.text_end,
-    )
 
 
 def _rounded(value: float | None) -> float | None:

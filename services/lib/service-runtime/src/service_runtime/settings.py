@@ -30,3 +30,6 @@ class ServiceSettings(BaseSettings):
 
     shutdown_grace_s: int = Field(default=3, ge=0, le=600)
     """Seconds that running requests get to finish after SIGTERM."""
+
+    legacy_enabled: bool = True
+    """Whether the legacy chain runs. Without it nothing is queued for it, and what only it can do is answered with a clear error."""

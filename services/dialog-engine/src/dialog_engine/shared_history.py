@@ -1,0 +1,54 @@
+"""One history for both paths: the engine's turns go to Redis, and those that the legacy chain answered come from there."""
+
+import asyncio
+
+import structlog
+
+from dialog_contracts.http import TurnRecord
+from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.redis_shelf import RedisShelf
+from dialog_engine.sessions import Session
+
+log = structlog.get_logger("history")
+
+
+class SharedHistory:
+    """The database stays the truth of the engine's own turns; Redis is where both paths meet."""
+
+    def __init__(self, memory: ShortTermMemory, shelf: RedisShelf) -> None:
+        self._memory, self._shelf = memory, shelf
+
+    async def publish(self, session: Session) -> None:
+        """Put what Redis may not have yet into the session's history there."""
+        records = list(session.unpublished.values())
+        said = records[-1] if records and not records[-1].interrupted else None
+        if await self._shelf.publish_history(session.session_id, records, said):
+            session.published(records)
+
+    async def adopt(self, session: Session, turn: int) -> None:
+        """Before `turn` begins: take over what was answered elsewhere under the numbers that are missing here."""
+        holes = session.holes(turn, asyncio.get_running_loop().time())
+        if not holes:
+            return
+        found = await self._shelf.turns_after(session.session_id, min(holes) - 1)
+        if found is None:
+            return
+        records = [record for record in found[0] if record.turn in holes]
+        for record in records:
+            await self._memory.commit(_stored(session.session_id, record))
+        session.adopt(records, found[1])
+        if records:
+            log.info("adopted", session=session.session_id, turns=[record.turn for record in records])
+
+
+def _stored(session_id: str, record: TurnRecord) -> StoredTurn:
+    return StoredTurn(
+        session_id=session_id,
+        turn=record.turn,
+        user=record.user,
+        reply=record.reply,
+        ts=record.ts,
+        interrupted=record.interrupted,
+        shape=(len(record.reply),),
+        path=record.path,
+    )

@@ -1,0 +1,61 @@
+"""What a turn is asked, and what it needs of the engine to answer."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dialog_contracts.http import FlagSet, TurnRecord
+from dialog_contracts.legacy_chain import TtsRequest
+from dialog_contracts.model import correlation_id
+from dialog_contracts.samples import TurnSample
+from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.redis_shelf import Claim
+from dialog_voice.voice import Voice
+
+if TYPE_CHECKING:
+    from dialog_engine.turn.runner import TurnRunner
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOrder:
+    """What is asked of a turn. `text` yields the reply; `user_text` is empty for SAY."""
+
+    session_id: str
+    turn: int
+    user_text: str
+    request_id: str | None
+    flags: FlagSet
+    lang: str
+    traceparent: str | None
+    text: Callable[[], AsyncGenerator[str, None]]
+    epoch: int = 0
+
+    @property
+    def correlation_id(self) -> str:
+        """`session#turn`."""
+        return correlation_id(self.session_id, self.turn)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnParts:
+    """What a turn needs of the engine."""
+
+    memory: ShortTermMemory
+    voice: Voice
+    claim: Callable[[str], Awaitable[Claim]]
+    publish: Callable[[str, bool], None]
+    """Send a frame (JSON) to the session's output-handlers; the second argument: droppable."""
+
+    remember: Callable[[TurnRecord], None]
+    """The turn as the next prompt shall see it; called before it is stored."""
+
+    forget: Callable[[int], None]
+    """It could not be stored: the next prompt shall not see what history never will."""
+
+    stored: Callable[[], None]
+    """The turn, or a later form of it, is durable."""
+
+    whole_file: Callable[[TtsRequest], None] | None
+    """Have a reply spoken into one file, where SYNC_TTS_STREAMING is off; sends END too. None: there is nobody to do it."""
+
+    ended: Callable[["TurnRunner", TurnSample], None]
