@@ -27,3 +27,33 @@ def test_port_in_the_shell_is_the_pages_and_not_every_process(
     assert loaded.port == port
     assert "PORT" not in loaded.inherited
     assert loaded.redis_url == "redis://elsewhere:6379/0"
+
+
+def test_one_variable_of_one_service_can_be_set() -> None:
+    loaded = settings.load(["input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000?a=b", "gateway.ORIGINS=a.b"])
+    env = {spec.name: spec.env for spec in loaded.services}
+    assert env["input-handler"]["DIALOG_ENGINE_URL"] == "http://127.0.0.1:9000?a=b"
+    assert env["gateway"]["ORIGINS"] == "a.b"
+
+
+@pytest.mark.parametrize("change", ["", "gateway", "gateway.X", "=x", ".X=1", "gateway.=1"])
+def test_a_change_that_is_none_is_refused_with_an_example(change: str) -> None:
+    with pytest.raises(ValueError, match=r"write SERVICE\.NAME=VALUE"):
+        settings.load([change])
+
+
+def test_a_change_of_an_unknown_service_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="there is no service engine; there are output-handler, dialog-engine"):
+        settings.load(["engine.X=1"])
+
+
+@pytest.mark.parametrize(("said", "there"), [(None, True), ("true", True), ("false", False), ("0", False)])
+def test_the_legacy_chain_can_be_left_out(monkeypatch: pytest.MonkeyPatch, said: str | None, there: bool) -> None:
+    monkeypatch.delenv("LEGACY_ENABLED", raising=False)
+    if said is not None:
+        monkeypatch.setenv("LEGACY_ENABLED", said)
+    loaded = settings.load()
+    assert ({"memory", "chat-ai", "tts", "asr"} <= {spec.name for spec in loaded.services}) is there
+    assert all(
+        spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr", "long-term-memory"}) for spec in loaded.services
+    )

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ class Stack:
     redis: str
     ports: Mapping[str, int]
     pids: Mapping[str, int]
+    legacy: bool
     data: Path
     process: subprocess.Popen[str]
 
@@ -44,17 +45,21 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(data: Path, env: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """Start everything, wait until it is ready, end it with Ctrl-C."""
+def running(
+    data: Path, env: Mapping[str, str] | None = None, *, legacy: bool = False, changes: Sequence[str] = ()
+) -> Iterator[Stack]:
+    """Start everything, wait until it is ready, end it with Ctrl-C. `legacy`: with the legacy chain, which is waited for too."""
     state = data / "state.json"
     state.unlink(missing_ok=True)
     data.mkdir(parents=True, exist_ok=True)
     out = (data / "run.log").open("a")
     command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(data), "--state", str(state)]
-    process = subprocess.Popen(command, env=environment(env or {}), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    command += [part for change in changes for part in ("--set", change)]
+    env = {"LEGACY_ENABLED": str(legacy).lower(), **(env or {})}
+    process = subprocess.Popen(command, env=environment(env), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     try:
         deadline = time.monotonic() + READY_WITHIN_S
-        while not state.exists() or not state.read_text():
+        while not state.exists() or (legacy and not json.loads(state.read_text())["legacy"]):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the system did not start:\n{(data / 'run.log').read_text()[-4000:]}")
             time.sleep(0.05)

@@ -19,6 +19,13 @@ def main() -> None:
     run.add_argument("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 lets your phone in")
     run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
     run.add_argument("--ephemeral", action="store_true", help="free ports for everything, for tests")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SERVICE.NAME=VALUE",
+        help="one variable of one service, e.g. input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000; wins over everything",
+    )
     run.add_argument("--state", type=Path, help="write ports and process ids here, as JSON, when all is ready")
 
     say = commands.add_parser("say", help="one turn: the text streams here, the voice is played or saved")
@@ -43,9 +50,14 @@ def _run(asked: argparse.Namespace) -> int:
     from vtuber_cli.run import Runner, RunOptions
 
     options = RunOptions(data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state)
+    try:
+        loaded = settings.load(asked.set)
+    except ValueError as error:
+        print(f"Cannot run: {error}", file=sys.stderr)
+        return 2
 
     async def work() -> int:
-        return await Runner(settings.load(), options, Console()).run()
+        return await Runner(loaded, options, Console()).run()
 
     return asyncio.run(work())
 

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -76,26 +77,53 @@ class Runner:
         self._options.data.mkdir(parents=True, exist_ok=True)
         if self._settings.redis_url is None:
             await self._start_valkey()
-        for spec in self._services:
+        main = [spec for spec in self._services if not spec.fallback]
+        for spec in main:
             await self._start(spec)
-        watching = [asyncio.create_task(self._watch(spec)) for spec in self._services]
+        watching = [asyncio.create_task(self._watch(spec)) for spec in main]
         ended = asyncio.create_task(self._ending.wait())
-        ready = asyncio.create_task(self._all_ready())
+        ready = asyncio.create_task(self._all_ready(main))
+        fallback: asyncio.Task[None] | None = None
         try:
             await asyncio.wait([*watching, ended, ready], return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
                 ready.result()
                 self._announce(time.monotonic() - began)
+                fallback = asyncio.create_task(self._run_fallback())
             done, _ = await asyncio.wait([*watching, ended], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {ended}:
                 task.result()
         finally:
-            tasks = [*watching, ended, ready]
+            tasks = [*watching, ended, ready, *([fallback] if fallback is not None else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._console.say("Stopping …")
         return 0
+
+    async def _run_fallback(self) -> None:
+        """The legacy chain, after the main path so that nobody waits for it. It is watched too, but never ends the run."""
+        chain = [spec for spec in self._services if spec.fallback]
+        if not chain:
+            return
+        for spec in chain:
+            await self._start(spec)
+        async with asyncio.TaskGroup() as together:
+            for spec in chain:
+                together.create_task(self._watch_fallback(spec))
+            try:
+                await self._all_ready(chain)
+            except CannotRun as error:
+                self._console.say(f"{self._console.paint('No fallback:', 'red')} {error}")
+                return
+            self._write_state(legacy=True)
+            self._console.say("  The fallback is ready too.")
+
+    async def _watch_fallback(self, spec: ServiceSpec) -> None:
+        try:
+            await self._watch(spec)
+        except CannotRun as error:
+            self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
 
     def _with_ports(self, settings: RunSettings) -> tuple[ServiceSpec, ...]:
         chosen = self._options.port or settings.port
@@ -182,9 +210,9 @@ class Runner:
         tail = "\n".join(f"    {self._console.readable(raw)}" for raw in log.last[-6:])
         return f"{name} ended with status {self._processes[name].returncode}. Its last lines ({log.path}):\n{tail}"
 
-    async def _all_ready(self) -> None:
+    async def _all_ready(self, specs: Sequence[ServiceSpec]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
-        for spec in self._services:
+        for spec in specs:
             while not (state := await asyncio.to_thread(_readiness, spec.port))[0]:
                 if time.monotonic() > deadline:
                     raise CannotRun(
@@ -194,14 +222,7 @@ class Runner:
 
     def _announce(self, seconds: float) -> None:
         address = f"http://localhost:{self._port('gateway')}"
-        if self._options.state is not None:
-            state = {
-                "url": address.replace("localhost", "127.0.0.1"),
-                "redis": self._redis_url,
-                "ports": {spec.name: spec.port for spec in self._services},
-                "pids": {name: process.pid for name, process in self._processes.items()},
-            }
-            self._options.state.write_text(json.dumps(state), encoding="utf-8")
+        self._write_state(legacy=False)
         paint = self._console.paint
         self._console.say()
         self._console.say(
@@ -210,6 +231,21 @@ class Runner:
         self._console.say('  In a terminal:  .venv/bin/vtuber say "hello"')
         self._console.say("  Ctrl-C ends everything; conversations stay in " + str(self._options.data))
         self._console.say()
+
+    def _write_state(self, *, legacy: bool) -> None:
+        """For programs that drive this one; written again, as a whole, when the legacy chain is ready."""
+        if self._options.state is None:
+            return
+        state = {
+            "url": f"http://127.0.0.1:{self._port('gateway')}",
+            "redis": self._redis_url,
+            "ports": {spec.name: spec.port for spec in self._services},
+            "pids": {name: process.pid for name, process in self._processes.items()},
+            "legacy": legacy,
+        }
+        half = self._options.state.with_suffix(".part")
+        half.write_text(json.dumps(state), encoding="utf-8")
+        half.replace(self._options.state)
 
     async def _stop_all(self) -> None:
         store = self._processes.pop("valkey", None)

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -12,13 +12,14 @@ VALKEY_PORT: Final = 6390
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A process to run: `python -m module`, answering on `port`."""
+    """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready."""
 
     name: str
     module: str
     port: int
     colour: str
     env: Mapping[str, str]
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,25 @@ class RunSettings:
     port: int | None
 
 
-def load() -> RunSettings:
-    """The declaration in `services.toml`, and REDIS_URL and PORT of the environment."""
+def load(changes: Sequence[str] = ()) -> RunSettings:
+    """The declaration in `services.toml`, and REDIS_URL, PORT and LEGACY_ENABLED of the environment.
+
+    `changes`: `service.NAME=value` each. Raises ValueError for one that is not so, or names an unknown service.
+    """
     declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
     profile = declared.pop("profile")
-    services = tuple(
-        ServiceSpec(name, table["module"], table["port"], table["colour"], table.get("env", {}))
-        for name, table in declared.items()
-    )
     environment = dict(os.environ)
+    legacy = environment.get("LEGACY_ENABLED", "true").lower() not in ("false", "0", "no", "off")
+    for change in changes:
+        service, name, value = _change(change)
+        if service not in declared:
+            raise ValueError(f"--set {change}: there is no service {service}; there are {', '.join(declared)}")
+        declared[service].setdefault("env", {})[name] = value
+    services = tuple(
+        ServiceSpec(name, table["module"], table["port"], table["colour"], table.get("env", {}), table.get("fallback", False))
+        for name, table in declared.items()
+        if legacy or not table.get("fallback", False)
+    )
     # PORT and HOST in a shell are meant for the address that people open, not for every process.
     port = environment.pop("PORT", None)
     return RunSettings(
@@ -50,3 +61,11 @@ def load() -> RunSettings:
         redis_url=environment.get("REDIS_URL") or None,
         port=int(port) if port and port.isdigit() else None,
     )
+
+
+def _change(text: str) -> tuple[str, str, str]:
+    target, equals, value = text.partition("=")
+    service, dot, name = target.rpartition(".")
+    if not (equals and dot and service and name):
+        raise ValueError(f"--set {text}: write SERVICE.NAME=VALUE, e.g. dialog-engine.LLM_CHAIN=rules")
+    return service, name, value

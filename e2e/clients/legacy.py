@@ -1,0 +1,94 @@
+"""An older client, written to the legacy contract alone: it knows nothing of sessions, turns or this project's code."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+CHUNK_BYTES = 16 * 1024
+MAX_SLICE = 65_536
+
+
+@dataclass
+class Reply:
+    """What `/ws/output/{task_id}` brought for one message."""
+
+    task_id: str
+    text: str = ""
+    audio: bytes = b""
+    error: str | None = None
+    frames: list[str] = field(default_factory=list)
+
+
+class LegacyClient:
+    """One connection for each message, as older front-ends have it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def say(self, text: str, *, listen_after_s: float = 0) -> Reply:
+        """Upload a text in two chunks and wait for its answer; `listen_after_s`: open the output so much later."""
+        data = text.encode("utf-8")
+        half = len(data) // 2
+        task_id = await self._upload("text", [data[:half], data[half:]])
+        return await self._answer(task_id, listen_after_s)
+
+    async def send_recording(self, data: bytes, *, listen_after_s: float = 0) -> Reply:
+        """Upload a recording in chunks, as MediaRecorder makes them."""
+        chunks = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
+        return await self._answer(await self._upload("audio", chunks), listen_after_s)
+
+    async def _upload(self, kind: str, chunks: list[bytes]) -> str:
+        async with connect(f"{self._url}/ws/input", proxy=None) as socket:
+            assigned = json.loads(await socket.recv())
+            assert (assigned["type"], assigned["action"]) == ("system", "task_id_assigned")
+            for number, chunk in enumerate(chunks):
+                await socket.send(json.dumps({"type": kind, "chunk_id": number, "action": "data_chunk"}))
+                await socket.send(chunk)
+                received = await socket.recv()
+                assert received == "File chunk received", received
+            await socket.send(json.dumps({"action": "upload_complete"}))
+            processed = json.loads(await socket.recv())
+            assert (processed["type"], processed["action"]) == ("system", "upload_processed")
+            assert processed["task_id"] == assigned["task_id"]
+            if processed["status"] != "queued":
+                raise RuntimeError(processed["error"])
+            return str(assigned["task_id"])
+
+    async def _answer(self, task_id: str, listen_after_s: float) -> Reply:
+        await asyncio.sleep(listen_after_s)
+        async with connect(f"{self._url}/ws/output/{task_id}", proxy=None, max_size=None) as socket:
+            first = await _json(socket)
+            if first.get("status") == "error" or first.get("type") == "error":
+                return Reply(task_id, error=str(first.get("error") or first.get("message")))
+            assert first["status"] == "success", first
+            assert first["task_id"] == task_id
+            reply = Reply(task_id, text=first["content"])
+            if not first["audio_present"]:
+                return reply
+            expected, total = 0, None
+            while True:
+                frame = await _json(socket)
+                assert frame["task_id"] == task_id
+                if frame["type"] == "audio_complete":
+                    # An older player plays the file only when all of it has come.
+                    assert expected == total
+                    return reply
+                assert frame["type"] == "audio_chunk"
+                assert frame["chunk_id"] == expected
+                total = frame["total_chunks"]
+                data = await socket.recv()
+                assert isinstance(data, bytes)
+                assert len(data) <= MAX_SLICE
+                reply.audio += data
+                expected += 1
+
+
+async def _json(socket: ClientConnection) -> dict[str, Any]:
+    raw = await socket.recv()
+    assert isinstance(raw, str), "a binary frame without its announcement"
+    found = json.loads(raw)
+    assert isinstance(found, dict)
+    return found
