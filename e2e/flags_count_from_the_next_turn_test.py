@@ -8,32 +8,14 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet
-from dialog_contracts.session_document import EVERY_SESSION, FlagAck, Persona, SessionDocument, SessionLlm
+from dialog_contracts.session_document import EVERY_SESSION, FlagAck, Persona, SessionLlm
 from e2e import timeouts
-from e2e.harness.clients import chat, get, watching
+from e2e.harness.clients import chat, watching
+from e2e.harness.flag_documents import known_everywhere, write
 from e2e.harness.stack import FAKES, Stack, running
 
 pytestmark = pytest.mark.processes
-SERVICES = ("gateway", "input-handler", "dialog-engine", "output-handler")
 VOICED = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
-
-
-async def write(redis: "Redis", revision: int, session_id: str, flags: FlagSet, **parts: object) -> None:
-    """As the operator does it."""
-    stamped = flags.model_copy(update={"generation": revision})
-    document = SessionDocument(session_id=session_id, flags=stamped, resource=f"e2e/{revision}", **parts)
-    async with redis.pipeline(transaction=True) as together:
-        together.hset(redis_names.FLAGS, session_id, document.to_json())
-        together.set(redis_names.FLAGS_REVISION, revision)
-        together.publish(redis_names.FLAGS_CHANGED, revision)
-        await together.execute()
-
-
-async def known_everywhere(stack: Stack, revision: int) -> None:
-    async with asyncio.timeout(timeouts.FLAGS_EVERYWHERE):
-        for service in SERVICES:
-            while (await get(f"{stack.service(service)}/readyz"))["details"]["flags"]["revision"] != revision:
-                await asyncio.sleep(0.01)
 
 
 async def generations(stack: Stack, turns: int) -> list[object]:

@@ -23,7 +23,7 @@ def main() -> None:
             print(f"{scenario.__name__}: {(scenario.__doc__ or '').splitlines()[0]} …", flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 figures |= runner.run(scenario(Path(folder) / scenario.__name__))
-    if "cluster" in sys.argv[1:]:
+    if len(sys.argv) == 1 or "cluster" in sys.argv[1:]:
         without = cluster.missing()
         print(
             f"cluster: left out ({without})" if without else f"cluster: {(cluster.__doc__ or '').splitlines()[0]} …", flush=True

@@ -14,6 +14,11 @@ MEMBERS: Final = {
     "inputHandler": "services/input-handler",
     "dialogEngine": "services/dialog-engine",
     "outputHandler": "services/output-handler",
+    "legacy.memory": "services/memory",
+    "legacy.chatAi": "services/chat-ai",
+    "legacy.tts": "services/tts",
+    "legacy.asr": "services/asr",
+    "legacy.longTermMemory": "services/long-term-memory",
     "operator": "operator",
 }
 """Section of the chart's values → folder of the member."""

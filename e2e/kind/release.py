@@ -1,6 +1,7 @@
 """The chart in a namespace, by Helm 3 or 4."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from e2e.kind import timeouts
@@ -8,6 +9,9 @@ from e2e.kind.namespace import Namespace
 from e2e.kind.programs import ROOT, major, run
 
 CHART: Final = ROOT / "charts" / "vtuber"
+PREVIOUS: Final = ROOT / "e2e" / "kind" / "previous" / "vtuber-0.1.0"
+"""The chart before this one, as it was released."""
+
 NAME: Final = "vtuber"
 
 
@@ -19,6 +23,7 @@ class Release:
     values: list[str] = field(default_factory=list)
     helm: str = "helm"
     name: str = NAME
+    chart: Path = CHART
 
     def run(self, verb: str, *arguments: str, within: float = timeouts.INSTALLED) -> str:
         """Any Helm command about this release."""
@@ -28,13 +33,13 @@ class Release:
     def upgrade(self, *arguments: str, wait: bool = True, within: float = timeouts.INSTALLED) -> str:
         """Install it, or bring it to these values."""
         waiting = ["--wait", f"--timeout={within:.0f}s"] if wait else []
-        return self.run("upgrade", str(CHART), "--install", *self.values, *arguments, *waiting, within=within)
+        return self.run("upgrade", str(self.chart), "--install", *self.values, *arguments, *waiting, within=within)
 
     def upgrade_or_go_back(self, *arguments: str, within: float) -> str:
         """An upgrade that takes itself back when it does not come up."""
         way_back = "--atomic" if major(self.helm) == 3 else "--rollback-on-failure"
         return self.run(
-            "upgrade", str(CHART), *self.values, *arguments, way_back, f"--timeout={within:.0f}s", within=2 * within
+            "upgrade", str(self.chart), *self.values, *arguments, way_back, f"--timeout={within:.0f}s", within=2 * within
         )
 
     def rollback(self, revision: int = 0) -> None:

@@ -111,7 +111,7 @@ spec:
     - name: {{ .name }}
       image: {{ include "vtuber.image" (list .root .values.image) | quote }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-      {{- if and .root.Values.development .flags }}
+      {{- if and .root.Values.development (ne .name "operator") }}
       command: [watchfiles, --filter, python, python -P /app/own/main.py, /app/own]
       {{- end }}
       securityContext: {{- include "vtuber.containerSecurity" .root | nindent 8 }}

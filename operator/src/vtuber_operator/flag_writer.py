@@ -116,9 +116,9 @@ class FlagWriter:
     async def verify(self) -> None:
         """Look whether somebody emptied Redis; raises RedisAway."""
 
-        async def read(client: Redis) -> str | None:
-            found = await client.get(FLAGS_REVISION)
-            return None if found is None else str(found)
+        async def read(client: Redis) -> str:
+            # Nothing was ever written while there was no session.
+            return str(await client.get(FLAGS_REVISION) or 0)
 
         if self._in_step and await self._redis.call("verify", read) != str(self.revision):
             log.warning("revision_is_another", ours=self.revision)

@@ -14,34 +14,14 @@ env:
   OUTPUT_INGEST_URLS: ws://{{ include "vtuber.name" (list . "output-handler") }}-pods:8002/ws/ingest/tts
   DRAIN_S: "{{ $v.drainSeconds }}"
   SESSION_KEYS_DIR: /var/run/vtuber/session-keys
-  {{- with $v.llm.chain }}
-  LLM_CHAIN: {{ join "," . | quote }}
-  {{- end }}
-  {{- with $v.llm.model }}
-  LLM_MODEL: {{ . | quote }}
-  {{- end }}
-  {{- with $v.llm.baseUrl }}
-  OPENAI_BASE_URL: {{ . | quote }}
-  {{- end }}
-  {{- with $v.llm.apiKeySecret }}
-  {{- if .name }}
-  OPENAI_API_KEY:
-    valueFrom: { secretKeyRef: { name: {{ .name | quote }}, key: {{ .key | quote }} } }
-  {{- end }}
-  {{- end }}
-  {{- with $v.voice.chain }}
-  VOICE_CHAIN: {{ join "," . | quote }}
-  {{- end }}
-  {{- with $v.persona }}
-  PERSONA: {{ . | quote }}
-  {{- end }}
+  LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}
+  {{- include "vtuber.llmEnv" . | nindent 2 }}
+  {{- include "vtuber.voiceEnv" . | nindent 2 }}
 mounts:
   - { name: data, mountPath: /var/lib/vtuber }
-  - { name: session-keys, mountPath: /var/run/vtuber/session-keys, readOnly: true }
+  - {{ include "vtuber.sessionKeysMount" . }}
 volumes:
-  # Gathered by the operator, or absent.
-  - name: session-keys
-    secret: { secretName: {{ include "vtuber.sessionKeysSecret" . }}, optional: true, defaultMode: 0440 }
+  {{- include "vtuber.sessionKeysVolume" . | nindent 2 }}
   {{- if not $v.persistence.enabled }}
   - name: data
     emptyDir: {}

@@ -8,8 +8,11 @@ preStop: 5
 drain: {{ $v.drainSeconds }}
 env:
   PORT: "8001"
-  # An engine that is being rolled: its drain, and the start of its successor.
+  LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}
+  {{- if not .Values.legacy.enabled }}
+  # Nobody else would answer while the engine is being rolled: its drain, and the start of its successor.
   ENGINE_WAIT_S: "{{ min 110 (add (mul 2 .Values.dialogEngine.drainSeconds) 20) }}"
+  {{- end }}
   DIALOG_ENGINE_URL: http://{{ include "vtuber.name" (list . "dialog-engine") }}:8100
   {{- range $flag, $on := .Values.flags }}
   {{ $flag }}: {{ $on | quote }}

@@ -1,0 +1,32 @@
+"""Recordings as browsers make them."""
+
+import io
+import math
+from fractions import Fraction
+from typing import Final
+
+import av
+import numpy
+
+RATE: Final = 48_000
+
+
+def webm(seconds: float) -> bytes:
+    """A tone as webm with Opus, as MediaRecorder writes it."""
+    return encoded("webm", "libopus", seconds)
+
+
+def encoded(container: str, codec: str, seconds: float) -> bytes:
+    """A tone of 440 Hz, mono."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=RATE)
+        stream.layout = "mono"
+        samples = (8000 * numpy.sin(2 * math.pi * 440 * numpy.arange(int(seconds * RATE)) / RATE)).astype(numpy.int16)
+        step = RATE // 50
+        for at in range(0, len(samples) - step + 1, step):
+            frame = av.AudioFrame.from_ndarray(samples[at : at + step].reshape(1, -1), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return out.getvalue()

@@ -1,0 +1,11 @@
+{{- define "vtuber.output-handler" -}}
+name: output-handler
+port: 8002
+flags: true
+clientOf: [redis]
+preStop: 5
+drain: {{ .Values.outputHandler.drainSeconds }}
+env:
+  PORT: "8002"
+  FIRST_ENGINE_WITHIN_S: "20"
+{{- end }}

@@ -1,0 +1,207 @@
+"""When the engine cannot answer, the legacy chain does: the same turn, once, in voice, and counted. One row of the matrix a test."""
+
+import asyncio
+import io
+import os
+import re
+import signal
+import time
+import wave
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import FlagSet
+from dialog_contracts.samples import TurnSample
+from e2e import timeouts
+from e2e.clients.legacy import LegacyClient, Reply
+from e2e.harness import faulty_engine
+from e2e.harness.clients import Answer, Viewer, chat, get, watching
+from e2e.harness.flag_documents import known_everywhere, write
+from e2e.harness.recordings import webm
+from e2e.harness.stack import FAKES, Stack, running
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
+ANSWERED_WITHIN_S = 2.0
+"""Of the trigger; with a model and a voice that answer at once."""
+
+FLAGS = {
+    "legacy": FlagSet(ENABLE_SYNC_CORE=False),
+    "core": FlagSet(),
+    "streaming": FlagSet(SYNC_TTS_STREAMING=True),
+    "bargein": FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True),
+}
+TEXTS = [(fault, flags) for fault in (*faulty_engine.BEFORE_ANY_WORD, "slow", "well") for flags in FLAGS]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything there is, with an engine that fails on demand before the real one. The circuit stays closed: it has tests of its own."""
+    env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10"}
+    with faulty_engine.running() as url:
+        changes = [
+            f"input-handler.DIALOG_ENGINE_URL={url}",
+            "input-handler.FIRST_DELTA_WITHIN_S=0.8",
+            "input-handler.CIRCUIT_FAILURES=100",
+        ]
+        with running(tmp_path_factory.mktemp("fallback"), env, legacy=True, changes=changes) as made:
+            yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def documents(stack: Stack) -> None:
+    """A document for each session of the matrix."""
+
+    async def all_of_them() -> None:
+        async with Redis.from_url(stack.redis, decode_responses=True) as redis:
+            revision = 100
+            for fault in (*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.AFTER_A_WORD, *faulty_engine.HARMLESS):
+                for name, flags in FLAGS.items():
+                    revision += 1
+                    await write(redis, revision, f"{fault}-{name}", flags)
+            await known_everywhere(stack, revision)
+
+    asyncio.run(all_of_them())
+
+
+def path_of(answer: Answer) -> str:
+    return str(answer.stats.get("path") or "sync")
+
+
+async def fallbacks(stack: Stack) -> dict[str, float]:
+    """Counted reasons."""
+    async with aiohttp.ClientSession() as http, http.get(f"{stack.service('input-handler')}/metrics") as answer:
+        text = await answer.text()
+    return {reason: float(count) for reason, count in re.findall(r'dialog_fallbacks_total{reason="(\w+)"} (\S+)', text)}
+
+
+def ended(viewer: Viewer, turn: int) -> bool:
+    return any(frame["turn"] == turn for frame in viewer.of("CONTROL", "END"))
+
+
+@pytest.mark.parametrize(("fault", "flags"), TEXTS, ids=[f"{fault}-{flags}" for fault, flags in TEXTS])
+async def test_a_text_gets_exactly_one_reply_in_text_and_voice(stack: Stack, fault: str, flags: str) -> None:
+    session = f"{fault}-{flags}"
+    async with watching(stack.ws, session) as viewer:
+        before = await fallbacks(stack)
+        began = time.monotonic()
+        answer = await chat(stack.url, session)
+        took = time.monotonic() - began
+        assert answer.events[-1] == "done", answer.frames[-1]
+        assert answer.events.count("done") == 1
+        assert len(answer.text.split()) == 8
+        assert len({frame.id for frame in answer.frames}) == len(answer.frames)
+        legacy = flags == "legacy" or fault in faulty_engine.BEFORE_ANY_WORD
+        assert path_of(answer) == ("legacy" if legacy else "sync")
+        detection = {"hangs": 0.3, "silent": 0.8}.get(fault, 0.0) if flags != "legacy" else 0.0
+        if legacy:
+            assert took < detection + ANSWERED_WITHIN_S
+            assert sum((await fallbacks(stack)).values()) == sum(before.values()) + 1
+        await viewer.until(lambda seen: ended(seen, answer.turn))
+        await asyncio.sleep(0.2)
+        assert [frame["turn"] for frame in viewer.of("CONTROL", "END")] == [answer.turn], "one end of one reply"
+        words = answer.text.strip()
+        assert viewer.seconds_of(answer.turn) == pytest.approx(len(words) * 0.01, rel=0.5), "it was spoken, once"
+        captions = [frame["content"] for frame in viewer.of("TEXT_DELTA")]
+        assert "".join(captions).strip() == words
+        if legacy:
+            (start,) = viewer.of("CONTROL", "START")[-1:]
+            assert (start["path"], start["userText"]) == ("legacy", "Hello there, who are you?")
+            assert any(chunk.viseme for chunk in viewer.chunks), "the mouth moves"
+
+
+async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(stack: Stack) -> None:
+    for flags in ("core", "streaming", "bargein"):
+        session = f"cutlate-{flags}"
+        async with watching(stack.ws, session) as viewer:
+            answer = await chat(stack.url, session)
+            assert answer.events[-1] == "error"
+            assert "engine_lost" in answer.frames[-1].data
+            await viewer.until(lambda seen, turn=answer.turn: ended(seen, turn))
+            await asyncio.sleep(0.3)
+            assert len(viewer.of("CONTROL", "END")) == 1, "the viewers hear the engine's reply to its end, and no other"
+            assert all(frame.get("path") is None for frame in viewer.of("CONTROL", "START"))
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+@pytest.mark.parametrize("late_s", [0.0, 1.5])
+async def test_an_older_client_is_answered_on_either_path_also_when_it_listens_late(
+    stack: Stack, flags: str, late_s: float
+) -> None:
+    # Its sessions are its tasks, which no document names: the flags of everybody are changed.
+    async with Redis.from_url(stack.redis, decode_responses=True) as redis:
+        await write(redis, int(time.time() * 1000), "*", FLAGS[flags])
+        await known_everywhere(stack, int(await redis.get(redis_names.FLAGS_REVISION) or 0))
+    text = await LegacyClient(stack.ws).say("Hello there, who are you?", listen_after_s=late_s)
+    assert_spoken(text)
+    sound = await LegacyClient(stack.ws).send_recording(webm(1.0), listen_after_s=late_s)
+    assert_spoken(sound)
+
+
+def assert_spoken(reply: Reply) -> None:
+    assert reply.error is None
+    assert len(reply.text.split()) == 8
+    with wave.open(io.BytesIO(reply.audio)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (24_000, 1)
+        assert file.getnframes() / 24_000 == pytest.approx(len(reply.text.strip()) * 0.01, rel=0.5)
+
+
+async def test_one_history_whoever_answered(stack: Stack) -> None:
+    session = "well-core"
+    async with Redis.from_url(stack.redis, decode_responses=True) as redis:
+        first = await chat(stack.url, session, "the first")
+        await write(redis, int(time.time() * 1000), session, FLAGS["legacy"])
+        await known_everywhere(stack, int(await redis.get(redis_names.FLAGS_REVISION) or 0))
+        second = await chat(stack.url, session, "the second")
+        await write(redis, int(time.time() * 1000), session, FLAGS["core"])
+        await known_everywhere(stack, int(await redis.get(redis_names.FLAGS_REVISION) or 0))
+        third = await chat(stack.url, session, "the third")
+        assert [path_of(answer) for answer in (first, second, third)] == ["sync", "legacy", "sync"]
+        assert [second.turn - first.turn, third.turn - second.turn] == [1, 1]
+        async with asyncio.timeout(timeouts.TURN):
+            while len(known := (await get(f"{stack.url}/sessions/{session}/turns"))["turns"]) < 3:
+                await asyncio.sleep(0.05)
+        assert [(turn["user"], turn["path"]) for turn in known[-3:]] == [
+            ("the first", "sync"),
+            ("the second", "legacy"),
+            ("the third", "sync"),
+        ]
+        adopted = [line for line in stack.log_lines("dialog-engine") if line["event"] == "adopted"]
+        assert any(second.turn in line["turns"] for line in adopted if line["session"] == session)  # type: ignore[operator]
+        samples = [TurnSample.from_json(fields["sample"]) for _, fields in await redis.xrange(redis_names.TURN_SAMPLES)]
+        mine = [(one.turn, one.path, one.outcome) for one in samples if one.session_id == session]
+        assert mine[-3:] == [
+            (first.turn, "sync", "completed"),
+            (second.turn, "legacy", "completed"),
+            (third.turn, "sync", "completed"),
+        ]
+
+
+async def test_a_killed_consumer_at_any_step_still_answers_once(stack: Stack) -> None:
+    for number, service in enumerate(("memory", "chat-ai", "tts")):
+        session = f"absent-killed{number}"
+        async with watching(stack.ws, session) as viewer:
+            os.kill(pid_of(stack, service), signal.SIGSTOP)
+            asking = asyncio.create_task(chat(stack.url, session, request_id=f"kill-{service}"))
+            await asyncio.sleep(0.5)
+            # It holds the turn's message, or would get it: dead in the middle of its step.
+            os.kill(pid_of(stack, service), signal.SIGKILL)
+            answer = await asking
+            assert (answer.events[-1], path_of(answer)) == ("done", "legacy")
+            await viewer.until(lambda seen, turn=answer.turn: ended(seen, turn))
+            await asyncio.sleep(0.5)
+            assert len(viewer.of("CONTROL", "END")) == 1
+
+
+def pid_of(stack: Stack, service: str) -> int:
+    """The present process of a service: the runner starts one anew that was killed."""
+    import psutil
+
+    module = service.replace("-", "_")
+    for child in psutil.Process(stack.process.pid).children(recursive=True):
+        if child.cmdline()[-2:] == ["-m", module]:
+            return int(child.pid)
+    raise AssertionError(f"{service} does not run")
