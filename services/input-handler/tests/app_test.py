@@ -66,8 +66,17 @@ async def test_a_wrong_request_is_422_and_never_reaches_the_engine(
     assert engine.requests == []
 
 
-async def test_readiness_names_what_this_version_cannot_do(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/readyz")
-    assert answer.status_code == 200
-    assert "SYNC_TTS_STREAMING" in answer.json()["unsupported"]
-    assert answer.json()["details"]["flags"]["environment"]["ENABLE_SYNC_CORE"] is True
+async def test_readiness_names_what_this_version_cannot_do(engine_url: str, no_redis_url: str) -> None:
+    environment = {"enable_ltm": True, "enable_streams_outbox": True}
+    for legacy in (True, False):
+        settings = InputSettings.model_validate(
+            {"dialog_engine_url": engine_url, "redis_url": no_redis_url, "legacy_enabled": legacy, **environment}
+        )
+        async with serving(build(settings)) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            answer = await client.get("/readyz")
+        assert answer.status_code == 200
+        lacking = {"ENABLE_LTM", "ENABLE_STREAMS_OUTBOX"} | (set() if legacy else {"SYNC_TTS_STREAMING"})
+        assert set(answer.json()["unsupported"]) == lacking
+        details = answer.json()["details"]
+        assert details["flags"]["environment"]["ENABLE_SYNC_CORE"] is True
+        assert (details["circuit"], details["legacy"]) == ("closed", "on" if legacy else "off")

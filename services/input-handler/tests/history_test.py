@@ -22,8 +22,8 @@ async def test_sessions_come_with_the_most_recent_first(redis: RedisLink) -> Non
 
 async def test_turns_come_oldest_first(redis: RedisLink) -> None:
     records = [TurnRecord(turn=number, user="今晚玩什么？", reply="解谜", ts=1000 + number) for number in (1, 2)]
-    for record in records:
-        await redis.client.rpush(redis_names.history("live-001"), record.to_json())
+    for record in reversed(records):
+        await redis.client.zadd(redis_names.history("live-001"), {record.to_json(): record.turn})
     assert (await History(redis).turns("live-001")).turns == records
     assert (await History(redis).turns("live-404")).turns == []
 

@@ -9,7 +9,9 @@ from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FixedFlags
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
-from input_handler.errors import EngineRefused, LegacyUnavailable
+from input_handler.errors import EngineRefused, LegacyUnavailable, TooManyTurns
+from input_handler.legacy_path import LegacyPath
+from input_handler.sync_path import SyncPath
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
@@ -23,6 +25,7 @@ from input_handler.testing.scripted_engine import (
 )
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
+from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
@@ -40,6 +43,13 @@ async def clients() -> AsyncIterator[list[EngineClient]]:
         await client.aclose()
 
 
+def caller_of(client: EngineClient, redis: RedisLink, flags: FlagSet | None = None, **sync: float) -> TurnCaller:
+    """Without a legacy chain: what the other path does is tested beside `legacy_path`."""
+    settings = {"accepted_within_s": 0.15, "first_delta_within_s": 0.25, "circuit_failures": 100} | sync
+    legacy = LegacyPath(redis, Answers("redis://127.0.0.1:1/0"), enabled=False, within_s=1)
+    return TurnCaller(SyncPath(client, **settings), legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet()))  # type: ignore[arg-type]
+
+
 @pytest.fixture
 async def make(clients: list[EngineClient], engine_url: str, no_redis: RedisLink) -> Make:
     async def opened(url: str) -> EngineClient:
@@ -50,14 +60,8 @@ async def make(clients: list[EngineClient], engine_url: str, no_redis: RedisLink
 
     first = await opened(engine_url)
 
-    def caller(flags: FlagSet | None = None, client: EngineClient | None = None) -> TurnCaller:
-        return TurnCaller(
-            client or first,
-            TurnNumbers(no_redis),
-            FixedFlags(flags or FlagSet()),
-            accepted_within_s=0.15,
-            first_delta_within_s=0.25,
-        )
+    def caller(flags: FlagSet | None = None, client: EngineClient | None = None, **sync: float) -> TurnCaller:
+        return caller_of(client or first, no_redis, flags, **sync)
 
     return caller
 
@@ -111,10 +115,9 @@ async def test_a_taken_number_is_skipped(engine: ScriptedEngine, make: Make) -> 
 
 async def test_numbers_that_are_all_taken_end_in_one_clear_error(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [refusal(409, "turn_taken", next_turn=7)]
-    before = fallbacks("no_free_number")
-    with pytest.raises(LegacyUnavailable):
+    with pytest.raises(LegacyUnavailable) as failed:
         await called(make())
-    assert fallbacks("no_free_number") == before + 1
+    assert failed.value.body.code == "no_free_number"
     assert len(engine.requests) == 5
 
 
@@ -209,10 +212,53 @@ async def test_the_engines_own_error_after_the_first_delta_is_passed_on(engine: 
     assert error_of(frames).code == "llm_failed"
 
 
-async def test_an_answer_given_elsewhere_is_no_failure(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="answered_elsewhere", message="m"))])]
-    frames = await called(make())
-    assert error_of(frames).code == "answered_elsewhere"
+async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_later(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(500, "internal")]
+    caller = make(circuit_failures=2, circuit_open_s=0.2)
+    for _ in range(2):
+        with pytest.raises(LegacyUnavailable, match="status_500"):
+            await called(caller)
+    with pytest.raises(LegacyUnavailable, match="circuit_open"):
+        await called(caller)
+    assert len(engine.requests) == 2
+    assert metrics.CIRCUIT._value.get() == 2
+    engine.answers = [WHOLE]
+    await asyncio.sleep(0.25)
+    assert names(await called(caller))[-1] == "done"
+    assert metrics.CIRCUIT._value.get() == 0
+    assert names(await called(caller))[-1] == "done"
+
+
+async def test_a_model_that_fails_and_callers_that_leave_say_nothing_against_the_engine(
+    engine: ScriptedEngine, make: Make
+) -> None:
+    caller = make(circuit_failures=1)
+    engine.answers = [Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))])]
+    with pytest.raises(LegacyUnavailable, match="engine_llm_failed"):
+        await called(caller)
+    engine.answers = [refusal(422, "invalid")]
+    with pytest.raises(EngineRefused):
+        await called(caller)
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    frames = caller.call(REQUEST)
+    await anext(frames)
+    await frames.aclose()
+    engine.answers = [WHOLE]
+    assert names(await called(caller))[-1] == "done"
+
+
+async def test_more_turns_at_once_than_the_limit_are_refused(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG])]
+    caller = make()
+    caller._turns_max = 1
+    frames = caller.call(REQUEST)
+    await anext(frames)
+    with pytest.raises(TooManyTurns) as refused:
+        await called(caller)
+    assert (refused.value.status, refused.value.body.code) == (429, "too_many_turns")
+    await frames.aclose()
+    engine.answers = [WHOLE]
+    assert names(await called(caller))[-1] == "done"
 
 
 async def test_a_slow_reply_after_its_first_delta_is_waited_for(engine: ScriptedEngine, make: Make) -> None:
@@ -233,7 +279,7 @@ async def test_an_engine_that_is_not_there_is_one_counted_error(make: Make, no_r
 
 async def test_with_the_main_path_off_the_engine_is_not_asked(engine: ScriptedEngine, make: Make) -> None:
     before = fallbacks("sync_core_off")
-    with pytest.raises(LegacyUnavailable, match="sync_core_off"):
+    with pytest.raises(LegacyUnavailable, match="switched off"):
         await called(make(FlagSet(ENABLE_SYNC_CORE=False)))
     assert engine.requests == []
     assert fallbacks("sync_core_off") == before + 1
@@ -265,14 +311,7 @@ async def test_an_engine_that_is_being_replaced_is_waited_for(clients: list[Engi
     client = EngineClient(f"http://127.0.0.1:{port}")
     await client.open()
     clients.append(client)
-    patient = TurnCaller(
-        client,
-        TurnNumbers(no_redis),
-        FixedFlags(FlagSet()),
-        accepted_within_s=0.3,
-        first_delta_within_s=1,
-        engine_wait_s=3,
-    )
+    patient = caller_of(client, no_redis, accepted_within_s=0.3, first_delta_within_s=1, engine_wait_s=3)
     came = metrics.ENGINE_WAITS.labels(outcome="came")._value.get()
     asking = asyncio.create_task(called(patient))
     await asyncio.sleep(0.4)
@@ -288,9 +327,7 @@ async def test_but_not_longer_than_the_settings_say(clients: list[EngineClient],
     client = EngineClient(f"http://127.0.0.1:{ports.free()}")
     await client.open()
     clients.append(client)
-    waiting = TurnCaller(
-        client, TurnNumbers(no_redis), FixedFlags(FlagSet()), accepted_within_s=0.3, first_delta_within_s=1, engine_wait_s=0.5
-    )
+    waiting = caller_of(client, no_redis, accepted_within_s=0.3, first_delta_within_s=1, engine_wait_s=0.5)
     in_vain = metrics.ENGINE_WAITS.labels(outcome="in_vain")._value.get()
     with pytest.raises(LegacyUnavailable, match="not_reached"):
         await called(waiting)

@@ -4,38 +4,38 @@ import pytest
 
 from dialog_contracts import redis_names
 from input_handler import turn_numbers
-from input_handler.turn_numbers import TurnNumbers
+from input_handler.turn_numbers import Numbered, TurnNumbers
 from service_runtime.redis_link import RedisLink
 
 
 async def test_numbers_count_from_1_within_each_session(redis: RedisLink) -> None:
     numbers = TurnNumbers(redis)
-    assert [await numbers.take("live-001", None) for _ in range(3)] == [1, 2, 3]
-    assert await numbers.take("live-002", None) == 1
+    assert [(await numbers.take("live-001", None)).turn for _ in range(3)] == [1, 2, 3]
+    assert (await numbers.take("live-002", None)).turn == 1
 
 
 async def test_replicas_share_one_counter(redis: RedisLink) -> None:
     replicas = [TurnNumbers(redis) for _ in range(4)]
     taken = await asyncio.gather(*(replicas[at % 4].take("live-001", None) for at in range(40)))
-    assert sorted(taken) == list(range(1, 41))
+    assert sorted(number.turn for number in taken) == list(range(1, 41))
 
 
 async def test_a_message_sent_again_keeps_its_number_on_any_replica(redis: RedisLink) -> None:
-    assert await TurnNumbers(redis).take("live-001", "r-1") == 1
-    assert await TurnNumbers(redis).take("live-001", "r-2") == 2
-    assert await TurnNumbers(redis).take("live-001", "r-1") == 1
-    assert await TurnNumbers(redis).take("live-001", "r-3") == 3
-    assert await TurnNumbers(redis).take("live-002", "r-1") == 1
+    assert (await TurnNumbers(redis).take("live-001", "r-1")).turn == 1
+    assert (await TurnNumbers(redis).take("live-001", "r-2")).turn == 2
+    assert (await TurnNumbers(redis).take("live-001", "r-1")).turn == 1
+    assert (await TurnNumbers(redis).take("live-001", "r-3")).turn == 3
+    assert (await TurnNumbers(redis).take("live-002", "r-1")).turn == 1
 
 
 async def test_skipping_goes_to_the_number_the_engine_said_and_never_back(redis: RedisLink) -> None:
     numbers = TurnNumbers(redis)
     await numbers.take("live-001", "r-1")
-    assert await numbers.skip_to("live-001", "r-1", 43) == 43
-    assert await numbers.take("live-001", "r-1") == 43
-    assert await numbers.take("live-001", "r-2") == 44
-    assert await numbers.skip_to("live-001", "r-2", 10) == 45
-    assert await numbers.take("live-001", None) == 46
+    assert (await numbers.skip_to("live-001", "r-1", 43)).turn == 43
+    assert (await numbers.take("live-001", "r-1")).turn == 43
+    assert (await numbers.take("live-001", "r-2")).turn == 44
+    assert (await numbers.skip_to("live-001", "r-2", 10)).turn == 45
+    assert (await numbers.take("live-001", None)).turn == 46
 
 
 async def test_keys_expire(redis: RedisLink) -> None:
@@ -48,15 +48,16 @@ async def test_keys_expire(redis: RedisLink) -> None:
 
 async def test_without_redis_the_last_number_seen_goes_on(no_redis: RedisLink) -> None:
     numbers = TurnNumbers(no_redis)
-    assert [await numbers.take("live-001", None) for _ in range(3)] == [1, 2, 3]
-    assert await numbers.skip_to("live-001", None, 43) == 43
-    assert await numbers.take("live-001", None) == 44
-    assert await numbers.take("live-002", None) == 1
+    assert [(await numbers.take("live-001", None)).turn for _ in range(3)] == [1, 2, 3]
+    assert (await numbers.skip_to("live-001", None, 43)).turn == 43
+    assert (await numbers.take("live-001", None)).turn == 44
+    assert (await numbers.take("live-002", None)).turn == 1
 
 
 async def test_without_redis_two_at_once_get_two_numbers(no_redis: RedisLink) -> None:
     numbers = TurnNumbers(no_redis)
-    assert sorted(await asyncio.gather(*(numbers.take("live-001", None) for _ in range(5)))) == [1, 2, 3, 4, 5]
+    taken = await asyncio.gather(*(numbers.take("live-001", None) for _ in range(5)))
+    assert sorted(number.turn for number in taken) == [1, 2, 3, 4, 5]
 
 
 async def test_redis_going_away_does_not_begin_anew(redis: RedisLink, no_redis: RedisLink) -> None:
@@ -64,7 +65,7 @@ async def test_redis_going_away_does_not_begin_anew(redis: RedisLink, no_redis: 
     for _ in range(5):
         await numbers.take("live-001", None)
     numbers._redis = no_redis
-    assert await numbers.take("live-001", None) == 6
+    assert (await numbers.take("live-001", None)).turn == 6
 
 
 async def test_only_so_many_sessions_are_remembered(no_redis: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,5 +73,25 @@ async def test_only_so_many_sessions_are_remembered(no_redis: RedisLink, monkeyp
     numbers = TurnNumbers(no_redis)
     for name in ("a", "b", "a", "c"):
         await numbers.take(name, None)
-    assert await numbers.take("a", None) == 3
-    assert await numbers.take("b", None) == 1
+    assert (await numbers.take("a", None)).turn == 3
+    assert (await numbers.take("b", None)).turn == 1
+
+
+async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_told(redis: RedisLink) -> None:
+    numbers = TurnNumbers(redis)
+    assert await numbers.take("live-001", "r-1") == Numbered(1, 0, known=False)
+    await redis.client.rpush(redis_names.backlog("live-001"), "live-001#1\n{}")
+    assert await numbers.take("live-001", "r-1") == Numbered(1, 1, known=True)
+    assert await numbers.take("live-001", "r-2") == Numbered(2, 1, known=False)
+
+
+async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisLink) -> None:
+    numbers, key = TurnNumbers(redis), redis_names.backlog("live-001")
+    assert await numbers.wait_for_legacy("live-001", 1)
+    await redis.client.rpush(key, "live-001#1\n{}")
+    assert not await numbers.wait_for_legacy("live-001", 0.1)
+    waiting = asyncio.create_task(numbers.wait_for_legacy("live-001", 5))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await redis.client.delete(key)
+    assert await waiting

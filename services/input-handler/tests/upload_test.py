@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from dialog_contracts import limits
 from dialog_contracts.input_socket import UploadFrame
-from input_handler.upload import NO_METADATA, RECEIVED, TEXT_BYTES, Upload, UploadRefused
+from input_handler.upload import AUDIO_STARTS, NO_METADATA, RECEIVED, TEXT_BYTES, Recording, Upload, UploadRefused
 
 
 def chunk(chunk_id: int | None, kind: str | None = "text", text: str | None = None) -> UploadFrame:
@@ -72,12 +72,36 @@ def test_text_and_audio_do_not_mix() -> None:
     assert upload.add(b"y") == NO_METADATA
 
 
-def test_audio_is_taken_but_not_kept_and_refused_at_the_end() -> None:
+def recorded(data: bytes) -> Upload:
     upload = Upload()
     upload.announce(chunk(0, "audio"))
-    assert upload.add(b"x" * 100_000) == RECEIVED
+    assert upload.add(data) == RECEIVED
+    return upload
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(start, kind) for at, start, kind in AUDIO_STARTS if at == 0] + [(b"\0\0\0 ftypM4A ", "m4a")],
+)
+def test_a_recording_is_known_by_how_it_begins(start: bytes, kind: str) -> None:
+    upload = recorded(start)
+    upload.announce(chunk(1, "audio"))
+    upload.add(b"more")
+    assert upload.finish() == Recording(start + b"more", kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("data", [b"MZ\x90\0", b"/etc/passwd", b"\0" * 64])
+def test_what_is_no_recording_is_refused(data: bytes) -> None:
+    with pytest.raises(UploadRefused, match="none of webm, ogg, wav, mp3, m4a"):
+        recorded(data).finish()
+
+
+def test_a_recording_has_a_limit_and_what_is_over_it_is_not_kept() -> None:
+    upload = recorded(b"OggS" + b"x" * (limits.UPLOAD_BYTES - 4))
+    upload.announce(chunk(1, "audio"))
+    assert upload.add(b"x") == f"Error: a recording has at most {limits.UPLOAD_BYTES} bytes"
     assert sum(map(len, upload.chunks)) == 0
-    with pytest.raises(UploadRefused, match="audio cannot be transcribed yet"):
+    with pytest.raises(UploadRefused, match="at most"):
         upload.finish()
 
 
@@ -104,7 +128,8 @@ def test_a_text_has_a_limit_in_bytes() -> None:
     assert upload.add(b"x" * TEXT_BYTES) == RECEIVED
     upload.announce(chunk(1))
     assert upload.add(b"x") == f"Error: a text has at most {TEXT_BYTES} bytes"
-    assert upload.finish() == "x" * TEXT_BYTES
+    with pytest.raises(UploadRefused, match="at most"):
+        upload.finish()
 
 
 def test_an_upload_has_a_limit_of_chunks() -> None:
@@ -115,6 +140,8 @@ def test_an_upload_has_a_limit_of_chunks() -> None:
     assert (
         upload.announce(chunk(limits.UPLOAD_FRAMES, "audio")) == f"Error: an upload has at most {limits.UPLOAD_FRAMES} chunks"
     )
+    with pytest.raises(UploadRefused, match="at most"):
+        upload.finish()
 
 
 FRAMES = st.builds(
@@ -134,6 +161,8 @@ def test_the_text_is_what_was_acknowledged_and_nothing_else(frames: list[UploadF
         elif upload.announce(frame) == RECEIVED:
             kept += (frame.text or "").encode()
     try:
-        assert upload.finish().encode() == kept
+        found = upload.finish()
+        assert isinstance(found, str)
+        assert found.encode() == kept
     except UploadRefused:
         assert upload.kind == "audio" or not upload.chunks or kept.decode("utf-8", "replace").encode() != kept

@@ -1,6 +1,7 @@
 """Routes of input-handler."""
 
 import re
+import socket as sockets
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from dialog_contracts import redis_names
 from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import SseFrame
 from dialog_flags.documents import Documents
@@ -20,11 +22,17 @@ from dialog_flags.session_flags import SessionFlags
 from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
 from input_handler.history import History
+from input_handler.legacy_path import LegacyPath
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
+from input_handler.sync_path import SyncPath
+from input_handler.transcripts import AT_ONCE, Transcripts
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
+from input_handler.unattended import Unattended
 from service_runtime import application
+from service_runtime.answers import Answers
+from service_runtime.blobs import Blobs
 from service_runtime.bodies import read_model
 from service_runtime.errors import InvalidField
 from service_runtime.event_stream import EventStream
@@ -32,6 +40,7 @@ from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 from service_runtime.tasks import TaskOwner
+from service_runtime.work_list import WorkList
 
 CLOSE_UNKNOWN_SESSION: Final = 4004
 BAD_SESSION_ID: Final = "a session id is 1 to 64 of A-Z a-z 0-9 _ -"
@@ -45,18 +54,34 @@ def build(settings: InputSettings) -> Starlette:
     watch = FlagWatch(documents, "input-handler", settings)
     redis = RedisLink(settings.redis_url)
     engine = EngineClient(settings.dialog_engine_url)
-    caller = TurnCaller(
+    answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
+    sync = SyncPath(
         engine,
-        TurnNumbers(redis),
-        SessionFlags(DocumentProvider(documents, environment), environment),
         accepted_within_s=settings.accepted_within_s,
         first_delta_within_s=settings.first_delta_within_s,
         engine_wait_s=settings.engine_wait_s,
+        circuit_failures=settings.circuit_failures,
+        circuit_open_s=settings.circuit_open_s,
     )
+    legacy = LegacyPath(redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s)
+    caller = TurnCaller(
+        sync,
+        legacy,
+        TurnNumbers(redis),
+        SessionFlags(DocumentProvider(documents, environment), environment),
+        turns_max=settings.turns_at_once,
+    )
+    unattended = Unattended(caller, legacy)
+    transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
     history = History(redis)
     tasks = TaskOwner()
-    probe = Probe("input-handler", unsupported=lambda: unsupported(documents.in_force(environment)))
+    probe = Probe(
+        "input-handler",
+        unsupported=lambda: unsupported(documents.in_force(environment), legacy=settings.legacy_enabled),
+    )
     probe.detail("redis", lambda: redis.down_because or "ok")
+    probe.detail("circuit", lambda: sync.circuit_state)
+    probe.detail("legacy", lambda: "on" if settings.legacy_enabled else "off")
     probe.detail("flags", lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})})
 
     @asynccontextmanager
@@ -67,6 +92,12 @@ def build(settings: InputSettings) -> Starlette:
             stack.push_async_callback(watch.aclose)
             await engine.open()
             stack.push_async_callback(engine.aclose)
+            stack.push_async_callback(blobs.aclose)
+            if transcripts is not None:
+                answers.start()
+                stack.push_async_callback(answers.aclose)
+                transcripts.start()
+                stack.push_async_callback(transcripts.aclose)
             stack.push_async_callback(tasks.close)
             tasks.start("warm-up", engine.ready())
             yield
@@ -99,7 +130,7 @@ def build(settings: InputSettings) -> Starlette:
             await socket.accept()
             await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return
-        await InputSocket(socket, session_id, caller, tasks, settings.turns_a_connection).serve()
+        await InputSocket(socket, session_id, caller, unattended, transcripts, tasks, settings.turns_a_connection).serve()
 
     routes = [
         Route("/chat/stream", chat_stream, methods=["POST"]),
@@ -108,3 +139,8 @@ def build(settings: InputSettings) -> Starlette:
         WebSocketRoute("/ws/input", ws_input),
     ]
     return application.create(probe, parts, routes)
+
+
+def _transcripts(settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: Unattended) -> Transcripts:
+    consumer = settings.pod_name or f"{sockets.gethostname()}:{settings.port}"
+    return Transcripts(redis, blobs, turns, WorkList(settings.redis_url, redis_names.ASR_FINALS, consumer, at_once=AT_ONCE))

@@ -1,13 +1,15 @@
 """Errors of input-handler.
 
 EngineFailed                       the engine could not answer, nothing has reached the caller yet; `reason` is a metric label
+AnsweredElsewhere                  the engine found the turn claimed by the other path
 ServiceError
 ├── EngineRefused (4xx)            the engine said no: its body is passed on as it is
-└── LegacyUnavailable (503)        the main path failed and there is no legacy chain to take the turn
+├── TooManyTurns (429)             this input-handler has all the turns it takes
+└── LegacyUnavailable (503)        the main path failed and the legacy chain cannot take the turn
 """
 
 from dialog_contracts.http import ErrorBody
-from service_runtime.errors import ServiceError, Unavailable
+from service_runtime.errors import ServiceError, TooMany, Unavailable
 
 
 class EngineFailed(Exception):
@@ -18,6 +20,10 @@ class EngineFailed(Exception):
         self.reason = reason
 
 
+class AnsweredElsewhere(Exception):
+    """`reply:{correlationId}` says `legacy`."""
+
+
 class EngineRefused(ServiceError):
     """A 4xx of the engine."""
 
@@ -25,6 +31,12 @@ class EngineRefused(ServiceError):
         super().__init__(body.message, code=body.code)
         self.status = status  # type: ignore[misc]  # the engine decides, not the class
         self.body = body
+
+
+class TooManyTurns(TooMany):
+    """More turns at once than the settings allow."""
+
+    default_code = "too_many_turns"
 
 
 class LegacyUnavailable(Unavailable):

@@ -1,16 +1,17 @@
-"""What was said before, for pages: read from the lists that engines publish after each commit."""
+"""What was said before, for pages: as Redis keeps it of both paths."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, cast
 
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_contracts.http import SessionList, SessionSummary, SessionTurns, TurnRecord
+from dialog_contracts.http import SessionList, SessionSummary, SessionTurns
 from service_runtime.errors import Unavailable
 from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.session_history import SessionHistory
 
-T = TypeVar("T")
 SESSIONS_SHOWN: Final = 100
 
 
@@ -18,7 +19,7 @@ class History:
     """Raises Unavailable while Redis is down: history comes back with it, conversations go on without."""
 
     def __init__(self, redis: RedisLink) -> None:
-        self._redis = redis
+        self._redis, self._history = redis, SessionHistory(redis)
 
     async def sessions(self) -> SessionList:
         """The most recently active sessions."""
@@ -27,22 +28,21 @@ class History:
             found = await client.zrange(redis_names.SESSIONS, 0, SESSIONS_SHOWN - 1, desc=True, withscores=True)
             return cast("list[tuple[str, float]]", found)
 
-        rows = await self._read(work)
+        with _readable():
+            rows = await self._redis.call("history", work)
         return SessionList(sessions=[SessionSummary(session_id=name, last_active=int(score)) for name, score in rows])
 
     async def turns(self, session_id: str) -> SessionTurns:
         """The recent turns of a session, oldest first; empty for one that was never used."""
+        with _readable():
+            return SessionTurns(session_id=session_id, turns=await self._history.turns(session_id))
 
-        async def work(client: Redis) -> list[str]:
-            return cast("list[str]", await client.lrange(redis_names.history(session_id), 0, -1))
 
-        rows = await self._read(work)
-        return SessionTurns(session_id=session_id, turns=[TurnRecord.from_json(row) for row in rows])
-
-    async def _read(self, work: Callable[[Redis], Awaitable[T]]) -> T:
-        try:
-            return await self._redis.call("history", work)
-        except RedisDown as error:
-            raise Unavailable(
-                "history cannot be read now; conversations go on", code="history_unavailable", retry_after_s=2
-            ) from error
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except RedisDown as error:
+        raise Unavailable(
+            "history cannot be read now; conversations go on", code="history_unavailable", retry_after_s=2
+        ) from error

@@ -22,6 +22,18 @@ class InputSettings(ServiceSettings):
     engine_wait_s: float = Field(default=0, ge=0, le=120)
     """How long a turn waits for an engine that nobody answers for, because its pod is being replaced."""
 
+    circuit_failures: int = Field(default=3, ge=1, le=100)
+    """After so many failures of the engine in a row, turns go to the legacy chain at once …"""
+
+    circuit_open_s: float = Field(default=2.0, gt=0, le=600)
+    """… and after this time one looks whether the engine is back."""
+
+    legacy_within_s: float = Field(default=30.0, gt=0, le=600)
+    """An answer of the legacy chain that takes longer is an error; the turn's caller and its viewers are told."""
+
+    turns_at_once: int = Field(default=256, ge=1, le=100_000)
+    """Turns that this process has open; one more is answered 429."""
+
     turns_a_connection: int = Field(default=4, ge=1, le=64)
     """Turns that one `/ws/input` connection may have running."""
 

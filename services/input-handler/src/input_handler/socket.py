@@ -3,7 +3,6 @@
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -17,8 +16,10 @@ from dialog_contracts.input_socket import InputError, SayText, TaskAssigned, Upl
 from dialog_contracts.sse import SseFrame
 from dialog_contracts.viewer import SUBPROTOCOL
 from dialog_telemetry import metrics
+from input_handler.transcripts import Transcripts
 from input_handler.turn_caller import TurnCaller
-from input_handler.upload import Upload, UploadRefused
+from input_handler.unattended import Unattended
+from input_handler.upload import Recording, Upload, UploadRefused
 from service_runtime.errors import ServiceError, field_error
 from service_runtime.tasks import TaskOwner
 
@@ -38,9 +39,17 @@ class InputSocket:
     """
 
     def __init__(
-        self, socket: WebSocket, session_id: str, caller: TurnCaller, service_tasks: TaskOwner, turns_max: int
+        self,
+        socket: WebSocket,
+        session_id: str,
+        caller: TurnCaller,
+        unattended: Unattended,
+        transcripts: Transcripts | None,
+        service_tasks: TaskOwner,
+        turns_max: int,
     ) -> None:
         self._socket, self._session_id, self._caller = socket, session_id, caller
+        self._unattended, self._transcripts = unattended, transcripts
         self._service_tasks, self._turns_max = service_tasks, turns_max
         self._tasks = TaskOwner()
         self._upload = Upload()
@@ -154,25 +163,35 @@ class InputSocket:
     async def _finish_upload(self, lang: object) -> None:
         upload, self._upload = self._upload, Upload()
         try:
-            content = upload.finish()
+            found = upload.finish()
             meta = Meta(request_id=f"upload-{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
-            request = ChatRequest(session_id=self._session_id, content=content, meta=meta)
+            if isinstance(found, Recording):
+                await self._send_recording(found, meta)
+            else:
+                await self._ask(ChatRequest(session_id=self._session_id, content=found, meta=meta))
         except UploadRefused as error:
             await self._processed(str(error))
-            return
         except ValidationError as error:
             await self._processed(field_error(error).body.message)
-            return
-        frames = self._caller.call(request, traceparent=self._socket.headers.get("traceparent"))
-        try:
-            first = await anext(frames)
         except ServiceError as error:
+            metrics.REFUSED.labels(code=error.body.code).inc()
             await self._processed(f"{error.body.code}: {error.body.message}")
-            return
-        log.debug("legacy_turn", first=first.event)
+        else:
+            await self._processed(None)
+
+    async def _send_recording(self, recording: Recording, meta: Meta) -> None:
+        if self._transcripts is None:
+            raise UploadRefused("recordings need the legacy chain, which is switched off")
+        assert meta.request_id is not None
+        traceparent = self._socket.headers.get("traceparent")
+        await self._transcripts.send(
+            self._session_id, recording, request_id=meta.request_id, lang=meta.lang, traceparent=traceparent
+        )
+
+    async def _ask(self, request: ChatRequest) -> None:
+        frames = await self._unattended.begin(request, self._socket.headers.get("traceparent"))
         # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
-        self._service_tasks.start("legacy-turn", _drain(frames))
-        await self._processed(None)
+        self._service_tasks.start("legacy-turn", self._unattended.finish(self._session_id, frames))
 
     async def _processed(self, error: str | None) -> None:
         status = UploadProcessed(status="error" if error else "queued", task_id=self._session_id, error=error)
@@ -183,9 +202,3 @@ class InputSocket:
         metrics.REFUSED.labels(code=code).inc()
         answer = InputError(code=code, message=message, request_id=request_id).to_json() if self._v2 else message
         await self._socket.send_text(answer)
-
-
-async def _drain(frames: AsyncGenerator[SseFrame, None]) -> None:
-    async with aclosing(frames):
-        async for _ in frames:
-            continue

@@ -1,8 +1,8 @@
-"""One turn from the outside: flags once, a number, the engine, and the fallback when it fails before its first delta."""
+"""One turn from the outside: flags once, a number, then the path that answers it. One reply, whichever path."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import Final
 
 import structlog
@@ -12,75 +12,111 @@ from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
-from dialog_telemetry import attributes, metrics, trace_context
-from input_handler.engine_client import EngineClient
-from input_handler.errors import EngineFailed, EngineRefused, LegacyUnavailable
-from input_handler.turn_numbers import TurnNumbers
+from dialog_telemetry import attributes, trace_context
+from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused, LegacyUnavailable, TooManyTurns
+from input_handler.legacy_path import LegacyPath
+from input_handler.sync_path import SyncPath
+from input_handler.turn_numbers import Numbered, TurnNumbers
 
 log = structlog.get_logger("turn")
 
 NUMBERS_TRIED: Final = 5
-ENGINE_LOOK_EVERY_S: Final = 0.2
+SYNC_OFF: Final = "sync_core_off"
 
 
 class TurnCaller:
-    """`call` yields a turn's events. The first `anext` either gives an event or raises; closing it leaves the engine."""
+    """`call` yields a turn's events. The first `anext` either gives an event or raises; closing it leaves the turn to its path."""
 
     def __init__(
         self,
-        engine: EngineClient,
+        sync: SyncPath,
+        legacy: LegacyPath,
         numbers: TurnNumbers,
         flags: FlagSource,
         *,
-        accepted_within_s: float,
-        first_delta_within_s: float,
-        engine_wait_s: float = 0,
+        turns_max: int = 256,
+        legacy_first_s: float = 3.0,
     ) -> None:
-        self._engine, self._numbers, self._flags = engine, numbers, flags
-        self._engine_wait_s = engine_wait_s
-        self._accepted_within_s, self._first_delta_within_s = accepted_within_s, first_delta_within_s
+        self._sync, self._legacy, self._numbers, self._flags = sync, legacy, numbers, flags
+        self._turns_max, self._legacy_first_s = turns_max, legacy_first_s
+        self._running = 0
 
     async def call(
-        self, request: ChatRequest, *, last_event_id: str | None = None, traceparent: str | None = None
+        self,
+        request: ChatRequest,
+        *,
+        last_event_id: str | None = None,
+        traceparent: str | None = None,
+        whole_file: bool = False,
     ) -> AsyncGenerator[SseFrame, None]:
-        """The events of the turn, ids included. Raises EngineRefused or LegacyUnavailable before the first event."""
+        """The events of the turn, ids included. Raises EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
+
+        `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late.
+        """
+        if self._running >= self._turns_max:
+            raise TooManyTurns(f"{self._turns_max} turns at once is the limit", retry_after_s=1)
+        self._running += 1
+        try:
+            async with aclosing(self._call(request, last_event_id, traceparent, whole_file)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            self._running -= 1
+
+    async def _call(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, whole_file: bool
+    ) -> AsyncGenerator[SseFrame, None]:
         flags = self._flags.resolve(request.session_id)
+        if whole_file and self._legacy.enabled:
+            flags = flags.model_copy(update={"SYNC_TTS_STREAMING": False, "SYNC_TTS_BARGE_IN": False})
         request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags})})
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
-            async with aclosing(self._attempt(request, None, traceparent)) as frames:
+            async with aclosing(self._stop(request, traceparent)) as frames:
                 async for frame in frames:
                     yield frame
             return
         chosen_outside = request.turn is not None or last_event_id is not None
-        turn = await self._first_number(request, last_event_id)
+        number = await self._first_number(request, last_event_id)
         for _ in range(NUMBERS_TRIED):
-            numbered = request.model_copy(update={"turn": turn})
+            numbered = request.model_copy(update={"turn": number.turn})
             try:
-                async with aclosing(self._traced(numbered, flags, last_event_id, traceparent)) as frames:
+                async with aclosing(self._traced(numbered, flags, number, last_event_id, traceparent)) as frames:
                     async for frame in frames:
                         yield frame
                 return
             except EngineRefused as error:
                 if error.body.code != "turn_taken" or error.body.next_turn is None or chosen_outside:
                     raise
-                turn = await self._numbers.skip_to(request.session_id, request.meta.request_id, error.body.next_turn)
-        raise self._no_fallback(EngineFailed("no_free_number"))
+                number = await self._numbers.skip_to(request.session_id, request.meta.request_id, error.body.next_turn)
+        raise LegacyUnavailable(f"no free number was found for this turn in {NUMBERS_TRIED} tries", code="no_free_number")
 
-    async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> int:
+    async def _stop(self, request: ChatRequest, traceparent: str | None) -> AsyncGenerator[SseFrame, None]:
+        try:
+            async with aclosing(self._sync.events(request, None, traceparent)) as frames:
+                async for frame in frames:
+                    yield frame
+        except EngineFailed as failure:
+            raise LegacyUnavailable(f"the engine does not answer ({failure.reason})", code="engine_unavailable") from failure
+
+    async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> Numbered:
         if request.turn is not None:
-            return request.turn
+            return Numbered(request.turn)
         if last_event_id is not None:
             try:
-                return max(1, sse.split_event_id(last_event_id)[0])
+                return Numbered(max(1, sse.split_event_id(last_event_id)[0]))
             except ValueError:
                 pass  # The engine refuses it with the field's name.
         return await self._numbers.take(request.session_id, request.meta.request_id)
 
     async def _traced(
-        self, request: ChatRequest, flags: FlagSet, last_event_id: str | None, traceparent: str | None
+        self,
+        request: ChatRequest,
+        flags: FlagSet,
+        number: Numbered,
+        last_event_id: str | None,
+        traceparent: str | None,
     ) -> AsyncGenerator[SseFrame, None]:
-        assert request.turn is not None
-        name = correlation_id(request.session_id, request.turn)
+        name = correlation_id(request.session_id, number.turn)
         with trace_context.span(
             "receive message",
             parent=traceparent,
@@ -89,12 +125,9 @@ class TurnCaller:
             carried, trace_id = trace_context.current(), trace_context.current_trace_id()
         # The span only names the trace: it must not stay current across the yields below, which run in the reader's context.
         line = {attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id}
-        if not flags.ENABLE_SYNC_CORE:
-            raise self._no_fallback(EngineFailed("sync_core_off"), **line)
-        outcome = "left"
-        told = False
+        outcome, told = "left", False
         try:
-            async with aclosing(self._attempt(request, last_event_id, carried)) as frames:
+            async with aclosing(self._answered(request, flags, number, last_event_id, carried, line)) as frames:
                 async for frame in frames:
                     outcome = frame.event
                     yield frame
@@ -103,90 +136,68 @@ class TurnCaller:
                         told = True
                         generation, chars = flags.generation, len(request.content)
                         log.info("turn_received", kind=request.type, chars=chars, flags_generation=generation, **line)
-        except EngineRefused as error:
+        except (EngineRefused, LegacyUnavailable) as error:
             outcome = error.body.code
             raise
         finally:
             log.info("turn_answered", outcome=outcome, **line)
 
-    async def _attempt(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    async def _answered(
+        self,
+        request: ChatRequest,
+        flags: FlagSet,
+        number: Numbered,
+        last_event_id: str | None,
+        traceparent: str | None,
+        line: dict[str, str | None],
     ) -> AsyncGenerator[SseFrame, None]:
-        told, answered = None, False
-        try:
-            async with self._engine_there(request, last_event_id, traceparent) as (frames, began):
-                async for frame in self._in_time(frames, began):
-                    if frame.event == "error" and not answered:
-                        error = frame.parse()
-                        assert isinstance(error, ErrorEvent)
-                        if error.code != "answered_elsewhere":
-                            raise EngineFailed(f"engine_{error.code}", error.message)
-                    told, answered = frame, answered or frame.event in ("text-delta", "done", "error")
-                    yield frame
-            if told is None or told.event not in ("done", "error"):
-                raise EngineFailed("cut", "the stream ended without done")
-        except EngineFailed as failure:
-            if told is None:
-                raise self._no_fallback(failure) from failure
-            if answered:
-                event = ErrorEvent(
-                    code="engine_lost", message="the engine broke off in the middle of the answer", retryable=True
-                )
-                metrics.FALLBACKS.labels(reason="none_after_first_delta").inc()
-            else:
-                body = self._no_fallback(failure).body
-                event = ErrorEvent(code=body.code, message=body.message, retryable=True)
-            turn, number = sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
-            yield sse.frame(event, f"{turn}.{number + 1}")
-
-    @asynccontextmanager
-    async def _engine_there(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
-    ) -> AsyncGenerator[tuple[AsyncGenerator[SseFrame, None], float], None]:
-        """The engine's events and when it was called. An engine that is just being replaced is waited for, if the settings say so."""
-        clock = asyncio.get_running_loop().time
-        until, waited = clock() + self._engine_wait_s, False
-        async with AsyncExitStack() as stack:
-            while True:
-                began = clock()
-                call = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=self._accepted_within_s)
-                try:
-                    frames = await stack.enter_async_context(call)
-                except EngineFailed as failure:
-                    if failure.reason != "not_reached" or began + ENGINE_LOOK_EVERY_S > until:
-                        if waited:
-                            metrics.ENGINE_WAITS.labels(outcome="in_vain").inc()
-                        raise
-                    if not waited:
-                        waited = True
-                        log.info("waiting_for_engine", reason=str(failure), seconds=self._engine_wait_s)
-                    await asyncio.sleep(ENGINE_LOOK_EVERY_S)
-                    continue
-                if waited:
-                    metrics.ENGINE_WAITS.labels(outcome="came").inc()
-                yield frames, began
-                return
-
-    async def _in_time(self, frames: AsyncGenerator[SseFrame, None], began: float) -> AsyncGenerator[SseFrame, None]:
-        """The frames, as long as ACCEPTED and the first delta come in time, counted from the call."""
-        reason = "not_accepted_in_time"
-        limit: float | None = self._accepted_within_s
-        while True:
+        """The events of whichever path answers."""
+        reason, detail, since = SYNC_OFF, "", None
+        told: int | None = None
+        if flags.ENABLE_SYNC_CORE and not (number.known and await self._legacy.has(request.session_id, number.turn)):
+            if number.legacy_pending:
+                await self._numbers.wait_for_legacy(request.session_id, self._legacy_first_s)
+            since = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout_at(None if limit is None else began + limit):
-                    frame = await anext(frames, None)
-            except TimeoutError as error:
-                raise EngineFailed(reason) from error
-            if frame is None:
+                async with aclosing(self._sync.events(request, last_event_id, traceparent)) as frames:
+                    async for frame in frames:
+                        told = _number_of(frame.id)
+                        yield frame
                 return
-            if frame.event == "control" and reason == "not_accepted_in_time":
-                limit, reason = self._first_delta_within_s, "no_delta_in_time"
-            elif frame.event != "control":
-                limit = None
-            yield frame
+            except AnsweredElsewhere:
+                reason = "answered_elsewhere"
+            except EngineFailed as failure:
+                reason, detail = failure.reason, str(failure)
+            except EngineRefused as error:
+                # The engine does not know a turn that the other path answered; whoever comes back for it gets that answer.
+                if error.body.code != "turn_lost" or not await self._legacy.has(request.session_id, number.turn):
+                    raise
+                reason = "answered_elsewhere"
+        structlog.contextvars.bind_contextvars(**line)
+        legacy = self._legacy.events(
+            request,
+            reason,
+            detail=detail,
+            after=_number_of(last_event_id),
+            accepted=told,
+            traceparent=traceparent,
+            since=since,
+        )
+        try:
+            async with aclosing(legacy) as frames:
+                async for frame in frames:
+                    yield frame
+        except LegacyUnavailable as error:
+            if told is None:
+                raise
+            # The stream has begun already: its end is an event.
+            event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
+            yield sse.frame(event, f"{number.turn}.{told + 1}")
 
-    def _no_fallback(self, failure: EngineFailed, **line: str | None) -> LegacyUnavailable:
-        """The legacy chain is not part of this version: say so, count why it was needed, and leave no unread queue behind."""
-        metrics.FALLBACKS.labels(reason=failure.reason.split(":")[0]).inc()
-        log.warning("legacy_unavailable", reason=str(failure), **line)
-        return LegacyUnavailable(f"the engine does not answer ({failure}), and there is no legacy chain yet", retry_after_s=1)
+
+def _number_of(event_id: str | None) -> int:
+    """The place of an event in its turn; -1 before the first."""
+    try:
+        return sse.split_event_id(event_id)[1] if event_id is not None else -1
+    except ValueError:
+        return -1

@@ -1,6 +1,8 @@
 """Numbers of turns: one counter a session in Redis; without Redis, the last number seen here plus one."""
 
+import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
@@ -10,23 +12,35 @@ from service_runtime.redis_link import RedisDown, RedisLink
 
 SESSIONS_REMEMBERED: Final = 10_000
 
+LEGACY_LOOK_EVERY_S: Final = 0.05
+
 # A message sent again keeps the number it was given, so that the engine recognises it.
 _TAKE: Final = """
-if KEYS[2] then
-  local known = redis.call('GET', KEYS[2])
-  if known then return tonumber(known) end
+local pending = redis.call('LLEN', KEYS[2])
+if KEYS[3] then
+  local known = redis.call('GET', KEYS[3])
+  if known then return {tonumber(known), pending, 1} end
 end
 local turn = redis.call('INCR', KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-if KEYS[2] then redis.call('SET', KEYS[2], turn, 'EX', ARGV[2]) end
-return turn
+if KEYS[3] then redis.call('SET', KEYS[3], turn, 'EX', ARGV[2]) end
+return {turn, pending, 0}
 """
 _SKIP: Final = """
 local turn = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, tonumber(ARGV[3]))
 redis.call('SET', KEYS[1], turn, 'EX', ARGV[1])
-if KEYS[2] then redis.call('SET', KEYS[2], turn, 'EX', ARGV[2]) end
-return turn
+if KEYS[3] then redis.call('SET', KEYS[3], turn, 'EX', ARGV[2]) end
+return {turn, redis.call('LLEN', KEYS[2]), 0}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A turn's number; how many turns of the session are in the legacy chain; whether this message had the number already."""
+
+    turn: int
+    legacy_pending: int = 0
+    known: bool = False
 
 
 class TurnNumbers:
@@ -36,30 +50,47 @@ class TurnNumbers:
         self._redis = redis
         self._last: OrderedDict[str, int] = OrderedDict()
 
-    async def take(self, session_id: str, request_id: str | None) -> int:
+    async def take(self, session_id: str, request_id: str | None) -> Numbered:
         """The next number, or the one this message already has."""
         return await self._number(_TAKE, session_id, request_id, 1)
 
-    async def skip_to(self, session_id: str, request_id: str | None, next_turn: int) -> int:
+    async def skip_to(self, session_id: str, request_id: str | None, next_turn: int) -> Numbered:
         """A number that is free according to the engine."""
         return await self._number(_SKIP, session_id, request_id, next_turn, next_turn)
 
-    async def _number(self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int) -> int:
-        keys = [redis_names.turn_counter(session_id)]
+    async def wait_for_legacy(self, session_id: str, within_s: float) -> bool:
+        """Whether the session's turns in the legacy chain were answered in time: a turn must not overtake the one before it."""
+
+        async def work(client: Redis) -> int:
+            return int(await client.llen(redis_names.backlog(session_id)))
+
+        until = asyncio.get_running_loop().time() + within_s
+        try:
+            while await self._redis.call("turn_number", work):
+                if asyncio.get_running_loop().time() > until:
+                    return False
+                await asyncio.sleep(LEGACY_LOOK_EVERY_S)
+        except RedisDown:
+            return False
+        return True
+
+    async def _number(self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int) -> Numbered:
+        keys = [redis_names.turn_counter(session_id), redis_names.backlog(session_id)]
         if request_id is not None:
             keys.append(redis_names.turn_of_request(session_id, request_id))
         values = [redis_names.SESSION_TTL_S, redis_names.REPLY_CLAIM_TTL_S, *args]
 
-        async def work(client: Redis) -> int:
-            return int(await client.eval(script, len(keys), *keys, *(str(value) for value in values)))
+        async def work(client: Redis) -> Numbered:
+            turn, pending, known = await client.eval(script, len(keys), *keys, *(str(value) for value in values))
+            return Numbered(int(turn), int(pending), bool(known))
 
         try:
-            turn = await self._redis.call("turn_number", work)
+            number = await self._redis.call("turn_number", work)
         except RedisDown:
             # Read after the wait: of two messages at once each gets a number of its own.
-            turn = max(without_redis, self._last.get(session_id, 0) + 1)
-        self._last[session_id] = max(turn, self._last.get(session_id, 0))
+            number = Numbered(max(without_redis, self._last.get(session_id, 0) + 1))
+        self._last[session_id] = max(number.turn, self._last.get(session_id, 0))
         self._last.move_to_end(session_id)
         while len(self._last) > SESSIONS_REMEMBERED:
             self._last.popitem(last=False)
-        return turn
+        return number

@@ -5,24 +5,45 @@ from typing import Final
 
 from dialog_contracts import limits
 from dialog_contracts.input_socket import UploadFrame
+from dialog_contracts.legacy_chain import AudioKind
 
 RECEIVED: Final = "File chunk received"
 NO_METADATA: Final = "Error: No metadata received before binary data"
 TEXT_BYTES: Final = limits.CONTENT_CHARS * 4
+AUDIO_STARTS: Final[tuple[tuple[int, bytes, AudioKind], ...]] = (
+    (0, b"\x1aE\xdf\xa3", "webm"),
+    (0, b"OggS", "ogg"),
+    (0, b"RIFF", "wav"),
+    (0, b"ID3", "mp3"),
+    (0, b"\xff\xfb", "mp3"),
+    (0, b"\xff\xf3", "mp3"),
+    (0, b"\xff\xf2", "mp3"),
+    (4, b"ftyp", "m4a"),
+)
+"""How recordings begin: at which byte, with what. What an uploader claims is not believed."""
 
 
 class UploadRefused(Exception):
     """What the uploader sent cannot become a turn; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole upload of sound."""
+
+    data: bytes
+    kind: AudioKind
+
+
 @dataclass(slots=True)
 class Upload:
-    """One upload. `announce` and `add` give the answer to send, if any; `finish` gives the text."""
+    """One upload. `announce` and `add` give the answer to send, if any; `finish` gives the text or the recording."""
 
     kind: str | None = None
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
     _announced: bool = False
+    _refused: str | None = None
 
     def announce(self, frame: UploadFrame) -> str | None:
         """A `data_chunk` frame: the next binary frame belongs to it, unless its text is inline."""
@@ -35,7 +56,7 @@ class Upload:
         if frame.chunk_id != len(self.chunks):
             return f"Chunk ID mismatch: expected {len(self.chunks)}, got {frame.chunk_id}"
         if len(self.chunks) >= limits.UPLOAD_FRAMES:
-            return f"Error: an upload has at most {limits.UPLOAD_FRAMES} chunks"
+            return self._refuse(f"an upload has at most {limits.UPLOAD_FRAMES} chunks")
         self.kind = frame.type
         if frame.text is not None and frame.type == "text":
             return self._store(frame.text.encode())
@@ -49,21 +70,39 @@ class Upload:
         self._announced = False
         return self._store(data)
 
-    def finish(self) -> str:
-        """The text; raises UploadRefused."""
-        if self.kind == "audio":
-            raise UploadRefused("audio cannot be transcribed yet: speech recognition is not part of this version")
-        if not self.chunks:
+    def finish(self) -> str | Recording:
+        """Raises UploadRefused."""
+        if self._refused is not None:
+            # Half a message must not be answered as if it were the whole.
+            raise UploadRefused(self._refused)
+        if not self.size:
             raise UploadRefused("the upload is empty")
+        data = b"".join(self.chunks)
+        if self.kind == "audio":
+            return Recording(data, _kind_of(data))
         try:
-            return b"".join(self.chunks).decode("utf-8")
+            return data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise UploadRefused(f"the text is not valid UTF-8 at byte {error.start}") from error
 
     def _store(self, data: bytes) -> str:
-        if self.kind == "text" and self.size + len(data) > TEXT_BYTES:
-            return f"Error: a text has at most {TEXT_BYTES} bytes"
+        limit = TEXT_BYTES if self.kind == "text" else limits.UPLOAD_BYTES
+        if self.size + len(data) > limit:
+            what = "a text" if self.kind == "text" else "a recording"
+            return self._refuse(f"{what} has at most {limit} bytes")
         self.size += len(data)
-        # Sound has nobody to hear it yet; keeping its bytes would only fill memory.
-        self.chunks.append(data if self.kind == "text" else b"")
+        self.chunks.append(data)
         return RECEIVED
+
+    def _refuse(self, why: str) -> str:
+        """The whole upload is refused, not its last chunk only; what was kept of it goes."""
+        self._refused = why
+        self.chunks = [b""] * len(self.chunks)
+        return f"Error: {why}"
+
+
+def _kind_of(data: bytes) -> AudioKind:
+    for at, start, kind in AUDIO_STARTS:
+        if data[at : at + len(start)] == start:
+            return kind
+    raise UploadRefused("the recording is none of webm, ogg, wav, mp3, m4a")

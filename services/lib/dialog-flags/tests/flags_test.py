@@ -38,5 +38,7 @@ def test_an_illegal_environment_is_refused_by_name() -> None:
 
 def test_what_is_not_built_is_said() -> None:
     all_on = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, ENABLE_STREAMS_OUTBOX=True, ENABLE_LTM=True)
-    assert set(unsupported([all_on])) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
-    assert set(unsupported([FlagSet(ENABLE_SYNC_CORE=False)])) == {"ENABLE_SYNC_CORE", "SYNC_TTS_STREAMING"}
+    assert set(unsupported([all_on], legacy=True)) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
+    off = FlagSet(ENABLE_SYNC_CORE=False)
+    assert unsupported([off], legacy=True) == {}
+    assert set(unsupported([off], legacy=False)) == {"ENABLE_SYNC_CORE", "SYNC_TTS_STREAMING"}

@@ -13,6 +13,20 @@ TURN_TTFT = Histogram("dialog_turn_ttft_seconds", "Receipt of a turn to its firs
 TURN_FIRST_AUDIO = Histogram("dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S)
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
+CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to the engine: 0 closed, 1 half-open, 2 open.")
+FALLBACK_SECONDS = Histogram(
+    "dialog_fallback_seconds",
+    "Call of the engine to the turn's being in the legacy chain's queue, where it fell back.",
+    buckets=(0.002, 0.005, 0.02, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0, 10.0),
+)
+LEGACY_TURNS = Counter(
+    "dialog_legacy_turns", "Turns given to the legacy chain, by what input-handler heard of them.", ["outcome"]
+)
+LEGACY_SECONDS = Histogram(
+    "dialog_legacy_seconds", "A turn's time in the legacy chain.", buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+)
+WORK_DONE = Counter("dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"])
+WORK_RECOVERED = Counter("dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"])
 ENGINE_WAITS = Counter(
     "dialog_engine_waits", "Turns that waited for an engine that was being replaced, by outcome.", ["outcome"]
 )
@@ -35,6 +49,7 @@ VIEWERS = Gauge("dialog_viewers", "Open viewer connections, by dialect.", ["dial
 VIEWER_DROPPED_CHUNKS = Counter("dialog_viewer_dropped_chunks", "Chunks not sent to a viewer that was too slow.")
 VIEWERS_CLOSED = Counter("dialog_viewers_closed", "Viewer connections closed by us, by reason.", ["reason"])
 CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
+ANSWERS = Counter("dialog_answers", "Answers of the legacy chain at an output-handler, by what became of them.", ["outcome"])
 STOP_SECONDS = Histogram("dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S)
 STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
 

@@ -12,10 +12,11 @@ from dialog_contracts.model import WireModel, correlation_id
 from dialog_contracts.samples import TurnSample
 
 Effect = tuple[str, ...]
-"""A Redis command and its arguments, or one of the two names below, which `WorkList` knows."""
+"""A Redis command and its arguments, or one of the three names below, which `WorkList` knows."""
 
 SUBMIT: Final = "SUBMIT"
 ADVANCE: Final = "ADVANCE"
+ANSWER: Final = "ANSWER"
 
 
 def push(work_list: str, message: WireModel) -> Effect:
@@ -38,14 +39,10 @@ def advance(session_id: str, name: str, work_list: str) -> Effect:
     return (ADVANCE, redis_names.backlog(session_id), work_list, name)
 
 
-def answer(response: TaskResponse) -> list[Effect]:
-    """Keep an answer for late subscribers, and announce it."""
-    key = redis_names.answers(response.task_id)
-    return [
-        ("HSET", key, response.message_id, response.to_json()),
-        ("EXPIRE", key, str(redis_names.ANSWER_TTL_S)),
-        announce(redis_names.task_response(response.task_id), response),
-    ]
+def answer(response: TaskResponse) -> Effect:
+    """Keep an answer for late subscribers, and announce it; where the turn has an answer already, that one stands and nothing happens."""
+    key, channel = redis_names.answers(response.task_id), redis_names.task_response(response.task_id)
+    return (ANSWER, key, response.message_id, response.to_json(), str(redis_names.ANSWER_TTL_S), channel)
 
 
 def remember(session_id: str, records: Iterable[TurnRecord]) -> list[Effect]:

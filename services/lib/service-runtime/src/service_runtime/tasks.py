@@ -69,6 +69,11 @@ class TaskOwner:
         metrics.TASK_CRASHES.labels(task=name.partition(" ")[0]).inc()
         log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
 
+    async def quiet(self) -> None:
+        """Wait until nothing runs."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """Cancel everything and wait until it has ended."""
         self._closed = True

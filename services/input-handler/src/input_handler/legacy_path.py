@@ -1,0 +1,277 @@
+"""The other path: a turn goes through `user_input_queue`, and its one answer comes back on `task_response:{session}`."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names, sse
+from dialog_contracts.http import ChatRequest, Command, TurnType
+from dialog_contracts.legacy_chain import ChainMeta, ResponseMetadata, TaskResponse, UserInput
+from dialog_contracts.model import correlation_id
+from dialog_contracts.samples import TurnSample
+from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, SseFrame, TextDeltaEvent
+from dialog_telemetry import metrics
+from input_handler.errors import LegacyUnavailable
+from service_runtime import effects
+from service_runtime.answers import Answers
+from service_runtime.redis_link import RedisDown, RedisLink
+
+log = structlog.get_logger("legacy")
+
+QUEUED: Final = "queued"
+ALREADY: Final = "already"
+ENGINE_HAS_IT: Final = "sync"
+
+# The claim and the push are one step: a turn that is claimed is in the queue, also when this process dies here.
+_CLAIM_AND_PUSH: Final = """
+local held = redis.call('GET', KEYS[1])
+if held == 'legacy' then return 'already' end
+if held then return 'sync' end
+redis.call('SET', KEYS[1], 'legacy', 'EX', ARGV[1])
+redis.call('LPUSH', KEYS[2], ARGV[2])
+return 'queued'
+"""
+_ANSWER: Final = """
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[2])
+return 1
+"""
+
+
+class LegacyPath:
+    """`events` gives a turn to the chain and yields its answer as the events of a turn: ids 0 accepted, 1 text, 2 its end, 3 done."""
+
+    def __init__(self, redis: RedisLink, answers: Answers, *, enabled: bool, within_s: float) -> None:
+        self._redis, self._answers, self._within_s = redis, answers, within_s
+        self.enabled = enabled
+
+    async def has(self, session_id: str, turn: int) -> bool:
+        """Whether this turn was given to the chain; false where Redis cannot say."""
+
+        async def work(client: Redis) -> bool:
+            return bool(await client.get(redis_names.reply_claim(correlation_id(session_id, turn))) == "legacy")
+
+        try:
+            return self.enabled and await self._redis.call("claim", work)
+        except RedisDown:
+            return False
+
+    async def events(
+        self,
+        request: ChatRequest,
+        reason: str,
+        *,
+        detail: str = "",
+        after: int = -1,
+        accepted: int | None = None,
+        traceparent: str | None = None,
+        since: float | None = None,
+    ) -> AsyncGenerator[SseFrame, None]:
+        """The events after number `after`. Raises LegacyUnavailable before the first one when the chain cannot take the turn.
+
+        `accepted`: number of the engine's ACCEPTED that the caller has seen. `since`: the loop's time at which the engine was asked.
+        """
+        assert request.turn is not None
+        if not self.enabled:
+            await self._note_none(request, reason)
+            raise self._unavailable(reason, detail, "the legacy chain is switched off")
+        if request.type is TurnType.COMMAND and request.content == Command.RESET:
+            for frame in _numbered(request, after, await self._reset(request, reason)):
+                yield frame
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        answer: asyncio.Future[TaskResponse] = asyncio.get_running_loop().create_future()
+        name = correlation_id(request.session_id, request.turn)
+
+        def take(response: TaskResponse) -> None:
+            if not answer.done():
+                answer.set_result(response)
+
+        self._answers.watch(request.session_id, take, only=name)
+        try:
+            outcome = await self._give(request, reason, detail, traceparent)
+            if since is not None and outcome == QUEUED:
+                metrics.FALLBACK_SECONDS.observe(clock() - since)
+            if outcome == ENGINE_HAS_IT:
+                lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
+                metrics.FALLBACKS.labels(reason="engine_has_it").inc()
+                for frame in _numbered(request, after, [lost], first=max(after, accepted or -1) + 1):
+                    yield frame
+                return
+            if accepted is None:
+                for frame in _numbered(request, after, [_accepted(request)]):
+                    yield frame
+            response = await self._wait(answer, request, began)
+        finally:
+            self._answers.unwatch(request.session_id, take)
+        metrics.LEGACY_SECONDS.observe(clock() - began)
+        metrics.LEGACY_TURNS.labels(outcome=response.metadata.code or "answered").inc()
+        events = _told(response, reason, (clock() - began) * 1000)
+        for frame in _numbered(request, after, events, first=(accepted or 0) + 1):
+            yield frame
+
+    async def _give(self, request: ChatRequest, reason: str, detail: str, traceparent: str | None) -> str:
+        """Claim the turn and push it, or find who has it."""
+        assert request.turn is not None
+        message = _message(request, reason, traceparent)
+        claim = redis_names.reply_claim(correlation_id(request.session_id, request.turn))
+
+        async def work(client: Redis) -> str:
+            keys, values = (claim, redis_names.USER_INPUT_QUEUE), (str(redis_names.REPLY_CLAIM_TTL_S), message.to_json())
+            return str(await client.eval(_CLAIM_AND_PUSH, len(keys), *keys, *values))
+
+        try:
+            outcome = await self._redis.call("legacy", work)
+        except RedisDown as error:
+            raise self._unavailable(reason, detail, "Redis does not answer") from error
+        if outcome == QUEUED:
+            metrics.FALLBACKS.labels(reason=reason).inc()
+            log.warning("legacy_turn", reason=reason, detail=detail) if reason != "sync_core_off" else log.info("legacy_turn")
+        return outcome
+
+    async def _wait(self, answer: asyncio.Future[TaskResponse], request: ChatRequest, began: float) -> TaskResponse:
+        """The answer, or, when it does not come in time, the error that then stands as the answer."""
+        clock = asyncio.get_running_loop().time
+        with_grace = asyncio.timeout_at(began + self._within_s)
+        try:
+            async with with_grace:
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            late = _failure(
+                request.session_id,
+                correlation_id(request.session_id, request.turn or 1),
+                "legacy_timeout",
+                f"no answer came within {self._within_s:.0f} s; send the message again",
+                request.turn,
+            )
+        stands = await self._keep(late)
+        log.error("legacy_too_late", waited_s=round(clock() - began, 1), ours_stands=stands)
+        return late if stands else await answer
+
+    async def tell_failure(self, session_id: str, name: str, code: str, message: str, turn: int | None) -> None:
+        """Tell the session's viewers that a turn, or a recording, comes to nothing; unless it was answered, or told so, already."""
+        await self._keep(_failure(session_id, name, code, message, turn))
+
+    async def _keep(self, response: TaskResponse) -> bool:
+        """Make it the answer to its turn; false when there is one already. True where Redis cannot say."""
+        _, key, *values = effects.answer(response)
+
+        async def work(client: Redis) -> bool:
+            return bool(await client.eval(_ANSWER, 1, key, *values))
+
+        try:
+            return await self._redis.call("legacy", work)
+        except RedisDown:
+            return True
+
+    async def _reset(self, request: ChatRequest, reason: str) -> list[ChatEvent]:
+        turn = request.turn or 0
+
+        async def work(client: Redis) -> None:
+            await client.set(redis_names.reset_after(request.session_id), str(turn), ex=redis_names.SESSION_TTL_S)
+
+        try:
+            await self._redis.call("legacy", work)
+        except RedisDown as error:
+            raise self._unavailable(reason, "", "Redis does not answer") from error
+        stats = DoneStats(turn=turn, path="legacy", fallback_reason=reason)
+        return [_accepted(request), DoneEvent(stats=stats)]
+
+    async def _note_none(self, request: ChatRequest, reason: str) -> None:
+        """A turn that nobody answers counts too."""
+        if request.turn is None or request.meta.flags is None:
+            return
+        entry = TurnSample(
+            session_id=request.session_id,
+            turn=request.turn,
+            flags=request.meta.flags,
+            path="none",
+            outcome="failed",
+            reason=reason,
+            ts=time.time(),
+        )
+
+        async def work(client: Redis) -> None:
+            await client.execute_command(*effects.sample(entry))  # type: ignore[no-untyped-call]
+
+        try:
+            await self._redis.call("sample", work)
+        except RedisDown as error:
+            log.warning("not_shelved", purpose="sample", reason=str(error))
+
+    @staticmethod
+    def _unavailable(reason: str, detail: str, why: str) -> LegacyUnavailable:
+        metrics.FALLBACKS.labels(reason=reason).inc()
+        metrics.LEGACY_TURNS.labels(outcome="unavailable").inc()
+        log.warning("legacy_unavailable", reason=reason, detail=detail, why=why)
+        main = "the main path is switched off" if reason == "sync_core_off" else f"the engine does not answer ({reason})"
+        return LegacyUnavailable(f"{main}, and {why}", retry_after_s=1)
+
+
+def _numbered(request: ChatRequest, after: int, events: Sequence[ChatEvent], first: int = 0) -> Iterator[SseFrame]:
+    for number, event in enumerate(events, first):
+        if number > after:
+            yield sse.frame(event, f"{request.turn}.{number}")
+
+
+def _accepted(request: ChatRequest) -> ControlEvent:
+    return ControlEvent(action="ACCEPTED", session_id=request.session_id, turn=request.turn)
+
+
+def _message(request: ChatRequest, reason: str, traceparent: str | None) -> UserInput:
+    verbatim = request.type is TurnType.COMMAND
+    now = time.time()
+    return UserInput(
+        task_id=request.session_id,
+        content=(request.meta.text or "") if verbatim else request.content,
+        user_id=request.meta.viewer_id or "anonymous",
+        source="asr" if request.type is TurnType.ASR_FINAL else "user",
+        timestamp=now,
+        meta=ChainMeta(
+            from_channel="asr_results" if request.type is TurnType.ASR_FINAL else "input_handler",
+            provider="direct_upload",
+            lang=request.meta.lang,
+            session_id=request.session_id,
+            turn=request.turn,
+            request_id=request.meta.request_id,
+            flags=request.meta.flags,
+            reason=reason,
+            verbatim=verbatim,
+            traceparent=traceparent,
+            received_at=now,
+        ),
+    )
+
+
+def _told(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEvent]:
+    """An answer as the events of a turn."""
+    if response.status == "error":
+        message = response.error or "the legacy chain could not answer"
+        return [ErrorEvent(code=response.metadata.code or "legacy_failed", message=message, retryable=True)]
+    stats = DoneStats(
+        ttft_ms=round(total_ms, 1),
+        tokens=1,
+        total_ms=round(total_ms, 1),
+        voice=response.metadata.provider if response.audio is not None else "unavailable",
+        turn=response.meta.turn,
+        path="legacy",
+        fallback_reason=response.meta.reason or reason,
+    )
+    return [TextDeltaEvent(content=response.text), TextDeltaEvent(content="", eos=True), DoneEvent(stats=stats)]
+
+
+def _failure(session_id: str, name: str, code: str, message: str, turn: int | None) -> TaskResponse:
+    return TaskResponse(
+        message_id=name,
+        task_id=session_id,
+        status="error",
+        error=message,
+        metadata=ResponseMetadata(code=code),
+        meta=ChainMeta(session_id=session_id, turn=turn),
+    )

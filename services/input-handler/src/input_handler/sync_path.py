@@ -1,0 +1,158 @@
+"""The main path: a turn is asked of the engine. What fails before its first delta is raised, for the other path to take over."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from dialog_contracts import sse
+from dialog_contracts.http import ChatRequest
+from dialog_contracts.sse import ErrorEvent, SseFrame
+from dialog_telemetry import metrics
+from input_handler.engine_client import EngineClient
+from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
+
+log = structlog.get_logger("turn")
+
+ENGINE_LOOK_EVERY_S: Final = 0.2
+CIRCUIT: Final = "engine"
+CIRCUIT_STATES: Final = {"closed": 0, "half-opened": 1, "opened": 2}
+
+
+class SyncPath:
+    """`events` yields a turn's events. After the first delta nothing is raised any more: what breaks then is an error event.
+
+    A circuit breaker (purgatory: asyncio, typed, no dependencies) spares the wait for an engine that failed `circuit_failures` times in
+    a row: turns go to the other path at once, and every `circuit_open_s` one is let through to look.
+    """
+
+    def __init__(
+        self,
+        engine: EngineClient,
+        *,
+        accepted_within_s: float,
+        first_delta_within_s: float,
+        engine_wait_s: float = 0,
+        circuit_failures: int = 3,
+        circuit_open_s: float = 2.0,
+    ) -> None:
+        self._engine, self._engine_wait_s = engine, engine_wait_s
+        self._accepted_within_s, self._first_delta_within_s = accepted_within_s, first_delta_within_s
+        self._circuit = AsyncCircuitBreakerFactory(
+            default_threshold=circuit_failures,
+            default_ttl=circuit_open_s,
+            # A caller that leaves, a refusal, and a model that fails say nothing against the engine.
+            exclude=[GeneratorExit, asyncio.CancelledError, EngineRefused, AnsweredElsewhere, (EngineFailed, _is_models_fault)],
+        )
+        self._circuit.add_listener(_circuit_changed)
+        self.circuit_state = "closed"
+        self._circuit.add_listener(self._note_state)
+
+    async def events(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    ) -> AsyncGenerator[SseFrame, None]:
+        """Raises EngineFailed, AnsweredElsewhere or EngineRefused before the first delta."""
+        told: SseFrame | None = None
+        answered = False
+        try:
+            async with AsyncExitStack() as call:
+                breaker = await self._circuit.get_breaker(CIRCUIT)
+                async with breaker:
+                    engine = self._engine_there(request, last_event_id, traceparent)
+                    frames = self._in_time(*await call.enter_async_context(engine))
+                    async for frame in frames:
+                        if frame.event == "error":
+                            _raise(frame)
+                        told, answered = frame, frame.event in ("text-delta", "done")
+                        yield frame
+                        if answered:
+                            break
+                    else:
+                        raise EngineFailed("cut", "the stream ended before the first delta")
+                async for frame in frames:
+                    told = frame
+                    yield frame
+            if told is None or told.event not in ("done", "error"):
+                raise EngineFailed("cut", "the stream ended without done")
+        except OpenedState as error:
+            raise EngineFailed("circuit_open") from error
+        except EngineFailed as failure:
+            if not answered or told is None:
+                raise
+            metrics.FALLBACKS.labels(reason="none_after_first_delta").inc()
+            log.warning("engine_lost", reason=str(failure))
+            event = ErrorEvent(code="engine_lost", message="the engine broke off in the middle of the answer", retryable=True)
+            turn, number = sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
+            yield sse.frame(event, f"{turn}.{number + 1}")
+
+    @asynccontextmanager
+    async def _engine_there(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    ) -> AsyncGenerator[tuple[AsyncGenerator[SseFrame, None], float], None]:
+        """The engine's events and when it was called. An engine that is just being replaced is waited for, if the settings say so."""
+        clock = asyncio.get_running_loop().time
+        until, waited = clock() + self._engine_wait_s, False
+        async with AsyncExitStack() as stack:
+            while True:
+                began = clock()
+                call = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=self._accepted_within_s)
+                try:
+                    frames = await stack.enter_async_context(call)
+                except EngineFailed as failure:
+                    if failure.reason != "not_reached" or began + ENGINE_LOOK_EVERY_S > until:
+                        if waited:
+                            metrics.ENGINE_WAITS.labels(outcome="in_vain").inc()
+                        raise
+                    if not waited:
+                        waited = True
+                        log.info("waiting_for_engine", reason=str(failure), seconds=self._engine_wait_s)
+                    await asyncio.sleep(ENGINE_LOOK_EVERY_S)
+                    continue
+                if waited:
+                    metrics.ENGINE_WAITS.labels(outcome="came").inc()
+                yield frames, began
+                return
+
+    async def _in_time(self, frames: AsyncGenerator[SseFrame, None], began: float) -> AsyncGenerator[SseFrame, None]:
+        """The frames, as long as ACCEPTED and the first delta come in time, counted from the call."""
+        reason = "not_accepted_in_time"
+        limit: float | None = self._accepted_within_s
+        while True:
+            try:
+                async with asyncio.timeout_at(None if limit is None else began + limit):
+                    frame = await anext(frames, None)
+            except TimeoutError as error:
+                raise EngineFailed(reason) from error
+            if frame is None:
+                return
+            if frame.event == "control" and reason == "not_accepted_in_time":
+                limit, reason = self._first_delta_within_s, "no_delta_in_time"
+            elif frame.event != "control":
+                limit = None
+            yield frame
+
+    def _note_state(self, _: str, event: str, payload: Any) -> None:
+        if event == "state_changed":
+            self.circuit_state = payload.state
+
+
+def _is_models_fault(failure: EngineFailed) -> bool:
+    return failure.reason.startswith("engine_")
+
+
+def _circuit_changed(_: str, event: str, payload: Any) -> None:
+    if event == "state_changed":
+        metrics.CIRCUIT.set(CIRCUIT_STATES[payload.state])
+        log.warning("circuit", state=payload.state)
+
+
+def _raise(frame: SseFrame) -> None:
+    error = frame.parse()
+    assert isinstance(error, ErrorEvent)
+    if error.code == "answered_elsewhere":
+        raise AnsweredElsewhere
+    raise EngineFailed(f"engine_{error.code}", error.message)

@@ -1,0 +1,111 @@
+"""Recordings and what is heard in them: a recording goes to `asr_tasks`; its transcript comes back as work and becomes a turn."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import ChatRequest, Meta, TurnType
+from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioBlob, ChainMeta, ResponseMetadata, TaskResponse
+from dialog_telemetry import metrics
+from input_handler.unattended import Unattended
+from input_handler.upload import Recording
+from service_runtime import effects
+from service_runtime.blobs import Blobs
+from service_runtime.effects import Effect
+from service_runtime.errors import ServiceError, Unavailable, field_error
+from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.work_list import Job, WorkList
+
+log = structlog.get_logger("transcripts")
+
+AT_ONCE: Final = 16
+
+
+class Transcripts:
+    """`send` queues a recording; the consumer of `asr_finals` asks the turns, each replica some of them."""
+
+    def __init__(self, redis: RedisLink, blobs: Blobs, turns: Unattended, work: WorkList) -> None:
+        self._redis, self._blobs, self._turns, self._work = redis, blobs, turns, work
+
+    def start(self) -> None:
+        """Begin to take transcripts."""
+        self._work.start(self._ask, _given_up)
+
+    async def aclose(self) -> None:
+        """Turns that run end; the rest waits for another input-handler."""
+        await self._work.aclose()
+
+    async def send(
+        self, session_id: str, recording: Recording, *, request_id: str, lang: str | None, traceparent: str | None
+    ) -> None:
+        """Returns once the recording is in the queue. Raises Unavailable."""
+        meta = ChainMeta(
+            from_channel="input_handler",
+            provider="direct_upload",
+            lang=lang,
+            session_id=session_id,
+            request_id=request_id,
+            traceparent=traceparent,
+        )
+
+        async def push(client: Redis) -> None:
+            await client.lpush(redis_names.ASR_TASKS, task.to_json())
+
+        try:
+            blob = AudioBlob(id=await self._blobs.put(recording.data), format=recording.kind)
+            task = AsrTask(task_id=session_id, audio=blob, options=AsrOptions(lang=lang), meta=meta)
+            await self._redis.call("asr", push)
+        except RedisDown as error:
+            raise Unavailable("the recording cannot be queued now: Redis does not answer", code="asr_unavailable") from error
+
+    async def _ask(self, job: Job) -> None:
+        """The turn of one transcript. The job is done when the turn is: a turn cut off with this process is asked again, once."""
+        try:
+            result = job.read(AsrResult)
+            request = _request(result)
+        except ValidationError as error:
+            metrics.REFUSED.labels(code="bad_transcript").inc()
+            await job.bury(str(field_error(error)), *_refusals(job.raw, "invalid", field_error(error).body.message))
+            return
+        refused: list[Effect] = []
+        try:
+            frames = await self._turns.begin(request, result.meta.traceparent)
+            await self._turns.finish(request.session_id, frames)
+        except ServiceError as error:
+            metrics.REFUSED.labels(code=error.body.code).inc()
+            refused = _refusals(job.raw, error.body.code, error.body.message)
+        await job.done(*refused)
+
+
+def _request(result: AsrResult) -> ChatRequest:
+    meta = Meta(request_id=result.meta.request_id, lang=result.lang or result.meta.lang)
+    return ChatRequest(
+        session_id=result.meta.session_id or result.task_id, type=TurnType.ASR_FINAL, content=result.text, meta=meta
+    )
+
+
+def _given_up(raw: str) -> Sequence[Effect]:
+    return _refusals(raw, "given_up", "this recording could not be answered; send it again")
+
+
+def _refusals(raw: str, code: str, message: str) -> list[Effect]:
+    """Tell whoever waits for the answer, if the message says who that is."""
+    try:
+        result = AsrResult.from_json(raw)
+    except ValidationError:
+        return []
+    # Not the turn's own name: the turn may have its answer already, this one is the recording's.
+    name = result.meta.request_id or result.task_id
+    response = TaskResponse(
+        message_id=f"recording:{name}",
+        task_id=result.task_id,
+        status="error",
+        error=message,
+        metadata=ResponseMetadata(code=code),
+        meta=result.meta,
+    )
+    return [effects.answer(response)]

@@ -1,0 +1,35 @@
+"""Turns whose caller does not wait: uploads of older clients, recordings. Their answer goes to `/ws/output`, and so must their failure."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from dialog_contracts import sse
+from dialog_contracts.http import ChatRequest
+from dialog_contracts.sse import ErrorEvent, SseFrame
+from input_handler.legacy_path import LegacyPath
+from input_handler.turn_caller import TurnCaller
+
+
+class Unattended:
+    """`begin` a turn, then `finish` it."""
+
+    def __init__(self, caller: TurnCaller, legacy: LegacyPath) -> None:
+        self._caller, self._legacy = caller, legacy
+
+    async def begin(self, request: ChatRequest, traceparent: str | None) -> AsyncGenerator[SseFrame, None]:
+        """The turn once it is taken, by either path; raises ServiceError when it is not."""
+        frames = self._caller.call(request, traceparent=traceparent, whole_file=True)
+        await anext(frames)
+        return frames
+
+    async def finish(self, session_id: str, frames: AsyncGenerator[SseFrame, None]) -> None:
+        """Follow the turn to its end. Where it ended without a word and nobody else says why, viewers are told here."""
+        worded = False
+        async with aclosing(frames):
+            async for frame in frames:
+                worded = worded or frame.event == "text-delta"
+                if frame.event == "error" and not worded:
+                    event = frame.parse()
+                    assert isinstance(event, ErrorEvent)
+                    turn, _ = sse.split_event_id(frame.id or "0.0")
+                    await self._legacy.tell_failure(session_id, f"{session_id}#{turn}", event.code, event.message, turn or None)

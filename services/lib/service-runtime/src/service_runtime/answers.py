@@ -1,0 +1,248 @@
+"""Answers of the legacy chain as they come: announced on `task_response:{task_id}`, and kept for whoever listens late."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final, cast
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from dialog_contracts import redis_names
+from dialog_contracts.legacy_chain import TaskResponse
+from dialog_telemetry import metrics
+from service_runtime.redis_link import RedisLink
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("answers")
+
+TIMEOUT_S: Final = 2.0
+PING_EVERY_S: Final = 5.0
+SEEN_MAX: Final = 512
+"""Message ids that a watcher remembers."""
+
+KEPT_MAX: Final = 64
+"""Answers kept of one session; beyond it the older half goes, which a session that never falls silent would keep for ever."""
+
+PURPOSE: Final = "answers"
+# A connection without any subscription cannot be read; nobody publishes here.
+_ANCHOR: Final = redis_names.task_response("")
+
+Take = Callable[[TaskResponse], None]
+
+
+class _Watcher:
+    def __init__(self, take: Take, only: str | None, unheard: bool) -> None:
+        self.take, self.only, self.unheard = take, only, unheard
+        self.caught_up = False
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def wants(self, message_id: str) -> bool:
+        return message_id not in self._seen and self.only in (None, message_id)
+
+    def offer(self, response: TaskResponse) -> None:
+        if not self.wants(response.message_id):
+            return
+        self._seen[response.message_id] = None
+        while len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+        self.take(response)
+
+
+class Answers:
+    """One subscription connection for a process. `start` within a running loop, then `watch`; `aclose` at the end.
+
+    Each watcher is given each answer once, in the order of announcement, kept ones first. A Redis that is away is logged once and counted;
+    what was announced meanwhile is read from where it is kept once Redis is back.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        # No retries: a connection that comes back behind our back would have missed announcements.
+        self._redis: Redis = Redis.from_url(
+            redis_url,
+            decode_responses=True,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._link = RedisLink(redis_url, timeout_s=1.0)
+        self._tasks = TaskOwner()
+        self._watchers: dict[str, list[_Watcher]] = {}
+        self._confirmed: set[str] = set()
+        self._changed = asyncio.Event()
+        # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        self._calling = asyncio.Lock()
+        self._down: str | None = "not connected yet"
+        self._told = False
+
+    @property
+    def down_because(self) -> str | None:
+        """Why no announcement can be heard now, or None."""
+        return self._down
+
+    def start(self) -> None:
+        """Begin to listen, in the background."""
+        self._tasks.keep("answers", self._follow, pause_s=0.1, pause_max_s=1.0)
+
+    async def aclose(self) -> None:
+        """Nothing is given to anybody any more."""
+        async with self._calling:
+            await self._tasks.close()
+        await self._redis.aclose()
+        await self._link.aclose()
+
+    def watch(self, task_id: str, take: Take, *, only: str | None = None, unheard: bool = False) -> None:
+        """From now on `take` is called with the answers to this task, those that are kept already included.
+
+        `only`: with the answer of this message_id alone. `unheard`: kept answers that somebody has heard are left out.
+        """
+        self._watchers.setdefault(task_id, []).append(_Watcher(take, only, unheard))
+        self._changed.set()
+
+    def unwatch(self, task_id: str, take: Take) -> None:
+        """`take` is not called any more."""
+        left = [watcher for watcher in self._watchers.pop(task_id, []) if watcher.take != take]
+        if left:
+            self._watchers[task_id] = left
+        self._changed.set()
+
+    async def heard(self, response: TaskResponse) -> None:
+        """The answer reached a viewer to its end: late subscribers are not given it, and its sound goes soon. Raises RedisDown."""
+        key = redis_names.heard(response.task_id)
+
+        async def work(client: Redis) -> None:
+            async with client.pipeline(transaction=False) as together:
+                together.sadd(key, response.message_id)
+                together.expire(key, redis_names.ANSWER_TTL_S)
+                if response.audio is not None:
+                    together.expire(redis_names.blob(response.audio.id), redis_names.HEARD_BLOB_TTL_S, lt=True)
+                await together.execute()
+
+        await self._link.call(PURPOSE, work)
+
+    async def was_heard(self, task_id: str) -> set[str]:
+        """The message_ids of answers that reached a viewer to their end. Raises RedisDown."""
+
+        async def work(client: Redis) -> set[str]:
+            return cast("set[str]", await client.smembers(redis_names.heard(task_id)))
+
+        return await self._link.call(PURPOSE, work)
+
+    async def _follow(self) -> None:
+        """Until the connection breaks; the owner repeats."""
+        self._confirmed.clear()
+        for watcher in self._each():
+            watcher.caught_up = False
+        try:
+            async with self._redis.pubsub() as channel:
+                async with self._calling:
+                    await channel.subscribe(_ANCHOR)
+                reading = asyncio.create_task(self._read(channel))
+                reading.add_done_callback(lambda _: self._changed.set())
+                try:
+                    await self._keep_up(channel, reading)
+                finally:
+                    reading.cancel()
+                    await asyncio.gather(reading, return_exceptions=True)
+        except (RedisError, OSError) as error:
+            metrics.REDIS_FAILURES.labels(purpose=PURPOSE).inc()
+            self._down = type(error).__name__
+            if not self._told:
+                log.warning("answers_redis_down", reason=repr(error)[:200], sessions=len(self._watchers))
+            self._told = True
+
+    async def _read(self, channel: PubSub) -> None:
+        """The only reader of the connection."""
+        silent = 0
+        while True:
+            message = await channel.get_message(timeout=PING_EVERY_S)
+            if message is None:
+                silent += 1
+                if silent > 1:
+                    raise RedisConnectionError("no answer to PING")
+                await channel.ping()
+                continue
+            silent = 0
+            name = str(message["channel"]).removeprefix(_ANCHOR)
+            if message["type"] == "message":
+                self._deliver(name, [str(message["data"])])
+            elif message["type"] == "subscribe":
+                # Only now is it certain that nothing announced from here on is missed: what is kept may be read.
+                self._confirmed.add(name)
+                self._changed.set()
+
+    async def _keep_up(self, channel: PubSub, reading: "asyncio.Task[None]") -> None:
+        """Subscriptions follow the watchers; whoever is new gets what is kept."""
+        subscribed: set[str] = set()
+        while True:
+            self._changed.clear()
+            if reading.done():
+                reading.result()
+            wanted = set(self._watchers)
+            async with self._calling:
+                if gone := subscribed - wanted:
+                    await channel.unsubscribe(*map(redis_names.task_response, gone))
+                    self._confirmed -= gone
+                if new := wanted - subscribed:
+                    await channel.subscribe(*map(redis_names.task_response, new))
+                subscribed = wanted
+                for task_id in wanted & self._confirmed:
+                    for watcher in self._watchers.get(task_id, []):
+                        if not watcher.caught_up:
+                            await self._catch_up(task_id, watcher)
+            if "" in self._confirmed and self._down is not None:
+                log.info("answers_redis_back" if self._told else "answers_connected")
+                self._down, self._told = None, False
+            await self._changed.wait()
+
+    async def _catch_up(self, task_id: str, watcher: _Watcher) -> None:
+        key = redis_names.answers(task_id)
+        if watcher.only is not None:
+            kept = [await self._redis.hget(key, watcher.only)] if watcher.wants(watcher.only) else []
+        else:
+            async with self._redis.pipeline(transaction=False) as both:
+                both.hkeys(key)
+                both.smembers(redis_names.heard(task_id))
+                names, heard = await both.execute()
+            names = [name for name in names if watcher.wants(name) and not (watcher.unheard and name in heard)]
+            kept = await self._redis.hmget(key, names) if names else []
+        watcher.caught_up = True
+        found = [str(raw) for raw in kept if raw is not None]
+        self._deliver(task_id, found, to=watcher)
+        if len(found) > KEPT_MAX:
+            await self._forget(key, found)
+
+    async def _forget(self, key: str, kept: Iterable[str]) -> None:
+        read = sorted((response for raw in kept if (response := _parse(raw)) is not None), key=_age)
+        older = [response.message_id for response in read[: -(KEPT_MAX // 2)]]
+        log.info("answers_forgotten", key=key, count=len(older))
+        await self._redis.hdel(key, *older)
+
+    def _deliver(self, task_id: str, raws: Iterable[str], *, to: _Watcher | None = None) -> None:
+        responses = [response for raw in raws if (response := _parse(raw)) is not None]
+        for response in sorted(responses, key=_age):
+            for watcher in [to] if to is not None else list(self._watchers.get(task_id, [])):
+                watcher.offer(response)
+
+    def _each(self) -> Iterable[_Watcher]:
+        return [watcher for watchers in self._watchers.values() for watcher in watchers]
+
+
+def _age(response: TaskResponse) -> tuple[int, float]:
+    """Answers in the order of their turns; those without a turn first, in the order of their questions."""
+    return (response.meta.turn or 0, response.meta.received_at or 0.0)
+
+
+def _parse(raw: str) -> TaskResponse | None:
+    try:
+        return TaskResponse.from_json(raw)
+    except ValidationError as error:
+        metrics.REFUSED.labels(code="bad_answer").inc()
+        log.warning("bad_answer", error=str(error)[:200])
+        return None
