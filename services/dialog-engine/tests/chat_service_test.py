@@ -12,16 +12,17 @@ import pytest
 from dialog_contracts.http import ChatRequest, TurnRecord
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseFrame, TextDeltaEvent
-from dialog_engine.characters import Characters
 from dialog_engine.chat_service import ChatService
 from dialog_engine.errors import Busy, TooManyTurns, TurnTaken
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.redis_shelf import Claim
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
+from dialog_llm.brains import Brains
 from dialog_llm.errors import ProviderError
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio, WordCue
+from dialog_voice.voices import Voices
 from service_runtime.errors import InvalidField
 
 FLAGS = {"SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
@@ -104,7 +105,13 @@ class Engine:
         self.brain, self.shelf = brain, Shelf()
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
-        self.service = ChatService(made, self.memory, Characters(made, Documents(), brain, Voice()), self.shelf)  # type: ignore[arg-type]
+        self.service = ChatService(
+            made,
+            self.memory,
+            Brains(made, Documents(), brain),
+            Voices(made, Documents(), Voice()),
+            self.shelf,  # type: ignore[arg-type]
+        )
 
     async def say(
         self, turn: int, content: str = "hi", *, session: str = "s", request_id: str | None = None, **more: Any

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dialog_contracts.http import ChatRequest
-from dialog_engine import providers
-from dialog_engine.characters import Characters
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
+from dialog_llm.brains import Brains
+from dialog_voice.voices import Voices
 from service_runtime import application
 from service_runtime.bodies import read_model
 from service_runtime.event_stream import EventStream
@@ -29,11 +29,12 @@ def build(settings: EngineSettings) -> Starlette:
     """The application of one engine process."""
     redis = RedisLink(settings.redis_url)
     memory = ShortTermMemory(settings.dialog_engine_db)
-    llm, voice = providers.llm(settings), providers.voice(settings)
     documents = Documents()
-    characters = Characters(settings, documents, llm, voice)
-    watch = FlagWatch(documents, "dialog-engine", settings, missing_keys=characters.missing_keys)
-    service = ChatService(settings, memory, characters, RedisShelf(redis))
+    brains, voices = Brains(settings, documents), Voices(settings, documents)
+    watch = FlagWatch(
+        documents, "dialog-engine", settings, missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()})
+    )
+    service = ChatService(settings, memory, brains, voices, RedisShelf(redis))
     warm = {"state": "warming"}
     probe = Probe("dialog-engine")
     probe.need("warm-up", lambda: None if warm["state"] == "done" else warm["state"])
@@ -45,10 +46,7 @@ def build(settings: EngineSettings) -> Starlette:
     probe.detail("flags", watch.state)
 
     async def warm_up() -> None:
-        await asyncio.gather(llm.warm(), voice.warm())
-        # The first synthesis loads dictionaries of both languages; the first prompt waits for nobody.
-        async for _ in voice.synthesize("你好，hello.", "zh"):
-            continue
+        await asyncio.gather(brains.own.warm(), voices.warm())
         warm["state"] = "done"
 
     @asynccontextmanager
@@ -57,9 +55,8 @@ def build(settings: EngineSettings) -> Starlette:
             stack.push_async_callback(redis.aclose)
             await memory.open()
             stack.push_async_callback(memory.close)
-            stack.push_async_callback(llm.aclose)
-            stack.push_async_callback(voice.aclose)
-            stack.push_async_callback(characters.aclose)
+            stack.push_async_callback(brains.aclose)
+            stack.push_async_callback(voices.aclose)
             watch.start()
             stack.push_async_callback(watch.aclose)
             service.start()

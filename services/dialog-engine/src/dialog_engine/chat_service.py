@@ -17,7 +17,6 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame
 from dialog_engine import replay
-from dialog_engine.characters import Characters
 from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
 from dialog_engine.ingest_link import BackHooks, OutputLink
 from dialog_engine.memory_shortterm import ShortTermMemory
@@ -26,12 +25,15 @@ from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.sessions import Session, Sessions
 from dialog_engine.settings import EngineSettings
 from dialog_engine.shared_history import SharedHistory
-from dialog_engine.turn import language, prompt
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.runner import TurnRunner
+from dialog_llm import prompt
+from dialog_llm.brains import Brains
 from dialog_telemetry import metrics
+from dialog_voice import language
 from dialog_voice.voice import Voice
+from dialog_voice.voices import Voices
 from service_runtime.errors import InvalidField
 from service_runtime.tasks import TaskOwner
 
@@ -52,8 +54,11 @@ class Known:
 class ChatService:
     """The engine's one service object. `open` is the only way in for turns, `stop` for interruptions."""
 
-    def __init__(self, settings: EngineSettings, memory: ShortTermMemory, characters: Characters, shelf: RedisShelf) -> None:
-        self._settings, self._memory, self._characters, self._shelf = settings, memory, characters, shelf
+    def __init__(
+        self, settings: EngineSettings, memory: ShortTermMemory, brains: Brains, voices: Voices, shelf: RedisShelf
+    ) -> None:
+        self._settings, self._memory, self._shelf = settings, memory, shelf
+        self._brains, self._voices = brains, voices
         self._sessions = Sessions(memory)
         self._history = SharedHistory(memory, shelf)
         self._finished: OrderedDict[tuple[str, int], Known] = OrderedDict()
@@ -178,7 +183,7 @@ class ChatService:
         runner.stop("new_turn")
 
     def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None) -> TurnRunner:
-        character = self._characters.of(request.session_id)
+        brain = self._brains.of(request.session_id)
         spoken = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if spoken is not None else request.content
         recent = session.prompt_turns(self._settings.context_turns)
@@ -187,7 +192,7 @@ class ChatService:
             yield spoken or ""
 
         def model() -> AsyncGenerator[str, None]:
-            return character.llm.stream(prompt.build(character.instructions, recent, user_text), character.options)
+            return brain.llm.stream(prompt.build(brain.instructions, recent, user_text), brain.options)
 
         order = TurnOrder(
             session_id=request.session_id,
@@ -195,11 +200,11 @@ class ChatService:
             user_text=user_text,
             request_id=request.meta.request_id,
             flags=request.meta.flags or FlagSet(),
-            lang=request.meta.lang or language.guess(spoken or user_text, character.lang),
+            lang=request.meta.lang or language.guess(spoken or user_text, brain.lang),
             traceparent=traceparent,
             text=verbatim if spoken is not None else model,
         )
-        runner = TurnRunner(order, self._parts(session, character.voice))
+        runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))
         self._running += 1
         self._quiet.clear()
         session.number(turn, order.request_id, asyncio.get_running_loop().time())

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
-from dialog_engine.turn.fragments import Fragment, is_hanzi
+from dialog_engine.turn.fragments import Fragment
+from dialog_voice.language import is_hanzi
 from dialog_voice.voice import VoiceAudio
 
 SENTENCE_PAUSE_MS: Final = 160

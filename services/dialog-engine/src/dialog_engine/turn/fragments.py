@@ -7,6 +7,8 @@ when a sentence grows long. A cut is never inside a word of up to `LONGEST` char
 from dataclasses import dataclass
 from typing import Final
 
+from dialog_voice.language import is_hanzi
+
 FIRST_WORDS: Final = 4
 FIRST_HANZI: Final = 8
 CLAUSE_FROM: Final = 48
@@ -42,16 +44,6 @@ class Fragment:
     def speakable(self) -> bool:
         """Whether there is anything to pronounce."""
         return any(char.isalnum() for char in self.text)
-
-
-def is_hanzi(char: str) -> bool:
-    """CJK ideographs, kana and hangul: scripts without spaces between words, as far as cutting is concerned."""
-    return (
-        "\u3040" <= char <= "\u30ff"
-        or "\u3400" <= char <= "\u9fff"
-        or "\uac00" <= char <= "\ud7af"
-        or "\U00020000" <= char <= "\U0003ffff"
-    )
 
 
 class FragmentCutter:

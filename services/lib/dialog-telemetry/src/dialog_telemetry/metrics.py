@@ -52,6 +52,12 @@ CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
 ANSWERS = Counter("dialog_answers", "Answers of the legacy chain at an output-handler, by what became of them.", ["outcome"])
 STOP_SECONDS = Histogram("dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S)
 STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
+ASR = Counter("dialog_asr", "Recordings, by what became of them.", ["outcome"])
+ASR_SECONDS = Histogram(
+    "dialog_asr_seconds",
+    "A recording's fetching, decoding and recognition.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
+)
 
 REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
 PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])

@@ -1,5 +1,5 @@
 from dialog_contracts.http import TurnRecord
-from dialog_engine.turn import language, prompt
+from dialog_llm import prompt
 
 
 def record(turn: int, user: str = "q", reply: str = "a", *, interrupted: bool = False) -> TurnRecord:
@@ -32,10 +32,3 @@ def test_old_turns_fall_out_when_the_context_is_full() -> None:
     long = "x" * (prompt.CONTEXT_CHARS // 3)
     messages = prompt.build("p", [record(turn, f"q{turn}", long) for turn in range(1, 9)], "new")
     assert [message.content for message in messages if message.role == "user"] == ["q7", "q8", "new"]
-
-
-def test_language_by_script() -> None:
-    assert language.guess("今晚玩什么？", "en") == "zh"
-    assert language.guess("What shall we play?", "zh") == "en"
-    assert language.guess("感谢 Tom 送的礼物", "en") == "zh"
-    assert language.guess("?!", "zh") == "zh"

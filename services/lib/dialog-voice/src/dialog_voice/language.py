@@ -1,6 +1,14 @@
 """The language of a text by its script, where nobody said it."""
 
-from dialog_engine.turn.fragments import is_hanzi
+
+def is_hanzi(char: str) -> bool:
+    """CJK ideographs, kana and hangul: scripts without spaces between words, as far as cutting is concerned."""
+    return (
+        "\u3040" <= char <= "\u30ff"
+        or "\u3400" <= char <= "\u9fff"
+        or "\uac00" <= char <= "\ud7af"
+        or "\U00020000" <= char <= "\U0003ffff"
+    )
 
 
 def guess(text: str, default: str) -> str:

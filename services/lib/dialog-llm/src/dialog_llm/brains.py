@@ -1,0 +1,69 @@
+"""Who thinks in a session: persona and language model of its document, and the service's own where the document says nothing."""
+
+from dataclasses import dataclass
+
+from dialog_contracts.session_document import Persona, SessionLlm
+from dialog_flags.documents import Documents
+from dialog_llm import making
+from dialog_llm.chain import LlmChain
+from dialog_llm.provider import GenerationOptions, LlmProvider
+from dialog_llm.settings import LlmSettings
+from dialog_telemetry import metrics
+from service_runtime.session_keys import SessionKeys
+from service_runtime.session_providers import SessionProviders
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """What a turn takes from its session's document. `lang` is a BCP 47 tag, for texts that do not show theirs."""
+
+    instructions: str
+    lang: str
+    llm: LlmProvider
+    options: GenerationOptions
+
+
+class Brains:
+    """`of` is asked once a turn."""
+
+    def __init__(self, settings: LlmSettings, documents: Documents, own: LlmProvider | None = None) -> None:
+        self._settings, self._documents = settings, documents
+        self._keys = SessionKeys(settings.session_keys_dir)
+        self.own = own or making.own(settings)
+        self._llms: SessionProviders[SessionLlm, LlmProvider] = SessionProviders(
+            self.own,
+            make=lambda wanted, key: making.of_session(wanted, settings, key),
+            chain=LlmChain,
+            keys=self._keys,
+            fell_through=metrics.LLM_FELL_THROUGH,
+        )
+
+    def of(self, session_id: str) -> Brain:
+        """The session's brain as of now."""
+        document = self._documents.find(session_id)
+        persona = (document.persona if document is not None else None) or Persona()
+        wanted = document.llm if document is not None else None
+        settings = self._settings
+        return Brain(
+            instructions=persona.instructions or settings.persona,
+            lang=persona.lang or settings.default_lang,
+            llm=self._llms.of(wanted),
+            options=GenerationOptions(
+                max_tokens=(wanted.max_tokens if wanted is not None else None) or settings.llm_max_tokens,
+                temperature=wanted.temperature
+                if wanted is not None and wanted.temperature is not None
+                else settings.llm_temperature,
+                idle_gap_s=settings.llm_idle_gap_s,
+                wall_clock_s=settings.llm_wall_clock_s,
+                stop=("观众：", "Viewer:"),
+            ),
+        )
+
+    def missing_keys(self) -> list[str]:
+        """Key files that documents name for their language models and that are not mounted (yet)."""
+        return self._keys.missing(document.llm.api_key_file for document in self._documents if document.llm is not None)
+
+    async def aclose(self) -> None:
+        """Close them all."""
+        await self._llms.aclose()
+        await self.own.aclose()

@@ -1,0 +1,50 @@
+"""Makes the language models that settings and sessions' documents name."""
+
+from dialog_contracts.session_document import SessionLlm
+from dialog_llm.chain import LlmChain
+from dialog_llm.provider import LlmProvider
+from dialog_llm.settings import LlmSettings
+from service_runtime import factories
+
+
+def own(settings: LlmSettings) -> LlmProvider:
+    """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
+    providers: list[LlmProvider] = []
+    for name in settings.llm_chain:
+        if name == "rules":
+            providers.append(_rules())
+        elif name == "openai":
+            if settings.openai_api_key is not None or settings.openai_base_url is not None:
+                providers.append(_openai(settings, settings.openai_url(), settings.openai_key(), settings.llm_model))
+        else:
+            providers.append(factories.load(name, "LLM_CHAIN")())
+    if not providers:
+        raise ValueError("LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL")
+    return providers[0] if len(providers) == 1 else LlmChain(providers)
+
+
+def of_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> LlmProvider:
+    """The language model of a session's document."""
+    if wanted.provider == "rules":
+        return _rules()
+    return _openai(
+        settings,
+        settings.openai_url(wanted.base_url),
+        key or settings.openai_key(wanted.base_url),
+        wanted.model or settings.llm_model,
+    )
+
+
+def _rules() -> LlmProvider:
+    from dialog_llm.rules import RulesProvider
+
+    return RulesProvider()
+
+
+def _openai(settings: LlmSettings, url: str, key: str, model: str) -> LlmProvider:
+    # Imported where it is asked for: the client is a third of a second of everybody's start.
+    from dialog_llm.openai import OpenAiConfig, OpenAiProvider
+
+    return OpenAiProvider(
+        OpenAiConfig(base_url=url, api_key=key, model=model, first_token_timeout_s=settings.llm_first_token_timeout_s)
+    )

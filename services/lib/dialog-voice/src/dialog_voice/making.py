@@ -1,0 +1,60 @@
+"""Makes the voices that settings and sessions' documents name."""
+
+from dataclasses import replace
+
+from dialog_contracts.session_document import SessionVoice
+from dialog_voice.chain import VoiceChain
+from dialog_voice.settings import VoiceSettings
+from dialog_voice.voice import Voice
+from service_runtime import factories
+
+
+def own(settings: VoiceSettings) -> Voice:
+    """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
+    voices = [_named(name, settings) for name in settings.voice_chain]
+    if not voices:
+        raise ValueError("VOICE_CHAIN: no voice is named")
+    return voices[0] if len(voices) == 1 else VoiceChain(voices)
+
+
+def of_session(wanted: SessionVoice, settings: VoiceSettings, key: str | None) -> Voice:
+    """The voice of a session's document."""
+    if wanted.provider == "espeak":
+        return _espeak(wanted.voice_zh, wanted.voice_en)
+    if wanted.provider == "edge":
+        return _edge(wanted.voice_zh or settings.edge_voice_zh, wanted.voice_en or settings.edge_voice_en)
+    from dialog_voice.openai_speech import OpenAiSpeechConfig, OpenAiSpeechVoice
+
+    return OpenAiSpeechVoice(
+        OpenAiSpeechConfig(
+            base_url=settings.openai_url(wanted.base_url),
+            api_key=key or settings.openai_key(wanted.base_url),
+            model=wanted.model or settings.openai_voice_model,
+            voice_zh=wanted.voice_zh or settings.openai_voice,
+            voice_en=wanted.voice_en or settings.openai_voice,
+        )
+    )
+
+
+def _named(name: str, settings: VoiceSettings) -> Voice:
+    if name == "espeak":
+        return _espeak(None, None)
+    if name == "edge":
+        return _edge(settings.edge_voice_zh, settings.edge_voice_en)
+    if name == "openai":
+        return of_session(SessionVoice(provider="openai"), settings, None)
+    made: Voice = factories.load(name, "VOICE_CHAIN")()
+    return made
+
+
+def _espeak(voice_zh: str | None, voice_en: str | None) -> Voice:
+    from dialog_voice.espeak import EspeakConfig, EspeakVoice
+
+    usual = EspeakConfig()
+    return EspeakVoice(replace(usual, voice_zh=voice_zh or usual.voice_zh, voice_en=voice_en or usual.voice_en))
+
+
+def _edge(voice_zh: str, voice_en: str) -> Voice:
+    from dialog_voice.edge import EdgeConfig, EdgeVoice
+
+    return EdgeVoice(EdgeConfig(voice_zh=voice_zh, voice_en=voice_en))

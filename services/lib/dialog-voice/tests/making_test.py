@@ -1,0 +1,57 @@
+import pytest
+
+from dialog_contracts.session_document import SessionVoice
+from dialog_voice import making
+from dialog_voice.edge import EdgeVoice
+from dialog_voice.espeak import EspeakVoice
+from dialog_voice.openai_speech import OpenAiSpeechVoice
+from dialog_voice.settings import VoiceSettings
+
+
+def settings(**values: object) -> VoiceSettings:
+    return VoiceSettings.model_validate({"openai_api_key": None, "openai_base_url": None, **values})
+
+
+def test_voices_are_tried_in_the_order_of_the_setting() -> None:
+    assert making.own(settings()).name == "espeak"
+    assert making.own(settings(voice_chain="edge, espeak")).name == "chain"
+    assert making.own(settings(voice_chain="openai")).name == "openai"
+
+
+@pytest.mark.parametrize(
+    ("chain", "said"),
+    [
+        ("dialog_voice.voice:nothing", "VOICE_CHAIN: 'dialog_voice.voice:nothing' cannot be loaded"),
+        ("", "VOICE_CHAIN: no voice is named"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_said(chain: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        making.own(settings(voice_chain=chain))
+
+
+def test_voices_of_sessions_by_name() -> None:
+    espeak = making.of_session(SessionVoice(provider="espeak", voice_en="en-gb+m1"), settings(), None)
+    edge = making.of_session(SessionVoice(provider="edge", voice_zh="zh-CN-YunxiNeural"), settings(), None)
+    assert isinstance(espeak, EspeakVoice)
+    assert isinstance(edge, EdgeVoice)
+    assert (espeak._config.voice_en, espeak._config.voice_zh) == ("en-gb+m1", "cmn+f3")
+    assert (edge._config.voice_zh, edge._config.voice_en) == ("zh-CN-YunxiNeural", settings().edge_voice_en)
+
+
+@pytest.mark.parametrize(
+    ("document_url", "key", "sent"),
+    [
+        (None, None, "sk-engine"),
+        (None, "sk-session", "sk-session"),
+        ("https://elsewhere.example/v1", None, "none"),
+        ("https://own.example/v1", None, "sk-engine"),
+    ],
+)
+def test_the_services_key_never_goes_to_an_address_that_a_session_chose(
+    document_url: str | None, key: str | None, sent: str
+) -> None:
+    own = settings(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
+    made = making.of_session(SessionVoice(provider="openai", base_url=document_url), own, key)
+    assert isinstance(made, OpenAiSpeechVoice)
+    assert (made._config.api_key, made._config.base_url) == (sent, document_url or "https://own.example/v1")

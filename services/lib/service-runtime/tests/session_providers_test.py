@@ -1,0 +1,81 @@
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter
+
+from service_runtime import session_providers
+from service_runtime.session_keys import SessionKeys
+from service_runtime.session_providers import SessionProviders
+
+PASSED_OVER = Counter("test_passed_over", "For this test.", ["provider", "reason"])
+
+
+@dataclass(frozen=True)
+class Wish:
+    provider: str
+    api_key_file: str | None = None
+
+
+class Provider:
+    closed = False
+
+    def __init__(self, name: str, key: str | None = None) -> None:
+        self.name, self.key = name, key
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def made(folder: Path | None = None) -> "tuple[SessionProviders[Wish, Provider], Provider, list[Provider]]":
+    own, all_made = Provider("own"), []
+
+    def make(wish: Wish, key: str | None) -> Provider:
+        all_made.append(Provider(wish.provider, key))
+        return all_made[-1]
+
+    providers: SessionProviders[Wish, Provider] = SessionProviders(
+        own,
+        make=make,
+        chain=lambda both: Provider("+".join(one.name for one in both)),
+        keys=SessionKeys(folder),
+        fell_through=PASSED_OVER,
+    )
+    return providers, own, all_made
+
+
+async def test_no_wish_no_provider_and_the_same_wish_the_same_one() -> None:
+    providers, own, all_made = made()
+    assert providers.of(None) is own
+    assert providers.of(Wish("rules")) is providers.of(Wish("rules"))
+    assert providers.of(Wish("rules")).name == "rules+own", "the own one stands behind it"
+    assert len(all_made) == 1
+    await providers.aclose()
+    assert all_made[0].closed
+    assert not own.closed
+
+
+async def test_a_missing_key_is_counted_and_the_own_one_answers_until_it_is_there(tmp_path: Path) -> None:
+    providers, own, all_made = made(tmp_path)
+    before = PASSED_OVER.labels(provider="openai", reason="key_missing")._value.get()
+    assert providers.of(Wish("openai", "key.1")) is own
+    assert PASSED_OVER.labels(provider="openai", reason="key_missing")._value.get() == before + 1
+    (tmp_path / "key.1").write_text("sk-1\n")
+    assert providers.of(Wish("openai", "key.1")).name == "openai+own"
+    assert all_made[0].key == "sk-1"
+    await providers.aclose()
+
+
+async def test_what_no_session_asks_for_any_more_is_closed_after_its_last_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_providers, "KEPT", 1)
+    monkeypatch.setattr(session_providers, "RETIRED_AFTER_S", 0)
+    providers, _, all_made = made()
+    providers.of(Wish("a"))
+    providers.of(Wish("b"))
+    async with asyncio.timeout(1):
+        while not all_made[0].closed:
+            await asyncio.sleep(0)
+    assert not all_made[1].closed
+    await providers.aclose()
+    assert all_made[1].closed
