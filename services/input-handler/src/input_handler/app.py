@@ -1,7 +1,6 @@
 """Routes of input-handler."""
 
 import re
-import socket as sockets
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -142,5 +141,5 @@ def build(settings: InputSettings) -> Starlette:
 
 
 def _transcripts(settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: Unattended) -> Transcripts:
-    consumer = settings.pod_name or f"{sockets.gethostname()}:{settings.port}"
-    return Transcripts(redis, blobs, turns, WorkList(settings.redis_url, redis_names.ASR_FINALS, consumer, at_once=AT_ONCE))
+    work = WorkList(settings.redis_url, redis_names.ASR_FINALS, settings.process_name, at_once=AT_ONCE)
+    return Transcripts(redis, blobs, turns, work)

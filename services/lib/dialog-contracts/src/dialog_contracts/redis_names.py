@@ -110,6 +110,21 @@ def heard(task_id: str) -> str:
     return f"task_response:{task_id}:heard"
 
 
+def viewer_context(viewer: str) -> str:
+    """List of a viewer's last messages, newest last; of somebody without a name: of his session."""
+    return f"memory:user_sessions:{viewer}"
+
+
+def user_memories(user_id: str) -> str:
+    """Sorted set of what the legacy long-term memory keeps of one user, scored by Unix ms."""
+    return f"ltm:user:{user_id}:memories"
+
+
+def user_profile(user_id: str) -> str:
+    """Hash: the user's profile."""
+    return f"user_profile:{user_id}"
+
+
 def blob(blob_id: str) -> str:
     """Bytes of a recording or a voice file."""
     return f"blob:{blob_id}"

@@ -25,6 +25,7 @@ LEGACY_TURNS = Counter(
 LEGACY_SECONDS = Histogram(
     "dialog_legacy_seconds", "A turn's time in the legacy chain.", buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 )
+LEGACY_FAILURES = Counter("dialog_legacy_failures", "What the legacy chain failed at, by stage and code.", ["stage", "code"])
 WORK_DONE = Counter("dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"])
 WORK_RECOVERED = Counter("dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"])
 ENGINE_WAITS = Counter(

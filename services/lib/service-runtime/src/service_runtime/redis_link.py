@@ -1,5 +1,6 @@
 """The connection to Redis or Valkey: short deadlines, typed errors, and a memory of being down so that a turn does not wait twice."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -73,6 +74,14 @@ class RedisLink:
             log.info("redis_back", purpose=purpose)
             self._why = None
         return result
+
+    async def patiently(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+        """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost."""
+        while True:
+            try:
+                return await self.call(purpose, work)
+            except RedisDown:
+                await asyncio.sleep(self._rest_s / 2)
 
     async def aclose(self) -> None:
         """Close the pool."""

@@ -1,5 +1,6 @@
 """Settings that every service has. A service's own `settings.py` extends this class and is its only reader of the environment."""
 
+import socket
 from pathlib import Path
 from typing import Literal
 
@@ -33,3 +34,8 @@ class ServiceSettings(BaseSettings):
 
     legacy_enabled: bool = True
     """Whether the legacy chain runs. Without it nothing is queued for it, and what only it can do is answered with a clear error."""
+
+    @property
+    def process_name(self) -> str:
+        """Unique among those that run, and the same after a restart: the pod's name, else machine and port."""
+        return self.pod_name or f"{socket.gethostname()}:{self.port}"

@@ -1,0 +1,26 @@
+"""The application of one long-term-memory process."""
+
+from contextlib import AsyncExitStack
+
+from starlette.applications import Starlette
+
+from dialog_contracts import redis_names
+from long_term_memory.desk import Desk
+from long_term_memory.settings import LtmSettings
+from long_term_memory.store import Store
+from service_runtime import worker
+from service_runtime.probes import Probe
+from service_runtime.redis_link import RedisLink
+from service_runtime.work_list import WorkList
+
+
+def build(settings: LtmSettings) -> Starlette:
+    """Takes `ltm_requests`."""
+    redis = RedisLink(settings.redis_url, timeout_s=2)
+    desk = Desk(Store(redis, memories=settings.memories_a_user, ttl_s=settings.kept_days * 24 * 3600))
+    work = WorkList(settings.redis_url, redis_names.LTM_REQUESTS, settings.process_name, at_once=8)
+
+    def parts(stack: AsyncExitStack) -> None:
+        stack.push_async_callback(redis.aclose)
+
+    return worker.create(Probe("long-term-memory"), work, desk.take, desk.given_up, parts)

@@ -1,0 +1,19 @@
+"""How much a text has to do with a question: shared words, and shared pairs of hanzi. Pure."""
+
+import re
+from typing import Final
+
+_WORD: Final = re.compile(r"[a-z0-9]+")
+_HANZI: Final = re.compile(r"[\u3400-\u9fff]+")
+
+
+def features(text: str) -> frozenset[str]:
+    """Lower-case words, and pairs of neighbouring hanzi (a lone one by itself)."""
+    lower = text.lower()
+    pairs = {run[at : at + 2] if len(run) > 1 else run for run in _HANZI.findall(lower) for at in range(max(1, len(run) - 1))}
+    return frozenset({*_WORD.findall(lower), *pairs})
+
+
+def score(question: frozenset[str], text: str) -> float:
+    """Share of the question's features that the text has, from 0 to 1."""
+    return len(question & features(text)) / len(question) if question else 0.0

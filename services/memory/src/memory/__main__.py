@@ -1,0 +1,14 @@
+"""`memory`: one process."""
+
+from memory.app import build
+from memory.settings import MemorySettings
+from service_runtime.server import serve
+
+
+def main() -> None:
+    """Serve until told to end."""
+    serve("memory", MemorySettings, build)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""`tts`: one process."""
+
+from service_runtime.server import serve
+from tts.app import build
+from tts.settings import TtsSettings
+
+
+def main() -> None:
+    """Serve until told to end."""
+    serve("tts", TtsSettings, build)
+
+
+if __name__ == "__main__":
+    main()
