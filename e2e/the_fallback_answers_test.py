@@ -104,7 +104,8 @@ async def test_a_text_gets_exactly_one_reply_in_text_and_voice(stack: Stack, fau
         await asyncio.sleep(0.2)
         assert [frame["turn"] for frame in viewer.of("CONTROL", "END")] == [answer.turn], "one end of one reply"
         words = answer.text.strip()
-        assert viewer.seconds_of(answer.turn) == pytest.approx(len(words) * 0.01, rel=0.5), "it was spoken, once"
+        # Streamed speech has its pauses between fragments; twice would be more than double.
+        assert len(words) * 0.008 < viewer.seconds_of(answer.turn) < len(words) * 0.018, "it was spoken, once"
         captions = [frame["content"] for frame in viewer.of("TEXT_DELTA")]
         assert "".join(captions).strip() == words
         if legacy:

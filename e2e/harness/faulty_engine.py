@@ -85,14 +85,19 @@ def running() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/{{dialog-engine}}"
     finally:
         process.terminate()
-        process.wait(timeout=5)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            # It waits for callers that it leaves without an answer.
+            process.kill()
+            process.wait(timeout=5)
 
 
 def main() -> None:
     app = web.Application()
     app.router.add_post("/{engine}/chat/stream", chat)
     app.router.add_get("/{engine}/readyz", ready)
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, shutdown_timeout=0.5)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
-from dialog_engine.speech.chunks import CLAUSE_PAUSE_MS, SENTENCE_PAUSE_MS, Chunk, ChunkCutter
-from dialog_engine.turn.fragments import Fragment
+from dialog_engine.speech.chunks import Chunk, ChunkCutter
+from dialog_voice.fragments import CLAUSE_PAUSE_MS, SENTENCE_PAUSE_MS, Fragment
 from dialog_voice.voice import VisemeCue, VoiceAudio, WordCue
 
 

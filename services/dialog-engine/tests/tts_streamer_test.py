@@ -9,8 +9,8 @@ from dialog_contracts.limits import BYTES_PER_MS
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.speech.pacer import LEAD_MS
 from dialog_engine.tts_streamer import FRAGMENTS_AHEAD, SpeechHooks, TtsStreamer
-from dialog_engine.turn.fragments import Fragment
 from dialog_voice.errors import AllVoicesFailed
+from dialog_voice.fragments import Fragment
 from dialog_voice.voice import VoiceAudio, WordCue
 
 pytestmark = pytest.mark.looptime

@@ -12,9 +12,9 @@ import structlog
 
 from dialog_engine.speech.chunks import Chunk, ChunkCutter
 from dialog_engine.speech.pacer import Pacer
-from dialog_engine.turn.fragments import Fragment
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
+from dialog_voice.fragments import Fragment
 from dialog_voice.voice import Voice
 from service_runtime.tasks import TaskOwner
 

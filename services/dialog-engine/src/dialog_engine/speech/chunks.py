@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
-from dialog_engine.turn.fragments import Fragment
+from dialog_voice.fragments import Fragment
 from dialog_voice.language import is_hanzi
 from dialog_voice.voice import VoiceAudio
-
-SENTENCE_PAUSE_MS: Final = 160
-CLAUSE_PAUSE_MS: Final = 40
-"""Silence after a fragment: voices trim it away, people need it."""
 
 _SILENT: Final = {"sil": 1.0}
 _MS_A_LETTER: Final = 65.0
@@ -80,12 +76,11 @@ class ChunkCutter:
         """The rest of the fragment and the pause after it."""
         if not self._rest and self.offset_ms == self._base_ms:
             return []
-        pause = SENTENCE_PAUSE_MS if self._fragment.ends_sentence else CLAUSE_PAUSE_MS
         rest = self._rest[: len(self._rest) - len(self._rest) % 2]
         rest += bytes(-len(rest) % BYTES_PER_MS)
         chunks: list[Chunk] = []
         speech = len(rest)
-        rest += bytes(pause * BYTES_PER_MS)
+        rest += bytes(self._fragment.pause_ms * BYTES_PER_MS)
         for at in range(0, len(rest), self._size):
             piece = rest[at : at + self._size]
             # 20 ms is the shortest chunk of the contract.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, TextDeltaEvent
-from dialog_engine.turn.fragments import Fragment, FragmentCutter
+from dialog_voice.fragments import Fragment, FragmentCutter
 
 
 class Text(Enum):

@@ -263,6 +263,7 @@ class TurnRunner:
         if not self.events.closed:
             self.events.close()
         if self._speech is None and finish.outcome == "completed":
+            self._captions.flush()
             if self._parts.whole_file is not None:
                 self._parts.whole_file(frames.voice_request(self.order, self.machine.reply, self._traceparent))
             else:
