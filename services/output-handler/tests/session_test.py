@@ -373,6 +373,65 @@ async def test_an_older_client_hears_a_turn_at_its_end_and_once(stage: Stage, li
     assert story(list(texts)) == ["success 今晚我们玩", "audio_chunk", "audio_complete"]
 
 
+async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(stage: Stage, listen: Listen) -> None:
+    await listen(stage.session)
+    stage.start()
+    stage.text("今晚我们玩")
+    stage.chunks(0, 49)
+    await asyncio.sleep(1.9)
+    _, sent = await listen(stage.session, legacy=True)
+    stage.chunks(50, 74)
+    assert await told(sent) == []
+    stage.end()
+    await asyncio.sleep(0.01)
+    assert b"".join(raw for raw in sent if isinstance(raw, bytes))[44:] == bytes(75 * 1920)
+    sent.clear()
+    _, after_end = await listen(stage.session, legacy=True)
+    await asyncio.sleep(0.01)
+    assert json.loads(after_end[0])["content"] == "今晚我们玩"
+    assert b"".join(raw for raw in after_end if isinstance(raw, bytes))[44:] == bytes(75 * 1920)
+    await asyncio.sleep(2)
+    _, too_late = await listen(stage.session, legacy=True)
+    assert await told(too_late) == []
+    assert sent == []
+
+
+async def test_an_older_client_that_comes_too_late_gets_the_rest(stage: Stage, listen: Listen) -> None:
+    await listen(stage.session)
+    stage.start()
+    stage.text("今晚我们玩")
+    for seq in range(100):
+        stage.chunks(seq, seq)
+        await asyncio.sleep(0.04)
+    stage.chunks(100, 101)
+    _, sent = await listen(stage.session, legacy=True)
+    stage.end()
+    _, none = await listen(stage.session, legacy=True)
+    await asyncio.sleep(0.01)
+    assert 2 * 1920 <= len(b"".join(raw for raw in sent if isinstance(raw, bytes))) - 44 <= 3 * 1920
+    assert none == []
+
+
+async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_before_a_word(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session, legacy=True)
+    stage.start()
+    stage.stop_ack()
+    assert await told(sent) == []
+    stage.start(2)
+    stage.session.stop(None, "x")
+    stage.stop_ack(turn=2)
+    assert await told(sent) == ["success"]
+
+
+async def test_a_turn_without_anybody_to_play_files_ends_at_its_end(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start(flags=FlagSet())
+    stage.text("好", eos=True)
+    stage.end(voice_follows=True)
+    await asyncio.sleep(0.01)
+    assert (await told(sent))[-2:] == ["END 1", "STATE IDLE"]
+
+
 async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(stage: Stage, listen: Listen) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()

@@ -148,6 +148,21 @@ async def test_a_flood_that_nobody_takes_ends_at_its_bound(listen: Listen) -> No
     assert len(sent) <= 2
 
 
+async def test_a_mark_is_called_when_all_before_it_is_sent(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(gate=gate)
+    marks: list[list[str | bytes]] = []
+    viewer.offer("one")
+    viewer.offer_mark(lambda: marks.append(list(sent)))
+    viewer.offer("two")
+    await settle()
+    assert marks == []
+    gate.set()
+    await settle()
+    assert marks == [["one"]]
+    assert sent == ["one", "two"]
+
+
 async def test_the_end_of_its_owner_is_not_mistaken_for_giving_up(listen: Listen) -> None:
     viewer, sent = await listen()
     writer = asyncio.create_task(viewer.write())

@@ -193,9 +193,16 @@ async def test_a_session_that_never_falls_silent_does_not_keep_all_its_answers(
     with store:
         async with Redis.from_url(store.url, decode_responses=True) as redis:
             await say(redis, *(response(turn) for turn in range(1, 13)))
-            answers.watch("live-001", Taken())
+            for turn in range(1, 13):
+                await answers.heard(response(turn))
+            answers.watch("live-001", Taken(), only="live-001#40")
 
             async def fewer() -> bool:
                 return set(await redis.hkeys(redis_names.answers("live-001"))) == {f"live-001#{turn}" for turn in range(8, 13)}
 
             await becomes(fewer)
+
+            async def fewer_heard() -> bool:
+                return len(await answers.was_heard("live-001")) == 5
+
+            await becomes(fewer_heard)

@@ -65,6 +65,7 @@ async def redis(server: Server) -> AsyncIterator["Redis"]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
     monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(work_list, "BLOCK_S", 0.1)
 
 
 @asynccontextmanager
@@ -215,6 +216,65 @@ async def test_a_message_that_nobody_survives_is_given_up_with_a_word(server: Se
     assert await redis.exists(redis_names.attempts(LIST), LIST, redis_names.processing(LIST, "one")) == 0
 
 
+async def test_one_that_cannot_even_be_given_up_goes_all_the_same(server: Server, redis: "Redis") -> None:
+    async def breaks(job: Job) -> None:
+        raise ValueError("cannot")
+
+    def breaks_too(raw: str) -> Sequence[Effect]:
+        raise ValueError("neither")
+
+    work = WorkList(server.url, LIST, "one", attempts_max=0)
+    work.start(breaks, breaks_too)
+    await redis.lpush(LIST, "poison")
+    async with asyncio.timeout(5):
+        while await redis.lrange(redis_names.dead(LIST), 0, -1) != ["poison"]:
+            await asyncio.sleep(0.01)
+    await work.aclose()
+
+
+async def test_a_message_whose_fetch_was_lost_on_the_way_is_found_again(server: Server, redis: "Redis") -> None:
+    doer = Doer()
+    async with working(server, doer):
+        await until(lambda: True)
+        # As if BLMOVE had been carried out after its caller had given up waiting for it.
+        await redis.lpush(redis_names.processing(LIST, "one"), "stray")
+        await until(lambda: doer.done == ["stray"])
+
+
+async def test_the_same_words_twice_are_two_messages(server: Server, redis: "Redis") -> None:
+    doer = Doer(("INCR", "done"), pause_s=0.3)
+    async with working(server, doer):
+        await redis.lpush(LIST, "hello", "hello")
+        await until(lambda: len(doer.done) == 2)
+        await asyncio.sleep(0.2)
+    assert (await redis.get("done"), len(doer.seen)) == ("2", 2)
+
+
+async def test_who_takes_work_is_missed_when_it_dies(server: Server, redis: "Redis") -> None:
+    stuck = Stuck()
+    async with working(server, stuck, "one", close_within_s=0) as work:
+        await redis.lpush(LIST, "a", "b", "c", "d", "e")
+        await until(lambda: stuck.seen)
+        assert await redis.zscore(redis_names.consumers(LIST), "one") is not None
+        await until(lambda: work.waiting == 1)
+
+
+async def test_what_is_not_an_effect_is_refused_before_anything_happens(server: Server, redis: "Redis") -> None:
+    refused: list[str] = []
+
+    async def handle(job: Job) -> None:
+        try:
+            await job.done(("SET", "half", "1"), ("SUBMIT", "too", "short"))
+        except ValueError as error:
+            refused.append(str(error))
+            await job.done()
+
+    async with working(server, handle):
+        await redis.lpush(LIST, "a")
+        await until(lambda: refused)
+    assert await redis.get("half") is None
+
+
 async def test_one_that_cannot_be_read_is_buried_and_the_rest_goes_on(server: Server, redis: "Redis") -> None:
     read: list[str] = []
 
@@ -267,10 +327,7 @@ async def test_redis_may_go_and_come_back_and_finished_work_is_not_done_again(
             assert await redis.lrange("done", 0, -1) == ["a", "b"]
 
 
-async def test_closing_lets_running_work_end_and_puts_the_rest_back(
-    server: Server, redis: "Redis", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(work_list, "CLOSE_WITHIN_S", 0.3)
+async def test_closing_lets_running_work_end_and_puts_the_rest_back(server: Server, redis: "Redis") -> None:
     done: list[str] = []
 
     async def handle(job: Job) -> None:
@@ -278,7 +335,7 @@ async def test_closing_lets_running_work_end_and_puts_the_rest_back(
         if await job.done():
             done.append(job.raw)
 
-    work = WorkList(server.url, LIST, "one")
+    work = WorkList(server.url, LIST, "one", close_within_s=0.3)
     work.start(handle, lambda _: ())
     await redis.lpush(LIST, "slow", "quick")
     await until(lambda: work.running == 2)
@@ -345,6 +402,17 @@ async def test_the_first_answer_to_a_turn_stands_and_is_announced_once(server: S
 
 async def test_an_effect_that_fails_does_not_swallow_the_others(server: Server, redis: "Redis") -> None:
     await redis.rpush(redis_names.history("s"), "a list of an older version")
+    for name in (redis_names.backlog("s"), redis_names.answers("s")):
+        await redis.set(name, "of another type")
+    listener = redis.pubsub()
+    await listener.subscribe(redis_names.task_response("s"))
     record = TurnRecord(turn=1, user="q", reply="a", ts=1, path="legacy")
-    await finished(server, redis, *effects.remember("s", [record]), ("SET", "answer", "there"))
-    assert await redis.get("answer") == "there"
+    turn = effects.submit("s", "s#1", redis_names.CHAT_REQUESTS, chat("s", 1))
+    answer = effects.answer(TaskResponse(message_id="s#1", task_id="s"))
+    await finished(server, redis, *effects.remember("s", [record]), turn, answer, ("SET", "last", "there"))
+    assert await redis.get("last") == "there"
+    assert await taken(redis, redis_names.CHAT_REQUESTS) == ["s#1"], "out of order rather than lost"
+    async with asyncio.timeout(2):
+        while await listener.get_message(ignore_subscribe_messages=True, timeout=0.1) is None:
+            continue
+    await listener.aclose()  # type: ignore[no-untyped-call]

@@ -14,16 +14,21 @@ from dialog_contracts.http import StopReply, StopRequest
 from dialog_flags.documents import Documents
 from output_handler import sockets
 from output_handler.hub import Hub
+from output_handler.mailroom import Mailroom
 from output_handler.settings import OutputSettings
 from service_runtime import application
+from service_runtime.answers import Answers
+from service_runtime.blobs import Blobs
 from service_runtime.bodies import read_model
 from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
+from service_runtime.tasks import TaskOwner
 
 
 def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
-    hub = Hub(settings.linger_s)
+    answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
+    hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s))
     watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
     started = time.monotonic()
@@ -35,16 +40,20 @@ def build(settings: OutputSettings) -> Starlette:
 
     probe.need("engines", no_engine_yet)
     probe.detail("engines", lambda: hub.engines)
-
+    probe.detail("redis", lambda: answers.down_because or "ok")
     probe.detail("flags", watch.state)
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
         watch.start()
+        answers.start()
         try:
             yield
         finally:
             hub.close()
+            await answers.aclose()
+            await tasks.close()
+            await blobs.aclose()
             await watch.aclose()
 
     async def ingest(socket: WebSocket) -> None:

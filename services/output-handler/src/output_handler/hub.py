@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from dialog_contracts.ingest import DOWN, Start, Subscribe
 from dialog_telemetry import metrics
+from output_handler.answer_player import AnswerPlayer
 from output_handler.engine_link import EngineLink
 from output_handler.errors import UnknownSession
+from output_handler.mailroom import Mailroom
 from output_handler.session import Session
 from output_handler.viewer import Viewer
 
@@ -28,9 +30,10 @@ def clock_ms() -> float:
 class Hub:
     """Engines come and go by `engine_joined` and `engine_left`, viewers by `viewer_joined` and `viewer_left`."""
 
-    def __init__(self, linger_s: float) -> None:
-        self._linger_s = linger_s
+    def __init__(self, linger_s: float, room: Mailroom | None = None) -> None:
+        self._linger_s, self._room = linger_s, room
         self._sessions: dict[str, Session] = {}
+        self._players: dict[str, AnswerPlayer] = {}
         self._owners: dict[str, EngineLink] = {}
         self._engines: set[EngineLink] = set()
         self.had_engine = False
@@ -118,6 +121,8 @@ class Hub:
             timer.cancel()
         for session in self._sessions.values():
             session.close()
+        for session_id in list(self._players):
+            self._unwatch(session_id)
 
     def _subscribe(self, session_id: str) -> Session:
         def to_engine(frame: str) -> None:
@@ -126,6 +131,9 @@ class Hub:
                 owner.send(frame)
 
         session = self._sessions[session_id] = Session(session_id, clock_ms, to_engine)
+        if self._room is not None:
+            player = self._players[session_id] = session.files = AnswerPlayer(session, self._room)
+            self._room.answers.watch(session_id, player.take, unheard=True)
         self._known[session_id] = None
         self._known.move_to_end(session_id)
         while len(self._known) > SESSIONS_REMEMBERED:
@@ -137,7 +145,14 @@ class Hub:
         self._lingering.pop(session_id, None)
         self._owners.pop(session_id, None)
         self._sessions.pop(session_id).close()
+        self._unwatch(session_id)
         self._tell_engines(Subscribe(action="UNSUBSCRIBE", session_id=session_id))
+
+    def _unwatch(self, session_id: str) -> None:
+        player = self._players.pop(session_id, None)
+        if player is not None and self._room is not None:
+            self._room.answers.unwatch(session_id, player.take)
+            player.close()
 
     def _tell_engines(self, frame: Subscribe) -> None:
         for engine in self._engines:

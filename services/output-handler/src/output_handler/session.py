@@ -1,19 +1,23 @@
 """One session: its present turn, its viewers, its phase. Frames come in from engines and go out to viewers; STOP goes the other way."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from dialog_contracts import binary
 from dialog_contracts.ingest import End, Played, SpeechChunk, Start, Stop, StopAck, TextDelta
 from dialog_contracts.model import correlation_id
-from dialog_contracts.viewer import Phase, State, ViewerError
+from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics, trace_context
+from output_handler.audience import Audience
 from output_handler.errors import BargeInOff
+from output_handler.idle_timer import IdleTimer
 from output_handler.turn_view import Sound, TurnView
-from output_handler.viewer import LegacyViewer, Viewer
+from output_handler.viewer import Viewer
+
+if TYPE_CHECKING:
+    from output_handler.answer_player import AnswerPlayer
 
 log = structlog.get_logger("session")
 
@@ -26,47 +30,37 @@ class Session:
 
     def __init__(self, session_id: str, clock: Callable[[], float], to_engine: Callable[[str], None]) -> None:
         self.session_id = session_id
-        self.viewers: set[Viewer] = set()
+        self.audience = Audience(session_id)
+        self.viewers = self.audience.viewers
+        self.broadcast = self.audience.broadcast
         self.view: TurnView | None = None
-        self._clock, self._to_engine = clock, to_engine
-        self._epoch = 0
-        self._idle_timer: asyncio.TimerHandle | None = None
+        self.files: AnswerPlayer | None = None
+        self.clock, self._to_engine = clock, to_engine
+        self.epoch = 0
+        self._rest = IdleTimer(self._idle)
         self._played_at = 0.0
         self._lines: dict[str, str] = {}
 
     def join(self, viewer: Viewer) -> None:
         """Add a viewer; in the middle of a turn it starts at the live position."""
-        self.viewers.add(viewer)
-        metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
-        now = self._clock()
-        view = self.view
-        if view is None or view.phase is Phase.IDLE:
-            viewer.offer(self._state(Phase.IDLE, view.turn if view else 0, now))
-            return
-        viewer.offer(view.start_json)
-        viewer.offer(self._state(view.phase, view.turn, view.started_at if view.zero_ms is None else view.zero_ms))
-        if view.text or view.text_ended:
-            text = TextDelta(session_id=self.session_id, turn=view.turn, content=view.text, eos=view.text_ended)
-            viewer.offer(text.to_json())
-        if not view.stopped:
-            for sound in view.upcoming(now):
-                viewer.offer_sound(sound)
+        self.audience.add(viewer, self.view, self.clock())
+        if self.files is not None:
+            self.files.joined(viewer)
 
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer."""
-        self.viewers.discard(viewer)
-        metrics.VIEWERS.labels(dialect=viewer.dialect).dec()
+        self.audience.remove(viewer)
 
     def take(self, frame: Start | SpeechChunk | TextDelta | End | StopAck, raw: str) -> None:
         """A frame from an engine; `raw` is its JSON."""
         if isinstance(frame, SpeechChunk):
-            self._chunk(frame, raw)
+            self.speak(frame, raw)
         elif isinstance(frame, Start):
             self._start(frame)
-        elif self.view is None or frame.turn != self.view.turn:
+        elif self.view is None or frame.turn != self.view.turn or self.view.from_file:
             log.debug("stale_frame", **self._lines)
         elif isinstance(frame, TextDelta):
-            self._text(frame, raw)
+            self.caption(frame, raw)
         elif isinstance(frame, End):
             self._end(frame, raw)
         else:
@@ -74,24 +68,27 @@ class Session:
 
     def stop(self, turn: int | None, reason: str) -> bool:
         """Silence the present turn at once; false when nothing sounds. Raises BargeInOff."""
-        view, now = self.view, self._clock()
+        view, now = self.view, self.clock()
         if view is None or not view.sounding(now) or (turn is not None and turn != view.turn):
             metrics.STOPS.labels(outcome="nothing_sounding").inc()
             return False
         if not view.flags.SYNC_TTS_BARGE_IN:
             metrics.STOPS.labels(outcome="refused").inc()
             raise BargeInOff("this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped")
+        metrics.STOPS.labels(outcome="stopped").inc()
+        log.info("stopped", reason=reason, **self._lines)
+        if view.from_file:
+            self._cut_file(view, reason)
+            return True
         view.stopped, view.stop_asked_at = True, now
         stop = Stop(session_id=self.session_id, turn=view.turn, reason=reason).to_json()
         self._to_engine(stop)
         self._flush_viewers(view, stop)
-        metrics.STOPS.labels(outcome="stopped").inc()
-        log.info("stopped", reason=reason, **self._lines)
         return True
 
     def played(self, frame: Played) -> None:
         """A viewer's position: passed on, at most one every 150 ms for the session."""
-        now = self._clock()
+        now = self.clock()
         if self.view is not None and frame.turn == self.view.turn and now - self._played_at >= PLAYED_EVERY_MS:
             self._played_at = now
             self._to_engine(frame.to_json())
@@ -99,58 +96,39 @@ class Session:
     def engine_lost(self) -> None:
         """The engine of the present turn is gone: what was sent still sounds, then the viewers are told."""
         view = self.view
-        if view is None or view.ended or view.stopped:
+        if view is None or view.ended or view.stopped or view.from_file:
             return
         view.ended = True
-        error = ViewerError(code="engine_lost", message="the connection to the engine broke in the middle of a turn")
-        self.broadcast(error.to_json())
-        for viewer in self.viewers:
-            if isinstance(viewer, LegacyViewer):
-                viewer.error(error.message)
-        self._idle_after((view.sent_ms - view.ear_ms(self._clock())) / 1000 if view.zero_ms is not None else 0)
+        self.audience.error(ViewerError(code="engine_lost", message="the connection to the engine broke in mid-turn"))
+        self.idle_when_heard(view)
 
     def close(self) -> None:
         """Nothing follows."""
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-
-    def broadcast(self, data: str) -> None:
-        """A frame for every viewer of the newer dialects."""
-        for viewer in self.viewers:
-            viewer.offer(data)
+        self._rest.cancel()
 
     def stale(self, start: Start) -> bool:
         """Whether a START comes from an owner of before, or is of a turn of before."""
-        if start.epoch != self._epoch or self.view is None:
-            return start.epoch < self._epoch
+        if start.epoch != self.epoch or self.view is None:
+            return start.epoch < self.epoch
         return start.turn < self.view.turn
 
-    def _start(self, frame: Start) -> None:
-        if self.stale(frame):
-            log.warning("stale_start", turn=frame.turn, epoch=frame.epoch, **self._lines)
-            return
-        if self.view is not None and frame.turn == self.view.turn and frame.epoch == self._epoch:
-            # The engine tells a running turn again after a reconnect; viewers know it already.
-            self.view.ended = False
-            return
-        self._epoch = frame.epoch
-        now = self._clock()
-        self._cancel_idle()
-        start = frame.model_copy(update={"started_at": now})
-        self.view = TurnView(turn=frame.turn, flags=frame.flags, started_at=now, start_json=start.to_json())
-        if frame.ear_ms is not None:
-            self.view.zero_ms = now - frame.ear_ms
+    def open(self, frame: Start) -> TurnView:
+        """A turn begins, from an engine or from a file."""
+        now = self.clock()
+        self._rest.cancel()
+        view = self.view = TurnView.of(frame, now)
         self._lines = {"correlationId": correlation_id(self.session_id, frame.turn)}
         trace_id = trace_context.trace_id(frame.traceparent)
         if trace_id is not None:
             self._lines["trace_id"] = trace_id
-        for viewer in self.viewers:
-            viewer.new_turn()
-        self.broadcast(self.view.start_json)
-        self.broadcast(self._state(Phase.THINKING, frame.turn, now))
+        self.audience.new_turn()
+        self.broadcast(view.start_json)
+        self.audience.phase(Phase.THINKING, frame.turn, now)
         log.info("turn_started", viewers=len(self.viewers), **self._lines)
+        return view
 
-    def _chunk(self, frame: SpeechChunk, raw: str) -> None:
+    def speak(self, frame: SpeechChunk, raw: str) -> None:
+        """A chunk of the present turn; any other is dropped."""
         view = self.view
         if view is None or frame.turn != view.turn or view.stopped:
             return
@@ -161,10 +139,10 @@ class Session:
             metrics.CHUNK_GAPS.inc(missing)
             log.warning("chunk_gap", missing=missing, seq=frame.seq, **self._lines)
             self.broadcast(ViewerError(code="chunk_gap", message=f"{missing} chunks of turn {view.turn} are missing").to_json())
-        now = self._clock()
+        now = self.clock()
         moved = view.schedule(frame.offset_ms, frame.duration_ms, now)
         if moved:
-            self.broadcast(self._state(Phase.SPEAKING, view.turn, view.zero_ms or now))
+            self.audience.phase(Phase.SPEAKING, view.turn, view.zero_ms or now)
         packed = binary.pack(frame) if any(viewer.binary for viewer in self.viewers) else None
         sound = Sound(frame.seq, frame.offset_ms, frame.duration_ms, raw, packed)
         for viewer in self.viewers:
@@ -175,7 +153,8 @@ class Session:
         elif moved:
             log.info("speech_started", after_ms=round(now - view.started_at, 1), **self._lines)
 
-    def _text(self, frame: TextDelta, raw: str) -> None:
+    def caption(self, frame: TextDelta, raw: str) -> None:
+        """A piece of the present turn's reply."""
         view = self.view
         assert view is not None
         if view.stopped:
@@ -185,23 +164,48 @@ class Session:
         view.text_ended = frame.eos
         self.broadcast(raw)
 
+    def finish(self, view: TurnView, frame: End, raw: str | None = None) -> None:
+        """All of the present turn was sent; `raw` is the JSON of its END. It is IDLE once it was heard."""
+        view.ended, view.awaits_voice = True, False
+        self.broadcast(raw or frame.to_json())
+        self._reply(view)
+        log.info("turn_sent", audio_ms=frame.audio_ms, **self._lines)
+        self.idle_when_heard(view)
+
+    def idle_when_heard(self, view: TurnView) -> None:
+        """Nothing more is to come of the present turn."""
+        self._rest.after(max(0.0, view.sent_ms - view.ear_ms(self.clock())) / 1000 if view.zero_ms is not None else 0)
+
+    def _start(self, frame: Start) -> None:
+        view = self.view
+        if self.stale(frame):
+            log.warning("stale_start", turn=frame.turn, epoch=frame.epoch, **self._lines)
+            return
+        if view is not None and frame.turn == view.turn and (view.from_file or frame.epoch == self.epoch):
+            # The engine tells a running turn again after a reconnect; viewers know it already. One that a file speaks is out of its hands.
+            view.ended = view.ended and view.from_file
+            return
+        if view is not None and view.awaits_voice:
+            self.finish(view, End(session_id=self.session_id, turn=view.turn, audio_ms=0))
+        elif view is not None and view.from_file and view.sounding(self.clock()):
+            self._cut_file(view, "new_turn")
+        self.epoch = frame.epoch
+        self.open(frame)
+
     def _end(self, frame: End, raw: str) -> None:
         view = self.view
         assert view is not None
-        view.ended = True
         if view.stopped:
-            return
-        self.broadcast(raw)
-        for viewer in self.viewers:
-            if isinstance(viewer, LegacyViewer):
-                viewer.reply(view.text)
-        log.info("turn_sent", audio_ms=frame.audio_ms, **self._lines)
-        self._idle_after(max(0.0, view.sent_ms - view.ear_ms(self._clock())) / 1000 if view.zero_ms is not None else 0)
+            view.ended = True
+        elif frame.voice_follows and self.files is not None:
+            view.from_file = view.awaits_voice = True
+            self.files.voice_awaited(view)
+        else:
+            self.finish(view, frame, raw)
 
     def _stop_ack(self, frame: StopAck, raw: str) -> None:
-        view, now = self.view, self._clock()
+        view, now = self.view, self.clock()
         assert view is not None
-        replied = view.ended
         silent = view.zero_ms is None and not view.text
         if view.stop_asked_at is not None:
             metrics.STOP_SECONDS.observe((now - view.stop_asked_at) / 1000)
@@ -209,41 +213,38 @@ class Session:
             # The engine stopped by itself, for a new turn or at its end: viewers still hold sound of this one.
             stop = Stop(session_id=self.session_id, turn=view.turn, reason="engine").to_json()
             self._flush_viewers(view, stop)
-        view.stopped = view.ended = True
+        self._stopped(view, frame, raw)
+        self._rest.after(0 if silent else INTERRUPTED_FOR_S)
+
+    def _cut_file(self, view: TurnView, reason: str) -> None:
+        """The legacy chain knows no STOP: what of its file was heard is known here alone."""
+        ack = StopAck(session_id=self.session_id, turn=view.turn, heard_text=view.heard_text(self.clock()))
+        self._flush_viewers(view, Stop(session_id=self.session_id, turn=view.turn, reason=reason).to_json())
+        self._stopped(view, ack, ack.to_json())
+
+    def _stopped(self, view: TurnView, frame: StopAck, raw: str) -> None:
+        # A turn that broke off before a word has no answer yet: the legacy chain may give one.
+        view.replied = view.replied or view.ended or (view.stop_asked_at is None and not view.text and not view.from_file)
+        view.stopped, view.ended, view.awaits_voice = True, True, False
         if frame.heard_text is not None:
             view.text = frame.heard_text
         self.broadcast(raw)
-        for viewer in self.viewers:
-            if isinstance(viewer, LegacyViewer) and not replied:
-                viewer.reply(view.text)
-        self._idle_after(0 if silent else INTERRUPTED_FOR_S)
+        self._reply(view)
+
+    def _reply(self, view: TurnView) -> None:
+        if not view.replied:
+            view.replied = True
+            self.audience.reply(view.text)
 
     def _flush_viewers(self, view: TurnView, stop: str) -> None:
         view.stopped, view.phase = True, Phase.INTERRUPTED
         view.recent.clear()
-        state = self._state(Phase.INTERRUPTED, view.turn, self._clock())
-        for viewer in self.viewers:
-            viewer.flush()
-            viewer.offer(stop)
-            viewer.offer(state)
+        self.audience.flush(stop, view.turn, self.clock())
         # The engine confirms within milliseconds; should it be gone, the session must not stay interrupted for ever.
-        self._idle_after(INTERRUPTED_FOR_S)
-
-    def _idle_after(self, seconds: float) -> None:
-        self._cancel_idle()
-        self._idle_timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._idle)
-
-    def _cancel_idle(self) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+        self._rest.after(INTERRUPTED_FOR_S)
 
     def _idle(self) -> None:
-        self._idle_timer = None
         if self.view is not None:
             self.view.phase = Phase.IDLE
             self.view.recent.clear()
-            self.broadcast(self._state(Phase.IDLE, self.view.turn, self._clock()))
-
-    def _state(self, phase: Phase, turn: int, at: float) -> str:
-        return State(session_id=self.session_id, turn=turn, phase=phase, started_at=round(at, 3)).to_json()
+            self.audience.phase(Phase.IDLE, self.view.turn, self.clock())

@@ -21,3 +21,6 @@ class OutputSettings(ServiceSettings):
 
     linger_s: float = Field(default=5.0, ge=0, le=600)
     """How long a session stays subscribed after its last viewer left, so that a reload misses nothing."""
+
+    voice_file_within_s: float = Field(default=30.0, gt=0, le=600)
+    """How long a turn whose voice comes as a file waits for it; then it ends with its text alone."""

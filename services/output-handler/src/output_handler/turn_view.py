@@ -2,9 +2,10 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import Start
 from dialog_contracts.viewer import Phase
 
 LATE_MS: Final = 40
@@ -27,7 +28,11 @@ class Sound:
 
 @dataclass(slots=True)
 class TurnView:
-    """`zero_ms` is the clock's value at which audio offset 0 sounds."""
+    """`zero_ms` is the clock's value at which audio offset 0 sounds.
+
+    `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaits_voice`: until that file is there;
+    `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer.
+    """
 
     turn: int
     flags: FlagSet
@@ -43,6 +48,17 @@ class TurnView:
     stopped: bool = False
     stop_asked_at: float | None = None
     recent: deque[Sound] = field(default_factory=deque)
+    from_file: bool = False
+    awaits_voice: bool = False
+    whole_ms: int = 0
+    replied: bool = False
+
+    @classmethod
+    def of(cls, start: Start, now_ms: float) -> Self:
+        """A turn that begins now; in mid-turn for a subscriber that comes late (`ear_ms`)."""
+        told = start.model_copy(update={"started_at": now_ms})
+        zero_ms = None if start.ear_ms is None else now_ms - start.ear_ms
+        return cls(start.turn, start.flags, now_ms, told.to_json(), zero_ms=zero_ms)
 
     def gap(self, seq: int) -> int:
         """How many chunks are missing before this one; the first one seen sets the baseline. -1: seen before."""
@@ -78,6 +94,22 @@ class TurnView:
         """Chunks that a viewer who joins now can still hear."""
         ear = self.ear_ms(now_ms)
         return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > ear]
+
+    def whole(self) -> list[Sound]:
+        """All chunks so far, if none of them was given up yet; else nothing."""
+        chunks = list(self.recent)
+        return chunks if chunks and chunks[0].seq == 0 and chunks[-1].seq == len(chunks) - 1 else []
+
+    def audible(self, now_ms: float) -> bool:
+        """Whether sound that was sent is not yet heard."""
+        return self.zero_ms is not None and not self.stopped and self.ear_ms(now_ms) < self.sent_ms
+
+    def heard_text(self, now_ms: float) -> str:
+        """Of a turn that is played from a file: the words heard so far, by the share of its time."""
+        if self.zero_ms is None or not self.whole_ms:
+            return ""
+        share = min(1.0, max(0.0, self.ear_ms(now_ms) / self.whole_ms))
+        return self.text[: int(len(self.text) * share)]
 
     def sounding(self, now_ms: float) -> bool:
         """Whether a STOP would silence anything: thinking, speaking, or sent but not yet heard."""

@@ -6,6 +6,7 @@ import json
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -30,9 +31,9 @@ LEGACY_AUDIO_MAX: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame in a viewer's queue; `audio_ms` is 0 for everything that is not sound."""
+    """One frame in a viewer's queue; `audio_ms` is 0 for everything that is not sound. A callable is a mark, called in its turn."""
 
-    data: str | bytes
+    data: str | bytes | Callable[[], None]
     audio_ms: int = 0
 
 
@@ -75,6 +76,11 @@ class Viewer:
         self._audio_ms += sound.duration_ms
         self._news.set()
 
+    def offer_mark(self, sent: Callable[[], None]) -> None:
+        """`sent` is called once the network has taken all that was offered before."""
+        self._queue.append(Frame(sent))
+        self._news.set()
+
     def new_turn(self) -> None:
         """A slow viewer gets another chance with each turn, if it has caught up."""
         if not self._queue:
@@ -96,8 +102,10 @@ class Viewer:
                     self._sending_since = time.monotonic()
                     if isinstance(frame.data, bytes):
                         await self._socket.send_bytes(frame.data)
-                    else:
+                    elif isinstance(frame.data, str):
                         await self._socket.send_text(frame.data)
+                    else:
+                        frame.data()
                     self._sending_since = None
                 if self._close_code is None:
                     self._news.clear()
@@ -150,18 +158,20 @@ class LegacyViewer(Viewer):
         super().__init__(socket, session_id, binary=False, queue_ms=queue_ms, stuck_s=stuck_s)
         self.dialect = "legacy"
         self._pcm = bytearray()
+        self._has_file = False
 
     def offer(self, data: str) -> None:
         """Events of the newer dialects do not exist here."""
 
     def offer_sound(self, sound: Sound) -> None:
-        """Collect."""
-        if len(self._pcm) < LEGACY_AUDIO_MAX:
+        """Collect, unless this turn's sound came as a file already."""
+        if len(self._pcm) < LEGACY_AUDIO_MAX and not self._has_file:
             self._pcm += base64.b64decode(json.loads(sound.json)["pcm"])
 
     def new_turn(self) -> None:
         """Forget what was collected."""
         self._pcm.clear()
+        self._has_file = False
 
     def flush(self) -> None:
         """Stopped before its file was made: there will be none. A file on its way is finished, its slices were announced."""
@@ -171,11 +181,19 @@ class LegacyViewer(Viewer):
         """The turn is over: send its text and its sound."""
         pcm = bytes(self._pcm)
         self._pcm.clear()
-        reply = legacy_output.LegacyReply(task_id=self.session_id, content=text, audio_present=bool(pcm))
+        self.answer(text, _wav_header(len(pcm)) + pcm if pcm else None)
+
+    def collect_no_more(self) -> None:
+        """The sound of this turn came as a file; its chunks are for others."""
+        self._pcm.clear()
+        self._has_file = True
+
+    def answer(self, text: str, file: bytes | None) -> None:
+        """A text and its audio file, all at once."""
+        reply = legacy_output.LegacyReply(task_id=self.session_id, content=text, audio_present=file is not None)
         self._put(reply.to_json())
-        if not pcm:
+        if file is None:
             return
-        file = _wav_header(len(pcm)) + pcm
         size = legacy_output.SLICE_BYTES
         slices = [file[at : at + size] for at in range(0, len(file), size)]
         for number, piece in enumerate(slices):

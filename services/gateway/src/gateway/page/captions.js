@@ -30,8 +30,12 @@ export class Captions {
     this.quietSince = 0;
   }
 
-  /** Once per animation frame. @param {Turn | undefined} turn the newest @param {Heard | null} heard @param {number} now ms */
-  draw(turn, heard, now) {
+  /**
+   * Once per animation frame.
+   * @param {Turn | undefined} turn the newest @param {Heard | null} heard @param {number} now ms
+   * @param {boolean} awaited a voice is still to come for it, also where its text is whole
+   */
+  draw(turn, heard, now, awaited) {
     const reply = turn?.reply ?? "";
     if (reply !== this.reply) {
       this.reply = reply;
@@ -39,16 +43,16 @@ export class Captions {
       this.lines = captionLines(this.points);
     }
     const mine = heard && turn && heard.turn === turn.turn ? heard : null;
-    const { from, to } = mine ? spoken(mine, this.points) : this.#unvoiced(turn);
+    const { from, to } = mine ? spoken(mine, this.points) : this.#unvoiced(turn, awaited);
     this.revealed = this.points.slice(0, to).join("");
-    const quiet = turn?.interrupted || (turn?.status !== "running" && !(mine && (mine.sounding || mine.next)));
+    const quiet = turn?.interrupted || (turn?.status !== "running" && !(mine ? mine.sounding || mine.next : awaited));
     if (!quiet) this.quietSince = now;
     this.#show(to, from, quiet === true, now - this.quietSince > LINGER_MS);
   }
 
-  /** A reply without a voice is read when it is whole; one whose voice is yet to come waits dimmed. @param {Turn | undefined} turn */
-  #unvoiced(turn) {
-    const whole = turn?.status === "done" || turn?.status === "failed";
+  /** A reply without a voice is read when it is whole; one whose voice is yet to come waits dimmed. @param {Turn | undefined} turn @param {boolean} awaited */
+  #unvoiced(turn, awaited) {
+    const whole = turn?.status === "failed" || (turn?.status === "done" && !awaited);
     const to = whole ? this.points.length : 0;
     return { from: to, to };
   }

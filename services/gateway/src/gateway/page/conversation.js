@@ -101,6 +101,12 @@ export class Conversation {
   #meta(turn) {
     const parts = [];
     if (turn.interrupted) parts.push(tag("span", "cut", language.text("interrupted")));
+    if (turn.fallback) {
+      const note = tag("span", "fallback", language.text("fallback"));
+      note.title = language.reason(turn.reason);
+      if (turn.reason) note.textContent += ` · ${note.title}`;
+      parts.push(note);
+    }
     if (turn.status === "failed") {
       parts.push(tag("span", "failed", language.error(turn.error ?? "error")));
       if (turn.requestId) {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Which language the page speaks. Elements name their text: `data-text`, `data-label` (aria), `data-hint` (title), `data-placeholder`. */
 
-import { ERROR_TEXTS, TEXTS } from "./texts.js";
+import { ERROR_TEXTS, REASON_TEXTS, TEXTS } from "./texts.js";
 
 const KEY = "vtuber.language";
 
@@ -22,6 +22,11 @@ class Language extends EventTarget {
   /** @param {string} code */
   error(code) {
     return this.text(ERROR_TEXTS[code] ?? "errorDefault", { code });
+  }
+
+  /** Why the main path did not answer. @param {string | null} reason */
+  reason(reason) {
+    return this.text(REASON_TEXTS[reason ?? ""] ?? (reason?.startsWith("engine_") ? "reasonModel" : "reasonDefault"));
   }
 
   /** ms for people: `240 ms`, `1.8 s`. @param {number} ms */

@@ -113,6 +113,11 @@ function busy() {
   return state.phase === "THINKING" || state.phase === "SPEAKING" || soundingTurn() !== null;
 }
 
+/** A whole file is spoken after its text; so is a slow voice. */
+function voiceAwaited() {
+  return state.turn === turns.latest?.turn && (state.phase === "THINKING" || state.phase === "SPEAKING");
+}
+
 /** @param {import("./input.js").TurnEvent} event */
 function takeEvent({ requestId, turn, event, data }) {
   if (requestId) {
@@ -123,7 +128,7 @@ function takeEvent({ requestId, turn, event, data }) {
     if (data.content) latencies.text(turn, performance.now());
     turns.written(requestId, data.content ?? "", data.eos === true);
   } else if (event === "done") {
-    turns.done(requestId, turn);
+    turns.done(requestId, turn, data.stats);
   } else if (event === "error") {
     turns.failed(requestId, turn, data.code);
   }
@@ -145,7 +150,7 @@ function takeFrame(frame) {
     if (frame.code === "chunk_gap") console.warn(frame.message);
     else stage.notice(language.error(frame.code));
   } else if (frame.type === "START" || frame.action === "START") {
-    turns.started(turn, frame.userText);
+    turns.started(turn, frame.userText, frame);
   } else if (frame.action === "STOP") {
     const silence = playback.flush(turn ?? state.turn);
     if (silence !== null) latencies.silent(turn, silence);
@@ -186,7 +191,7 @@ function draw(now) {
     loudness: position?.sounding ? position.segment.chunk.loudness : 0,
     attentive: composer.writing,
   });
-  captions.draw(turns.latest, position, now);
+  captions.draw(turns.latest, position, now, voiceAwaited());
   composer.setBusy(busy());
 }
 requestAnimationFrame(draw);

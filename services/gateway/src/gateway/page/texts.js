@@ -60,6 +60,17 @@ const EN = {
   errorModel: "She lost the thread. Please ask again.",
   errorAway: "She cannot be reached right now. Please try again in a moment.",
   errorSlow: "Your connection is slow; for now there are only captions.",
+  errorVoice: "Her voice is missing this time; here is the text.",
+  errorTimeout: "No answer came in time. Please ask again.",
+  errorHeard: "Nothing could be understood in the recording.",
+  fallback: "answered by the fallback",
+  reasonSwitchedOff: "the main path is switched off",
+  reasonAway: "the main path could not be reached",
+  reasonSlow: "the main path was too slow",
+  reasonBroken: "the main path broke off",
+  reasonCircuit: "the main path failed several times in a row",
+  reasonModel: "no model answered on the main path",
+  reasonDefault: "the main path did not answer",
 };
 
 /** @type {Record<TextKey, string>} */
@@ -120,6 +131,17 @@ const ZH = {
   errorModel: "她一时没接上，请再问一次。",
   errorAway: "暂时联系不上她，请稍后再试。",
   errorSlow: "你的网络有点慢，先只显示字幕。",
+  errorVoice: "这次没有声音，请看文字。",
+  errorTimeout: "没有等到回答，请再问一次。",
+  errorHeard: "录音里没有听清内容。",
+  fallback: "由备用通道回答",
+  reasonSwitchedOff: "主通道已关闭",
+  reasonAway: "主通道联系不上",
+  reasonSlow: "主通道太慢",
+  reasonBroken: "主通道中断",
+  reasonCircuit: "主通道连续失败",
+  reasonModel: "主通道没有模型应答",
+  reasonDefault: "主通道没有回答",
 };
 
 export const TEXTS = Object.freeze({ en: EN, zh: ZH });
@@ -136,4 +158,24 @@ export const ERROR_TEXTS = Object.freeze({
   legacy_unavailable: "errorAway",
   service_away: "errorAway",
   too_slow: "errorSlow",
+  voice_missing: "errorVoice",
+  legacy_timeout: "errorTimeout",
+  legacy_failed: "errorModel",
+  given_up: "errorModel",
+  engine_unavailable: "errorAway",
+  asr_unavailable: "errorAway",
+  asr_failed: "errorHeard",
+  bad_audio: "errorHeard",
+  nothing_heard: "errorHeard",
+});
+
+/** Why the fallback answered; any other `engine_…` is a model's failure. @type {Readonly<Record<string, TextKey>>} */
+export const REASON_TEXTS = Object.freeze({
+  sync_core_off: "reasonSwitchedOff",
+  not_reached: "reasonAway",
+  overloaded: "reasonSlow",
+  not_accepted_in_time: "reasonSlow",
+  no_delta_in_time: "reasonSlow",
+  cut: "reasonBroken",
+  circuit_open: "reasonCircuit",
 });

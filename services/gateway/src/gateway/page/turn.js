@@ -20,6 +20,8 @@
  * @property {string | null} heard the words that were heard, once the server has said so
  * @property {string | null} error code
  * @property {number | null} ts Unix seconds
+ * @property {boolean} fallback the main path did not answer, the legacy chain did
+ * @property {string | null} reason why, as the server names it
  */
 
 export class Turns {
@@ -44,13 +46,13 @@ export class Turns {
     return this.entries.reduce((/** @type {Turn | undefined} */ last, entry) => (entry.turn > (last?.turn ?? 0) ? entry : last), undefined);
   }
 
-  /** @param {{turn: number, user: string, reply: string, ts: number, interrupted: boolean}[]} records */
+  /** @param {{turn: number, user: string, reply: string, ts: number, interrupted: boolean, path?: string}[]} records */
   history(records) {
-    for (const { turn, user, reply, ts, interrupted } of records) {
+    for (const { turn, user, reply, ts, interrupted, path } of records) {
       // What is running is known better from the sockets.
       if (this.find(turn)) continue;
       const entry = this.#add({ turn, user, status: "done" });
-      Object.assign(entry, { reply, ts, interrupted });
+      Object.assign(entry, { reply, ts, interrupted, fallback: path === "legacy" });
       this.onChange(entry);
     }
   }
@@ -74,8 +76,11 @@ export class Turns {
     return entry;
   }
 
-  /** START: somebody's turn runs. @param {number} number @param {string | null | undefined} user */
-  started(number, user) {
+  /**
+   * START: somebody's turn runs.
+   * @param {number} number @param {string | null | undefined} user @param {{path?: string, reason?: string}} [how]
+   */
+  started(number, user, how = {}) {
     let entry = this.find(number);
     // The output socket may be faster than the answer to our own message.
     entry ??= this.entries.find((each) => each.turn === 0 && each.status === "pending" && each.user.trim() === (user ?? "").trim());
@@ -83,6 +88,11 @@ export class Turns {
     entry.turn = entry.order = number;
     if (user && !entry.user) entry.user = user;
     if (entry.status === "pending") entry.status = "running";
+    if (how.path === "legacy") {
+      // The engine may have announced this turn and broken off before a word: that was no interruption of hers.
+      if (!entry.reply) Object.assign(entry, { interrupted: false, heard: null, status: "running" });
+      this.#fellBack(entry, how.reason);
+    }
     this.onChange(entry);
     return entry;
   }
@@ -114,11 +124,12 @@ export class Turns {
     this.onChange(entry);
   }
 
-  /** @param {string | null} requestId @param {number} number */
-  done(requestId, number) {
+  /** @param {string | null} requestId @param {number} number @param {{path?: string, fallback_reason?: string}} [stats] */
+  done(requestId, number, stats = {}) {
     const entry = this.#either(requestId, number);
     if (!entry || entry.status === "failed") return;
     entry.status = "done";
+    if (stats.path === "legacy") this.#fellBack(entry, stats.fallback_reason);
     this.onChange(entry);
   }
 
@@ -140,12 +151,18 @@ export class Turns {
   #add(fields) {
     const entry = {
       ...{ key: `t${++this.count}`, turn: 0, requestId: null, user: "", reply: "", status: /** @type {Status} */ ("running") },
-      ...{ interrupted: false, heard: null, error: null, ts: null },
+      ...{ interrupted: false, heard: null, error: null, ts: null, fallback: false, reason: null },
       ...{ order: fields.turn ?? (this.latest?.turn ?? 0) + 0.5 },
       ...fields,
     };
     this.entries.push(entry);
     return entry;
+  }
+
+  /** Told by START, by `done`, or by both. @param {Turn} entry @param {string | undefined} reason */
+  #fellBack(entry, reason) {
+    entry.fallback = true;
+    entry.reason = reason ?? entry.reason;
   }
 
   /** @param {Turn} entry */
@@ -172,6 +189,7 @@ export class Turns {
     sides.own = sides.own || other.own;
     entry.reply = sides.own.length > sides.spoken.length ? sides.own : sides.spoken;
     entry.interrupted ||= twin.interrupted;
+    if (twin.fallback) this.#fellBack(entry, twin.reason ?? undefined);
     this.entries.splice(this.entries.indexOf(twin), 1);
     this.sides.delete(twin);
     this.onGone(twin);

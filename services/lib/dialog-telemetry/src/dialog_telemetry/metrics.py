@@ -27,6 +27,7 @@ LEGACY_SECONDS = Histogram(
 )
 LEGACY_FAILURES = Counter("dialog_legacy_failures", "What the legacy chain failed at, by stage and code.", ["stage", "code"])
 WORK_DONE = Counter("dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"])
+WORK_WAITING = Gauge("dialog_work_waiting", "Messages in a work list that nobody has taken.", ["list"])
 WORK_RECOVERED = Counter("dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"])
 ENGINE_WAITS = Counter(
     "dialog_engine_waits", "Turns that waited for an engine that was being replaced, by outcome.", ["outcome"]

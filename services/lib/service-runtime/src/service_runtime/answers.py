@@ -203,26 +203,26 @@ class Answers:
 
     async def _catch_up(self, task_id: str, watcher: _Watcher) -> None:
         key = redis_names.answers(task_id)
-        if watcher.only is not None:
-            kept = [await self._redis.hget(key, watcher.only)] if watcher.wants(watcher.only) else []
-        else:
-            async with self._redis.pipeline(transaction=False) as both:
-                both.hkeys(key)
-                both.smembers(redis_names.heard(task_id))
-                names, heard = await both.execute()
-            names = [name for name in names if watcher.wants(name) and not (watcher.unheard and name in heard)]
-            kept = await self._redis.hmget(key, names) if names else []
+        async with self._redis.pipeline(transaction=False) as both:
+            both.hkeys(key)
+            both.smembers(redis_names.heard(task_id))
+            names, heard = await both.execute()
+        wanted = [name for name in names if watcher.wants(name) and not (watcher.unheard and name in heard)]
+        kept = await self._redis.hmget(key, wanted) if wanted else []
         watcher.caught_up = True
-        found = [str(raw) for raw in kept if raw is not None]
-        self._deliver(task_id, found, to=watcher)
-        if len(found) > KEPT_MAX:
-            await self._forget(key, found)
+        self._deliver(task_id, [str(raw) for raw in kept if raw is not None], to=watcher)
+        if len(names) > KEPT_MAX:
+            await self._forget(task_id)
 
-    async def _forget(self, key: str, kept: Iterable[str]) -> None:
-        read = sorted((response for raw in kept if (response := _parse(raw)) is not None), key=_age)
+    async def _forget(self, task_id: str) -> None:
+        key = redis_names.answers(task_id)
+        kept = await self._redis.hvals(key)
+        read = sorted((response for raw in kept if (response := _parse(str(raw))) is not None), key=_age)
         older = [response.message_id for response in read[: -(KEPT_MAX // 2)]]
-        log.info("answers_forgotten", key=key, count=len(older))
-        await self._redis.hdel(key, *older)
+        log.info("answers_forgotten", session=task_id, count=len(older))
+        if older:
+            await self._redis.hdel(key, *older)
+            await self._redis.srem(redis_names.heard(task_id), *older)
 
     def _deliver(self, task_id: str, raws: Iterable[str], *, to: _Watcher | None = None) -> None:
         responses = [response for raw in raws if (response := _parse(raw)) is not None]

@@ -6,9 +6,11 @@ puts that consumer's messages back, the oldest to be taken first.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -22,87 +24,18 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dialog_contracts import redis_names
 from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
-from service_runtime.effects import Effect
+from service_runtime import work_scripts
+from service_runtime.effects import ADVANCE, ANSWER, SUBMIT, Effect
 from service_runtime.tasks import TaskOwner
 
 M = TypeVar("M", bound=WireModel)
 log = structlog.get_logger("work")
 
-BLOCK_S: Final = 1
+BLOCK_S: Final = 0.5
 RENEW_EVERY_S: Final = 1.0
 AGAIN_AFTER_S: Final = 0.25
-CLOSE_WITHIN_S: Final = 5.0
 
-# KEYS: processing, attempts. ARGV: message, then the effects, each as its length and its parts.
-_DONE: Final = """
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {0} end
-redis.call('HDEL', KEYS[2], ARGV[1])
-local answer, at = {1}, 2
-while at <= #ARGV do
-  local length = tonumber(ARGV[at])
-  local effect = {unpack(ARGV, at + 1, at + length)}
-  at = at + length + 1
-  local name = effect[1]
-  if name == 'SUBMIT' then
-    redis.call('RPUSH', effect[2], effect[4] .. '\\n' .. effect[5])
-    redis.call('EXPIRE', effect[2], effect[6])
-    if redis.call('LLEN', effect[2]) == 1 then redis.call('LPUSH', effect[3], effect[5]) end
-  elseif name == 'ADVANCE' then
-    local head = redis.call('LINDEX', effect[2], 0)
-    local mark = effect[4] .. '\\n'
-    if head and string.sub(head, 1, #mark) == mark then
-      redis.call('LPOP', effect[2])
-      local following = redis.call('LINDEX', effect[2], 0)
-      if following then redis.call('LPUSH', effect[3], string.sub(following, string.find(following, '\\n', 1, true) + 1)) end
-    end
-  elseif name == 'ANSWER' then
-    if redis.call('HSETNX', effect[2], effect[3], effect[4]) == 1 then
-      redis.call('EXPIRE', effect[2], effect[5])
-      redis.call('PUBLISH', effect[6], effect[4])
-    end
-  else
-    -- One effect that fails (a key of another type) must not swallow those after it: the answer is among them.
-    local result = redis.pcall(unpack(effect))
-    if type(result) == 'table' and result.err then answer[#answer + 1] = name .. ': ' .. result.err end
-  end
-end
-return answer
-"""
-# KEYS: list, consumers, attempts. ARGV: this consumer, lease in ms, prefix of processing lists. Gives how many messages came back.
-_RENEW: Final = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
-local back = 0
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
-  while true do
-    local message = redis.call('LMOVE', ARGV[3] .. gone, KEYS[1], 'LEFT', 'RIGHT')
-    if not message then break end
-    redis.call('HINCRBY', KEYS[3], message, 1)
-    back = back + 1
-  end
-  redis.call('ZREM', KEYS[2], gone)
-end
-return back
-"""
-# KEYS: list, processing, attempts. ARGV: 1 when it counts as an attempt; then messages that stay, because they are being worked on.
-_PUT_BACK: Final = """
-local stay, kept, back = {}, {}, 0
-for at = 2, #ARGV do stay[ARGV[at]] = true end
-while true do
-  local message = redis.call('LPOP', KEYS[2])
-  if not message then break end
-  if stay[message] then
-    kept[#kept + 1] = message
-  else
-    redis.call('RPUSH', KEYS[1], message)
-    if ARGV[1] == '1' then redis.call('HINCRBY', KEYS[3], message, 1) end
-    back = back + 1
-  end
-end
-for at = 1, #kept do redis.call('RPUSH', KEYS[2], kept[at]) end
-return back
-"""
+_PARTS: Final = {SUBMIT: 6, ADVANCE: 4, ANSWER: 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +86,10 @@ class WorkList:
         at_once: int = 4,
         lease_s: float = 5.0,
         attempts_max: int = 3,
+        close_within_s: float = 5.0,
     ) -> None:
         self.name, self._consumer = name, consumer
-        self._lease_ms, self._attempts_max = int(lease_s * 1000), attempts_max
+        self._lease_ms, self._attempts_max, self._close_within_s = int(lease_s * 1000), attempts_max, close_within_s
         self._redis: Redis = Redis.from_url(
             redis_url,
             decode_responses=True,
@@ -168,10 +102,12 @@ class WorkList:
         self._processing = redis_names.processing(name, consumer)
         self._attempts = redis_names.attempts(name)
         self._room = asyncio.Semaphore(at_once)
-        self._at_once = at_once
         self._feeding, self._working = TaskOwner(), TaskOwner()
-        self._running: set[str] = set()
+        # A message may be there twice, word for word.
+        self._running: Counter[str] = Counter()
+        self._fetching = asyncio.Lock()
         self._why: str | None = "not connected yet"
+        self._waiting = 0
         self._closing = False
 
     @property
@@ -182,41 +118,51 @@ class WorkList:
     @property
     def running(self) -> int:
         """Jobs in hand."""
-        return len(self._running)
+        return self._running.total()
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the list, a second ago."""
+        return self._waiting
 
     def start(self, handle: Handle, given_up: GivenUp) -> None:
         """Take work from now on. `given_up` gives the effects of a message that nobody survived `attempts_max` times."""
-        self._feeding.keep("work", lambda: self._feed(handle, given_up), pause_s=AGAIN_AFTER_S, pause_max_s=2.0)
-        self._feeding.keep("lease", self._keep_lease, pause_s=AGAIN_AFTER_S, pause_max_s=1.0)
 
-    async def waiting(self) -> int:
-        """Messages in the list. Raises RedisError."""
-        return int(await self._redis.llen(self.name))
+        def wanted() -> bool:
+            return not self._closing
+
+        feed = partial(self._feed, handle, given_up)
+        self._feeding.keep("work", feed, pause_s=AGAIN_AFTER_S, pause_max_s=2.0, wanted=wanted)
+        self._feeding.keep("lease", self._keep_lease, pause_s=AGAIN_AFTER_S, pause_max_s=1.0)
 
     async def aclose(self) -> None:
         """Take nothing more, let running jobs end for a moment, and put back what is not finished."""
         self._closing = True
-        await self._feeding.close()
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_WITHIN_S):
+            # A fetch that is cancelled may still move a message, after everything below, and nobody would look for it.
+            async with asyncio.timeout(BLOCK_S + 2), self._fetching:
+                pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._close_within_s):
                 await self._working.quiet()
+        await self._feeding.close()
         await self._working.close()
         with suppress(RedisError, OSError):
-            await self._put_back(counts=False)
+            await self._put_back(await self._held(), counts=False)
             await self._redis.zrem(redis_names.consumers(self.name), self._consumer)
         await self._redis.aclose()
 
     async def _feed(self, handle: Handle, given_up: GivenUp) -> None:
         try:
+            # Before the first message is taken: who dies with it must be missed.
+            await self._renew()
             # Whatever a process of this name left behind when it died.
-            if back := await self._put_back(counts=True):
-                metrics.WORK_RECOVERED.labels(list=self.name).inc(back)
-                log.warning("work_taken_back", list=self.name, messages=back, reason="restart")
+            await self._recover(self._idle(await self._held()), "restart")
             self._here()
-            while True:
+            while not self._closing:
                 await self._room.acquire()
                 try:
-                    raw = await self._redis.blmove(self.name, self._processing, BLOCK_S, "RIGHT", "LEFT")
+                    raw = await self._fetch()
                 except BaseException:
                     self._room.release()
                     raise
@@ -224,19 +170,25 @@ class WorkList:
                 if raw is None:
                     self._room.release()
                     continue
-                self._running.add(str(raw))
-                self._working.start("job", self._do(str(raw), handle, given_up))
+                self._running[raw] += 1
+                self._working.start("job", self._do(raw, handle, given_up))
         except (RedisError, OSError) as error:
             self._away(error)
+
+    async def _fetch(self) -> str | None:
+        async with self._fetching:
+            if self._closing:
+                return None
+            raw = await self._redis.blmove(self.name, self._processing, BLOCK_S, "RIGHT", "LEFT")  # type: ignore[arg-type]
+            return None if raw is None else str(raw)
 
     async def _do(self, raw: str, handle: Handle, given_up: GivenUp) -> None:
         try:
             attempts = int(await self._redis.hget(self._attempts, raw) or 0)
-            job = Job(raw, attempts, self.name, self._finish)
             if attempts > self._attempts_max:
                 await self._give_up(raw, given_up)
                 return
-            await handle(job)
+            await handle(Job(raw, attempts, self.name, self._finish))
         except (RedisError, OSError) as error:
             # It stays in the processing list; with Redis back it is put back and taken again.
             self._away(error)
@@ -247,28 +199,36 @@ class WorkList:
             log.error("job_failed", list=self.name, error=repr(error)[:200], exc_info=error)
             await self._again(raw)
         finally:
-            self._running.discard(raw)
+            self._running[raw] -= 1
+            self._running += Counter()
             self._room.release()
 
     async def _give_up(self, raw: str, given_up: GivenUp) -> None:
         metrics.WORK_DONE.labels(list=self.name, outcome="given_up").inc()
         log.error("work_given_up", list=self.name, message=raw[:200])
-        await self._finish(raw, [*_to_the_dead(self.name, raw), *given_up(raw)])
+        told: Sequence[Effect] = ()
+        try:
+            told = given_up(raw)
+        # It must go, whatever is wrong with it: otherwise it comes back for ever.
+        except Exception as error:
+            log.error("not_told", list=self.name, error=repr(error)[:200], exc_info=error)
+        await self._finish(raw, [*_to_the_dead(self.name, raw), *told])
 
     async def _again(self, raw: str) -> None:
         """Back to the list after a pause, as an attempt."""
         await asyncio.sleep(AGAIN_AFTER_S)
-        self._running.discard(raw)
         with suppress(RedisError, OSError):
-            await self._put_back(counts=True)
+            await self._put_back([raw], counts=True)
 
     async def _finish(self, raw: str, effects: Sequence[Effect]) -> bool:
         parts = [raw]
         for effect in effects:
+            if len(effect) != _PARTS.get(effect[0], len(effect)) or not all(isinstance(part, str) for part in effect):
+                raise ValueError(f"not an effect: {effect!r:.200}")
             parts += [str(len(effect)), *effect]
         while True:
             try:
-                found, *errors = await self._redis.eval(_DONE, 2, self._processing, self._attempts, *parts)
+                found, *errors = await self._redis.eval(work_scripts.DONE, 2, self._processing, self._attempts, *parts)
                 break
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 self._away(error)
@@ -283,21 +243,52 @@ class WorkList:
         return finished
 
     async def _keep_lease(self) -> None:
+        strays: Counter[str] = Counter()
         try:
             while True:
-                keys = (self.name, redis_names.consumers(self.name), self._attempts)
-                prefix = redis_names.processing(self.name, "")
-                back = int(await self._redis.eval(_RENEW, 3, *keys, self._consumer, str(self._lease_ms), prefix))
-                if back:
-                    metrics.WORK_RECOVERED.labels(list=self.name).inc(back)
-                    log.warning("work_taken_back", list=self.name, messages=back, reason="lease")
+                await self._renew()
+                # A fetch whose answer was lost on its way. Seen twice: a moment ago it may have been on its way still.
+                idle = self._idle(await self._held())
+                seen, strays = strays, Counter(idle)
+                await self._recover([raw for raw in idle if raw in seen], "stray")
                 await asyncio.sleep(RENEW_EVERY_S)
         except (RedisError, OSError) as error:
             self._away(error)
 
-    async def _put_back(self, *, counts: bool) -> int:
+    async def _renew(self) -> None:
+        keys = (self.name, redis_names.consumers(self.name), self._attempts)
+        prefix = redis_names.processing(self.name, "")
+        back, self._waiting = await self._redis.eval(work_scripts.RENEW, 3, *keys, self._consumer, str(self._lease_ms), prefix)
+        metrics.WORK_WAITING.labels(list=self.name).set(self._waiting)
+        self._note_recovered(int(back), "lease")
+
+    async def _held(self) -> list[str]:
+        """What is in the processing list, newest first."""
+        return [str(raw) for raw in await self._redis.lrange(self._processing, 0, -1)]
+
+    def _idle(self, held: list[str]) -> list[str]:
+        """Those of them that nobody here works on."""
+        working, idle = self._running.copy(), []
+        for raw in held:
+            if working[raw] > 0:
+                working[raw] -= 1
+            else:
+                idle.append(raw)
+        return idle
+
+    async def _recover(self, messages: list[str], reason: str) -> None:
+        self._note_recovered(await self._put_back(messages, counts=True), reason)
+
+    def _note_recovered(self, count: int, reason: str) -> None:
+        if count:
+            metrics.WORK_RECOVERED.labels(list=self.name).inc(count)
+            log.warning("work_taken_back", list=self.name, messages=count, reason=reason)
+
+    async def _put_back(self, messages: list[str], *, counts: bool) -> int:
+        if not messages:
+            return 0
         keys = (self.name, self._processing, self._attempts)
-        made: Any = await self._redis.eval(_PUT_BACK, 3, *keys, "1" if counts else "0", *self._running)
+        made: Any = await self._redis.eval(work_scripts.PUT_BACK, 3, *keys, "1" if counts else "0", *messages)
         return int(made)
 
     def _here(self) -> None:
@@ -307,6 +298,6 @@ class WorkList:
 
     def _away(self, error: BaseException) -> None:
         metrics.REDIS_FAILURES.labels(purpose="work").inc()
-        if self._why is None or isinstance(error, RedisConnectionError) is False:
+        if self._why is None or not isinstance(error, RedisConnectionError):
             log.warning("work_unreachable", list=self.name, reason=repr(error)[:200])
         self._why = type(error).__name__

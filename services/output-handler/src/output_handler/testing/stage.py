@@ -44,9 +44,9 @@ class Stage:
         """A piece of the reply."""
         self.say(TextDelta(session_id="live-001", turn=turn, content=content, text_start=at, eos=eos))
 
-    def end(self, turn: int = 1) -> None:
+    def end(self, turn: int = 1, *, voice_follows: bool | None = None) -> None:
         """END."""
-        self.say(End(session_id="live-001", turn=turn))
+        self.say(End(session_id="live-001", turn=turn, voice_follows=voice_follows))
 
     def stop_ack(self, turn: int = 1, heard: str | None = None) -> None:
         """STOP_ACK."""

@@ -1,0 +1,97 @@
+"""The engine's pod is absent, killed, restarted or hangs: text and recordings are answered all the same, once, and the engine takes over again."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from e2e.clients.legacy import LegacyClient
+from e2e.harness import clients
+from e2e.harness.recordings import webm
+from e2e.kind import timeouts
+from e2e.kind.namespace import Namespace
+from e2e.kind.programs import run
+from e2e.kind.release import Release
+from e2e.kind.talk import STREAMED, Room, room
+
+ENGINE = "statefulset/vtuber-dialog-engine"
+ANSWERED_WITHIN_S = 5.0
+"""Detection, a reply of the rules at their own pace, and a whole file, on two cores that also start pods."""
+
+
+async def kubectl(namespace: Namespace, *arguments: str) -> str:
+    return await asyncio.to_thread(namespace.kubectl, *arguments, within=timeouts.POD_READY_AGAIN)
+
+
+@asynccontextmanager
+async def absent(namespace: Namespace) -> AsyncIterator[None]:
+    await kubectl(namespace, "scale", ENGINE, "--replicas=0")
+    await kubectl(namespace, "wait", "--for=delete", "pod/vtuber-dialog-engine-0", "--timeout=60s")
+    yield
+    await kubectl(namespace, "scale", ENGINE, "--replicas=1")
+
+
+@asynccontextmanager
+async def killed(namespace: Namespace) -> AsyncIterator[None]:
+    await kubectl(namespace, "delete", "pod", "vtuber-dialog-engine-0", "--grace-period=0", "--force")
+    yield
+
+
+@asynccontextmanager
+async def restarted(namespace: Namespace) -> AsyncIterator[None]:
+    await kubectl(namespace, "rollout", "restart", ENGINE)
+    await asyncio.sleep(2)
+    yield
+
+
+@asynccontextmanager
+async def hangs(namespace: Namespace) -> AsyncIterator[None]:
+    """Its process is stopped, seen from the node: connections are taken by the kernel and nothing answers."""
+    pod = namespace.get("pod", "vtuber-dialog-engine-0")
+    identity = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    node = pod["spec"]["nodeName"]
+    process = json.loads(run("docker", "exec", node, "crictl", "inspect", identity))["info"]["pid"]
+    run("docker", "exec", node, "kill", "-STOP", str(process))
+    yield
+    run("docker", "exec", node, "kill", "-CONT", str(process))
+
+
+async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Callable[..., Release]) -> None:
+    release("helm", "--set", f"{STREAMED},legacy.enabled=true").upgrade()
+    place = room(namespace)
+    first = await place.talks_again()
+    said = [first.turn]
+    recording = webm(1.0)
+    for fault in (absent, killed, restarted, hangs):
+        async with fault(namespace):
+            text, reply = await asyncio.gather(answered(place), LegacyClient(f"ws://{place.at}").send_recording(recording))
+            said.append(text.turn)
+            assert text.stats["path"] == "legacy", fault.__name__
+            assert reply.error is None, f"{fault.__name__}: {reply.error}"
+            assert reply.text
+            assert reply.audio[:4] == b"RIFF"
+        async with asyncio.timeout(timeouts.POD_READY_AGAIN):
+            while (again := await place.talks_again()).stats.get("path") == "legacy":
+                said.append(again.turn)
+                await asyncio.sleep(0.5)
+        said.append(again.turn)
+    assert said == sorted(set(said)), "every turn has a number of its own, and they rise"
+    assert set(said) <= set(await place.turns()), "one history"
+
+
+async def answered(place: Room) -> Any:
+    """A turn with its voice at a viewer, in time, once."""
+    async with clients.watching(f"ws://{place.at}", place.session) as viewer:
+        began = time.monotonic()
+        answer = await clients.chat(f"http://{place.at}", place.session, request_id=uuid.uuid4().hex)
+        took = time.monotonic() - began
+        assert answer.status == 200
+        assert answer.events[-1] == "done", answer.frames
+        assert answer.events.count("done") == 1
+        assert took < ANSWERED_WITHIN_S
+        await viewer.until(lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == answer.turn])
+        assert viewer.seconds_of(answer.turn) > 1
+        return answer

@@ -1,0 +1,1 @@
+"""Hears recordings: decodes them and finds their words."""

@@ -1,0 +1,71 @@
+"""The parts of asr: a consumer of `asr_tasks`, and probes."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+
+from asr import whisper
+from asr.listener import Listener
+from asr.recognizer import FakeRecognizer, Recognizer
+from asr.settings import AsrSettings
+from asr.whisper import WhisperRecognizer
+from dialog_contracts import redis_names
+from service_runtime import application
+from service_runtime.blobs import Blobs
+from service_runtime.probes import Probe
+from service_runtime.tasks import TaskOwner
+from service_runtime.work_list import WorkList
+
+log = structlog.get_logger("asr")
+
+
+def build(settings: AsrSettings) -> Starlette:
+    """The application of one asr process."""
+    recognizer = choose(settings)
+    blobs, tasks = Blobs(settings.redis_url), TaskOwner()
+    consumer = settings.pod_name or f"{socket.gethostname()}:{settings.port}"
+    work = WorkList(settings.redis_url, redis_names.ASR_TASKS, consumer, at_once=settings.at_once)
+    listener = Listener(blobs, recognizer, settings.decode_within_s)
+    probe = Probe("asr")
+    ready = False
+
+    async def warm_up() -> None:
+        nonlocal ready
+        await recognizer.warm()
+        work.start(listener.work, listener.given_up)
+        ready = True
+        log.info("recognizer_ready", recognizer=recognizer.name)
+
+    probe.need("recognizer", lambda: None if ready else f"{recognizer.name} is being loaded")
+    probe.detail("recognizer", lambda: recognizer.name)
+    probe.detail("redis", lambda: work.down_because or "ok")
+    probe.detail("running", lambda: work.running)
+
+    @asynccontextmanager
+    async def parts() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(blobs.aclose)
+            stack.push_async_callback(work.aclose)
+            stack.push_async_callback(tasks.close)
+            # A model that cannot be loaded is tried again: the folder may be a volume that comes late.
+            tasks.keep("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
+            yield
+
+    return application.create(probe, parts, [])
+
+
+def choose(settings: AsrSettings) -> Recognizer:
+    """The model, where one is named and there; else the one that says so. Why is logged."""
+    folder = settings.whisper_model
+    if folder is None:
+        log.warning("no_speech_model", reason="WHISPER_MODEL is not set")
+    elif not whisper.installed():
+        log.error("no_speech_model", reason="the extra `whisper` is not installed")
+    elif not folder.is_dir():
+        log.error("no_speech_model", reason=f"WHISPER_MODEL {folder} is not a folder")
+    else:
+        return WhisperRecognizer(folder, settings.whisper_threads)
+    return FakeRecognizer()

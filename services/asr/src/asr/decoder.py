@@ -1,0 +1,98 @@
+"""From the bytes of a recording to samples: 16 kHz, mono, -1 to 1. Everything that a stranger's file may do is bounded."""
+
+import io
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from asr.errors import Unheard
+from dialog_contracts import limits
+from dialog_contracts.legacy_chain import AudioKind
+
+Samples = NDArray[np.float32]
+
+RATE: Final = 16_000
+MINUTES_MAX: Final = 5
+SAMPLES_MAX: Final = MINUTES_MAX * 60 * RATE
+CUT_OFF_S: Final = 1.0
+"""A container that promises so much more than it holds was not sent to its end."""
+
+_UNKNOWN_SIZE: Final = 0x7FFFFFFF
+# Named, never guessed: among what FFmpeg would guess are playlists, which open other files.
+_CONTAINERS: Final[dict[AudioKind, str]] = {"webm": "matroska", "ogg": "ogg", "mp3": "mp3", "wav": "wav", "m4a": "mov"}
+
+
+def decode(data: bytes, kind: AudioKind, *, sample_rate: int = RATE, channels: int = 1, until: float = float("inf")) -> Samples:
+    """The samples. `sample_rate` and `channels` are those of raw PCM; `until` is a time of `time.monotonic`.
+
+    Raises Unheard: over 16 MiB, over five minutes, not decodable, cut off, without sound, or not done by then.
+    """
+    if len(data) > limits.UPLOAD_BYTES:
+        raise Unheard("bad_audio", "too_large", limits.UPLOAD_BYTES)
+    found: list[Samples] = []
+    length = 0
+    try:
+        frames = _raw(data, sample_rate, channels) if kind == "pcm_s16le" else _contained(data, kind)
+        for piece in _resampled(frames):
+            found.append(piece)
+            length += len(piece)
+            if length > SAMPLES_MAX:
+                raise Unheard("bad_audio", "too_long", MINUTES_MAX)
+            if time.monotonic() > until:
+                raise Unheard("bad_audio", "too_slow")
+    # FFmpeg's errors are OSErrors, ValueErrors and others at once; a codec that this build lacks is a LookupError.
+    except (FFmpegError, ValueError, LookupError, OSError, OverflowError) as error:
+        raise Unheard("bad_audio", "undecodable", kind) from error
+    if not length:
+        raise Unheard("bad_audio", "no_sound")
+    return np.concatenate(found)
+
+
+def _contained(data: bytes, kind: AudioKind) -> Iterator[av.AudioFrame]:
+    # FFmpeg takes a WAV for as long as it is; its header knows how long it was.
+    if kind == "wav" and len(data) - 8 < int.from_bytes(data[4:8], "little") < _UNKNOWN_SIZE:
+        raise Unheard("bad_audio", "cut_off")
+    with av.open(io.BytesIO(data), "r", format=_CONTAINERS[kind], metadata_errors="replace") as container:
+        if not container.streams.audio:
+            raise Unheard("bad_audio", "no_sound")
+        stream = container.streams.audio[0]
+        promised_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        given_s = 0.0
+        for frame in container.decode(stream):
+            if frame.sample_rate:
+                given_s += frame.samples / frame.sample_rate
+            yield frame
+        if promised_s - given_s > CUT_OFF_S:
+            raise Unheard("bad_audio", "cut_off")
+
+
+def _raw(data: bytes, sample_rate: int, channels: int) -> Iterator[av.AudioFrame]:
+    second = sample_rate * 2 * channels
+    for at in range(0, len(data), second):
+        piece = data[at : at + second]
+        values = np.frombuffer(piece[: len(piece) // (2 * channels) * 2 * channels], dtype="<i2").reshape(1, -1)
+        if values.size:
+            frame = av.AudioFrame.from_ndarray(values, format="s16", layout="stereo" if channels == 2 else "mono")
+            frame.sample_rate = sample_rate
+            yield frame
+
+
+def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[Samples]:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+    for frame in frames:
+        # Times may jump in a file that was cut or glued; the sound goes on.
+        frame.pts = None
+        for piece in resampler.resample(frame):
+            yield _samples(piece)
+    for piece in resampler.resample(None):
+        yield _samples(piece)
+
+
+def _samples(frame: av.AudioFrame) -> Samples:
+    # A float that is no number would be heard as anything.
+    return np.nan_to_num(frame.to_ndarray().reshape(-1).astype(np.float32))

@@ -1,0 +1,156 @@
+"""One recording from the work list: fetched, decoded, heard, and its words handed on, or an answer that says why not."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from asr.decoder import Samples, decode
+from asr.errors import Unheard
+from asr.recognizer import Heard, Recognizer
+from dialog_contracts import redis_names
+from dialog_contracts.legacy_chain import AsrResult, AsrTask, AudioBlob, ChainMeta, ResponseMetadata, TaskResponse
+from dialog_contracts.model import SessionId
+from dialog_telemetry import metrics
+from service_runtime import effects
+from service_runtime.blobs import Blobs
+from service_runtime.effects import Effect
+from service_runtime.redis_link import RedisDown
+from service_runtime.work_list import Job
+
+log = structlog.get_logger("listener")
+
+QUIET: Final = 0.002
+"""A recording whose loudest sample is below this (-54 dB) is silence."""
+
+_SESSION: Final[TypeAdapter[str]] = TypeAdapter(SessionId)
+
+
+class Listener:
+    """`work` is the handler of `asr_tasks`; `given_up` answers for a recording that nobody survived."""
+
+    def __init__(self, blobs: Blobs, recognizer: Recognizer, decode_within_s: float) -> None:
+        self._blobs, self._recognizer, self._decode_within_s = blobs, recognizer, decode_within_s
+
+    async def work(self, job: Job) -> None:
+        """One recording. Raises ConnectionError while Redis does not give its bytes."""
+        began = time.monotonic()
+        try:
+            task = job.read(AsrTask)
+        except ValidationError as error:
+            await self._refuse(job, error)
+            return
+        try:
+            samples = await self._samples(task.audio)
+            heard = await self._hear(samples, task.options.lang or task.meta.lang)
+        except Unheard as problem:
+            metrics.ASR.labels(outcome=problem.code).inc()
+            log.warning(
+                "unheard", session=task.task_id, code=problem.code, reason=str(problem), cause=repr(problem.__cause__)[:200]
+            )
+            await job.done(*_unheard(task.task_id, task.meta, task.audio.id, task.options.lang, problem, self._recognizer.name))
+            return
+        result = AsrResult(
+            task_id=task.task_id,
+            status="finished",
+            text=heard.text,
+            provider=self._recognizer.name,
+            lang=heard.lang,
+            meta=task.meta,
+        )
+        metrics.ASR.labels(outcome="heard").inc()
+        metrics.ASR_SECONDS.observe(time.monotonic() - began)
+        log.info("heard", session=task.task_id, lang=heard.lang, seconds=round(time.monotonic() - began, 3))
+        await job.done(
+            effects.push(redis_names.ASR_FINALS, result),
+            effects.announce(redis_names.ASR_RESULTS, result),
+            _forget(task.audio.id),
+        )
+
+    def given_up(self, raw: str) -> Sequence[Effect]:
+        """Effects for a message that failed each time."""
+        try:
+            task = AsrTask.from_json(raw)
+        except ValidationError:
+            return []
+        problem = Unheard("asr_failed", "failed")
+        metrics.ASR.labels(outcome=problem.code).inc()
+        return _unheard(task.task_id, task.meta, task.audio.id, task.options.lang, problem, self._recognizer.name)
+
+    async def _samples(self, audio: AudioBlob) -> Samples:
+        try:
+            data = await self._blobs.get(audio.id)
+        except RedisDown as error:
+            raise ConnectionError(str(error)) from error
+        if data is None:
+            raise Unheard("asr_failed", "gone")
+        until = time.monotonic() + self._decode_within_s
+        # The thread looks at the time itself: nobody can end it from outside.
+        return await asyncio.to_thread(
+            decode, data, audio.format, sample_rate=audio.sample_rate, channels=audio.channels, until=until
+        )
+
+    async def _hear(self, samples: Samples, lang: str | None) -> Heard:
+        if float(np.abs(samples).max()) < QUIET:
+            raise Unheard("nothing_heard", "nothing")
+        try:
+            heard = await self._recognizer.hear(samples, lang)
+        # CTranslate2 says everything with these two.
+        except (RuntimeError, ValueError) as error:
+            raise Unheard("asr_failed", "failed") from error
+        if not heard.text:
+            raise Unheard("nothing_heard", "nothing")
+        return heard
+
+    async def _refuse(self, job: Job, error: ValidationError) -> None:
+        """A message that is none: who sent it is told, as far as it says who that is."""
+        message = _loose(job.raw)
+        audio = message.get("audio")
+        problem = Unheard("bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable")
+        metrics.ASR.labels(outcome=problem.code).inc()
+        told: list[Effect] = []
+        try:
+            session = _SESSION.validate_python(message.get("task_id"))
+            meta = ChainMeta.model_validate(message.get("meta") or {})
+            options = message.get("options")
+            lang = options.get("lang") if isinstance(options, dict) else meta.lang
+            told = _unheard(session, meta, None, lang if isinstance(lang, str) else None, problem, self._recognizer.name)
+        except ValidationError:
+            log.warning("bad_recording_of_nobody", message=job.raw[:200])
+        await job.bury(f"{problem}: {error.errors()[0]['msg']}", *told)
+
+
+def _unheard(
+    session: str, meta: ChainMeta, blob_id: str | None, lang: str | None, problem: Unheard, provider: str
+) -> list[Effect]:
+    sentence = problem.sentence(lang or meta.lang)
+    result = AsrResult(task_id=session, status="failed", provider=provider, lang=lang, error=problem.code, meta=meta)
+    response = TaskResponse(
+        # Not the turn's name: there is none yet.
+        message_id=f"recording:{meta.request_id or blob_id or session}",
+        task_id=session,
+        status="error",
+        error=sentence,
+        metadata=ResponseMetadata(code=problem.code),
+        meta=meta,
+    )
+    told = [effects.announce(redis_names.ASR_RESULTS, result), effects.answer(response)]
+    return told if blob_id is None else [*told, _forget(blob_id)]
+
+
+def _forget(blob_id: str) -> Effect:
+    """Nobody needs the recording any more, except a consumer that took the same message in this moment."""
+    return ("EXPIRE", redis_names.blob(blob_id), str(redis_names.HEARD_BLOB_TTL_S))
+
+
+def _loose(raw: str) -> dict[str, Any]:
+    try:
+        message = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}

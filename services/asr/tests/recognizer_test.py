@@ -1,0 +1,16 @@
+import numpy as np
+import pytest
+
+from asr.decoder import RATE
+from asr.recognizer import FakeRecognizer
+
+
+@pytest.mark.parametrize(
+    ("lang", "says", "found"),
+    [("zh-CN", "没有安装语音识别模型", "zh"), ("en", "No speech model is installed", "en"), (None, "No speech model", "en")],
+)
+async def test_without_a_model_it_says_so_and_how_long_the_recording_was(lang: str | None, says: str, found: str) -> None:
+    heard = await FakeRecognizer().hear(np.zeros(RATE * 5 // 2, np.float32), lang)
+    assert says in heard.text
+    assert "2.5" in heard.text
+    assert heard.lang == found

@@ -1,0 +1,79 @@
+"""What a work list does in Redis in one step each."""
+
+from typing import Final
+
+# KEYS: processing, attempts. ARGV: message, then the effects, each as its length and its parts.
+# Gives 0 when the message is not there any more, else 1 and the errors of effects.
+DONE: Final = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {0} end
+redis.call('HDEL', KEYS[2], ARGV[1])
+local told, at = {1}, 2
+-- What fails (a key of another type) must not swallow what comes after it: the answer is among them.
+local function run(...)
+  local result = redis.pcall(...)
+  if type(result) == 'table' and result.err then
+    told[#told + 1] = (...) .. ': ' .. result.err
+    return nil
+  end
+  return result
+end
+while at <= #ARGV do
+  local length = tonumber(ARGV[at])
+  local effect = {unpack(ARGV, at + 1, at + length)}
+  at = at + length + 1
+  if effect[1] == 'SUBMIT' then
+    local turns = run('RPUSH', effect[2], effect[4] .. '\\n' .. effect[5])
+    run('EXPIRE', effect[2], effect[6])
+    if turns == nil or turns == 1 then run('LPUSH', effect[3], effect[5]) end
+  elseif effect[1] == 'ADVANCE' then
+    local head = run('LINDEX', effect[2], 0)
+    local mark = effect[4] .. '\\n'
+    if head and string.sub(head, 1, #mark) == mark then
+      run('LPOP', effect[2])
+      local following = run('LINDEX', effect[2], 0)
+      if following then run('LPUSH', effect[3], string.sub(following, string.find(following, '\\n', 1, true) + 1)) end
+    end
+  elseif effect[1] == 'ANSWER' then
+    if run('HSETNX', effect[2], effect[3], effect[4]) ~= 0 then
+      run('EXPIRE', effect[2], effect[5])
+      run('PUBLISH', effect[6], effect[4])
+    end
+  else
+    run(unpack(effect))
+  end
+end
+return told
+"""
+
+# KEYS: list, consumers, attempts. ARGV: this consumer, lease in ms, prefix of processing lists.
+# Gives how many messages came back from consumers whose lease ran out, and how many wait.
+RENEW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+local back = 0
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
+  while true do
+    local message = redis.call('LMOVE', ARGV[3] .. gone, KEYS[1], 'LEFT', 'RIGHT')
+    if not message then break end
+    redis.call('HINCRBY', KEYS[3], message, 1)
+    back = back + 1
+  end
+  redis.call('ZREM', KEYS[2], gone)
+end
+return {back, redis.call('LLEN', KEYS[1])}
+"""
+
+# KEYS: list, processing, attempts. ARGV: 1 when it counts as an attempt; then messages, the newest first, so that the oldest is taken
+# first again. Gives how many went back.
+PUT_BACK: Final = """
+local back = 0
+for at = 2, #ARGV do
+  if redis.call('LREM', KEYS[2], 1, ARGV[at]) == 1 then
+    redis.call('RPUSH', KEYS[1], ARGV[at])
+    if ARGV[1] == '1' then redis.call('HINCRBY', KEYS[3], ARGV[at], 1) end
+    back = back + 1
+  end
+end
+return back
+"""

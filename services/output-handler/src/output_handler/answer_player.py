@@ -1,0 +1,223 @@
+"""Plays the answers of the legacy chain into one session: whole voice files, one after another, as if an engine spoke them."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import End, Start, TextDelta
+from dialog_contracts.legacy_chain import TaskResponse
+from dialog_contracts.viewer import ViewerError
+from dialog_telemetry import metrics
+from output_handler.mailbox import Fate, Letter, Mailbox, fate
+from output_handler.mailroom import HeardMark, Mailroom
+from output_handler.session import Session
+from output_handler.turn_view import TurnView
+from output_handler.viewer import LegacyViewer, Viewer
+from output_handler.voice_speaker import speak
+
+log = structlog.get_logger("answers")
+
+LOOK_EVERY_S: Final = 0.5
+VOICE_MISSING: Final = "voice_missing"
+
+
+class AnswerPlayer:
+    """`take` is a watcher of `Answers`. It runs a task only while answers wait."""
+
+    def __init__(self, session: Session, room: Mailroom) -> None:
+        self._session, self._room = session, room
+        self._box = Mailbox()
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._due_ms: float | None = None
+        self._on_air: tuple[str, bytes | None, HeardMark] | None = None
+
+    def take(self, response: TaskResponse) -> None:
+        """An answer: announced now, or kept and never heard."""
+        letter = Letter(response, live=bool(self._session.viewers))
+        if letter.live and not self._box.before(letter) and self._settle(letter):
+            return
+        self._keep(letter)
+        self._wake()
+
+    def joined(self, viewer: Viewer) -> None:
+        """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played."""
+        if self._on_air is not None and isinstance(viewer, LegacyViewer):
+            text, file, heard = self._on_air
+            viewer.collect_no_more()
+            if not heard.told:
+                viewer.answer(text, file)
+                viewer.offer_mark(heard)
+        self._wake()
+
+    def voice_awaited(self, view: TurnView) -> None:
+        """The engine has ended a turn whose voice comes as a file."""
+        self._due_ms = self._session.clock() + self._room.voice_within_s * 1000
+        self._wake()
+
+    def close(self) -> None:
+        """Nothing is played any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _wake(self) -> None:
+        self._news.set()
+        if (self._task is None or self._task.done()) and self._busy:
+            self._task = self._room.tasks.start("answer_player", self._run())
+
+    @property
+    def _busy(self) -> bool:
+        return len(self._box) > 0 or self._due_ms is not None
+
+    async def _run(self) -> None:
+        while self._busy:
+            self._news.clear()
+            wait_s = await self._next()
+            if wait_s:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._news.wait()
+
+    async def _next(self) -> float:
+        """One thing is done; gives how long to wait before the next look."""
+        session, now = self._session, self._session.clock()
+        if self._due_ms is not None:
+            if session.view is None or not session.view.awaits_voice:
+                self._due_ms = None
+            elif now >= self._due_ms:
+                self._no_voice(session.view, f"no voice within {self._room.voice_within_s:.0f} s")
+        if not session.viewers:
+            return LOOK_EVERY_S
+        if self._box.unsure:
+            await self._sort_out()
+        letter = self._box.first()
+        if letter is None:
+            return LOOK_EVERY_S
+        if self._settle(letter):
+            self._box.take(letter)
+            return 0
+        if fate(letter, session.view, session.clock()) is Fate.WAIT:
+            return self._until_heard()
+        self._box.take(letter)
+        try:
+            await self._play(letter)
+        finally:
+            self._on_air = None
+        return 0
+
+    def _until_heard(self) -> float:
+        view = self._session.view
+        if view is None or view.zero_ms is None:
+            return LOOK_EVERY_S
+        left_s = (view.zero_ms + view.sent_ms - self._session.clock()) / 1000
+        return min(LOOK_EVERY_S, left_s) if left_s > 0 else LOOK_EVERY_S
+
+    def _settle(self, letter: Letter) -> bool:
+        """What needs no sound is done at once: errors, and what comes too late."""
+        session, response = self._session, letter.response
+        view = session.view
+        end = fate(letter, view, session.clock())
+        if response.status == "error":
+            code = response.metadata.code or "legacy_failed"
+            if end is Fate.VOICE and view is not None:
+                self._no_voice(view, code)
+                HeardMark(self._room, response)()
+                return True
+            self._count("error", letter, code=code)
+            session.audience.error(ViewerError(code=code, message=response.error or "there is no answer to this message"))
+            session.audience.mark(HeardMark(self._room, response))
+            if view is not None and letter.turn == view.turn and not view.from_file:
+                # The engine had announced this turn before it was given to the legacy chain.
+                view.ended = True
+                session.idle_when_heard(view)
+            return True
+        if end is Fate.LATE:
+            self._count("late", letter)
+            if not letter.of_engine and view is not None and letter.turn != view.turn:
+                session.audience.answer(response.text, None)
+            HeardMark(self._room, response)()
+            return True
+        return False
+
+    async def _play(self, letter: Letter) -> None:
+        session, response = self._session, letter.response
+        voice, problem = await self._room.voice(response)
+        # Getting it took a moment; the turn on air may be another one.
+        end = fate(letter, session.view, session.clock())
+        if end is Fate.WAIT:
+            self._keep(letter)
+            return
+        if self._settle(letter):
+            return
+        heard = HeardMark(self._room, response)
+        file = voice.file if voice is not None else None
+        if end is Fate.ASIDE:
+            self._count("aside", letter)
+            session.audience.answer(response.text, file)
+            session.audience.mark(heard)
+            return
+        view = session.view
+        if end is Fate.TURN or view is None:
+            view = session.open(_start(letter, session))
+            view.from_file = True
+            text = TextDelta(session_id=session.session_id, turn=view.turn, content=response.text, eos=True)
+            session.caption(text, text.to_json())
+        view.awaits_voice, view.replied, self._due_ms = False, True, None
+        session.audience.answer(view.text, file, of_turn=True)
+        session.audience.mark(heard, older=True)
+        self._on_air = (view.text, file, heard)
+        if problem is not None:
+            session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
+        whole = True
+        if voice is not None:
+            whole = await speak(session, view, voice)
+        if not whole:
+            self._count("cut", letter)
+            heard()
+            return
+        self._count("voiced" if voice is not None else "silent" if problem is None else VOICE_MISSING, letter, problem=problem)
+        audio_ms = voice.duration_ms if voice is not None else 0
+        session.finish(view, End(session_id=session.session_id, turn=view.turn, audio_ms=audio_ms))
+        session.audience.mark(heard, older=False)
+        if not session.viewers:
+            self._keep(replace(letter, live=False, again=True))
+
+    def _no_voice(self, view: TurnView, why: str) -> None:
+        """The turn ends with its text alone."""
+        self._due_ms = None
+        metrics.ANSWERS.labels(outcome=VOICE_MISSING).inc()
+        log.warning(VOICE_MISSING, session=self._session.session_id, turn=view.turn, reason=why)
+        self._session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
+        self._session.finish(view, End(session_id=self._session.session_id, turn=view.turn, audio_ms=0))
+
+    async def _sort_out(self) -> None:
+        heard = await self._room.heard_elsewhere(self._session.session_id)
+        for letter in self._box.sort_out(heard):
+            self._count("heard_elsewhere", letter)
+
+    def _keep(self, letter: Letter) -> None:
+        dropped = self._box.put(letter)
+        if dropped is not None:
+            self._count("dropped", dropped)
+
+    def _count(self, outcome: str, letter: Letter, **more: object) -> None:
+        metrics.ANSWERS.labels(outcome=outcome).inc()
+        log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **more)
+
+
+def _start(letter: Letter, session: Session) -> Start:
+    response = letter.response
+    return Start(
+        session_id=session.session_id,
+        turn=letter.turn or 1,
+        epoch=session.epoch,
+        traceparent=response.meta.traceparent,
+        flags=response.meta.flags or FlagSet(),
+        user_text=response.user_text,
+        path=None if letter.of_engine else "legacy",
+        reason=response.meta.reason,
+    )

@@ -1,0 +1,109 @@
+"""The viewers of one session, told together: newer dialects get events, the older one gets answers."""
+
+from collections.abc import Callable, Iterator
+
+from dialog_contracts.ingest import TextDelta
+from dialog_contracts.viewer import Phase, State, ViewerError
+from dialog_telemetry import metrics
+from output_handler.turn_view import TurnView
+from output_handler.viewer import LegacyViewer, Viewer
+
+
+class Audience:
+    """`viewers` is the set itself: speech goes to each of them without a detour. Times are ms of the session's clock."""
+
+    def __init__(self, session_id: str) -> None:
+        self.viewers: set[Viewer] = set()
+        self._session_id = session_id
+
+    def add(self, viewer: Viewer, view: TurnView | None, now: float) -> None:
+        """A viewer came; in the middle of a turn it starts at the live position."""
+        self.viewers.add(viewer)
+        metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
+        if view is None or view.phase is Phase.IDLE:
+            viewer.offer(self._state(Phase.IDLE, view.turn if view else 0, now))
+            return
+        if isinstance(viewer, LegacyViewer):
+            _tell_older(viewer, view, now)
+            return
+        viewer.offer(view.start_json)
+        viewer.offer(self._state(view.phase, view.turn, view.started_at if view.zero_ms is None else view.zero_ms))
+        if view.text or view.text_ended:
+            text = TextDelta(session_id=self._session_id, turn=view.turn, content=view.text, eos=view.text_ended)
+            viewer.offer(text.to_json())
+        if not view.stopped:
+            for sound in view.upcoming(now):
+                viewer.offer_sound(sound)
+
+    def remove(self, viewer: Viewer) -> None:
+        """A viewer left."""
+        self.viewers.discard(viewer)
+        metrics.VIEWERS.labels(dialect=viewer.dialect).dec()
+
+    @property
+    def only_older(self) -> bool:
+        """There are viewers, and none of them plays as it comes."""
+        return bool(self.viewers) and all(isinstance(viewer, LegacyViewer) for viewer in self.viewers)
+
+    def broadcast(self, data: str) -> None:
+        """An event, for the newer dialects."""
+        for viewer in self.viewers:
+            viewer.offer(data)
+
+    def phase(self, phase: Phase, turn: int, at: float) -> None:
+        """STATE."""
+        self.broadcast(self._state(phase, turn, at))
+
+    def flush(self, stop: str, turn: int, at: float) -> None:
+        """Throw away sound that waits, and say so."""
+        state = self._state(Phase.INTERRUPTED, turn, at)
+        for viewer in self.viewers:
+            viewer.flush()
+            viewer.offer(stop)
+            viewer.offer(state)
+
+    def new_turn(self) -> None:
+        """Whatever viewers hold back from the turn before is over."""
+        for viewer in self.viewers:
+            viewer.new_turn()
+
+    def error(self, error: ViewerError) -> None:
+        """In both dialects."""
+        self.broadcast(error.to_json())
+        for viewer in self._older():
+            viewer.error(error.message)
+
+    def reply(self, text: str) -> None:
+        """The older dialect: the turn's text, and the sound that was collected."""
+        for viewer in self._older():
+            viewer.reply(text)
+
+    def answer(self, text: str, file: bytes | None, *, of_turn: bool = False) -> None:
+        """The older dialect: a text and its file. `of_turn`: chunks of the present turn are not for them."""
+        for viewer in self._older():
+            viewer.answer(text, file)
+            if of_turn:
+                viewer.collect_no_more()
+
+    def mark(self, sent: Callable[[], None], *, older: bool | None = None) -> None:
+        """`sent` is called for each viewer once it took all that was offered; `older` chooses a dialect."""
+        for viewer in self.viewers:
+            if older is None or isinstance(viewer, LegacyViewer) is older:
+                viewer.offer_mark(sent)
+
+    def _older(self) -> Iterator[LegacyViewer]:
+        return (viewer for viewer in self.viewers if isinstance(viewer, LegacyViewer))
+
+    def _state(self, phase: Phase, turn: int, at: float) -> str:
+        return State(session_id=self._session_id, turn=turn, phase=phase, started_at=round(at, 3)).to_json()
+
+
+def _tell_older(viewer: LegacyViewer, view: TurnView, now: float) -> None:
+    """It waits for a whole file: as long as no chunk was given up it is still to be had, also right after END."""
+    if view.stopped or view.from_file:
+        return
+    whole = view.whole()
+    for sound in whole or view.upcoming(now):
+        viewer.offer_sound(sound)
+    if view.ended and whole:
+        viewer.reply(view.text)

@@ -1,0 +1,152 @@
+"""Answers of the legacy chain through a real Redis to real sockets, with two output-handlers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from e2e.harness.store import Store
+from redis.asyncio import Redis
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from dialog_contracts import binary, redis_names
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import Start
+from dialog_contracts.legacy_chain import TaskResponse
+from output_handler.app import build
+from output_handler.settings import OutputSettings
+from output_handler.testing.post import answer, wav
+from service_runtime.blobs import Blobs
+from service_runtime.testing.local_server import serving
+
+OLDER, NEWER = None, Subprotocol("vtuber.v2.bin")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store(tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+@dataclass
+class Replicas:
+    """Two output-handlers at one Redis, which is empty at first."""
+
+    ports: list[int]
+    redis: "Redis"
+    blobs: Blobs
+
+    def viewer(self, dialect: Subprotocol | None, at: int = 0, session: str = "live-001") -> connect:
+        protocols = None if dialect is None else [dialect]
+        url = f"ws://127.0.0.1:{self.ports[at]}/ws/output/{session}"
+        return connect(url, subprotocols=protocols, compression=None, proxy=None)
+
+    async def say(self, response: TaskResponse) -> None:
+        """As a work list does it for `effects.answer`."""
+        async with self.redis.pipeline(transaction=True) as together:
+            together.hset(redis_names.answers(response.task_id), response.message_id, response.to_json())
+            together.expire(redis_names.answers(response.task_id), redis_names.ANSWER_TTL_S)
+            together.publish(redis_names.task_response(response.task_id), response.to_json())
+            await together.execute()
+
+    async def until_heard(self, message_id: str) -> None:
+        async with asyncio.timeout(5):
+            while not await self.redis.sismember(redis_names.heard("live-001"), message_id):
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def replicas(store: Store) -> AsyncIterator[Replicas]:
+    async with AsyncExitStack() as stack:
+        settings = OutputSettings(redis_url=store.url, linger_s=0.1)
+        ports = [await stack.enter_async_context(serving(build(settings))) for _ in range(2)]
+        redis = await stack.enter_async_context(Redis.from_url(store.url, decode_responses=True))
+        await redis.flushall()
+        blobs = Blobs(store.url)
+        stack.push_async_callback(blobs.aclose)
+        yield Replicas(ports, redis, blobs)
+
+
+async def frames(viewer: ClientConnection, last: str, within_s: float = 8.0) -> list[str | bytes]:
+    """All frames up to one whose type, action or phase is `last`."""
+    got: list[str | bytes] = []
+    async with asyncio.timeout(within_s):
+        while True:
+            raw = await viewer.recv()
+            got.append(raw)
+            if isinstance(raw, str) and last in (
+                (frame := json.loads(raw)).get("type"),
+                frame.get("action"),
+                frame.get("phase"),
+                frame.get("status"),
+            ):
+                return got
+
+
+async def test_every_viewer_of_every_replica_hears_an_answer(replicas: Replicas) -> None:
+    async with (
+        replicas.viewer(NEWER, 0) as one,
+        replicas.viewer(NEWER, 1) as two,
+        replicas.viewer(OLDER, 1) as older,
+    ):
+        await frames(one, "IDLE")
+        await frames(two, "IDLE")
+        voice = await replicas.blobs.put(wav(1_000))
+        await replicas.say(answer(1, blob=voice))
+        for viewer in (one, two):
+            got = await frames(viewer, "END")
+            sound = b"".join(binary.unpack(raw).payload for raw in got if isinstance(raw, bytes))
+            assert sound == wav(1_000)[44:]
+        file = b"".join(raw for raw in await frames(older, "audio_complete") if isinstance(raw, bytes))
+        assert file == wav(1_000)
+        await replicas.until_heard("live-001#1")
+        assert await replicas.redis.ttl(redis_names.blob(voice)) <= redis_names.HEARD_BLOB_TTL_S
+
+
+async def test_an_answer_waits_for_a_late_subscriber_and_is_told_once(replicas: Replicas) -> None:
+    await replicas.say(answer(1, "早", blob=await replicas.blobs.put(wav(100))))
+    await replicas.say(answer(2, error="no model answers", code="llm_failed"))
+    async with replicas.viewer(OLDER) as viewer:
+        first = await frames(viewer, "error")
+        assert {json.loads(raw).get("content") for raw in first if isinstance(raw, str)} == {"早", None}
+        await replicas.until_heard("live-001#1")
+        await replicas.until_heard("live-001#2")
+    for at in (0, 1):
+        async with replicas.viewer(OLDER, at) as again, replicas.viewer(NEWER, at) as newer:
+            await frames(newer, "IDLE")
+            await replicas.say(answer(3 + at, f"晚{at}"))
+            assert [json.loads(raw)["content"] for raw in await frames(again, "success")] == [f"晚{at}"]
+            got = await frames(newer, "END")
+            assert [json.loads(raw)["turn"] for raw in got if '"START"' in str(raw)] == [3 + at]
+            await replicas.until_heard(f"live-001#{3 + at}")
+
+
+async def test_without_redis_the_main_path_works_and_readyz_says_so(tmp_path: Path) -> None:
+    later = Store(tmp_path)
+    app = build(OutputSettings(redis_url=later.url))
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving(app))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False))
+        replicas = Replicas([port], Redis.from_url(later.url, decode_responses=True), Blobs(later.url))
+        viewer = await stack.enter_async_context(replicas.viewer(NEWER))
+        engine = await stack.enter_async_context(connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", proxy=None))
+        await frames(viewer, "IDLE")
+        await engine.recv()
+        await engine.send(Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()).to_json())
+        await frames(viewer, "THINKING")
+        state = await http.get("/readyz")
+        assert state.status_code == 200
+        assert state.json()["details"]["redis"] != "ok"
+        with later:
+            async with asyncio.timeout(8):
+                while (await http.get("/readyz")).json()["details"]["redis"] != "ok":
+                    await asyncio.sleep(0.02)
+            await replicas.say(answer(2, blob=await replicas.blobs.put(wav(100))))
+            await frames(viewer, "END")
+            await replicas.redis.aclose()
+            await replicas.blobs.aclose()
