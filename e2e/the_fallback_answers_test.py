@@ -8,6 +8,7 @@ import signal
 import time
 import wave
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -77,8 +78,9 @@ async def fallbacks(stack: Stack) -> dict[str, float]:
     return {reason: float(count) for reason, count in re.findall(r'dialog_fallbacks_total{reason="(\w+)"} (\S+)', text)}
 
 
-def ended(viewer: Viewer, turn: int) -> bool:
-    return any(frame["turn"] == turn for frame in viewer.of("CONTROL", "END"))
+async def spoken(viewer: Viewer, answer: Answer) -> None:
+    """Until the viewer has the end of this turn."""
+    await viewer.until(lambda seen: any(frame["turn"] == answer.turn for frame in seen.of("CONTROL", "END")))
 
 
 @pytest.mark.parametrize("fault", [*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.HARMLESS])
@@ -102,7 +104,7 @@ async def one_reply(stack: Stack, fault: str, flags: str) -> bool:
         assert path_of(answer) == ("legacy" if legacy else "sync")
         detection = {"hangs": 0.3, "silent": 0.8}.get(fault, 0.0) if flags != "legacy" else 0.0
         assert not legacy or took < detection + ANSWERED_WITHIN_S
-        await viewer.until(lambda seen: ended(seen, answer.turn))
+        await spoken(viewer, answer)
         await asyncio.sleep(0.2)
         assert [frame["turn"] for frame in viewer.of("CONTROL", "END")] == [answer.turn], "one end of one reply"
         words = answer.text.strip()
@@ -123,7 +125,7 @@ async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(s
             answer = await chat(stack.url, session)
             assert answer.events[-1] == "error"
             assert "engine_lost" in answer.frames[-1].data
-            await viewer.until(lambda seen, turn=answer.turn: ended(seen, turn))
+            await spoken(viewer, answer)
             await asyncio.sleep(0.3)
             assert len(viewer.of("CONTROL", "END")) == 1, "the viewers hear the engine's reply to its end, and no other"
             assert all(frame.get("path") is None for frame in viewer.of("CONTROL", "START"))
@@ -175,7 +177,8 @@ async def test_one_history_whoever_answered(stack: Stack) -> None:
         ]
         adopted = [line for line in stack.log_lines("dialog-engine") if line["event"] == "adopted"]
         assert any(second.turn in line["turns"] for line in adopted if line["session"] == session)  # type: ignore[operator]
-        samples = [TurnSample.from_json(fields["sample"]) for _, fields in await redis.xrange(redis_names.TURN_SAMPLES)]
+        entries: Any = await redis.xrange(redis_names.TURN_SAMPLES)
+        samples = [TurnSample.from_json(fields["sample"]) for _, fields in entries]
         mine = [(one.turn, one.path, one.outcome) for one in samples if one.session_id == session]
         assert mine[-3:] == [
             (first.turn, "sync", "completed"),
@@ -195,7 +198,7 @@ async def test_a_killed_consumer_at_any_step_still_answers_once(stack: Stack) ->
             os.kill(pid_of(stack, service), signal.SIGKILL)
             answer = await asking
             assert (answer.events[-1], path_of(answer)) == ("done", "legacy")
-            await viewer.until(lambda seen, turn=answer.turn: ended(seen, turn))
+            await spoken(viewer, answer)
             await asyncio.sleep(0.5)
             assert len(viewer.of("CONTROL", "END")) == 1
 

@@ -21,6 +21,7 @@ def encoded(container: str, codec: str, seconds: float) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=RATE)
+        assert isinstance(stream, av.AudioStream)
         stream.layout = "mono"
         samples = (8000 * numpy.sin(2 * math.pi * 440 * numpy.arange(int(seconds * RATE)) / RATE)).astype(numpy.int16)
         step = RATE // 50
