@@ -5,6 +5,7 @@ BUDGETS = {
     "viewer_overhead_p95_ms": 15.0,
     "first_audio_n1_p95_ms": 230.0,
     "first_audio_n50_p95_ms": 260.0,
+    "switch_p99_ms": 1.0,
     "flag_everywhere_p95_ms": 1000.0,
     "converged_200_s": 30.0,
     "make_up_s": 240.0,

@@ -58,10 +58,12 @@ def send_to_engine(namespace: Namespace, signal: str) -> None:
     """A signal to the engine's process, from its node: inside the pod it is process 1, which those signals do not reach."""
     pod = namespace.get("pod", "vtuber-dialog-engine-0")
     # Of all processes on the node, the one that has this pod's volumes and runs our code.
-    find = f"for p in /proc/[0-9]*; do grep -q {pod['metadata']['uid']} $p/mountinfo && grep -q main.py $p/cmdline && echo ${{p#/proc/}}; done"
+    ours = f"grep -q {pod['metadata']['uid']} $p/mountinfo && grep -q main.py $p/cmdline"
+    find = f"for p in /proc/[0-9]*; do {ours} && echo ${{p#/proc/}}; done"
     node = pod["spec"]["nodeName"]
-    (process,) = run("docker", "exec", node, "sh", "-c", f"({find}) 2>/dev/null; true").split()
-    run("docker", "exec", node, "kill", f"-{signal}", process)
+    found = run("docker", "exec", node, "sh", "-c", f"({find}) 2>/dev/null; true").split()
+    # The oldest: its voice's child came later.
+    run("docker", "exec", node, "kill", f"-{signal}", min(found, key=int))
 
 
 async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Callable[..., Release]) -> None:
