@@ -92,5 +92,17 @@ def test_what_waited_is_looked_up_and_what_came_live_is_certain() -> None:
     assert box.unsure
     gone = box.sort_out({"live-001#1", "live-001#3"})
     assert [letter.turn for letter in gone] == [1]
+    box.certain()
     assert not box.unsure
+    assert len(box) == 2
+
+
+def test_of_what_was_answered_while_nobody_was_there_only_the_newest_is_told() -> None:
+    box = Mailbox()
+    for turn in (1, 2, 3):
+        box.put(Letter(answer(turn), live=False))
+    box.put(Letter(answer(4), live=True))
+    assert [letter.turn for letter in box.let_bygones_go()] == [1, 2]
+    box.certain()
+    assert box.let_bygones_go() == []
     assert len(box) == 2

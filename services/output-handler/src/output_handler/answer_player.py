@@ -198,6 +198,11 @@ class AnswerPlayer:
         heard = await self._room.heard_elsewhere(self._session.session_id)
         for letter in self._box.sort_out(heard):
             self._count("heard_elsewhere", letter)
+        if not any(isinstance(viewer, LegacyViewer) for viewer in self._session.viewers):
+            # An older client has no other way to its answers; a page has the history.
+            for letter in self._box.let_bygones_go():
+                self._count("bygone", letter)
+        self._box.certain()
 
     def _keep(self, letter: Letter) -> None:
         dropped = self._box.put(letter)

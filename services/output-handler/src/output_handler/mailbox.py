@@ -104,8 +104,19 @@ class Mailbox:
         gone = [letter for name, letter in self._letters.items() if not letter.live and name in heard]
         for letter in gone:
             self.take(letter)
-        self._letters = {name: Letter(each.response, True, each.again) for name, each in self._letters.items()}
         return gone
+
+    def let_bygones_go(self) -> list[Letter]:
+        """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
+        waited = [letter for letter in self._letters.values() if not letter.live and letter.turn is not None]
+        gone = sorted(waited, key=_order)[:-1]
+        for letter in gone:
+            self.take(letter)
+        return gone
+
+    def certain(self) -> None:
+        """What is left is told to those who are there now."""
+        self._letters = {name: Letter(each.response, True, each.again) for name, each in self._letters.items()}
 
 
 def _order(letter: Letter) -> tuple[int, float]:
