@@ -2,10 +2,12 @@
 
 import asyncio
 import io
+import json
 import os
 import re
 import signal
 import time
+import uuid
 import wave
 from collections.abc import Iterator
 from typing import Any
@@ -201,6 +203,35 @@ async def test_a_killed_consumer_at_any_step_still_answers_once(stack: Stack) ->
             await spoken(viewer, answer)
             await asyncio.sleep(0.5)
             assert len(viewer.of("CONTROL", "END")) == 1
+
+
+async def test_bad_uploads_end_in_a_clear_error_and_nothing_is_queued(stack: Stack) -> None:
+    client = LegacyClient(stack.ws)
+    with pytest.raises(RuntimeError, match="none of webm, ogg, wav, mp3, m4a"):
+        await client.send_recording(b"/etc/passwd")
+    undecodable = await client.send_recording(b"OggS" + b"\0" * 2_000)
+    assert undecodable.error is not None
+    assert not undecodable.text
+    with pytest.raises(AssertionError, match="a recording has at most 16777216 bytes"):
+        await client.send_recording(b"OggS" + b"x" * (100 * 1024 * 1024), chunk_bytes=1024 * 1024)
+    with pytest.raises(RuntimeError, match="the upload is empty"):
+        await client.upload("audio", [])
+    # Leaves in the middle: nobody said that it was all.
+    await client.leave_in_the_middle(webm(0.5))
+    async with Redis.from_url(stack.redis, decode_responses=True) as redis:
+        assert await redis.llen(redis_names.ASR_TASKS) == 0
+        # What an older producer pushes: a path is refused, and whoever waits is told.
+        task = f"older-{uuid.uuid4().hex[:8]}"
+        older = {"task_id": task, "audio": {"type": "file", "path": "../../etc/passwd", "format": "wav"}}
+        await redis.lpush(redis_names.ASR_TASKS, json.dumps(older))
+        reply = await client.listen(task)
+        assert reply.error is not None
+        assert "passwd" not in reply.error
+        await redis.lpush(redis_names.USER_INPUT_QUEUE, "not json", json.dumps({"task_id": "../..", "content": "x"}))
+        async with asyncio.timeout(timeouts.TURN):
+            while await redis.llen(redis_names.dead(redis_names.USER_INPUT_QUEUE)) < 2:
+                await asyncio.sleep(0.02)
+    assert_spoken(await client.say("Hello there, who are you?"))
 
 
 def pid_of(stack: Stack, service: str) -> int:

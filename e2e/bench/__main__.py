@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from e2e.bench import cluster, fallback, scenarios
+from e2e.bench import cluster, fallback, picture, scenarios
 from e2e.bench.table import print_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -32,6 +32,7 @@ def main() -> None:
     if len(sys.argv) == 1:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
+        picture.PICTURE.write_text(picture.draw(figures), encoding="utf-8")
     print_table(figures)
 
 

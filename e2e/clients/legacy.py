@@ -32,15 +32,28 @@ class LegacyClient:
         """Upload a text in two chunks and wait for its answer; `listen_after_s`: open the output so much later."""
         data = text.encode("utf-8")
         half = len(data) // 2
-        task_id = await self._upload("text", [data[:half], data[half:]])
+        task_id = await self.upload("text", [data[:half], data[half:]])
         return await self._answer(task_id, listen_after_s)
 
-    async def send_recording(self, data: bytes, *, listen_after_s: float = 0) -> Reply:
+    async def send_recording(self, data: bytes, *, listen_after_s: float = 0, chunk_bytes: int = CHUNK_BYTES) -> Reply:
         """Upload a recording in chunks, as MediaRecorder makes them."""
-        chunks = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
-        return await self._answer(await self._upload("audio", chunks), listen_after_s)
+        chunks = [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
+        return await self._answer(await self.upload("audio", chunks), listen_after_s)
 
-    async def _upload(self, kind: str, chunks: list[bytes]) -> str:
+    async def listen(self, task_id: str) -> Reply:
+        """The answer to a task that somebody else has sent."""
+        return await self._answer(task_id, 0)
+
+    async def leave_in_the_middle(self, data: bytes) -> None:
+        """Send a chunk and go."""
+        async with connect(f"{self._url}/ws/input", proxy=None) as socket:
+            await socket.recv()
+            await socket.send(json.dumps({"type": "audio", "chunk_id": 0, "action": "data_chunk"}))
+            await socket.send(data)
+            assert await socket.recv() == "File chunk received"
+
+    async def upload(self, kind: str, chunks: list[bytes]) -> str:
+        """The task it became. Raises RuntimeError when it was refused."""
         async with connect(f"{self._url}/ws/input", proxy=None) as socket:
             assigned = json.loads(await socket.recv())
             assert (assigned["type"], assigned["action"]) == ("system", "task_id_assigned")
