@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +160,26 @@ async def test_an_answer_without_a_viewer_waits_for_one(room: Room, listen: List
     _, sent = await listen(room.session)
     await asyncio.sleep(1)
     assert without_chunks(sent)[1:] == ["START 1", "STATE THINKING", "TEXT 今晚玩解谜", "STATE SPEAKING", "END 1", "STATE IDLE"]
+
+
+async def test_whoever_comes_later_is_told_the_newest_of_what_nobody_heard(room: Room, listen: Listen) -> None:
+    _, sent = await listen(room.session)
+    for turn in (1, 2, 3):
+        kept = answer(turn, blob=await room.post.voice(1_000))
+        asked = kept.meta.model_copy(update={"received_at": time.time() - 60})
+        metadata = kept.metadata.model_copy(update={"processing_time": 0.5})
+        room.player.take(kept.model_copy(update={"meta": asked, "metadata": metadata}))
+    await asyncio.sleep(5)
+    assert [text for text in without_chunks(sent) if text.startswith("END")] == ["END 3"]
+    assert room.heard == ["live-001#3"]
+
+
+async def test_an_older_client_is_told_all_of_it(room: Room, listen: Listen) -> None:
+    await room.voiced(1, 1_000)
+    await room.voiced(2, 1_000)
+    _, sent = await listen(room.session, legacy=True)
+    await asyncio.sleep(1)
+    assert texts(sent).count("audio_complete") == 2
 
 
 async def test_what_was_heard_meanwhile_elsewhere_is_not_told_again(room: Room, listen: Listen) -> None:

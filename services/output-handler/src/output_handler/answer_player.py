@@ -1,6 +1,7 @@
 """Plays the answers of the legacy chain into one session: whole voice files, one after another, as if an engine spoke them."""
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -22,6 +23,9 @@ from output_handler.voice_speaker import speak
 log = structlog.get_logger("answers")
 
 LOOK_EVERY_S: Final = 0.5
+FRESH_S: Final = 3.0
+"""An answer older than this was given while nobody here could hear it."""
+
 VOICE_MISSING: Final = "voice_missing"
 
 
@@ -38,7 +42,7 @@ class AnswerPlayer:
 
     def take(self, response: TaskResponse) -> None:
         """An answer: announced now, or kept and never heard."""
-        letter = Letter(response, live=bool(self._session.viewers))
+        letter = Letter(response, live=bool(self._session.viewers) and _fresh(response))
         if letter.live and not self._box.before(letter) and self._settle(letter):
             return
         self._keep(letter)
@@ -212,6 +216,12 @@ class AnswerPlayer:
     def _count(self, outcome: str, letter: Letter, **more: object) -> None:
         metrics.ANSWERS.labels(outcome=outcome).inc()
         log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **more)
+
+
+def _fresh(response: TaskResponse) -> bool:
+    """Whether it was given just now, and not kept for whoever comes later."""
+    asked, took = response.meta.received_at, response.metadata.processing_time
+    return asked is None or took is None or time.time() - (asked + took) < FRESH_S
 
 
 def _start(letter: Letter, session: Session) -> Start:

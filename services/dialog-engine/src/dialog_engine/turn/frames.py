@@ -71,5 +71,6 @@ def voice_request(order: TurnOrder, reply: str, traceparent: str | None) -> TtsR
             request_id=order.request_id,
             flags=order.flags,
             traceparent=traceparent,
+            received_at=time.time(),
         ),
     )
