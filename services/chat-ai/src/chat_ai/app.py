@@ -2,35 +2,57 @@
 
 from contextlib import AsyncExitStack
 
+import structlog
 from starlette.applications import Starlette
 
+from chat_ai.author import Author
+from chat_ai.recollection import Recollection
 from chat_ai.replies import Replies
 from chat_ai.settings import ChatSettings
 from dialog_contracts import redis_names
 from dialog_flags.documents import Documents
 from dialog_llm.brains import Brains
-from service_runtime import worker
+from dialog_llm.errors import LlmError
+from service_runtime import refusals, worker
 from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
+from service_runtime.tasks import TaskOwner
 from service_runtime.work_list import WorkList
+
+log = structlog.get_logger("chat_ai")
 
 
 def build(settings: ChatSettings) -> Starlette:
     """Takes `chat_requests`."""
-    redis = RedisLink(settings.redis_url, timeout_s=2)
+    redis, tasks = RedisLink(settings.redis_url, timeout_s=2), TaskOwner()
     documents = Documents()
     brains = Brains(settings, documents)
     watch = FlagWatch(documents, "chat-ai", settings, missing_keys=brains.missing_keys)
-    replies = Replies(redis, brains, context_turns=settings.context_turns, within_s=settings.reply_within_s)
-    work = WorkList(settings.redis_url, redis_names.CHAT_REQUESTS, settings.process_name, at_once=settings.replies_at_once)
+    replies = Replies(Recollection(redis, settings.context_turns), Author(brains, within_s=settings.reply_within_s))
+    work = WorkList(
+        settings.redis_url,
+        redis_names.CHAT_REQUESTS,
+        settings.process_name,
+        at_once=settings.replies_at_once,
+        close_within_s=settings.shutdown_grace_s,
+    )
     probe = Probe("chat-ai")
     probe.detail("flags", watch.state)
+
+    async def warm_up() -> None:
+        try:
+            await brains.own.warm()
+        except LlmError as error:
+            log.warning("llm_warm_failed", provider=brains.own.name, reason=error.reason, detail=str(error))
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(brains.aclose)
+        stack.push_async_callback(tasks.close)
         watch.start()
         stack.push_async_callback(watch.aclose)
+        # Beside the work: what a predecessor of this name left behind must not wait for it.
+        tasks.start("warm-up", warm_up())
 
-    return worker.create(probe, work, replies.take, replies.given_up, parts)
+    return worker.create(probe, work, replies.take, refusals.given_up, parts)

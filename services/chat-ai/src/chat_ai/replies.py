@@ -1,43 +1,36 @@
-"""One whole reply: prompt, model, history, and on to the voice."""
+"""One whole reply: prompt, model, history, and on to the voice; or, as the answer to the turn, why there is none."""
 
-import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from pydantic import ValidationError
 
+from chat_ai.author import Author, NoReply
+from chat_ai.recollection import Recollection
 from dialog_contracts import redis_names
-from dialog_contracts.http import FlagSet, TurnRecord
+from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import AiResponse, TtsRequest, UserInput, session_of
-from dialog_contracts.limits import REPLY_CHARS
 from dialog_contracts.model import correlation_id
-from dialog_contracts.samples import TurnSample
-from dialog_llm import prompt
-from dialog_llm.brains import Brains
-from dialog_llm.errors import LlmError
 from dialog_telemetry import attributes, metrics, trace_context
 from service_runtime import effects, refusals
 from service_runtime.effects import Effect
 from service_runtime.errors import field_error
-from service_runtime.redis_link import RedisDown, RedisLink
-from service_runtime.session_history import SessionHistory
+from service_runtime.refusals import Sentence
 from service_runtime.work_list import Job
 
 log = structlog.get_logger("replies")
 
-LOOK_AGAIN_S: Final = 0.5
+NO_REPLY: Final = Sentence("she cannot find an answer now; please send the message again", "她暂时想不出回答，请再发送一次")
+LATE: Final = Sentence("this message waited too long; please send it again", "这条消息等待太久了，请再发送一次")
 
 
 class Replies:
     """`take` is the work on one message of `chat_requests`."""
 
-    def __init__(self, redis: RedisLink, brains: Brains, *, context_turns: int, within_s: float) -> None:
-        self._history, self._brains = SessionHistory(redis), brains
-        self._context_turns, self._within_s = context_turns, within_s
+    def __init__(self, recollection: Recollection, author: Author) -> None:
+        self._recollection, self._author = recollection, author
 
     async def take(self, job: Job) -> None:
         """Write the reply, and give it to the voice and to history in one step; or say why there is none."""
@@ -48,47 +41,42 @@ class Replies:
                 raise ValueError("meta.turn: a turn in this list has a number")
         except ValueError as error:
             why = field_error(error).body.message if isinstance(error, ValidationError) else str(error)
+            metrics.REFUSED.labels(code="bad_chat_request").inc()
             await job.bury(why, *refusals.unreadable(job.raw, why))
             return
         name = correlation_id(session, turn)
-        trace_id = trace_context.trace_id(message.meta.traceparent)
-        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id})
-        try:
-            async with asyncio.timeout(self._within_s):
-                reply = message.content if message.meta.verbatim else await self._write(message, session)
-        except (LlmError, TimeoutError) as error:
-            code = error.code if isinstance(error, LlmError) else "llm_timeout"
-            log.warning("no_reply", code=code, reason=repr(error)[:200])
-            metrics.LEGACY_FAILURES.labels(stage="chat-ai", code=code).inc()
-            await job.done(*_failed(message, session, turn, code))
-            return
-        await job.done(*_replied(message, session, turn, reply))
-        log.info("replied", chars=len(reply), attempts=job.attempts)
+        names = {attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_context.trace_id(message.meta.traceparent)}
+        structlog.contextvars.bind_contextvars(**names)
+        if message.meta.verbatim:
+            await self._hand_on(job, message, name, message.content)
+        elif await self._recollection.answered(message.task_id, name):
+            # It was told that nothing came in time. Behind it others wait, for whom it is not too late.
+            await _fail(job, message, "too_late", LATE)
+        else:
+            recent = await self._recollection.turns(session)
+            try:
+                reply = await self._author.reply(session, recent, message.content)
+            except NoReply as problem:
+                log.warning("no_reply", code=problem.code, reason=str(problem))
+                await _fail(job, message, problem.code, NO_REPLY)
+                return
+            await self._hand_on(job, message, name, reply)
 
     @staticmethod
-    def given_up(raw: str) -> Sequence[Effect]:
-        """Tell whoever waits."""
-        return refusals.unreadable(raw, "this message could not be answered; send it again", code="given_up")
-
-    async def _write(self, message: UserInput, session: str) -> str:
-        brain = self._brains.of(session)
-
-        recent = await self._recent(session)
-        messages = prompt.build(brain.instructions, recent, message.content)
-        async with aclosing(brain.llm.stream(messages, brain.options)) as stream:
-            return "".join([piece async for piece in stream])[:REPLY_CHARS]
-
-    async def _recent(self, session: str) -> list[TurnRecord]:
-        while True:
-            try:
-                return await self._history.prompt_turns(session, self._context_turns)
-            except RedisDown:
-                # Without history she would answer as somebody who was not there: then rather later.
-                await asyncio.sleep(LOOK_AGAIN_S)
+    async def _hand_on(job: Job, message: UserInput, name: str, reply: str) -> None:
+        took = await job.done(*_replied(message, name, reply))
+        log.info("replied", chars=len(reply), attempts=job.attempts, was_ours=took)
 
 
-def _replied(message: UserInput, session: str, turn: int, reply: str) -> list[Effect]:
-    name = correlation_id(session, turn)
+async def _fail(job: Job, message: UserInput, code: str, told: Sentence) -> None:
+    metrics.LEGACY_FAILURES.labels(stage="chat-ai", code=code).inc()
+    if await job.done(*refusals.failed(message, code, told)):
+        metrics.TURNS.labels(path="legacy", outcome="failed").inc()
+
+
+def _replied(message: UserInput, name: str, reply: str) -> list[Effect]:
+    session, turn = session_of(message), message.meta.turn
+    assert turn is not None
     said = "" if message.meta.verbatim else message.content
     record = TurnRecord(turn=turn, user=said, reply=reply, ts=int(time.time()), path="legacy")
     response = AiResponse(
@@ -112,18 +100,3 @@ def _replied(message: UserInput, session: str, turn: int, reply: str) -> list[Ef
         effects.announce(redis_names.AI_RESPONSES, response),
         effects.push(redis_names.TTS_REQUESTS, request),
     ]
-
-
-def _failed(message: UserInput, session: str, turn: int, code: str) -> list[Effect]:
-    entry = TurnSample(
-        session_id=session,
-        turn=turn,
-        flags=message.meta.flags or FlagSet(),
-        path="legacy",
-        outcome="failed",
-        reason=code,
-        ts=time.time(),
-        traceparent=message.meta.traceparent,
-    )
-    why = "the language model cannot answer now; send the message again"
-    return [*refusals.refusal(session, turn, message.meta, code, why), effects.sample(entry)]

@@ -13,7 +13,7 @@ from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioB
 from dialog_telemetry import metrics
 from input_handler.unattended import Unattended
 from input_handler.upload import Recording
-from service_runtime import effects
+from service_runtime import effects, refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
 from service_runtime.errors import ServiceError, Unavailable, field_error
@@ -97,7 +97,7 @@ def _refusals(raw: str, code: str, message: str) -> list[Effect]:
     try:
         result = AsrResult.from_json(raw)
     except ValidationError:
-        return []
+        return refusals.unreadable(raw, message, code=code)
     # Not the turn's own name: the turn may have its answer already, this one is the recording's.
     name = result.meta.request_id or result.task_id
     response = TaskResponse(

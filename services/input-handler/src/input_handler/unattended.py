@@ -17,10 +17,9 @@ class Unattended:
         self._caller, self._legacy = caller, legacy
 
     async def begin(self, request: ChatRequest, traceparent: str | None) -> AsyncGenerator[SseFrame, None]:
-        """The turn once it is taken, by either path; raises ServiceError when it is not."""
+        """The turn's events once there is one; raises ServiceError when neither path takes it."""
         frames = self._caller.call(request, traceparent=traceparent, whole_file=True)
-        await anext(frames)
-        return frames
+        return _from(await anext(frames), frames)
 
     async def finish(self, session_id: str, frames: AsyncGenerator[SseFrame, None]) -> None:
         """Follow the turn to its end. Where it ended without a word and nobody else says why, viewers are told here."""
@@ -33,3 +32,11 @@ class Unattended:
                     assert isinstance(event, ErrorEvent)
                     turn, _ = sse.split_event_id(frame.id or "0.0")
                     await self._legacy.tell_failure(session_id, f"{session_id}#{turn}", event.code, event.message, turn or None)
+
+
+async def _from(first: SseFrame, rest: AsyncGenerator[SseFrame, None]) -> AsyncGenerator[SseFrame, None]:
+    """All of them: the first may already be the turn's end, as an error."""
+    async with aclosing(rest):
+        yield first
+        async for frame in rest:
+            yield frame

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -55,4 +57,23 @@ async def test_a_server_that_is_not_there_is_redis_down() -> None:
 
     with pytest.raises(RedisDown, match="for history"):
         await link.call("history", ping)
+    await link.aclose()
+
+
+@pytest.mark.looptime
+async def test_patience_waits_until_redis_is_there_and_no_longer_than_that_helps() -> None:
+    link, tries = RedisLink("redis://127.0.0.1:1/0", rest_s=0.5, clock=lambda: asyncio.get_running_loop().time()), 0
+
+    async def third_time(_: Redis) -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise RedisConnectionError("refused")
+        return "ok"
+
+    assert await link.patiently("history", third_time) == "ok"
+    assert tries == 3
+    with pytest.raises(RedisDown) as down:
+        await link.patiently("history", wrong)
+    assert down.value.wrong_type
     await link.aclose()

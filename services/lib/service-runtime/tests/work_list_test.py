@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,15 @@ async def working(
 
 async def crash(consumer: WorkList) -> None:
     """It ends without a word: its lease runs out, its processing list stays."""
-    await consumer._feeding.close()
-    await consumer._working.close()
+    await pause(consumer)
+    await consumer._cut_off()
     await consumer._redis.aclose()
+
+
+async def pause(consumer: WorkList) -> None:
+    """It neither fetches nor renews, as a process that is stopped."""
+    async with consumer._fetching, consumer._looking:
+        await consumer._feeding.close()
 
 
 async def until(condition: Callable[[], object], seconds: float = 5) -> None:
@@ -187,7 +193,7 @@ async def test_one_that_only_slept_finds_its_work_taken_and_nothing_of_its_resul
     slept.start(sleeper, lambda _: ())
     await redis.lpush(LIST, "a")
     await until(lambda: slept.running)
-    await slept._feeding.close()  # It neither fetches nor renews, as a process that is stopped.
+    await pause(slept)
     doer = Doer(("SET", "by", "another"))
     async with working(server, doer, "another", lease_s=5):
         await until(lambda: doer.done == ["a"])
@@ -357,6 +363,25 @@ async def finished(server: Server, redis: "Redis", *all_effects: Effect) -> None
     await work._redis.aclose()
 
 
+async def test_a_job_that_swallows_its_end_is_ended_all_the_same(
+    server: Server, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_list, "CUT_OFF_AGAIN_S", 0.05)
+
+    async def handle(job: Job) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    work = WorkList(server.url, LIST, "one", close_within_s=0)
+    work.start(handle, lambda _: ())
+    await redis.lpush(LIST, "a")
+    await until(lambda: work.running)
+    async with asyncio.timeout(5):
+        await work.aclose()
+    assert await redis.lrange(LIST, 0, -1) == ["a"]
+
+
 async def test_of_a_session_only_the_first_turn_is_in_the_chain(server: Server, redis: "Redis") -> None:
     out = redis_names.CHAT_REQUESTS
     for turn in (1, 2, 3):
@@ -392,7 +417,7 @@ async def test_the_first_answer_to_a_turn_stands_and_is_announced_once(server: S
     (kept,) = await redis.hvals(redis_names.answers("s"))
     assert TaskResponse.from_json(kept).text == "first"
     assert 0 < await redis.ttl(redis_names.answers("s")) <= redis_names.ANSWER_TTL_S
-    heard = []
+    heard: list[str] = []
     while (message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.3)) is not None or len(heard) < 1:
         if message is not None:
             heard.append(TaskResponse.from_json(message["data"]).text)

@@ -18,7 +18,9 @@ def build(settings: LtmSettings) -> Starlette:
     """Takes `ltm_requests`."""
     redis = RedisLink(settings.redis_url, timeout_s=2)
     desk = Desk(Store(redis, memories=settings.memories_a_user, ttl_s=settings.kept_days * 24 * 3600))
-    work = WorkList(settings.redis_url, redis_names.LTM_REQUESTS, settings.process_name, at_once=8)
+    work = WorkList(
+        settings.redis_url, redis_names.LTM_REQUESTS, settings.process_name, close_within_s=settings.shutdown_grace_s
+    )
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)

@@ -1,13 +1,16 @@
-"""Questions to long-term memory, one at a time."""
+"""Questions to long-term memory, each answered once: on a channel, and for a while in a key for whoever reads late."""
 
+import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import structlog
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import LtmRequest, LtmResponse
+from dialog_telemetry import metrics
+from long_term_memory.questions import PROFILE_FIELDS, Addition, ProfileUpdate, Search
 from long_term_memory.store import Store
 from service_runtime import effects
 from service_runtime.effects import Effect
@@ -17,13 +20,12 @@ from service_runtime.work_list import Job
 log = structlog.get_logger("desk")
 
 ANSWER_TTL_S: Final = 60
-CONTENT_CHARS: Final = 2_000
-PROFILE_FIELDS: Final = 50
+NOBODY: Final = "anonymous"
+"""The name that older services give to everybody: what is kept under it would be known to strangers."""
 
-_CONTENT: Final = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=CONTENT_CHARS)])
-_COUNT: Final = TypeAdapter(Annotated[int, Field(ge=1, le=50)])
-_OBJECT: Final = TypeAdapter(dict[str, Any])
-_UPDATES: Final = TypeAdapter(Annotated[dict[str, Any], Field(min_length=1, max_length=PROFILE_FIELDS)])
+
+class Refused(Exception):
+    """A question that gets no answer; the text says why."""
 
 
 class Desk:
@@ -37,41 +39,71 @@ class Desk:
         try:
             request = job.read(LtmRequest)
         except ValidationError as error:
-            await job.bury(field_error(error).body.message)
+            why = field_error(error).body.message
+            metrics.REFUSED.labels(code="bad_ltm_request").inc()
+            await job.bury(why, *_unreadable(job.raw, why))
             return
+        changes: list[Effect] = []
         try:
             response, changes = await self._answer(request)
-        except ValidationError as error:
-            response, changes = _refused(request, field_error(error).body.message), []
+        except (ValidationError, Refused) as error:
+            why = field_error(error).body.message if isinstance(error, ValidationError) else str(error)
+            metrics.REFUSED.labels(code="ltm_refused").inc()
+            response = _refused(request.request_id, request.user_id, why)
         await job.done(*changes, *_answered(response))
         log.info("answered", kind=request.type, success=response.success, memories=len(response.memories))
 
     @staticmethod
     def given_up(raw: str) -> Sequence[Effect]:
         """Tell whoever asked."""
-        return _answered(_refused(LtmRequest.from_json(raw), "this question could not be answered"))
+        return _unreadable(raw, "this question could not be answered")
 
     async def _answer(self, request: LtmRequest) -> tuple[LtmResponse, list[Effect]]:
-        user, data = request.user_id, request.data
+        user = request.user_id
         said: dict[str, Any] = {"request_id": request.request_id, "user_id": user, "success": True}
         match request.type:
             case "search":
-                question, count = _CONTENT.validate_python(data.get("query")), _COUNT.validate_python(data.get("limit", 5))
-                return LtmResponse(**said, memories=await self._store.search(user, question, count)), []
+                search = Search.model_validate(request.data)
+                return LtmResponse(**said, memories=await self._store.search(user, search.query, search.limit)), []
             case "add":
-                metadata = _OBJECT.validate_python(data.get("metadata") or {})
-                memory, changes = self._store.added(user, _CONTENT.validate_python(data.get("content")), metadata)
+                addition = Addition.model_validate(request.data)
+                if not addition.by_user:
+                    return LtmResponse(**said), []
+                _somebody(user)
+                memory, changes = self._store.added(user, addition.content, addition.metadata)
                 return LtmResponse(**said, memories=[memory]), changes
             case "profile_get":
                 return LtmResponse(**said, user_profile=await self._store.profile(user)), []
             case "profile_update":
-                updates = _UPDATES.validate_python(data.get("updates"))
-                profile = await self._store.profile(user) | updates
+                updates = ProfileUpdate.model_validate(request.data).updates
+                _somebody(user)
+                merged = {**await self._store.profile(user), **updates}
+                profile = {name: value for name, value in merged.items() if value is not None}
+                if len(profile) > PROFILE_FIELDS:
+                    raise Refused(f"updates: a profile has at most {PROFILE_FIELDS} fields")
                 return LtmResponse(**said, user_profile=profile), self._store.updated(user, updates)
 
 
-def _refused(request: LtmRequest, why: str) -> LtmResponse:
-    return LtmResponse(request_id=request.request_id, user_id=request.user_id, success=False, error=why)
+def _somebody(user_id: str) -> None:
+    if user_id == NOBODY:
+        raise Refused(f"user_id: nothing is kept of {NOBODY!r}, whom strangers share; give each user a name of his own")
+
+
+def _refused(request_id: str, user_id: str, why: str) -> LtmResponse:
+    return LtmResponse(request_id=request_id, user_id=user_id, success=False, error=why)
+
+
+def _unreadable(raw: str, why: str) -> list[Effect]:
+    """As far as the message says who asked."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return []
+    request_id, user_id = (found.get("request_id"), found.get("user_id")) if isinstance(found, dict) else (None, None)
+    if not (isinstance(request_id, str) and 0 < len(request_id) <= 128 and request_id.isprintable()):
+        return []
+    named = user_id if isinstance(user_id, str) and user_id.isprintable() else ""
+    return _answered(_refused(request_id, named[:128], why))
 
 
 def _answered(response: LtmResponse) -> list[Effect]:

@@ -3,17 +3,22 @@
 import re
 from typing import Final
 
-_WORD: Final = re.compile(r"[a-z0-9]+")
+_WORD: Final = re.compile(r"[^\W_\u3400-\u9fff]+")
 _HANZI: Final = re.compile(r"[\u3400-\u9fff]+")
 
 
 def features(text: str) -> frozenset[str]:
     """Lower-case words, and pairs of neighbouring hanzi (a lone one by itself)."""
     lower = text.lower()
-    pairs = {run[at : at + 2] if len(run) > 1 else run for run in _HANZI.findall(lower) for at in range(max(1, len(run) - 1))}
+    pairs = {run[at : at + 2] for run in _HANZI.findall(lower) for at in range(max(1, len(run) - 1))}
     return frozenset({*_WORD.findall(lower), *pairs})
 
 
 def score(question: frozenset[str], text: str) -> float:
-    """Share of the question's features that the text has, from 0 to 1."""
-    return len(question & features(text)) / len(question) if question else 0.0
+    """Share of the question's features that the text has, from 0 to 1. A lone hanzi is found inside words, too."""
+    if not question:
+        return 0.0
+    known = features(text)
+    return sum(1 for one in question if one in known or (_HANZI.fullmatch(one) and len(one) == 1 and one in text)) / len(
+        question
+    )

@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
+from memory.context import ViewerContext
 from memory.intake import Intake
 from memory.settings import MemorySettings
-from service_runtime import worker
+from service_runtime import refusals, worker
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 from service_runtime.work_list import WorkList
@@ -16,10 +17,17 @@ from service_runtime.work_list import WorkList
 def build(settings: MemorySettings) -> Starlette:
     """Takes `user_input_queue`."""
     redis = RedisLink(settings.redis_url, timeout_s=2)
-    intake = Intake(redis, messages=settings.context_messages, ttl_s=settings.context_ttl_s)
-    work = WorkList(settings.redis_url, redis_names.USER_INPUT_QUEUE, settings.process_name, at_once=8)
+    intake = Intake(redis, ViewerContext(settings.context_messages, settings.context_ttl_s))
+    # One at a time: of two messages of a session the first must be the first in its backlog. It is three calls to Redis.
+    work = WorkList(
+        settings.redis_url,
+        redis_names.USER_INPUT_QUEUE,
+        settings.process_name,
+        at_once=1,
+        close_within_s=settings.shutdown_grace_s,
+    )
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create(Probe("memory"), work, intake.take, intake.given_up, parts)
+    return worker.create(Probe("memory"), work, intake.take, refusals.given_up, parts)

@@ -1,31 +1,38 @@
 """A whole reply in one voice: its sound, and the mouth's shapes over it."""
 
-import io
-import wave
+import asyncio
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
-from dialog_contracts import limits
+import structlog
+
 from dialog_contracts.legacy_chain import MouthCue
+from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
-from dialog_voice.script_split import passages
+from dialog_voice.fragments import Fragment, FragmentCutter
 from dialog_voice.voice import BYTES_PER_MS, Voice
+from service_runtime import wav
 
 SOUND_MS_MAX: Final = 5 * 60 * 1000
 """Longer replies end there."""
 
-PASSAGE_CHARS: Final = 160
+Problem = Literal["voice_failed", "voice_cut", "voice_timeout", "voice_too_long"]
+
+log = structlog.get_logger("speech")
+
+_SILENT: Final = {"sil": 1.0}
 
 
 @dataclass(slots=True)
 class Speech:
-    """What was spoken so far. `failure` is why it ends before the text does, `cut` that it was too long."""
+    """What was spoken, whole fragments only. `problem` says what is missing, `detail` why; empty without either: nothing to pronounce."""
 
     pcm: bytearray = field(default_factory=bytearray)
     mouth: list[MouthCue] = field(default_factory=list)
-    failure: VoiceError | None = None
-    cut: bool = False
+    problem: Problem | None = None
+    detail: str = ""
 
     @property
     def audio_ms(self) -> int:
@@ -34,31 +41,67 @@ class Speech:
 
     def wav(self) -> bytes:
         """As a file: s16le, 24 kHz, mono."""
-        out = io.BytesIO()
-        with wave.open(out, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(limits.SAMPLE_RATE)
-            file.writeframes(bytes(self.pcm))
-        return out.getvalue()
+        return wav.file(self.pcm)
+
+    def miss(self, problem: Problem, detail: str) -> None:
+        """Some of the text stays unsaid; the first reason counts."""
+        if self.problem is None:
+            self.problem, self.detail = problem, detail
 
 
-async def speak(voice: Voice, text: str, lang: str) -> Speech:
-    """Speak the text passage by passage; what a failing voice has said before stays."""
-    speech = Speech()
-    for passage in passages(text, PASSAGE_CHARS):
-        at_ms = speech.audio_ms
-        try:
-            async with aclosing(voice.synthesize(passage.text, lang)) as pieces:
-                async for piece in pieces:
-                    speech.pcm += piece.pcm
-                    speech.mouth += [
-                        MouthCue(offset_ms=at_ms + round(cue.offset_ms), weights=dict(cue.weights)) for cue in piece.visemes
-                    ]
-                    if speech.audio_ms > SOUND_MS_MAX:
-                        speech.cut = True
-                        return speech
-        except VoiceError as error:
-            speech.failure = error
-            return speech
+async def speak(voice: Voice, text: str, lang: str, within_s: float) -> Speech:
+    """The text, as far as the voice can say it within the time and five minutes of sound."""
+    speech, pause_ms = Speech(), 0
+    try:
+        async with asyncio.timeout(within_s):
+            for fragment in _fragments(text):
+                said = await _said(voice, fragment, lang, speech)
+                if said is None:
+                    continue
+                if speech.audio_ms + pause_ms + said.audio_ms > SOUND_MS_MAX:
+                    speech.miss("voice_too_long", f"over {SOUND_MS_MAX // 60_000} minutes of sound")
+                    break
+                _append(speech, said, pause_ms)
+                pause_ms = fragment.pause_ms
+    except TimeoutError:
+        speech.miss("voice_timeout", f"not all of it was spoken within {within_s:.0f} s")
+    if not speech.pcm and speech.problem == "voice_cut":
+        speech.problem = "voice_failed"
     return speech
+
+
+def _fragments(text: str) -> Iterator[Fragment]:
+    # Nobody waits for the first sound of a file: its melody is better in whole sentences.
+    cutter = FragmentCutter(in_a_hurry=False)
+    for fragment in (*cutter.feed(text), *cutter.flush()):
+        if fragment.speakable:
+            yield fragment
+
+
+async def _said(voice: Voice, fragment: Fragment, lang: str, speech: Speech) -> Speech | None:
+    """One fragment. Where the voice breaks off it is said anew, which on the main path is too late: a chain then takes its next voice."""
+    for tries_left in (1, 0):
+        said = Speech()
+        try:
+            async with aclosing(voice.synthesize(fragment.text, lang)) as pieces:
+                async for piece in pieces:
+                    said.pcm += piece.pcm
+                    cues = ((round(cue.offset_ms), dict(cue.weights)) for cue in piece.visemes)
+                    said.mouth += [MouthCue(offset_ms=offset, weights=weights) for offset, weights in cues]
+            return said if said.pcm else None
+        except VoiceError as error:
+            if tries_left:
+                metrics.VOICE_FELL_THROUGH.labels(provider=voice.name, reason="said_anew").inc()
+            log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text), tries_left=tries_left)
+            problem = error
+    speech.miss("voice_cut", str(problem))
+    return None
+
+
+def _append(speech: Speech, said: Speech, pause_ms: int) -> None:
+    if speech.pcm:
+        speech.mouth.append(MouthCue(offset_ms=speech.audio_ms, weights=_SILENT))
+        speech.pcm += bytes(pause_ms * BYTES_PER_MS)
+    at_ms = speech.audio_ms
+    speech.mouth += [cue.model_copy(update={"offset_ms": at_ms + cue.offset_ms}) for cue in said.mouth]
+    speech.pcm += said.pcm

@@ -99,7 +99,7 @@ class Unavailable(ServiceError):
 def field_error(error: ValidationError) -> InvalidField:
     """The first problem of a validation, as one sentence with the field's wire path."""
     first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    path = ".".join(str(part) for part in first["loc"])
     limit = first.get("ctx", {}).get("max_length")
     message = first["msg"].removeprefix("Value error, ")
     return InvalidField(f"{path or 'body'}: {message}", field=path or None, limit=limit if isinstance(limit, int) else None)

@@ -26,6 +26,11 @@ class RedisDown(Exception):
         super().__init__(f"Redis is not available for {purpose}: {why}")
         self.purpose = purpose
 
+    @property
+    def wrong_type(self) -> bool:
+        """Redis is well; the key is of another type than was asked for."""
+        return "WRONGTYPE" in str(self.__cause__)
+
 
 class RedisLink:
     """Calls into Redis. After a failed connection, calls fail at once for `rest_s`, then one is let through to look."""
@@ -76,11 +81,16 @@ class RedisLink:
         return result
 
     async def patiently(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost."""
+        """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost.
+
+        Raises RedisDown where no waiting helps: a key is of another type than `work` takes it for.
+        """
         while True:
             try:
                 return await self.call(purpose, work)
-            except RedisDown:
+            except RedisDown as down:
+                if down.wrong_type:
+                    raise
                 await asyncio.sleep(self._rest_s / 2)
 
     async def aclose(self) -> None:

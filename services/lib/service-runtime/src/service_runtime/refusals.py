@@ -1,24 +1,68 @@
 """Answers to messages of the legacy chain that come to nothing: somebody waits for each of them."""
 
+import hashlib
 import json
 import re
-from typing import Any, Final
+import time
+from dataclasses import dataclass
+from typing import Any, Final, TypeGuard
+
+from pydantic import ValidationError
 
 from dialog_contracts import redis_names
-from dialog_contracts.legacy_chain import ChainMeta, ResponseMetadata, TaskResponse
+from dialog_contracts.http import FlagSet
+from dialog_contracts.legacy_chain import ChainMeta, ResponseMetadata, TaskResponse, UserInput, session_of
 from dialog_contracts.model import correlation_id
-from service_runtime.effects import Effect, advance, answer
+from dialog_contracts.samples import TurnSample
+from service_runtime.effects import Effect, advance, answer, sample
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HANZI: Final = re.compile(r"[\u3400-\u9fff]")
 
 
-def refusal(session_id: str, turn: int, meta: ChainMeta, code: str, message: str) -> list[Effect]:
-    """The turn is answered with an error, and the session's next one goes into the chain."""
-    name = correlation_id(session_id, turn)
-    response = TaskResponse(
-        message_id=name, task_id=session_id, status="error", error=message, metadata=ResponseMetadata(code=code), meta=meta
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What a person is told, in the two languages of this house."""
+
+    english: str
+    chinese: str
+
+    def to(self, message: UserInput) -> str:
+        """In the language of the message: Chinese where it says so or is written so, else English."""
+        named = message.meta.lang
+        chinese = named.lower().startswith("zh") if named is not None else _HANZI.search(message.content) is not None
+        return self.chinese if chinese else self.english
+
+
+GIVEN_UP: Final = Sentence("this message could not be answered; please send it again", "这条消息暂时无法回答，请再发送一次")
+
+
+def failed(message: UserInput, code: str, told: Sentence) -> list[Effect]:
+    """A turn of the chain is answered with an error and noted as failed, and the session's next one goes on. `meta.turn` is there."""
+    session, turn = session_of(message), message.meta.turn
+    assert turn is not None
+    entry = TurnSample(
+        session_id=session,
+        turn=turn,
+        flags=message.meta.flags or FlagSet(),
+        path="legacy",
+        outcome="failed",
+        reason=code,
+        ts=time.time(),
+        traceparent=message.meta.traceparent,
     )
-    return [answer(response), advance(session_id, name, redis_names.CHAT_REQUESTS)]
+    return [*_refused(message.task_id, session, turn, message.meta, code, told.to(message)), sample(entry)]
+
+
+def given_up(raw: str) -> list[Effect]:
+    """For a turn that nobody survived."""
+    try:
+        message = UserInput.from_json(raw)
+    except ValidationError:
+        return unreadable(raw, GIVEN_UP.english, code="given_up")
+    if message.meta.turn is None:
+        return unreadable(raw, GIVEN_UP.to(message), code="given_up")
+    return failed(message, "given_up", GIVEN_UP)
 
 
 def unreadable(raw: str, why: str, *, code: str = "invalid") -> list[Effect]:
@@ -27,14 +71,36 @@ def unreadable(raw: str, why: str, *, code: str = "invalid") -> list[Effect]:
     meta = found.get("meta")
     meta = meta if isinstance(meta, dict) else {}
     task, session, turn = found.get("task_id"), meta.get("session_id"), meta.get("turn")
-    session = session if isinstance(session, str) else task
-    if not isinstance(session, str) or _SESSION.fullmatch(session) is None:
+    session = session if _is_session(session) else task
+    if not _is_session(session):
         return []
-    if isinstance(turn, int) and turn > 0:
-        return refusal(session, turn, ChainMeta(session_id=session, turn=turn), code, why)
-    name = str(found.get("message_id") or meta.get("request_id") or "unreadable")[:128]
-    metadata = ResponseMetadata(code=code)
-    return [answer(TaskResponse(message_id=name, task_id=session, status="error", error=why, metadata=metadata))]
+    to = task if _is_session(task) else session
+    try:
+        known = ChainMeta(session_id=session, turn=turn)
+    except ValidationError:
+        known = ChainMeta(session_id=session)
+    if known.turn is not None:
+        return _refused(to, session, known.turn, known, code, why)
+    name = found.get("message_id") or meta.get("request_id")
+    name = name[:128] if isinstance(name, str) and name.isprintable() else _digest(raw)
+    return [answer(TaskResponse(message_id=name, task_id=to, status="error", error=why, metadata=ResponseMetadata(code=code)))]
+
+
+def _refused(task_id: str, session_id: str, turn: int, meta: ChainMeta, code: str, why: str) -> list[Effect]:
+    name = correlation_id(session_id, turn)
+    response = TaskResponse(
+        message_id=name, task_id=task_id, status="error", error=why, metadata=ResponseMetadata(code=code), meta=meta
+    )
+    return [answer(response), advance(session_id, name, redis_names.CHAT_REQUESTS)]
+
+
+def _digest(raw: str) -> str:
+    """The same name each time this message is delivered, and another for another message: each is told of once."""
+    return f"unreadable:{hashlib.sha256(raw.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def _is_session(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _SESSION.fullmatch(value) is not None
 
 
 def _object(raw: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ log = structlog.get_logger("work")
 BLOCK_S: Final = 0.5
 RENEW_EVERY_S: Final = 1.0
 AGAIN_AFTER_S: Final = 0.25
+CUT_OFF_AGAIN_S: Final = 0.5
 
 _PARTS: Final = {SUBMIT: 6, ADVANCE: 4, ANSWER: 6}
 
@@ -105,7 +106,8 @@ class WorkList:
         self._feeding, self._working = TaskOwner(), TaskOwner()
         # A message may be there twice, word for word.
         self._running: Counter[str] = Counter()
-        self._fetching = asyncio.Lock()
+        # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        self._fetching, self._looking = asyncio.Lock(), asyncio.Lock()
         self._why: str | None = "not connected yet"
         self._waiting = 0
         self._closing = False
@@ -145,19 +147,29 @@ class WorkList:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._close_within_s):
                 await self._working.quiet()
-        await self._feeding.close()
-        await self._working.close()
+        async with self._looking:
+            await self._feeding.close()
+        await self._cut_off()
         with suppress(RedisError, OSError):
             await self._put_back(await self._held(), counts=False)
             await self._redis.zrem(redis_names.consumers(self.name), self._consumer)
         await self._redis.aclose()
 
+    async def _cut_off(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                # The client swallows a cancellation that comes in the middle of a call: the job then goes on and is told again.
+                async with asyncio.timeout(CUT_OFF_AGAIN_S):
+                    await self._working.close()
+                return
+
     async def _feed(self, handle: Handle, given_up: GivenUp) -> None:
         try:
-            # Before the first message is taken: who dies with it must be missed.
-            await self._renew()
-            # Whatever a process of this name left behind when it died.
-            await self._recover(self._idle(await self._held()), "restart")
+            async with self._looking:
+                # Before the first message is taken: who dies with it must be missed.
+                await self._renew()
+                # Whatever a process of this name left behind when it died.
+                await self._recover(self._idle(await self._held()), "restart")
             self._here()
             while not self._closing:
                 await self._room.acquire()
@@ -243,14 +255,15 @@ class WorkList:
         return finished
 
     async def _keep_lease(self) -> None:
-        strays: Counter[str] = Counter()
+        strays: set[str] = set()
         try:
             while True:
-                await self._renew()
-                # A fetch whose answer was lost on its way. Seen twice: a moment ago it may have been on its way still.
-                idle = self._idle(await self._held())
-                seen, strays = strays, Counter(idle)
-                await self._recover([raw for raw in idle if raw in seen], "stray")
+                async with self._looking:
+                    await self._renew()
+                    # Fetches whose answer was lost on the way. Seen twice: the first time they may have been on their way still.
+                    idle = self._idle(await self._held())
+                    seen, strays = strays, set(idle)
+                    await self._recover([raw for raw in idle if raw in seen], "stray")
                 await asyncio.sleep(RENEW_EVERY_S)
         except (RedisError, OSError) as error:
             self._away(error)

@@ -1,0 +1,67 @@
+"""Who writes the reply of a session: its persona and its language model, within a time."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import structlog
+
+from dialog_contracts.http import TurnRecord
+from dialog_contracts.limits import REPLY_CHARS
+from dialog_llm import prompt
+from dialog_llm.brains import Brain, Brains
+from dialog_llm.errors import LlmError
+from dialog_llm.provider import Message
+from dialog_telemetry import metrics
+
+log = structlog.get_logger("author")
+
+
+class NoReply(Exception):
+    """`code`: `llm_timeout`, `llm_empty`, or an `LlmError`'s."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Author:
+    """Asks the same models, with the same prompt, as the engine does."""
+
+    def __init__(self, brains: Brains, *, within_s: float) -> None:
+        self._brains, self._within_s = brains, within_s
+
+    async def reply(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
+        """The whole reply, at most `REPLY_CHARS` characters. Raises NoReply."""
+        brain = self._brains.of(session_id)
+        messages = prompt.build(brain.instructions, recent, content)
+        try:
+            async with asyncio.timeout(self._within_s):
+                text = await self._written(brain, messages)
+        except TimeoutError as error:
+            raise NoReply("llm_timeout", f"no whole reply within {self._within_s:.0f} s") from error
+        except LlmError as error:
+            raise NoReply(error.code, str(error)) from error
+        # What cannot be encoded cannot be handed on.
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        if not text.strip():
+            raise NoReply("llm_empty", "the model wrote nothing")
+        if len(text) > REPLY_CHARS:
+            log.warning("reply_shortened", chars=len(text), limit=REPLY_CHARS)
+        return text[:REPLY_CHARS]
+
+    async def _written(self, brain: Brain, messages: Sequence[Message]) -> str:
+        """A reply that breaks off is asked for once more: unlike on the main path, nobody has heard its beginning."""
+        for tries_left in (1, 0):
+            text = ""
+            try:
+                async with aclosing(brain.llm.stream(messages, brain.options)) as pieces:
+                    async for piece in pieces:
+                        text += piece
+                break
+            except LlmError as error:
+                if not (text and tries_left):
+                    raise
+                metrics.LLM_FELL_THROUGH.labels(provider=brain.llm.name, reason="asked_anew").inc()
+                log.warning("asked_anew", provider=brain.llm.name, reason=error.reason, chars=len(text))
+        return text

@@ -1,0 +1,68 @@
+"""What chat-ai reads before it writes, at a real Valkey that may be away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from e2e.harness.store import Store
+from redis.asyncio import Redis
+
+from chat_ai import recollection as module
+from chat_ai.recollection import Recollection
+from dialog_contracts import redis_names
+from dialog_contracts.http import TurnRecord
+from dialog_contracts.legacy_chain import TaskResponse
+from service_runtime import effects
+from service_runtime.redis_link import RedisLink
+
+
+@pytest.fixture
+async def recollection(url: str) -> AsyncIterator[Recollection]:
+    link = RedisLink(url, timeout_s=2)
+    yield Recollection(link, 2)
+    await link.aclose()
+
+
+async def remember(redis: "Redis", *turns: int) -> None:
+    for effect in effects.remember("s", [TurnRecord(turn=turn, user="q", reply="a", ts=1) for turn in turns]):
+        await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
+
+
+async def test_the_last_turns_oldest_first_of_either_path_and_none_before_a_reset(
+    redis: "Redis", recollection: Recollection
+) -> None:
+    assert await recollection.turns("s") == []
+    await remember(redis, 3, 1, 2)
+    assert [record.turn for record in await recollection.turns("s")] == [2, 3]
+    await redis.set(redis_names.reset_after("s"), 2)
+    assert [record.turn for record in await recollection.turns("s")] == [3]
+
+
+async def test_a_history_of_an_older_version_is_made_room_of(redis: "Redis", recollection: Recollection) -> None:
+    await redis.rpush(redis_names.history("s"), "a list")
+    assert await recollection.turns("s") == []
+    await remember(redis, 1)
+    assert [record.turn for record in await recollection.turns("s")] == [1]
+
+
+async def test_whether_a_turn_has_its_answer(redis: "Redis", recollection: Recollection) -> None:
+    assert not await recollection.answered("s", "s#1")
+    await redis.hset(redis_names.answers("s"), "s#1", TaskResponse(message_id="s#1", task_id="s").to_json())
+    assert await recollection.answered("s", "s#1")
+    assert not await recollection.answered("s", "s#2")
+
+
+async def test_it_waits_for_a_redis_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.02)
+    store = Store(tmp_path)
+    link = RedisLink(store.url, rest_s=0.05)
+    waiting = asyncio.create_task(Recollection(link, 5).turns("s"))
+    answered = asyncio.create_task(Recollection(link, 5).answered("s", "s#1"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    assert not answered.done()
+    with store:
+        async with asyncio.timeout(5):
+            assert (await waiting, await answered) == ([], False)
+    await link.aclose()

@@ -1,0 +1,185 @@
+"""From a turn in the work list to its reply in history and on the way to the voice, at a real Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from chat_ai.author import Author, NoReply
+from chat_ai.recollection import Recollection
+from chat_ai.replies import Replies
+from dialog_contracts import redis_names
+from dialog_contracts.http import FlagSet, TurnRecord
+from dialog_contracts.legacy_chain import AiResponse, ChainMeta, MemoryUpdate, TaskResponse, TtsRequest, UserInput
+from dialog_contracts.samples import TurnSample
+from dialog_telemetry import metrics
+from service_runtime import effects, refusals
+from service_runtime.redis_link import RedisLink
+from service_runtime.work_list import Job
+
+Worked = Callable[..., Awaitable[None]]
+LIST = redis_names.CHAT_REQUESTS
+META = ChainMeta(
+    session_id="live-001",
+    turn=3,
+    reason="unreachable",
+    received_at=1.0,
+    flags=FlagSet(generation=2),
+    traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+)
+
+
+class Scripted(Author):
+    """Answers with what was said and how much came before; or does not."""
+
+    def __init__(self) -> None:
+        self.problem: NoReply | None = None
+        self.asked: list[tuple[str, list[int], str]] = []
+
+    async def reply(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
+        self.asked.append((session_id, [record.turn for record in recent], content))
+        if self.problem is not None:
+            raise self.problem
+        return f"You said {content}"
+
+
+@pytest.fixture
+def author() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+async def replies(url: str, author: Scripted) -> AsyncIterator[Replies]:
+    link = RedisLink(url, timeout_s=2)
+    yield Replies(Recollection(link, 20), author)
+    await link.aclose()
+
+
+def turn(content: str = "hello", task: str = "live-001", **meta: object) -> str:
+    known = META.model_copy(update=meta)
+    return UserInput(task_id=task, user_id="tom", content=content, meta=known).to_json()
+
+
+async def requests(redis: "Redis") -> list[TtsRequest]:
+    return [TtsRequest.from_json(str(raw)) for raw in await redis.lrange(redis_names.TTS_REQUESTS, 0, -1)]
+
+
+async def history(redis: "Redis") -> list[TurnRecord]:
+    return [TurnRecord.from_json(str(raw)) for raw in await redis.zrange(redis_names.history("live-001"), 0, -1)]
+
+
+async def answer(redis: "Redis") -> TaskResponse:
+    [raw] = await redis.hvals(redis_names.answers("live-001"))
+    return TaskResponse.from_json(raw)
+
+
+async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step(
+    redis: "Redis", replies: Replies, author: Scripted, worked: Worked
+) -> None:
+    for effect in effects.remember("live-001", [TurnRecord(turn=n, user="q", reply="a", ts=1) for n in (1, 2)]):
+        await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
+    listener = redis.pubsub()
+    await listener.subscribe(redis_names.MEMORY_UPDATES, redis_names.AI_RESPONSES)
+    await worked(LIST, replies.take, refusals.given_up, turn())
+    assert author.asked == [("live-001", [1, 2], "hello")]
+    [request] = await requests(redis)
+    assert (request.message_id, request.task_id, request.text, request.user_text) == (
+        "live-001#3",
+        "live-001",
+        "You said hello",
+        "hello",
+    )
+    assert (request.response_channel, request.meta) == ("task_response:live-001", META)
+    last = (await history(redis))[-1]
+    assert (last.turn, last.user, last.reply, last.path) == (3, "hello", "You said hello", "legacy")
+    heard: list[dict[str, str]] = []
+    async with asyncio.timeout(2):
+        while len(heard) < 3:
+            if (message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)) is not None:
+                heard.append(message)
+    halves = [MemoryUpdate.from_json(one["data"]) for one in heard if one["channel"] == redis_names.MEMORY_UPDATES]
+    assert [(half.source, half.content) for half in halves] == [("user", "hello"), ("ai", "You said hello")]
+    [text] = [AiResponse.from_json(one["data"]) for one in heard if one["channel"] == redis_names.AI_RESPONSES]
+    assert (text.user_id, text.text, text.correlation_id) == ("tom", "You said hello", "live-001#3")
+    assert await redis.hvals(redis_names.answers("live-001")) == [], "the answer comes with its voice"
+    await listener.aclose()  # type: ignore[no-untyped-call]
+
+
+async def test_what_she_is_told_to_say_is_not_written_by_a_model(
+    redis: "Redis", replies: Replies, author: Scripted, worked: Worked
+) -> None:
+    await worked(LIST, replies.take, refusals.given_up, turn("Welcome, all of you.", verbatim=True))
+    assert author.asked == []
+    [request] = await requests(redis)
+    assert (request.text, request.user_text) == ("Welcome, all of you.", None)
+    assert [(record.user, record.reply) for record in await history(redis)] == [("", "Welcome, all of you.")]
+
+
+@pytest.mark.parametrize(
+    ("content", "lang", "told"),
+    [
+        ("hello", None, "she cannot find an answer now; please send the message again"),
+        ("你好", None, "她暂时想不出回答，请再发送一次"),
+        ("hello", "zh-CN", "她暂时想不出回答，请再发送一次"),
+    ],
+)
+async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_next_turn_goes_on(
+    redis: "Redis", replies: Replies, author: Scripted, worked: Worked, content: str, lang: str | None, told: str
+) -> None:
+    author.problem = NoReply("llm_timeout", "no whole reply within 25 s")
+    counted = metrics.LEGACY_FAILURES.labels(stage="chat-ai", code="llm_timeout")
+    before = counted._value.get()
+    following = turn("and then?", turn=4, verbatim=True)
+    await redis.rpush(redis_names.backlog("live-001"), f"live-001#3\n{turn()}", f"live-001#4\n{following}")
+    await worked(LIST, replies.take, refusals.given_up, turn(content, lang=lang), at_once=1)
+    first = await answer(redis)
+    assert (first.message_id, first.status, first.error) == ("live-001#3", "error", told)
+    assert first.metadata.code == "llm_timeout"
+    assert [request.message_id for request in await requests(redis)] == ["live-001#4"], "the next one was answered"
+    [(_, row)] = cast("list[tuple[str, dict[str, str]]]", await redis.xrange(redis_names.TURN_SAMPLES))
+    sample = TurnSample.from_json(row["sample"])
+    assert (sample.turn, sample.path, sample.outcome, sample.reason) == (3, "legacy", "failed", "llm_timeout")
+    assert counted._value.get() == before + 1
+    assert [record.turn for record in await history(redis)] == [4]
+
+
+async def test_for_a_turn_that_was_told_no_nobody_writes_any_more(
+    redis: "Redis", replies: Replies, author: Scripted, worked: Worked
+) -> None:
+    late = TaskResponse(message_id="live-001#3", task_id="live-001", status="error", error="too late")
+    await redis.hset(redis_names.answers("live-001"), "live-001#3", late.to_json())
+    await redis.rpush(redis_names.backlog("live-001"), f"live-001#3\n{turn()}")
+    await worked(LIST, replies.take, refusals.given_up, turn())
+    assert author.asked == []
+    assert (await answer(redis)).error == "too late"
+    assert await redis.exists(redis_names.backlog("live-001"), redis_names.TTS_REQUESTS) == 0
+
+
+async def test_what_is_no_turn_is_put_aside_and_told(
+    redis: "Redis", replies: Replies, author: Scripted, worked: Worked
+) -> None:
+    await worked(LIST, replies.take, refusals.given_up, "{", turn(turn=None), '{"task_id": "live-001", "content": 5}')
+    assert await redis.llen(redis_names.dead(LIST)) == 3
+    assert author.asked == []
+    kept = [TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.answers("live-001"))]
+    assert len(kept) == 2
+    assert {response.metadata.code for response in kept} == {"invalid"}
+
+
+async def test_a_turn_that_nobody_survives_is_answered(redis: "Redis", worked: Worked) -> None:
+    async def breaks(_: Job) -> None:
+        raise ValueError("cannot")
+
+    await worked(LIST, breaks, refusals.given_up, turn())
+    told = await answer(redis)
+    assert (told.message_id, told.status, told.metadata.code) == ("live-001#3", "error", "given_up")
+
+
+async def test_a_reply_of_one_who_only_slept_leaves_nothing(redis: "Redis", replies: Replies) -> None:
+    async def taken_away(_: str, __: object) -> bool:
+        return False
+
+    await replies.take(Job(turn(), 0, LIST, taken_away))
+    assert await redis.keys() == []

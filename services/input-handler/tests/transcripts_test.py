@@ -1,0 +1,278 @@
+"""Recordings on their way out, transcripts on their way in, by a real Valkey."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import FlagSet, TurnType
+from dialog_contracts.legacy_chain import AsrResult, AsrTask, ChainMeta, TaskResponse
+from dialog_flags.flags import FixedFlags
+from input_handler import transcripts as module
+from input_handler.engine_client import EngineClient
+from input_handler.legacy_path import LegacyPath
+from input_handler.sync_path import SyncPath
+from input_handler.testing.scripted_engine import ACCEPTED, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.transcripts import Transcripts
+from input_handler.turn_caller import TurnCaller
+from input_handler.turn_numbers import TurnNumbers
+from input_handler.unattended import Unattended
+from input_handler.upload import Recording
+from service_runtime import work_list
+from service_runtime.answers import Answers
+from service_runtime.blobs import Blobs
+from service_runtime.errors import Unavailable
+from service_runtime.redis_link import RedisLink
+from service_runtime.work_list import WorkList
+
+FINALS = redis_names.ASR_FINALS
+DEAD = redis_names.dead(FINALS)
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
+RECORDING = Recording(b"OggS and so on", "ogg")
+WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_list, "BLOCK_S", 0.02)
+    monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
+
+
+class House:
+    """An input-handler's part in recordings. `replica` gives another process of it."""
+
+    def __init__(self, url: str, redis: RedisLink, client: EngineClient, answers: Answers, blobs: Blobs) -> None:
+        self._url, self._redis, self._client, self._answers = url, redis, client, answers
+        self.blobs = blobs
+        self.works: list[WorkList] = []
+
+    def replica(self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None) -> Transcripts:
+        sync = SyncPath(self._client, accepted_within_s=0.5, first_delta_within_s=60, circuit_failures=100)
+        path = LegacyPath(self._redis, self._answers, enabled=legacy, within_s=5)
+        caller = TurnCaller(sync, path, TurnNumbers(self._redis), FixedFlags(flags or FlagSet()))
+        self.works.append(WorkList(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2))
+        return Transcripts(self._redis, self.blobs, Unattended(caller, path), self.works[-1])
+
+    async def crash(self) -> None:
+        """The first replica ends without a word: its processing list stays."""
+        await self.works[0]._feeding.close()
+        await self.works[0]._working.close()
+        await self.works[0]._redis.aclose()
+
+    async def heard(self, *results: AsrResult | str | bytes, **options: FlagSet | bool) -> None:
+        """These transcripts, oldest first, worked on to the end."""
+        transcripts = self.replica(**options)  # type: ignore[arg-type]
+        await self._redis.client.lpush(FINALS, *(one.to_json() if isinstance(one, AsrResult) else one for one in results))
+        transcripts.start()
+        async with asyncio.timeout(5):
+            while await self._redis.client.exists(FINALS, redis_names.processing(FINALS, "one")):
+                await asyncio.sleep(0.005)
+        await transcripts.aclose()
+
+    async def told(self, task: str = "live-001") -> list[tuple[str, str | None]]:
+        kept = [TaskResponse.from_json(raw) for raw in await self._redis.client.hvals(redis_names.answers(task))]
+        return [(one.message_id, one.metadata.code) for one in kept if one.status == "error"]
+
+
+@pytest.fixture
+async def house(redis: RedisLink, valkey_url: str, engine_url: str) -> AsyncIterator[House]:
+    answers, blobs, client = Answers(valkey_url), Blobs(valkey_url), EngineClient(engine_url)
+    answers.start()
+    await client.open()
+    yield House(valkey_url, redis, client, answers, blobs)
+    await client.aclose()
+    await blobs.aclose()
+    await answers.aclose()
+
+
+def transcript(text: str = "今晚玩什么？", request_id: str = "upload-1", **more: str) -> AsrResult:
+    meta = ChainMeta(session_id="live-001", request_id=request_id, lang="en", traceparent=TRACE)
+    return AsrResult.model_validate({"task_id": "live-001", "status": "finished", "text": text, "meta": meta, **more})
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_recording_and_its_task_are_in_redis_before_the_call_returns(house: House, redis: RedisLink) -> None:
+    await house.replica().send("live-001", RECORDING, request_id="upload-1", lang="en", traceparent=TRACE)
+    (raw,) = await redis.client.lrange(redis_names.ASR_TASKS, 0, -1)
+    task = AsrTask.from_json(raw)
+    assert (task.task_id, task.audio.format, task.options.lang) == ("live-001", "ogg", "en")
+    assert (task.meta.session_id, task.meta.request_id, task.meta.lang, task.meta.traceparent) == (
+        "live-001",
+        "upload-1",
+        "en",
+        TRACE,
+    )
+    assert await house.blobs.get(task.audio.id) == RECORDING.data
+    assert "path" not in json.loads(raw)["audio"]
+
+
+async def test_recordings_are_transcribed_in_the_order_they_came(house: House, redis: RedisLink) -> None:
+    transcripts = house.replica()
+    for number in range(3):
+        await transcripts.send("live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None)
+    taken = [AsrTask.from_json(str(await redis.client.rpop(redis_names.ASR_TASKS))).meta.request_id for _ in range(3)]
+    assert taken == ["upload-0", "upload-1", "upload-2"]
+
+
+@pytest.mark.parametrize("away", ["blobs", "queue", "both"])
+async def test_without_redis_a_recording_is_not_taken_and_the_uploader_is_told(
+    house: House, valkey_url: str, redis: RedisLink, no_redis: RedisLink, no_redis_url: str, away: str
+) -> None:
+    blobs = Blobs(valkey_url if away == "queue" else no_redis_url)
+    link = redis if away == "blobs" else no_redis
+    transcripts = Transcripts(link, blobs, None, None)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="cannot be queued now") as error:
+        await transcripts.send("live-001", RECORDING, request_id="upload-1", lang=None, traceparent=None)
+    assert (error.value.status, error.value.body.code, error.value.body.retryable) == (503, "asr_unavailable", True)
+    assert await redis.client.llen(redis_names.ASR_TASKS) == 0
+    await blobs.aclose()
+
+
+async def test_a_transcript_becomes_one_turn_of_its_session(house: House, engine: ScriptedEngine, redis: RedisLink) -> None:
+    engine.answers = [WHOLE]
+    await house.heard(transcript(lang="zh"))
+    (request,) = engine.requests
+    assert (request.session_id, request.turn, request.type, request.content) == (
+        "live-001",
+        1,
+        TurnType.ASR_FINAL,
+        "今晚玩什么？",
+    )
+    assert (request.meta.request_id, request.meta.lang) == ("upload-1", "zh")
+    assert engine.headers[0]["traceparent"].startswith(TRACE[:35])
+    assert await house.told() == []
+    assert await redis.client.exists(DEAD, redis_names.attempts(FINALS)) == 0
+
+
+async def test_a_transcript_of_an_older_producer_belongs_to_its_task(house: House, engine: ScriptedEngine) -> None:
+    engine.answers = [WHOLE]
+    await house.heard('{"task_id": "live-001", "status": "finished", "text": "hi"}')
+    assert [(request.session_id, request.content, request.turn) for request in engine.requests] == [("live-001", "hi", 1)]
+
+
+async def test_what_was_heard_says_the_language_and_else_the_uploader_does(house: House, engine: ScriptedEngine) -> None:
+    engine.answers = [WHOLE]
+    await house.heard(transcript())
+    assert engine.requests[0].meta.lang == "en"
+
+
+async def test_a_turn_whose_process_dies_is_asked_again_under_its_number_and_name(
+    house: House, engine: ScriptedEngine, redis: RedisLink
+) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG]), WHOLE]
+    first = house.replica("same")
+    await redis.client.lpush(FINALS, transcript().to_json())
+    first.start()
+    await until(lambda: engine.requests)
+    await house.crash()
+    assert await redis.client.llen(redis_names.processing(FINALS, "same")) == 1
+    again = house.replica("same")
+    again.start()
+    await until(lambda: len(engine.requests) == 2 and not house.works[1].running)
+    await again.aclose()
+    before, after = engine.requests
+    assert (before.turn, before.meta.request_id, before.content) == (1, "upload-1", "今晚玩什么？")
+    assert after == before, "the engine knows it by its request id and replays it"
+    assert await redis.client.get(redis_names.turn_counter("live-001")) == "1"
+    assert await redis.client.keys(f"{FINALS}*") == []
+
+
+async def test_two_recordings_with_the_same_words_are_two_turns(house: House, engine: ScriptedEngine) -> None:
+    engine.answers = [WHOLE]
+    await house.heard(transcript(request_id="upload-1"), transcript(request_id="upload-2"))
+    assert sorted((request.meta.request_id or "", request.turn or 0) for request in engine.requests) in (
+        [("upload-1", 1), ("upload-2", 2)],
+        [("upload-1", 2), ("upload-2", 1)],
+    )
+
+
+async def test_replicas_share_the_transcripts_and_none_is_asked_twice(
+    house: House, engine: ScriptedEngine, redis: RedisLink
+) -> None:
+    engine.answers = [WHOLE]
+    replicas = [house.replica("one"), house.replica("two")]
+    for replica in replicas:
+        replica.start()
+    for number in range(20):
+        await redis.client.lpush(FINALS, transcript(request_id=f"upload-{number}").to_json())
+    await until(lambda: len(engine.requests) >= 20 and not any(work.running for work in house.works))
+    for replica in replicas:
+        await replica.aclose()
+    assert {request.meta.request_id for request in engine.requests} == {f"upload-{number}" for number in range(20)}
+    assert len(engine.requests) == 20
+
+
+async def test_a_refused_turn_tells_the_viewers_under_the_recordings_name(
+    house: House, engine: ScriptedEngine, redis: RedisLink
+) -> None:
+    engine.answers = [refusal(422, "invalid")]
+    await house.heard(transcript())
+    assert await house.told() == [("recording:upload-1", "invalid")]
+    assert await redis.client.exists(DEAD) == 0, "nothing is wrong with the message itself"
+
+
+async def test_a_turn_that_no_path_takes_tells_the_viewers(house: House, engine: ScriptedEngine) -> None:
+    await house.heard(transcript(), legacy=False, flags=FlagSet(ENABLE_SYNC_CORE=False))
+    assert engine.requests == []
+    assert await house.told() == [("recording:upload-1", "legacy_unavailable")]
+
+
+UNREADABLE: list[tuple[AsrResult | str | bytes, list[tuple[str, str | None]]]] = [
+    (transcript(text="  "), [("recording:upload-1", "invalid")]),
+    (transcript(text="x" * 4_001), [("recording:upload-1", "invalid")]),
+    (transcript(lang="not a language"), [("recording:upload-1", "invalid")]),
+    ('{"task_id": "live-001", "status": "whatever", "meta": {"request_id": "upload-1"}}', [("upload-1", "invalid")]),
+    ('{"task_id": "../../etc", "status": "finished", "text": "x"}', []),
+    (b"\xff\xfe", []),
+    ("{", []),
+    ("[]", []),
+]
+
+
+@pytest.mark.parametrize(("result", "told"), UNREADABLE, ids=range(len(UNREADABLE)))
+async def test_what_cannot_be_a_turn_is_put_aside_and_told_as_far_as_it_says_whose_it_is(
+    house: House,
+    engine: ScriptedEngine,
+    redis: RedisLink,
+    result: AsrResult | str | bytes,
+    told: list[tuple[str, str | None]],
+) -> None:
+    engine.answers = [WHOLE]
+    await house.heard(result, transcript("and the next", request_id="upload-2"))
+    assert [request.content for request in engine.requests] == ["and the next"]
+    assert await house.told() == told
+    assert await redis.client.llen(DEAD) == 1
+    assert await redis.client.exists(redis_names.answers("../../etc")) == 0
+
+
+async def test_a_transcript_that_nobody_survives_is_told_once(
+    house: House, redis: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_: AsrResult) -> None:
+        raise RuntimeError("cannot")
+
+    monkeypatch.setattr(module, "_request", breaks)
+    await house.heard(transcript(), b"\xff")
+    assert await house.told() == [("recording:upload-1", "given_up")]
+    assert await redis.client.llen(DEAD) == 2
+
+
+async def test_closing_leaves_a_turn_that_does_not_end_to_another_replica(
+    house: House, engine: ScriptedEngine, redis: RedisLink
+) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG])]
+    transcripts = house.replica()
+    await redis.client.lpush(FINALS, transcript().to_json())
+    transcripts.start()
+    await until(lambda: engine.requests)
+    await transcripts.aclose()
+    assert await redis.client.lrange(FINALS, 0, -1) == [transcript().to_json()]
+    await asyncio.wait_for(engine.left.wait(), 2)
