@@ -34,7 +34,7 @@ TIMES = {
     "FAKE_VOICE_S": "0.05",
     "FAKE_CHAR_MS": "20",
 }
-RUNS = 25
+RUNS = 12
 
 
 async def legacy_turn(data: Path) -> dict[str, float]:

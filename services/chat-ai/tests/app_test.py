@@ -13,7 +13,7 @@ from chat_ai.settings import ChatSettings
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import ChainMeta, TtsRequest, UserInput
 from dialog_contracts.session_document import FlagAck
-from service_runtime import server
+from dialog_telemetry import log_lines
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
@@ -52,7 +52,7 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Log lines would go to the stream that this test captures, also after it.
-    monkeypatch.setattr(server.log_lines, "configure", lambda *_: None)
+    monkeypatch.setattr(log_lines, "configure", lambda *_: None)
     monkeypatch.setenv("REPLY_WITHIN_S", "0")
     with pytest.raises(SystemExit) as ended:
         main()

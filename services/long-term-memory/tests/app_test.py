@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
+from dialog_telemetry import log_lines
 from long_term_memory.__main__ import main
 from long_term_memory.app import build
 from long_term_memory.settings import LtmSettings
-from service_runtime import server
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
@@ -61,7 +61,7 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Log lines would go to the stream that this test captures, also after it.
-    monkeypatch.setattr(server.log_lines, "configure", lambda *_: None)
+    monkeypatch.setattr(log_lines, "configure", lambda *_: None)
     monkeypatch.setenv("MEMORIES_A_USER", "0")
     with pytest.raises(SystemExit) as ended:
         main()

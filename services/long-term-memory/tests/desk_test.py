@@ -191,35 +191,6 @@ async def test_a_memory_is_added_once_when_the_first_who_took_it_never_finished(
     assert len((await answer(redis)).memories) == 1
 
 
-async def test_what_is_no_question_is_answered_where_it_says_who_asked(redis: "Redis", desk: Desk, worked: Worked) -> None:
-    await worked(LIST, desk.take, desk.given_up, '{"request_id": "q-1", "type": "search", "user_id": "tom", "data": []}')
-    told = await answer(redis)
-    assert (told.success, told.user_id) == (False, "tom")
-    assert (told.error or "").startswith("data: ")
-
-
-async def test_only_what_users_said_is_kept(redis: "Redis", ask: Ask) -> None:
-    kept = await ask("add", {"content": "I am she", "metadata": {"source": "ai"}})
-    assert (kept.success, kept.memories) == (True, [])
-    assert await redis.keys("ltm:*") == []
-
-
-@pytest.mark.parametrize(("kind", "data"), [("add", {"content": "x"}), ("profile_update", {"updates": {"name": "Tom"}})])
-async def test_nothing_is_kept_of_somebody_without_a_name(redis: "Redis", ask: Ask, kind: str, data: dict[str, Any]) -> None:
-    refused = await ask(kind, data, user="anonymous")
-    assert (refused.success, (refused.error or "").partition(":")[0]) == (False, "user_id")
-    assert await redis.keys() == [redis_names.ltm_response("q-1")]
-
-
-async def test_a_profile_does_not_grow_for_ever_and_a_field_can_be_removed(ask: Ask) -> None:
-    await ask("profile_update", {"updates": {str(number): number for number in range(PROFILE_FIELDS)}})
-    refused = await ask("profile_update", {"updates": {"one more": 1}})
-    assert f"at most {PROFILE_FIELDS}" in (refused.error or "")
-    assert (await ask("profile_update", {"updates": {"0": None, "one more": 1}})).success
-    profile = (await ask("profile_get", {})).user_profile or {}
-    assert ("0" in profile, profile["one more"]) == (False, 1)
-
-
 async def test_who_asked_what_nobody_could_answer_is_told(redis: "Redis", desk: Desk, worked: Worked) -> None:
     async def breaks(_: Job) -> None:
         raise ValueError("cannot")

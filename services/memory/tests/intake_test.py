@@ -41,7 +41,7 @@ def take(intake: Intake, worked: Worked) -> Take:
     return through
 
 
-def older(content: str = "今晚玩什么？", **more: Any) -> str:
+def older(content: object = "今晚玩什么？", **more: Any) -> str:
     """A message as services before this system wrote them."""
     return json.dumps({"task_id": "live-001", "type": "text", "user_id": "tom", "content": content, **more})
 
@@ -158,7 +158,7 @@ async def test_of_a_session_one_turn_is_passed_on_at_a_time_in_the_order_of_arri
 async def test_many_messages_of_one_session_keep_their_order(redis: "Redis", take: Take) -> None:
     await take(*(turn(number) for number in range(1, 41)))
     waiting = await redis.lrange(redis_names.backlog("live-001"), 0, -1)
-    assert [entry.partition("\n")[0] for entry in waiting] == [f"live-001#{number}" for number in range(1, 41)]
+    assert [str(entry).partition("\n")[0] for entry in waiting] == [f"live-001#{number}" for number in range(1, 41)]
 
 
 UNREADABLE: list[tuple[str | bytes, list[tuple[str, str]]]] = [
@@ -215,7 +215,7 @@ async def test_while_redis_does_not_answer_a_number_is_waited_for(
     link = RedisLink("redis://127.0.0.1:1/0", timeout_s=1, rest_s=0.02)
     away, there = link.client, RedisLink(url, timeout_s=2)
     intake = Intake(link, ViewerContext(3, 100))
-    working = asyncio.create_task(worked(LIST, intake.take, refusals.given_up, older()))
+    working = asyncio.ensure_future(worked(LIST, intake.take, refusals.given_up, older()))
     async with asyncio.timeout(2):
         while link.down_because is None:
             await asyncio.sleep(0.005)

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import TaskResponse, TtsRequest
+from dialog_telemetry import log_lines
 from dialog_voice import making
 from dialog_voice.errors import ProviderError
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
-from service_runtime import server
 from service_runtime.testing.local_server import serving
 from tts.__main__ import main
 from tts.app import build
@@ -103,7 +103,7 @@ def test_a_wrong_setting_ends_the_process_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
     # Log lines would go to the stream that this test captures, also after it.
-    monkeypatch.setattr(server.log_lines, "configure", lambda *_: None)
+    monkeypatch.setattr(log_lines, "configure", lambda *_: None)
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
         main()

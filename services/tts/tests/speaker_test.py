@@ -7,7 +7,7 @@ import time
 import wave
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -91,7 +91,8 @@ class House:
         return one
 
     async def samples(self) -> list[TurnSample]:
-        return [TurnSample.from_json(row["sample"]) for _, row in await self.redis.xrange(redis_names.TURN_SAMPLES)]
+        rows = cast("list[tuple[str, dict[str, str]]]", await self.redis.xrange(redis_names.TURN_SAMPLES))
+        return [TurnSample.from_json(row["sample"]) for _, row in rows]
 
     async def sound(self, answer: TaskResponse) -> tuple[int, bytes]:
         """The answer's file: its length in ms and its samples."""
@@ -331,7 +332,8 @@ async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_onc
 async def test_while_redis_does_not_take_the_sound_the_reply_waits_and_is_not_spoken_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put, refused = house.blobs.put, []
+    put = house.blobs.put
+    refused: list[int] = []
 
     async def away_at_first(data: bytes) -> str:
         if len(refused) < 3:

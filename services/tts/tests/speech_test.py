@@ -4,7 +4,7 @@ import asyncio
 import io
 import itertools
 import wave
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -28,8 +28,8 @@ class Voice:
 
     name = "scripted"
 
-    def __init__(self, **scripts: Sequence[Sequence[Step]]) -> None:
-        self.scripts = {text: list(tries) for text, tries in scripts.items()}
+    def __init__(self, scripts: Mapping[str, Sequence[Sequence[Step]]] | None = None) -> None:
+        self.scripts = {text: list(tries) for text, tries in (scripts or {}).items()}
         self.said: list[tuple[str, str]] = []
         self.open = 0
 
@@ -107,7 +107,7 @@ async def test_where_there_is_nothing_to_pronounce_nothing_is_missing(text: str)
 
 
 async def test_a_voice_that_has_no_sound_for_a_passage_is_no_failure() -> None:
-    made = await spoken(Voice(**{"今晚玩什么呢？": [[]]}), TWO)
+    made = await spoken(Voice({"今晚玩什么呢？": [[]]}), TWO)
     assert (made.audio_ms, made.problem, offsets(made.mouth)[0]) == (100, None, 0)
 
 
@@ -115,7 +115,7 @@ async def test_a_voice_that_has_no_sound_for_a_passage_is_no_failure() -> None:
 async def test_a_passage_that_breaks_off_is_said_once_more_and_never_half(error: Exception) -> None:
     counted = metrics.VOICE_FELL_THROUGH.labels(provider="scripted", reason="said_anew")
     before = counted._value.get()
-    voice = Voice(**{"一起来解谜吧！": [[40, error], [40, 60]]})
+    voice = Voice({"一起来解谜吧！": [[40, error], [40, 60]]})
     made = await spoken(voice, TWO)
     assert [text for text, _ in voice.said] == ["今晚玩什么呢？", "一起来解谜吧！", "一起来解谜吧！"]
     assert (made.audio_ms, made.problem) == (200 + SENTENCE_PAUSE_MS, None)
@@ -125,20 +125,20 @@ async def test_a_passage_that_breaks_off_is_said_once_more_and_never_half(error:
 async def test_a_passage_that_cannot_be_said_is_left_out_whole_and_the_rest_stays() -> None:
     broken = ProviderError("scripted", "crashed", "out of memory")
     text = "今晚玩什么呢？" + "这一句说不出来。" + "一起来解谜吧！"
-    made = await spoken(Voice(**{"这一句说不出来。": [[40, broken]]}), text)
+    made = await spoken(Voice({"这一句说不出来。": [[40, broken]]}), text)
     assert (made.audio_ms, made.problem) == (200 + SENTENCE_PAUSE_MS, "voice_cut")
     assert "out of memory" in made.detail
 
 
 async def test_a_voice_that_says_nothing_at_all_has_failed() -> None:
     broken: list[list[Step]] = [[40, ProviderError("scripted", "connection")]]
-    made = await spoken(Voice(**{"今晚玩什么呢？": broken, "一起来解谜吧！": broken}), TWO)
+    made = await spoken(Voice({"今晚玩什么呢？": broken, "一起来解谜吧！": broken}), TWO)
     assert (made.audio_ms, made.mouth, made.problem) == (0, [], "voice_failed")
 
 
 @pytest.mark.parametrize(("slow", "audio_ms"), [("今晚玩什么呢？", 0), ("一起来解谜吧！", 100)])
 async def test_a_voice_that_is_too_slow_is_left_with_what_it_has_said_whole(slow: str, audio_ms: int) -> None:
-    made = await spoken(Voice(**{slow: [[40, HANG]]}), TWO, within_s=0.05)
+    made = await spoken(Voice({slow: [[40, HANG]]}), TWO, within_s=0.05)
     assert (made.audio_ms, made.problem) == (audio_ms, "voice_timeout")
     assert len(made.mouth) == (4 if audio_ms else 0)
 

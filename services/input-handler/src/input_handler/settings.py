@@ -28,7 +28,7 @@ class InputSettings(ServiceSettings):
     circuit_open_s: float = Field(default=2.0, gt=0, le=600)
     """… and after this time one looks whether the engine is back."""
 
-    legacy_within_s: float = Field(default=30.0, gt=0, le=600)
+    legacy_within_s: float = Field(default=60.0, gt=0, le=600)
     """An answer of the legacy chain that takes longer is an error; the turn's caller and its viewers are told."""
 
     turns_at_once: int = Field(default=256, ge=1, le=100_000)

@@ -1,5 +1,7 @@
 """What finished work leaves behind, carried out by a real Valkey."""
 
+from typing import cast
+
 import pytest
 from redis.asyncio import Redis
 
@@ -25,8 +27,8 @@ async def finished(url: str, redis: "Redis", *all_effects: Effect) -> None:
 
 
 async def turns(redis: "Redis") -> list[tuple[int, str]]:
-    rows = await redis.zrange(redis_names.history("s"), 0, -1)
-    return [(one.turn, one.reply) for one in map(TurnRecord.from_json, rows)]
+    rows = [TurnRecord.from_json(str(raw)) for raw in await redis.zrange(redis_names.history("s"), 0, -1)]
+    return [(one.turn, one.reply) for one in rows]
 
 
 async def test_history_is_in_the_order_of_turns_and_a_later_form_replaces_the_earlier(url: str, redis: "Redis") -> None:
@@ -80,7 +82,7 @@ def test_what_nobody_said_is_not_told() -> None:
 async def test_a_sample_can_be_read_back_whole(url: str, redis: "Redis") -> None:
     entry = TurnSample(session_id="s", turn=3, flags=FlagSet(generation=7), path="legacy", outcome="completed", ts=1.5)
     await finished(url, redis, effects.sample(entry))
-    ((_, fields),) = await redis.xrange(redis_names.TURN_SAMPLES)
+    ((_, fields),) = cast("list[tuple[str, dict[str, str]]]", await redis.xrange(redis_names.TURN_SAMPLES))
     assert (fields["session"], fields["turn"]) == ("s", "3")
     assert TurnSample.from_json(fields["sample"]) == entry
 

@@ -1,12 +1,15 @@
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from dialog_contracts import redis_names
+from dialog_contracts import limits, redis_names
 from dialog_contracts.http import FlagSet
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from dialog_contracts.samples import TurnSample
 from service_runtime import refusals
+from service_runtime.effects import Effect
 from service_runtime.refusals import Sentence
 
 TOLD = Sentence("sorry", "抱歉")
@@ -57,3 +60,82 @@ def test_a_message_without_a_turn_that_is_given_up_is_answered_under_its_request
     raw = UserInput(task_id="live-001", content="x", meta=ChainMeta(request_id="r-1")).to_json()
     [(_, _, name, answer, *_)] = refusals.given_up(raw)
     assert (name, TaskResponse.from_json(answer).metadata.code) == ("r-1", "given_up")
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=8)
+ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+NAMES = st.just("live-001") | st.just("../../etc/passwd") | ANYTHING
+META = st.fixed_dictionaries(
+    {}, optional={"session_id": NAMES, "turn": st.integers() | ANYTHING, "request_id": ANYTHING, "lang": ANYTHING}
+)
+MESSAGES = st.fixed_dictionaries(
+    {}, optional={"task_id": NAMES, "message_id": ANYTHING, "content": ANYTHING, "meta": META | ANYTHING}
+)
+
+
+def answers(effects: list[Effect]) -> list[TaskResponse]:
+    return [TaskResponse.from_json(effect[3]) for effect in effects if effect[0] == "ANSWER"]
+
+
+@given(MESSAGES | ANYTHING)
+@example({"task_id": "s", "meta": {"turn": limits.TURN_MAX + 1}})
+@example({"task_id": "s", "meta": {"turn": 10**400}})
+@example({"task_id": "s", "message_id": "\ud800"})
+@example({"task_id": "s", "meta": {"request_id": "\ud800"}})
+@example({"task_id": "s", "message_id": 5})
+def test_no_message_is_so_wrong_that_it_cannot_be_refused(found: object) -> None:
+    raw = json.dumps(found)
+    for effects in (refusals.unreadable(raw, "why"), refusals.given_up(raw)):
+        assert all(isinstance(part, str) and part.encode() for effect in effects for part in effect)
+        for told in answers(effects):
+            assert told.status == "error"
+            assert not {".", "/", " "} & set(told.task_id)
+
+
+@given(st.text(st.characters(exclude_categories=())) | st.binary().map(lambda data: data.decode("utf-8", "surrogateescape")))
+@example('{"task_id": "live-001", "content": "' + b"\xff".decode("utf-8", "surrogateescape") + '"}')
+def test_what_is_not_even_text_is_refused_too(raw: str) -> None:
+    for effects in (refusals.unreadable(raw, "why"), refusals.given_up(raw)):
+        assert all(told.status == "error" for told in answers(effects))
+
+
+@pytest.mark.parametrize(
+    ("found", "whom"),
+    [
+        ({"task_id": "live-001", "meta": {"turn": 3}}, ("live-001", "live-001#3")),
+        ({"task_id": "live-001", "meta": {"session_id": "room", "turn": 3}}, ("live-001", "room#3")),
+        ({"task_id": "live-001", "meta": {"session_id": "../room", "turn": 3}}, ("live-001", "live-001#3")),
+        ({"task_id": "../x", "meta": {"session_id": "room", "turn": 3}}, ("room", "room#3")),
+        ({"task_id": "live-001", "message_id": "m-1"}, ("live-001", "m-1")),
+        ({"task_id": "live-001", "meta": {"request_id": "r-1", "turn": -1}}, ("live-001", "r-1")),
+        ({"task_id": "live-001", "message_id": "m" * 1000}, ("live-001", "m" * 128)),
+    ],
+)
+def test_the_error_goes_to_the_task_under_the_name_of_the_turn_or_the_message(
+    found: dict[str, object], whom: tuple[str, str]
+) -> None:
+    (told,) = answers(refusals.unreadable(json.dumps(found), "why"))
+    assert (told.task_id, told.message_id) == whom
+    assert (told.error, told.metadata.code, told.audio) == ("why", "invalid", None)
+
+
+def test_a_turn_that_cannot_be_read_lets_the_sessions_next_one_go_on() -> None:
+    effects = refusals.unreadable('{"task_id": "live-001", "meta": {"turn": 3}}', "why")
+    assert effects[1:] == [("ADVANCE", redis_names.backlog("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")]
+    assert [effect[0] for effect in refusals.unreadable('{"task_id": "live-001"}', "why")] == ["ANSWER"]
+
+
+def test_each_of_two_messages_without_a_name_is_told_of_and_one_that_comes_again_only_once() -> None:
+    def name(raw: str) -> str:
+        return answers(refusals.unreadable(raw, "why"))[0].message_id
+
+    first, second = '{"task_id": "live-001", "content": 1}', '{"task_id": "live-001", "content": 2}'
+    assert name(first) == name(first) != name(second)
+
+
+def test_a_turn_that_nobody_survived_counts_as_failed_once() -> None:
+    effects = refusals.given_up(message().to_json())
+    assert [effect[0] for effect in effects] == ["ANSWER", "ADVANCE", "XADD"]
+    assert (answers(effects)[0].message_id, answers(effects)[0].metadata.code) == ("live-001#3", "given_up")
+    wrong = refusals.given_up('{"task_id": "live-001", "content": 5, "meta": {"turn": 3}}')
+    assert (answers(wrong)[0].message_id, answers(wrong)[0].metadata.code) == ("live-001#3", "given_up")

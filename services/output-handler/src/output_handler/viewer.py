@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dialog_contracts import legacy_output, limits
 from dialog_contracts.viewer import CLOSE_TOO_SLOW, SUBPROTOCOL, SUBPROTOCOL_BINARY, ViewerError
 from dialog_telemetry import metrics
 from output_handler.turn_view import Sound
+from service_runtime import wav
 
 log = structlog.get_logger("viewer")
 
@@ -181,7 +181,7 @@ class LegacyViewer(Viewer):
         """The turn is over: send its text and its sound."""
         pcm = bytes(self._pcm)
         self._pcm.clear()
-        self.answer(text, _wav_header(len(pcm)) + pcm if pcm else None)
+        self.answer(text, wav.file(pcm) if pcm else None)
 
     def collect_no_more(self) -> None:
         """The sound of this turn came as a file; its chunks are for others."""
@@ -212,9 +212,3 @@ class LegacyViewer(Viewer):
             return
         self._queue.append(Frame(data))
         self._news.set()
-
-
-def _wav_header(pcm_bytes: int) -> bytes:
-    rate = limits.SAMPLE_RATE
-    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + pcm_bytes, b"WAVE") + fmt + struct.pack("<4sI", b"data", pcm_bytes)
