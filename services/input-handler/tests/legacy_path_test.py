@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,7 @@ def caller_of(client: EngineClient, redis: RedisLink, answers: Answers, flags: F
     return TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags))
 
 
-async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: str) -> list[SseFrame]:
+async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:
     return [frame async for frame in caller.call(request, **more)]
 
 
@@ -206,7 +207,7 @@ async def test_a_turn_that_the_other_path_has_is_waited_for_and_not_queued_again
     asking = asyncio.create_task(called(caller))
     await asyncio.sleep(0.1)
     assert await chain.queued() == 0
-    asked = UserInput(task_id="live-001", content="x", meta={"session_id": "live-001", "turn": 1, "reason": "cut"})  # type: ignore[arg-type]
+    asked = UserInput(task_id="live-001", content="x", meta={"session_id": "live-001", "turn": 1, "reason": "cut"})
     await chain.answer(asked)
     frames = await asking
     assert text(frames) == "解谜！"
@@ -294,7 +295,8 @@ async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
     with pytest.raises(LegacyUnavailable, match="switched off"):
         await called(caller)
     assert await chain.queued() == 0
-    ((_, fields),) = await redis.client.xrange(redis_names.TURN_SAMPLES)
+    entries: Any = await redis.client.xrange(redis_names.TURN_SAMPLES)
+    ((_, fields),) = entries
     sample = TurnSample.from_json(fields["sample"])
     assert (sample.path, sample.outcome, sample.reason) == ("none", "failed", "sync_core_off")
 

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ async def make(clients: list[EngineClient], engine_url: str, no_redis: RedisLink
     return caller
 
 
-async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: str) -> list[SseFrame]:
+async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:
     return [frame async for frame in caller.call(request, **more)]
 
 
