@@ -19,7 +19,8 @@ run: $(READY) ## start everything on this machine; open the address it prints
 
 test: $(READY) ## unit tests, then the real processes, then a real browser
 	@$(BIN)/python -m e2e.harness.browser
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 services cli operator
+	@$(BIN)/pytest -q e2e
 
 check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/ruff check .
