@@ -18,6 +18,8 @@ EVERYTHING = {
     "dialogEngine.llm.apiKeySecret.name": "key",
     "image.registry": "registry.example.org/team",
 }
+MAIN = ("gateway", "input-handler", "dialog-engine", "output-handler")
+LEGACY = ("memory", "chat-ai", "tts", "asr", "long-term-memory")
 
 
 def rendered(helm: str, *values: str) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:
                 f"{name}: a name twice"
             )
             seen += 1
-    assert seen == 7
+    assert seen == len((*MAIN, *LEGACY, "operator", "redis", "test"))
 
 
 def test_a_leaving_pod_has_time_for_what_it_promises(helm: str) -> None:
@@ -125,7 +127,7 @@ def test_policies_are_the_data_flow(helm: str) -> None:
         ("gateway", "output-handler"),
         ("input-handler", "dialog-engine"),
         ("dialog-engine", "output-handler"),
-        *((component, "redis") for component in ("gateway", "input-handler", "dialog-engine", "output-handler", "operator")),
+        *((component, "redis") for component in (*MAIN, *LEGACY, "operator")),
     }
     out = {
         (
@@ -143,7 +145,19 @@ def test_policies_are_the_data_flow(helm: str) -> None:
 
 def test_pods_that_take_flags_say_so(helm: str) -> None:
     told = {name for name, pod in pods(rendered(helm)) if pod["metadata"]["labels"].get("vtuber.dev/flags") == "true"}
-    assert told == {f"vtuber-{name}" for name in ("gateway", "input-handler", "dialog-engine", "output-handler")}
+    assert told == {f"vtuber-{name}" for name in (*MAIN, "chat-ai", "tts")}, "who asks sessions' documents"
+
+
+def test_without_the_legacy_chain_nothing_of_it_is_left_and_services_know(helm: str) -> None:
+    documents = rendered(helm, "--set", "legacy.enabled=false")
+    assert not {name for name, _ in pods(documents)} & {f"vtuber-{name}" for name in LEGACY}
+    assert "chat-ai" not in json.dumps(documents)
+    for without, said in ((True, "false"), (False, "true")):
+        found = dict(pods(documents if without else rendered(helm)))
+        for name in ("vtuber-input-handler", "vtuber-dialog-engine"):
+            env = {entry["name"]: entry.get("value") for entry in found[name]["spec"]["containers"][0]["env"]}
+            assert env["LEGACY_ENABLED"] == said
+            assert ("ENGINE_WAIT_S" in env) is (without and name == "vtuber-input-handler")
 
 
 def test_a_setting_of_the_user_replaces_the_charts(helm: str) -> None:

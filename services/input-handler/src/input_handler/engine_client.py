@@ -1,6 +1,7 @@
 """Calls an engine: `POST /chat/stream`, its events as they come, and what went wrong in words a fallback can be counted by."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -11,9 +12,12 @@ from pydantic import ValidationError
 from dialog_contracts.http import ChatRequest, ErrorBody
 from dialog_contracts.sse import SseFrame, SseParser
 from input_handler.errors import EngineFailed, EngineRefused
+from service_runtime.tasks import TaskOwner
 
 CONNECTIONS_MAX: Final = 1_000
 REFUSAL_WITHIN_S: Final = 2.0
+RETIRED_MAX: Final = 32
+"""Pools that were given up and may still carry a turn."""
 
 
 class EngineClient:
@@ -23,11 +27,16 @@ class EngineClient:
         self._url = f"{url.rstrip('/')}/chat/stream"
         self._ready_url = f"{url.rstrip('/')}/readyz"
         self._http: aiohttp.ClientSession | None = None
+        self._retired: deque[aiohttp.ClientSession] = deque()
+        self._tasks = TaskOwner()
 
     async def open(self) -> None:
         """Make the connection pool."""
+        self._http = self._pool()
+
+    def _pool(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=60)
-        self._http = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=2),
             auto_decompress=False,
@@ -36,8 +45,18 @@ class EngineClient:
 
     async def aclose(self) -> None:
         """Close the pool."""
-        if self._http is not None:
-            await self._http.close()
+        for pool in (*self._retired, self._http):
+            if pool is not None:
+                await pool.close()
+        await self._tasks.close()
+
+    def _begin_anew(self) -> None:
+        """New connections from now on; turns that run over the old ones end there."""
+        assert self._http is not None
+        self._retired.append(self._http)
+        self._http = self._pool()
+        if len(self._retired) > RETIRED_MAX:
+            self._tasks.start("retire", self._retired.popleft().close())
 
     async def ready(self) -> bool:
         """Whether the engine takes turns; also warms a connection."""
@@ -69,6 +88,10 @@ class EngineClient:
             raise EngineFailed("not_reached", type(error).__name__) from error
         try:
             if answer.status != 200:
+                if answer.content_type != "application/json":
+                    # Not an engine of ours: whoever this is, its connections must not be taken for the engine's again.
+                    self._begin_anew()
+                    raise EngineFailed(f"status_{answer.status}")
                 raise await _refusal(answer)
             yield self._frames(answer)
         finally:

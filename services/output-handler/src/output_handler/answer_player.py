@@ -23,8 +23,8 @@ from output_handler.voice_speaker import speak
 log = structlog.get_logger("answers")
 
 LOOK_EVERY_S: Final = 0.5
-FRESH_S: Final = 3.0
-"""An answer older than this was given while nobody here could hear it."""
+CLOCKS_APART_S: Final = 0.5
+"""How far the clocks of two machines may differ before an answer counts as one of before."""
 
 VOICE_MISSING: Final = "voice_missing"
 
@@ -38,11 +38,12 @@ class AnswerPlayer:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._due_ms: float | None = None
+        self._here_since = 0.0
         self._on_air: tuple[str, bytes | None, HeardMark] | None = None
 
     def take(self, response: TaskResponse) -> None:
         """An answer: announced now, or kept and never heard."""
-        letter = Letter(response, live=bool(self._session.viewers) and _fresh(response))
+        letter = Letter(response, live=bool(self._session.viewers) and self._since(response))
         if letter.live and not self._box.before(letter) and self._settle(letter):
             return
         self._keep(letter)
@@ -50,6 +51,8 @@ class AnswerPlayer:
 
     def joined(self, viewer: Viewer) -> None:
         """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played."""
+        if len(self._session.viewers) == 1:
+            self._here_since = time.time()
         if self._on_air is not None and isinstance(viewer, LegacyViewer):
             text, file, heard = self._on_air
             viewer.collect_no_more()
@@ -112,6 +115,11 @@ class AnswerPlayer:
         finally:
             self._on_air = None
         return 0
+
+    def _since(self, response: TaskResponse) -> bool:
+        """Whether it was given since somebody is here, and not kept for whoever comes later."""
+        asked, took = response.meta.received_at, response.metadata.processing_time
+        return asked is None or took is None or asked + took > self._here_since - CLOCKS_APART_S
 
     def _until_heard(self) -> float:
         view = self._session.view
@@ -216,12 +224,6 @@ class AnswerPlayer:
     def _count(self, outcome: str, letter: Letter, **more: object) -> None:
         metrics.ANSWERS.labels(outcome=outcome).inc()
         log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **more)
-
-
-def _fresh(response: TaskResponse) -> bool:
-    """Whether it was given just now, and not kept for whoever comes later."""
-    asked, took = response.meta.received_at, response.metadata.processing_time
-    return asked is None or took is None or time.time() - (asked + took) < FRESH_S
 
 
 def _start(letter: Letter, session: Session) -> Start:

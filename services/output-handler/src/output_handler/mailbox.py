@@ -108,8 +108,8 @@ class Mailbox:
 
     def let_bygones_go(self) -> list[Letter]:
         """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
-        waited = [letter for letter in self._letters.values() if not letter.live and letter.turn is not None]
-        gone = sorted(waited, key=_order)[:-1]
+        newest = max((letter.turn or 0 for letter in self._letters.values()), default=0)
+        gone = [each for each in self._letters.values() if not each.live and each.turn is not None and each.turn < newest]
         for letter in gone:
             self.take(letter)
         return gone
