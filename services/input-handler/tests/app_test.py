@@ -30,7 +30,7 @@ async def test_a_turn_streams_as_server_sent_events(engine: ScriptedEngine, http
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["x-accel-buffering"] == "no"
     frames = list(SseParser().feed(answer.content))
-    assert [(frame.id, frame.event) for frame in frames] == [("1.1", "control"), ("1.2", "text-delta"), ("1.3", "done")]
+    assert [(frame.id, frame.event) for frame in frames] == [("1.0", "control"), ("1.1", "text-delta"), ("1.2", "done")]
 
 
 async def test_the_first_event_does_not_wait_for_the_second(engine: ScriptedEngine, http: httpx.AsyncClient) -> None:

@@ -196,6 +196,7 @@ async def test_a_turn_that_the_engine_has_claimed_is_not_given_to_the_chain_but_
     error = frames[-1].parse()
     assert isinstance(error, ErrorEvent)
     assert (error.code, error.retryable) == ("engine_lost", True)
+    assert [frame.id for frame in frames] == ["1.0", "1.1"]
     assert await chain.queued() == 0
 
 
@@ -277,6 +278,16 @@ async def test_an_answer_that_does_not_come_is_an_error_and_a_late_one_is_not_a_
     assert [(response.status, response.metadata.code) for response in heard] == [("error", "legacy_timeout")]
     kept = await redis.client.hvals(redis_names.answers("live-001"))
     assert [TaskResponse.from_json(one).status for one in kept] == ["error"]
+
+
+async def test_an_answer_that_was_kept_without_a_sound_stands_when_its_time_is_up(
+    client: EngineClient, redis: RedisLink, chain: Chain, valkey_url: str
+) -> None:
+    deaf = Answers(valkey_url)
+    asking = asyncio.create_task(called(caller_of(client, redis, deaf, OFF, within_s=0.3)))
+    await chain.answer(await chain.next())
+    assert text(await asking) == "解谜！"
+    await deaf.aclose()
 
 
 async def test_without_redis_there_is_one_clear_error(client: EngineClient, no_redis: RedisLink, answers: Answers) -> None:

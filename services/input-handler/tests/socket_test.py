@@ -146,9 +146,9 @@ async def test_a_newer_client_gets_the_events_of_its_turn(engine: ScriptedEngine
         await socket.send(say("今晚玩什么？"))
         got = [TurnEvent.model_validate(await answer(socket)) for _ in range(3)]
         assert [(event.id, event.event, event.request_id) for event in got] == [
-            ("1.1", "control", "r-1"),
-            ("1.2", "text-delta", "r-1"),
-            ("1.3", "done", "r-1"),
+            ("1.0", "control", "r-1"),
+            ("1.1", "text-delta", "r-1"),
+            ("1.2", "done", "r-1"),
         ]
         assert {event.session_id for event in got} == {"live-001"}
         assert got[1].data == {"content": "今晚", "eos": False}

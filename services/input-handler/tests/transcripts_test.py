@@ -158,6 +158,17 @@ async def test_a_transcript_of_an_older_producer_belongs_to_its_task(house: Hous
     assert [(request.session_id, request.content, request.turn) for request in engine.requests] == [("live-001", "hi", 1)]
 
 
+async def test_a_transcript_without_a_name_is_one_turn_however_often_it_is_delivered(
+    house: House, engine: ScriptedEngine
+) -> None:
+    engine.answers = [WHOLE]
+    nameless = '{"task_id": "live-001", "status": "finished", "text": "hi"}'
+    await house.heard(nameless)
+    await house.heard(nameless)
+    assert {(request.turn, request.meta.request_id) for request in engine.requests} == {(1, engine.requests[0].meta.request_id)}
+    assert engine.requests[0].meta.request_id is not None
+
+
 async def test_what_was_heard_says_the_language_and_else_the_uploader_does(house: House, engine: ScriptedEngine) -> None:
     engine.answers = [WHOLE]
     await house.heard(transcript())
@@ -229,6 +240,8 @@ UNREADABLE: list[tuple[AsrResult | str | bytes, list[tuple[str, str | None]]]] =
     (transcript(text="  "), [("recording:upload-1", "invalid")]),
     (transcript(text="x" * 4_001), [("recording:upload-1", "invalid")]),
     (transcript(lang="not a language"), [("recording:upload-1", "invalid")]),
+    (transcript(status="partial"), [("recording:upload-1", "invalid")]),
+    (transcript(status="failed"), [("recording:upload-1", "invalid")]),
     ('{"task_id": "live-001", "status": "whatever", "meta": {"request_id": "upload-1"}}', [("upload-1", "invalid")]),
     ('{"task_id": "../../etc", "status": "finished", "text": "x"}', []),
     (b"\xff\xfe", []),
@@ -256,7 +269,7 @@ async def test_what_cannot_be_a_turn_is_put_aside_and_told_as_far_as_it_says_who
 async def test_a_transcript_that_nobody_survives_is_told_once(
     house: House, redis: RedisLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(_: AsrResult) -> None:
+    def breaks(*_: object) -> None:
         raise RuntimeError("cannot")
 
     monkeypatch.setattr(module, "_request", breaks)

@@ -180,7 +180,7 @@ async def test_a_failure_before_anything_was_said_is_one_counted_error(
         ([HANG], "no_delta_in_time"),
         ([CUT], "cut"),
         ([], "cut"),
-        ([sse.frame(ErrorEvent(code="llm_failed", message="m"), "1.2").encode()], "engine_llm_failed"),
+        ([sse.frame(ErrorEvent(code="llm_failed", message="m"), "1.1").encode()], "engine_llm_failed"),
     ],
 )
 async def test_a_failure_between_accepted_and_the_first_delta_is_one_counted_error(
@@ -190,7 +190,7 @@ async def test_a_failure_between_accepted_and_the_first_delta_is_one_counted_err
     before = fallbacks(reason)
     frames = await called(make())
     assert names(frames) == ["control", "error"]
-    assert (error_of(frames).code, error_of(frames).retryable, frames[-1].id) == ("legacy_unavailable", True, "1.2")
+    assert (error_of(frames).code, error_of(frames).retryable, frames[-1].id) == ("legacy_unavailable", True, "1.1")
     assert fallbacks(reason) == before + 1
 
 
@@ -202,7 +202,7 @@ async def test_after_the_first_delta_there_is_no_fallback_only_an_error(
     before = fallbacks("none_after_first_delta")
     frames = await called(make())
     assert names(frames) == ["control", "text-delta", "error"]
-    assert (error_of(frames).code, frames[-1].id) == ("engine_lost", "1.3")
+    assert (error_of(frames).code, frames[-1].id) == ("engine_lost", "1.2")
     assert fallbacks("none_after_first_delta") == before + 1
 
 
@@ -263,7 +263,7 @@ async def test_more_turns_at_once_than_the_limit_are_refused(engine: ScriptedEng
 
 
 async def test_a_slow_reply_after_its_first_delta_is_waited_for(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), 0.3, sse.frame(DONE, "1.3").encode()])]
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), 0.3, sse.frame(DONE, "1.2").encode()])]
     assert names(await called(make())) == ["control", "text-delta", "done"]
 
 

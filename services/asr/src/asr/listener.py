@@ -1,10 +1,9 @@
 """One recording from the work list: fetched, decoded, heard, and its words handed on, or an answer that says why not."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import structlog
@@ -14,10 +13,10 @@ from asr.decoder import Samples, decode
 from asr.errors import Unheard
 from asr.recognizer import Heard, Recognizer
 from dialog_contracts import redis_names
-from dialog_contracts.legacy_chain import AsrResult, AsrTask, AudioBlob, ChainMeta, ResponseMetadata, TaskResponse
+from dialog_contracts.legacy_chain import AsrResult, AsrTask, AudioBlob, ChainMeta
 from dialog_contracts.model import SessionId
 from dialog_telemetry import metrics
-from service_runtime import effects
+from service_runtime import effects, refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
 from service_runtime.redis_link import RedisDown
@@ -61,7 +60,8 @@ class Listener:
             text=heard.text,
             provider=self._recognizer.name,
             lang=heard.lang,
-            meta=task.meta,
+            # With a name of its own it is one turn, however often it is delivered.
+            meta=task.meta.model_copy(update={"request_id": task.meta.request_id or task.audio.id}),
         )
         metrics.ASR.labels(outcome="heard").inc()
         metrics.ASR_SECONDS.observe(time.monotonic() - began)
@@ -109,7 +109,7 @@ class Listener:
 
     async def _refuse(self, job: Job, error: ValidationError) -> None:
         """A message that is none: who sent it is told, as far as it says who that is."""
-        message = _loose(job.raw)
+        message = refusals.loose(job.raw)
         audio = message.get("audio")
         problem = Unheard("bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable")
         metrics.ASR.labels(outcome=problem.code).inc()
@@ -130,27 +130,11 @@ def _unheard(
 ) -> list[Effect]:
     sentence = problem.sentence(lang or meta.lang)
     result = AsrResult(task_id=session, status="failed", provider=provider, lang=lang, error=problem.code, meta=meta)
-    response = TaskResponse(
-        # Not the turn's name: there is none yet.
-        message_id=f"recording:{meta.request_id or blob_id or session}",
-        task_id=session,
-        status="error",
-        error=sentence,
-        metadata=ResponseMetadata(code=problem.code),
-        meta=meta,
-    )
-    told = [effects.announce(redis_names.ASR_RESULTS, result), effects.answer(response)]
+    answered = refusals.recording(session, problem.code, sentence, meta, blob_id=blob_id)
+    told = [effects.announce(redis_names.ASR_RESULTS, result), answered]
     return told if blob_id is None else [*told, _forget(blob_id)]
 
 
 def _forget(blob_id: str) -> Effect:
     """Nobody needs the recording any more, except a consumer that took the same message in this moment."""
     return ("EXPIRE", redis_names.blob(blob_id), str(redis_names.HEARD_BLOB_TTL_S))
-
-
-def _loose(raw: str) -> dict[str, Any]:
-    try:
-        message = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return message if isinstance(message, dict) else {}

@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names, sse
 from dialog_contracts.http import ChatRequest, Command, TurnType
-from dialog_contracts.legacy_chain import ChainMeta, ResponseMetadata, TaskResponse, UserInput
+from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, SseFrame, TextDeltaEvent
 from dialog_telemetry import metrics
 from input_handler.errors import LegacyUnavailable
-from service_runtime import effects
+from service_runtime import effects, refusals
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisDown, RedisLink
 
@@ -34,12 +34,6 @@ if held then return 'sync' end
 redis.call('SET', KEYS[1], 'legacy', 'EX', ARGV[1])
 redis.call('LPUSH', KEYS[2], ARGV[2])
 return 'queued'
-"""
-_ANSWER: Final = """
-if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('PUBLISH', ARGV[4], ARGV[2])
-return 1
 """
 
 
@@ -101,7 +95,7 @@ class LegacyPath:
             if outcome == ENGINE_HAS_IT:
                 lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
                 metrics.FALLBACKS.labels(reason="engine_has_it").inc()
-                for frame in _numbered(request, after, [lost], first=max(after, accepted or -1) + 1):
+                for frame in _numbered(request, after, [lost], first=max(after, -1 if accepted is None else accepted) + 1):
                     yield frame
                 return
             if accepted is None:
@@ -143,32 +137,20 @@ class LegacyPath:
             async with with_grace:
                 return await asyncio.shield(answer)
         except TimeoutError:
-            late = _failure(
-                request.session_id,
-                correlation_id(request.session_id, request.turn or 1),
-                "legacy_timeout",
-                f"no answer came within {self._within_s:.0f} s; send the message again",
-                request.turn,
-            )
-        stands = await self._keep(late)
-        log.error("legacy_too_late", waited_s=round(clock() - began, 1), ours_stands=stands)
-        return late if stands else await answer
+            why = f"no answer came within {self._within_s:.0f} s; send the message again"
+            name = correlation_id(request.session_id, request.turn or 1)
+        stands = await self.tell_failure(request.session_id, name, "legacy_timeout", why, request.turn)
+        log.error("legacy_too_late", waited_s=round(clock() - began, 1), stands=stands.metadata.code or "answer")
+        return stands
 
-    async def tell_failure(self, session_id: str, name: str, code: str, message: str, turn: int | None) -> None:
-        """Tell the session's viewers that a turn, or a recording, comes to nothing; unless it was answered, or told so, already."""
-        await self._keep(_failure(session_id, name, code, message, turn))
-
-    async def _keep(self, response: TaskResponse) -> bool:
-        """Make it the answer to its turn; false when there is one already. True where Redis cannot say."""
-        _, key, *values = effects.answer(response)
-
-        async def work(client: Redis) -> bool:
-            return bool(await client.eval(_ANSWER, 1, key, *values))
-
+    async def tell_failure(self, session_id: str, name: str, code: str, why: str, turn: int | None) -> TaskResponse:
+        """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
+        told = refusals.refusal(name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn))
         try:
-            return await self._redis.call("legacy", work)
-        except RedisDown:
-            return True
+            return await self._answers.keep(told)
+        except RedisDown as error:
+            log.warning("failure_not_told", turn_name=name, code=code, reason=str(error))
+            return told
 
     async def _reset(self, request: ChatRequest, reason: str) -> list[ChatEvent]:
         turn = request.turn or 0
@@ -264,14 +246,3 @@ def _told(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEven
         fallback_reason=response.meta.reason or reason,
     )
     return [TextDeltaEvent(content=response.text), TextDeltaEvent(content="", eos=True), DoneEvent(stats=stats)]
-
-
-def _failure(session_id: str, name: str, code: str, message: str, turn: int | None) -> TaskResponse:
-    return TaskResponse(
-        message_id=name,
-        task_id=session_id,
-        status="error",
-        error=message,
-        metadata=ResponseMetadata(code=code),
-        meta=ChainMeta(session_id=session_id, turn=turn),
-    )

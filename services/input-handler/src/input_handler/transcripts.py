@@ -1,7 +1,7 @@
 """Recordings and what is heard in them: a recording goes to `asr_tasks`; its transcript comes back as work and becomes a turn."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from pydantic import ValidationError
@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import ChatRequest, Meta, TurnType
-from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioBlob, ChainMeta, ResponseMetadata, TaskResponse
+from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioBlob, ChainMeta
 from dialog_telemetry import metrics
 from input_handler.unattended import Unattended
 from input_handler.upload import Recording
-from service_runtime import effects, refusals
+from service_runtime import refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
 from service_runtime.errors import ServiceError, Unavailable, field_error
@@ -23,6 +23,12 @@ from service_runtime.work_list import Job, WorkList
 log = structlog.get_logger("transcripts")
 
 AT_ONCE: Final = 16
+
+
+class _Final(AsrResult):
+    """What becomes a turn: words that will not change any more."""
+
+    status: Literal["finished"]
 
 
 class Transcripts:
@@ -65,7 +71,7 @@ class Transcripts:
     async def _ask(self, job: Job) -> None:
         """The turn of one transcript. The job is done when the turn is: a turn cut off with this process is asked again, once."""
         try:
-            result = job.read(AsrResult)
+            result = _named(job.read(_Final), job.raw)
             request = _request(result)
         except ValidationError as error:
             metrics.REFUSED.labels(code="bad_transcript").inc()
@@ -81,6 +87,14 @@ class Transcripts:
         await job.done(*refused)
 
 
+def _named(result: AsrResult, raw: str) -> AsrResult:
+    """A transcript of an older producer has no name; with one, it is the same turn when it is delivered again."""
+    if result.meta.request_id is not None:
+        return result
+    meta = result.meta.model_copy(update={"request_id": f"transcript:{refusals.digest(raw)}"})
+    return result.model_copy(update={"meta": meta})
+
+
 def _request(result: AsrResult) -> ChatRequest:
     meta = Meta(request_id=result.meta.request_id, lang=result.lang or result.meta.lang)
     return ChatRequest(
@@ -92,20 +106,10 @@ def _given_up(raw: str) -> Sequence[Effect]:
     return _refusals(raw, "given_up", "this recording could not be answered; send it again")
 
 
-def _refusals(raw: str, code: str, message: str) -> list[Effect]:
+def _refusals(raw: str, code: str, why: str) -> list[Effect]:
     """Tell whoever waits for the answer, if the message says who that is."""
     try:
-        result = AsrResult.from_json(raw)
+        result = _named(AsrResult.from_json(raw), raw)
     except ValidationError:
-        return refusals.unreadable(raw, message, code=code)
-    # Not the turn's own name: the turn may have its answer already, this one is the recording's.
-    name = result.meta.request_id or result.task_id
-    response = TaskResponse(
-        message_id=f"recording:{name}",
-        task_id=result.task_id,
-        status="error",
-        error=message,
-        metadata=ResponseMetadata(code=code),
-        meta=result.meta,
-    )
-    return [effects.answer(response)]
+        return refusals.unreadable(raw, why, code=code)
+    return [refusals.recording(result.task_id, code, why, result.meta)]

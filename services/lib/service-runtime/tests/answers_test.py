@@ -206,3 +206,20 @@ async def test_a_session_that_never_falls_silent_does_not_keep_all_its_answers(
                 return len(await answers.was_heard("live-001")) == 5
 
             await becomes(fewer_heard)
+
+
+async def test_the_first_answer_to_a_name_stands_and_is_announced_alone(store: Store, answers: Answers) -> None:
+    with store:
+        heard = Taken()
+        answers.watch("live-001", heard)
+        await becomes(lambda: answers.down_because is None)
+        assert (await answers.keep(response(1, "first"))).text == "first"
+        assert (await answers.keep(response(1, "second"))).text == "first"
+        await becomes(lambda: heard.texts == ["first"])
+        async with Redis.from_url(store.url) as redis:
+            assert 0 < await redis.ttl(redis_names.answers("live-001")) <= redis_names.ANSWER_TTL_S
+
+
+async def test_without_redis_no_answer_is_said_to_be_kept(answers: Answers) -> None:
+    with pytest.raises(RedisDown):
+        await answers.keep(response(1))

@@ -25,8 +25,8 @@ class Answer:
 
 
 def events(turn: int, *said: sse.ChatEvent) -> bytes:
-    """Events of a turn as bytes, numbered from 1."""
-    return b"".join(sse.frame(event, f"{turn}.{number}").encode() for number, event in enumerate(said, 1))
+    """Events of a turn as bytes, numbered from 0 like those of engines."""
+    return b"".join(sse.frame(event, f"{turn}.{number}").encode() for number, event in enumerate(said))
 
 
 def refusal(status: int, code: str, *, next_turn: int | None = None) -> Answer:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import TaskResponse
 from dialog_telemetry import metrics
+from service_runtime import effects, work_scripts
 from service_runtime.redis_link import RedisLink
 from service_runtime.tasks import TaskOwner
 
@@ -111,6 +112,15 @@ class Answers:
         if left:
             self._watchers[task_id] = left
         self._changed.set()
+
+    async def keep(self, response: TaskResponse) -> TaskResponse:
+        """Make it the answer to what bears its name; gives the answer that stands, which may be an earlier one. Raises RedisDown."""
+        _, *parts = effects.answer(response)
+
+        async def work(client: Redis) -> TaskResponse | None:
+            return _parse(str(await client.eval(work_scripts.ANSWER, 0, *parts)))
+
+        return await self._link.call(PURPOSE, work) or response
 
     async def heard(self, response: TaskResponse) -> None:
         """The answer reached a viewer to its end: late subscribers are not given it, and its sound goes soon. Raises RedisDown."""

@@ -37,6 +37,18 @@ class Sentence:
 GIVEN_UP: Final = Sentence("this message could not be answered; please send it again", "这条消息暂时无法回答，请再发送一次")
 
 
+def refusal(name: str, task_id: str, code: str, why: str, meta: ChainMeta) -> TaskResponse:
+    """An error as the answer to what bears this name."""
+    return TaskResponse(
+        message_id=name, task_id=task_id, status="error", error=why, metadata=ResponseMetadata(code=code), meta=meta
+    )
+
+
+def recording(task_id: str, code: str, why: str, meta: ChainMeta, *, blob_id: str | None = None) -> Effect:
+    """An error as the answer to a recording: it has a name of its own, for its turn has none yet, or has its answer already."""
+    return answer(refusal(f"recording:{meta.request_id or blob_id or task_id}", task_id, code, why, meta))
+
+
 def failed(message: UserInput, code: str, told: Sentence) -> list[Effect]:
     """A turn of the chain is answered with an error and noted as failed, and the session's next one goes on. `meta.turn` is there."""
     session, turn = session_of(message), message.meta.turn
@@ -67,7 +79,7 @@ def given_up(raw: str) -> list[Effect]:
 
 def unreadable(raw: str, why: str, *, code: str = "invalid") -> list[Effect]:
     """For a message that cannot be worked on: an error for its task, as far as the message says whose it is."""
-    found = _object(raw)
+    found = loose(raw)
     meta = found.get("meta")
     meta = meta if isinstance(meta, dict) else {}
     task, session, turn = found.get("task_id"), meta.get("session_id"), meta.get("turn")
@@ -82,28 +94,26 @@ def unreadable(raw: str, why: str, *, code: str = "invalid") -> list[Effect]:
     if known.turn is not None:
         return _refused(to, session, known.turn, known, code, why)
     name = found.get("message_id") or meta.get("request_id")
-    name = name[:128] if isinstance(name, str) and name.isprintable() else _digest(raw)
-    return [answer(TaskResponse(message_id=name, task_id=to, status="error", error=why, metadata=ResponseMetadata(code=code)))]
+    name = name[:128] if isinstance(name, str) and name.isprintable() else f"unreadable:{digest(raw)}"
+    return [answer(refusal(name, to, code, why, ChainMeta()))]
 
 
 def _refused(task_id: str, session_id: str, turn: int, meta: ChainMeta, code: str, why: str) -> list[Effect]:
     name = correlation_id(session_id, turn)
-    response = TaskResponse(
-        message_id=name, task_id=task_id, status="error", error=why, metadata=ResponseMetadata(code=code), meta=meta
-    )
-    return [answer(response), advance(session_id, name, redis_names.CHAT_REQUESTS)]
+    return [answer(refusal(name, task_id, code, why, meta)), advance(session_id, name, redis_names.CHAT_REQUESTS)]
 
 
-def _digest(raw: str) -> str:
-    """The same name each time this message is delivered, and another for another message: each is told of once."""
-    return f"unreadable:{hashlib.sha256(raw.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+def digest(raw: str) -> str:
+    """The same name each time this message is delivered, and another for another message: each is told of once. 16 hex digits."""
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _is_session(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _SESSION.fullmatch(value) is not None
 
 
-def _object(raw: str) -> dict[str, Any]:
+def loose(raw: str) -> dict[str, Any]:
+    """The fields of a message that may be wrong; none where it is no JSON object."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

@@ -2,12 +2,25 @@
 
 from typing import Final
 
+# Gives the answer that stands: this one, or the one that was there already.
+_ANSWER: Final = """
+local function answer(key, name, response, ttl, channel)
+  if run('HSETNX', key, name, response) == 0 then return run('HGET', key, name) end
+  run('EXPIRE', key, ttl)
+  run('PUBLISH', channel, response)
+  return response
+end
+"""
+
+# ARGV: the parts of an ANSWER.
+ANSWER: Final = f"local run = redis.call\n{_ANSWER}\nreturn answer(unpack(ARGV))"
+
 # KEYS: processing, attempts. ARGV: message, then the effects, each as its length and its parts.
 # Gives 0 when the message is not there any more, else 1 and the errors of effects.
-DONE: Final = """
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {0} end
+DONE: Final = f"""
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {{0}} end
 redis.call('HDEL', KEYS[2], ARGV[1])
-local told, at = {1}, 2
+local told, at = {{1}}, 2
 -- What fails (a key of another type) must not swallow what comes after it: the answer is among them.
 local function run(...)
   local result = redis.pcall(...)
@@ -17,9 +30,10 @@ local function run(...)
   end
   return result
 end
+{_ANSWER}
 while at <= #ARGV do
   local length = tonumber(ARGV[at])
-  local effect = {unpack(ARGV, at + 1, at + length)}
+  local effect = {{unpack(ARGV, at + 1, at + length)}}
   at = at + length + 1
   if effect[1] == 'SUBMIT' then
     local turns = run('RPUSH', effect[2], effect[4] .. '\\n' .. effect[5])
@@ -34,10 +48,7 @@ while at <= #ARGV do
       if following then run('LPUSH', effect[3], string.sub(following, string.find(following, '\\n', 1, true) + 1)) end
     end
   elseif effect[1] == 'ANSWER' then
-    if run('HSETNX', effect[2], effect[3], effect[4]) ~= 0 then
-      run('EXPIRE', effect[2], effect[5])
-      run('PUBLISH', effect[6], effect[4])
-    end
+    answer(unpack(effect, 2))
   else
     run(unpack(effect))
   end
