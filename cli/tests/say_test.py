@@ -170,3 +170,14 @@ async def test_the_command_fails_with_one_line_on_the_error_output(capsys: pytes
 def test_a_machine_without_a_player_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert not saying.play(saying.wav(b"\0\0" * 100, 24_000))
+
+
+async def test_the_command_tells_when_the_fallback_answered(
+    gateway: Gateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.events[-1] = sse.DoneEvent(stats=sse.DoneStats(turn=42, path="legacy", fallback_reason="not_accepted_in_time"))
+    status = await asyncio.to_thread(saying.main, url, "live-001", "你好", lang=None, wav_path=tmp_path / "out.wav")
+    assert status == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "今晚玩"
+    assert told[-1] == "answered by the fallback: not_accepted_in_time"

@@ -184,4 +184,6 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         f"{session_id}#{heard.turn}  "
         + "  ".join(f"{name} {value * 1000:.0f} ms" for name, value in times.items() if value is not None)
     )
+    if heard.stats.get("path") == "legacy":
+        print(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}")
     return 0
