@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 from e2e.harness.recordings import webm
-from e2e.harness.store import Store
 from redis.asyncio import Redis
 
 from asr import app as module
@@ -21,51 +19,35 @@ from dialog_contracts.legacy_chain import AsrTask, AudioBlob
 from service_runtime.blobs import Blobs
 from service_runtime.testing.local_server import serving
 
+pytestmark = pytest.mark.usefixtures("quick")
 
-async def readiness(port: int) -> tuple[int, dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        answer = await client.get("/readyz")
-        return answer.status_code, answer.json()
-
-
-async def until_ready(port: int) -> dict[str, Any]:
-    async with asyncio.timeout(8):
-        while True:
-            status, state = await readiness(port)
-            if status == 200:
-                return state
-            await asyncio.sleep(0.01)
+Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
+Ready = Callable[[int], Awaitable[dict[str, Any]]]
 
 
-async def test_a_recording_becomes_a_transcript(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
-        async with (
-            serving(build(AsrSettings(redis_url=store.url))) as port,
-            Redis.from_url(store.url, decode_responses=True) as redis,
-        ):
-            state = await until_ready(port)
-            assert state["details"]["recognizer"] == "none"
-            blobs = Blobs(store.url)
-            blob = AudioBlob(id=await blobs.put(webm(1.0)), format="webm")
-            await redis.lpush(redis_names.ASR_TASKS, AsrTask(task_id="live-001", audio=blob).to_json())
-            found = await redis.brpop([redis_names.ASR_FINALS], timeout=8)
-            assert found is not None
-            result = json.loads(found[1])
-            assert (result["status"], result["task_id"]) == ("finished", "live-001")
-            assert "1 seconds" in result["text"]
-            assert await redis.ttl(redis_names.blob(blob.id)) <= redis_names.HEARD_BLOB_TTL_S
-            await redis.lpush(
-                redis_names.ASR_TASKS, json.dumps({"task_id": "live-002", "audio": {"type": "file", "path": "/x"}})
-            )
-            async with asyncio.timeout(8):
-                while not (kept := await redis.hvals(redis_names.answers("live-002"))):
-                    await asyncio.sleep(0.01)
-            assert json.loads(kept[0])["metadata"]["code"] == "bad_audio"
-            await blobs.aclose()
+async def test_a_recording_becomes_a_transcript(url: str, redis: "Redis", until_ready: Ready) -> None:
+    async with serving(build(AsrSettings(redis_url=url))) as port:
+        state = await until_ready(port)
+        assert state["details"]["recognizer"] == "none"
+        blobs = Blobs(url)
+        blob = AudioBlob(id=await blobs.put(webm(1.0)), format="webm")
+        await redis.lpush(redis_names.ASR_TASKS, AsrTask(task_id="live-001", audio=blob).to_json())
+        found = await redis.brpop([redis_names.ASR_FINALS], timeout=8)
+        assert found is not None
+        result = json.loads(found[1])
+        assert (result["status"], result["task_id"]) == ("finished", "live-001")
+        assert "1 seconds" in result["text"]
+        assert await redis.ttl(redis_names.blob(blob.id)) <= redis_names.HEARD_BLOB_TTL_S
+        await redis.lpush(redis_names.ASR_TASKS, json.dumps({"task_id": "live-002", "audio": {"type": "file", "path": "/x"}}))
+        async with asyncio.timeout(8):
+            while not (kept := await redis.hvals(redis_names.answers("live-002"))):
+                await asyncio.sleep(0.01)
+        assert json.loads(kept[0])["metadata"]["code"] == "bad_audio"
+        await blobs.aclose()
 
 
-async def test_it_starts_without_redis_and_says_so(tmp_path: Path) -> None:
-    async with serving(build(AsrSettings(redis_url=Store(tmp_path).url))) as port:
+async def test_it_starts_without_redis_and_says_so(no_url: str, until_ready: Ready) -> None:
+    async with serving(build(AsrSettings(redis_url=no_url))) as port:
         state = await until_ready(port)
         assert state["details"]["redis"] != "ok"
 
@@ -85,10 +67,12 @@ class Slow(FakeRecognizer):
         return Heard("x", "en")
 
 
-async def test_it_is_ready_only_when_the_model_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_ready_only_when_the_model_is(
+    no_url: str, get: Get, until_ready: Ready, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = Slow()
     monkeypatch.setattr(module, "choose", lambda _: slow)
-    async with serving(build(AsrSettings(redis_url=Store(tmp_path).url))) as port:
-        status, state = await readiness(port)
+    async with serving(build(AsrSettings(redis_url=no_url))) as port:
+        status, state = await get(port, "/readyz")
         assert (status, state["reasons"]) == (503, ["recognizer: slow is being loaded"])
         assert (await until_ready(port))["details"]["recognizer"] == "slow"

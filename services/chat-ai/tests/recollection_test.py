@@ -1,7 +1,6 @@
 """What chat-ai reads before it writes, at a real Valkey that may be away."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,8 @@ from service_runtime.redis_link import RedisLink
 
 
 @pytest.fixture
-async def recollection(url: str) -> AsyncIterator[Recollection]:
-    link = RedisLink(url, timeout_s=2)
-    yield Recollection(link, 2)
-    await link.aclose()
+def recollection(link: RedisLink) -> Recollection:
+    return Recollection(link, 2)
 
 
 async def remember(redis: "Redis", *turns: int) -> None:

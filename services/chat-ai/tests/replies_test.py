@@ -26,6 +26,8 @@ from service_runtime import effects, refusals
 from service_runtime.redis_link import RedisLink
 from service_runtime.work_list import Job, WorkList
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 Worked = Callable[..., Awaitable[None]]
 LIST = redis_names.CHAT_REQUESTS
 META = ChainMeta(
@@ -58,10 +60,8 @@ def author() -> Scripted:
 
 
 @pytest.fixture
-async def replies(url: str, author: Scripted) -> AsyncIterator[Replies]:
-    link = RedisLink(url, timeout_s=2)
-    yield Replies(Recollection(link, 20), author)
-    await link.aclose()
+def replies(link: RedisLink, author: Scripted) -> Replies:
+    return Replies(Recollection(link, 20), author)
 
 
 def turn(content: str = "hello", task: str = "live-001", **meta: object) -> str:

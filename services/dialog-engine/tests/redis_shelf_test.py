@@ -1,11 +1,6 @@
 """Claims, history and samples in a real Valkey."""
 
-import subprocess
-import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
-
-import pytest
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet, TurnRecord
@@ -14,28 +9,6 @@ from dialog_contracts.samples import TurnSample
 from dialog_engine.redis_shelf import Claim, RedisShelf
 from service_runtime.redis_link import RedisLink
 from service_runtime.session_history import SessionHistory
-from vtuber_cli import ports, valkey
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = ports.free()
-    process = subprocess.Popen(valkey.command(tmp_path_factory.mktemp("valkey"), port), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while not ports.busy(port):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield f"redis://127.0.0.1:{port}/0"
-    process.terminate()
-    process.wait(timeout=5)
-
-
-@pytest.fixture
-async def link(url: str) -> AsyncIterator[RedisLink]:
-    opened = RedisLink(url, timeout_s=2)
-    await opened.client.flushall()
-    yield opened
-    await opened.aclose()
 
 
 def record(turn: int) -> TurnRecord:
@@ -120,11 +93,9 @@ async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
     assert [TurnSample.from_json(fields["sample"]) for _, fields in entries] == [sample]
 
 
-async def test_without_redis_the_claim_is_unknown_and_what_was_not_written_is_said() -> None:
-    link = RedisLink(f"redis://127.0.0.1:{ports.free()}/0")
-    shelf = RedisShelf(link)
+async def test_without_redis_the_claim_is_unknown_and_what_was_not_written_is_said(no_link: RedisLink) -> None:
+    shelf = RedisShelf(no_link)
     assert await shelf.claim_reply("s#1") is Claim.UNKNOWN
     assert not await shelf.publish_history("s", [record(1)])
     assert await shelf.turns_after("s", 0) is None
-    assert link.down_because is not None
-    await link.aclose()
+    assert no_link.down_because is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -23,10 +23,8 @@ DEAD = redis_names.dead(LIST)
 
 
 @pytest.fixture
-async def desk(url: str) -> AsyncIterator[Desk]:
-    link = RedisLink(url, timeout_s=2)
-    yield Desk(Store(link, memories=10, ttl_s=1_000))
-    await link.aclose()
+def desk(link: RedisLink) -> Desk:
+    return Desk(Store(link, memories=10, ttl_s=1_000))
 
 
 def request(kind: str, data: dict[str, Any], user: str = "tom", name: str = "q-1") -> str:

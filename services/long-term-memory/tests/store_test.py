@@ -1,7 +1,6 @@
 """What is kept of each user, in a real Valkey."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -27,10 +26,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(url: str, clock: Clock) -> AsyncIterator[Store]:
-    link = RedisLink(url, timeout_s=2)
-    yield Store(link, memories=60, ttl_s=1_000, clock=clock)
-    await link.aclose()
+def store(link: RedisLink, clock: Clock) -> Store:
+    return Store(link, memories=60, ttl_s=1_000, clock=clock)
 
 
 async def add(redis: "Redis", store: Store, user: str, content: str, metadata: dict[str, Any] | None = None) -> dict[str, Any]:

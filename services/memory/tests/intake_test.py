@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -24,10 +24,8 @@ DEAD = redis_names.dead(LIST)
 
 
 @pytest.fixture
-async def intake(url: str) -> AsyncIterator[Intake]:
-    link = RedisLink(url, timeout_s=2)
-    yield Intake(link, ViewerContext(3, 100))
-    await link.aclose()
+def intake(link: RedisLink) -> Intake:
+    return Intake(link, ViewerContext(3, 100))
 
 
 @pytest.fixture
@@ -210,19 +208,18 @@ async def test_a_message_that_nobody_survives_is_told(redis: "Redis", worked: Wo
 
 
 async def test_while_redis_does_not_answer_a_number_is_waited_for(
-    redis: "Redis", url: str, worked: Worked, monkeypatch: pytest.MonkeyPatch
+    redis: "Redis", link: RedisLink, no_url: str, worked: Worked
 ) -> None:
-    link = RedisLink("redis://127.0.0.1:1/0", timeout_s=1, rest_s=0.02)
-    away, there = link.client, RedisLink(url, timeout_s=2)
-    intake = Intake(link, ViewerContext(3, 100))
+    late = RedisLink(no_url, timeout_s=1, rest_s=0.02)
+    away = late.client
+    intake = Intake(late, ViewerContext(3, 100))
     working = asyncio.ensure_future(worked(LIST, intake.take, refusals.given_up, older()))
     async with asyncio.timeout(2):
-        while link.down_because is None:
+        while late.down_because is None:
             await asyncio.sleep(0.005)
     assert await passed_on(redis) == []
     assert await redis.llen(redis_names.processing(LIST, "one")) == 1
-    link.client = there.client
+    late.client = link.client
     await working
     assert names(await passed_on(redis)) == ["live-001#1"]
     await away.aclose()
-    await there.aclose()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,6 @@ from service_runtime.blobs import Blobs
 from service_runtime.testing.local_server import serving
 
 OLDER, NEWER = None, Subprotocol("vtuber.v2.bin")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("store")) as running:
-        yield running
 
 
 @dataclass
@@ -61,13 +55,11 @@ class Replicas:
 
 
 @pytest.fixture
-async def replicas(store: Store) -> AsyncIterator[Replicas]:
+async def replicas(url: str, redis: "Redis") -> AsyncIterator[Replicas]:
     async with AsyncExitStack() as stack:
-        settings = OutputSettings(redis_url=store.url, linger_s=0.1)
+        settings = OutputSettings(redis_url=url, linger_s=0.1)
         ports = [await stack.enter_async_context(serving(build(settings))) for _ in range(2)]
-        redis = await stack.enter_async_context(Redis.from_url(store.url, decode_responses=True))
-        await redis.flushall()
-        blobs = Blobs(store.url)
+        blobs = Blobs(url)
         stack.push_async_callback(blobs.aclose)
         yield Replicas(ports, redis, blobs)
 

@@ -1,16 +1,14 @@
 """The whole service: a reply in, its answer out; probes; settings that are wrong."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import TaskResponse, TtsRequest
-from dialog_telemetry import log_lines
 from dialog_voice import making
 from dialog_voice.errors import ProviderError
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
@@ -18,7 +16,12 @@ from service_runtime.testing.local_server import serving
 from tts.__main__ import main
 from tts.app import build
 from tts.settings import TtsSettings
-from vtuber_cli import ports
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
+UntilReasons = Callable[..., Awaitable[dict[str, Any]]]
+Complaint = Callable[[Callable[[], None], str, str], str]
 
 
 class Voice:
@@ -48,26 +51,25 @@ async def voice(monkeypatch: pytest.MonkeyPatch) -> Voice:
     return made
 
 
-async def get(port: int, path: str) -> tuple[int, Any]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        answer = await client.get(path)
-        return answer.status_code, answer.text if path == "/metrics" else answer.json()
-
-
-async def until_reasons(port: int, *wanted: str) -> dict[str, Any]:
+@pytest.fixture
+def until_reasons(get: Get) -> UntilReasons:
     """Wait until it is not ready for these reasons, or ready without any."""
-    async with asyncio.timeout(5):
-        while True:
-            status, state = await get(port, "/readyz")
-            if [reason.partition(":")[0] for reason in state["reasons"]] == list(wanted):
-                assert status == (503 if wanted else 200)
-                assert isinstance(state, dict)
-                return state
-            await asyncio.sleep(0.01)
+
+    async def waited(port: int, *wanted: str) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            while True:
+                status, state = await get(port, "/readyz")
+                if [reason.partition(":")[0] for reason in state["reasons"]] == list(wanted):
+                    assert status == (503 if wanted else 200)
+                    assert isinstance(state, dict)
+                    return state
+                await asyncio.sleep(0.01)
+
+    return waited
 
 
 async def test_a_reply_is_spoken_by_the_running_service_as_soon_as_its_voice_is_warm(
-    url: str, redis: "Redis", voice: Voice
+    url: str, redis: "Redis", voice: Voice, get: Get, until_reasons: UntilReasons
 ) -> None:
     async with serving(build(TtsSettings(redis_url=url))) as port:
         await until_reasons(port, "warm-up")
@@ -85,27 +87,23 @@ async def test_a_reply_is_spoken_by_the_running_service_as_soon_as_its_voice_is_
         assert (status, 'dialog_work_total{list="tts_requests",outcome="done"}' in text) == (200, True)
 
 
-async def test_a_voice_that_is_away_at_the_start_does_not_keep_replies_waiting(url: str, voice: Voice) -> None:
+async def test_a_voice_that_is_away_at_the_start_does_not_keep_replies_waiting(
+    url: str, voice: Voice, until_reasons: UntilReasons
+) -> None:
     voice.fails_warm = True
     async with serving(build(TtsSettings(redis_url=url))) as port:
         await until_reasons(port)
 
 
-async def test_without_redis_it_lives_and_says_that_it_is_not_ready(voice: Voice) -> None:
+async def test_without_redis_it_lives_and_says_that_it_is_not_ready(
+    no_url: str, voice: Voice, get: Get, until_reasons: UntilReasons
+) -> None:
     voice.ready.set()
-    async with serving(build(TtsSettings(redis_url=f"redis://127.0.0.1:{ports.free()}/0"))) as port:
+    async with serving(build(TtsSettings(redis_url=no_url))) as port:
         assert await get(port, "/healthz") == (200, {"status": "ok"})
         await until_reasons(port, "redis")
 
 
 @pytest.mark.parametrize(("name", "value"), [("SPOKEN_WITHIN_S", "0"), ("VOICE_CHAIN", "no-such-voice"), ("VOICE_CHAIN", ",")])
-def test_a_wrong_setting_ends_the_process_with_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
-) -> None:
-    # Log lines would go to the stream that this test captures, also after it.
-    monkeypatch.setattr(log_lines, "configure", lambda *_: None)
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith(f"tts: {name}: ")
+def test_a_wrong_setting_ends_the_process_with_a_sentence(complaint: Complaint, name: str, value: str) -> None:
+    assert complaint(main, name, value).startswith(f"tts: {name}: ")

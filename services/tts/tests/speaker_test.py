@@ -29,6 +29,8 @@ from tts import speech
 from tts.settings import TtsSettings
 from tts.speaker import Speaker
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 Worked = Callable[..., Awaitable[None]]
 LIST = redis_names.TTS_REQUESTS
 BROKEN = ProviderError("scripted", "connection", "nobody there")
