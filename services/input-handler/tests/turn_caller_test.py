@@ -222,11 +222,11 @@ async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_late
     with pytest.raises(LegacyUnavailable, match="circuit_open"):
         await called(caller)
     assert len(engine.requests) == 2
-    assert metrics.CIRCUIT._value.get() == 2
+    assert metrics.CIRCUIT.labels(engine="0")._value.get() == 2
     engine.answers = [WHOLE]
     await asyncio.sleep(0.25)
     assert names(await called(caller))[-1] == "done"
-    assert metrics.CIRCUIT._value.get() == 0
+    assert metrics.CIRCUIT.labels(engine="0")._value.get() == 0
     assert names(await called(caller))[-1] == "done"
 
 

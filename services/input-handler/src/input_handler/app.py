@@ -22,6 +22,7 @@ from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
 from input_handler.history import History
 from input_handler.legacy_path import LegacyPath
+from input_handler.owners import Owners
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
 from input_handler.sync_path import SyncPath
@@ -52,19 +53,24 @@ def build(settings: InputSettings) -> Starlette:
     documents = Documents()
     watch = FlagWatch(documents, "input-handler", settings)
     redis = RedisLink(settings.redis_url)
-    engine = EngineClient(settings.dialog_engine_url)
+    engines = [EngineClient(url) for url in settings.dialog_engine_urls]
     answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
-    sync = SyncPath(
-        engine,
-        accepted_within_s=settings.accepted_within_s,
-        first_delta_within_s=settings.first_delta_within_s,
-        engine_wait_s=settings.engine_wait_s,
-        circuit_failures=settings.circuit_failures,
-        circuit_open_s=settings.circuit_open_s,
-    )
+    paths = [
+        SyncPath(
+            engine,
+            name=str(ordinal),
+            accepted_within_s=settings.accepted_within_s,
+            first_delta_within_s=settings.first_delta_within_s,
+            # Where there are others, nobody waits for one.
+            engine_wait_s=settings.engine_wait_s if len(engines) == 1 else 0,
+            circuit_failures=settings.circuit_failures,
+            circuit_open_s=settings.circuit_open_s,
+        )
+        for ordinal, engine in enumerate(engines)
+    ]
     legacy = LegacyPath(redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s)
     caller = TurnCaller(
-        sync,
+        paths[0] if len(paths) == 1 else Owners(paths),
         legacy,
         TurnNumbers(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
@@ -79,7 +85,7 @@ def build(settings: InputSettings) -> Starlette:
         unsupported=lambda: unsupported(documents.in_force(environment), legacy=settings.legacy_enabled),
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("circuit", lambda: sync.circuit_state)
+    probe.detail("circuit", lambda: {path.name: path.circuit_state for path in paths})
     probe.detail("legacy", lambda: "on" if settings.legacy_enabled else "off")
     probe.detail("flags", lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})})
 
@@ -89,8 +95,9 @@ def build(settings: InputSettings) -> Starlette:
             stack.push_async_callback(redis.aclose)
             watch.start()
             stack.push_async_callback(watch.aclose)
-            await engine.open()
-            stack.push_async_callback(engine.aclose)
+            for engine in engines:
+                await engine.open()
+                stack.push_async_callback(engine.aclose)
             stack.push_async_callback(blobs.aclose)
             if transcripts is not None:
                 answers.start()
@@ -98,7 +105,8 @@ def build(settings: InputSettings) -> Starlette:
                 transcripts.start()
                 stack.push_async_callback(transcripts.aclose)
             stack.push_async_callback(tasks.close)
-            tasks.start("warm-up", engine.ready())
+            for engine in engines:
+                tasks.start("warm-up", engine.ready())
             yield
 
     async def chat_stream(request: Request) -> Response:

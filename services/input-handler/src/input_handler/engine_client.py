@@ -35,7 +35,8 @@ class EngineClient:
         self._http = self._pool()
 
     def _pool(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=60)
+        # An engine's pod comes back under its name with another address.
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=60, ttl_dns_cache=2)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=2),
@@ -117,4 +118,6 @@ async def _refusal(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefus
         return EngineFailed("overloaded", body.message)
     if answer.status < 500:
         return EngineRefused(answer.status, body)
+    if body.code == "draining":
+        return EngineFailed("draining")
     return EngineFailed(f"status_{answer.status}", body.code)

@@ -1,6 +1,9 @@
 """Settings of input-handler; the only reader of its environment."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import NoDecode
 
 from dialog_contracts.http import FlagSet
 from service_runtime.settings import ServiceSettings
@@ -11,7 +14,12 @@ class InputSettings(ServiceSettings):
 
     port: int = Field(default=8001, ge=1, le=65535)
 
-    dialog_engine_url: str = "http://127.0.0.1:8100"
+    dialog_engine_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("http://127.0.0.1:8100",),
+        min_length=1,
+        validation_alias=AliasChoices("dialog_engine_urls", "dialog_engine_url"),
+    )
+    """Every configured engine, in the order of their ordinals, separated by commas; `DIALOG_ENGINE_URL` where there is one."""
 
     accepted_within_s: float = Field(default=0.3, gt=0, le=30)
     """An engine that has not answered ACCEPTED by then is passed over."""
@@ -20,7 +28,7 @@ class InputSettings(ServiceSettings):
     """… nor has sent a first delta by then."""
 
     engine_wait_s: float = Field(default=0, ge=0, le=120)
-    """How long a turn waits for an engine that nobody answers for, because its pod is being replaced."""
+    """How long a turn waits for an only engine that nobody answers for, because its pod is being replaced."""
 
     circuit_failures: int = Field(default=3, ge=1, le=100)
     """After so many failures of the engine in a row, turns go to the legacy chain at once …"""
@@ -42,6 +50,11 @@ class InputSettings(ServiceSettings):
     sync_tts_barge_in: bool = False
     enable_streams_outbox: bool = False
     enable_ltm: bool = False
+
+    @field_validator("dialog_engine_urls", mode="before")
+    @classmethod
+    def _urls_by_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def flags(self) -> FlagSet:
         """The flags of the environment, for every session."""

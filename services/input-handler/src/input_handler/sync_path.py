@@ -1,4 +1,4 @@
-"""The main path: a turn is asked of the engine. What fails before its first delta is raised, for the other path to take over."""
+"""The main path over one engine: a turn is asked of it. What fails before its first delta is raised, for the other path to take over."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -34,6 +34,7 @@ class SyncPath:
         self,
         engine: EngineClient,
         *,
+        name: str = "0",
         accepted_within_s: float,
         first_delta_within_s: float,
         engine_wait_s: float = 0,
@@ -48,7 +49,7 @@ class SyncPath:
             # A caller that leaves, a refusal, and a model that fails say nothing against the engine.
             exclude=[GeneratorExit, asyncio.CancelledError, EngineRefused, AnsweredElsewhere, (EngineFailed, _is_models_fault)],
         )
-        self._circuit.add_listener(_circuit_changed)
+        self.name = name
         self.circuit_state = "closed"
         self._circuit.add_listener(self._note_state)
 
@@ -138,16 +139,12 @@ class SyncPath:
     def _note_state(self, _: str, event: str, payload: Any) -> None:
         if event == "state_changed":
             self.circuit_state = payload.state
+            metrics.CIRCUIT.labels(engine=self.name).set(CIRCUIT_STATES[payload.state])
+            log.warning("circuit", engine=self.name, state=payload.state)
 
 
 def _is_models_fault(failure: EngineFailed) -> bool:
     return failure.reason.startswith("engine_")
-
-
-def _circuit_changed(_: str, event: str, payload: Any) -> None:
-    if event == "state_changed":
-        metrics.CIRCUIT.set(CIRCUIT_STATES[payload.state])
-        log.warning("circuit", state=payload.state)
 
 
 def _raise(frame: SseFrame) -> None:

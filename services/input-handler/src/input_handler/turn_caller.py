@@ -15,7 +15,7 @@ from dialog_flags.flags import FlagSource
 from dialog_telemetry import attributes, trace_context
 from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused, LegacyUnavailable, TooManyTurns
 from input_handler.legacy_path import LegacyPath
-from input_handler.sync_path import SyncPath
+from input_handler.owners import MainPath
 from input_handler.turn_numbers import Numbered, TurnNumbers
 
 log = structlog.get_logger("turn")
@@ -29,7 +29,7 @@ class TurnCaller:
 
     def __init__(
         self,
-        sync: SyncPath,
+        sync: MainPath,
         legacy: LegacyPath,
         numbers: TurnNumbers,
         flags: FlagSource,

@@ -106,6 +106,7 @@ class ErrorBody(WireModel):
     field: str | None = Field(default=None, description="The field that is wrong, as a path, e.g. meta.lang.")
     limit: int | None = Field(default=None, description="The limit that was passed, in the unit the message says.")
     next_turn: Turn | None = Field(default=None, description="With turn_taken: the first number that is free.")
+    owner: int | None = Field(default=None, ge=0, description="With not_owner: ordinal of the engine that has the session.")
 
 
 class TurnRecord(WireModel):
@@ -117,6 +118,7 @@ class TurnRecord(WireModel):
     ts: int = Field(description="Unix seconds of the commit.")
     interrupted: bool = False
     path: Literal["sync", "legacy"] = "sync"
+    request_id: str | None = Field(default=None, description="Idempotency key of the message, for the session's next owner.")
 
 
 class SessionTurns(WireModel):

@@ -75,6 +75,11 @@ def turn_of_request(session_id: str, request_id: str) -> str:
     return f"session:{session_id}:request:{request_id}"
 
 
+def owner(session_id: str) -> str:
+    """Lease of the engine that has the session: `<ordinal> <epoch> <process>`, expiring."""
+    return f"session:{session_id}:owner"
+
+
 def history(session_id: str) -> str:
     """Sorted set of TurnRecord as JSON, scored by turn: the recent turns of both paths."""
     return f"session:{session_id}:turns"

@@ -13,7 +13,8 @@ TURN_TTFT = Histogram("dialog_turn_ttft_seconds", "Receipt of a turn to its firs
 TURN_FIRST_AUDIO = Histogram("dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S)
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
-CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to the engine: 0 closed, 1 half-open, 2 open.")
+CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.", ["engine"])
+REROUTED = Counter("dialog_rerouted", "Turns taken to another engine than was thought to have the session, by reason.", ["reason"])
 FALLBACK_SECONDS = Histogram(
     "dialog_fallback_seconds",
     "Call of the engine to the turn's being in the legacy chain's queue, where it fell back.",

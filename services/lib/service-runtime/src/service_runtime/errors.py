@@ -6,6 +6,7 @@ ServiceError                      status, code, retryable
 ├── TooMany                       429  says when to come back
 ├── NotFound                      404
 ├── Conflict                      409
+├── Misdirected                   421  another process has it; `owner` says which
 ├── Refused                       403
 └── Unavailable                   503  retryable
 """
@@ -40,6 +41,7 @@ class ServiceError(Exception):
         field: str | None = None,
         limit: int | None = None,
         next_turn: int | None = None,
+        owner: int | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
@@ -51,6 +53,7 @@ class ServiceError(Exception):
             field=field,
             limit=limit,
             next_turn=next_turn,
+            owner=owner,
         )
 
 
@@ -82,6 +85,12 @@ class Conflict(ServiceError):
     """409: right in form, wrong in the present state."""
 
     status, default_code = 409, "conflict"
+
+
+class Misdirected(ServiceError):
+    """421: somebody else has what this is about; `owner` says who."""
+
+    status, default_code, retryable = 421, "not_owner", True
 
 
 class Refused(ServiceError):

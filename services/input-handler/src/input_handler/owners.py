@@ -1,0 +1,84 @@
+"""The main path over several engines: each session's turns go to the engine that has it, and follow it when it moves."""
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final, Protocol
+
+import structlog
+
+from dialog_contracts.http import ChatRequest
+from dialog_contracts.owners import by_preference
+from dialog_contracts.sse import SseFrame
+from dialog_telemetry import metrics
+from input_handler.errors import EngineFailed, EngineRefused
+
+log = structlog.get_logger("owners")
+
+MOVED: Final = "not_owner"
+GONE: Final = frozenset(("not_reached", "circuit_open", "draining"))
+"""Failures of an engine that is not there: another one may have the session, or take it."""
+
+REMEMBERED: Final = 10_000
+
+
+class MainPath(Protocol):
+    """A way to an engine: one, or the right one of several."""
+
+    def events(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    ) -> AsyncGenerator[SseFrame, None]:
+        """The turn's events. Raises EngineFailed, AnsweredElsewhere or EngineRefused before the first delta."""
+        ...
+
+
+class Owners:
+    """`paths` by ordinal. Who has a session is learnt from the engines: one that has it not says who has (421 `not_owner`)."""
+
+    def __init__(self, paths: Sequence[MainPath]) -> None:
+        self._paths = paths
+        self._away: OrderedDict[str, int] = OrderedDict()
+
+    async def events(
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+    ) -> AsyncGenerator[SseFrame, None]:
+        """See `MainPath`. An engine that is not there is passed over; what another error it gives is the turn's."""
+        session_id = request.session_id
+        order = by_preference(session_id, len(self._paths))
+        waiting = [self._away[session_id], *order] if session_id in self._away else order
+        asked: set[int] = set()
+        failure = EngineFailed("not_reached")
+        while (ordinal := next((one for one in waiting if one not in asked), None)) is not None:
+            asked.add(ordinal)
+            begun = False
+            try:
+                async with aclosing(self._paths[ordinal].events(request, last_event_id, traceparent)) as frames:
+                    async for frame in frames:
+                        if not begun:
+                            begun = True
+                            self._note(session_id, ordinal, home=order[0])
+                        yield frame
+                return
+            except EngineRefused as error:
+                if error.body.code != MOVED:
+                    raise
+                owner = error.body.owner
+                if owner is None or owner in asked or owner >= len(self._paths):
+                    # It is still the one that did not answer: nobody else may speak for it before its lease has expired.
+                    raise failure from error
+                reason, waiting = MOVED, [owner]
+            except EngineFailed as error:
+                if begun or error.reason not in GONE:
+                    raise
+                reason, failure = error.reason, error
+            metrics.REROUTED.labels(reason=reason).inc()
+            log.info("rerouted", session=session_id, reason=reason, engine=ordinal)
+        raise failure
+
+    def _note(self, session_id: str, ordinal: int, *, home: int) -> None:
+        """Where the session is, if not at home."""
+        self._away.pop(session_id, None)
+        if ordinal != home:
+            self._away[session_id] = ordinal
+            while len(self._away) > REMEMBERED:
+                self._away.popitem(last=False)

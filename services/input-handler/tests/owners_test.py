@@ -1,0 +1,129 @@
+"""Turns find the engine that has their session, by real calls to scripted engines."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from dialog_contracts.http import ChatRequest, ErrorBody
+from dialog_contracts.owners import by_preference
+from dialog_contracts.sse import SseFrame
+from dialog_telemetry import metrics
+from input_handler.engine_client import EngineClient
+from input_handler.errors import EngineFailed, EngineRefused
+from input_handler.owners import Owners
+from input_handler.sync_path import SyncPath
+from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HELLO, Answer, ScriptedEngine, events, refusal
+from service_runtime.testing.local_server import serving
+from vtuber_cli import ports
+
+REQUEST = ChatRequest(session_id="live-001", content="hi", turn=1)
+HOME, STAND_IN = by_preference("live-001", 2)
+WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+DRAINING = Answer(steps=[ErrorBody(code="draining", message="m").to_json().encode()], status=503)
+
+
+def moved_to(ordinal: int) -> Answer:
+    body = ErrorBody(code="not_owner", message="m", owner=ordinal)
+    return Answer(steps=[body.to_json().encode()], status=421)
+
+
+class Spread:
+    """Two engines by ordinal, and the way to them."""
+
+    def __init__(self, engines: list[ScriptedEngine], owners: Owners) -> None:
+        self.home, self.stand_in = engines[HOME], engines[STAND_IN]
+        self._owners = owners
+
+    async def ask(self) -> list[SseFrame]:
+        return [frame async for frame in self._owners.events(REQUEST, None, None)]
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        return len(self.home.requests), len(self.stand_in.requests)
+
+
+@pytest.fixture
+async def spread() -> AsyncIterator[Spread]:
+    engines = [ScriptedEngine(answers=[WHOLE]), ScriptedEngine(answers=[WHOLE])]
+    async with AsyncExitStack() as stack:
+        urls = [f"http://127.0.0.1:{await stack.enter_async_context(serving(engine))}" for engine in engines]
+        yield Spread(engines, await _owners(urls, stack))
+
+
+async def _owners(urls: list[str], stack: AsyncExitStack) -> Owners:
+    paths = []
+    for ordinal, url in enumerate(urls):
+        client = EngineClient(url)
+        await client.open()
+        stack.push_async_callback(client.aclose)
+        paths.append(SyncPath(client, name=str(ordinal), accepted_within_s=1, first_delta_within_s=1))
+    return Owners(paths)
+
+
+async def test_a_session_has_a_home(spread: Spread) -> None:
+    for _ in range(3):
+        assert [frame.event for frame in await spread.ask()] == ["control", "text-delta", "done"]
+    assert spread.asked == (3, 0)
+
+
+async def test_a_session_that_moved_is_followed_and_found_at_once_the_next_time(spread: Spread) -> None:
+    spread.home.answers = [moved_to(STAND_IN)]
+    before = metrics.REROUTED.labels(reason="not_owner")._value.get()
+    assert [frame.event for frame in await spread.ask()][-1] == "done"
+    assert spread.asked == (1, 1)
+    await spread.ask()
+    assert spread.asked == (1, 2)
+    assert metrics.REROUTED.labels(reason="not_owner")._value.get() == before + 1
+
+
+async def test_a_session_that_went_home_is_followed_home(spread: Spread) -> None:
+    spread.home.answers, spread.stand_in.answers = [moved_to(STAND_IN), WHOLE], [WHOLE, moved_to(HOME)]
+    for _ in range(3):
+        assert [frame.event for frame in await spread.ask()][-1] == "done"
+    assert spread.asked == (3, 2)
+
+
+async def test_an_engine_that_drains_is_passed_over(spread: Spread) -> None:
+    spread.home.answers = [DRAINING]
+    assert [frame.event for frame in await spread.ask()][-1] == "done"
+    assert spread.asked == (1, 1)
+
+
+async def test_while_the_lease_of_a_dead_engine_runs_nobody_speaks_for_it() -> None:
+    answering = ScriptedEngine(answers=[moved_to(HOME)])
+    async with AsyncExitStack() as stack:
+        urls = [f"http://127.0.0.1:{ports.free()}"] * 2
+        urls[STAND_IN] = f"http://127.0.0.1:{await stack.enter_async_context(serving(answering))}"
+        owners = await _owners(urls, stack)
+        with pytest.raises(EngineFailed) as failure:
+            [frame async for frame in owners.events(REQUEST, None, None)]
+        assert failure.value.reason == "not_reached", "the legacy chain answers meanwhile, and this is its reason"
+        answering.answers = [WHOLE]
+        assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
+
+
+async def test_with_no_engine_at_all_the_failure_says_so() -> None:
+    async with AsyncExitStack() as stack:
+        owners = await _owners([f"http://127.0.0.1:{ports.free()}" for _ in range(2)], stack)
+        with pytest.raises(EngineFailed) as failure:
+            [frame async for frame in owners.events(REQUEST, None, None)]
+        assert failure.value.reason == "not_reached"
+
+
+@pytest.mark.parametrize("answer", [moved_to(7), moved_to(HOME)], ids=["one that is not there", "itself"])
+async def test_an_owner_that_cannot_be_is_a_failure_and_no_endless_search(spread: Spread, answer: Answer) -> None:
+    spread.home.answers = [answer]
+    with pytest.raises(EngineFailed):
+        await spread.ask()
+    assert spread.asked == (1, 0)
+
+
+async def test_what_else_an_engine_says_is_the_turns_own(spread: Spread) -> None:
+    spread.home.answers = [refusal(409, "turn_taken", next_turn=4)]
+    with pytest.raises(EngineRefused):
+        await spread.ask()
+    spread.home.answers = [Answer(steps=[events(1, ACCEPTED), CUT])]
+    with pytest.raises(EngineFailed, match="cut"):
+        await spread.ask()
+    assert spread.asked[1] == 0, "it was begun at home"
