@@ -1,23 +1,62 @@
+"""Three places to stand at: a viewer on a list, a session with the chain's post, and the sockets of a running output-handler.
+
+Tests name these classes only for mypy: pytest's import mode gives test modules no neighbours at run time.
+"""
+
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocket
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import SpeechChunk, Start
+from dialog_contracts.legacy_chain import TaskResponse
+from output_handler.answer_player import AnswerPlayer
+from output_handler.app import build
 from output_handler.hub import Hub
 from output_handler.session import Session
+from output_handler.settings import OutputSettings
+from output_handler.testing.post import Post, answer
+from output_handler.testing.stage import FLAGS, Stage, now_ms, story
 from output_handler.viewer import LegacyViewer, Viewer
+from service_runtime.testing.local_server import serving
 
-Sent = list[str | bytes]
+
+class Sent(list[str | bytes]):
+    """What a viewer was sent."""
+
+    def told(self) -> list[str]:
+        """The frames in short, without bytes, since the last time."""
+        found = story([raw for raw in self if isinstance(raw, str)])
+        self.clear()
+        return found
+
+    def without_chunks(self) -> list[str]:
+        return [line for line in self.told() if not line.startswith("CHUNK")]
+
+    def chunks(self) -> list[dict[str, Any]]:
+        frames = [json.loads(raw) for raw in self if isinstance(raw, str)]
+        return [frame for frame in frames if frame.get("type") == "SPEECH_CHUNK"]
+
+
+Listen = Callable[..., Awaitable[tuple[Viewer, Sent]]]
 
 
 @pytest.fixture
 def wired() -> Callable[..., Awaitable[WebSocket]]:
     """An accepted WebSocket whose network is a list; while `gate` is shut, the network takes nothing."""
 
-    async def make(sent: Sent, gate: asyncio.Event | None = None) -> WebSocket:
+    async def make(sent: list[str | bytes], gate: asyncio.Event | None = None) -> WebSocket:
         async def receive() -> Message:
             return {"type": "websocket.connect"}
 
@@ -42,7 +81,7 @@ def wired() -> Callable[..., Awaitable[WebSocket]]:
 
 
 @pytest.fixture
-async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Callable[..., Awaitable[tuple[Viewer, Sent]]]]:
+async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Listen]:
     """Joins a viewer to a session or a hub and keeps its writer running; gives the viewer and what it was sent."""
     writers: list[asyncio.Task[None]] = []
 
@@ -56,7 +95,7 @@ async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Ca
         stuck_s: float = 5.0,
         gate: asyncio.Event | None = None,
     ) -> tuple[Viewer, Sent]:
-        sent: Sent = []
+        sent = Sent()
         socket = await wired(sent, gate)
         limits: dict[str, Any] = {"queue_ms": queue_ms, "stuck_s": stuck_s}
         viewer = LegacyViewer(socket, session_id, **limits) if legacy else Viewer(socket, session_id, binary=binary, **limits)
@@ -71,3 +110,100 @@ async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Ca
     for writer in writers:
         writer.cancel()
     await asyncio.gather(*writers, return_exceptions=True)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    to_engine: list[str] = []
+    made = Stage(Session("live-001", now_ms, to_engine.append), to_engine)
+    yield made
+    made.session.close()
+
+
+@dataclass
+class Room:
+    """A session that the chain's answers reach too."""
+
+    stage: Stage
+    post: Post
+    player: AnswerPlayer
+
+    @property
+    def session(self) -> Session:
+        return self.stage.session
+
+    async def voiced(self, turn: int, ms: int = 1_000, **more: Any) -> TaskResponse:
+        """An answer with its voice file comes."""
+        response = answer(turn, blob=await self.post.voice(ms), **more)
+        self.player.take(response)
+        return response
+
+    @property
+    def heard(self) -> list[str]:
+        return self.post.answers.heard_ids
+
+
+@pytest.fixture
+async def room(stage: Stage) -> AsyncIterator[Room]:
+    post = Post(voice_within_s=30)
+    player = AnswerPlayer(stage.session, post.room)
+    stage.session.files = player
+    yield Room(stage, post, player)
+    player.close()
+    stage.session.close()
+    await post.tasks.close()
+
+
+@dataclass
+class Output:
+    """A running output-handler and one engine's socket to it."""
+
+    url: str
+    engine: ClientConnection
+
+    def viewer(
+        self, session_id: str = "live-001", *, protocol: Subprotocol | None = Subprotocol("vtuber.v2"), **options: Any
+    ) -> connect:
+        protocols = None if protocol is None else [protocol]
+        return connect(f"{self.url}/ws/output/{session_id}", subprotocols=protocols, compression=None, proxy=None, **options)
+
+    async def subscribed(self) -> None:
+        assert json.loads(await self.engine.recv())["action"] == "SUBSCRIBE"
+
+    async def start(self, flags: FlagSet = FLAGS) -> None:
+        await self.engine.send(Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
+
+    async def chunk(self, seq: int) -> SpeechChunk:
+        pcm = base64.b64encode(bytes([seq % 256, 1]) * 960).decode()
+        sent = SpeechChunk(
+            session_id="live-001", turn=1, seq=seq, pcm=pcm, viseme={"aa": 0.7}, ts=1.5, offset_ms=seq * 40, text_end=2
+        )
+        await self.engine.send(sent.to_json())
+        return sent
+
+    async def until(self, viewer: ClientConnection, kind: str) -> dict[str, Any]:
+        """The viewer's next JSON frame whose type, action or phase is this."""
+        while True:
+            raw = await asyncio.wait_for(viewer.recv(), 5)
+            if isinstance(raw, str):
+                frame: dict[str, Any] = json.loads(raw)
+                if kind in (frame.get("type"), frame.get("action"), frame.get("phase")):
+                    return frame
+
+    async def close_of(self, viewer: ClientConnection) -> tuple[int | None, str]:
+        """How the viewer's connection ends: code and reason."""
+        with suppress(ConnectionClosed):
+            async with asyncio.timeout(5):
+                async for _ in viewer:
+                    continue
+        return viewer.close_code, viewer.close_reason or ""
+
+
+@pytest.fixture
+async def output() -> AsyncIterator[Output]:
+    app = build(OutputSettings(viewer_stuck_s=0.2))
+    async with (
+        serving(app) as port,
+        connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", compression=None, proxy=None) as engine,
+    ):
+        yield Output(f"ws://127.0.0.1:{port}", engine)

@@ -1,0 +1,100 @@
+"""Viewers and engines that send junk, take nothing, or speak for others harm nobody but themselves."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dialog_contracts import limits
+from dialog_contracts.ingest import TextDelta
+from dialog_telemetry import metrics
+from output_handler.sockets import BAD_FRAMES_MAX
+
+if TYPE_CHECKING:
+    from conftest import Output
+
+
+async def test_bad_frames_are_answered_then_end_the_connection(output: "Output") -> None:
+    junk: list[str | bytes] = ["", "[]", "{", '{"type":"CONTROL","action":"START"}', b"bytes where text belongs"]
+    async with output.viewer() as viewer:
+        for frame in junk:
+            await viewer.send(frame)
+            assert (await output.until(viewer, "ERROR"))["code"] == "bad_frame"
+        for _ in range(BAD_FRAMES_MAX - len(junk)):
+            await viewer.send("x")
+        assert await output.close_of(viewer) == (1008, "too many bad frames")
+
+
+async def test_a_client_that_is_gone_while_it_is_refused_leaves_no_crash(
+    output: "Output", caplog: pytest.LogCaptureFixture
+) -> None:
+    async with output.viewer() as viewer:
+        for _ in range(BAD_FRAMES_MAX * 3):
+            await viewer.send("x")
+        viewer.transport.abort()
+    await asyncio.sleep(0.05)
+    async with output.viewer() as viewer:
+        assert (await output.until(viewer, "STATE"))["phase"] == "IDLE"
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type":"CONTROL","action":"STOP","sessionId":"live-002"}',
+        '{"type":"PLAYED","sessionId":"live-002","turn":1,"offsetMs":5}',
+    ],
+)
+async def test_a_viewer_speaks_only_for_its_own_session(output: "Output", frame: str) -> None:
+    async with output.viewer() as viewer, output.viewer("live-002") as other:
+        await viewer.send(frame)
+        error = await output.until(viewer, "ERROR")
+        assert (error["code"], "live-001" in error["message"]) == ("bad_frame", True)
+        assert (await output.until(other, "STATE"))["phase"] == "IDLE"
+
+
+@pytest.mark.parametrize("name", ["a.b", "x" * 65, "%E7%9B%B4%E6%92%AD", "a%20b", "live%0A"])
+async def test_an_illegal_session_id_is_closed_with_4004(output: "Output", name: str) -> None:
+    async with output.viewer(name) as viewer:
+        code, reason = await output.close_of(viewer)
+        assert code == 4004
+        assert "1 to 64" in reason
+
+
+async def test_junk_from_an_engine_ends_nothing(output: "Output") -> None:
+    async with output.viewer() as viewer:
+        await output.subscribed()
+        await output.engine.send("junk")
+        await output.engine.send(b"junk")
+        await output.start()
+        assert (await output.until(viewer, "START"))["turn"] == 1
+
+
+async def test_a_frame_over_the_limit_ends_the_connection(output: "Output") -> None:
+    async with output.viewer() as viewer:
+        await viewer.send("x" * (limits.JSON_FRAME_BYTES + 1))
+        assert (await output.close_of(viewer))[0] == 1009
+
+
+async def test_a_viewer_that_reads_nothing_is_closed_and_delays_nobody(output: "Output") -> None:
+    async with output.viewer() as quick, output.viewer(max_queue=1) as stuck:
+        await output.subscribed()
+        await output.start()
+        await output.until(quick, "START")
+        closed = metrics.VIEWERS_CLOSED.labels(reason="too_slow")
+        before = closed._value.get()
+        # Enough for the kernel's buffers of a connection on this machine to fill.
+        stuck.transport.pause_reading()
+        loop = asyncio.get_running_loop()
+        caption, began, number = "说" * 15_000, loop.time(), 0
+        while loop.time() - began < 0.9:
+            await output.engine.send(TextDelta(session_id="live-001", turn=1, content=caption, text_start=0).to_json())
+            asked = loop.time()
+            assert (await output.until(quick, "TEXT_DELTA"))["content"] == caption
+            assert loop.time() - asked < 0.5
+            number += 1
+            await asyncio.sleep(0)
+        assert number > 50
+        assert closed._value.get() == before + 1
+        stuck.transport.resume_reading()
+        assert (await output.close_of(stuck))[0] in (1013, 1006)

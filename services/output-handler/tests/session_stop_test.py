@@ -1,0 +1,124 @@
+"""STOP silences at once, once, and only the turn it means."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from dialog_contracts.http import FlagSet
+from output_handler.errors import BargeInOff
+from output_handler.testing.stage import Stage, told
+from output_handler.viewer import Viewer
+
+Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
+pytestmark = pytest.mark.looptime
+
+
+async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(stage: Stage, listen: Listen) -> None:
+    viewer, sent = await listen(stage.session)
+    stage.start()
+    stage.text("今晚我们玩解谜")
+    stage.chunks(0, 4)
+    await told(sent)
+    assert stage.session.view is not None
+    viewer.offer_sound(stage.session.view.recent[0])
+    assert stage.session.stop(None, "viewer")
+    stage.chunks(5, 9)
+    stage.text("游戏", 7)
+    assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
+    assert [json.loads(raw) for raw in stage.to_engine] == [
+        {"type": "CONTROL", "action": "STOP", "sessionId": "live-001", "turn": 1, "reason": "viewer"}
+    ]
+    stage.stop_ack(heard="今晚")
+    stage.end()
+    stage.chunks(10, 10)
+    assert await told(sent) == ["STOP_ACK 1"]
+    await asyncio.sleep(1)
+    assert await told(sent) == ["STATE IDLE"]
+
+
+async def test_stop_is_idempotent_and_means_only_its_turn(stage: Stage, listen: Listen) -> None:
+    await listen(stage.session)
+    assert not stage.session.stop(None, "x")
+    stage.start(3)
+    assert not stage.session.stop(2, "x")
+    assert not stage.session.stop(4, "x")
+    assert stage.session.stop(3, "x")
+    assert not stage.session.stop(3, "x")
+    assert not stage.session.stop(None, "x")
+    assert len(stage.to_engine) == 1
+
+
+async def test_stop_still_silences_what_was_sent_but_not_yet_heard(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start()
+    stage.chunks(0, 24)
+    stage.end()
+    await asyncio.sleep(0.5)
+    await told(sent)
+    assert stage.session.stop(None, "x")
+    assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
+    await asyncio.sleep(3)
+    assert not stage.session.stop(None, "x")
+
+
+async def test_nothing_sounds_once_everything_was_heard(stage: Stage, listen: Listen) -> None:
+    await listen(stage.session)
+    stage.start()
+    stage.chunks(0, 4)
+    stage.end()
+    await asyncio.sleep(0.3)
+    assert not stage.session.stop(None, "x")
+    assert stage.to_engine == []
+
+
+async def test_without_barge_in_stop_is_refused_and_speech_goes_on(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start(flags=FlagSet(SYNC_TTS_STREAMING=True))
+    stage.chunks(0, 0)
+    with pytest.raises(BargeInOff):
+        stage.session.stop(None, "x")
+    stage.chunks(1, 1)
+    assert (await told(sent))[-2:] == ["CHUNK 0", "CHUNK 1"]
+    assert stage.to_engine == []
+
+
+async def test_an_engine_that_stops_by_itself_flushes_the_viewers(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start()
+    stage.chunks(0, 4)
+    await told(sent)
+    stage.stop_ack(heard="今")
+    assert await told(sent) == ["STOP 1", "STATE INTERRUPTED", "STOP_ACK 1"]
+    assert stage.to_engine == []
+
+
+async def test_an_engine_that_stops_before_a_word_leaves_no_trace_of_interruption(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start()
+    await told(sent)
+    stage.stop_ack()
+    await asyncio.sleep(0.01)
+    assert await told(sent) == ["STOP_ACK 1", "STATE IDLE"]
+
+
+async def test_an_engine_that_never_confirms_does_not_leave_the_session_interrupted(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start()
+    stage.chunks(0, 4)
+    stage.session.stop(None, "x")
+    await told(sent)
+    await asyncio.sleep(2)
+    assert await told(sent) == ["STATE IDLE"]
+
+
+async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(stage: Stage, listen: Listen) -> None:
+    await listen(stage.session)
+    stage.start()
+    stage.text("今晚我们")
+    stage.chunks(0, 24)
+    stage.session.stop(None, "x")
+    stage.stop_ack(heard="今")
+    _, late = await listen(stage.session)
+    assert await told(late) == ["START 1", "STATE INTERRUPTED", "TEXT 今"]
