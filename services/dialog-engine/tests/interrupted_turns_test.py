@@ -1,0 +1,89 @@
+"""Turns that are stopped, by a newer one, by STOP, or by a caller who leaves."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dialog_engine.errors import Busy
+
+if TYPE_CHECKING:
+    from conftest import Opens
+
+
+async def test_a_new_turn_interrupts_and_the_prompt_knows_what_was_heard(engine: "Opens") -> None:
+    words = ["one ", "two ", "three ", "four ", "five ", "six ", "seven ", "eight ", "nine ", "ten. "] * 5
+    async with engine(words) as one:
+        first = await one.say(1)
+        assert first.text == "".join(words)
+        await asyncio.sleep(0.15)
+        await one.say(2, "stop that")
+        stored = await one.memory.find("s", 1)
+        assert stored is not None
+        assert stored.interrupted
+        assert stored.revision == 1
+        assert "".join(words).startswith(stored.reply)
+        assert 0 < len(stored.reply) < 60
+        assert one.brain.prompts[1][2].content == stored.reply + "… [interrupted]"
+
+
+async def test_stop_ends_the_running_turn_and_only_that_one(engine: "Opens") -> None:
+    async with engine(["word "] * 500, gap_s=0.005) as one:
+        talking = [asyncio.create_task(one.say(1, session=name)) for name in ("a", "b")]
+        await asyncio.sleep(0.1)
+        assert one.service.stop("a", 7, "test") is None
+        assert one.service.stop("a", 1, "test") == 1
+        assert one.service.stop("a", None, "test") is None
+        frames = await talking[0]
+        assert frames.done.stats.interrupted
+        assert not talking[1].done()
+        assert one.brain.open == 1
+        one.service.stop("b", None, "test")
+        await talking[1]
+
+
+async def test_without_barge_in_stop_and_new_turns_are_refused(engine: "Opens") -> None:
+    async with engine(["word "] * 50, gap_s=0.005) as one:
+        talking = asyncio.create_task(one.say(1, flags={"SYNC_TTS_STREAMING": True}))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy) as refused:
+            one.service.stop("s", None, "test")
+        assert refused.value.body.code == "barge_in_off"
+        with pytest.raises(Busy) as busy:
+            await one.say(2)
+        assert busy.value.body.code == "busy"
+        await talking
+
+
+async def test_the_command_stop_stops(engine: "Opens") -> None:
+    async with engine(["word "] * 200, gap_s=0.005) as one:
+        talking = asyncio.create_task(one.say(1))
+        await asyncio.sleep(0.05)
+        frames = await one.say(2, "STOP", type="COMMAND")
+        assert '"interrupted":true' in frames[-1].data
+        assert (await talking)[-1].event == "done"
+        assert '"interrupted":false' in (await one.say(2, "STOP", type="COMMAND"))[-1].data
+
+
+async def test_a_caller_that_leaves_early_cancels_and_may_ask_again(engine: "Opens") -> None:
+    async with engine(gap_s=0.2) as one:
+        early = asyncio.create_task(one.say(1, request_id="r1"))
+        await asyncio.sleep(0.05)
+        early.cancel()
+        await asyncio.gather(early, return_exceptions=True)
+        await asyncio.sleep(0.01)
+        assert one.brain.open == 0
+        assert await one.memory.find("s", 1) is None
+        assert (await one.say(1, request_id="r1")).text == "Hello there, friend."
+
+
+async def test_a_caller_that_leaves_later_does_not(engine: "Opens") -> None:
+    async with engine(gap_s=0.05) as one:
+        late = asyncio.create_task(one.say(1, flags={}))
+        await asyncio.sleep(0.08)
+        late.cancel()
+        await asyncio.gather(late, return_exceptions=True)
+        await asyncio.sleep(0.2)
+        stored = await one.memory.find("s", 1)
+        assert stored is not None
+        assert stored.reply == "Hello there, friend."
