@@ -25,6 +25,7 @@ from dialog_llm.brains import Brains
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio, WordCue
 from dialog_voice.voices import Voices
+from service_runtime.redis_link import RedisLink
 
 FLAGS = {"SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
 
@@ -133,7 +134,8 @@ class Engine:
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
         brains, voices = Brains(made, Documents(), brain), Voices(made, Documents(), Voice())
-        self.service = ChatService(made, self.memory, brains, voices, cast(RedisShelf, self.shelf), ALONE)
+        alone = Ownership(cast(RedisLink, None), ordinal=0, engines=1)
+        self.service = ChatService(made, self.memory, brains, voices, cast(RedisShelf, self.shelf), alone)
 
     def open(
         self, turn: int, content: str = "hi", *, session: str = "s", request_id: str | None = None, **more: Any

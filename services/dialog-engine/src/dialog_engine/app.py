@@ -12,6 +12,7 @@ from starlette.routing import Route
 from dialog_contracts.http import ChatRequest
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.ownership import Ownership
 from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
@@ -34,7 +35,8 @@ def build(settings: EngineSettings) -> Starlette:
     watch = FlagWatch(
         documents, "dialog-engine", settings, missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()})
     )
-    service = ChatService(settings, memory, brains, voices, RedisShelf(redis))
+    ownership = Ownership(redis, ordinal=settings.ordinal, engines=settings.engine_replicas)
+    service = ChatService(settings, memory, brains, voices, RedisShelf(redis), ownership)
     warm = {"state": "warming"}
     probe = Probe("dialog-engine")
     probe.need("warm-up", lambda: None if warm["state"] == "done" else warm["state"])
@@ -43,6 +45,7 @@ def build(settings: EngineSettings) -> Starlette:
         lambda: None if any(link.connected for link in service.outputs.links) else "no output-handler is connected",
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
+    probe.detail("sessions", lambda: len(ownership.held))
     probe.detail("flags", watch.state)
 
     async def warm_up() -> None:
@@ -74,4 +77,4 @@ def build(settings: EngineSettings) -> Starlette:
         # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
         return EventStream(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
 
-    return application.create(probe, parts, [Route("/chat/stream", chat_stream, methods=["POST"])])
+    return application.create(probe, parts, [Route("/chat/stream", chat_stream, methods=["POST"])], leave=service.leave)

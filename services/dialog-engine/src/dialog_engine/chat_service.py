@@ -1,11 +1,8 @@
 """Sessions and their turns: takes a request, finds or begins its turn, gives the log of its events. At most one turn a session speaks."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
@@ -16,11 +13,13 @@ from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame
-from dialog_engine import replay
 from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
+from dialog_engine.finished_turns import FinishedTurns, Known
+from dialog_engine.hand_over import HandOver
 from dialog_engine.ingest_link import BackHooks, OutputLink
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.outputs import Outputs
+from dialog_engine.ownership import Ownership
 from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.sessions import Session, Sessions
 from dialog_engine.settings import EngineSettings
@@ -39,38 +38,40 @@ from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("chat")
 
-FINISHED_KEPT: Final = 512
-"""Logs of finished turns kept in memory for callers that come back; older ones are rebuilt from the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A turn that has been asked before: it runs, or its log is kept."""
-
-    run: TurnRunner | EventLog
-    request_id: str | None
-
 
 class ChatService:
     """The engine's one service object. `open` is the only way in for turns, `stop` for interruptions."""
 
     def __init__(
-        self, settings: EngineSettings, memory: ShortTermMemory, brains: Brains, voices: Voices, shelf: RedisShelf
+        self,
+        settings: EngineSettings,
+        memory: ShortTermMemory,
+        brains: Brains,
+        voices: Voices,
+        shelf: RedisShelf,
+        ownership: Ownership,
     ) -> None:
         self._settings, self._memory, self._shelf = settings, memory, shelf
         self._brains, self._voices = brains, voices
         self._sessions = Sessions(memory)
         self._history = SharedHistory(memory, shelf)
-        self._finished: OrderedDict[tuple[str, int], Known] = OrderedDict()
+        self._finished = FinishedTurns(memory)
         self._tasks = TaskOwner()
+        self._ownership = ownership
+        self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
         self.outputs = Outputs(settings.output_ingest_urls, BackHooks(self._stopped, self._played, self._subscribed))
         self._running = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     def start(self) -> None:
-        """Connect to the output-handlers."""
+        """Connect to the output-handlers, and keep the leases of sessions in use."""
         self.outputs.start(self._tasks)
+        self._hand_over.start()
+
+    def leave(self) -> None:
+        """The process was told to end, while requests still run."""
+        self._hand_over.leave()
 
     async def close(self) -> None:
         """Let turns that still speak come to their end for `drain_s`, stop the rest (what was heard is stored), then everything else."""
@@ -139,10 +140,14 @@ class ChatService:
         self, session: Session, request: ChatRequest, traceparent: str | None, *, resuming: bool
     ) -> TurnRunner | EventLog:
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
+            if session.running is None:
+                # Whoever has the session stops it.
+                await self._ownership.own(session.session_id)
             return self._command_stop(request)
         if request.turn is None:
             raise InvalidField("turn: input-handler numbers turns; this request has none", field="turn")
         turn, request_id = request.turn, request.meta.request_id
+        # A turn that is spoken here is followed here to its end, wherever the session is by then.
         known_turn = session.requests.get(request_id) if request_id is not None else None
         if known_turn is not None or turn <= session.last_turn:
             known = await self._known(session, known_turn or turn)
@@ -151,6 +156,7 @@ class ChatService:
             if known is None or known.request_id != request_id or (request_id is None and not resuming):
                 raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=session.last_turn + 1)
             return known.run
+        epoch = await self._ownership.own(session.session_id)
         if resuming:
             raise _lost(turn)
         self._interrupt(session)
@@ -159,19 +165,13 @@ class ChatService:
         if self._running >= self._settings.max_running_turns:
             raise TooManyTurns(f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1)
         await self._history.adopt(session, turn)
-        return self._begin(session, request, turn, traceparent)
+        return self._begin(session, request, turn, traceparent, epoch)
 
     async def _known(self, session: Session, turn: int) -> Known | None:
         runner = session.running
         if runner is not None and runner.order.turn == turn:
             return Known(runner, runner.order.request_id)
-        key = (session.session_id, turn)
-        if key not in self._finished:
-            stored = await self._memory.find(session.session_id, turn)
-            if stored is None:
-                return None
-            self._keep(key, Known(replay.rebuilt(stored), stored.request_id))
-        return self._finished[key]
+        return await self._finished.find(session.session_id, turn)
 
     def _interrupt(self, session: Session) -> None:
         """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
@@ -182,7 +182,7 @@ class ChatService:
             raise Busy(f"turn {runner.order.turn} is still speaking", retry_after_s=1)
         runner.stop("new_turn")
 
-    def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None) -> TurnRunner:
+    def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int) -> TurnRunner:
         brain = self._brains.of(request.session_id)
         spoken = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if spoken is not None else request.content
@@ -203,6 +203,7 @@ class ChatService:
             lang=request.meta.lang or language.guess(spoken or user_text, brain.lang),
             traceparent=traceparent,
             text=verbatim if spoken is not None else model,
+            epoch=epoch,
         )
         runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))
         self._running += 1
@@ -217,7 +218,10 @@ class ChatService:
             self.outputs.publish(session.session_id, frame, droppable=droppable)
 
         def stored() -> None:
-            self._tasks.start("history", self._history.publish(session))
+            self._hand_over.stored(session)
+
+        async def ours(epoch: int) -> bool:
+            return await self._ownership.certain(session.session_id, epoch)
 
         def ended(runner: TurnRunner, sample: TurnSample) -> None:
             self._running -= 1
@@ -225,9 +229,10 @@ class ChatService:
                 self._quiet.set()
             if session.running is runner:
                 session.running = None
-            self._keep((session.session_id, runner.order.turn), Known(runner.events, runner.order.request_id))
+            self._finished.keep(session.session_id, runner.order.turn, runner.events, runner.order.request_id)
             if not runner.stored:
                 session.free(runner.order.turn, runner.order.request_id)
+            self._hand_over.ended(session)
             self._tasks.start("sample", self._shelf.add_sample(sample))
 
         def whole_file(request: TtsRequest) -> None:
@@ -237,6 +242,7 @@ class ChatService:
             memory=self._memory,
             voice=voice,
             claim=self._shelf.claim_reply,
+            ours=ours,
             publish=publish,
             remember=session.remember,
             forget=session.forget,
@@ -249,15 +255,6 @@ class ChatService:
         follows = await self._shelf.ask_for_voice(request)
         frame = End(session_id=request.task_id, turn=request.meta.turn or 1, audio_ms=0, voice_follows=follows or None)
         self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
-
-    def _keep(self, key: tuple[str, int], known: Known) -> None:
-        """Keep the log of a turn for callers that come back."""
-        if not isinstance(known.run, EventLog) or not known.run.done:
-            return
-        self._finished[key] = known
-        self._finished.move_to_end(key)
-        while len(self._finished) > FINISHED_KEPT:
-            self._finished.popitem(last=False)
 
     def _command_stop(self, request: ChatRequest) -> EventLog:
         turn = self.stop(request.session_id, request.meta.turn, "command")
@@ -274,7 +271,7 @@ class ChatService:
         events = EventLog(turn)
         events.append(ControlEvent(action="ACCEPTED", session_id=session.session_id, turn=turn))
         events.append(DoneEvent(stats=DoneStats(turn=turn)))
-        self._keep((session.session_id, turn), Known(events, request_id))
+        self._finished.keep(session.session_id, turn, events, request_id)
         return events
 
     def _stopped(self, frame: Stop) -> None:

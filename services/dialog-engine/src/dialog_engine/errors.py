@@ -4,11 +4,13 @@ ServiceError
 ├── TurnTaken (409 turn_taken)      another message already has this number; says the next free one
 ├── TurnLost (409 turn_lost)        a caller resumes a turn that no engine knows: it died with its engine, before its commit
 ├── Busy (409 busy)                 a turn is speaking and must not be interrupted
-└── TooManyTurns (429)              this process has as many turns as it can serve
+├── TooManyTurns (429)              this process has as many turns as it can serve
+├── NotOwner (421 not_owner)        another engine has the session; says which
+└── Draining (503 draining)         this engine ends and begins nothing any more
 MemoryClosed                        the database thread is gone: the service is ending
 """
 
-from service_runtime.errors import Conflict, TooMany
+from service_runtime.errors import Conflict, Misdirected, TooMany, Unavailable
 
 
 class TurnTaken(Conflict):
@@ -33,6 +35,16 @@ class TooManyTurns(TooMany):
     """The engine is full."""
 
     default_code = "too_many_turns"
+
+
+class NotOwner(Misdirected):
+    """Another engine has the session."""
+
+
+class Draining(Unavailable):
+    """Another engine takes the session."""
+
+    default_code = "draining"
 
 
 class MemoryClosed(RuntimeError):

@@ -46,7 +46,13 @@ class StoredTurn:
     def record(self) -> TurnRecord:
         """As history shows it."""
         return TurnRecord(
-            turn=self.turn, user=self.user, reply=self.reply, ts=self.ts, interrupted=self.interrupted, path=self.path
+            turn=self.turn,
+            user=self.user,
+            reply=self.reply,
+            ts=self.ts,
+            interrupted=self.interrupted,
+            path=self.path,
+            request_id=self.request_id,
         )
 
 

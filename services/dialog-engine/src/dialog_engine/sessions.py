@@ -82,6 +82,8 @@ class Session:
         for record in records:
             self._holes.pop(record.turn, None)
             own.setdefault(record.turn, record)
+            if record.request_id is not None:
+                self.requests.setdefault(record.request_id, record.turn)
             self.last_turn = max(self.last_turn, record.turn)
         self.recent = deque((own[turn] for turn in sorted(own)), maxlen=redis_names.HISTORY_TURNS)
         self._reset_after = max(self._reset_after, reset_after)

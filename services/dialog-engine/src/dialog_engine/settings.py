@@ -1,5 +1,6 @@
 """Settings of dialog-engine; the only reader of its environment."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +22,26 @@ class EngineSettings(LlmSettings, VoiceSettings):
     output_ingest_urls: Annotated[tuple[str, ...], NoDecode] = ("ws://127.0.0.1:8002/ws/ingest/tts",)
     """Every output-handler's ingest socket, separated by commas."""
 
+    engine_replicas: int = Field(default=1, ge=1, le=256)
+    """Configured engines, this one included. With more than one each has its own sessions, by leases in Redis."""
+
+    engine_ordinal: int | None = Field(default=None, ge=0)
+    """Which of them this is, from 0; absent: the number at the end of the pod's name, else 0."""
+
     drain_s: float = Field(default=0, ge=0, le=300)
     """After SIGTERM, and after requests have ended: seconds that turns get to be spoken to their end."""
 
     max_running_turns: int = Field(default=256, ge=1)
     """Turns at once; one more is answered 429."""
+
+    @property
+    def ordinal(self) -> int:
+        """Place of this engine among the configured ones. Raises ValueError where it has none."""
+        found = re.search(r"-(\d+)$", self.pod_name or "")
+        ordinal = self.engine_ordinal if self.engine_ordinal is not None else int(found[1]) if found else 0
+        if ordinal >= self.engine_replicas > 1:
+            raise ValueError(f"ENGINE_ORDINAL: {ordinal} is not below ENGINE_REPLICAS ({self.engine_replicas})")
+        return ordinal
 
     @field_validator("output_ingest_urls", mode="before")
     @classmethod

@@ -48,6 +48,7 @@ def _stored(session_id: str, record: TurnRecord) -> StoredTurn:
         user=record.user,
         reply=record.reply,
         ts=record.ts,
+        request_id=record.request_id,
         interrupted=record.interrupted,
         shape=(len(record.reply),),
         path=record.path,

@@ -249,6 +249,16 @@ class TurnMachine:
         error = ErrorEvent(code="answered_elsewhere", message="the legacy path answers this turn", retryable=False)
         return [CancelModel(), Emit(error), *self._abandon(Text.CANCELLED, "cancelled", "claim_lost")]
 
+    def session_lost(self) -> list[Action]:
+        """Another engine has the session now: nothing more is said here, and nothing is stored."""
+        if self.text in (Text.WAITING, Text.STREAMING):
+            error = ErrorEvent(code="engine_lost", message="another engine has this session now", retryable=True)
+            return [CancelModel(), Emit(error), *self._abandon(Text.CANCELLED, "cancelled", "session_lost")]
+        if self.voice is Voice.OVER:
+            return []
+        self.voice, self._wants_audio_time = Voice.OVER, False
+        return [CancelVoice(), *self._settle()]
+
     def _last_words(self) -> list[Action]:
         if not self._voiced:
             return []

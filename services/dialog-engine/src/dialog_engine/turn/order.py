@@ -43,6 +43,9 @@ class TurnParts:
     memory: ShortTermMemory
     voice: Voice
     claim: Callable[[str], Awaitable[Claim]]
+    ours: Callable[[int], Awaitable[bool]]
+    """Whether a turn of this epoch may still be stored here."""
+
     publish: Callable[[str, bool], None]
     """Send a frame (JSON) to the session's output-handlers; the second argument: droppable."""
 

@@ -92,6 +92,11 @@ class TurnRunner:
         ended = self.machine.text not in (machine.Text.WAITING, machine.Text.STREAMING)
         return frames.caption(self.order, self.machine.reply, 0, ended)
 
+    @property
+    def written(self) -> bool:
+        """The text is complete and stored, or never will be."""
+        return self.machine.text in (machine.Text.DONE, machine.Text.FAILED, machine.Text.CANCELLED) or self.stored
+
     def stop(self, reason: str) -> bool:
         """Interrupt; false when nothing was going on."""
         heard = self.machine.reply[: self._speech.heard_until()] if self._speech is not None else self.machine.reply
@@ -111,6 +116,10 @@ class TurnRunner:
         if self.callers == 0:
             claimed = self._claim.certain or self._claim.state is None
             self._context.run(self._apply, self.machine.caller_left(claimed=claimed))
+
+    def session_lost(self) -> None:
+        """Another engine has the session now."""
+        self._context.run(self._apply, self.machine.session_lost())
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
@@ -222,6 +231,12 @@ class TurnRunner:
         if before is not None:
             await asyncio.wait([before])
         began = time.monotonic()
+        # What was heard of a turn is its own affair, also when the session has gone on elsewhere.
+        if not stored.revision and not await self._parts.ours(self.order.epoch):
+            log.error("not_stored", reason="another engine has this session now", turn=stored.turn)
+            self._parts.forget(self.order.turn)
+            self._apply(self.machine.commit_failed("another engine took the session before the turn was stored"))
+            return
         try:
             await self._parts.memory.commit(stored)
         except (apsw.Error, MemoryClosed) as error:

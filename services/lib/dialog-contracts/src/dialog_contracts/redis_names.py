@@ -76,7 +76,7 @@ def turn_of_request(session_id: str, request_id: str) -> str:
 
 
 def owner(session_id: str) -> str:
-    """Lease of the engine that has the session: `<ordinal> <epoch> <process>`, expiring."""
+    """Hash: which engine has the session (`ordinal`, `process`), since when (`epoch`), and until when (`till`, Unix ms)."""
     return f"session:{session_id}:owner"
 
 

@@ -21,14 +21,20 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 A = TypeVar("A", bound=Starlette)
 
 
-def create(probe: Probe, lifespan: Lifespan, routes: Sequence[BaseRoute]) -> Starlette:
-    """An application that starts and ends its parts by `lifespan` and has these routes and the probes."""
+def create(
+    probe: Probe, lifespan: Lifespan, routes: Sequence[BaseRoute], *, leave: Callable[[], None] | None = None
+) -> Starlette:
+    """An application that starts and ends its parts by `lifespan` and has these routes and the probes.
+
+    `leave` is called on the event loop as soon as the process is told to end, while requests still run.
+    """
     app = Starlette(
         routes=[*routes, *probe.routes()],
         lifespan=_lifespan(lifespan),
         middleware=[Middleware(BodyLimit, max_bytes=limits.JSON_FRAME_BYTES)],
         exception_handlers=errors.HANDLERS,
     )
+    app.state.leave = leave
     return app
 
 

@@ -1,8 +1,12 @@
 """Runs a service's application: uvicorn with the settings that real-time speech needs."""
 
+import asyncio
 import gc
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
 from typing import Final, TypeVar
 
 import structlog
@@ -16,6 +20,7 @@ from service_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
 WRONG_SETTINGS: Final = 2
+NOT_STARTED: Final = 3
 
 
 def serve(
@@ -49,7 +54,7 @@ def serve(
     # A worker thread (SQLite) that holds the interpreter may keep the event loop waiting for so long: 1 ms instead of 5.
     sys.setswitchinterval(0.001)
     structlog.get_logger("server").info("listening", host=settings.host, port=settings.port)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -68,3 +73,27 @@ def serve(
         timeout_graceful_shutdown=settings.shutdown_grace_s,
         h11_max_incomplete_event_size=limits.JSON_FRAME_BYTES,
     )
+    server = _Server(config, getattr(app.state, "leave", None))
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(NOT_STARTED)
+
+
+class _Server(uvicorn.Server):
+    """Tells the application of its end when that is asked for; the lifespan learns of it only when the last request is over."""
+
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._leave = leave
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._leave is not None and self._loop is not None:
+            # Within a signal handler, between any two steps of the loop.
+            self._loop.call_soon_threadsafe(self._leave)

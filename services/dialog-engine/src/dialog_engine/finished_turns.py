@@ -1,0 +1,48 @@
+"""Turns that were asked before, for callers that come back: logs of the latest in memory, older ones rebuilt from the database."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from dialog_engine import replay
+from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.turn.event_log import EventLog
+from dialog_engine.turn.runner import TurnRunner
+
+KEPT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A turn that has been asked before: it runs, or its log is kept."""
+
+    run: TurnRunner | EventLog
+    request_id: str | None
+
+
+class FinishedTurns:
+    """`keep` a log, `find` it again."""
+
+    def __init__(self, memory: ShortTermMemory) -> None:
+        self._memory = memory
+        self._logs: OrderedDict[tuple[str, int], Known] = OrderedDict()
+
+    def keep(self, session_id: str, turn: int, log: EventLog, request_id: str | None) -> None:
+        """Only of a turn that ended with `done`: any other may be asked again."""
+        if not log.done:
+            return
+        self._logs[session_id, turn] = Known(log, request_id)
+        self._logs.move_to_end((session_id, turn))
+        while len(self._logs) > KEPT:
+            self._logs.popitem(last=False)
+
+    async def find(self, session_id: str, turn: int) -> Known | None:
+        """None: nothing of it was stored. May raise apsw.Error."""
+        known = self._logs.get((session_id, turn))
+        if known is not None:
+            return known
+        stored = await self._memory.find(session_id, turn)
+        if stored is None:
+            return None
+        self.keep(session_id, turn, replay.rebuilt(stored), stored.request_id)
+        return self._logs.get((session_id, turn))

@@ -1,0 +1,195 @@
+"""Which sessions are this engine's: a lease each in Redis, with an epoch that tells a later owner from an earlier one.
+
+With one configured engine there is nobody to share with: every session is its own and Redis is not asked.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names
+from dialog_engine.errors import Draining, NotOwner
+from dialog_telemetry import metrics
+from service_runtime.redis_link import RedisDown, RedisLink
+
+log = structlog.get_logger("ownership")
+
+LEASE_S: Final = 3.0
+"""How long a session waits for an engine that died; the legacy chain answers meanwhile."""
+
+RENEW_EVERY_S: Final = 1.0
+IDLE_S: Final = 30.0
+"""A lease that no turn has used for so long is given back: a session that was away goes home."""
+
+# KEYS: owner. ARGV: ordinal, process, ms. An ordinal has one process at a time (StatefulSet): its next process takes over at once.
+# The epoch outlives the lease, so that a sleeper that wakes up finds out. Gives the ordinal of whoever has the session now, and the epoch.
+_OWN: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ordinal, epoch, process, till = unpack(redis.call('HMGET', KEYS[1], 'ordinal', 'epoch', 'process', 'till'))
+if ordinal and ordinal ~= ARGV[1] and tonumber(till) > now then return {tonumber(ordinal), tonumber(epoch)} end
+if ordinal ~= ARGV[1] or process ~= ARGV[2] then epoch = math.max(now, tonumber(epoch or '0') + 1) end
+epoch = string.format('%.0f', epoch)
+local till = string.format('%.0f', now + ARGV[3])
+redis.call('HSET', KEYS[1], 'ordinal', ARGV[1], 'epoch', epoch, 'process', ARGV[2], 'till', till)
+redis.call('EXPIRE', KEYS[1], 86400)
+return {tonumber(ARGV[1]), tonumber(epoch)}
+"""
+# KEYS: owners. ARGV: ms (0 gives them back), then the epochs. Gives the places of those that are in another epoch by now.
+_RENEW: Final = """
+local time = redis.call('TIME')
+local now, lost = time[1] * 1000 + math.floor(time[2] / 1000), {}
+for at, key in ipairs(KEYS) do
+  if redis.call('HGET', key, 'epoch') == ARGV[at + 1] then
+    redis.call('HSET', key, 'till', string.format('%.0f', now + ARGV[1]))
+  else
+    lost[#lost + 1] = at
+  end
+end
+return lost
+"""
+
+
+@dataclass(slots=True)
+class _Lease:
+    epoch: int
+    valid_until: float
+    used_at: float
+
+
+class Ownership:
+    """`own` before a turn, `certain` before a commit; `run` keeps the leases. `lost`, which the service sets, hears of lost ones."""
+
+    def __init__(
+        self,
+        redis: RedisLink,
+        *,
+        ordinal: int,
+        engines: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis, self._ordinal, self._engines, self._clock = redis, ordinal, engines, clock
+        self._process = uuid4().hex[:12]
+        self._alone_epoch = time.time_ns() // 1_000_000
+        self._leases: dict[str, _Lease] = {}
+        self.draining = False
+        self.lost: Callable[[str], None] = lambda _: None
+
+    @property
+    def held(self) -> Sequence[str]:
+        """The sessions with a lease."""
+        return list(self._leases)
+
+    async def own(self, session_id: str) -> int:
+        """The epoch in which this engine has the session. Raises NotOwner, Draining.
+
+        With Redis silent the engine goes on in the epoch it knows: whoever else could take the session needs Redis too.
+        """
+        if self.draining:
+            raise Draining("this engine ends; another one takes the session")
+        if self._engines == 1:
+            return self._alone_epoch
+        now = self._clock()
+        lease = self._leases.get(session_id)
+        if lease is None or now >= lease.valid_until:
+            lease = await self._take(session_id, lease)
+        lease.used_at = now
+        return lease.epoch
+
+    async def certain(self, session_id: str, epoch: int) -> bool:
+        """Whether what was begun in this epoch may be stored: a process that was stopped for a while may have lost the session."""
+        if self._engines == 1:
+            return True
+        lease = self._leases.get(session_id)
+        if lease is not None and lease.epoch == epoch and self._clock() < lease.valid_until:
+            return True
+        key = redis_names.owner(session_id)
+
+        async def work(client: Redis) -> int:
+            return int(await client.hget(key, "epoch") or 0)
+
+        try:
+            return await self._redis.call("owner", work) <= epoch
+        except RedisDown:
+            return True
+
+    async def give_back(self, session_id: str) -> None:
+        """Somebody else may take the session from now on."""
+        lease = self._leases.pop(session_id, None)
+        if lease is None:
+            return
+        try:
+            await self._prolong({session_id: lease.epoch}, 0)
+        except RedisDown as error:
+            # It expires by itself.
+            log.info("lease_not_given_back", session=session_id, reason=str(error))
+
+    async def run(self, in_use: Callable[[str], bool]) -> None:
+        """Keep the leases of sessions in use until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            now = self._clock()
+            for session_id, lease in list(self._leases.items()):
+                if in_use(session_id):
+                    lease.used_at = now
+                elif now - lease.used_at > IDLE_S:
+                    await self.give_back(session_id)
+            await self._renew()
+
+    async def _take(self, session_id: str, before: _Lease | None) -> _Lease:
+        now, key = self._clock(), redis_names.owner(session_id)
+
+        async def work(client: Redis) -> tuple[int, int]:
+            ordinal, epoch = await client.eval(_OWN, 1, key, str(self._ordinal), self._process, str(int(LEASE_S * 1000)))
+            return int(ordinal), int(epoch)
+
+        try:
+            ordinal, epoch = await self._redis.call("owner", work)
+        except RedisDown:
+            # Not certain: asked for again with the next turn.
+            return _Lease(before.epoch if before is not None else time.time_ns() // 1_000_000, 0, now)
+        if ordinal != self._ordinal:
+            self._leases.pop(session_id, None)
+            raise NotOwner(f"engine {ordinal} has this session", owner=ordinal)
+        if before is None or before.epoch != epoch:
+            log.info("session_taken", session=session_id, epoch=epoch)
+        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_S, now)
+        return lease
+
+    async def _renew(self) -> None:
+        metrics.SESSIONS_OWNED.set(len(self._leases))
+        if not self._leases:
+            return
+        now, epochs = self._clock(), {name: lease.epoch for name, lease in self._leases.items()}
+        try:
+            gone = await self._prolong(epochs, int(LEASE_S * 1000))
+        except RedisDown as error:
+            log.warning("leases_not_renewed", leases=len(epochs), reason=str(error))
+            return
+        for name, epoch in epochs.items():
+            lease = self._leases.get(name)
+            if lease is None or lease.epoch != epoch:
+                continue
+            if name in gone:
+                del self._leases[name]
+                log.warning("session_lost", session=name)
+                metrics.SESSIONS_LOST.inc()
+                self.lost(name)
+            else:
+                lease.valid_until = now + LEASE_S
+
+    async def _prolong(self, epochs: dict[str, int], ms: int) -> set[str]:
+        """Set how long these leases run from now; gives those that are in another epoch by now. Raises RedisDown."""
+        names = list(epochs)
+        keys = [redis_names.owner(name) for name in names]
+
+        async def work(client: Redis) -> list[int]:
+            return [int(at) for at in await client.eval(_RENEW, len(keys), *keys, str(ms), *map(str, epochs.values()))]
+
+        return {names[at - 1] for at in await self._redis.call("owner", work)}

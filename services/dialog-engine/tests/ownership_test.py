@@ -1,0 +1,190 @@
+"""Leases of sessions, in a real Valkey: one owner at a time, and an epoch that only grows."""
+
+import asyncio
+
+import pytest
+import redis as blocking
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.strategies import sampled_from
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names
+from dialog_engine import ownership
+from dialog_engine.errors import Draining, NotOwner
+from dialog_engine.ownership import Ownership
+from service_runtime.redis_link import RedisLink
+
+SESSION = "live-001"
+
+
+class Lost(list[str]):
+    def __call__(self, session_id: str) -> None:
+        self.append(session_id)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "LEASE_S", 0.2)
+    monkeypatch.setattr(ownership, "RENEW_EVERY_S", 0.05)
+
+
+def engine(link: RedisLink, ordinal: int, *, engines: int = 2, lost: Lost | None = None) -> Ownership:
+    made = Ownership(link, ordinal=ordinal, engines=engines)
+    if lost is not None:
+        made.lost = lost
+    return made
+
+
+async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisLink) -> None:
+    first, second = engine(link, 0), engine(link, 1)
+    epoch = await first.own(SESSION)
+    with pytest.raises(NotOwner) as refused:
+        await second.own(SESSION)
+    assert (refused.value.status, refused.value.body.code, refused.value.body.owner) == (421, "not_owner", 0)
+    assert await first.own(SESSION) == epoch
+
+
+async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(link: RedisLink) -> None:
+    first, second = engine(link, 0), engine(link, 1)
+    epoch = await first.own(SESSION)
+    await first.give_back(SESSION)
+    assert await second.own(SESSION) > epoch
+    assert not await first.certain(SESSION, epoch), "what it still had to store is not stored"
+
+
+async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_out(link: RedisLink) -> None:
+    dead, second = engine(link, 0), engine(link, 1)
+    epoch = await dead.own(SESSION)
+    await asyncio.sleep(0.25)
+    assert await second.own(SESSION) > epoch
+
+
+async def test_the_next_process_of_an_engine_takes_over_at_once(link: RedisLink) -> None:
+    before, after = engine(link, 0), engine(link, 0)
+    epoch = await before.own(SESSION)
+    assert await after.own(SESSION) > epoch
+
+
+async def test_a_lease_is_kept_while_it_is_used_and_given_back_later(
+    link: RedisLink, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "IDLE_S", 0.4)
+    first, second, used = engine(link, 0), engine(link, 1), True
+    epoch = await first.own(SESSION)
+    keeping = asyncio.create_task(first.run(lambda _: used))
+    await asyncio.sleep(0.6)
+    with pytest.raises(NotOwner):
+        await second.own(SESSION)
+    assert await first.own(SESSION) == epoch
+    used = False
+    async with asyncio.timeout(3):
+        while first.held:
+            await asyncio.sleep(0.02)
+    assert await second.own(SESSION) > epoch
+    keeping.cancel()
+
+
+async def test_a_sleeper_that_wakes_up_learns_that_it_lost_the_session(link: RedisLink) -> None:
+    lost = Lost()
+    sleeper, second = engine(link, 0, lost=lost), engine(link, 1)
+    epoch = await sleeper.own(SESSION)
+    await asyncio.sleep(0.25)
+    await second.own(SESSION)
+    assert not await sleeper.certain(SESSION, epoch)
+    keeping = asyncio.create_task(sleeper.run(lambda _: True))
+    async with asyncio.timeout(3):
+        while not lost:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert lost == [SESSION]
+    with pytest.raises(NotOwner):
+        await sleeper.own(SESSION)
+
+
+async def test_one_that_slept_and_that_nobody_replaced_goes_on_in_its_epoch(link: RedisLink) -> None:
+    sleeper = engine(link, 0)
+    epoch = await sleeper.own(SESSION)
+    await asyncio.sleep(0.25)
+    assert await sleeper.certain(SESSION, epoch)
+    assert await sleeper.own(SESSION) == epoch
+
+
+async def test_an_engine_that_ends_begins_nothing(link: RedisLink) -> None:
+    leaving = engine(link, 0)
+    leaving.draining = True
+    with pytest.raises(Draining) as refused:
+        await leaving.own(SESSION)
+    assert (refused.value.status, refused.value.body.code) == (503, "draining")
+
+
+async def test_with_redis_silent_an_engine_goes_on(no_link: RedisLink) -> None:
+    alone = engine(no_link, 0)
+    epoch = await alone.own(SESSION)
+    assert epoch > 0
+    assert await alone.certain(SESSION, epoch)
+    await alone.give_back(SESSION)
+
+
+async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_before_it(no_link: RedisLink) -> None:
+    before = await engine(no_link, 0, engines=1).own(SESSION)
+    await asyncio.sleep(0.002)
+    after = engine(no_link, 0, engines=1)
+    assert await after.own(SESSION) == await after.own("another") > before
+    assert no_link.down_because is None
+    assert after.held == []
+
+
+class Leases(RuleBasedStateMachine):
+    """Three engines' scripts, in any order, with leases that run out."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.redis = blocking.Redis.from_url(self.url, decode_responses=True)
+        self.redis.flushall()
+        self.epochs: dict[int, int] = {}
+        self.highest = 0
+
+    def teardown(self) -> None:
+        self.redis.close()
+
+    def _till(self) -> int:
+        return int(str(self.redis.hget(redis_names.owner(SESSION), "till") or 0))
+
+    @rule(engine=sampled_from([0, 1, 2]))
+    def own(self, engine: int) -> None:
+        free = self._till() <= self._now()
+        owner = self.redis.hget(redis_names.owner(SESSION), "ordinal")
+        told: list[int] = self.redis.eval(ownership._OWN, 1, redis_names.owner(SESSION), str(engine), "p", "60000")
+        if told[0] == engine:
+            assert free or owner in (None, str(engine))
+            assert told[1] >= self.highest
+            if self.epochs.get(engine) != told[1]:
+                assert told[1] > self.highest, "a new owner's epoch is later than all before it"
+            self.epochs[engine], self.highest = told[1], told[1]
+        else:
+            assert not free
+
+    @rule(engine=sampled_from([0, 1, 2]), ms=sampled_from(["0", "60000"]))
+    def prolong(self, engine: int, ms: str) -> None:
+        epoch = self.epochs.get(engine, 1)
+        lost = self.redis.eval(ownership._RENEW, 1, redis_names.owner(SESSION), ms, str(epoch))
+        assert lost == ([] if epoch == self.highest else [1])
+
+    def _now(self) -> int:
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    @invariant()
+    def the_last_epoch_is_kept(self) -> None:
+        assert int(str(self.redis.hget(redis_names.owner(SESSION), "epoch") or 0)) == self.highest
+
+
+def test_whatever_happens_epochs_only_grow_and_a_lease_is_respected(url: str) -> None:
+    class Here(Leases):
+        pass
+
+    Here.url = url
+    run_state_machine_as_test(Here, settings=settings(max_examples=40, stateful_step_count=25))
