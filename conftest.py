@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from e2e.harness.store import Store
 from hypothesis import settings
 from redis import Redis as BlockingRedis
@@ -30,11 +31,24 @@ settings.load_profile("noisy")
 # it fails whichever test runs when it is collected. Said once that there is none, asyncio makes none.
 asyncio.set_event_loop(None)
 
+# structlog's own tracebacks, with all variables in colour, take up to a second each.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The one server of this run, or of this worker of it."""
     with Store(tmp_path_factory.mktemp("valkey")) as store:
+        with BlockingRedis.from_url(store.url) as client:
+            # So often it looks whose waiting at a list is over, and every work list that is closed waits for that; 10 is its own measure.
+            client.config_set("hz", 100)
         yield store
 
 

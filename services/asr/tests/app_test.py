@@ -17,6 +17,7 @@ from asr.settings import AsrSettings
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import AsrTask, AudioBlob
 from service_runtime.blobs import Blobs
+from service_runtime.tasks import TaskOwner
 from service_runtime.testing.local_server import serving
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -53,15 +54,19 @@ async def test_it_starts_without_redis_and_says_so(no_url: str, until_ready: Rea
 
 
 class Slow(FakeRecognizer):
-    """A model that fails once, and is then loaded."""
+    """A model that fails once, and is loaded when its volume is there."""
 
     name = "slow"
     tries = 0
+
+    def __init__(self) -> None:
+        self.volume = asyncio.Event()
 
     async def warm(self) -> None:
         self.tries += 1
         if self.tries == 1:
             raise RuntimeError("the volume is not there yet")
+        await self.volume.wait()
 
     async def hear(self, samples: Samples, lang: str | None) -> Heard:
         return Heard("x", "en")
@@ -70,9 +75,13 @@ class Slow(FakeRecognizer):
 async def test_it_is_ready_only_when_the_model_is(
     no_url: str, get: Get, until_ready: Ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = Slow()
+    slow, keep = Slow(), TaskOwner.keep
     monkeypatch.setattr(module, "choose", lambda _: slow)
+    # A second lies between two tries otherwise.
+    monkeypatch.setattr(TaskOwner, "keep", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01}))
     async with serving(build(AsrSettings(redis_url=no_url))) as port:
         status, state = await get(port, "/readyz")
         assert (status, state["reasons"]) == (503, ["recognizer: slow is being loaded"])
+        slow.volume.set()
         assert (await until_ready(port))["details"]["recognizer"] == "slow"
+        assert slow.tries == 2
