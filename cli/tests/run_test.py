@@ -11,7 +11,7 @@ import pytest
 
 from vtuber_cli import ports
 from vtuber_cli.console import Console
-from vtuber_cli.run import Runner, RunOptions, _fill
+from vtuber_cli.run import Runner, RunOptions
 from vtuber_cli.settings import RunSettings, ServiceSpec
 
 READY = """
@@ -46,17 +46,13 @@ def settings(tmp_path: Path) -> Settings:
     def made(program: str, **env: str) -> RunSettings:
         (tmp_path / "fake_service.py").write_text(program)
         inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "FLAG": "from the shell"}
-        spec = ServiceSpec("gateway", "fake_service", ports.free(), "yellow", {"OTHER": "http://127.0.0.1:{gateway}", **env})
+        spec = ServiceSpec(
+            "gateway", "fake_service", ports.free(), "yellow", {"OTHER": "http://127.0.0.1:{gateway}", **env}, service="gateway"
+        )
         profile = {"FLAG": "from the profile", "QUIET": "true"}
         return RunSettings((spec,), profile, inherited, redis_url="redis://127.0.0.1:1/0", port=None)
 
     return made
-
-
-def test_names_in_braces_are_filled_and_others_stay() -> None:
-    names = {"gateway": 8000, "dialog-engine": 8100, "data": "/tmp/data"}
-    assert _fill("http://127.0.0.1:{dialog-engine}/{gateway}", names) == "http://127.0.0.1:8100/8000"
-    assert _fill("{data}/x.db {unknown} {}", names) == "/tmp/data/x.db {unknown} {}"
 
 
 async def test_a_busy_port_is_one_sentence_that_names_its_holder(tmp_path: Path, settings: Settings) -> None:

@@ -57,3 +57,22 @@ def test_the_legacy_chain_can_be_left_out(monkeypatch: pytest.MonkeyPatch, said:
     assert all(
         spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr", "long-term-memory"}) for spec in loaded.services
     )
+
+
+def test_a_service_can_run_more_than_once_each_with_a_name_and_a_port_of_its_own() -> None:
+    loaded = settings.load(["dialog-engine.X=1"], ["dialog-engine=3", "output-handler=2"])
+    engines = [spec for spec in loaded.services if spec.service == "dialog-engine"]
+    assert [(spec.name, spec.ordinal, spec.env["X"]) for spec in engines] == [
+        ("dialog-engine", 0, "1"),
+        ("dialog-engine-1", 1, "1"),
+        ("dialog-engine-2", 2, "1"),
+    ]
+    assert len({spec.port for spec in loaded.services}) == len(loaded.services)
+
+
+@pytest.mark.parametrize(
+    "scale", ["", "dialog-engine", "dialog-engine=0", "dialog-engine=10", "gateway=2", "engine=2", "dialog-engine=-1"]
+)
+def test_a_scale_that_is_none_is_refused_with_what_may_be_said(scale: str) -> None:
+    with pytest.raises(ValueError, match="write SERVICE=1 to 9, the service one of dialog-engine, output-handler"):
+        settings.load(scales=[scale])

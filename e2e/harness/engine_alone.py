@@ -14,10 +14,11 @@ import aiohttp
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from dialog_contracts.ingest import Subscribe
+from dialog_contracts.ingest import Alive, Subscribe
 from e2e.harness.stack import environment
 from vtuber_cli import ports, valkey
 
+ALIVE = Alive().to_json()
 FLAGS = {"ENABLE_SYNC_CORE": True, "SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
 
 
@@ -81,7 +82,8 @@ async def running(data: Path, env: Mapping[str, str], *, with_redis: bool = True
         with suppress(ConnectionClosed):
             async for frame in socket:
                 assert isinstance(frame, str)
-                engine.frames.put_nowait(frame)
+                if frame != ALIVE:
+                    engine.frames.put_nowait(frame)
 
     started: list[subprocess.Popen[bytes]] = []
     async with serve(ingest, "127.0.0.1", 0, compression=None, max_size=None) as server:

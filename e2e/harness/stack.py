@@ -46,7 +46,12 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def running(
-    data: Path, env: Mapping[str, str] | None = None, *, legacy: bool = False, changes: Sequence[str] = ()
+    data: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    legacy: bool = False,
+    changes: Sequence[str] = (),
+    scales: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """Start everything, wait until it is ready, end it with Ctrl-C. `legacy`: with the legacy chain, which is waited for too."""
     state = data / "state.json"
@@ -55,6 +60,7 @@ def running(
     out = (data / "run.log").open("a")
     command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(data), "--state", str(state)]
     command += [part for change in changes for part in ("--set", change)]
+    command += [part for scale in scales for part in ("--scale", scale)]
     env = {"LEGACY_ENABLED": str(legacy).lower(), **(env or {})}
     process = subprocess.Popen(command, env=environment(env), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     try:

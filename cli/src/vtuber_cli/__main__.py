@@ -26,6 +26,13 @@ def main() -> None:
         metavar="SERVICE.NAME=VALUE",
         help="one variable of one service, e.g. input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000; wins over everything",
     )
+    run.add_argument(
+        "--scale",
+        action="append",
+        default=[],
+        metavar="SERVICE=N",
+        help="several processes of a service: dialog-engine=2, output-handler=2",
+    )
     run.add_argument("--state", type=Path, help="write ports and process ids here, as JSON, when all is ready")
 
     say = commands.add_parser("say", help="one turn: the text streams here, the voice is played or saved")
@@ -51,7 +58,7 @@ def _run(asked: argparse.Namespace) -> int:
 
     options = RunOptions(data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state)
     try:
-        loaded = settings.load(asked.set)
+        loaded = settings.load(asked.set, asked.scale)
     except ValueError as error:
         print(f"Cannot run: {error}", file=sys.stderr)
         return 2

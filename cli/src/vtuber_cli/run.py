@@ -17,6 +17,7 @@ from vtuber_cli import ports, valkey
 from vtuber_cli.console import Console, LogFile
 from vtuber_cli.process import Process
 from vtuber_cli.settings import VALKEY_PORT, RunSettings, ServiceSpec
+from vtuber_cli.wiring import fill
 
 READY_WITHIN_S: Final = 60
 GRACE_S: Final = 3.5
@@ -161,8 +162,6 @@ class Runner:
         raise CannotRun(f"valkey did not answer within 10 s; see {self._logs['valkey'].path}")
 
     async def _start(self, spec: ServiceSpec) -> None:
-        names: dict[str, object] = {other.name: other.port for other in self._services}
-        names |= {"redis": self._redis_url, "data": self._options.data.resolve()}
         env = {
             **self._settings.profile,
             **self._settings.inherited,
@@ -170,7 +169,7 @@ class Runner:
             "PYTHONUNBUFFERED": "1",
         }
         # What the shell says wins over the profile, but never over the wiring between the processes of this run.
-        env |= {key: _fill(value, names) for key, value in spec.env.items()}
+        env |= {key: fill(value, spec, self._services, self._options.data) for key, value in spec.env.items()}
         env |= {"REDIS_URL": self._redis_url, "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1"}
         await self._launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
 
@@ -253,12 +252,6 @@ class Runner:
         if store is not None:
             # Last, so that what the services wrote while ending is kept.
             await store.stop(1.0)
-
-
-def _fill(value: str, names: dict[str, object]) -> str:
-    for name, replacement in names.items():
-        value = value.replace("{" + name + "}", str(replacement))
-    return value
 
 
 def _readiness(port: int) -> tuple[bool, str]:

@@ -8,11 +8,17 @@ from importlib import resources
 from typing import Final
 
 VALKEY_PORT: Final = 6390
+PORTS_APART: Final = 10
+SCALABLE: Final = ("dialog-engine", "output-handler")
+REPLICAS_MAX: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready."""
+    """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready.
+
+    `service` is the name it was declared by; `ordinal` tells it from others of that service, whose names end in `-1`, `-2` and so on.
+    """
 
     name: str
     module: str
@@ -20,6 +26,8 @@ class ServiceSpec:
     colour: str
     env: Mapping[str, str]
     fallback: bool = False
+    service: str = ""
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +41,10 @@ class RunSettings:
     port: int | None
 
 
-def load(changes: Sequence[str] = ()) -> RunSettings:
+def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings:
     """The declaration in `services.toml`, and REDIS_URL, PORT and LEGACY_ENABLED of the environment.
 
-    `changes`: `service.NAME=value` each. Raises ValueError for one that is not so, or names an unknown service.
+    `changes`: `service.NAME=value` each; `scales`: `service=2` each. Raises ValueError for one that is not so, or names an unknown service.
     """
     declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
     profile = declared.pop("profile")
@@ -47,9 +55,20 @@ def load(changes: Sequence[str] = ()) -> RunSettings:
         if service not in declared:
             raise ValueError(f"--set {change}: there is no service {service}; there are {', '.join(declared)}")
         declared[service].setdefault("env", {})[name] = value
+    replicas = dict(_scale(scale, SCALABLE) for scale in scales)
     services = tuple(
-        ServiceSpec(name, table["module"], table["port"], table["colour"], table.get("env", {}), table.get("fallback", False))
+        ServiceSpec(
+            name=f"{name}-{ordinal}" if ordinal else name,
+            module=table["module"],
+            port=table["port"] + PORTS_APART * ordinal,
+            colour=table["colour"],
+            env=table.get("env", {}),
+            fallback=table.get("fallback", False),
+            service=name,
+            ordinal=ordinal,
+        )
         for name, table in declared.items()
+        for ordinal in range(replicas.get(name, 1))
         if legacy or not table.get("fallback", False)
     )
     # PORT and HOST in a shell are meant for the address that people open, not for every process.
@@ -69,3 +88,10 @@ def _change(text: str) -> tuple[str, str, str]:
     if not (equals and dot and service and name):
         raise ValueError(f"--set {text}: write SERVICE.NAME=VALUE, e.g. dialog-engine.LLM_CHAIN=rules")
     return service, name, value
+
+
+def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:
+    service, _, count = text.partition("=")
+    if service not in scalable or not count.isdigit() or not 1 <= int(count) <= REPLICAS_MAX:
+        raise ValueError(f"--scale {text}: write SERVICE=1 to {REPLICAS_MAX}, the service one of {', '.join(scalable)}")
+    return service, int(count)

@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from dialog_contracts.ingest import Played, Stop, Subscribe
+from dialog_contracts.ingest import Alive, Played, Stop, Subscribe
+from dialog_engine import ingest_link
 from dialog_engine.ingest_link import QUEUE_BYTES, BackHooks
 from dialog_engine.outputs import Outputs
 from dialog_telemetry import metrics
 from service_runtime.tasks import TaskOwner
+
+ALIVE = Alive().to_json()
 
 
 class OutputHandler:
@@ -21,17 +24,20 @@ class OutputHandler:
         self.received: list[str] = []
         self.sockets: list[ServerConnection] = []
         self.back: list[object] = []
-        self.reading = True
+        self.alive = 0
 
     async def __call__(self, socket: ServerConnection) -> None:
         self.sockets.append(socket)
         async for frame in socket:
             assert isinstance(frame, str)
-            self.received.append(frame)
+            if frame == ALIVE:
+                self.alive += 1
+            else:
+                self.received.append(frame)
 
     @property
     def hooks(self) -> BackHooks:
-        return BackHooks(self.back.append, self.back.append, lambda session, _: self.back.append(session))
+        return BackHooks(lambda stop, _: self.back.append(stop), self.back.append, lambda session, _: self.back.append(session))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -111,6 +117,16 @@ async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_fram
         outputs.publish("a", "end")
         assert metrics.INGEST_DROPPED.labels(reason="queue_full")._value.get() >= before + 3
         await until(lambda: handler.received and handler.received[-1] == "end")
+
+
+async def test_an_engine_with_nothing_to_say_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_link, "ALIVE_EVERY_S", 0.02)
+    async with linked() as (handler, outputs):
+        await until(lambda: handler.alive >= 3)
+        await handler.sockets[0].send(subscribe("a"))
+        await until(lambda: outputs.wanted("a"))
+        outputs.publish("a", "said")
+        await until(lambda: handler.received == ["said"])
 
 
 async def test_an_output_handler_that_is_not_there_is_tried_again() -> None:

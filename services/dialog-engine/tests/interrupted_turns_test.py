@@ -1,11 +1,13 @@
 """Turns that are stopped, by a newer one, by STOP, or by a caller who leaves."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from dialog_contracts.ingest import Stop, StopResult
 from dialog_engine.errors import Busy
+from dialog_engine.ingest_link import OutputLink
 
 if TYPE_CHECKING:
     from conftest import Opens
@@ -53,6 +55,38 @@ async def test_without_barge_in_stop_and_new_turns_are_refused(engine: "Opens") 
             await one.say(2)
         assert busy.value.body.code == "busy"
         await talking
+
+
+class Replies(list[str]):
+    """A link that only keeps what is sent over it."""
+
+    def send(self, frame: str) -> None:
+        self.append(StopResult.from_json(frame).outcome)
+
+
+async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> None:
+    replies = Replies()
+
+    def asked(session: str, turn: int | None = None) -> str:
+        one.service._stopped(Stop(session_id=session, turn=turn, ask="a1"), cast(OutputLink, replies))
+        return replies[-1]
+
+    async with engine(["word "] * 200, gap_s=0.005) as one:
+        talking = [
+            asyncio.create_task(one.say(1)),
+            asyncio.create_task(one.say(1, session="calm", flags={"SYNC_TTS_STREAMING": True})),
+        ]
+        await asyncio.sleep(0.05)
+        assert [asked("nobody"), asked("s", 7), asked("calm"), asked("s", 1), asked("s")] == [
+            "unknown",
+            "nothing_sounding",
+            "refused",
+            "stopped",
+            "nothing_sounding",
+        ]
+        one.service._stopped(Stop(session_id="s"), cast(OutputLink, replies))
+        assert len(replies) == 5, "one that does not ask is not answered"
+        await asyncio.gather(*talking)
 
 
 async def test_the_command_stop_stops(engine: "Opens") -> None:

@@ -88,10 +88,10 @@ async def test_stop_reaches_only_the_engine_that_owns_the_turn(listen: Listen, w
     await told(to_one), await told(to_two)
     hub.take(one, start("live-001"))
     hub.take(two, start("live-002"))
-    assert hub.stop("live-001", None, "x")
+    assert await hub.stop("live-001", None, "x")
     assert await told(to_one) == ["STOP live-001"]
     assert await told(to_two) == []
-    assert hub.stop("live-002", None, "x")
+    assert await hub.stop("live-002", None, "x")
     assert await told(to_two) == ["STOP live-002"]
     writing_one.cancel()
     writing_two.cancel()
@@ -116,7 +116,7 @@ async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(listen:
     assert "from the past" not in str(heard)
     assert '"END"' not in str(heard)
     assert "now" in str(heard)
-    hub.stop("live-001", None, "x")
+    await hub.stop("live-001", None, "x")
     assert await told(to_owner) == ["STOP live-001"]
     assert await told(to_sleeper) == []
     writing_owner.cancel()
@@ -172,7 +172,7 @@ async def test_frames_of_a_session_without_viewers_are_dropped(listen: Listen, w
     hub.take(link, start("nobody-here"))
     assert hub.session("nobody-here") is None
     with pytest.raises(UnknownSession):
-        hub.stop("nobody-here", None, "x")
+        await hub.stop("nobody-here", None, "x")
     writing.cancel()
 
 
@@ -184,9 +184,9 @@ async def test_a_session_stays_known_after_its_viewers_have_left(listen: Listen,
         hub.viewer_left(viewer)
         await asyncio.sleep(0.1)
     with pytest.raises(UnknownSession, match="live-0"):
-        hub.stop("live-0", None, "x")
-    assert hub.stop("live-1", None, "x") is False
-    assert hub.stop("live-2", None, "x") is False
+        await hub.stop("live-0", None, "x")
+    assert await hub.stop("live-1", None, "x") is False
+    assert await hub.stop("live-2", None, "x") is False
 
 
 async def test_an_engine_that_reads_nothing_costs_a_bounded_queue(wired: Wired) -> None:

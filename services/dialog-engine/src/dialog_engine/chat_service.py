@@ -8,7 +8,7 @@ import structlog
 
 from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
-from dialog_contracts.ingest import End, Played, Stop
+from dialog_contracts.ingest import End, Played, Stop, StopOutcome, StopResult
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
@@ -274,11 +274,16 @@ class ChatService:
         self._finished.keep(session.session_id, turn, events, request_id)
         return events
 
-    def _stopped(self, frame: Stop) -> None:
+    def _stopped(self, frame: Stop, link: OutputLink) -> None:
+        outcome: StopOutcome = "nothing_sounding" if self._sessions.find(frame.session_id) is not None else "unknown"
         try:
-            self.stop(frame.session_id, frame.turn, frame.reason or "viewer")
+            if self.stop(frame.session_id, frame.turn, frame.reason or "viewer") is not None:
+                outcome = "stopped"
         except Busy as error:
             log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
+            outcome = "refused"
+        if frame.ask is not None:
+            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
 
     def _played(self, frame: Played) -> None:
         session = self._sessions.find(frame.session_id)

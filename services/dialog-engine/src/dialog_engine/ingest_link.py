@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from dialog_contracts import limits
-from dialog_contracts.ingest import BACK, Played, Stop, Subscribe
+from dialog_contracts.ingest import BACK, Alive, Played, Stop, Subscribe
 from dialog_telemetry import metrics
 
 log = structlog.get_logger("ingest")
@@ -20,12 +20,15 @@ log = structlog.get_logger("ingest")
 QUEUE_BYTES: Final = 8 * 1024 * 1024
 """What may wait for one output-handler (about two minutes of one session's speech); beyond it chunks are dropped and counted."""
 
+ALIVE_EVERY_S: Final = 0.25
+_ALIVE: Final = Alive().to_json()
+
 
 @dataclass(frozen=True, slots=True)
 class BackHooks:
     """What comes back from an output-handler. Called on the event loop; must not wait."""
 
-    stop: Callable[[Stop], None]
+    stop: Callable[[Stop, "OutputLink"], None]
     played: Callable[[Played], None]
     subscribed: Callable[[str, "OutputLink"], None]
 
@@ -97,7 +100,11 @@ class OutputLink:
                     self._bytes -= len(frame)
                     await socket.send(frame)
                 self._news.clear()
-                await self._news.wait()
+                try:
+                    async with asyncio.timeout(ALIVE_EVERY_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    await socket.send(_ALIVE)
         except ConnectionClosed:
             return  # The reader sees the same end and reports it.
 
@@ -109,7 +116,7 @@ class OutputLink:
             log.warning("bad_back_frame", url=self.url, error=str(error)[:200])
             return
         if isinstance(frame, Stop):
-            self._hooks.stop(frame)
+            self._hooks.stop(frame, self)
         elif isinstance(frame, Played):
             self._hooks.played(frame)
         elif isinstance(frame, Subscribe) and frame.action == "SUBSCRIBE":

@@ -104,7 +104,7 @@ class SyncPath:
                 try:
                     frames = await stack.enter_async_context(call)
                 except EngineFailed as failure:
-                    if failure.reason != "not_reached" or began + ENGINE_LOOK_EVERY_S > until:
+                    if failure.reason not in ("not_reached", "draining") or began + ENGINE_LOOK_EVERY_S > until:
                         if waited:
                             metrics.ENGINE_WAITS.labels(outcome="in_vain").inc()
                         raise

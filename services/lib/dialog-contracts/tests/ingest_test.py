@@ -77,6 +77,8 @@ def test_what_flows_back_is_as_the_design_says() -> None:
         ("text-delta", ingest.TextDelta),
         ("end", ingest.End),
         ("stop-ack", ingest.StopAck),
+        ("stop-result", ingest.StopResult),
+        ("alive", ingest.Alive),
     ],
 )
 def test_frames_from_an_engine_are_told_apart(example: Callable[[str], Any], name: str, model: type) -> None:

@@ -64,7 +64,7 @@ def build(settings: OutputSettings) -> Starlette:
 
     async def stop(request: Request) -> Response:
         asked = await read_model(request, StopRequest)
-        reply = StopReply(stopped=hub.stop(asked.session_id, asked.turn, asked.reason or "control"))
+        reply = StopReply(stopped=await hub.stop(asked.session_id, asked.turn, asked.reason or "control"))
         return JSONResponse(reply.to_wire(), status_code=202)
 
     routes = [

@@ -9,6 +9,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dialog_telemetry import metrics
 
 FRAMES_MAX: Final = 20_000
+SILENT_S: Final = 0.8
+"""An engine says something every quarter of a second; silent for so long it is taken for dead, or cut off."""
+
+LOOK_EVERY_S: Final = 0.1
 
 
 class EngineLink:
@@ -18,6 +22,19 @@ class EngineLink:
         self._socket = socket
         self._queue: deque[str] = deque()
         self._news = asyncio.Event()
+        self.says_alive = False
+        """It tells that it is there when it has nothing else to say; an older engine does not."""
+
+        self._heard_at = 0.0
+
+    def heard(self) -> None:
+        """A frame came."""
+        self._heard_at = asyncio.get_running_loop().time()
+
+    @property
+    def silent(self) -> bool:
+        """Nothing came for `SILENT_S`."""
+        return self.says_alive and asyncio.get_running_loop().time() - self._heard_at >= SILENT_S
 
     def send(self, frame: str) -> None:
         """Queue a frame for the engine."""

@@ -5,7 +5,11 @@ ServiceError
 └── BargeInOff (409 barge_in_off)    the running turn was started without SYNC_TTS_BARGE_IN
 """
 
+from typing import Final
+
 from service_runtime.errors import Conflict, NotFound
+
+BARGE_IN_OFF: Final = "this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped"
 
 
 class UnknownSession(NotFound):

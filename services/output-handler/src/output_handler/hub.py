@@ -8,13 +8,14 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from dialog_contracts.ingest import DOWN, Start, Subscribe
+from dialog_contracts.ingest import DOWN, Alive, Start, StopResult, Subscribe
 from dialog_telemetry import metrics
 from output_handler.answer_player import AnswerPlayer
 from output_handler.engine_link import EngineLink
-from output_handler.errors import UnknownSession
+from output_handler.errors import BARGE_IN_OFF, BargeInOff, UnknownSession
 from output_handler.mailroom import Mailroom
 from output_handler.session import Session
+from output_handler.stop_desk import StopDesk
 from output_handler.viewer import Viewer
 
 log = structlog.get_logger("hub")
@@ -36,6 +37,7 @@ class Hub:
         self._players: dict[str, AnswerPlayer] = {}
         self._owners: dict[str, EngineLink] = {}
         self._engines: set[EngineLink] = set()
+        self._desk = StopDesk(self._engines)
         self.had_engine = False
         self._known: OrderedDict[str, None] = OrderedDict()
         self._lingering: dict[str, asyncio.TimerHandle] = {}
@@ -61,12 +63,19 @@ class Hub:
     def engine_left(self, engine: EngineLink) -> None:
         """An engine socket ended."""
         self._engines.discard(engine)
+        self._desk.engine_left(engine)
         metrics.INGEST_LINKS.dec()
-        for session_id in [name for name, owner in self._owners.items() if owner is engine]:
+        for session_id in self.engine_silent(engine):
             del self._owners[session_id]
+        log.info("engine_gone", engines=len(self._engines))
+
+    def engine_silent(self, engine: EngineLink) -> list[str]:
+        """Nothing is heard of an engine: viewers of its turns are told. Gives its sessions."""
+        sessions = [name for name, owner in self._owners.items() if owner is engine]
+        for session_id in sessions:
             if session_id in self._sessions:
                 self._sessions[session_id].engine_lost()
-        log.info("engine_gone", engines=len(self._engines))
+        return sessions
 
     def take(self, engine: EngineLink, raw: str) -> None:
         """One frame from an engine; a bad one is counted and the rest goes on."""
@@ -76,10 +85,20 @@ class Hub:
             metrics.REFUSED.labels(code="bad_ingest_frame").inc()
             log.warning("bad_ingest_frame", error=str(error)[:200])
             return
+        if isinstance(frame, Alive):
+            engine.says_alive = True
+            return
+        if isinstance(frame, StopResult):
+            self._desk.answered(engine, frame)
+            return
         session = self._sessions.get(frame.session_id)
         if session is None:
             return
         if isinstance(frame, Start) and not session.stale(frame):
+            before = self._owners.get(frame.session_id)
+            if before is not None and before is not engine and frame.epoch > session.epoch:
+                # The session has moved in the middle of a turn: whoever speaks it still shall know that nobody listens.
+                session.moved()
             self._owners[frame.session_id] = engine
         if self._owners.get(frame.session_id) is not engine:
             # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
@@ -106,14 +125,20 @@ class Hub:
             loop = asyncio.get_running_loop()
             self._lingering[viewer.session_id] = loop.call_later(self._linger_s, self._unsubscribe, viewer.session_id)
 
-    def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
-        """STOP from anywhere. Raises UnknownSession, BargeInOff."""
+    async def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
+        """STOP from anywhere; false when nothing sounds, here or elsewhere. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None:
-            return session.stop(turn, reason)
-        if session_id not in self._known:
-            raise UnknownSession(f"session {session_id} was never played here", field="sessionId")
-        return False
+        if session is not None and session.stop(turn, reason):
+            return True
+        if session_id in self._owners:
+            # Whoever speaks in it speaks to us: nothing sounds.
+            return False
+        outcome = await self._desk.ask(session_id, turn, reason)
+        if outcome == "refused":
+            raise BargeInOff(BARGE_IN_OFF)
+        if outcome == "unknown" and session_id not in self._known:
+            raise UnknownSession(f"session {session_id} was never played", field="sessionId")
+        return outcome == "stopped"
 
     def close(self) -> None:
         """The service ends."""

@@ -11,7 +11,7 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics, trace_context
 from output_handler.audience import Audience
-from output_handler.errors import BargeInOff
+from output_handler.errors import BARGE_IN_OFF, BargeInOff
 from output_handler.idle_timer import IdleTimer
 from output_handler.turn_view import Sound, TurnView
 from output_handler.viewer import Viewer
@@ -74,7 +74,7 @@ class Session:
             return False
         if not view.flags.SYNC_TTS_BARGE_IN:
             metrics.STOPS.labels(outcome="refused").inc()
-            raise BargeInOff("this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped")
+            raise BargeInOff(BARGE_IN_OFF)
         metrics.STOPS.labels(outcome="stopped").inc()
         log.info("stopped", reason=reason, **self._lines)
         if view.from_file:
@@ -92,6 +92,16 @@ class Session:
         if self.view is not None and frame.turn == self.view.turn and now - self._played_at >= PLAYED_EVERY_MS:
             self._played_at = now
             self._to_engine(frame.to_json())
+
+    def moved(self) -> None:
+        """Another engine has the session from now on; the turn of the one before it, if it sounds, is cut off."""
+        view = self.view
+        if view is not None and not view.from_file and view.sounding(self.clock()):
+            stop = Stop(session_id=self.session_id, turn=view.turn, reason="moved").to_json()
+            self._to_engine(stop)
+            self._flush_viewers(view, stop)
+            ack = StopAck(session_id=self.session_id, turn=view.turn)
+            self._stopped(view, ack, ack.to_json())
 
     def engine_lost(self) -> None:
         """The engine of the present turn is gone: what was sent still sounds, then the viewers are told."""

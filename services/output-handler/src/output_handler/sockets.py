@@ -21,7 +21,7 @@ from dialog_contracts.viewer import (
     ViewerError,
 )
 from dialog_telemetry import metrics
-from output_handler.engine_link import EngineLink
+from output_handler.engine_link import LOOK_EVERY_S, EngineLink
 from output_handler.errors import BargeInOff
 from output_handler.hub import Hub, clock_ms
 from output_handler.session import Session
@@ -41,7 +41,7 @@ async def serve_engine(socket: WebSocket, hub: Hub) -> None:
     link = EngineLink(socket)
     hub.engine_joined(link)
     try:
-        await _both(link.write(), _read_engine(socket, hub, link))
+        await _together(link.write(), _read_engine(socket, hub, link), _watch_engine(hub, link))
     finally:
         hub.engine_left(link)
 
@@ -68,14 +68,14 @@ async def serve_viewer(socket: WebSocket, session_id: str, hub: Hub, settings: O
         )
     session = hub.viewer_joined(viewer)
     try:
-        await _both(viewer.write(), _read_viewer(socket, viewer, session))
+        await _together(viewer.write(), _read_viewer(socket, viewer, session))
     finally:
         hub.viewer_left(viewer)
 
 
-async def _both(writing: Coroutine[None, None, None], reading: Coroutine[None, None, None]) -> None:
-    """Run both directions until either ends, then end the other."""
-    tasks = [asyncio.create_task(writing), asyncio.create_task(reading)]
+async def _together(*parts: Coroutine[None, None, None]) -> None:
+    """Run all of them until one ends, then end the others."""
+    tasks = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -93,9 +93,20 @@ async def _read_engine(socket: WebSocket, hub: Hub, link: EngineLink) -> None:
         if text is None:
             metrics.REFUSED.labels(code="bad_ingest_frame").inc()
             continue
+        link.heard()
         hub.take(link, text)
         # An engine sends a burst ahead of the ear; the viewers' writers must not wait for its end.
         await asyncio.sleep(0)
+
+
+async def _watch_engine(hub: Hub, link: EngineLink) -> None:
+    """A machine that is cut off closes no socket: viewers learn of it from the silence."""
+    silent = False
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if link.silent and not silent:
+            log.warning("engine_silent", sessions=len(hub.engine_silent(link)))
+        silent = link.silent
 
 
 async def _read_viewer(socket: WebSocket, viewer: Viewer, session: Session) -> None:

@@ -32,7 +32,8 @@ def _work(name: str, holds: str, message: type[BaseModel]) -> Channel:
 
 
 _SESSION: Final = "1 to 64 of A-Z a-z 0-9 _ -"
-_DOWN: Final = (ingest.Start, ingest.SpeechChunk, ingest.TextDelta, ingest.End, ingest.StopAck)
+_SPEECH: Final = (ingest.Start, ingest.SpeechChunk, ingest.TextDelta, ingest.End, ingest.StopAck)
+_DOWN: Final = (*_SPEECH, ingest.StopResult, ingest.Alive)
 _BACK: Final = (ingest.Stop, ingest.Subscribe, ingest.Played)
 _V2_IN: Final = (input_socket.SayText, input_socket.MicStart, input_socket.MicStop)
 _V2_OUT: Final = (
@@ -60,7 +61,7 @@ SOCKETS: Final = {
         f"{viewer.CLOSE_UNKNOWN_SESSION} illegal session id, 1008 too many bad frames.",
         receives=(ingest.Stop, ingest.Played, viewer.TimeRequest),
         sends=(
-            *_DOWN,
+            *_SPEECH,
             ingest.Stop,
             viewer.State,
             viewer.ViewerError,

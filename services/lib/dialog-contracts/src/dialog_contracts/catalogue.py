@@ -35,6 +35,8 @@ MESSAGES: Final[tuple[type[WireModel], ...]] = (
     ingest.TextDelta,
     ingest.End,
     ingest.StopAck,
+    ingest.StopResult,
+    ingest.Alive,
     ingest.Stop,
     ingest.Subscribe,
     ingest.Played,

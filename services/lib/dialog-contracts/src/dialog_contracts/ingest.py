@@ -1,6 +1,7 @@
 """Frames of `/ws/ingest/tts`, the one internal socket between an engine and an output-handler. It carries all sessions.
 
-Down (engine → output-handler): START, SPEECH_CHUNK, TEXT_DELTA, END, STOP_ACK.
+Down (engine → output-handler): START, SPEECH_CHUNK, TEXT_DELTA, END, STOP_ACK; STOP_RESULT answers a STOP that asks; ALIVE says that
+the engine is there while it has nothing to say.
 Back: STOP, SUBSCRIBE, UNSUBSCRIBE, PLAYED. Nothing else flows back.
 """
 
@@ -109,6 +110,31 @@ class Stop(WireModel):
     session_id: SessionId
     turn: Turn | None = None
     reason: str | None = Field(default=None, max_length=limits.META_CHARS)
+    ask: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Between output-handler and engines: STOP_RESULT is wanted, and carries this name.",
+    )
+
+
+StopOutcome = Literal["stopped", "refused", "nothing_sounding", "unknown"]
+
+
+class StopResult(WireModel):
+    """CONTROL STOP_RESULT: what an engine made of a STOP that asked. `unknown`: it does not know the session."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["STOP_RESULT"] = "STOP_RESULT"
+    session_id: SessionId
+    ask: str = Field(max_length=64)
+    outcome: StopOutcome
+
+
+class Alive(WireModel):
+    """CONTROL ALIVE: sent where nothing else was for a moment. An engine that says it, and then falls silent, is taken for dead."""
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["ALIVE"] = "ALIVE"
 
 
 class Subscribe(WireModel):
@@ -141,7 +167,9 @@ DownFrame = Annotated[
     | Annotated[SpeechChunk, Tag("SPEECH_CHUNK")]
     | Annotated[TextDelta, Tag("TEXT_DELTA")]
     | Annotated[End, Tag("CONTROL.END")]
-    | Annotated[StopAck, Tag("CONTROL.STOP_ACK")],
+    | Annotated[StopAck, Tag("CONTROL.STOP_ACK")]
+    | Annotated[StopResult, Tag("CONTROL.STOP_RESULT")]
+    | Annotated[Alive, Tag("CONTROL.ALIVE")],
     Discriminator(_kind),
 ]
 BackFrame = Annotated[
@@ -151,7 +179,7 @@ BackFrame = Annotated[
     | Annotated[Played, Tag("PLAYED")],
     Discriminator(_kind),
 ]
-DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck] = TypeAdapter(DownFrame)
+DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Alive] = TypeAdapter(DownFrame)
 BACK: TypeAdapter[Stop | Subscribe | Played] = TypeAdapter(BackFrame)
 
 

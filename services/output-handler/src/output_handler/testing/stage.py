@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import DOWN, End, SpeechChunk, Start, StopAck, TextDelta
+from dialog_contracts.ingest import DOWN, Alive, End, SpeechChunk, Start, StopAck, StopResult, TextDelta
 from output_handler.session import Session
 
 FLAGS: Final = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
@@ -28,7 +28,9 @@ class Stage:
     def say(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
         """A frame from the engine."""
         raw = frame.to_json()
-        self.session.take(DOWN.validate_json(raw), raw)
+        read = DOWN.validate_json(raw)
+        assert not isinstance(read, StopResult | Alive)
+        self.session.take(read, raw)
 
     def start(self, turn: int = 1, *, epoch: int = 1, flags: FlagSet = FLAGS, ear_ms: int | None = None) -> None:
         """START of a turn."""

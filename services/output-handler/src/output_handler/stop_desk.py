@@ -1,0 +1,68 @@
+"""STOP for a session that does not sound here: every engine is asked, and the one that speaks in it acts."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from dialog_contracts.ingest import Stop, StopOutcome, StopResult
+from output_handler.engine_link import EngineLink
+
+log = structlog.get_logger("stop")
+
+ANSWERS_WITHIN_S: Final = 0.3
+_WEIGHT: Final[dict[StopOutcome, int]] = {"stopped": 3, "refused": 2, "nothing_sounding": 1, "unknown": 0}
+
+
+@dataclass(slots=True)
+class _Inquiry:
+    waiting: set[EngineLink]
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    outcome: StopOutcome = "unknown"
+
+    def heard(self, engine: EngineLink, outcome: StopOutcome | None) -> None:
+        self.waiting.discard(engine)
+        if outcome is not None and _WEIGHT[outcome] > _WEIGHT[self.outcome]:
+            self.outcome = outcome
+        if self.outcome == "stopped" or not self.waiting:
+            self.done.set()
+
+
+class StopDesk:
+    """`engines` is the set of those that are connected; they answer by `answered`."""
+
+    def __init__(self, engines: Collection[EngineLink]) -> None:
+        self._engines = engines
+        self._open: dict[str, _Inquiry] = {}
+
+    async def ask(self, session_id: str, turn: int | None, reason: str) -> StopOutcome:
+        """What the engines say, the weightiest answer of all; an engine that does not answer in time says nothing."""
+        inquiry, name = _Inquiry(set(self._engines)), uuid4().hex
+        if not inquiry.waiting:
+            return "unknown"
+        self._open[name] = inquiry
+        frame = Stop(session_id=session_id, turn=turn, reason=reason, ask=name).to_json()
+        for engine in inquiry.waiting:
+            engine.send(frame)
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                await inquiry.done.wait()
+        except TimeoutError:
+            log.warning("stop_not_answered", session=session_id, engines=len(inquiry.waiting))
+        finally:
+            del self._open[name]
+        return inquiry.outcome
+
+    def answered(self, engine: EngineLink, frame: StopResult) -> None:
+        """An engine says what became of a STOP."""
+        inquiry = self._open.get(frame.ask)
+        if inquiry is not None:
+            inquiry.heard(engine, frame.outcome)
+
+    def engine_left(self, engine: EngineLink) -> None:
+        """It will not answer any more."""
+        for inquiry in list(self._open.values()):
+            inquiry.heard(engine, None)
