@@ -9,3 +9,4 @@ READY_AGAIN = 8.0
 VIEWER_GIVEN_UP = 12.0
 REDIS_NOTICED = 5.0
 FLAGS_EVERYWHERE = 5.0
+LEASE = 4  # a session waits 3 s for an engine that is gone

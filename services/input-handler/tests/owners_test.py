@@ -57,7 +57,7 @@ async def _owners(urls: list[str], stack: AsyncExitStack) -> Owners:
         client = EngineClient(url)
         await client.open()
         stack.push_async_callback(client.aclose)
-        paths.append(SyncPath(client, name=str(ordinal), accepted_within_s=1, first_delta_within_s=1))
+        paths.append(SyncPath(client, name=str(ordinal), accepted_within_s=0.3, first_delta_within_s=1))
     return Owners(paths)
 
 
@@ -84,8 +84,9 @@ async def test_a_session_that_went_home_is_followed_home(spread: Spread) -> None
     assert spread.asked == (3, 2)
 
 
-async def test_an_engine_that_drains_is_passed_over(spread: Spread) -> None:
-    spread.home.answers = [DRAINING]
+@pytest.mark.parametrize("answer", [DRAINING, Answer(wait_s=1)], ids=["drains", "hangs"])
+async def test_an_engine_that_takes_no_turn_is_passed_over(spread: Spread, answer: Answer) -> None:
+    spread.home.answers = [answer]
     assert [frame.event for frame in await spread.ask()][-1] == "done"
     assert spread.asked == (1, 1)
 

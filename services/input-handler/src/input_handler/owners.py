@@ -16,8 +16,8 @@ from input_handler.errors import EngineFailed, EngineRefused
 log = structlog.get_logger("owners")
 
 MOVED: Final = "not_owner"
-GONE: Final = frozenset(("not_reached", "circuit_open", "draining"))
-"""Failures of an engine that is not there: another one may have the session, or take it."""
+GONE: Final = frozenset(("not_reached", "not_accepted_in_time", "circuit_open", "draining"))
+"""Failures of an engine that is not there, or hangs: another one has the session, or takes it once its lease has run out."""
 
 REMEMBERED: Final = 10_000
 
