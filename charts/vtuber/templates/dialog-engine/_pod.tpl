@@ -13,6 +13,7 @@ env:
   DIALOG_ENGINE_DB: /var/lib/vtuber/dialog-engine.db
   OUTPUT_INGEST_URLS: ws://{{ include "vtuber.name" (list . "output-handler") }}-pods:8002/ws/ingest/tts
   DRAIN_S: "{{ $v.drainSeconds }}"
+  ENGINE_REPLICAS: "{{ $v.replicas }}"
   SESSION_KEYS_DIR: /var/run/vtuber/session-keys
   LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}
   {{- include "vtuber.llmEnv" . | nindent 2 }}

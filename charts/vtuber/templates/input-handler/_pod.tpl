@@ -13,7 +13,16 @@ env:
   # Nobody else would answer while the engine is being rolled: its drain, and the start of its successor.
   ENGINE_WAIT_S: "{{ min 110 (add (mul 2 .Values.dialogEngine.drainSeconds) 20) }}"
   {{- end }}
-  DIALOG_ENGINE_URL: http://{{ include "vtuber.name" (list . "dialog-engine") }}:8100
+  {{- $engine := include "vtuber.name" (list . "dialog-engine") }}
+  {{- if eq 1 (int .Values.dialogEngine.replicas) }}
+  DIALOG_ENGINE_URLS: http://{{ $engine }}:8100
+  {{- else }}
+  {{- $urls := list }}
+  {{- range $ordinal := until (int .Values.dialogEngine.replicas) }}
+  {{- $urls = append $urls (printf "http://%s-%d.%s-pods:8100" $engine $ordinal $engine) }}
+  {{- end }}
+  DIALOG_ENGINE_URLS: {{ join "," $urls | quote }}
+  {{- end }}
   {{- range $flag, $on := .Values.flags }}
   {{ $flag }}: {{ $on | quote }}
   {{- end }}
