@@ -1,4 +1,4 @@
-"""Two engines and two output-handlers are rolled while ten people talk: no turn is lost or doubled, and no pause is longer than a sentence."""
+"""Two engines and two output-handlers are rolled while ten people talk: no turn is lost or doubled, no pause longer than a sentence."""
 
 import asyncio
 from collections.abc import Callable
