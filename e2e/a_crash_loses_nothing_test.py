@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -37,23 +36,11 @@ async def answered(stack: Stack, session: str, content: str) -> Answer:
             await asyncio.sleep(0.2)
 
 
-def pid_of(stack: Stack, module: str) -> int:
-    """The child of this run that runs `module` now; it changes when the runner starts it again."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == stack.process.pid and module.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                return int(entry.name)
-        except OSError:
-            continue
-    raise AssertionError(f"{module} does not run")
-
-
 async def test_the_engine_is_killed(stack: Stack) -> None:
     await chat(stack.url, "k", "one")
     asking = asyncio.create_task(chat(stack.url, "k", "two", request_id="r2"))
     await asyncio.sleep(0.4)
-    os.kill(pid_of(stack, "dialog_engine"), signal.SIGKILL)
+    os.kill(stack.pid_of("dialog-engine"), signal.SIGKILL)
     broken = await asking
     assert broken.events[-1] == "error"
     assert broken.events.count("error") == 1
@@ -71,12 +58,12 @@ async def test_the_engine_is_killed(stack: Stack) -> None:
 
 
 async def test_while_the_engine_is_away_the_answer_is_legacy_unavailable_at_once(stack: Stack) -> None:
-    os.kill(pid_of(stack, "dialog_engine"), signal.SIGSTOP)
+    os.kill(stack.pid_of("dialog-engine"), signal.SIGSTOP)
     began = time.monotonic()
     try:
         refused = await chat(stack.url, "away", "hello?")
     finally:
-        os.kill(pid_of(stack, "dialog_engine"), signal.SIGCONT)
+        os.kill(stack.pid_of("dialog-engine"), signal.SIGCONT)
     assert (refused.status, refused.body["code"], refused.body["retryable"]) == (503, "legacy_unavailable", True)
     assert time.monotonic() - began < 2
     assert (await answered(stack, "away", "and now?")).events.count("done") == 1
@@ -86,7 +73,7 @@ async def test_output_handler_is_killed(stack: Stack) -> None:
     async with watching(stack.ws, "o") as viewer:
         asking = asyncio.create_task(chat(stack.url, "o", "one"))
         await viewer.until(lambda v: len(v.chunks) > 5)
-        os.kill(pid_of(stack, "output_handler"), signal.SIGKILL)
+        os.kill(stack.pid_of("output-handler"), signal.SIGKILL)
         await asyncio.wait_for(viewer.closed.wait(), timeouts.STOPPED)
         # The text does not depend on it.
         assert (await asking).events[-1] == "done"
@@ -107,8 +94,8 @@ async def _heard(stack: Stack) -> bool:
 
 async def test_input_handler_and_gateway_are_killed(stack: Stack) -> None:
     first = await chat(stack.url, "g", "one")
-    for number, module in enumerate(("input_handler", "gateway"), start=2):
-        os.kill(pid_of(stack, module), signal.SIGKILL)
+    for number, service in enumerate(("input-handler", "gateway"), start=2):
+        os.kill(stack.pid_of(service), signal.SIGKILL)
         answer = await answered(stack, "g", f"number {number}")
         assert answer.turn > first.turn
     users = [entry["user"] for entry in (await get(f"{stack.url}/sessions/g/turns"))["turns"]]

@@ -1,9 +1,10 @@
-"""Systems for the end-to-end tests: one with a model and voice of known timing, one as a newcomer starts it."""
+"""Systems for all tests here: with a model and voice of known timing, as a newcomer starts it, with an engine that fails on demand."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from e2e.harness import faulty_engine
 from e2e.harness.stack import FAKES, Stack, running
 
 
@@ -20,3 +21,17 @@ def as_newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Rules and espeak, all flags on: what `make run` gives without a key."""
     with running(tmp_path_factory.mktemp("newcomer"), {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def with_fallback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything there is, with an engine that fails on demand before the real one. The circuit stays closed: it has tests of its own."""
+    env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10"}
+    with faulty_engine.running() as url:
+        changes = [
+            f"input-handler.DIALOG_ENGINE_URL={url}",
+            "input-handler.FIRST_DELTA_WITHIN_S=0.8",
+            "input-handler.CIRCUIT_FAILURES=100",
+        ]
+        with running(tmp_path_factory.mktemp("fallback"), env, legacy=True, changes=changes) as stack:
+            yield stack

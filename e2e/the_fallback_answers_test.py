@@ -9,7 +9,6 @@ import signal
 import time
 import uuid
 import wave
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
@@ -25,7 +24,7 @@ from e2e.harness import faulty_engine
 from e2e.harness.clients import Answer, Viewer, chat, get, watching
 from e2e.harness.flag_documents import known_everywhere, write
 from e2e.harness.recordings import webm
-from e2e.harness.stack import FAKES, Stack, running
+from e2e.harness.stack import Stack
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 ANSWERED_WITHIN_S = 2.0
@@ -40,33 +39,20 @@ FLAGS = {
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything there is, with an engine that fails on demand before the real one. The circuit stays closed: it has tests of its own."""
-    env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10"}
-    with faulty_engine.running() as url:
-        changes = [
-            f"input-handler.DIALOG_ENGINE_URL={url}",
-            "input-handler.FIRST_DELTA_WITHIN_S=0.8",
-            "input-handler.CIRCUIT_FAILURES=100",
-        ]
-        with running(tmp_path_factory.mktemp("fallback"), env, legacy=True, changes=changes) as made:
-            yield made
+def stack(with_fallback: Stack) -> Stack:
+    """With a document for each session of the matrix."""
 
-
-@pytest.fixture(scope="module", autouse=True)
-def documents(stack: Stack) -> None:
-    """A document for each session of the matrix."""
-
-    async def all_of_them() -> None:
-        async with Redis.from_url(stack.redis, decode_responses=True) as redis:
-            revision = 100
+    async def documents() -> None:
+        async with Redis.from_url(with_fallback.redis, decode_responses=True) as redis:
+            revision = int(await redis.get(redis_names.FLAGS_REVISION) or 0)
             for fault in (*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.AFTER_A_WORD, *faulty_engine.HARMLESS):
                 for name, flags in FLAGS.items():
                     revision += 1
                     await write(redis, revision, f"{fault}-{name}", flags)
-            await known_everywhere(stack, revision)
+            await known_everywhere(with_fallback, revision)
 
-    asyncio.run(all_of_them())
+    asyncio.run(documents())
+    return with_fallback
 
 
 def path_of(answer: Answer) -> str:
@@ -193,11 +179,11 @@ async def test_a_killed_consumer_at_any_step_still_answers_once(stack: Stack) ->
     for number, service in enumerate(("memory", "chat-ai", "tts")):
         session = f"absent-killed{number}"
         async with watching(stack.ws, session) as viewer:
-            os.kill(pid_of(stack, service), signal.SIGSTOP)
+            os.kill(stack.pid_of(service), signal.SIGSTOP)
             asking = asyncio.create_task(chat(stack.url, session, request_id=f"kill-{service}"))
             await asyncio.sleep(0.5)
             # It holds the turn's message, or would get it: dead in the middle of its step.
-            os.kill(pid_of(stack, service), signal.SIGKILL)
+            os.kill(stack.pid_of(service), signal.SIGKILL)
             answer = await asking
             assert (answer.events[-1], path_of(answer)) == ("done", "legacy")
             await spoken(viewer, answer)
@@ -232,14 +218,3 @@ async def test_bad_uploads_end_in_a_clear_error_and_nothing_is_queued(stack: Sta
             while await redis.llen(redis_names.dead(redis_names.USER_INPUT_QUEUE)) < 2:
                 await asyncio.sleep(0.02)
     assert_spoken(await client.say("Hello there, who are you?"))
-
-
-def pid_of(stack: Stack, service: str) -> int:
-    """The present process of a service: the runner starts one anew that was killed."""
-    import psutil
-
-    module = service.replace("-", "_")
-    for child in psutil.Process(stack.process.pid).children(recursive=True):
-        if child.cmdline()[-2:] == ["-m", module]:
-            return int(child.pid)
-    raise AssertionError(f"{service} does not run")

@@ -2,22 +2,15 @@
 
 import asyncio
 import statistics
-from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser
 
-from e2e.harness.browser import Window, browser
+from e2e.harness.browser import Window
 from e2e.harness.clients import chat, get
 from e2e.harness.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with browser() as started:
-        yield started
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_an_answer_is_heard_seen_and_read(as_newcomer: Stack, chromium: Browser) -> None:

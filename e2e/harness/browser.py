@@ -35,9 +35,10 @@ def program() -> str | None:
 
 
 @asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
+async def browser(*arguments: str) -> AsyncIterator[Browser]:
+    """A browser with these arguments too."""
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
+        started = await playwright.chromium.launch(executable_path=program(), args=[*ARGUMENTS, *arguments])
         try:
             yield started
         finally:

@@ -1,4 +1,4 @@
-"""Recordings as browsers make them."""
+"""Recordings as browsers make them, and what somebody says into a microphone."""
 
 import io
 import math
@@ -7,6 +7,9 @@ from typing import Final
 
 import av
 import numpy
+
+from dialog_voice.espeak import EspeakVoice
+from service_runtime import wav
 
 RATE: Final = 48_000
 
@@ -31,3 +34,12 @@ def encoded(container: str, codec: str, seconds: float) -> bytes:
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return out.getvalue()
+
+
+async def speech(text: str) -> bytes:
+    """Somebody who says it, as a WAV."""
+    voice = EspeakVoice()
+    try:
+        return wav.file(b"".join([piece.pcm async for piece in voice.synthesize(text, "en")]))
+    finally:
+        await voice.aclose()

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60
 FAKES = {"LLM_CHAIN": "e2e.harness.fake_models:brain", "VOICE_CHAIN": "e2e.harness.fake_models:voice"}
@@ -34,6 +36,13 @@ class Stack:
 
     def service(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def pid_of(self, name: str) -> int:
+        """The present process of a service: the runner starts one anew that was killed."""
+        for child in psutil.Process(self.process.pid).children():
+            if child.cmdline()[-2:] == ["-m", name.replace("-", "_")]:
+                return int(child.pid)
+        raise AssertionError(f"{name} does not run")
 
     def log_lines(self, service: str) -> list[dict[str, object]]:
         path = self.data / "logs" / f"{service}.log"
