@@ -98,6 +98,17 @@ async def test_at_most_two_fragments_are_made_ahead_of_the_one_that_sounds() -> 
     await stage.streamer.close()
 
 
+async def test_code_and_addresses_are_not_spelled_out_and_places_stay() -> None:
+    voice = Voice()
+    stage = Stage(voice)
+    stage.say("Try ", "```\nx = 1\n", "``` or ", "http://a.b/c. ")
+    stage.streamer.no_more()
+    await asyncio.sleep(10)
+    assert [text for text, _ in voice.started] == ["Try ", "    or ", "       a.b  . "]
+    assert stage.sent[-1][1].text_end == len("Try ```\nx = 1\n``` or http://a.b/c. ")
+    await stage.streamer.close()
+
+
 async def test_cancel_sends_nothing_more_and_closes_the_voice() -> None:
     voice = Voice(first_s=0.05)
     stage = Stage(voice)

@@ -82,6 +82,12 @@ async def test_the_whole_text_is_said_in_its_order_and_in_the_language_that_was_
     assert voice.said == [("今晚玩什么呢？", "zh"), ("一起来解谜吧！", "zh")]
 
 
+async def test_code_and_addresses_are_not_spelled_out() -> None:
+    voice = Voice()
+    await speak(voice, "Try this:\n```\nx = 1\n```\nIt is on https://a.b/c now.", "en", 5)
+    assert [text.split() for text, _ in voice.said] == [["Try", "this:"], ["It", "is", "on", "a.b", "now."]]
+
+
 async def test_the_mouth_follows_the_sound_over_passages_and_rests_in_the_pause_between() -> None:
     made = await spoken(Voice(), TWO)
     second = 100 + SENTENCE_PAUSE_MS

@@ -15,6 +15,7 @@ from dialog_engine.speech.pacer import Pacer
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.fragments import Fragment
+from dialog_voice.read_aloud import ReadAloud
 from dialog_voice.voice import Voice
 from service_runtime.tasks import TaskOwner
 
@@ -39,6 +40,7 @@ class TtsStreamer:
         self._fragments: deque[Fragment] = deque()
         self._complete = False
         self._news = asyncio.Event()
+        self._aloud = ReadAloud()
         self._cutter = ChunkCutter()
         self._pacer = Pacer()
         self._ready: deque[Chunk] = deque()
@@ -104,13 +106,14 @@ class TtsStreamer:
 
     async def _speak(self) -> None:
         while (fragment := await self._next()) is not None:
-            if not fragment.speakable:
+            told = self._aloud.of(fragment.text)
+            if not any(char.isalnum() for char in told):
                 continue
             await self._room(len(self._starts))
             self._starts.append(self._cutter.offset_ms)
             self._cutter.begin(fragment)
             try:
-                async with aclosing(self._voice.synthesize(fragment.text, self._lang)) as pieces:
+                async with aclosing(self._voice.synthesize(told, self._lang)) as pieces:
                     async for piece in pieces:
                         self._offer(self._cutter.feed(piece))
                 self.spoken_fragments += 1

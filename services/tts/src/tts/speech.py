@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import structlog
@@ -12,6 +12,7 @@ from dialog_contracts.legacy_chain import MouthCue
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.fragments import Fragment, FragmentCutter
+from dialog_voice.read_aloud import ReadAloud
 from dialog_voice.voice import BYTES_PER_MS, Voice
 from service_runtime import wav
 
@@ -73,9 +74,11 @@ async def speak(voice: Voice, text: str, lang: str, within_s: float) -> Speech:
 def _fragments(text: str) -> Iterator[Fragment]:
     # Nobody waits for the first sound of a file: its melody is better in whole sentences.
     cutter = FragmentCutter(in_a_hurry=False)
+    aloud = ReadAloud()
     for fragment in (*cutter.feed(text), *cutter.flush()):
-        if fragment.speakable:
-            yield fragment
+        told = replace(fragment, text=aloud.of(fragment.text))
+        if any(char.isalnum() for char in told.text):
+            yield told
 
 
 async def _said(voice: Voice, fragment: Fragment, lang: str, speech: Speech) -> Speech | None:

@@ -48,11 +48,6 @@ class Fragment:
         """Silence after it: voices trim it away, people need it."""
         return SENTENCE_PAUSE_MS if self.ends_sentence else CLAUSE_PAUSE_MS
 
-    @property
-    def speakable(self) -> bool:
-        """Whether there is anything to pronounce."""
-        return any(char.isalnum() for char in self.text)
-
 
 class FragmentCutter:
     """Feed it text; it gives whole fragments. The fragments' texts, in order, are the input.

@@ -1,0 +1,48 @@
+"""What of a reply is read aloud: not its code blocks, and of an address only the host. Marks and emoji each voice leaves out by itself.
+
+What is left out becomes spaces: a place in the text that is spoken is a place in the reply.
+"""
+
+import re
+from typing import Final
+
+_FENCE: Final = "```"
+_LINK_TARGET: Final = re.compile(r"(?<=\])\([^()\s]*\)")
+_ADDRESS: Final = re.compile(r"(?:https?://|www\.)[!-~]*[!-~]")
+_HOST: Final = re.compile(r"(?:https?://)?(?:[^@/\s]*@)?(?:www\.)?(?P<host>[^/:?#\s]+)")
+_PAUSES: Final = frozenset(".,!?;:")
+
+
+class ReadAloud:
+    """The fragments of one reply in their order; a code block may go over several of them."""
+
+    def __init__(self) -> None:
+        self._in_code = False
+
+    def of(self, text: str) -> str:
+        """What a voice gets of this fragment, equally long."""
+        return _ADDRESS.sub(_host, _LINK_TARGET.sub(_nothing, self._without_code(text)))
+
+    def _without_code(self, text: str) -> str:
+        told: list[str] = []
+        for number, piece in enumerate(text.split(_FENCE)):
+            if number:
+                self._in_code = not self._in_code
+                told.append(" " * len(_FENCE))
+            told.append(" " * len(piece) if self._in_code else piece)
+        return "".join(told)
+
+
+def _nothing(found: re.Match[str]) -> str:
+    return " " * len(found[0])
+
+
+def _host(found: re.Match[str]) -> str:
+    address = found[0]
+    named = _HOST.match(address)
+    if named is None:
+        return _nothing(found)
+    start, end = named.span("host")
+    # What ends the sentence is not the address's.
+    last = address[-1] if address[-1] in _PAUSES and end < len(address) else ""
+    return " " * start + address[start:end] + " " * (len(address) - end - len(last)) + last
