@@ -8,5 +8,8 @@ ALL_ENDED = 5.0
 READY_AGAIN = 8.0
 VIEWER_GIVEN_UP = 12.0
 REDIS_NOTICED = 5.0
+REDIS_LOOKED_FOR_AGAIN = 1.5
+"""A service that found Redis away leaves it alone for a second."""
+
 FLAGS_EVERYWHERE = 5.0
 LEASE = 4  # a session waits 3 s for an engine that is gone
