@@ -70,17 +70,41 @@ async def test_binary_is_packed_once_and_only_when_somebody_wants_it(stage: Stag
 
 
 async def test_positions_are_passed_on_at_most_every_150_ms(stage: Stage, listen: Listen) -> None:
-    await listen(stage.session)
+    viewer, _ = await listen(stage.session)
     await asyncio.sleep(1)
     stage.start()
+    stage.chunks(0, 49)
     for offset in range(0, 1000, 10):
-        stage.session.played(Played(session_id="live-001", turn=1, offset_ms=offset))
+        stage.session.played(viewer, Played(session_id="live-001", turn=1, offset_ms=offset))
         await asyncio.sleep(0.01)
-    stage.session.played(Played(session_id="live-001", turn=7, offset_ms=5))
+    stage.session.played(viewer, Played(session_id="live-001", turn=7, offset_ms=5))
     offsets = [json.loads(raw)["offsetMs"] for raw in stage.to_engine]
     assert 6 <= len(offsets) <= 7
     assert offsets[0] == 0
     assert all(later - earlier >= 150 for earlier, later in zip(offsets, offsets[1:], strict=False))
+
+
+async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused(stage: Stage, listen: Listen) -> None:
+    viewers = [(await listen(stage.session))[0] for _ in range(4)]
+    stage.start()
+    stage.chunks(0, 49)
+    refused = metrics.REFUSED.labels(code="position_from_the_future")
+    before = refused._value.get()
+    await asyncio.sleep(1)
+    for viewer, offset in zip(viewers, (700, 1900, 800, 900), strict=True):
+        stage.session.played(viewer, Played(session_id="live-001", turn=1, offset_ms=offset))
+    assert refused._value.get() == before + 1
+    await asyncio.sleep(0.2)
+    stage.session.played(viewers[3], Played(session_id="live-001", turn=1, offset_ms=1100))
+    await asyncio.sleep(0.2)
+    stage.session.played(viewers[0], Played(session_id="live-001", turn=1, offset_ms=1050, speaker=True))
+    assert [json.loads(raw)["offsetMs"] for raw in stage.to_engine] == [700, 1000, 1050], (
+        "the first alone, the median, the speaker"
+    )
+    stage.session.leave(viewers[0])
+    await asyncio.sleep(0.2)
+    stage.session.played(viewers[2], Played(session_id="live-001", turn=1, offset_ms=1400))
+    assert json.loads(stage.to_engine[-1])["offsetMs"] == 1400
 
 
 async def test_viewers_are_counted_by_dialect(stage: Stage, listen: Listen) -> None:

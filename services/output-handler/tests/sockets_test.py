@@ -141,9 +141,11 @@ async def test_positions_reach_the_engine(output: "Output") -> None:
     async with output.viewer() as viewer:
         await output.subscribed()
         await output.start()
-        await output.until(viewer, "START")
-        await viewer.send('{"type":"PLAYED","sessionId":"live-001","turn":1,"offsetMs":1240}')
-        assert json.loads(await output.engine.recv())["offsetMs"] == 1240
+        for seq in range(6):
+            await output.chunk(seq)
+        await output.until(viewer, "STATE")
+        await viewer.send('{"type":"PLAYED","sessionId":"live-001","turn":1,"offsetMs":120}')
+        assert 120 <= json.loads(await output.engine.recv())["offsetMs"] <= 125
 
 
 async def test_a_lost_engine_is_told_to_viewers_and_a_new_one_takes_over(output: "Output") -> None:

@@ -11,6 +11,7 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics, trace_context
 from output_handler.audience import Audience
+from output_handler.ears import Ears
 from output_handler.errors import BARGE_IN_OFF, BargeInOff
 from output_handler.idle_timer import IdleTimer
 from output_handler.turn_view import Sound, TurnView
@@ -38,6 +39,7 @@ class Session:
         self.clock, self._to_engine = clock, to_engine
         self.epoch = 0
         self._rest = IdleTimer(self._idle)
+        self._ears: Ears[Viewer] = Ears()
         self._played_at = 0.0
         self._lines: dict[str, str] = {}
 
@@ -50,6 +52,7 @@ class Session:
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer."""
         self.audience.remove(viewer)
+        self._ears.forget(viewer)
 
     def take(self, frame: Start | SpeechChunk | TextDelta | End | StopAck, raw: str) -> None:
         """A frame from an engine; `raw` is its JSON."""
@@ -86,12 +89,19 @@ class Session:
         self._flush_viewers(view, stop)
         return True
 
-    def played(self, frame: Played) -> None:
-        """A viewer's position: passed on, at most one every 150 ms for the session."""
-        now = self.clock()
-        if self.view is not None and frame.turn == self.view.turn and now - self._played_at >= PLAYED_EVERY_MS:
+    def played(self, viewer: Viewer, frame: Played) -> None:
+        """A viewer's position. The engine is told where the session's ear is, at most every 150 ms."""
+        now, view = self.clock(), self.view
+        if view is None or frame.turn != view.turn:
+            return
+        at, speaker = frame.offset_ms, bool(frame.speaker)
+        if not self._ears.note(viewer, at, now, clock_ms=view.ear_ms(now), sent_ms=view.sent_ms, speaker=speaker):
+            metrics.REFUSED.labels(code="position_from_the_future").inc()
+            return
+        heard = self._ears.position(now)
+        if heard is not None and not view.from_file and now - self._played_at >= PLAYED_EVERY_MS:
             self._played_at = now
-            self._to_engine(frame.to_json())
+            self._to_engine(Played(session_id=self.session_id, turn=view.turn, offset_ms=round(heard)).to_json())
 
     def moved(self) -> None:
         """Another engine has the session from now on; the turn of the one before it, if it sounds, is cut off."""
@@ -131,6 +141,7 @@ class Session:
         trace_id = trace_context.trace_id(frame.traceparent)
         if trace_id is not None:
             self._lines["trace_id"] = trace_id
+        self._ears = Ears()
         self.audience.new_turn()
         self.broadcast(view.start_json)
         self.audience.phase(Phase.THINKING, frame.turn, now)

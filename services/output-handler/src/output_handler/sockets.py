@@ -137,7 +137,7 @@ def _take(text: str, viewer: Viewer, session: Session) -> str | None:
     if frame.session_id != viewer.session_id:
         return f"sessionId: this socket belongs to {viewer.session_id}"
     if isinstance(frame, Played):
-        session.played(frame)
+        session.played(viewer, frame)
     elif isinstance(frame, Stop):
         try:
             session.stop(frame.turn, frame.reason or "viewer")

@@ -51,7 +51,7 @@ const turns = new Turns(
 
 const clock = new Clock();
 const playback = new Playback(clock, {
-  onPlayed: (turn, offsetMs) => output.played(turn, offsetMs),
+  onPlayed: (turn, offsetMs) => output.played(turn, offsetMs, Boolean(turns.find(turn)?.requestId)),
   onFirstSound: (turn, at) => {
     latencies.audio(turn, at);
     refresh(turn);

@@ -40,9 +40,10 @@ export class Output {
     return this.connection.send(turn ? { ...frame, turn } : frame);
   }
 
-  /** @param {number} turn @param {number} offsetMs */
-  played(turn, offsetMs) {
-    this.connection.send({ type: "PLAYED", sessionId: this.sessionId, turn, offsetMs });
+  /** @param {number} turn @param {number} offsetMs @param {boolean} speaker this window asked the turn */
+  played(turn, offsetMs, speaker) {
+    const frame = { type: "PLAYED", sessionId: this.sessionId, turn, offsetMs };
+    this.connection.send(speaker ? { ...frame, speaker } : frame);
   }
 
   close() {

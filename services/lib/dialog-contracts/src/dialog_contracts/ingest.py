@@ -152,6 +152,7 @@ class Played(WireModel):
     session_id: SessionId
     turn: Turn
     offset_ms: int = Field(ge=0, le=24 * 3600 * 1000)
+    speaker: bool | None = Field(default=None, description="This client asked the turn: what it heard is what was heard.")
 
 
 def _kind(value: object) -> str:
