@@ -37,7 +37,12 @@ class OutputHandler:
 
     @property
     def hooks(self) -> BackHooks:
-        return BackHooks(lambda stop, _: self.back.append(stop), self.back.append, lambda session, _: self.back.append(session))
+        return BackHooks(
+            lambda stop, _: self.back.append(stop),
+            lambda hold, _: self.back.append(hold),
+            self.back.append,
+            lambda session, _: self.back.append(session),
+        )
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
-from dialog_contracts.ingest import End, Played, Stop, StopOutcome, StopResult
+from dialog_contracts.ingest import End, Hold, Played, Stop, StopOutcome, StopResult
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
@@ -59,7 +59,9 @@ class ChatService:
         self._tasks = TaskOwner()
         self._ownership = ownership
         self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
-        self.outputs = Outputs(settings.output_ingest_urls, BackHooks(self._stopped, self._played, self._subscribed))
+        self.outputs = Outputs(
+            settings.output_ingest_urls, BackHooks(self._stopped, self._held, self._played, self._subscribed)
+        )
         self._running = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -282,6 +284,21 @@ class ChatService:
         except Busy as error:
             log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
             outcome = "refused"
+        if frame.ask is not None:
+            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
+
+    def _held(self, frame: Hold, link: OutputLink) -> None:
+        session = self._sessions.find(frame.session_id)
+        runner = session.running if session is not None else None
+        outcome: StopOutcome = "nothing_sounding" if session is not None else "unknown"
+        if runner is not None and frame.turn in (None, runner.order.turn):
+            if not runner.order.flags.SYNC_TTS_BARGE_IN:
+                outcome = "refused"
+            elif runner.hold(frame.action):
+                outcome = "stopped"
+                # For the other output-handlers with viewers of the session; whoever sent it has done it already.
+                told = frame.model_copy(update={"turn": runner.order.turn, "ask": None})
+                self.outputs.publish(frame.session_id, told.to_json())
         if frame.ask is not None:
             link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
 

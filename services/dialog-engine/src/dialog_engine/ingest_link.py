@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from dialog_contracts import limits
-from dialog_contracts.ingest import BACK, Alive, Played, Stop, Subscribe
+from dialog_contracts.ingest import BACK, Alive, Hold, Played, Stop, Subscribe
 from dialog_telemetry import metrics
 
 log = structlog.get_logger("ingest")
@@ -29,6 +29,7 @@ class BackHooks:
     """What comes back from an output-handler. Called on the event loop; must not wait."""
 
     stop: Callable[[Stop, "OutputLink"], None]
+    hold: Callable[[Hold, "OutputLink"], None]
     played: Callable[[Played], None]
     subscribed: Callable[[str, "OutputLink"], None]
 
@@ -117,6 +118,8 @@ class OutputLink:
             return
         if isinstance(frame, Stop):
             self._hooks.stop(frame, self)
+        elif isinstance(frame, Hold):
+            self._hooks.hold(frame, self)
         elif isinstance(frame, Played):
             self._hooks.played(frame)
         elif isinstance(frame, Subscribe) and frame.action == "SUBSCRIBE":

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -71,10 +71,21 @@ class TtsStreamer:
         """A viewer has heard up to this audio time."""
         self._played = (min(offset_ms, self._pacer.sent_ms), self._clock())
 
+    def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
+        """Let the ear stand still, or go on; false when it does already."""
+        if self._pacer.paused is (action == "PAUSE"):
+            return False
+        if action == "PAUSE":
+            self._pacer.pause(self._clock())
+        else:
+            self._pacer.resume(self._clock())
+            self._played = None
+        return True
+
     def heard_until(self) -> int:
         """Place in the reply up to which it was heard: the end of the last word that had begun to sound."""
         ear = self._pacer.ear_ms(self._clock())
-        if self._played is not None:
+        if self._played is not None and not self._pacer.paused:
             ear = min(ear, self._played[0] + self._clock() - self._played[1])
         at = bisect_right(self._heard, ear, key=lambda entry: entry[0])
         return self._heard[at - 1][1] if at else 0

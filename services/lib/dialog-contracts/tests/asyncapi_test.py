@@ -48,8 +48,8 @@ def test_the_three_sockets_carry_what_the_design_says(document: dict[str, Any]) 
         name: {message["$ref"].rpartition("/")[2] for message in operation["messages"]}
         for name, operation in document["operations"].items()
     }
-    assert operations["receiveIngest"] == {"Start", "SpeechChunk", "TextDelta", "End", "StopAck", "StopResult", "Alive"}
-    assert operations["sendIngest"] == {"Stop", "Subscribe", "Played"}
+    assert operations["receiveIngest"] == {"Start", "SpeechChunk", "TextDelta", "End", "StopAck", "StopResult", "Alive", "Hold"}
+    assert operations["sendIngest"] == {"Stop", "Subscribe", "Played", "Hold"}
     assert operations["receiveOutput"] == {"Stop", "Played", "TimeRequest"}
     assert operations["sendOutput"] >= {"Start", "SpeechChunk", "State", "ViewerError", "TimeReply", "LegacyReply", "Binary"}
     assert operations["receiveInput"] == {"UploadFrame", "SayText", "MicStart", "MicStop", "Binary"}

@@ -165,3 +165,9 @@ def test_a_malformed_traceparent_is_refused() -> None:
     for wrong in ("", PARENT.upper(), PARENT[:-1], PARENT + "-x"):
         with pytest.raises(ValidationError):
             Start(session_id="live-001", turn=42, epoch=0, traceparent=wrong, flags=FlagSet())
+
+
+def test_pause_and_resume_go_both_ways(example: Callable[[str], Any]) -> None:
+    for wire in (example("hold"), {**example("hold"), "action": "RESUME"}):
+        assert isinstance(DOWN.validate_python(wire), ingest.Hold)
+        assert isinstance(BACK.validate_python(wire), ingest.Hold)

@@ -1,8 +1,9 @@
 """Routes of output-handler."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from dialog_contracts.http import StopReply, StopRequest
+from dialog_contracts.http import HoldReply, StopReply, StopRequest
 from dialog_flags.documents import Documents
 from output_handler import sockets
 from output_handler.hub import Hub
@@ -67,9 +68,19 @@ def build(settings: OutputSettings) -> Starlette:
         reply = StopReply(stopped=await hub.stop(asked.session_id, asked.turn, asked.reason or "control"))
         return JSONResponse(reply.to_wire(), status_code=202)
 
+    def hold(action: Literal["PAUSE", "RESUME"]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            asked = await read_model(request, StopRequest)
+            reply = HoldReply(held=await hub.hold(action, asked.session_id, asked.turn))
+            return JSONResponse(reply.to_wire(), status_code=202)
+
+        return answer
+
     routes = [
         WebSocketRoute("/ws/ingest/tts", ingest),
         WebSocketRoute("/ws/output/{session_id}", output),
         Route("/control/stop", stop, methods=["POST"]),
+        Route("/control/pause", hold("PAUSE"), methods=["POST"]),
+        Route("/control/resume", hold("RESUME"), methods=["POST"]),
     ]
     return application.create(probe, parts, routes)

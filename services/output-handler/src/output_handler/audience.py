@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from dialog_contracts.ingest import TextDelta
+from dialog_contracts.ingest import Hold, TextDelta
 from dialog_contracts.viewer import Phase, State, ViewerError
 from dialog_telemetry import metrics
 from output_handler.turn_view import TurnView
@@ -34,6 +34,8 @@ class Audience:
         if not view.stopped:
             for sound in view.upcoming(now):
                 viewer.offer_sound(sound)
+        if view.paused_at is not None:
+            viewer.offer(Hold(action="PAUSE", session_id=self._session_id, turn=view.turn).to_json())
 
     def remove(self, viewer: Viewer) -> None:
         """A viewer left."""

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from pydantic import ValidationError
 
-from dialog_contracts.ingest import DOWN, Alive, Start, StopResult, Subscribe
+from dialog_contracts.ingest import DOWN, Alive, Hold, Start, Stop, StopResult, Subscribe
 from dialog_telemetry import metrics
 from output_handler.answer_player import AnswerPlayer
 from output_handler.engine_link import EngineLink
@@ -133,11 +133,23 @@ class Hub:
         if session_id in self._owners:
             # Whoever speaks in it speaks to us: nothing sounds.
             return False
-        outcome = await self._desk.ask(session_id, turn, reason)
+        return await self._elsewhere(Stop(session_id=session_id, turn=turn, reason=reason))
+
+    async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> bool:
+        """PAUSE or RESUME from anywhere; false when there was nothing to do. Raises UnknownSession, BargeInOff."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.hold(action, turn):
+            return True
+        if session_id in self._owners:
+            return False
+        return await self._elsewhere(Hold(action=action, session_id=session_id, turn=turn))
+
+    async def _elsewhere(self, asked: Stop | Hold) -> bool:
+        outcome = await self._desk.ask(asked)
         if outcome == "refused":
             raise BargeInOff(BARGE_IN_OFF)
-        if outcome == "unknown" and session_id not in self._known:
-            raise UnknownSession(f"session {session_id} was never played", field="sessionId")
+        if outcome == "unknown" and asked.session_id not in self._known:
+            raise UnknownSession(f"session {asked.session_id} was never played", field="sessionId")
         return outcome == "stopped"
 
     def close(self) -> None:

@@ -1,12 +1,12 @@
 """One session: its present turn, its viewers, its phase. Frames come in from engines and go out to viewers; STOP goes the other way."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
 from dialog_contracts import binary
-from dialog_contracts.ingest import End, Played, SpeechChunk, Start, Stop, StopAck, TextDelta
+from dialog_contracts.ingest import End, Hold, Played, SpeechChunk, Start, Stop, StopAck, TextDelta
 from dialog_contracts.model import correlation_id
 from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics, trace_context
@@ -24,6 +24,7 @@ log = structlog.get_logger("session")
 
 PLAYED_EVERY_MS: Final = 150
 INTERRUPTED_FOR_S: Final = 0.8
+PAUSED_MAX_S: Final = 5.0
 
 
 class Session:
@@ -39,6 +40,7 @@ class Session:
         self.clock, self._to_engine = clock, to_engine
         self.epoch = 0
         self._rest = IdleTimer(self._idle)
+        self._patience = IdleTimer(self._resume_anyway)
         self._ears: Ears[Viewer] = Ears()
         self._played_at = 0.0
         self._lines: dict[str, str] = {}
@@ -54,7 +56,7 @@ class Session:
         self.audience.remove(viewer)
         self._ears.forget(viewer)
 
-    def take(self, frame: Start | SpeechChunk | TextDelta | End | StopAck, raw: str) -> None:
+    def take(self, frame: Start | SpeechChunk | TextDelta | End | StopAck | Hold, raw: str) -> None:
         """A frame from an engine; `raw` is its JSON."""
         if isinstance(frame, SpeechChunk):
             self.speak(frame, raw)
@@ -62,6 +64,9 @@ class Session:
             self._start(frame)
         elif self.view is None or frame.turn != self.view.turn or self.view.from_file:
             log.debug("stale_frame", **self._lines)
+        elif isinstance(frame, Hold):
+            # From another output-handler, by way of the engine, which knows it.
+            self._hold(self.view, frame.action)
         elif isinstance(frame, TextDelta):
             self.caption(frame, raw)
         elif isinstance(frame, End):
@@ -87,6 +92,18 @@ class Session:
         stop = Stop(session_id=self.session_id, turn=view.turn, reason=reason).to_json()
         self._to_engine(stop)
         self._flush_viewers(view, stop)
+        return True
+
+    def hold(self, action: Literal["PAUSE", "RESUME"], turn: int | None) -> bool:
+        """Pause the present turn where it is heard, or let it go on; false when there was nothing to do. Raises BargeInOff."""
+        view = self.view
+        if view is None or not view.sounding(self.clock()) or (turn is not None and turn != view.turn):
+            return False
+        if not view.flags.SYNC_TTS_BARGE_IN:
+            raise BargeInOff(BARGE_IN_OFF)
+        if view.from_file or not self._hold(view, action):
+            return False
+        self._to_engine(Hold(action=action, session_id=self.session_id, turn=view.turn).to_json())
         return True
 
     def played(self, viewer: Viewer, frame: Played) -> None:
@@ -125,6 +142,7 @@ class Session:
     def close(self) -> None:
         """Nothing follows."""
         self._rest.cancel()
+        self._patience.cancel()
 
     def stale(self, start: Start) -> bool:
         """Whether a START comes from an owner of before, or is of a turn of before."""
@@ -136,6 +154,7 @@ class Session:
         """A turn begins, from an engine or from a file."""
         now = self.clock()
         self._rest.cancel()
+        self._patience.cancel()
         view = self.view = TurnView.of(frame, now)
         self._lines = {"correlationId": correlation_id(self.session_id, frame.turn)}
         trace_id = trace_context.trace_id(frame.traceparent)
@@ -195,6 +214,8 @@ class Session:
 
     def idle_when_heard(self, view: TurnView) -> None:
         """Nothing more is to come of the present turn."""
+        if view.paused_at is not None:
+            return
         self._rest.after(max(0.0, view.sent_ms - view.ear_ms(self.clock())) / 1000 if view.zero_ms is not None else 0)
 
     def _start(self, frame: Start) -> None:
@@ -237,6 +258,27 @@ class Session:
         self._stopped(view, frame, raw)
         self._rest.after(0 if silent else INTERRUPTED_FOR_S)
 
+    def _hold(self, view: TurnView, action: Literal["PAUSE", "RESUME"]) -> bool:
+        if (view.paused_at is not None) is (action == "PAUSE") or view.stopped:
+            return False
+        now = self.clock()
+        metrics.HOLDS.labels(action=action).inc()
+        log.info("paused" if action == "PAUSE" else "resumed", **self._lines)
+        if action == "PAUSE":
+            self._rest.cancel()
+            view.pause(now)
+            self._patience.after(PAUSED_MAX_S)
+        else:
+            self._patience.cancel()
+            view.resume(now)
+        self.broadcast(Hold(action=action, session_id=self.session_id, turn=view.turn).to_json())
+        if action == "RESUME":
+            if view.zero_ms is not None:
+                self.audience.phase(view.phase, view.turn, view.zero_ms)
+            if view.ended:
+                self.idle_when_heard(view)
+        return True
+
     def _cut_file(self, view: TurnView, reason: str) -> None:
         """The legacy chain knows no STOP: what of its file was heard is known here alone."""
         ack = StopAck(session_id=self.session_id, turn=view.turn, heard_text=view.heard_text(self.clock()))
@@ -263,6 +305,11 @@ class Session:
         self.audience.flush(stop, view.turn, self.clock())
         # The engine confirms within milliseconds; should it be gone, the session must not stay interrupted for ever.
         self._rest.after(INTERRUPTED_FOR_S)
+
+    def _resume_anyway(self) -> None:
+        """Whoever paused it is gone, or cannot make up its mind."""
+        log.warning("paused_too_long", **self._lines)
+        self.hold("RESUME", None)
 
     def _idle(self) -> None:
         if self.view is not None:

@@ -1,4 +1,4 @@
-"""STOP for a session that does not sound here: every engine is asked, and the one that speaks in it acts."""
+"""STOP, PAUSE and RESUME for a session that does not sound here: every engine is asked, and the one that speaks in it acts."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 
-from dialog_contracts.ingest import Stop, StopOutcome, StopResult
+from dialog_contracts.ingest import Hold, Stop, StopOutcome, StopResult
 from output_handler.engine_link import EngineLink
 
 log = structlog.get_logger("stop")
@@ -38,20 +38,20 @@ class StopDesk:
         self._engines = engines
         self._open: dict[str, _Inquiry] = {}
 
-    async def ask(self, session_id: str, turn: int | None, reason: str) -> StopOutcome:
+    async def ask(self, asked: Stop | Hold) -> StopOutcome:
         """What the engines say, the weightiest answer of all; an engine that does not answer in time says nothing."""
         inquiry, name = _Inquiry(set(self._engines)), uuid4().hex
         if not inquiry.waiting:
             return "unknown"
         self._open[name] = inquiry
-        frame = Stop(session_id=session_id, turn=turn, reason=reason, ask=name).to_json()
+        frame = asked.model_copy(update={"ask": name}).to_json()
         for engine in inquiry.waiting:
             engine.send(frame)
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_S):
                 await inquiry.done.wait()
         except TimeoutError:
-            log.warning("stop_not_answered", session=session_id, engines=len(inquiry.waiting))
+            log.warning("stop_not_answered", session=asked.session_id, engines=len(inquiry.waiting))
         finally:
             del self._open[name]
         return inquiry.outcome

@@ -31,7 +31,8 @@ class TurnView:
     """`zero_ms` is the clock's value at which audio offset 0 sounds.
 
     `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaits_voice`: until that file is there;
-    `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer.
+    `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer. `paused_at`: the clock's value since which
+    it stands still.
     """
 
     turn: int
@@ -52,6 +53,7 @@ class TurnView:
     awaits_voice: bool = False
     whole_ms: int = 0
     replied: bool = False
+    paused_at: float | None = None
 
     @classmethod
     def of(cls, start: Start, now_ms: float) -> Self:
@@ -70,6 +72,9 @@ class TurnView:
     def schedule(self, offset_ms: int, duration_ms: int, now_ms: float) -> bool:
         """Place a chunk on the clock; true when viewers must learn a new `zero_ms`."""
         self.sent_ms = max(self.sent_ms, offset_ms + duration_ms)
+        if self.paused_at is not None and self.zero_ms is not None:
+            # Nothing is late while time stands still.
+            return False
         if self.zero_ms is None or now_ms > self.zero_ms + offset_ms + LATE_MS:
             self.zero_ms = now_ms - offset_ms
             self.phase = Phase.SPEAKING
@@ -87,8 +92,20 @@ class TurnView:
             self.recent.popleft()
 
     def ear_ms(self, now_ms: float) -> float:
-        """Audio time that sounds now."""
-        return 0.0 if self.zero_ms is None else now_ms - self.zero_ms
+        """Audio time that sounds now, or at which it stands."""
+        if self.zero_ms is None:
+            return 0.0
+        return (now_ms if self.paused_at is None else self.paused_at) - self.zero_ms
+
+    def pause(self, now_ms: float) -> None:
+        """Stand still."""
+        self.paused_at = now_ms
+
+    def resume(self, now_ms: float) -> None:
+        """Go on from where it stood."""
+        if self.paused_at is not None and self.zero_ms is not None:
+            self.zero_ms += now_ms - self.paused_at
+        self.paused_at = None
 
     def upcoming(self, now_ms: float) -> list[Sound]:
         """Chunks that a viewer who joins now can still hear."""

@@ -5,7 +5,7 @@ import contextvars
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Final, Literal
 
 import apsw
 import structlog
@@ -105,6 +105,13 @@ class TurnRunner:
             self._context.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
             self._context.run(self._apply, actions)
         return bool(actions)
+
+    def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
+        """Let the ear stand still, or go on; false where there is no voice, or nothing to do."""
+        if self._speech is None or self.machine.voice is machine.Voice.OVER:
+            return False
+        self._context.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
+        return self._speech.hold(action)
 
     def played(self, offset_ms: float) -> None:
         """A viewer has heard up to here."""
@@ -266,7 +273,16 @@ class TurnRunner:
     def _send_end(self) -> None:
         assert self._speech is not None
         self._parts.publish(frames.end(self.order, self._speech.audio_ms), False)
-        self._later(self._speech.remaining_ms() / 1000, lambda: self._apply(self.machine.played_out()))
+        self._until_heard()
+
+    def _until_heard(self) -> None:
+        """The end of what was sent reaches the ear later than was thought when it is paused."""
+        assert self._speech is not None
+        remaining = self._speech.remaining_ms()
+        if remaining > 0:
+            self._later(remaining / 1000, self._until_heard)
+        else:
+            self._apply(self.machine.played_out())
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
         if not self.machine.finished:

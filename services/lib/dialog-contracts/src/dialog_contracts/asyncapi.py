@@ -33,14 +33,15 @@ def _work(name: str, holds: str, message: type[BaseModel]) -> Channel:
 
 _SESSION: Final = "1 to 64 of A-Z a-z 0-9 _ -"
 _SPEECH: Final = (ingest.Start, ingest.SpeechChunk, ingest.TextDelta, ingest.End, ingest.StopAck)
-_DOWN: Final = (*_SPEECH, ingest.StopResult, ingest.Alive)
-_BACK: Final = (ingest.Stop, ingest.Subscribe, ingest.Played)
+_DOWN: Final = (*_SPEECH, ingest.StopResult, ingest.Alive, ingest.Hold)
+_BACK: Final = (ingest.Stop, ingest.Subscribe, ingest.Played, ingest.Hold)
 _V2_IN: Final = (input_socket.SayText, input_socket.MicStart, input_socket.MicStop)
 _V2_OUT: Final = (
     input_socket.TurnEvent,
     input_socket.SpeechStarted,
     input_socket.Partial,
     input_socket.Final,
+    input_socket.SpeechDropped,
     input_socket.InputError,
 )
 
@@ -63,6 +64,7 @@ SOCKETS: Final = {
         sends=(
             *_SPEECH,
             ingest.Stop,
+            ingest.Hold,
             viewer.State,
             viewer.ViewerError,
             viewer.TimeReply,
@@ -74,10 +76,17 @@ SOCKETS: Final = {
         parameters={"id": f"The session, {_SESSION}."},
         binary=f"`{viewer.SUBPROTOCOL_BINARY}`: a chunk, its header as in `dialog_contracts/binary.py`. Legacy: a slice of the audio file.",
     ),
+    "listening": Channel(
+        "/ws/asr",
+        "Internal: one microphone, from input-handler to asr. Text frames, and binary ones of at most a second of audio.",
+        receives=(input_socket.MicStart, input_socket.MicStop),
+        sends=(input_socket.SpeechStarted, input_socket.Partial, input_socket.Utterance, input_socket.InputError),
+        binary="After MIC_START: the audio as announced.",
+    ),
     "ingest": Channel(
         "/ws/ingest/tts",
         "Internal: one long-lived socket of an engine to an output-handler, for all sessions. "
-        "Only STOP, subscriptions and positions flow back.",
+        "Only STOP (and PAUSE and RESUME), subscriptions and positions flow back.",
         receives=_DOWN,
         sends=_BACK,
     ),

@@ -83,7 +83,7 @@ class ChatRequest(WireModel):
 
 
 class StopRequest(WireModel):
-    """Body of `POST /control/stop`."""
+    """Body of `POST /control/stop`, and of `/control/pause` and `/control/resume`."""
 
     session_id: SessionId
     turn: Turn | None = None
@@ -95,6 +95,13 @@ class StopReply(WireModel):
 
     ok: Literal[True] = True
     stopped: bool
+
+
+class HoldReply(WireModel):
+    """Answer 202 of `POST /control/pause` and `/control/resume` (internal); `held` is false where there was nothing to do."""
+
+    ok: Literal[True] = True
+    held: bool
 
 
 class ErrorBody(WireModel):

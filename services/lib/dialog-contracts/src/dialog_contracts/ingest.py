@@ -2,7 +2,8 @@
 
 Down (engine → output-handler): START, SPEECH_CHUNK, TEXT_DELTA, END, STOP_ACK; STOP_RESULT answers a STOP that asks; ALIVE says that
 the engine is there while it has nothing to say.
-Back: STOP, SUBSCRIBE, UNSUBSCRIBE, PLAYED. Nothing else flows back.
+Back: STOP, PAUSE, RESUME, SUBSCRIBE, UNSUBSCRIBE, PLAYED. Nothing else flows back. PAUSE and RESUME go down too, to the output-handlers
+that did not hear them.
 """
 
 from typing import Annotated, Final, Literal
@@ -117,11 +118,24 @@ class Stop(WireModel):
     )
 
 
+class Hold(WireModel):
+    """CONTROL PAUSE: somebody began to speak, or only coughed. CONTROL RESUME: it was nothing. Both ways, and to viewers.
+
+    A turn that is paused stands still where it was heard; RESUME goes on from there, after a STATE with the later `startedAt`.
+    """
+
+    type: Literal["CONTROL"] = "CONTROL"
+    action: Literal["PAUSE", "RESUME"]
+    session_id: SessionId
+    turn: Turn | None = None
+    ask: str | None = Field(default=None, max_length=64, description="As in STOP.")
+
+
 StopOutcome = Literal["stopped", "refused", "nothing_sounding", "unknown"]
 
 
 class StopResult(WireModel):
-    """CONTROL STOP_RESULT: what an engine made of a STOP that asked. `unknown`: it does not know the session."""
+    """CONTROL STOP_RESULT: what an engine made of a STOP, PAUSE or RESUME that asked. `unknown`: it does not know the session."""
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["STOP_RESULT"] = "STOP_RESULT"
@@ -170,18 +184,22 @@ DownFrame = Annotated[
     | Annotated[End, Tag("CONTROL.END")]
     | Annotated[StopAck, Tag("CONTROL.STOP_ACK")]
     | Annotated[StopResult, Tag("CONTROL.STOP_RESULT")]
-    | Annotated[Alive, Tag("CONTROL.ALIVE")],
+    | Annotated[Alive, Tag("CONTROL.ALIVE")]
+    | Annotated[Hold, Tag("CONTROL.PAUSE")]
+    | Annotated[Hold, Tag("CONTROL.RESUME")],
     Discriminator(_kind),
 ]
 BackFrame = Annotated[
     Annotated[Stop, Tag("CONTROL.STOP")]
     | Annotated[Subscribe, Tag("CONTROL.SUBSCRIBE")]
     | Annotated[Subscribe, Tag("CONTROL.UNSUBSCRIBE")]
-    | Annotated[Played, Tag("PLAYED")],
+    | Annotated[Played, Tag("PLAYED")]
+    | Annotated[Hold, Tag("CONTROL.PAUSE")]
+    | Annotated[Hold, Tag("CONTROL.RESUME")],
     Discriminator(_kind),
 ]
-DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Alive] = TypeAdapter(DownFrame)
-BACK: TypeAdapter[Stop | Subscribe | Played] = TypeAdapter(BackFrame)
+DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Alive | Hold] = TypeAdapter(DownFrame)
+BACK: TypeAdapter[Stop | Subscribe | Played | Hold] = TypeAdapter(BackFrame)
 
 
 def oculus(weights: dict[str, float]) -> dict[str, float]:

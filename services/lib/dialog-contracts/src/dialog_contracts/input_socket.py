@@ -1,7 +1,8 @@
 """Frames of `/ws/input`. Without a subprotocol it is the legacy dialect; `vtuber.v2` adds the typed events of a turn.
 
 Up, legacy: `{"type":"text","action":"data_chunk","chunk_id":0}` + a binary frame (or inline `text`), then `{"action":"upload_complete"}`.
-Up, v2: SAY_TEXT in one frame. The microphone frames are declared here and refused with `unsupported` until speech recognition lands.
+Up, v2: TEXT in one frame; the microphone: MIC_START, then binary frames, then MIC_STOP. input-handler passes these on to asr (`/ws/asr`),
+whose answers are SPEECH_STARTED, PARTIAL, UTTERANCE and ERROR; the client gets FINAL or SPEECH_DROPPED for each UTTERANCE.
 """
 
 from typing import Annotated, Literal
@@ -63,13 +64,14 @@ class TurnEvent(WireModel):
 
 
 class MicStart(WireModel):
-    """v2: binary frames of microphone audio follow."""
+    """v2: binary frames of microphone audio follow, mono, each of `frameMs` (the last may be shorter)."""
 
     type: Literal["MIC_START"] = "MIC_START"
     session_id: SessionId
     format: Literal["pcm_s16le", "opus"]
     sample_rate: int = Field(ge=8_000, le=48_000)
     frame_ms: Literal[20] = 20
+    lang: str | None = Field(default=None, max_length=35, description="`zh` or `en`; absent: found out.")
 
 
 class MicStop(WireModel):
@@ -79,9 +81,10 @@ class MicStop(WireModel):
 
 
 class SpeechStarted(WireModel):
-    """v2, from the server: somebody began to speak."""
+    """v2, from the server: somebody began to speak. A reply that sounds is paused until it is known what it was."""
 
     type: Literal["SPEECH_STARTED"] = "SPEECH_STARTED"
+    at_ms: int = Field(default=0, ge=0, description="Audio time since MIC_START.")
 
 
 class Partial(WireModel):
@@ -89,6 +92,17 @@ class Partial(WireModel):
 
     type: Literal["PARTIAL"] = "PARTIAL"
     text: str
+    speech_ms: int = Field(default=0, ge=0, description="How long there has been speech.")
+
+
+class Utterance(WireModel):
+    """From asr to input-handler: somebody has said something and waits now. Empty text: there were no words in it."""
+
+    type: Literal["UTTERANCE"] = "UTTERANCE"
+    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)]
+    lang: str | None = None
+    start_ms: int = Field(ge=0, description="Audio time since MIC_START.")
+    end_ms: int = Field(ge=0)
 
 
 class Final(WireModel):
@@ -97,6 +111,13 @@ class Final(WireModel):
     type: Literal["FINAL"] = "FINAL"
     text: str
     turn: int
+
+
+class SpeechDropped(WireModel):
+    """v2, from the server: what was heard becomes no turn, and a reply that was paused for it goes on."""
+
+    type: Literal["SPEECH_DROPPED"] = "SPEECH_DROPPED"
+    reason: Literal["noise", "back_channel"]
 
 
 class InputError(WireModel):
