@@ -114,6 +114,20 @@ def worked(url: str, redis: "Redis", quick: None) -> Callable[..., Awaitable[Non
 
 
 @pytest.fixture
+def crash() -> Callable[[WorkList], Awaitable[None]]:
+    """A consumer ends without a word: its lease runs out, its processing list stays."""
+
+    async def died(consumer: WorkList) -> None:
+        # Between two calls: one that is cancelled in the middle of its sending may go on, and would be waited for for ever.
+        async with consumer._fetching, consumer._looking:
+            await consumer._feeding.close()
+        await consumer._cut_off()
+        await consumer._redis.aclose()
+
+    return died
+
+
+@pytest.fixture
 def get() -> Get:
     """What a service answers on this port at this path: its status, and JSON where it is JSON."""
 

@@ -1,7 +1,7 @@
 """A reply is written by a model with all that was said before, whole or not at all, and once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +25,7 @@ from service_runtime.work_list import WorkList
 if TYPE_CHECKING:
     from conftest import Chain
 
+Crash = Callable[[WorkList], Awaitable[None]]
 Make = Callable[..., Replies]
 
 
@@ -84,13 +85,6 @@ async def written(redis: "Redis") -> list[str]:
     return [key for key in (*keys, redis_names.history("live-001")) if await redis.exists(key)]
 
 
-async def crashed(work: WorkList) -> None:
-    """It ends without a word: its processing list stays."""
-    await work._feeding.close()
-    await work._working.close()
-    await work._redis.aclose()
-
-
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not condition():
@@ -119,7 +113,7 @@ async def test_the_prompt_holds_the_turns_of_both_paths_as_many_as_are_wanted_an
 
 
 async def test_a_crash_before_the_end_leaves_no_trace_and_the_turn_is_written_once(
-    chain: "Chain", redis: "Redis", url: str, with_model: Make
+    chain: "Chain", redis: "Redis", url: str, with_model: Make, crash: Crash
 ) -> None:
     model = Model(["half of", None], ["whole"])
     listener = redis.pubsub()
@@ -128,7 +122,7 @@ async def test_a_crash_before_the_end_leaves_no_trace_and_the_turn_is_written_on
     dead.start(with_model(model).take, refusals.given_up)
     await redis.lpush(chain.LIST, chain.turn())
     await until(lambda: model.open)
-    await crashed(dead)
+    await crash(dead)
     assert model.open == 0
     assert await written(redis) == []
     again = WorkList(url, chain.LIST, "same")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ from tts.speaker import Speaker
 
 if TYPE_CHECKING:
     from services.tts.tests.conftest import House
+
+Crash = Callable[[WorkList], Awaitable[None]]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ async def test_a_reply_that_nobody_could_speak_is_answered_with_its_text(house: 
     assert await house.redis.lrange(redis_names.dead(house.LIST), 0, -1) != []
 
 
-async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_once(house: "House") -> None:
+async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_once(house: "House", crash: Crash) -> None:
     house.voice.hangs_at = 1
     dead = WorkList(house.url, house.LIST, "same")
     dead.start(house.speaker.take, house.speaker.given_up)
@@ -74,9 +77,7 @@ async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_onc
         async with asyncio.timeout(2):
             while len(house.voice.said) < 2:
                 await asyncio.sleep(0.005)
-        await dead._feeding.close()
-        await dead._working.close()
-        await dead._redis.aclose()
+        await crash(dead)
         assert await house.answers() == []
         assert await house.samples() == []
         house.voice.hangs_at = None
