@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from dialog_contracts.ingest import Stop, StopResult
+from dialog_contracts.ingest import Hold, Stop, StopResult
 from dialog_engine.errors import Busy
 from dialog_engine.ingest_link import OutputLink
 
@@ -87,6 +87,26 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
         one.service._stopped(Stop(session_id="s"), cast(OutputLink, replies))
         assert len(replies) == 5, "one that does not ask is not answered"
         await asyncio.gather(*talking)
+
+
+async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_it_stood(engine: "Opens") -> None:
+    async with engine(["one ", "two ", "three ", "four ", "five. "] * 5) as one:
+        whole = await one.say(1)
+        await asyncio.sleep(0.3)
+        replies = Replies()
+        link = cast(OutputLink, replies)
+        one.service._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
+        await asyncio.sleep(1.5)
+        one.service._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
+        one.service._held(Hold(action="PAUSE", session_id="nobody", ask="a"), link)
+        assert replies == ["stopped", "nothing_sounding", "unknown"]
+        assert one.service.stop("s", 1, "speech") == 1
+        await asyncio.sleep(0.1)
+        stored = await one.memory.find("s", 1)
+        assert stored is not None
+        assert stored.interrupted
+        assert whole.text.startswith(stored.reply)
+        assert 10 < len(stored.reply) < 40, "300 ms at 20 ms a character, wherever the clock is by now"
 
 
 async def test_the_command_stop_stops(engine: "Opens") -> None:

@@ -39,3 +39,20 @@ def test_nothing_is_sent_further_ahead_of_the_ear_than_the_lead(delays: list[flo
         now += pacer.wait_ms(offset, now)
         pacer.sent(offset, 40, now)
         assert offset - pacer.ear_ms(now) <= LEAD_MS + 1e-6
+
+
+def test_paused_the_ear_stands_still_and_goes_on_from_there() -> None:
+    pacer = Pacer()
+    for offset in range(0, LEAD_MS, 40):
+        pacer.sent(offset, 40, 1000)
+    pacer.pause(1200)
+    assert pacer.ear_ms(5000) == 200
+    assert pacer.wait_ms(LEAD_MS + 160, 5000) == 0, "it was within the lead when the ear stopped"
+    assert pacer.wait_ms(LEAD_MS + 240, 5000) > 0
+    assert pacer.until_ms(240, 5000) > 0
+    pacer.sent(LEAD_MS, 40, 5000)
+    assert pacer.gaps == 0, "nothing is late while time stands still"
+    pacer.resume(9200)
+    assert pacer.ear_ms(9200) == 200
+    assert pacer.ear_ms(9300) == 300
+    assert pacer.until_ms(500, 9300) == 200

@@ -109,6 +109,27 @@ async def test_code_and_addresses_are_not_spelled_out_and_places_stay() -> None:
     await stage.streamer.close()
 
 
+async def test_a_pause_holds_back_what_is_not_within_the_lead_and_keeps_its_place() -> None:
+    stage = Stage(Voice())
+    stage.say("abcdefghijklmnopqrst")
+    stage.streamer.no_more()
+    await asyncio.sleep(0.5)
+    assert stage.streamer.hold("PAUSE")
+    assert not stage.streamer.hold("PAUSE")
+    heard = stage.streamer.heard_until()
+    await asyncio.sleep(0.2)
+    count = len(stage.sent)
+    await asyncio.sleep(5)
+    assert len(stage.sent) == count
+    assert stage.streamer.heard_until() == heard
+    assert stage.events == ["first"]
+    assert stage.streamer.hold("RESUME")
+    await asyncio.sleep(3)
+    assert stage.events == ["first", "sent"]
+    assert stage.streamer.heard_until() == 20
+    await stage.streamer.close()
+
+
 async def test_cancel_sends_nothing_more_and_closes_the_voice() -> None:
     voice = Voice(first_s=0.05)
     stage = Stage(voice)

@@ -171,10 +171,11 @@ class TtsStreamer:
         while self._ready:
             wait = self._pacer.wait_ms(self._ready[0].offset_ms, self._clock())
             if wait > 0:
+                # Looked at again after it: the ear may have been paused meanwhile.
                 await asyncio.sleep(wait / 1000)
-            if self._ready:
-                self._send(self._ready[0])
-                self._ready.popleft()
+                continue
+            self._send(self._ready[0])
+            self._ready.popleft()
 
     def _send(self, chunk: Chunk) -> None:
         now, gaps = self._clock(), self._pacer.gaps
