@@ -1,8 +1,9 @@
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from starlette.websockets import WebSocket
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Start, TextDelta
@@ -14,16 +15,34 @@ from output_handler.hub import Hub
 from output_handler.viewer import Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
-Wired = Callable[..., Awaitable[object]]
+Wired = Callable[..., Awaitable[WebSocket]]
+Joins = Callable[[], Awaitable[tuple[EngineLink, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime
 
 BARGE_IN = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
 
 
-async def engine(wired: Callable[..., Awaitable[object]]) -> tuple[EngineLink, list[str | bytes], asyncio.Task[None]]:
-    heard: list[str | bytes] = []
-    link = EngineLink(await wired(heard))  # type: ignore[arg-type]
-    return link, heard, asyncio.create_task(link.write())
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    made = Hub(linger_s=5)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def engine(wired: Wired) -> AsyncIterator[Joins]:
+    """Engines; each is given with what it is told."""
+    writers: list[asyncio.Task[None]] = []
+
+    async def connected() -> tuple[EngineLink, list[str | bytes]]:
+        heard: list[str | bytes] = []
+        link = EngineLink(await wired(heard))
+        writers.append(asyncio.create_task(link.write()))
+        return link, heard
+
+    yield connected
+    for writer in writers:
+        writer.cancel()
 
 
 async def told(heard: list[str | bytes]) -> list[str]:
@@ -38,29 +57,24 @@ def start(session_id: str = "live-001", turn: int = 1, epoch: int = 1) -> str:
     return Start(session_id=session_id, turn=turn, epoch=epoch, flags=BARGE_IN).to_json()
 
 
-async def test_engines_are_told_which_sessions_are_played_here(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    first, heard, writing = await engine(wired)
+async def test_engines_are_told_which_sessions_are_played_here(hub: Hub, engine: Joins, listen: Listen) -> None:
+    first, heard = await engine()
     hub.engine_joined(first)
     viewer, _ = await listen(hub)
     await listen(hub)
     await listen(hub, session_id="live-002")
     assert await told(heard) == ["SUBSCRIBE live-001", "SUBSCRIBE live-002"]
-    second, late, writing_late = await engine(wired)
+    second, late = await engine()
     hub.engine_joined(second)
     assert await told(late) == ["SUBSCRIBE live-001", "SUBSCRIBE live-002"]
     assert hub.engines == 2
     hub.engine_left(first)
     assert hub.engines == 1
     hub.viewer_left(viewer)
-    writing.cancel()
-    writing_late.cancel()
-    hub.close()
 
 
-async def test_a_session_lingers_for_a_reload_then_ends(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    link, heard, writing = await engine(wired)
+async def test_a_session_lingers_for_a_reload_then_ends(hub: Hub, engine: Joins, listen: Listen) -> None:
+    link, heard = await engine()
     hub.engine_joined(link)
     viewer, _ = await listen(hub)
     session = hub.session("live-001")
@@ -74,13 +88,11 @@ async def test_a_session_lingers_for_a_reload_then_ends(listen: Listen, wired: W
     await asyncio.sleep(5.1)
     assert hub.session("live-001") is None
     assert await told(heard) == ["UNSUBSCRIBE live-001"]
-    writing.cancel()
 
 
-async def test_stop_reaches_only_the_engine_that_owns_the_turn(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    one, to_one, writing_one = await engine(wired)
-    two, to_two, writing_two = await engine(wired)
+async def test_stop_reaches_only_the_engine_that_owns_the_turn(hub: Hub, engine: Joins, listen: Listen) -> None:
+    one, to_one = await engine()
+    two, to_two = await engine()
     for link in (one, two):
         hub.engine_joined(link)
     await listen(hub)
@@ -93,15 +105,11 @@ async def test_stop_reaches_only_the_engine_that_owns_the_turn(listen: Listen, w
     assert await told(to_two) == []
     assert await hub.stop("live-002", None, "x")
     assert await told(to_two) == ["STOP live-002"]
-    writing_one.cancel()
-    writing_two.cancel()
-    hub.close()
 
 
-async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    owner, to_owner, writing_owner = await engine(wired)
-    sleeper, to_sleeper, writing_sleeper = await engine(wired)
+async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(hub: Hub, engine: Joins, listen: Listen) -> None:
+    owner, to_owner = await engine()
+    sleeper, to_sleeper = await engine()
     for link in (owner, sleeper):
         hub.engine_joined(link)
     _, heard = await listen(hub)
@@ -119,15 +127,11 @@ async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(listen:
     await hub.stop("live-001", None, "x")
     assert await told(to_owner) == ["STOP live-001"]
     assert await told(to_sleeper) == []
-    writing_owner.cancel()
-    writing_sleeper.cancel()
-    hub.close()
 
 
-async def test_only_the_end_of_the_owner_is_a_lost_engine(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    old, _, writing_old = await engine(wired)
-    new, _, writing_new = await engine(wired)
+async def test_only_the_end_of_the_owner_is_a_lost_engine(hub: Hub, engine: Joins, listen: Listen) -> None:
+    old, _ = await engine()
+    new, _ = await engine()
     hub.engine_joined(old)
     _, heard = await listen(hub)
     hub.take(old, start())
@@ -140,14 +144,10 @@ async def test_only_the_end_of_the_owner_is_a_lost_engine(listen: Listen, wired:
     for _ in range(5):
         await asyncio.sleep(0)
     assert "engine_lost" in str(heard)
-    writing_old.cancel()
-    writing_new.cancel()
-    hub.close()
 
 
-async def test_a_bad_frame_is_counted_and_the_rest_goes_on(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    link, _, writing = await engine(wired)
+async def test_a_bad_frame_is_counted_and_the_rest_goes_on(hub: Hub, engine: Joins, listen: Listen) -> None:
+    link, _ = await engine()
     hub.engine_joined(link)
     _, heard = await listen(hub)
     refused = metrics.REFUSED.labels(code="bad_ingest_frame")
@@ -161,19 +161,15 @@ async def test_a_bad_frame_is_counted_and_the_rest_goes_on(listen: Listen, wired
     for _ in range(5):
         await asyncio.sleep(0)
     assert "SPEECH_CHUNK" in str(heard)
-    writing.cancel()
-    hub.close()
 
 
-async def test_frames_of_a_session_without_viewers_are_dropped(listen: Listen, wired: Wired) -> None:
-    hub = Hub(linger_s=5)
-    link, _, writing = await engine(wired)
+async def test_frames_of_a_session_without_viewers_are_dropped(hub: Hub, engine: Joins) -> None:
+    link, _ = await engine()
     hub.engine_joined(link)
     hub.take(link, start("nobody-here"))
     assert hub.session("nobody-here") is None
     with pytest.raises(UnknownSession):
         await hub.stop("nobody-here", None, "x")
-    writing.cancel()
 
 
 async def test_a_session_stays_known_after_its_viewers_have_left(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +187,7 @@ async def test_a_session_stays_known_after_its_viewers_have_left(listen: Listen,
 
 async def test_an_engine_that_reads_nothing_costs_a_bounded_queue(wired: Wired) -> None:
     gate = asyncio.Event()
-    link = EngineLink(await wired([], gate))  # type: ignore[arg-type]
+    link = EngineLink(await wired([], gate))
     dropped = metrics.INGEST_DROPPED.labels(reason="engine_reads_nothing")
     before = dropped._value.get()
     for _ in range(FRAMES_MAX + 5):

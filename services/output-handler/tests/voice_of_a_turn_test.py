@@ -12,19 +12,25 @@ from output_handler.testing.post import answer
 from output_handler.testing.stage import FLAGS
 
 if TYPE_CHECKING:
-    from conftest import Listen, Room
+    from conftest import Listen, Room, Sent
 
 pytestmark = pytest.mark.looptime
 
 WHOLE_FILE = FlagSet()
 
 
-async def test_the_voice_of_an_engines_turn_is_played_into_it_and_end_waits(room: "Room", listen: "Listen") -> None:
+async def said(room: "Room", listen: "Listen", flags: FlagSet = WHOLE_FILE) -> tuple["Sent", "Sent"]:
+    """An engine has said a turn whose voice is to follow; gives what viewers of both dialects were sent, the newer first."""
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
-    room.stage.start(1, flags=WHOLE_FILE)
+    room.stage.start(1, flags=flags)
     room.stage.text("今晚玩解谜", eos=True)
     room.stage.end(1, voice_follows=True)
+    return sent, older
+
+
+async def test_the_voice_of_an_engines_turn_is_played_into_it_and_end_waits(room: "Room", listen: "Listen") -> None:
+    sent, older = await said(room, listen)
     await asyncio.sleep(3)
     assert sent.told() == ["STATE IDLE", "START 1", "STATE THINKING", "TEXT 今晚玩解谜"]
     assert older == []
@@ -53,13 +59,9 @@ async def test_a_voice_that_is_there_before_end_waits_for_it(room: "Room", liste
 
 
 async def test_a_voice_that_does_not_come_leaves_the_text(room: "Room", listen: "Listen") -> None:
-    _, sent = await listen(room.session)
-    _, older = await listen(room.session, legacy=True)
     missing = metrics.ANSWERS.labels(outcome="voice_missing")
     before = missing._value.get()
-    room.stage.start(1, flags=WHOLE_FILE)
-    room.stage.text("今晚玩解谜", eos=True)
-    room.stage.end(1, voice_follows=True)
+    sent, older = await said(room, listen)
     await asyncio.sleep(29)
     sent.clear()
     await asyncio.sleep(2)
@@ -76,11 +78,7 @@ async def test_a_voice_that_does_not_come_leaves_the_text(room: "Room", listen: 
 
 @pytest.mark.parametrize("how", ["stop", "turn"])
 async def test_a_turn_that_waits_for_its_voice_can_be_ended(room: "Room", listen: "Listen", how: str) -> None:
-    _, sent = await listen(room.session)
-    _, older = await listen(room.session, legacy=True)
-    room.stage.start(1, flags=FLAGS)
-    room.stage.text("今晚玩解谜", eos=True)
-    room.stage.end(1, voice_follows=True)
+    sent, older = await said(room, listen, FLAGS)
     await asyncio.sleep(1)
     sent.clear()
     if how == "stop":
@@ -99,11 +97,7 @@ async def test_a_turn_that_waits_for_its_voice_can_be_ended(room: "Room", listen
 
 
 async def test_an_error_in_place_of_a_voice_ends_the_turn_with_its_text(room: "Room", listen: "Listen") -> None:
-    _, sent = await listen(room.session)
-    _, older = await listen(room.session, legacy=True)
-    room.stage.start(1, flags=WHOLE_FILE)
-    room.stage.text("今晚玩解谜", eos=True)
-    room.stage.end(1, voice_follows=True)
+    sent, older = await said(room, listen)
     await asyncio.sleep(0.1)
     sent.clear()
     room.player.take(answer(1, error="no voice", code="ALL_PROVIDERS_FAILED", of_engine=True))
