@@ -1,0 +1,1 @@
+"""A microphone: what is heard in it, and whether that interrupts the character."""
