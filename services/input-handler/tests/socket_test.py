@@ -171,7 +171,7 @@ async def test_a_newer_clients_turn_ends_with_its_connection(engine: ScriptedEng
         (say("hi", request_id="a b"), "invalid"),
         ("junk", "invalid_json"),
         ('{"type":"SONG"}', "invalid"),
-        ('{"type":"MIC_START","sessionId":"live-001","format":"opus","sampleRate":48000}', "unsupported"),
+        ('{"type":"MIC_START","sessionId":"another","format":"opus","sampleRate":48000}', "invalid"),
     ],
 )
 async def test_a_newer_clients_mistakes_are_typed_and_the_connection_stays(

@@ -22,6 +22,8 @@ from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
 from input_handler.history import History
 from input_handler.legacy_path import LegacyPath
+from input_handler.listening.microphones import Microphones
+from input_handler.listening.output_control import OutputControl
 from input_handler.owners import Owners
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
@@ -78,6 +80,8 @@ def build(settings: InputSettings) -> Starlette:
     )
     unattended = Unattended(caller, legacy)
     transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
+    control = OutputControl(settings.output_handler_url)
+    microphones = Microphones(settings.asr_url, control)
     history = History(redis)
     tasks = TaskOwner()
     probe = Probe(
@@ -98,6 +102,8 @@ def build(settings: InputSettings) -> Starlette:
             for engine in engines:
                 await engine.open()
                 stack.push_async_callback(engine.aclose)
+            await control.open()
+            stack.push_async_callback(control.aclose)
             stack.push_async_callback(blobs.aclose)
             if transcripts is not None:
                 answers.start()
@@ -137,7 +143,9 @@ def build(settings: InputSettings) -> Starlette:
             await socket.accept()
             await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return
-        await InputSocket(socket, session_id, caller, unattended, transcripts, tasks, settings.turns_a_connection).serve()
+        await InputSocket(
+            socket, session_id, caller, unattended, transcripts, tasks, settings.turns_a_connection, microphones
+        ).serve()
 
     routes = [
         Route("/chat/stream", chat_stream, methods=["POST"]),

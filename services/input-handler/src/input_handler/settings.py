@@ -21,6 +21,12 @@ class InputSettings(ServiceSettings):
     )
     """Every configured engine, in the order of their ordinals, separated by commas; `DIALOG_ENGINE_URL` where there is one."""
 
+    asr_url: str = "ws://127.0.0.1:8101/ws/asr"
+    """Where microphones are listened to."""
+
+    output_handler_url: str = "http://127.0.0.1:8002"
+    """Whom to tell that somebody speaks, or spoke."""
+
     accepted_within_s: float = Field(default=0.3, gt=0, le=30)
     """An engine that has not answered ACCEPTED by then is passed over."""
 

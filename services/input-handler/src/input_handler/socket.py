@@ -10,17 +10,21 @@ import structlog
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dialog_contracts import limits
-from dialog_contracts.http import ChatRequest, Meta
-from dialog_contracts.input_socket import InputError, SayText, TaskAssigned, UploadFrame, UploadProcessed
+from dialog_contracts import limits, sse
+from dialog_contracts.http import ChatRequest, Meta, TurnType
+from dialog_contracts.input_socket import Final as FinalFrame
+from dialog_contracts.input_socket import InputError, MicStart, SayText, TaskAssigned, UploadFrame, UploadProcessed
+from dialog_contracts.model import WireModel
 from dialog_contracts.sse import SseFrame
 from dialog_contracts.viewer import SUBPROTOCOL
 from dialog_telemetry import metrics
+from input_handler.listening.microphone import Microphone
+from input_handler.listening.microphones import Microphones
 from input_handler.transcripts import Transcripts
 from input_handler.turn_caller import TurnCaller
 from input_handler.unattended import Unattended
 from input_handler.upload import Recording, Upload, UploadRefused
-from service_runtime.errors import ServiceError, field_error
+from service_runtime.errors import InvalidField, ServiceError, field_error
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("input")
@@ -29,7 +33,6 @@ CLOSE_TOO_BIG: Final = 1009
 CLOSE_POLICY: Final = 1008
 BAD_FRAMES_MAX: Final = 50
 FRAMES_A_SECOND: Final = 200
-MIC_FRAMES: Final = ("MIC_START", "MIC_STOP")
 
 
 class InputSocket:
@@ -47,14 +50,16 @@ class InputSocket:
         transcripts: Transcripts | None,
         service_tasks: TaskOwner,
         turns_max: int,
+        microphones: Microphones,
     ) -> None:
         self._socket, self._session_id, self._caller = socket, session_id, caller
         self._unattended, self._transcripts = unattended, transcripts
-        self._service_tasks, self._turns_max = service_tasks, turns_max
+        self._service_tasks, self._turns_max, self._microphones = service_tasks, turns_max, microphones
         self._tasks = TaskOwner()
         self._upload = Upload()
         self._bad = 0
         self._window = (time.monotonic(), 0)
+        self._microphone: Microphone | None = None
         self._v2 = SUBPROTOCOL in socket.scope.get("subprotocols", [])
 
     async def serve(self) -> None:
@@ -77,6 +82,8 @@ class InputSocket:
                     return
                 if text is not None:
                     await self._take(text)
+                elif data is not None and self._microphone is not None:
+                    await self._feed(self._microphone, data)
                 elif data is not None:
                     await self._socket.send_text(self._upload.add(data))
                 if self._bad >= BAD_FRAMES_MAX:
@@ -102,8 +109,10 @@ class InputSocket:
             await self._refuse("invalid_json", "Invalid JSON format")
         elif frame.get("type") == "TEXT" and self._v2:
             await self._say(text)
-        elif frame.get("type") in MIC_FRAMES:
-            await self._refuse("unsupported", "the microphone is not part of this version yet")
+        elif frame.get("type") == "MIC_START" and self._v2:
+            await self._listen(text)
+        elif frame.get("type") == "MIC_STOP" and self._v2:
+            self._deafen()
         elif frame.get("action") == "upload_complete":
             await self._finish_upload(frame.get("lang"))
         else:
@@ -124,12 +133,15 @@ class InputSocket:
             return
         self._tasks.start("turn", self._forward(request, say))
 
-    async def _forward(self, request: ChatRequest, say: SayText) -> None:
+    async def _forward(self, request: ChatRequest, say: SayText, *, heard: str | None = None) -> None:
         traceparent = say.traceparent or self._socket.headers.get("traceparent")
         frames = self._caller.call(request, last_event_id=say.last_event_id, traceparent=traceparent)
         try:
             async with aclosing(frames):
                 async for frame in frames:
+                    if heard is not None and frame.id is not None:
+                        await self._send(FinalFrame(text=heard, turn=sse.split_event_id(frame.id)[0]))
+                        heard = None
                     await self._socket.send_text(self._turn_event(request, frame))
         except ServiceError as error:
             metrics.REFUSED.labels(code=error.body.code).inc()
@@ -138,6 +150,41 @@ class InputSocket:
                 await self._socket.send_text(refusal.to_json())
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader ends the connection.
+
+    async def _listen(self, text: str) -> None:
+        try:
+            start = MicStart.from_json(text)
+            if start.session_id != self._session_id:
+                raise InvalidField(f"sessionId: this socket belongs to {self._session_id}", field="sessionId")
+        except (ValidationError, InvalidField) as error:
+            wrong = error if isinstance(error, InvalidField) else field_error(error)
+            await self._refuse(wrong.body.code, wrong.body.message)
+            return
+        self._deafen()
+        self._microphone = self._microphones.open(start, self._send, self._ask_heard)
+        self._tasks.start("microphone", self._microphone.run())
+
+    def _deafen(self) -> None:
+        """What was said is heard to its end by its own task."""
+        if self._microphone is not None:
+            self._microphone.stop()
+            self._microphone = None
+
+    async def _feed(self, microphone: Microphone, data: bytes) -> None:
+        try:
+            microphone.feed(data)
+        except ServiceError as error:
+            await self._refuse(error.body.code, error.body.message)
+
+    def _ask_heard(self, text: str, lang: str | None) -> None:
+        """What was said into the microphone is a turn."""
+        meta = Meta(request_id=f"mic-{uuid.uuid4()}", lang=lang)
+        request = ChatRequest(session_id=self._session_id, type=TurnType.ASR_FINAL, content=text, meta=meta)
+        self._tasks.start("turn", self._forward(request, SayText(content=text, meta=meta), heard=text))
+
+    async def _send(self, message: WireModel) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._socket.send_text(message.to_json())
 
     def _turn_event(self, request: ChatRequest, frame: SseFrame) -> str:
         # The event's data is JSON already; parsing it to write it again would cost every delta of every turn.

@@ -2,7 +2,6 @@ import pytest
 
 from input_handler.listening import words
 
-
 NODS = [
     *("嗯", "嗯嗯。", "哦，好的", "是的是的", "对对对", "哈哈哈", "oh 好"),
     *("uh-huh", "Mm-hmm.", "Yeah, right.", "OK", "I see.", "wow, nice!"),

@@ -7,7 +7,7 @@ whose answers are SPEECH_STARTED, PARTIAL, UTTERANCE and ERROR; the client gets 
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, TypeAdapter
 
 from dialog_contracts import limits
 from dialog_contracts.http import Meta
@@ -127,3 +127,9 @@ class InputError(WireModel):
     code: str
     message: str
     request_id: str | None = None
+
+
+FromAsr = Annotated[SpeechStarted | Partial | Utterance | InputError, Discriminator("type")]
+ToAsr = Annotated[MicStart | MicStop, Discriminator("type")]
+FROM_ASR: TypeAdapter[SpeechStarted | Partial | Utterance | InputError] = TypeAdapter(FromAsr)
+TO_ASR: TypeAdapter[MicStart | MicStop] = TypeAdapter(ToAsr)

@@ -11,13 +11,23 @@ _STOP_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.15, 0.3, 1.0)
 TURNS = Counter("dialog_turns", "Turns by outcome and path.", ["path", "outcome"])
 TURN_TTFT = Histogram("dialog_turn_ttft_seconds", "Receipt of a turn to its first delta.", buckets=_TEXT_S)
 TURN_FIRST_AUDIO = Histogram("dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S)
-HOLDS = Counter("dialog_holds", "Replies paused because somebody seemed to speak, and resumed because it was nothing.", ["action"])
+HOLDS = Counter(
+    "dialog_holds", "Replies paused because somebody seemed to speak, and resumed because it was nothing.", ["action"]
+)
+MICROPHONES = Gauge("dialog_microphones", "Microphones that are on.")
+MIC_DROPPED = Counter("dialog_mic_dropped_frames", "Microphone frames that nobody could listen to in time.")
+FALSE_INTERRUPTIONS = Counter("dialog_false_interruptions", "Replies that went on after a sound that was no words.")
+SPEECH_CONTROLS_FAILED = Counter(
+    "dialog_speech_controls_failed", "Replies not paused, resumed or stopped.", ["verb", "outcome"]
+)
 SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
 SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine took while this one believed to have them.")
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
 CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.", ["engine"])
-REROUTED = Counter("dialog_rerouted", "Turns taken to another engine than was thought to have the session, by reason.", ["reason"])
+REROUTED = Counter(
+    "dialog_rerouted", "Turns taken to another engine than was thought to have the session, by reason.", ["reason"]
+)
 FALLBACK_SECONDS = Histogram(
     "dialog_fallback_seconds",
     "Call of the engine to the turn's being in the legacy chain's queue, where it fell back.",
