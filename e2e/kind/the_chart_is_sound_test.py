@@ -126,6 +126,8 @@ def test_policies_are_the_data_flow(helm: str) -> None:
         ("gateway", "input-handler"),
         ("gateway", "output-handler"),
         ("input-handler", "dialog-engine"),
+        ("input-handler", "output-handler"),
+        ("input-handler", "asr"),
         ("dialog-engine", "output-handler"),
         *((component, "redis") for component in (*MAIN, *LEGACY, "operator")),
     }

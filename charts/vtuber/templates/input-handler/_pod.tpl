@@ -3,7 +3,7 @@
 name: input-handler
 port: 8001
 flags: true
-clientOf: [dialog-engine, redis]
+clientOf: [dialog-engine, output-handler, redis{{ if .Values.legacy.enabled }}, asr{{ end }}]
 preStop: 5
 drain: {{ $v.drainSeconds }}
 env:
@@ -22,6 +22,10 @@ env:
   {{- $urls = append $urls (printf "http://%s-%d.%s-pods:8100" $engine $ordinal $engine) }}
   {{- end }}
   DIALOG_ENGINE_URLS: {{ join "," $urls | quote }}
+  {{- end }}
+  OUTPUT_HANDLER_URL: http://{{ include "vtuber.name" (list . "output-handler") }}:8002
+  {{- if .Values.legacy.enabled }}
+  ASR_URL: ws://{{ include "vtuber.name" (list . "asr") }}:8101/ws/asr
   {{- end }}
   {{- range $flag, $on := .Values.flags }}
   {{ $flag }}: {{ $on | quote }}

@@ -1,9 +1,10 @@
-{{/* The legacy chain: component → its section under `legacy`, port, whether it reads session documents, whom it talks to outside. */}}
+{{/* The legacy chain: component → its section under `legacy`, port, whether it reads session documents, whom it talks to outside, whether
+     others connect to it (asr: microphones). */}}
 {{- define "vtuber.legacy-components" -}}
 memory: { section: memory, port: 8201 }
 chat-ai: { section: chatAi, port: 8202, flags: true, outside: language models }
 tts: { section: tts, port: 8203, flags: true, outside: voices }
-asr: { section: asr, port: 8101 }
+asr: { section: asr, port: 8101, serves: true }
 long-term-memory: { section: longTermMemory, port: 8204 }
 {{- end }}
 
@@ -15,8 +16,8 @@ name: {{ $name }}
 port: {{ $component.port }}
 flags: {{ $component.flags | default false }}
 clientOf: [redis]
-# Nobody sends to it: it takes its work from a list, and what it does not finish is put back there.
-preStop: 0
+# It takes its work from a list, and what it does not finish is put back there; a microphone is begun anew elsewhere.
+preStop: {{ if $component.serves }}5{{ else }}0{{ end }}
 drain: {{ (get $root.Values.legacy $component.section).drainSeconds }}
 env:
   PORT: {{ $component.port | quote }}
