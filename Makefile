@@ -20,7 +20,7 @@ run: $(READY) ## start everything on this machine; open the address it prints
 test: $(READY) ## unit tests, then the real processes, then a real browser
 	@$(BIN)/python -m e2e.harness.browser
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 services cli operator
-	@$(BIN)/pytest -q e2e
+	@$(BIN)/pytest -q -n 2 --dist loadgroup e2e
 
 check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/ruff check .

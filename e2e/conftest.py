@@ -7,6 +7,15 @@ import pytest
 from e2e.harness import faulty_engine
 from e2e.harness.stack import FAKES, Stack, running
 
+SYSTEMS = ("fake_models", "as_newcomer", "with_fallback")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup`: tests of the same system are run by the same worker, so that it is started once."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(next((name for name in SYSTEMS if name in used), item.path.stem)))
+
 
 @pytest.fixture(scope="session")
 def fake_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

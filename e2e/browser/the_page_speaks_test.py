@@ -6,7 +6,7 @@ import statistics
 import pytest
 from playwright.async_api import Browser
 
-from e2e.harness.browser import Window
+from e2e.harness.browser import CALM, Window
 from e2e.harness.clients import chat, get
 from e2e.harness.stack import Stack
 
@@ -43,9 +43,7 @@ async def test_an_answer_is_heard_seen_and_read(as_newcomer: Stack, chromium: Br
 
 
 async def test_two_windows_play_in_step(as_newcomer: Stack, chromium: Browser) -> None:
-    # Two pages drawn without a graphics card fill two cores; small, calm ones leave room for the sound that is measured.
-    calm = {"viewport": {"width": 420, "height": 420}, "reduced_motion": "reduce"}
-    windows = [await Window.open(chromium, as_newcomer.url, "step", **calm) for _ in range(2)]
+    windows = [await Window.open(chromium, as_newcomer.url, "step", **CALM) for _ in range(2)]
     await windows[0].say("Tell me about yourself, please.")
     for window in windows:
         await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 500")
@@ -65,7 +63,7 @@ async def test_two_windows_play_in_step(as_newcomer: Stack, chromium: Browser) -
 
 
 async def test_a_reload_resumes(as_newcomer: Stack, chromium: Browser) -> None:
-    window = await Window.open(chromium, as_newcomer.url, "reload")
+    window = await Window.open(chromium, as_newcomer.url, "reload", **CALM)
     await window.say("My name is Tom.")
     await window.until("v.phase === 'SPEAKING' && v.samplesPlayed > 2000")
     await window.page.reload()

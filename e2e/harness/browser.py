@@ -28,6 +28,9 @@ ARGUMENTS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 
+CALM: dict[str, Any] = {"viewport": {"width": 420, "height": 420}, "reduced_motion": "reduce"}
+"""A small page that moves little: drawn without a graphics card, two large ones fill two cores and leave no room for their sound."""
+
 
 def program() -> str | None:
     """The browser's path, or None for playwright's own (`make test` fetches it then)."""
