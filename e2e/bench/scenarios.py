@@ -1,7 +1,6 @@
 """What is measured. Each scenario starts its own processes and gives flat figures."""
 
 import asyncio
-import random
 import time
 import uuid
 from pathlib import Path
@@ -12,13 +11,14 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from e2e.bench import figures, floor
+from e2e.bench.audience import audience
+from e2e.bench.many import many_sessions
 from e2e.bench.turns import Talk
 from e2e.harness import engine_alone
 from e2e.harness.stack import FAKES, Stack, running
 
 # A short voice, so that each measured turn meets a quiet system and interrupts nobody.
 INSTANT = {**FAKES, "FAKE_WORDS": "6", "FAKE_CHAR_MS": "4"}
-REAL_TIMES = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_WORDS": "36", "FAKE_VOICE_S": "0.05"}
 WARM_UP = 30
 
 
@@ -50,44 +50,6 @@ async def viewer_overhead(data: Path) -> dict[str, float]:
     with running(data, INSTANT) as stack:
         times = await _one_after_the_other(stack, runs, pause_s=0.5)
     return figures.named("viewer_overhead", times) | _floor(figures.named("viewer_overhead", await floor.measure(4, runs)))
-
-
-async def first_audio_n1(data: Path) -> dict[str, float]:
-    """Whole chain, LLM 100 ms + 20 ms a word, voice 50 ms: one session."""
-    with running(data, REAL_TIMES) as stack:
-        times = await _one_after_the_other(stack, 40, pause_s=0.3)
-    return figures.named("first_audio_n1", times) | _floor(figures.named("first_audio_n1", await _bare(1)))
-
-
-async def first_audio_n50(data: Path) -> dict[str, float]:
-    """The same with 50 sessions at once in one engine process."""
-    sessions, turns = 50, 5
-    times: list[float] = []
-
-    async def session(stack: Stack, number: int) -> None:
-        talk = await Talk.open(stack.ws, f"many-{number}")
-        rng = random.Random(number)
-        await talk.drain(rng.uniform(0.2, 2.2))
-        for turn in range(turns + 1):
-            took = await talk.first_audio_ms()
-            if turn:
-                times.append(took)
-            await talk.drain(rng.uniform(1.5, 2.5))
-        await talk.close()
-
-    with running(data, REAL_TIMES) as stack:
-        await _one_after_the_other(stack, 3, pause_s=0.3)
-        before = {name: psutil.Process(pid).cpu_times() for name, pid in stack.pids.items()}
-        began = time.monotonic()
-        await asyncio.gather(*(session(stack, number) for number in range(sessions)))
-        wall = time.monotonic() - began
-        cpu = {}
-        for name, pid in stack.pids.items():
-            now = psutil.Process(pid).cpu_times()
-            cpu[f"n50_cpu_{name.replace('-', '_')}_share"] = round(
-                (now.user + now.system - before[name].user - before[name].system) / wall, 3
-            )
-    return figures.named("first_audio_n50", times) | cpu | _floor(figures.named("first_audio_n50", await _bare(sessions)))
 
 
 async def memory(data: Path) -> dict[str, float]:
@@ -128,24 +90,8 @@ async def _one_after_the_other(stack: Stack, runs: int, *, pause_s: float) -> li
     return times[-runs:]
 
 
-async def _bare(sessions: int) -> list[float]:
-    """The same sleeps on a bare event loop: 100 ms, three more words of 20 ms, 50 ms of voice."""
-    times: list[float] = []
-
-    async def session(number: int) -> None:
-        await asyncio.sleep(number * 0.01)
-        for _ in range(10):
-            began = time.perf_counter()
-            for wait in (0.1, 0.02, 0.02, 0.02, 0.05):
-                await asyncio.sleep(wait)
-            times.append((time.perf_counter() - began) * 1000)
-
-    await asyncio.gather(*(session(number) for number in range(sessions)))
-    return times
-
-
 def _floor(measured: dict[str, float]) -> dict[str, float]:
     return {f"floor_{name}": value for name, value in measured.items()}
 
 
-ALL = (engine_overhead, viewer_overhead, first_audio_n1, first_audio_n50, memory)
+ALL = (engine_overhead, viewer_overhead, many_sessions, audience, memory)

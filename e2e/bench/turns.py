@@ -49,6 +49,20 @@ class Talk:
 
     turn: int = 0
 
+    async def stop_ms(self) -> float:
+        """From STOP on this viewer's socket to the last chunk of its turn that still came; 0 where none did."""
+        began = last = time.perf_counter()
+        await self.viewer.send(
+            json.dumps({"type": "CONTROL", "action": "STOP", "sessionId": self.session_id, "turn": self.turn})
+        )
+        async with asyncio.timeout(5):
+            while True:
+                message = await self.viewer.recv()
+                if isinstance(message, bytes) and HEADER.unpack_from(message)[3] == self.turn:
+                    last = time.perf_counter()
+                elif isinstance(message, str) and json.loads(message).get("action") == "STOP_ACK":
+                    return (last - began) * 1000
+
     async def drain(self, seconds: float) -> None:
         """Listen on, as a viewer does, without looking."""
         try:
