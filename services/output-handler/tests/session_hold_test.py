@@ -117,3 +117,19 @@ async def test_the_next_turn_is_not_paused(stage: Stage, listen: Listen) -> None
     await told(sent)
     await asyncio.sleep(PAUSED_MAX_S + 1)
     assert "RESUME 2" not in await told(sent)
+
+
+async def test_one_that_was_paused_before_it_sounded_begins_at_its_beginning(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start()
+    assert stage.session.hold("PAUSE", None)
+    await asyncio.sleep(1)
+    stage.chunks(0, 9)
+    await asyncio.sleep(1)
+    view = stage.session.view
+    assert view is not None
+    assert view.ear_ms(stage.session.clock()) == 0
+    stage.session.hold("RESUME", None)
+    assert view.ear_ms(stage.session.clock()) == 0
+    await asyncio.sleep(0.1)
+    assert view.ear_ms(stage.session.clock()) == pytest.approx(100)

@@ -75,6 +75,9 @@ class TurnView:
         if self.paused_at is not None and self.zero_ms is not None:
             # Nothing is late while time stands still.
             return False
+        if self.paused_at is not None:
+            # It was paused before it sounded: it stands at its beginning.
+            self.paused_at = now_ms
         if self.zero_ms is None or now_ms > self.zero_ms + offset_ms + LATE_MS:
             self.zero_ms = now_ms - offset_ms
             self.phase = Phase.SPEAKING

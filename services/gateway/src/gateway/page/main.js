@@ -151,6 +151,10 @@ function takeFrame(frame) {
     else stage.notice(language.error(frame.code));
   } else if (frame.type === "START" || frame.action === "START") {
     turns.started(turn, frame.userText, frame);
+  } else if (frame.action === "PAUSE") {
+    playback.pause(turn);
+  } else if (frame.action === "RESUME") {
+    playback.resume(turn);
   } else if (frame.action === "STOP") {
     const silence = playback.flush(turn ?? state.turn);
     if (silence !== null) latencies.silent(turn, silence);

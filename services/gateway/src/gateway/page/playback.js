@@ -67,9 +67,15 @@ export class Playback {
 
   /** STATE SPEAKING, again with a later time when the turn's clock moved. @param {number} turn @param {number} startedAt */
   speaking(turn, startedAt) {
-    const repeated = this.starts.get(turn) === startedAt;
+    const before = this.starts.get(turn);
+    const repeated = before === startedAt;
     this.starts.set(turn, startedAt);
     const voice = this.voices.get(turn);
+    if (voice?.held) {
+      // After a pause: all of it moves by as much as the session's clock did, so that no join is torn.
+      if (before !== undefined) voice.resume(Math.round((startedAt - before) * (this.context.sampleRate / 1000)));
+      return;
+    }
     // The same time again would come out a few frames elsewhere, the estimates having moved, and tear a join.
     if (voice && this.clock.ready && !(repeated && voice.inStep)) this.#anchor(voice, startedAt);
   }
@@ -90,6 +96,17 @@ export class Playback {
       if (!voice.inStep && voice.schedule.anchored && startedAt !== undefined && this.clock.ready) this.#anchor(voice, startedAt);
     }
     for (const chunk of this.held.splice(0)) this.#place(chunk);
+  }
+
+  /** Somebody speaks, or coughs: a turn stands still until STATE says when it goes on, or a STOP that it does not. @param {number} turn */
+  pause(turn) {
+    this.#voice(turn).pause(this.#now());
+  }
+
+  /** A turn that was paused before it sounded has nothing to move. @param {number} turn */
+  resume(turn) {
+    const voice = this.voices.get(turn);
+    if (voice?.held && !voice.schedule.anchored) voice.resume(0);
   }
 
   /**
@@ -169,7 +186,7 @@ export class Playback {
     if (voice.flushed) return;
     const rate = this.context.sampleRate;
     const perMs = rate / 1000;
-    const running = this.ear.awake;
+    const running = this.ear.awake && !voice.held;
     const now = this.#now();
     if (!voice.schedule.anchored) {
       const startedAt = this.starts.get(chunk.turn);

@@ -27,8 +27,9 @@ export class Voice {
     /** Anchored to the session's clock, and not only to the moment at which its first chunk came. */
     this.inStep = false;
     this.flushed = false;
-    /** Frame at which it was silenced: its position stands there from then on. */
+    /** Frame at which it was silenced, or paused: its position stands there from then on. */
     this.cut = Infinity;
+    this.held = false;
     /** Frames that really went to the device and have sounded. */
     this.played = 0;
     /** ms of audio time that was last reported; -1 before. */
@@ -40,17 +41,31 @@ export class Voice {
     /** @type {Segment} */
     const segment = { chunk, frame, frames, durationMs: (chunk.samples.length / chunk.sampleRate) * 1000, node: null };
     this.segments.push(segment);
-    if (aloud) this.#sound(segment);
+    if (aloud && !this.held) this.#sound(segment, -Infinity);
   }
 
-  /** After the device woke: whatever lies ahead is given to it again, what lies behind is gone. @param {number} moved frames */
+  /** Stand still at this frame: what is to come keeps its place behind it. @param {number} now frame at the ear */
+  pause(now) {
+    if (this.held || this.flushed) return;
+    this.held = true;
+    this.cut = now;
+    this.#silence(RAMP_S);
+  }
+
+  /** After the device woke, or a pause: whatever lies ahead is given to it again, what lies behind is gone. @param {number} moved frames */
   resume(moved) {
     this.#silence(0);
+    if (this.held) {
+      this.held = false;
+      this.cut = Infinity;
+      this.gain.gain.cancelScheduledValues(0);
+      this.gain.gain.setValueAtTime(1, this.context.currentTime);
+    }
     this.schedule.move(moved);
-    const earliest = this.context.currentTime * this.context.sampleRate;
+    const earliest = Math.ceil(this.context.currentTime * this.context.sampleRate);
     for (const segment of this.segments) {
       segment.frame += moved;
-      if (!this.flushed && segment.frame > earliest) this.#sound(segment);
+      if (!this.flushed && segment.frame + segment.frames > earliest) this.#sound(segment, earliest);
     }
   }
 
@@ -64,33 +79,35 @@ export class Voice {
     const segment = segments[this.cursor];
     if (!segment || segment.frame > now) return null;
     const into = Math.min(now - segment.frame, segment.frames);
-    const sounding = !this.flushed && now < segment.frame + segment.frames;
-    if (!sounding && !this.flushed) this.#pass(segment);
+    const sounding = !this.flushed && !this.held && now < segment.frame + segment.frames;
+    if (!sounding && !this.flushed && !this.held) this.#pass(segment);
     const within = (into / segment.frames) * segment.durationMs;
     return { segment, next: this.flushed ? null : (segments[this.cursor + 1] ?? null), sounding, within, offsetMs: segment.chunk.offsetMs + within };
   }
 
   /** The turn has been heard to its end, as far as its chunks have come. @param {number} now frame */
   over(now) {
-    return this.flushed || now >= this.schedule.tail;
+    return this.flushed || (!this.held && now >= this.schedule.tail);
   }
 
   /** Silence within RAMP_S. @param {number} now frame at the ear @returns {number} context time of the silence, in seconds */
   flush(now) {
     this.flushed = true;
-    this.cut = now;
+    this.cut = Math.min(now, this.cut);
+    this.held = false;
     return this.#silence(RAMP_S);
   }
 
-  /** @param {Segment} segment */
-  #sound(segment) {
+  /** @param {Segment} segment @param {number} earliest frame: what lies before it is left out */
+  #sound(segment, earliest) {
     const { chunk } = segment;
     const buffer = new AudioBuffer({ length: chunk.samples.length, sampleRate: chunk.sampleRate, numberOfChannels: 1 });
     buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (chunk.samples), 0);
     segment.node = new AudioBufferSourceNode(this.context, { buffer });
     segment.node.connect(this.gain);
     const rate = this.context.sampleRate;
-    segment.node.start(segment.frame / rate, 0, segment.frames / rate);
+    const late = Math.max(0, earliest - segment.frame);
+    segment.node.start((segment.frame + late) / rate, late / rate, (segment.frames - late) / rate);
   }
 
   /** @param {number} ramp s */

@@ -1,0 +1,47 @@
+"""A reply that is paused falls silent at once, stands where it was heard, and goes on from there, in every window."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser
+
+from e2e.harness.browser import CALM, Window
+from e2e.harness.clients import post
+from e2e.harness.stack import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
+
+
+async def held(stack: Stack, verb: str) -> bool:
+    answer = await post(stack.service("output-handler"), {"sessionId": "pause"}, path=f"/control/{verb}")
+    assert answer.status == 202, answer.body
+    return bool(answer.body["held"])
+
+
+async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) -> None:
+    windows = [await Window.open(chromium, as_newcomer.url, "pause", **CALM) for _ in range(2)]
+    await windows[0].say("Tell me about yourself, please.")
+    for window in windows:
+        await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 400")
+    assert await held(as_newcomer, "pause")
+    for window in windows:
+        await window.until("v.rms < 0.005", 2)
+    stood = [(await window.state())["playhead"]["offsetMs"] for window in windows]
+    await asyncio.sleep(1.5)
+    for window, offset in zip(windows, stood, strict=True):
+        moments = await window.sample(0.3)
+        assert {moment["playhead"]["offsetMs"] for moment in moments} == {offset}
+        assert max(moment["rms"] for moment in moments) < 0.005
+        assert max(moment["mouthOpen"] for moment in moments) < 0.15
+    assert abs(stood[0] - stood[1]) < 400, "each as soon as it hears of it"
+    assert not await held(as_newcomer, "pause")
+    assert await held(as_newcomer, "resume")
+    for window, offset in zip(windows, stood, strict=True):
+        await window.until("v.playhead?.sounding", 1)
+        went_on = (await window.state())["playhead"]["offsetMs"]
+        assert offset - 400 <= went_on <= offset + 900, "from where it stood, however slow this machine looks"
+        await window.until("v.rms > 0.01", 3)
+    await windows[0].until("v.phase === 'IDLE'", 40)
+    after = await windows[0].state()
+    assert after["captionText"].split() == after["replyText"].split()
+    assert windows[0].problems == windows[1].problems == []
