@@ -4,23 +4,20 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from e2e import timeouts
 from e2e.harness.clients import Answer, chat, get, watching
-from e2e.harness.stack import FAKES, Stack, running
+from e2e.harness.stack import Stack
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
-ENV = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.03", "FAKE_WORD_S": "0.02", "FAKE_CHAR_MS": "10"}
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Shared by the crashes of this file: each service dies once, which the runner forgives."""
-    with running(tmp_path_factory.mktemp("crash"), ENV) as made:
-        yield made
+def stack(fake_models: Stack) -> Stack:
+    """Each service dies once, which the runner forgives."""
+    return fake_models
 
 
 async def answered(stack: Stack, session: str, content: str) -> Answer:
@@ -38,10 +35,11 @@ async def answered(stack: Stack, session: str, content: str) -> Answer:
 
 async def test_the_engine_is_killed(stack: Stack) -> None:
     await chat(stack.url, "k", "one")
-    asking = asyncio.create_task(chat(stack.url, "k", "two", request_id="r2"))
-    await asyncio.sleep(0.4)
-    os.kill(stack.pid_of("dialog-engine"), signal.SIGKILL)
-    broken = await asking
+    async with watching(stack.ws, "k") as viewer:
+        asking = asyncio.create_task(chat(stack.url, "k", "two", request_id="r2"))
+        await viewer.until(lambda v: len(v.of("TEXT_DELTA")) > 3)
+        os.kill(stack.pid_of("dialog-engine"), signal.SIGKILL)
+        broken = await asking
     assert broken.events[-1] == "error"
     assert broken.events.count("error") == 1
     assert '"engine_lost"' in broken.frames[-1].data

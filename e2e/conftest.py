@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.harness import faulty_engine
+from e2e.harness import faulty_process
 from e2e.harness.stack import FAKES, Stack, running
 
 SYSTEMS = ("fake_models", "as_newcomer", "with_fallback")
@@ -36,7 +36,7 @@ def as_newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def with_fallback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything there is, with an engine that fails on demand before the real one. The circuit stays closed: it has tests of its own."""
     env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10"}
-    with faulty_engine.running() as url:
+    with faulty_process.running() as url:
         changes = [
             f"input-handler.DIALOG_ENGINE_URL={url}",
             "input-handler.FIRST_DELTA_WITHIN_S=0.8",

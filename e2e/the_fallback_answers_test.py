@@ -106,6 +106,22 @@ async def one_reply(stack: Stack, fault: str, flags: str) -> bool:
     return legacy
 
 
+@pytest.mark.parametrize("fault", [*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.AFTER_A_WORD, *faulty_engine.HARMLESS])
+async def test_a_recording_gets_exactly_one_reply(stack: Stack, fault: str) -> None:
+    recording = webm(1.0)
+
+    async def one(flags: str) -> None:
+        session = f"{fault}-{flags}"
+        async with watching(stack.ws, session) as viewer:
+            assert_spoken(await LegacyClient(stack.ws, session).send_recording(recording))
+            await viewer.until(lambda seen: seen.of("CONTROL", "END"))
+            await asyncio.sleep(0.3)
+            assert [len(viewer.of("CONTROL", action)) for action in ("START", "END")] == [1, 1]
+            assert viewer.of("ERROR") == []
+
+    await asyncio.gather(*(one(flags) for flags in FLAGS))
+
+
 async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(stack: Stack) -> None:
     for flags in ("core", "streaming", "bargein"):
         session = f"cutlate-{flags}"

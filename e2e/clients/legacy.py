@@ -23,10 +23,11 @@ class Reply:
 
 
 class LegacyClient:
-    """One connection for each message, as older front-ends have it."""
+    """One connection for each message, as older front-ends have it. `session`: what its tasks are called, instead of a name for each."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, session: str | None = None) -> None:
         self._url = url
+        self._input = f"{url}/ws/input" + (f"?sessionId={session}" if session else "")
 
     async def say(self, text: str, *, listen_after_s: float = 0) -> Reply:
         """Upload a text in two chunks and wait for its answer; `listen_after_s`: open the output so much later."""
@@ -46,7 +47,7 @@ class LegacyClient:
 
     async def leave_in_the_middle(self, data: bytes) -> None:
         """Send a chunk and go."""
-        async with connect(f"{self._url}/ws/input", proxy=None) as socket:
+        async with connect(self._input, proxy=None) as socket:
             await socket.recv()
             await socket.send(json.dumps({"type": "audio", "chunk_id": 0, "action": "data_chunk"}))
             await socket.send(data)
@@ -54,7 +55,7 @@ class LegacyClient:
 
     async def upload(self, kind: str, chunks: list[bytes]) -> str:
         """The task it became. Raises RuntimeError when it was refused."""
-        async with connect(f"{self._url}/ws/input", proxy=None) as socket:
+        async with connect(self._input, proxy=None) as socket:
             assigned = json.loads(await socket.recv())
             assert (assigned["type"], assigned["action"]) == ("system", "task_id_assigned")
             for number, chunk in enumerate(chunks):

@@ -1,28 +1,23 @@
 """An engine that fails on demand, in front of the real one: the first part of the session's name says how.
 
-`python -m e2e.harness.faulty_engine PORT`; a call to `/<port of the real engine>/chat/stream` goes on to that engine, or does not.
+`python faulty_engine.py PORT HERE THERE` listens on HERE; a call to `/<port of the real engine>/chat/stream` goes on to that engine on
+THERE, or does not. Needs nothing but aiohttp, so that it also runs in an image of ours on a cluster.
 """
 
 import asyncio
 import json
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import aiohttp
 from aiohttp import web
-
-from e2e.harness.stack import ROOT, environment
-from vtuber_cli import ports
 
 BEFORE_ANY_WORD: Final = ("absent", "refuses", "hangs", "silent", "fails", "busy", "cutearly")
 """Ways to fail after which the other path has to answer."""
 
 AFTER_A_WORD: Final = ("cutlate",)
 HARMLESS: Final = ("slow", "well")
+THERE: Final = web.AppKey("there", str)
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -48,7 +43,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.05)
         transport.abort()
         raise ConnectionResetError
-    url = f"http://127.0.0.1:{request.match_info['engine']}/chat/stream"
+    url = f"http://{request.app[THERE]}:{request.match_info['engine']}/chat/stream"
     headers = {key: value for key, value in request.headers.items() if key.lower() in ("traceparent", "last-event-id")}
     async with (
         aiohttp.ClientSession() as http,
@@ -71,33 +66,13 @@ async def ready(request: web.Request) -> web.Response:
     return web.json_response({"ready": True})
 
 
-@contextmanager
-def running() -> Iterator[str]:
-    """A process; gives what DIALOG_ENGINE_URL has to be."""
-    port = ports.free()
-    process = subprocess.Popen([sys.executable, "-m", "e2e.harness.faulty_engine", str(port)], env=environment({}), cwd=ROOT)
-    try:
-        deadline = time.monotonic() + 20
-        while not ports.busy(port):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/{{dialog-engine}}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            # It waits for callers that it leaves without an answer.
-            process.kill()
-            process.wait(timeout=5)
-
-
 def main() -> None:
+    port, here, there = sys.argv[1:]
     app = web.Application()
+    app[THERE] = there
     app.router.add_post("/{engine}/chat/stream", chat)
     app.router.add_get("/{engine}/readyz", ready)
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, shutdown_timeout=0.5)
+    web.run_app(app, host=here, port=int(port), print=None, shutdown_timeout=0.5)
 
 
 if __name__ == "__main__":
