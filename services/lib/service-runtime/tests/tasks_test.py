@@ -1,9 +1,10 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from dialog_telemetry import metrics
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import CANCEL_AGAIN_S, TaskOwner
 
 
 def crashes(name: str) -> float:
@@ -55,3 +56,20 @@ async def test_kept_work_begins_anew_after_a_crash_with_growing_pauses() -> None
     await asyncio.sleep(12)
     await owner.close()
     assert [round(at) for at in starts] == [0, 1, 3, 7, 11]
+
+
+@pytest.mark.looptime
+async def test_a_task_that_loses_its_cancellation_is_ended_all_the_same() -> None:
+    owner, lost = TaskOwner(), []
+
+    async def swallows() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        lost.append(True)
+        await asyncio.sleep(60)
+
+    owner.start("work", swallows())
+    await asyncio.sleep(0)
+    await owner.close()
+    assert lost == [True]
+    assert asyncio.get_running_loop().time() <= CANCEL_AGAIN_S + 0.1

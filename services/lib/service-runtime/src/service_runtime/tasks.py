@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from dialog_telemetry import metrics
 
 log = structlog.get_logger("tasks")
+
+CANCEL_AGAIN_S: Final = 1.0
+"""Longer than it takes to tidy up."""
 
 
 class TaskOwner:
@@ -77,7 +80,8 @@ class TaskOwner:
     async def close(self) -> None:
         """Cancel everything and wait until it has ended."""
         self._closed = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            # redis-py on Python 3.11 swallows a cancellation in the middle of a call now and then: whoever goes on is told again.
+            await asyncio.wait(self._tasks, timeout=CANCEL_AGAIN_S)
