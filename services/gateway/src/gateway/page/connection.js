@@ -41,6 +41,13 @@ export class Connection {
     return true;
   }
 
+  /** @param {ArrayBuffer} data @returns {boolean} */
+  sendBinary(data) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(data);
+    return true;
+  }
+
   close() {
     removeEventListener("online", this.onOnline);
     removeEventListener("offline", this.onOffline);

@@ -2,11 +2,11 @@
 /** `window.vtuber`: what the page hears and shows, as numbers. Read-only; for tests and for the curious. */
 
 /**
- * @param {{state: {phase: string, turn: number, connection: {input: string, output: string}},
+ * @param {{state: {phase: string, turn: number, hearing: boolean, connection: {input: string, output: string}},
  *   playback: import("./playback.js").Playback, clock: import("./clock.js").Clock, captions: import("./captions.js").Captions,
- *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, mouth: () => import("./mouth.js").Shape}} parts
+ *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, microphone: import("./microphone.js").Microphone, mouth: () => import("./mouth.js").Shape}} parts
  */
-export function publish({ state, playback, clock, captions, turns, latencies, mouth }) {
+export function publish({ state, playback, clock, captions, turns, latencies, microphone, mouth }) {
   const readings = {
     /** "suspended" until the first gesture, then "running". */
     audioState: () => playback.state,
@@ -21,6 +21,8 @@ export function publish({ state, playback, clock, captions, turns, latencies, mo
     replyText: () => turns.latest?.reply ?? "",
     phase: () => state.phase,
     turn: () => state.turn,
+    /** "off", "asking", "on", "denied" or "missing". */
+    microphone: () => microphone.state,
     /** Gaps that were heard in the middle of a turn. */
     underruns: () => playback.underruns,
     /** How far the newest voice lags behind the session's clock in this window, ms. */

@@ -14,14 +14,20 @@ import { newRequestId, newTraceparent } from "./trace.js";
  * @typedef {{requestId: string | null, turn: number, event: "control"|"text-delta"|"error"|"done", data: any}} TurnEvent
  */
 
+const HEARD = new Set(["SPEECH_STARTED", "PARTIAL", "FINAL", "SPEECH_DROPPED"]);
+
 export class Input {
   /**
    * @param {string} sessionId
    * @param {{onEvent: (event: TurnEvent) => void, onRefused: (requestId: string | null, code: string, message: string) => void,
-   *          onState: (state: import("./connection.js").ConnectionState) => void}} handlers
+   *          onState: (state: import("./connection.js").ConnectionState) => void,
+   *          onHeard: (frame: {type: "SPEECH_STARTED"|"PARTIAL"|"FINAL"|"SPEECH_DROPPED", text?: string, turn?: number}) => void}} handlers
    */
   constructor(sessionId, handlers) {
+    this.sessionId = sessionId;
     this.handlers = handlers;
+    /** Sample rate of the microphone that is on; 0: none. */
+    this.listening = 0;
     /** @type {Map<string, Message>} */
     this.inFlight = new Map();
     this.connection = new Connection(`/ws/input?sessionId=${encodeURIComponent(sessionId)}`, "vtuber.v2", {
@@ -40,11 +46,35 @@ export class Input {
     return message.requestId;
   }
 
+  /** The microphone is on; frames of 20 ms follow. @param {number} sampleRate */
+  listen(sampleRate) {
+    this.listening = sampleRate;
+    this.#micStart();
+  }
+
+  /** @param {ArrayBuffer} pcm without a socket it is gone: what was said then would come too late */
+  audio(pcm) {
+    if (this.listening) this.connection.sendBinary(pcm);
+  }
+
+  /** The microphone is off. */
+  deafen() {
+    if (!this.listening) return;
+    this.listening = 0;
+    this.connection.send({ type: "MIC_STOP" });
+  }
+
   close() {
     this.connection.close();
   }
 
+  #micStart() {
+    const frame = { type: "MIC_START", sessionId: this.sessionId, format: "pcm_s16le", sampleRate: this.listening, frameMs: 20 };
+    this.connection.send(frame);
+  }
+
   #resume() {
+    if (this.listening) this.#micStart();
     for (const message of this.inFlight.values()) this.#send(message);
   }
 
@@ -59,6 +89,8 @@ export class Input {
     if (frame.type === "ERROR") {
       if (frame.requestId) this.inFlight.delete(frame.requestId);
       this.handlers.onRefused(frame.requestId ?? null, frame.code, frame.message);
+    } else if (HEARD.has(frame.type)) {
+      this.handlers.onHeard(frame);
     } else if (frame.type === "TURN_EVENT") {
       this.#event(frame);
     }

@@ -11,6 +11,8 @@ import { publish } from "./diagnostics.js";
 import { Input } from "./input.js";
 import { language } from "./language.js";
 import { Latencies } from "./latency.js";
+import { Listening } from "./listening.js";
+import { Microphone } from "./microphone.js";
 import { closed, follow, shapeAt } from "./mouth.js";
 import { Output } from "./output.js";
 import { Pace } from "./pace.js";
@@ -30,7 +32,7 @@ const sessionId = currentSession();
 document.title = `${sessionId} · VTuber`;
 new SessionDialog(element("session"), element("sessions"), sessionId);
 
-const state = { phase: "IDLE", turn: 0, connection: { input: "connecting", output: "connecting" } };
+const state = { phase: "IDLE", turn: 0, hearing: false, connection: { input: "connecting", output: "connecting" } };
 const latencies = new Latencies();
 const announcer = new Announcer(element("announcer"));
 const stage = new Stage(element("stage"));
@@ -75,8 +77,33 @@ const input = new Input(sessionId, {
   onRefused: (requestId, code) => {
     if (requestId) turns.failed(requestId, 0, code);
     else stage.notice(language.error(code));
+    // Nobody listens: a light that is on would be a lie.
+    if (code === "asr_unavailable" || code === "no_model") microphone.off();
   },
   onState: (connection) => connectionChanged("input", connection),
+  onHeard: takeHeard,
+});
+
+const microphone = new Microphone({
+  onFrame: (pcm) => input.audio(pcm),
+  onState: (listens) => {
+    listening.show(listens);
+    if (listens === "on") {
+      input.listen(microphone.sampleRate);
+      if (!microphone.echoSafe) stage.notice(language.text("micTurns"));
+    } else {
+      input.deafen();
+      if (listens === "denied" || listens === "missing") stage.notice(language.text(listens === "denied" ? "micDenied" : "micMissing"));
+    }
+  },
+  speaking: () => soundingTurn() !== null,
+});
+const listening = new Listening(element("composer"), {
+  onToggle: () => {
+    playback.unlock();
+    if (microphone.state === "on") microphone.off();
+    else microphone.on();
+  },
 });
 
 readHistory(sessionId)
@@ -134,6 +161,22 @@ function takeEvent({ requestId, turn, event, data }) {
   }
 }
 
+/** @param {{type: string, text?: string, turn?: number}} frame of this window's microphone */
+function takeHeard({ type, text = "", turn = 0 }) {
+  state.hearing = type === "SPEECH_STARTED" || type === "PARTIAL";
+  listening.partial(type === "PARTIAL" ? text : "");
+  if (type === "FINAL") {
+    turns.heard(turn, text);
+    conversation.toEnd();
+  }
+  showPhase();
+}
+
+/** Whoever speaks sees that she listens, whatever she is doing. */
+function showPhase() {
+  stage.setPhase(state.hearing ? "LISTENING" : state.phase);
+}
+
 /** @param {any} frame */
 function takeFrame(frame) {
   const { turn } = frame;
@@ -141,7 +184,7 @@ function takeFrame(frame) {
     state.phase = frame.phase;
     state.turn = turn;
     if (frame.phase === "SPEAKING") playback.speaking(turn, frame.startedAt);
-    stage.setPhase(frame.phase);
+    showPhase();
   } else if (frame.type === "TEXT_DELTA") {
     if (frame.content) latencies.text(turn, performance.now());
     turns.spoken(turn, frame.content, frame.textStart ?? 0, frame.eos === true);
@@ -200,4 +243,4 @@ function draw(now) {
 }
 requestAnimationFrame(draw);
 
-publish({ state, playback, clock, captions, turns, latencies, mouth: () => shape });
+publish({ state, playback, clock, captions, turns, latencies, microphone, mouth: () => shape });

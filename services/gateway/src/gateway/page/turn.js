@@ -64,6 +64,13 @@ export class Turns {
     return entry;
   }
 
+  /** This window's microphone heard a message, and it is a turn already. @param {number} number @param {string} user */
+  heard(number, user) {
+    const entry = this.started(number, user);
+    entry.requestId ??= `heard-${number}`;
+    return entry;
+  }
+
   /** The server told the number of an own message. @param {string} requestId @param {number} number */
   numbered(requestId, number) {
     const entry = this.entries.find((each) => each.requestId === requestId);
