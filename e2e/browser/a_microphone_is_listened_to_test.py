@@ -1,0 +1,125 @@
+"""The page's microphone: what it hears reaches asr, her reply stands still while somebody speaks, and words become turns.
+
+asr is played by the test: what it understands is its own tests' affair.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from e2e.harness.browser import CALM, Window, browser
+from e2e.harness.recordings import speech
+from e2e.harness.stack import Stack, running
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+
+
+@dataclass
+class Asr:
+    """Hears, and says what it is told to."""
+
+    start: dict[str, Any] = field(default_factory=dict)
+    audio: bytearray = field(default_factory=bytearray)
+    ended: bool = False
+    socket: ServerConnection | None = None
+
+    async def __call__(self, socket: ServerConnection) -> None:
+        self.socket = socket
+        try:
+            async for message in socket:
+                if isinstance(message, bytes):
+                    self.audio += message
+                    continue
+                frame = json.loads(message)
+                self.ended = frame["type"] == "MIC_STOP"
+                self.start = frame if frame["type"] == "MIC_START" else self.start
+                if self.ended:
+                    return
+        except ConnectionClosed:
+            return
+
+    async def says(self, **frame: Any) -> None:
+        assert self.socket is not None
+        await self.socket.send(json.dumps(frame))
+
+    async def until(self, condition: Callable[[], object], seconds: float = 10) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def asr() -> Asr:
+    return Asr()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stack(asr: Asr, tmp_path: Path) -> AsyncIterator[Stack]:
+    async with serve(asr, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        env = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
+        with running(tmp_path / "data", env, changes=[f"input-handler.ASR_URL=ws://127.0.0.1:{port}/ws/asr"]) as made:
+            yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def speaker(tmp_path: Path) -> AsyncIterator[Browser]:
+    """A browser into whose microphone somebody speaks."""
+    spoken = tmp_path / "microphone.wav"
+    spoken.write_bytes(await speech("Hello there, who are you, and what do you do all day?"))
+    microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    async with browser(*microphone, f"--use-file-for-fake-audio-capture={spoken}") as chromium:
+        yield chromium
+
+
+async def test_who_speaks_is_heard_and_cuts_in(stack: Stack, asr: Asr, speaker: Browser) -> None:
+    window = await Window.open(speaker, stack.url, "mic", **CALM)
+    await window.page.click(".mic")
+    await window.until("v.microphone === 'on'")
+    await asr.until(lambda: len(asr.audio) > 64_000)
+    assert (asr.start["sessionId"], asr.start["format"], asr.start["frameMs"]) == ("mic", "pcm_s16le", 20)
+    samples = np.frombuffer(bytes(asr.audio), dtype="<i2")
+    assert np.abs(samples).max() > 1_000, "it is the sound of the microphone"
+
+    await asr.says(type="SPEECH_STARTED", atMs=100)
+    await asr.says(type="PARTIAL", text="tell me about", speechMs=400)
+    await window.shows("tell me about")
+    await window.shows("Listening")
+    await asr.says(type="UTTERANCE", text="Tell me about yourself, please.", lang="en", startMs=100, endMs=1500)
+    await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 400")
+    assert "Tell me about yourself, please." in await window.page.inner_text("#turns")
+
+    await asr.says(type="SPEECH_STARTED", atMs=5_000)
+    await window.until("v.rms < 0.005 && !v.playhead.sounding", 3)
+    stood = (await window.state())["playhead"]["offsetMs"]
+    await asr.says(type="UTTERANCE", text="uh-huh", lang="en", startMs=5_000, endMs=5_400)
+    await window.until("v.playhead.sounding && v.rms > 0.01", 3)
+    assert (await window.state())["playhead"]["offsetMs"] >= stood - 400
+    assert (await window.state())["turn"] == 1, "a nod is no turn"
+
+    await asr.says(type="SPEECH_STARTED", atMs=8_000)
+    await asr.says(type="PARTIAL", text="wait stop", speechMs=500)
+    await window.until("v.phase === 'INTERRUPTED' || v.phase === 'IDLE'", 3)
+    await asr.says(type="UTTERANCE", text="Wait, stop. What is your name?", lang="en", startMs=8_000, endMs=9_900)
+    await window.until("v.turn === 2 && v.phase === 'SPEAKING'")
+    await window.page.click(".mic")
+    await window.until("v.microphone === 'off'")
+    await asr.until(lambda: asr.ended)
+    assert window.problems == []
+
+
+async def test_nobody_listens_and_the_page_says_so(as_newcomer: Stack, speaker: Browser) -> None:
+    window = await Window.open(speaker, as_newcomer.url, "deaf", **CALM)
+    await window.page.click(".mic")
+    await window.shows("She cannot be reached right now")
+    await window.until("v.microphone === 'off'")
