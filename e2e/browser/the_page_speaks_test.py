@@ -1,12 +1,11 @@
 """In a real browser: sound reaches the AudioContext, the mouth moves with it, captions match, a reload resumes, STOP silences."""
 
-import asyncio
 import statistics
 
 import pytest
 from playwright.async_api import Browser
 
-from e2e.harness.browser import CALM, Window
+from e2e.harness.browser import CALM, IN_STEP_MS, Window, settled
 from e2e.harness.clients import chat, get
 from e2e.harness.stack import Stack
 
@@ -47,17 +46,8 @@ async def test_two_windows_play_in_step(as_newcomer: Stack, chromium: Browser) -
     await windows[0].say("Tell me about yourself, please.")
     for window in windows:
         await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 500")
-    apart = []
-    for _ in range(4):
-        anchors = []
-        for taken in await asyncio.gather(*(window.sample(0.8) for window in windows)):
-            heads = [moment["playhead"] for moment in taken if moment["playhead"] and moment["playhead"]["sounding"]]
-            anchors.append(statistics.median(head["serverTime"] - head["offsetMs"] for head in heads))
-        apart.append(abs(anchors[0] - anchors[1]))
-        if apart[-1] < 150:
-            break
-    # A window that was held up at the start catches up in the pauses of the speech.
-    assert apart[-1] < 150, apart
+    apart = await settled(windows)
+    assert apart[-1] < IN_STEP_MS, apart
     assert "Tell me about yourself" in await windows[1].page.inner_text("body")
     assert windows[0].problems == windows[1].problems == []
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -30,6 +31,9 @@ ARGUMENTS = [
 
 CALM: dict[str, Any] = {"viewport": {"width": 420, "height": 420}, "reduced_motion": "reduce"}
 """A small page that moves little: drawn without a graphics card, two large ones fill two cores and leave no room for their sound."""
+
+IN_STEP_MS = 150
+"""Two windows of one session play at most this far apart, once settled."""
 
 
 def program() -> str | None:
@@ -103,6 +107,19 @@ class Window:
             [seconds * 1000, every_ms],
         )
         return taken
+
+
+async def settled(windows: list[Window]) -> list[float]:
+    """How far apart two windows play [ms], sample by sample, until they are in step or had four chances:
+    one that was held up catches up in the pauses of the speech."""
+    apart: list[float] = []
+    while len(apart) < 4 and (not apart or apart[-1] >= IN_STEP_MS):
+        anchors = []
+        for taken in await asyncio.gather(*(window.sample(0.8) for window in windows)):
+            heads = [moment["playhead"] for moment in taken if moment["playhead"] and moment["playhead"]["sounding"]]
+            anchors.append(statistics.median(head["serverTime"] - head["offsetMs"] for head in heads))
+        apart.append(max(anchors) - min(anchors))
+    return apart
 
 
 def install() -> int:
