@@ -122,7 +122,7 @@ async def test_a_retry_after_beyond_the_deadline_fails_at_once(server: OpenAiSer
     await provider.warm()
     began = time.monotonic()
     error, _ = await _failure(provider)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5
     assert (error.reason, error.retry_after_s, error.retryable) == ("rate_limited", 30.0, True)
 
 
@@ -176,7 +176,7 @@ async def test_closing_the_stream_closes_the_connection_at_once(server: OpenAiSe
     server.script.append(Behaviour("stall", words=1))
     async with aclosing(provider.stream(_QUESTION, GenerationOptions())) as pieces:
         assert await anext(pieces)
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour("stall", words=1), Behaviour(first_token_s=5)])
@@ -191,7 +191,7 @@ async def test_cancelling_the_task_closes_the_connection_at_once(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
 async def test_a_server_that_is_not_there_is_a_connection_failure() -> None:
@@ -220,9 +220,9 @@ async def test_one_connection_serves_turn_after_turn(server: OpenAiServer, provi
 
 
 async def test_sessions_do_not_wait_for_each_other(server: OpenAiServer, provider: OpenAiProvider) -> None:
-    server.script += [Behaviour(words=3, first_token_s=0.1)] * 5
+    server.script += [Behaviour(words=3, first_token_s=0.5)] * 5
     await provider.warm()
     began = time.monotonic()
     replies = await asyncio.gather(*(_reply(provider) for _ in range(5)))
     assert [len(reply) for reply in replies] == [3] * 5
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 2

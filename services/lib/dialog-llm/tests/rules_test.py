@@ -105,4 +105,4 @@ async def test_pieces_come_at_the_given_pace_and_other_tasks_run_between_them() 
     slow = RulesProvider(RulesConfig(piece_delay_s=0.005))
     pieces, _ = await asyncio.gather(anext(slow.stream(_user("hi"), GenerationOptions())), asyncio.sleep(0))
     assert pieces
-    assert 0.004 < time.monotonic() - began < 0.2
+    assert 0.004 < time.monotonic() - began < 2

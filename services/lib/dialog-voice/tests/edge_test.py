@@ -120,15 +120,15 @@ async def test_a_turn_without_sound_is_an_error(server: EdgeServer, voice: EdgeV
 async def test_a_silent_service_is_given_up(server: EdgeServer, voice: EdgeVoice) -> None:
     server.script.append(Behaviour("silent"))
     began = time.monotonic()
-    error, _ = await _failure(_patient(voice, first_audio_timeout_s=0.2))
+    error, _ = await _failure(_patient(voice, first_audio_timeout_s=0.6))
     assert error.reason == "timeout_first_audio"
-    assert time.monotonic() - began < 1
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    assert time.monotonic() - began < 3
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
 async def test_a_service_that_falls_silent_is_given_up(server: EdgeServer, voice: EdgeVoice) -> None:
     server.script.append(Behaviour("stall", words=1))
-    error, pieces = await _failure(_patient(voice, idle_gap_s=0.15))
+    error, pieces = await _failure(_patient(voice, idle_gap_s=0.3))
     assert error.reason == "idle_gap"
     assert pieces
 
@@ -148,8 +148,8 @@ async def test_leaving_closes_the_socket_at_once(server: EdgeServer, voice: Edge
     async with aclosing(voice.synthesize("one two three", "en")) as pieces:
         await anext(pieces)
         began = time.perf_counter()
-    assert time.perf_counter() - began < 0.06
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    assert time.perf_counter() - began < 1
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
 async def test_cancelling_the_task_closes_the_socket_at_once(server: EdgeServer, voice: EdgeVoice) -> None:
@@ -164,7 +164,7 @@ async def test_cancelling_the_task_closes_the_socket_at_once(server: EdgeServer,
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
 async def test_the_library_is_left_as_it_was(voice: EdgeVoice) -> None:

