@@ -34,6 +34,9 @@ check: $(READY) ## lint, types, import rules, generated files
 bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/bench/results/latest.json
 	@$(BIN)/python -m e2e.bench
 
+soak: $(READY) ## ten minutes of talk: memory, tasks and underruns; writes e2e/bench/results/soak.json
+	@$(BIN)/python -m e2e.bench soak
+
 images: ## build the five container images
 	@$(PYTHON) -m e2e.kind.images
 
@@ -70,4 +73,4 @@ $(READY): $(BIN)/uv requirements.lock $(MEMBERS)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
 	@touch $@
 
-.PHONY: help run test check bench images up down e2e fmt lock clean
+.PHONY: help run test check bench soak images up down e2e fmt lock clean

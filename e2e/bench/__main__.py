@@ -1,4 +1,7 @@
-"""`make bench`: the budgets, measured. Prints a table and writes e2e/bench/results/latest.json, one flat object of numbers."""
+"""`make bench`: the budgets, measured. Prints a table and writes e2e/bench/results/latest.json, one flat object of numbers.
+
+With names of scenarios, only those, and nothing is written. `soak [MINUTES]` (`make soak`) is ten minutes by itself: soak.json.
+"""
 
 import asyncio
 import json
@@ -8,13 +11,16 @@ from pathlib import Path
 
 import uvloop
 
-from e2e.bench import cluster, fallback, picture, scenarios
+from e2e.bench import cluster, fallback, picture, scenarios, soak
 from e2e.bench.table import print_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["soak"]:
+        soak_alone(float(sys.argv[2]) if len(sys.argv) > 2 else 10.0)
+        return
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="vtuber-bench-") as folder:
         for scenario in (*scenarios.ALL, fallback.legacy_turn, fallback.fallback_detected, fallback.switch_cost):
@@ -33,6 +39,18 @@ def main() -> None:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
         picture.PICTURE.write_text(picture.draw(figures), encoding="utf-8")
+    print_table(figures)
+
+
+def soak_alone(minutes: float) -> None:
+    """The long one."""
+    print(f"soak: {(soak.__doc__ or '').splitlines()[0]} {minutes:.0f} minutes …", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="vtuber-soak-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        figures = runner.run(soak.soak(Path(folder), minutes))
+    (RESULTS.parent / "soak.json").write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
     print_table(figures)
 
 

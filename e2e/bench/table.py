@@ -13,6 +13,7 @@ BUDGETS = {
     "make_up_s": 240.0,
     "kb_per_session": 1024.0,
     "kb_per_viewer": 100.0,
+    "soak_underruns": 0.0,
 }
 """From the design, for two cores: at most."""
 

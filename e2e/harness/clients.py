@@ -30,6 +30,8 @@ class Viewer:
     chunks: list[binary.BinaryChunk] = field(default_factory=list)
     slices: list[bytes] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    order: list[dict[str, Any] | int] = field(default_factory=list)
+    """Frames, and the turns of binary chunks, as they came."""
     closed: "asyncio.Event" = field(default_factory=asyncio.Event)
 
     async def read(self) -> None:
@@ -40,8 +42,10 @@ class Viewer:
                     self.slices.append(message)
                 elif isinstance(message, bytes):
                     self.chunks.append(binary.unpack(message))
+                    self.order.append(self.chunks[-1].turn)
                 else:
                     self.frames.append(json.loads(message))
+                    self.order.append(self.frames[-1])
         except ConnectionClosed:
             pass
         finally:

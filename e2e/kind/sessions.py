@@ -44,6 +44,11 @@ def ready(namespace: Namespace, name: str, within: float = timeouts.SESSION_READ
     return time.monotonic() - began
 
 
+def all_ready(namespace: Namespace, within: float = timeouts.SESSION_READY) -> None:
+    """Wait for all of the namespace."""
+    namespace.kubectl("wait", "vts", "--all", "--for=condition=Ready", f"--timeout={within:.0f}s", within=within + 5)
+
+
 def status(namespace: Namespace, name: str) -> dict[str, Any]:
     """The status, or nothing yet."""
     found: dict[str, Any] = namespace.get("vts", name).get("status", {})

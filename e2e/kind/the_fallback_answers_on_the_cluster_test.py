@@ -1,4 +1,4 @@
-"""The engine's pod is absent, killed, restarted or hangs: texts and recordings are answered once, and the engine takes over again."""
+"""However the engine fails, as a pod or in a conversation: texts and recordings are answered once, and the engine takes over again."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from e2e.clients.legacy import LegacyClient
 from e2e.harness import clients
 from e2e.harness.recordings import webm
-from e2e.kind import timeouts
+from e2e.kind import fault_matrix, sessions, timeouts
 from e2e.kind.namespace import Namespace
 from e2e.kind.programs import run
 from e2e.kind.release import Release
@@ -19,7 +19,6 @@ from e2e.kind.talk import STREAMED, Room, room
 ENGINE = "statefulset/vtuber-dialog-engine"
 ANSWERED_WITHIN_S = 5.0
 """Detection, a reply of the rules at their own pace, and a whole file, on two cores that also start pods."""
-SPOKEN_WITHIN_S = 60.0
 
 
 async def kubectl(namespace: Namespace, *arguments: str) -> str:
@@ -70,6 +69,7 @@ def send_to_engine(namespace: Namespace, signal: str) -> None:
 async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Callable[..., Release]) -> None:
     release("helm", "--set", f"{STREAMED},legacy.enabled=true").upgrade()
     place = room(namespace)
+    await whatever_it_does_in_a_conversation(namespace, place.at)
     first = await place.talks_again()
     said = [first.turn]
     recording = webm(1.0)
@@ -90,6 +90,16 @@ async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Cal
     assert set(said) <= set(await place.turns()), "one history"
 
 
+async def whatever_it_does_in_a_conversation(namespace: Namespace, at: str) -> None:
+    """The matrix of faults and flags, for texts and recordings."""
+    with fault_matrix.in_front(namespace):
+        sessions.apply(namespace, *fault_matrix.resources())
+        sessions.all_ready(namespace)
+        found = await fault_matrix.cells(at)
+    print(fault_matrix.table(found))
+    assert [cell for cell in found if cell.problem] == []
+
+
 async def answered(place: Room) -> Any:
     """A turn with its voice at a viewer, in time, once."""
     async with clients.watching(f"ws://{place.at}", place.session) as viewer:
@@ -102,7 +112,7 @@ async def answered(place: Room) -> Any:
         assert took < ANSWERED_WITHIN_S
         # What was answered while nobody listened may be told first.
         await viewer.until(
-            lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == answer.turn], SPOKEN_WITHIN_S
+            lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == answer.turn], timeouts.SPOKEN
         )
         assert viewer.seconds_of(answer.turn) > 1
         return answer

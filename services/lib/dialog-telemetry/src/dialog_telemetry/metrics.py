@@ -75,6 +75,27 @@ ASR_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
 )
 
+MIC_SENSES = Gauge(
+    "dialog_mic_senses", "What microphones are heard with: 1 for what is in use, by part; stand_in: no model.", ["part", "name"]
+)
+UTTERANCES = Counter(
+    "dialog_utterances", "Utterances at microphones, by why they ended and how their words were found.", ["ended", "outcome"]
+)
+UTTERANCE_SECONDS = Histogram(
+    "dialog_utterance_seconds",
+    "Last voice of an utterance to its words.",
+    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.2, 1.6, 2.0, 3.0, 5.0, 10.0),
+)
+PARTIALS = Counter("dialog_partials", "Looks at the words of an utterance that goes on, by outcome.", ["outcome"])
+PARTIAL_SECONDS = Histogram(
+    "dialog_partial_seconds", "One such look.", buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.2, 2.0, 5.0)
+)
+TURN_END_JUDGED = Counter("dialog_turn_end_judged", "Questions whether an utterance is complete, by answer.", ["outcome"])
+TURN_END_SECONDS = Histogram(
+    "dialog_turn_end_seconds", "One such question.", buckets=(0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0)
+)
+
 REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
 PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])
+TASKS = Gauge("dialog_tasks", "Tasks of the event loop: what grows without end here has leaked.")
 TASK_CRASHES = Counter("dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"])

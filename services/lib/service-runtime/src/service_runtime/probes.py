@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics`, the same in every service."""
 
+import asyncio
 from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -8,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dialog_contracts.http import Readiness
+from dialog_telemetry import metrics
 
 
 class Probe:
@@ -48,7 +50,8 @@ class Probe:
             state = self.readiness()
             return JSONResponse(state.to_wire(), status_code=200 if state.ready else 503)
 
-        async def metrics(_: Request) -> Response:
+        async def exposition(_: Request) -> Response:
+            metrics.TASKS.set(len(asyncio.all_tasks()))
             return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-        return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+        return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
