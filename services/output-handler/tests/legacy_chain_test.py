@@ -1,6 +1,7 @@
 """Answers of the legacy chain through a real Redis to real sockets, with two output-handlers."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -16,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from dialog_contracts import binary, redis_names
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import Start
+from dialog_contracts.ingest import Start, Stop
 from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.app import build
 from output_handler.settings import OutputSettings
@@ -116,6 +117,34 @@ async def test_an_answer_waits_for_a_late_subscriber_and_is_told_once(replicas: 
             got = await frames(newer, "END")
             assert [json.loads(raw)["turn"] for raw in got if '"START"' in str(raw)] == [3 + at]
             await replicas.until_heard(f"live-001#{3 + at}")
+
+
+@pytest.mark.parametrize("where", ["viewer", "control", "control of a replica without viewers"])
+async def test_a_stop_silences_the_copies_of_all_replicas(replicas: Replicas, where: str) -> None:
+    async with replicas.viewer(NEWER, 0) as one, replicas.viewer(NEWER, 0, "another") as other:
+        await frames(one, "IDLE")
+        await frames(other, "IDLE")
+        second = contextlib.nullcontext() if where.endswith("viewers") else replicas.viewer(NEWER, 1)
+        async with second as two:
+            voice = await replicas.blobs.put(wav(4_000))
+            interruptible = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
+            for session in ("live-001", "another"):
+                await replicas.say(answer(1, blob=voice, session_id=session, flags=interruptible))
+            await frames(one, "SPEAKING")
+            if two is not None:
+                await frames(two, "SPEAKING")
+            await asyncio.sleep(0.2)
+            if where == "viewer":
+                await one.send(Stop(session_id="live-001", turn=1).to_json())
+            else:
+                async with httpx.AsyncClient() as http:
+                    at = replicas.ports[1 if two is None else 0]
+                    await http.post(f"http://127.0.0.1:{at}/control/stop", json={"sessionId": "live-001"})
+            for viewer in [one] if two is None else [one, two]:
+                assert isinstance((await frames(viewer, "STOP_ACK", 2))[-1], str)
+                with pytest.raises(TimeoutError):
+                    await frames(viewer, "END", 0.3)
+        assert await frames(other, "END"), "no other session is touched"
 
 
 async def test_without_redis_the_main_path_works_and_readyz_says_so(tmp_path: Path) -> None:

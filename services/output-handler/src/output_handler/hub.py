@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Literal
 
 import structlog
@@ -33,6 +34,7 @@ class Hub:
 
     def __init__(self, linger_s: float, room: Mailroom | None = None) -> None:
         self._linger_s, self._room = linger_s, room
+        self.tell_file_stop: Callable[[Stop], None] = lambda _: None
         self._sessions: dict[str, Session] = {}
         self._players: dict[str, AnswerPlayer] = {}
         self._owners: dict[str, EngineLink] = {}
@@ -133,7 +135,15 @@ class Hub:
         if session_id in self._owners:
             # Whoever speaks in it speaks to us: nothing sounds.
             return False
-        return await self._elsewhere(Stop(session_id=session_id, turn=turn, reason=reason))
+        stop = Stop(session_id=session_id, turn=turn, reason=reason)
+        self.tell_file_stop(stop)
+        return await self._elsewhere(stop)
+
+    def file_stopped(self, stop: Stop) -> None:
+        """A reply that a voice file speaks was stopped, here or elsewhere."""
+        session = self._sessions.get(stop.session_id)
+        if session is not None:
+            session.file_stopped(stop)
 
     async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> bool:
         """PAUSE or RESUME from anywhere; false when there was nothing to do. Raises UnknownSession, BargeInOff."""
@@ -171,6 +181,7 @@ class Hub:
         if self._room is not None:
             player = self._players[session_id] = session.files = AnswerPlayer(session, self._room)
             self._room.answers.watch(session_id, player.take, unheard=True)
+            session.tell_file_stop = self.tell_file_stop
         self._known[session_id] = None
         self._known.move_to_end(session_id)
         while len(self._known) > SESSIONS_REMEMBERED:

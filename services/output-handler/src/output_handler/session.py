@@ -37,6 +37,7 @@ class Session:
         self.broadcast = self.audience.broadcast
         self.view: TurnView | None = None
         self.files: AnswerPlayer | None = None
+        self.tell_file_stop: Callable[[Stop], None] = lambda _: None
         self.clock, self._to_engine = clock, to_engine
         self.epoch = 0
         self._rest = IdleTimer(self._idle)
@@ -87,12 +88,21 @@ class Session:
         log.info("stopped", reason=reason, **self._lines)
         if view.from_file:
             self._cut_file(view, reason)
+            self.tell_file_stop(Stop(session_id=self.session_id, turn=view.turn, reason=reason))
             return True
         view.stopped, view.stop_asked_at = True, now
         stop = Stop(session_id=self.session_id, turn=view.turn, reason=reason).to_json()
         self._to_engine(stop)
         self._flush_viewers(view, stop)
         return True
+
+    def file_stopped(self, stop: Stop) -> None:
+        """Another output-handler has stopped its copy of this reply, or was asked to."""
+        view = self.view
+        if view is None or not view.from_file or not view.sounding(self.clock()):
+            return
+        if view.flags.SYNC_TTS_BARGE_IN and stop.turn in (None, view.turn):
+            self._cut_file(view, stop.reason or "elsewhere")
 
     def hold(self, action: Literal["PAUSE", "RESUME"], turn: int | None) -> bool:
         """Pause the present turn where it is heard, or let it go on; false when there was nothing to do. Raises BargeInOff."""

@@ -121,6 +121,11 @@ REDIS: Final = {
         f"Channel; kept under `{redis_names.ltm_response('{requestId}')}` for a late reader.",
         sends=(chain.LtmResponse,),
     ),
+    "fileStops": Channel(
+        redis_names.FILE_STOPS,
+        "Channel: a reply that a voice file speaks is stopped; each output-handler plays its own copy.",
+        sends=(ingest.Stop,),
+    ),
     "taskResponse": Channel(
         redis_names.task_response("{id}"),
         f"Channel: the answer to a turn; kept for {redis_names.ANSWER_TTL_S} s in the hash `{redis_names.answers('{id}')}`.",

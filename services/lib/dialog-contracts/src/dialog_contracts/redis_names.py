@@ -49,6 +49,9 @@ HEARD_BLOB_TTL_S: Final = 30
 """What is left of a blob's time once somebody has heard it."""
 
 
+FILE_STOPS: Final = "vtuber:file_stops"
+"""Channel: STOP of a reply that a voice file speaks, from one output-handler to all."""
+
 FLAGS: Final = "vtuber:flags"
 """Hash: sessionId (or `*`) → SessionDocument. The operator alone writes it, together with the revision and the message on the channel."""
 

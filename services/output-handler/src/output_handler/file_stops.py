@@ -1,0 +1,89 @@
+"""STOP of replies that a voice file speaks: each output-handler plays the file to its own viewers, so whoever hears of a STOP tells all."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from dialog_contracts import redis_names
+from dialog_contracts.ingest import Stop
+from dialog_telemetry import metrics
+from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("file_stops")
+
+LISTEN_S: Final = 5.0
+TIMEOUT_S: Final = 2.0
+
+
+class FileStops:
+    """`start` within a running loop; `take` is called with every STOP that is told, one's own included; `aclose` at the end.
+
+    The legacy chain needs Redis itself: while Redis is away no file comes, and a STOP reaches the viewers of this process alone, counted.
+    """
+
+    def __init__(self, redis_url: str, take: Callable[[Stop], None]) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url,
+            decode_responses=True,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._link, self._take, self._tasks = RedisLink(redis_url), take, TaskOwner()
+        self._calling = asyncio.Lock()
+
+    def start(self) -> None:
+        """Begin to listen, in the background."""
+        self._tasks.keep("file_stops", self._listen, pause_s=0.2, pause_max_s=2.0)
+
+    async def aclose(self) -> None:
+        """Nobody is told any more."""
+        # Not in the middle of a call: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        async with self._calling:
+            await self._tasks.close()
+        await self._redis.aclose()
+        await self._link.aclose()
+
+    def tell(self, stop: Stop) -> None:
+        """Let every output-handler silence its copy. Does not wait."""
+        self._tasks.start("tell_file_stop", self._publish(stop.to_json()))
+
+    async def _publish(self, frame: str) -> None:
+        async def work(client: Redis) -> None:
+            await client.publish(redis_names.FILE_STOPS, frame)
+
+        try:
+            await self._link.call("file_stops", work)
+        except RedisDown as error:
+            log.warning("stop_not_told", reason=str(error))
+
+    async def _listen(self) -> None:
+        try:
+            async with self._redis.pubsub() as channel:
+                async with self._calling:
+                    await channel.subscribe(redis_names.FILE_STOPS)
+                while True:
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_S)
+                    if message is not None:
+                        self._heard(str(message["data"]))
+        except (RedisError, OSError) as error:
+            # Said once by the link, which fails with it; this side only begins anew.
+            metrics.REDIS_FAILURES.labels(purpose="file_stops").inc()
+            log.debug("not_listening", reason=repr(error)[:200])
+
+    def _heard(self, data: str) -> None:
+        try:
+            stop = Stop.from_json(data)
+        except ValidationError as error:
+            metrics.REFUSED.labels(code="bad_file_stop").inc()
+            log.warning("bad_file_stop", error=str(error)[:200])
+            return
+        self._take(stop)
