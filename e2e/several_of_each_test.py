@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from e2e import timeouts
-from e2e.harness.clients import Answer, Viewer, chat, get, post, watching
+from e2e.harness.clients import Answer, Viewer, chat, chunks_after_stop_ack, get, post, watching
 from e2e.harness.stack import FAKES, Stack, running
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
@@ -113,18 +113,6 @@ async def test_stops_at_two_hundred_random_moments_hit_their_own_turn_and_leave_
         # What serves open connections comes and goes; nothing else may be left of 220 turns.
         while any(count > before[service] + 4 for service, count in (await tasks(stack)).items()):
             await asyncio.sleep(0.2)
-
-
-def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
-    """Turns of which a chunk came after the end of their own."""
-    over: set[int] = set()
-    late = []
-    for message in viewer.order:
-        if isinstance(message, int):
-            late += [message] if message in over else []
-        elif message.get("action") == "STOP_ACK":
-            over.add(message["turn"])
-    return late
 
 
 async def tasks(stack: Stack) -> dict[str, float]:

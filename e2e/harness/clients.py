@@ -71,6 +71,18 @@ class Viewer:
         await self.socket.send(json.dumps(frame))
 
 
+def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
+    """Turns of which a chunk came after the end of their own."""
+    over: set[int] = set()
+    late = []
+    for message in viewer.order:
+        if isinstance(message, int):
+            late += [message] if message in over else []
+        elif message.get("action") == "STOP_ACK":
+            over.add(message["turn"])
+    return late
+
+
 @asynccontextmanager
 async def watching(ws: str, session_id: str, protocol: str | None = "vtuber.v2.bin") -> AsyncIterator[Viewer]:
     offered = [Subprotocol(protocol)] if protocol else None

@@ -3,6 +3,9 @@
 TEST = 420.0
 """One test, with its namespace, install and removal."""
 
+TEST_WITH_CLUSTER = 900.0
+"""The first test of a cluster of its own: it waits for nodes and images."""
+
 CLUSTER_CREATED = 240.0
 IMAGE_BUILT = 900.0
 IMAGES_LOADED = 300.0
@@ -12,6 +15,7 @@ BROKEN_UPGRADE_NOTICED = 45.0
 SESSION_READY = 120.0
 SPOKEN = 60.0
 POD_READY_AGAIN = 90.0
+NODE_DRAINED = 120.0
 TALKS_AGAIN = 60.0
 HISTORY_READABLE = 10.0
 FORWARDED = 20.0

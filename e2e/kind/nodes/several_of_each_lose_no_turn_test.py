@@ -1,0 +1,115 @@
+"""Two engines and two output-handlers on two nodes: STOP finds its session from anywhere; rolled or drained under talk, no turn is lost."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+import pytest
+
+from e2e.harness import clients
+from e2e.harness.clients import Viewer
+from e2e.kind import timeouts
+from e2e.kind.conversation import Conversation
+from e2e.kind.namespace import Namespace
+from e2e.kind.talk import Room
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(timeouts.TEST_WITH_CLUSTER)]
+PEOPLE = 10
+PATIENCE_S = 10.0
+"""A message is answered within this, whatever is done to the cluster: three tries, on two cores that also start pods."""
+
+
+async def test_stop_finds_its_session_from_any_replica(place: Room) -> None:
+    """200 STOPs at random moments, over 20 sessions, by a viewer or at the door: each silences all of its session and no other."""
+    await place.talks_again()
+    chance = random.Random(6)
+    rooms = [Room(place.at, f"{place.session}-stop-{number}") for number in range(20)]
+    async with AsyncExitStack() as stack:
+        for_each = [
+            [await stack.enter_async_context(clients.watching(f"ws://{place.at}", one.session)) for _ in range(2)]
+            for one in rooms
+        ]
+        stopped = await asyncio.gather(*(cut_off(one, viewers, chance) for one, viewers in zip(rooms, for_each, strict=True)))
+    assert sum(stopped) >= 100, "most of the moments were within a reply"
+    for one, viewers in zip(rooms, for_each, strict=True):
+        for viewer in viewers:
+            assert {frame["sessionId"] for frame in viewer.frames if "sessionId" in frame} == {one.session}
+            assert clients.chunks_after_stop_ack(viewer) == []
+
+
+async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -> int:
+    stopped = 0
+    for _ in range(10):
+        asking = asyncio.create_task(one.say())
+        await asyncio.sleep(chance.uniform(0, 2))
+        acks = [len(viewer.of("CONTROL", "STOP_ACK")) for viewer in viewers]
+        if chance.random() < 0.5:
+            await viewers[0].send(type="CONTROL", action="STOP", sessionId=one.session)
+        else:
+            reply = await clients.post(f"http://{one.at}", {"sessionId": one.session}, path="/control/stop")
+            assert reply.status in (202, 404)
+        answer = await asking
+        assert answer.status == 200
+        assert answer.events[-1] == "done", answer.frames[-1:]
+        if answer.stats.get("interrupted"):
+            stopped += 1
+            for viewer, before in zip(viewers, acks, strict=True):
+                await viewer.until(lambda seen, before=before: len(seen.of("CONTROL", "STOP_ACK")) > before)  # type: ignore[misc]
+    whole = await one.say("and now the next")
+    assert (whole.events[-1], whole.stats["interrupted"]) == ("done", False)
+    return stopped
+
+
+@asynccontextmanager
+async def ten_people_talk(place: Room, name: str) -> AsyncIterator[None]:
+    """Whatever is done meanwhile: every message is answered once, in order, and is in the history."""
+    people = [Conversation(Room(place.at, f"{place.session}-{name}-{number}"), pause_s=0.1) for number in range(PEOPLE)]
+    talking = [asyncio.create_task(person.hold()) for person in people]
+    await asyncio.sleep(3)
+    yield
+    await asyncio.sleep(3)
+    for person in people:
+        person.over = True
+    await asyncio.gather(*talking)
+    for person in people:
+        assert person.lost == []
+        assert person.turns == sorted(set(person.turns)), "in order, and none twice"
+        assert set(person.turns[-40:]) <= set(await person.place.turns()), "history is there, whoever answered"
+    paths = [path for person in people for path in person.paths]
+    longest = max(person.longest_s for person in people)
+    print(f"{name}: {len(paths)} turns, {paths.count('legacy')} by the fallback, the longest took {longest:.1f} s")
+    assert longest < PATIENCE_S
+    assert paths.count("legacy") < len(paths) / 2, "the engines stand in for each other"
+
+
+async def test_engines_and_outputs_are_rolled(namespace: Namespace, place: Room) -> None:
+    await place.talks_again()
+    async with ten_people_talk(place, "rolled"):
+        for workload in ("statefulset/vtuber-dialog-engine", "deployment/vtuber-output-handler"):
+            await asyncio.to_thread(namespace.kubectl, "rollout", "restart", workload)
+            await asyncio.to_thread(namespace.rolled_out, workload)
+
+
+async def test_a_node_is_drained(namespace: Namespace, place: Room) -> None:
+    """The node without Redis: its volume is of its node here."""
+    await place.talks_again()
+    (redis,) = namespace.pods("redis")
+    workers = {pod["spec"]["nodeName"] for pod in namespace.pods("dialog-engine")}
+    assert len(workers) == 2, "the engines are spread over both nodes"
+    (leaving,) = workers - {redis["spec"]["nodeName"]}
+    async with ten_people_talk(place, "drained"):
+        await asyncio.to_thread(
+            namespace.kubectl,
+            "drain",
+            leaving,
+            "--ignore-daemonsets",
+            "--delete-emptydir-data",
+            f"--timeout={timeouts.NODE_DRAINED:.0f}s",
+            within=timeouts.NODE_DRAINED + 10,
+        )
+    namespace.kubectl("uncordon", leaving)
+    namespace.rolled_out("statefulset/vtuber-dialog-engine")
+    async with aiohttp.ClientSession() as http, http.get(f"http://{place.at}/readyz") as answer:
+        assert answer.status == 200
