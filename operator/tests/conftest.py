@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 @pytest.fixture
 def operating(api: ApiServer, store: Store) -> Operating:
     @asynccontextmanager
-    async def run(**changes: Any) -> AsyncIterator[Operator]:
+    async def run(*, clock: Callable[[], float] = time.monotonic, **changes: Any) -> AsyncIterator[Operator]:
         made = {
             "pod_namespace": "vt",
             "watch_namespaces": "vt",
@@ -49,7 +50,7 @@ def operating(api: ApiServer, store: Store) -> Operating:
             "redis_timeout_s": 0.5,
             **changes,
         }
-        operator = Operator(OperatorSettings(**made))
+        operator = Operator(OperatorSettings(**made), clock=clock)
         task = asyncio.create_task(operator.run())
         try:
             yield operator

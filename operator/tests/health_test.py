@@ -4,6 +4,7 @@ import time
 
 import aiohttp
 
+from vtuber_operator.reconciler import SAID_AWAY_AFTER_S
 from vtuber_operator.testing.api_server import ApiServer, session
 from vtuber_operator.testing.operating import Operating, until
 from vtuber_operator.testing.store import Store
@@ -35,8 +36,13 @@ async def test_silent_watches_count_only_while_the_api_server_answers(
 async def test_redis_that_was_never_there_is_known_to_be_away(api: ApiServer, store: Store, operating: Operating) -> None:
     store.stop()
     await api.apply("vtubersessions", session("live-001"))
-    async with operating() as operator:
-        await until(lambda: operator.reconciler.passes > 0, "decides all the same", within_s=12)
+    ahead = [0.0]
+    async with operating(clock=lambda: time.monotonic() + ahead[0]) as operator:
+        await until(lambda: operator.redis.is_known, "has asked")
+        assert operator.reconciler.passes == 0, "it may only be starting"
+        assert operator.health.unready() != []
+        ahead[0] = SAID_AWAY_AFTER_S
+        await until(lambda: operator.reconciler.passes > 0, "decides all the same")
         assert operator.health.unready() == []
         await until(lambda: "RedisDown" in str(api.session("live-001").get("status")), "says so")
         await until(lambda: ("configmaps", "vt", "vtuber-flags") in api.objects, "cold starts have a table")

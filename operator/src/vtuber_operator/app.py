@@ -1,6 +1,7 @@
 """The operator's parts, put together and run until told to end."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -53,22 +54,22 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
 class Operator:
     """One operator. `run` returns when `stop` was called."""
 
-    def __init__(self, settings: OperatorSettings) -> None:
+    def __init__(self, settings: OperatorSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self._dirty = asyncio.Event()
         self._stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self.progress = WatchProgress(watched_paths(settings))
+        self.progress = WatchProgress(watched_paths(settings), clock=clock)
         self.observed = Observed(self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces())
         self.api = ClusterApi(settings.api_timeout_s)
-        self.redis = RedisClient(settings.redis_url, settings.redis_timeout_s)
+        self.redis = RedisClient(settings.redis_url, settings.redis_timeout_s, clock=clock)
         self.writer = FlagWriter(self.redis)
         self.acks = AckReader(self.redis, self._dirty.set)
         self.events = Events(self.api, settings)
         self.config_map = ConfigMapWriter(self.api, self.events, settings)
         self.keys = SessionKeys(self.api, self.observed, settings)
         self.watches = Watches(settings, self._feed, self.progress)
-        self.audit = Audit(settings, self.api, self.observed, self._make_sure)
+        self.audit = Audit(settings, self.api, self.observed, self._make_sure, clock=clock)
         self.reconciler = Reconciler(
             settings,
             observed=self.observed,
@@ -81,6 +82,7 @@ class Operator:
             events=self.events,
             dirty=self._dirty,
             established=lambda: self.progress.established and self.audit.complete,
+            clock=clock,
         )
         self.health = Health(
             settings,
@@ -89,6 +91,7 @@ class Operator:
             audit=self.audit,
             redis=self.redis,
             watch_problem=lambda: self.watches.failed,
+            clock=clock,
         )
         self.port = settings.health_port
         # Both are called from kopf's thread.

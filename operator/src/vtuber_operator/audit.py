@@ -21,11 +21,20 @@ _AGAIN_S: Final = 1.0
 class Audit:
     """Lists everything every `audit_s`, and soon after a watch had to list anew."""
 
-    def __init__(self, settings: OperatorSettings, api: ClusterApi, observed: Observed, after: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        api: ClusterApi,
+        observed: Observed,
+        after: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._api = api
         self._observed = observed
         self._after = after
+        self._clock = clock
         self._wanted = asyncio.Event()
         self.succeeded_at: float | None = None
 
@@ -70,5 +79,5 @@ class Audit:
                 if gone := self._observed.audit(kind, found, before):
                     # Not told by a watch that was interrupted, or told later than this list: a burst is still on its way.
                     log.info("deletions_found", kind=kind, count=gone)
-        self.succeeded_at = time.monotonic()
+        self.succeeded_at = self._clock()
         self._after()

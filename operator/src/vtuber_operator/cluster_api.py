@@ -1,5 +1,6 @@
 """The operator's own calls to the API server: server-side apply, lists, Events. Typed errors, a deadline, no retries here."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -55,13 +56,24 @@ class ClusterApi:
                 if response.status == 401 and again:
                     await self.aclose()
                     return await self._call(what, method, path, body=body, params=params, headers=headers, again=False)
-                answer = await response.json(content_type=None) if response.content_length != 0 else {}
+                answer = await self._body(response)
                 if response.status < 400:
                     return answer if isinstance(answer, dict) else {}
                 raise self._error(what, response, answer)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             metrics.API_FAILURES.labels(call=what, kind="Unreachable").inc()
             raise Unreachable(what, repr(error)) from error
+
+    @staticmethod
+    async def _body(response: aiohttp.ClientResponse) -> Any:
+        """What was answered. Refusals may be plain text: `404 page not found` of an unknown group, a 429 of the server's own limits."""
+        text = await response.text(errors="replace")
+        try:
+            return json.loads(text) if text else {}
+        except ValueError:
+            if response.status < 400:
+                raise
+            return {}
 
     @staticmethod
     def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> ClusterError:

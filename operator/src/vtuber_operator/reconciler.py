@@ -51,6 +51,7 @@ class Reconciler:
         events: Events,
         dirty: asyncio.Event,
         established: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._observed = observed
@@ -63,12 +64,13 @@ class Reconciler:
         self._events = events
         self._dirty = dirty
         self._established = established
+        self._clock = clock
         self._slots = asyncio.Semaphore(settings.patches_at_once)
         self._later: dict[Key, tuple[float, float]] = {}
         """Resources whose status could not be written: when again (monotonic), and the pause that was."""
         self._memory = Memory()
         self._timed: int | None = None
-        self.passed_at = time.monotonic()
+        self.passed_at = clock()
         self.passes = 0
 
     def world(self) -> World:
@@ -87,14 +89,14 @@ class Reconciler:
         """Work until cancelled."""
         resync_at = 0.0
         while True:
-            now = time.monotonic()
+            now = self._clock()
             resync = now >= resync_at
             if resync:
                 resync_at = now + self._settings.resync_s
             # A list that is not complete would delete the documents of what is not on it.
             if self._established() and await self._redis_is_known(verify=resync):
                 await self._pass(resync=resync)
-            self.passed_at = time.monotonic()
+            self.passed_at = self._clock()
             await self._wait(resync_at)
 
     async def _redis_is_known(self, *, verify: bool) -> bool:
@@ -112,18 +114,18 @@ class Reconciler:
     async def _wait(self, resync_at: float) -> None:
         until = resync_at
         if self._redis.away_because() is not None:
-            until = min(until, time.monotonic() + _REDIS_AGAIN_S)
+            until = min(until, self._clock() + _REDIS_AGAIN_S)
         if self._later:
             until = min(until, *(at for at, _ in self._later.values()))
         try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            async with asyncio.timeout(max(0.0, until - self._clock())):
                 await self._dirty.wait()
         except TimeoutError:
             return
         await asyncio.sleep(self._settings.debounce_ms / 1_000)
 
     async def _pass(self, *, resync: bool) -> None:
-        began = time.monotonic()
+        began = self._clock()
         self._dirty.clear()
         plan = decide(self.world(), self._memory)
         if await self._write_statuses(plan, counts=resync):
@@ -134,12 +136,12 @@ class Reconciler:
         self._keys.offer(plan.keys, keep_old=plan.keep_old_keys)
         self.passes += 1
         metrics.PASSES.inc()
-        metrics.PASS_SECONDS.observe(time.monotonic() - began)
+        metrics.PASS_SECONDS.observe(self._clock() - began)
         self._measure(resync=resync)
 
     async def _write_statuses(self, plan: Plan, *, counts: bool) -> bool:
         """Write the most urgent ones; returns whether any was written."""
-        now = time.monotonic()
+        now = self._clock()
         due = [
             change
             for change in plan.statuses
@@ -188,7 +190,7 @@ class Reconciler:
     def _put_off(self, key: Key, error: ClusterError, *, at_least: float = 0.0) -> None:
         _, before = self._later.get(key, (0.0, _PAUSE_S[0] / 2))
         pause = max(min(before * 2, _PAUSE_S[1]), error.after_s or 0.0, at_least)
-        self._later[key] = (time.monotonic() + pause, pause)
+        self._later[key] = (self._clock() + pause, pause)
 
     async def _write_documents(self, plan: Plan) -> None:
         try:
