@@ -1,10 +1,11 @@
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
-from dialog_engine.turn.event_log import EventLog
+from dialog_engine.turn.event_log import GATHER_S, EventLog
 
 
 async def collect(log: EventLog, after: int = -1) -> list[str]:
@@ -52,3 +53,27 @@ async def test_a_log_that_is_closed_without_done_ends_its_readers() -> None:
     log.close()
     assert await reading == []
     assert not log.done
+
+
+@pytest.mark.looptime
+async def test_the_first_deltas_come_at_once_later_ones_in_gatherings_and_the_end_at_once() -> None:
+    log = EventLog(1)
+    came: list[tuple[float, int]] = []
+    loop = asyncio.get_running_loop()
+
+    async def read() -> None:
+        async for batch in log.follow():
+            came.append((round(loop.time(), 3), len(batch)))
+
+    reading = asyncio.create_task(read())
+    log.append(ControlEvent(action="ACCEPTED"))
+    for number in range(10):
+        await asyncio.sleep(0.02)
+        log.append(TextDeltaEvent(content=f"w{number} "))
+    log.append(DoneEvent(stats=DoneStats()))
+    await reading
+    assert came[:3] == [(0.0, 1), (0.02, 1), (0.04, 1)]
+    assert sum(count for _, count in came) == 12
+    assert all(after - before >= GATHER_S - 0.001 for (before, _), (after, _) in zip(came[2:-1], came[3:-1], strict=False))
+    assert came[-1][0] == 0.2, "the end waits for nothing"
+    assert len(came) <= 8

@@ -132,12 +132,13 @@ async def test_a_caller_that_leaves_early_cancels_and_may_ask_again(engine: "Ope
 
 
 async def test_a_caller_that_leaves_later_does_not(engine: "Opens") -> None:
-    async with engine(gap_s=0.05) as one:
+    async with engine(gap_s=0.3) as one:
         late = asyncio.create_task(one.say(1, flags={}))
-        await asyncio.sleep(0.08)
+        # In the middle of its words.
+        await asyncio.sleep(0.7)
         late.cancel()
         await asyncio.gather(late, return_exceptions=True)
-        await asyncio.sleep(0.2)
-        stored = await one.memory.find("s", 1)
-        assert stored is not None
+        async with asyncio.timeout(5):
+            while (stored := await one.memory.find("s", 1)) is None:
+                await asyncio.sleep(0.02)
         assert stored.reply == "Hello there, friend."
