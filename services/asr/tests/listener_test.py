@@ -34,7 +34,7 @@ class OneBlob(Blobs):
         return self._data
 
 
-class Says:
+class Says(FakeRecognizer):
     name = "scripted"
 
     def __init__(self, text: str | Exception) -> None:

@@ -14,3 +14,10 @@ async def test_without_a_model_it_says_so_and_how_long_the_recording_was(lang: s
     assert says in heard.text
     assert "2.5" in heard.text
     assert heard.lang == found
+
+
+async def test_without_a_model_a_cough_is_nothing_and_nobody_is_told_before() -> None:
+    recognizer = FakeRecognizer()
+    assert (await recognizer.hear_utterance(np.zeros(RATE // 2, np.float32), None)).text == ""
+    assert "2 seconds" in (await recognizer.hear_utterance(np.zeros(RATE * 2, np.float32), None)).text
+    assert await recognizer.glance(np.zeros(RATE * 2, np.float32), "zh") is None

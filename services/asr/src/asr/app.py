@@ -1,14 +1,21 @@
-"""The parts of asr: a consumer of `asr_tasks`, and probes."""
+"""The parts of asr: a consumer of `asr_tasks`, microphones at `/ws/asr`, and probes."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 
 from asr import whisper
 from asr.listener import Listener
+from asr.microphone import senses
+from asr.microphone.socket import MicrophoneDesk
+from asr.microphone.turn_end import Rhythm
 from asr.recognizer import FakeRecognizer, Recognizer
 from asr.settings import AsrSettings
 from asr.whisper import WhisperRecognizer
@@ -21,6 +28,8 @@ from service_runtime.work_list import WorkList
 
 log = structlog.get_logger("asr")
 
+WHISPER: Final = Path("whisper-base")
+
 
 def build(settings: AsrSettings) -> Starlette:
     """The application of one asr process."""
@@ -29,12 +38,19 @@ def build(settings: AsrSettings) -> Starlette:
     consumer = settings.pod_name or f"{socket.gethostname()}:{settings.port}"
     work = WorkList(settings.redis_url, redis_names.ASR_TASKS, consumer, at_once=settings.at_once)
     listener = Listener(blobs, recognizer, settings.decode_within_s)
+    desk = MicrophoneDesk(settings.microphones_max)
+    rhythm = Rhythm(
+        fixed_ms=settings.end_silence_ms,
+        patience_ms=settings.end_patience_ms,
+        utterance_max_ms=settings.utterance_max_s * 1000,
+    )
     probe = Probe("asr")
     ready = False
 
     async def warm_up() -> None:
         nonlocal ready
         await recognizer.warm()
+        desk.senses = await asyncio.to_thread(senses.load, settings.models_dir, recognizer, rhythm)
         work.start(listener.work, listener.given_up)
         ready = True
         log.info("recognizer_ready", recognizer=recognizer.name)
@@ -43,27 +59,34 @@ def build(settings: AsrSettings) -> Starlette:
     probe.detail("recognizer", lambda: recognizer.name)
     probe.detail("redis", lambda: work.down_because or "ok")
     probe.detail("running", lambda: work.running)
+    probe.detail("microphones", lambda: {"open": desk.open, "heard_with": desk.senses.names if desk.senses else None})
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(blobs.aclose)
+            stack.push_async_callback(recognizer.aclose)
+            stack.callback(desk.close)
             stack.push_async_callback(work.aclose)
             stack.push_async_callback(tasks.close)
             # A model that cannot be loaded is tried again: the folder may be a volume that comes late.
             tasks.keep("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
             yield
 
-    return application.create(probe, parts, [])
+    return application.create(probe, parts, [WebSocketRoute("/ws/asr", desk.serve)])
 
 
 def choose(settings: AsrSettings) -> Recognizer:
     """The model, where one is named and there; else the one that says so. Why is logged."""
     folder = settings.whisper_model
+    if folder is None and settings.models_dir is not None and (settings.models_dir / WHISPER).is_dir():
+        folder = settings.models_dir / WHISPER
     if folder is None:
-        log.warning("no_speech_model", reason="WHISPER_MODEL is not set")
+        log.warning(
+            "no_speech_model", reason="there is none in MODELS_DIR, and WHISPER_MODEL is not set; `make models` fetches it"
+        )
     elif not whisper.installed():
-        log.error("no_speech_model", reason="the extra `whisper` is not installed")
+        log.error("no_speech_model", reason="the extra `models` is not installed; `make models` installs it")
     elif not folder.is_dir():
         log.error("no_speech_model", reason=f"WHISPER_MODEL {folder} is not a folder")
     else:

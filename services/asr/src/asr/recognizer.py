@@ -1,9 +1,12 @@
 """Who finds the words in samples: a real model, or one that honestly says that there is none."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from asr.decoder import RATE, Samples
+
+SHORTEST_S: Final = 0.9
+"""Without a model, an utterance with its margins that is shorter is taken for a noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,9 @@ class Heard:
 
 
 class Recognizer(Protocol):
-    """`name` goes into results and `/readyz`. `warm` is called once, before the first `hear`."""
+    """`name` goes into results and `/readyz`. `warm` is called once, before the others. All take samples of 16 kHz, and `lang` where it
+    is known, and raise RuntimeError or ValueError when they fail.
+    """
 
     name: str
 
@@ -23,7 +28,16 @@ class Recognizer(Protocol):
         """Load what takes long."""
 
     async def hear(self, samples: Samples, lang: str | None) -> Heard:
-        """The words in samples of 16 kHz; `lang` where it is known."""
+        """The words of a recording."""
+
+    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+        """The words of at most half a minute, for somebody who waits for them."""
+
+    async def glance(self, samples: Samples, lang: str | None) -> Heard | None:
+        """The same for an utterance that still goes on. None: nobody can say, or there is no time for it now."""
+
+    async def aclose(self) -> None:
+        """Hear nothing more."""
 
 
 class FakeRecognizer:
@@ -42,3 +56,16 @@ class FakeRecognizer:
         return Heard(
             f"(No speech model is installed: I sent a recording of {seconds:g} seconds whose words are unknown.)", "en"
         )
+
+    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+        """The same sentence; nothing for what is too short to be more than a cough."""
+        if len(samples) < SHORTEST_S * RATE:
+            return Heard("", lang or "en")
+        return await self.hear(samples, lang)
+
+    async def glance(self, samples: Samples, lang: str | None) -> Heard | None:
+        """None: a sentence about the sound would stop a reply as if it were words."""
+        return None
+
+    async def aclose(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,242 @@
+"""One microphone: frames go in; speech, its words while it goes on, and utterances come out, in this order and one after the other.
+
+Frames are heard where they arrive. Words are found by one task, so that no two decodes of a microphone run at once and the newest wish
+wins; whether an utterance is complete is judged by another.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import numpy as np
+import structlog
+
+from asr.decoder import RATE, Samples
+from asr.microphone.incoming import Incoming
+from asr.microphone.onnx import ModelFailed
+from asr.microphone.senses import Senses
+from asr.microphone.speech import Speech
+from asr.microphone.turn_end import Action, AskEnd, Began, Decode, End, TurnEnd
+from asr.microphone.voice_activity import FRAME, FRAME_MS
+from asr.recognizer import Heard
+from dialog_contracts import limits
+from dialog_contracts.input_socket import InputError, MicStart, Partial, SpeechStarted, Utterance
+from dialog_contracts.model import WireModel
+from dialog_telemetry import metrics
+from service_runtime.errors import InvalidField, TooMany
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("ear")
+
+AHEAD_MS: Final = 10_000
+"""A microphone is no faster than time; so much may have piled up on the way, input-handler's five seconds included."""
+
+GAP_S: Final = 1.0
+"""Frames that stay away so long in the middle of an utterance end it."""
+
+WATCH_S: Final = 0.25
+TAIL_MS: Final = 200
+"""Listened to after the last voice: words end softer than they begin."""
+
+BACKLOG: Final = 3
+"""Utterances that wait for their words. With a fourth the machine is too slow, and the oldest is given up."""
+
+Tell = Callable[[WireModel], Awaitable[None]]
+
+
+class Ear:
+    """`feed` it frames, `run` it until it was told to `stop` and all has been said. Raises InvalidField for a rate its format lacks."""
+
+    def __init__(self, start: MicStart, senses: Senses, tell: Tell) -> None:
+        self._start, self._senses, self._tell = start, senses, tell
+        self._incoming = Incoming(start)
+        self._voice = senses.voice()
+        self._turn_end = TurnEnd(senses.rhythm, judged=senses.judge is not None)
+        # As much of the past as an utterance may begin with, and one frame.
+        past_ms = senses.rhythm.preroll_ms + senses.rhythm.onset_ms
+        self._recent: deque[Samples] = deque(maxlen=past_ms // FRAME_MS + 2)
+        self._rest: Samples = np.zeros(0, np.float32)
+        self._now_ms = 0
+        self._fed_ms = 0.0
+        self._began_at = self._fed_at = _clock()
+        self._speech: Speech | None = None
+        self._waiting: deque[Speech] = deque()
+        self._question: tuple[int, Samples] | None = None
+        self._speeches, self._questions = asyncio.Event(), asyncio.Event()
+        self._stopping = False
+
+    def feed(self, data: bytes) -> None:
+        """A frame of audio. Raises InvalidField, TooLarge, TooMany; the microphone stays on."""
+        try:
+            samples = self._incoming.samples(data)
+        except InvalidField as error:
+            if error.body.code == "bad_opus":
+                self._hear(self._incoming.lost)
+            raise
+        self._hear(samples)
+
+    def stop(self) -> None:
+        """The microphone is off: what was said is still heard to its end."""
+        self._act(self._turn_end.cut("stopped"))
+        self._stopping = True
+        self._speeches.set()
+
+    async def run(self) -> None:
+        """Until it was stopped and all utterances were told."""
+        beside = TaskOwner()
+        beside.start("judge", self._judge())
+        beside.start("watch", self._watch())
+        try:
+            while self._waiting or not self._stopping:
+                if not self._waiting:
+                    self._speeches.clear()
+                    await self._speeches.wait()
+                    continue
+                await self._follow(self._waiting.popleft())
+        finally:
+            await beside.close()
+
+    def _hear(self, samples: Samples) -> None:
+        length_ms = len(samples) * 1000 / RATE
+        now = _clock()
+        if self._fed_ms + length_ms > (now - self._began_at) * 1000 + AHEAD_MS:
+            raise TooMany("more audio than there was time for; this frame was dropped", code="microphone_too_fast")
+        self._fed_ms += length_ms
+        self._fed_at = now
+        self._rest = np.concatenate([self._rest, samples])
+        while len(self._rest) >= FRAME:
+            frame, self._rest = self._rest[:FRAME], self._rest[FRAME:]
+            self._recent.append(frame)
+            if self._speech is not None:
+                self._speech.frames.append(frame)
+            from_ms, self._now_ms = self._now_ms, self._now_ms + FRAME_MS
+            self._act(self._turn_end.heard(from_ms, self._now_ms, self._voice.chance(frame)))
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Began):
+                count = (self._now_ms - action.window_ms) // FRAME_MS
+                self._speech = Speech(action, list(self._recent)[-count:])
+                self._wait_for_words(self._speech)
+                continue
+            speech = self._speech
+            assert speech is not None
+            if isinstance(action, Decode):
+                speech.look(action.speech_ms)
+            elif isinstance(action, AskEnd):
+                self._question = (action.question, speech.samples())
+                self._questions.set()
+            elif isinstance(action, End):
+                speech.finish(action, _clock() - (self._now_ms - action.end_ms) / 1000)
+                self._speech = None
+
+    def _wait_for_words(self, speech: Speech) -> None:
+        if len(self._waiting) >= BACKLOG:
+            given_up = self._waiting.popleft()
+            metrics.UTTERANCES.labels(ended=given_up.end.reason if given_up.end else "", outcome="given_up").inc()
+            log.error("utterance_given_up", session=self._start.session_id, reason="words are found slower than they are said")
+        self._waiting.append(speech)
+        self._speeches.set()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if _clock() - self._fed_at >= GAP_S:
+                self._act(self._turn_end.cut("gap"))
+
+    async def _judge(self) -> None:
+        judge = self._senses.judge
+        if judge is None:
+            return
+        while True:
+            await self._questions.wait()
+            self._questions.clear()
+            assert self._question is not None
+            question, samples = self._question
+            complete: bool | None = None
+            began = _clock()
+            try:
+                complete = await judge.complete(samples)
+                outcome = "complete" if complete else "incomplete"
+            except ModelFailed as error:
+                outcome = "failed"
+                log.warning("not_judged", session=self._start.session_id, reason=repr(error)[:200])
+            metrics.TURN_END_JUDGED.labels(outcome=outcome).inc()
+            metrics.TURN_END_SECONDS.observe(_clock() - began)
+            self._act(self._turn_end.verdict(question, complete))
+
+    async def _follow(self, speech: Speech) -> None:
+        """One utterance, from its beginning to its words."""
+        await self._tell(SpeechStarted(at_ms=speech.began.start_ms))
+        known: Heard | None = None
+        known_until_ms = 0
+        told = ""
+        while speech.end is None:
+            if not speech.decode:
+                speech.news.clear()
+                await speech.news.wait()
+                continue
+            speech.decode = False
+            speech_ms, until_ms = speech.speech_ms, speech.until_ms
+            found = await self._glance(speech)
+            if found is None:
+                continue
+            known, known_until_ms = found, until_ms
+            if found.text and found.text != told:
+                told = found.text
+                metrics.PARTIALS.labels(outcome="told").inc()
+                await self._tell(Partial(text=found.text, speech_ms=speech_ms))
+            else:
+                metrics.PARTIALS.labels(outcome="same").inc()
+        await self._finish(speech, known if known_until_ms >= _heard_until(speech.end) else None)
+
+    async def _glance(self, speech: Speech) -> Heard | None:
+        began = _clock()
+        try:
+            found = await self._senses.recognizer.glance(speech.samples(), self._start.lang)
+        # CTranslate2 says everything with these two.
+        except (RuntimeError, ValueError) as error:
+            metrics.PARTIALS.labels(outcome="failed").inc()
+            log.warning("no_partial", session=self._start.session_id, reason=repr(error)[:200])
+            return None
+        if found is None:
+            metrics.PARTIALS.labels(outcome="skipped").inc()
+        else:
+            metrics.PARTIAL_SECONDS.observe(_clock() - began)
+        return found
+
+    async def _finish(self, speech: Speech, known: Heard | None) -> None:
+        end = speech.end
+        assert end is not None
+        heard, outcome = known or Heard("", self._start.lang or "en"), "reused"
+        if known is None:
+            try:
+                samples = speech.samples(_heard_until(end))
+                heard, outcome = await self._senses.recognizer.hear_utterance(samples, self._start.lang), "heard"
+            except (RuntimeError, ValueError) as error:
+                outcome = "failed"
+                log.error("utterance_not_heard", session=self._start.session_id, reason=repr(error)[:200])
+                await self._tell(InputError(code="asr_failed", message="what was said could not be heard; please say it again"))
+        await self._tell(
+            Utterance(text=heard.text[: limits.CONTENT_CHARS], lang=heard.lang, start_ms=end.start_ms, end_ms=end.end_ms)
+        )
+        waited = _clock() - speech.over_at
+        metrics.UTTERANCES.labels(ended=end.reason, outcome=outcome if heard.text or outcome == "failed" else "nothing").inc()
+        metrics.UTTERANCE_SECONDS.observe(waited)
+        log.info(
+            "utterance",
+            session=self._start.session_id,
+            ended=end.reason,
+            words=outcome,
+            seconds=round((end.end_ms - end.start_ms) / 1000, 1),
+            waited=round(waited, 3),
+        )
+
+
+def _heard_until(end: End) -> int:
+    return end.end_ms + TAIL_MS // 2
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,78 @@
+"""What all microphones of a process are heard with: chosen by what is installed. What is missing is stood in for, and that is said."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from asr.microphone import onnx
+from asr.microphone.energy_gate import EnergyGate
+from asr.microphone.silero import Silero
+from asr.microphone.smart_turn import Judge, SmartTurn
+from asr.microphone.turn_end import Rhythm
+from asr.microphone.voice_activity import VoiceActivity
+from asr.recognizer import Recognizer
+from dialog_telemetry import metrics
+
+log = structlog.get_logger("senses")
+
+SILERO: Final = Path("silero-vad/silero_vad.onnx")
+SMART_TURN: Final = Path("smart-turn/smart-turn-v3.2-cpu.onnx")
+STAND_IN: Final = "stand_in"
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """`voice` makes a new one for each microphone; without `judge`, silence alone ends an utterance."""
+
+    recognizer: Recognizer
+    voice: Callable[[], VoiceActivity]
+    judge: Judge | None
+    rhythm: Rhythm
+    names: dict[str, str]
+    """Of what is used for `voice`, `turn_end` and `words`; `stand_in` where it is no model."""
+
+    def close(self) -> None:
+        """Judge nothing more."""
+        if isinstance(self.judge, SmartTurn):
+            self.judge.close()
+
+
+def load(models: Path | None, recognizer: Recognizer, rhythm: Rhythm) -> Senses:
+    """Blocks while models are read. Raises ModelFailed for a file that is there and no model."""
+    silero, smart_turn = _file(models, SILERO, "voice"), _file(models, SMART_TURN, "turn_end")
+    voice: Callable[[], VoiceActivity] = EnergyGate
+    judge: SmartTurn | None = None
+    if silero is not None:
+        heard_by = onnx.load(silero)
+
+        def voice() -> VoiceActivity:
+            return Silero(heard_by)
+
+    if smart_turn is not None:
+        judge = SmartTurn(onnx.load(smart_turn))
+    names = {
+        "voice": STAND_IN if silero is None else silero.stem,
+        "turn_end": STAND_IN if smart_turn is None else smart_turn.stem,
+        "words": STAND_IN if recognizer.name == "none" else recognizer.name,
+    }
+    for part, name in names.items():
+        metrics.MIC_SENSES.labels(part=part, name=name).set(1)
+    log.info("microphones_ready", **names)
+    return Senses(recognizer, voice, judge, rhythm, names)
+
+
+def _file(models: Path | None, name: Path, part: str) -> Path | None:
+    reason = None
+    if models is None:
+        reason = "MODELS_DIR is not set"
+    elif not (models / name).is_file():
+        reason = f"{models / name} is not there; `make models` fetches it"
+    elif not onnx.installed():
+        reason = "the extra `models` is not installed; `make models` installs it"
+    if reason is None and models is not None:
+        return models / name
+    log.warning("stand_in", part=part, reason=reason)
+    return None

@@ -1,0 +1,47 @@
+"""One utterance in the making: its sound, and what was asked about it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from asr.decoder import Samples
+from asr.microphone.turn_end import Began, End
+from asr.microphone.voice_activity import FRAME_MS
+
+
+@dataclass(slots=True)
+class Speech:
+    """`frames` begin at `began.window_ms`. It is written by who hears frames and read by who finds the words, on one event loop."""
+
+    began: Began
+    frames: list[Samples]
+    end: End | None = None
+    over_at: float = 0.0
+    """When its last voice arrived, by the event loop's clock; set with `end`."""
+
+    decode: bool = False
+    """Somebody wants to know what was said so far."""
+
+    speech_ms: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def until_ms(self) -> int:
+        """Audio time up to which it was heard."""
+        return self.began.window_ms + len(self.frames) * FRAME_MS
+
+    def look(self, speech_ms: int) -> None:
+        """Its words are wanted, after so much speech."""
+        self.decode, self.speech_ms = True, speech_ms
+        self.news.set()
+
+    def finish(self, end: End, over_at: float) -> None:
+        """No more frames come."""
+        self.end, self.over_at = end, over_at
+        self.news.set()
+
+    def samples(self, until_ms: int | None = None) -> Samples:
+        """What was heard so far, or up to then."""
+        frames = self.frames if until_ms is None else self.frames[: -(-(until_ms - self.began.window_ms) // FRAME_MS)]
+        return np.concatenate(frames)

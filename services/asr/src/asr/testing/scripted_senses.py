@@ -1,0 +1,84 @@
+"""Stands in for the senses: the voice is what the samples say, the judge and the recognizer follow a script."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from asr.decoder import RATE, Samples
+from asr.microphone.onnx import ModelFailed
+from asr.microphone.senses import Senses
+from asr.microphone.turn_end import Rhythm
+from asr.recognizer import FakeRecognizer, Heard
+
+FRAME_MS = 20
+
+
+def sound(ms: int, level: float) -> bytes:
+    """s16le of 16 kHz at this level: a voice is 0.5, silence is 0."""
+    return np.full(ms * RATE // 1000, level * 32767, "<i2").tobytes()
+
+
+class LevelIsChance:
+    """A frame's level is its chance of voice, doubled."""
+
+    def chance(self, frame: Samples) -> float:
+        """Of a voice."""
+        return min(1.0, float(np.abs(frame).mean()) * 2)
+
+
+@dataclass
+class ScriptedJudge:
+    """Answers in turn; the last answer stays. None: it fails."""
+
+    answers: list[bool | None] = field(default_factory=lambda: [True])
+    takes_s: float = 0.05
+    lengths_s: list[float] = field(default_factory=list)
+
+    async def complete(self, samples: Samples) -> bool:
+        """What comes next in the script."""
+        self.lengths_s.append(len(samples) / RATE)
+        await asyncio.sleep(self.takes_s)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            raise ModelFailed("no answer")
+        return answer
+
+
+class ScriptedRecognizer(FakeRecognizer):
+    """Hears one word for each started half second of voice."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.takes_s = 0.2
+        self.at_once = self.most_at_once = self.looks = 0
+        self.finals: list[float] = []
+        self.broken = self.busy = False
+
+    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+        """Words by length."""
+        self.finals.append(len(samples) / RATE)
+        return await self._hear(samples, lang)
+
+    async def glance(self, samples: Samples, lang: str | None) -> Heard | None:
+        """The same, unless it is busy."""
+        self.looks += 1
+        return None if self.busy else await self._hear(samples, lang)
+
+    async def _hear(self, samples: Samples, lang: str | None) -> Heard:
+        if self.broken:
+            raise RuntimeError("out of memory")
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        await asyncio.sleep(self.takes_s)
+        self.at_once -= 1
+        voiced_s = float((np.abs(samples) > 0.1).sum()) / RATE
+        return Heard(" ".join(["word"] * int(np.ceil(voiced_s * 2))), lang or "en")
+
+
+def senses(recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None) -> Senses:
+    """All of it."""
+    return Senses(
+        recognizer, LevelIsChance, judge, rhythm or Rhythm(), {"voice": "level", "turn_end": "script", "words": "script"}
+    )

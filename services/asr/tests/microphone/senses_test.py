@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.microphone import onnx, senses
+from asr.microphone.energy_gate import EnergyGate
+from asr.microphone.senses import SILERO, SMART_TURN, STAND_IN
+from asr.microphone.silero import Silero
+from asr.microphone.smart_turn import SmartTurn
+from asr.microphone.turn_end import Rhythm
+from asr.recognizer import FakeRecognizer
+from asr.testing.scripted_senses import ScriptedRecognizer
+from dialog_telemetry import metrics
+
+
+class Session:
+    def run(self, *_: object) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+        return [np.zeros((1, 1), np.float32), np.zeros((2, 1, 128), np.float32)]
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (SILERO, SMART_TURN):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    monkeypatch.setattr(onnx, "installed", lambda: True)
+    monkeypatch.setattr(onnx, "load", lambda _: Session())
+    return tmp_path
+
+
+def test_models_that_are_there_are_used_and_one_voice_is_made_for_each_microphone(models: Path) -> None:
+    made = senses.load(models, ScriptedRecognizer(), Rhythm())
+    one, other = made.voice(), made.voice()
+    assert isinstance(one, Silero)
+    assert one is not other
+    assert isinstance(made.judge, SmartTurn)
+    assert made.names == {"voice": "silero_vad", "turn_end": "smart-turn-v3.2-cpu", "words": "scripted"}
+    made.close()
+
+
+def test_without_any_everything_is_stood_in_for_and_the_metric_says_so() -> None:
+    made = senses.load(None, FakeRecognizer(), Rhythm())
+    assert isinstance(made.voice(), EnergyGate)
+    assert made.judge is None
+    assert set(made.names.values()) == {STAND_IN}
+    assert [metrics.MIC_SENSES.labels(part=part, name=STAND_IN)._value.get() for part in made.names] == [1, 1, 1]
+    made.close()
+
+
+def test_each_model_is_missed_by_itself(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (models / SILERO).unlink()
+    made = senses.load(models, FakeRecognizer(), Rhythm())
+    assert isinstance(made.voice(), EnergyGate)
+    assert isinstance(made.judge, SmartTurn)
+    made.close()
+    monkeypatch.setattr(onnx, "installed", lambda: False)
+    assert senses.load(models, FakeRecognizer(), Rhythm()).judge is None
