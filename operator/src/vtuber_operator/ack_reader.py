@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
-from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -110,12 +109,14 @@ class AckReader:
             return
         try:
             ack = FlagAck.from_json(raw)
-        except ValidationError:
+            said_ms = int(ack.at * 1_000)
+        # Infinity and NaN are numbers to JSON's reader, and times to nobody.
+        except (ValueError, OverflowError):
             log.warning("ack_unreadable", pod=pod[:100])
             return
         now, known = self._clock_ms(), self.acks.get(pod)
         # What was there before us is as old as it says; what changes under our eyes is of now.
-        at_ms = now if told or pod in self._raw else min(now, int(ack.at * 1_000))
+        at_ms = now if told or pod in self._raw else min(now, said_ms)
         fresh = Ack(ack.revision, at_ms, frozenset(ack.missing_keys))
         self._raw[pod] = raw
         self.acks[pod] = fresh

@@ -106,7 +106,7 @@ class FlagWriter:
                 return texts, revision
 
         texts, found = await self._redis.call("read_back", read)
-        revision = int(found) if found is not None and found.isdigit() else 0
+        revision = int(found) if found is not None and found.isdecimal() else 0
         self.written = {session: Written(text, revision, _generation(text)) for session, text in texts.items()}
         # An emptied or restored Redis: pods compare revisions, so one that goes back is made to go forth.
         self._anew = revision < self.revision or (bool(texts) and revision == 0)

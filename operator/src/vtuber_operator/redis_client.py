@@ -24,6 +24,8 @@ class RedisClient:
         self.client: Redis = Redis.from_url(
             url,
             decode_responses=True,
+            # What is no UTF-8 is somebody's mistake, to be read as unreadable like any other.
+            encoding_errors="replace",
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
