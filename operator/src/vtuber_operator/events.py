@@ -72,10 +72,11 @@ class Events:
     async def run(self) -> None:
         """Post until cancelled."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            # First: something may still wait from before a crash.
             while self._queue:
                 await self._post(*self._queue.popleft())
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _post(self, namespace: str, event: dict[str, Any]) -> None:
         for attempt in range(1, _TRIES + 1):
