@@ -12,6 +12,7 @@ from websockets.typing import Subprotocol
 
 from e2e.bench import figures, floor
 from e2e.bench.audience import audience
+from e2e.bench.cancel import cancelled
 from e2e.bench.many import many_sessions
 from e2e.bench.turns import Talk
 from e2e.harness import engine_alone
@@ -94,4 +95,4 @@ def _floor(measured: dict[str, float]) -> dict[str, float]:
     return {f"floor_{name}": value for name, value in measured.items()}
 
 
-ALL = (engine_overhead, viewer_overhead, many_sessions, audience, memory)
+ALL = (engine_overhead, viewer_overhead, many_sessions, audience, memory, cancelled)
