@@ -130,7 +130,7 @@ async def test_fields_of_pods_that_are_gone_are_removed(client: RedisClient, red
 async def test_one_that_nobody_can_read_is_removed_and_hides_no_other(
     client: RedisClient, redis: "Redis", raw: str | bytes
 ) -> None:
-    await redis.hset(FLAGS_ACKS, mapping={"bad": raw, "good": said(7)})  # type: ignore[dict-item]
+    await redis.hset(FLAGS_ACKS, mapping={"bad": raw, "good": said(7)})
     seen = reading(client)
     await seen.reader.refresh()
     assert seen.reader.acks == {"good": Ack(7, NOW_MS)}

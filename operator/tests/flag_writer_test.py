@@ -33,7 +33,7 @@ def documents(**generations: int) -> Documents:
 async def held(redis: "Redis") -> tuple[dict[str, int], int]:
     """What Redis holds: session → generation, and the revision."""
     texts = await redis.hgetall(FLAGS)
-    found = {session: SessionDocument.from_json(text).flags.generation for session, text in texts.items()}
+    found = {str(session): SessionDocument.from_json(text).flags.generation for session, text in texts.items()}
     return found, int(await redis.get(FLAGS_REVISION) or 0)
 
 
@@ -184,7 +184,7 @@ async def test_a_write_whose_answer_is_lost_is_looked_up_and_not_made_twice(url:
         wire.mute = True
         with pytest.raises(RedisAway):
             await writer.sync(documents(a=1))
-        there = {}
+        there: dict[str, int] = {}
 
         async def look() -> None:
             while not there:
