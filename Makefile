@@ -17,6 +17,9 @@ help: ## this list
 run: $(READY) ## start everything on this machine; open the address it prints
 	@$(BIN)/vtuber run
 
+models: $(READY) ## fetch what hears speech (157 MB) and install what runs it; `make run` finds it by itself
+	@$(BIN)/vtuber models
+
 test: $(READY) ## unit tests, then the real processes, then a real browser
 	@$(BIN)/python -m e2e.harness.browser
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 services cli operator
@@ -56,9 +59,11 @@ fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/python -m dialog_contracts.schemas --write
 	@$(BIN)/python -m vtuber_operator.crd --write
 
-lock: $(BIN)/uv ## write requirements.lock anew from the members' pyproject.toml files
+lock: $(BIN)/uv ## write the requirements locks anew from the members' pyproject.toml files
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	  $(foreach n,$(NAMES),--no-emit-package $(n)) $(MEMBERS) --group dev -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -c requirements.lock \
+	  $(foreach n,$(NAMES),--no-emit-package $(n)) services/asr/pyproject.toml --extra models -o requirements-models.lock
 
 clean: ## remove the environment (conversations in .data stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
@@ -74,4 +79,4 @@ $(READY): $(BIN)/uv requirements.lock $(MEMBERS)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
 	@touch $@
 
-.PHONY: help run test check bench soak images up down e2e fmt lock clean
+.PHONY: help run models test check bench soak images up down e2e fmt lock clean

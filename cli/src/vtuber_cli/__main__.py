@@ -1,4 +1,4 @@
-"""`vtuber run` and `vtuber say`."""
+"""`vtuber run`, `vtuber say` and `vtuber models`."""
 
 import argparse
 import asyncio
@@ -42,14 +42,30 @@ def main() -> None:
     say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
     say.add_argument("--url", default="http://127.0.0.1:8000", help="address of the gateway")
 
+    models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
+    models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")
+    models.add_argument("--check", action="store_true", help="only say what is there, what is not, and what works without it")
+    models.add_argument("--try", action="store_true", dest="attempt", help="say a few sentences and hear them, with times")
+
     asked = parser.parse_args()
     if asked.command == "run":
         sys.exit(_run(asked))
+    if asked.command == "models":
+        sys.exit(_models(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
     from vtuber_cli import say as saying
 
     sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _models(asked: argparse.Namespace) -> int:
+    from vtuber_cli import models
+    from vtuber_cli.console import Console
+
+    folder = models.folder(asked.data)
+    status = models.check(folder, Console()) if asked.check or asked.attempt else models.install(folder, Console())
+    return models.attempt(folder) if asked.attempt else status
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -25,6 +25,14 @@ class Console:
         self._out.write(text + "\n")
         self._out.flush()
 
+    def again(self, text: str, *, last: bool = False) -> None:
+        """A line that is written over by the next, on a terminal; elsewhere only the `last` is written."""
+        if self._colours:
+            self._out.write(f"\r\x1b[K{text}" + ("\n" if last else ""))
+            self._out.flush()
+        elif last:
+            self.say(text)
+
     def service_line(self, name: str, colour: str, raw: str) -> None:
         """A line of a service."""
         self.say(f"{self.paint(f'{name:<15}', colour)} {self.readable(raw)}")

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from vtuber_cli import ports, valkey
+from vtuber_cli import models, ports, valkey
 from vtuber_cli.console import Console, LogFile
 from vtuber_cli.process import Process
 from vtuber_cli.settings import VALKEY_PORT, RunSettings, ServiceSpec
@@ -228,6 +228,10 @@ class Runner:
             f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
         )
         self._console.say('  In a terminal:  .venv/bin/vtuber say "hello"')
+        if (without := models.missing(models.folder(self._options.data))) is not None and any(
+            spec.service == "asr" for spec in self._services
+        ):
+            self._console.say(f"  {without}")
         self._console.say("  Ctrl-C ends everything; conversations stay in " + str(self._options.data))
         self._console.say()
 

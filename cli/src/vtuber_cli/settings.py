@@ -82,6 +82,11 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     )
 
 
+def environment(**changes: str) -> dict[str, str]:
+    """Of a child process: ours, with these changes."""
+    return {**os.environ, **changes}
+
+
 def _change(text: str) -> tuple[str, str, str]:
     target, equals, value = text.partition("=")
     service, dot, name = target.rpartition(".")

@@ -210,10 +210,10 @@ async def test_a_packet_that_is_none_is_refused_and_its_time_goes_by() -> None:
     assert ear._fed_ms == 20
 
 
-async def test_an_hour_of_silence_is_not_remembered() -> None:
+async def test_long_silence_is_not_remembered() -> None:
     async with room(judge=ScriptedJudge()) as it:
         second = sound(1_000, 0)
-        for _ in range(3_600):
+        for _ in range(900):
             it.ear.feed(second)
             await asyncio.sleep(1)
         kept = sum(frame.nbytes for frame in it.ear._recent) + it.ear._rest.nbytes

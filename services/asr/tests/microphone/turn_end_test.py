@@ -48,12 +48,13 @@ def test_words_are_looked_for_while_it_goes_on_and_not_more_often() -> None:
     microphone = Microphone()
     looks = [action for action in microphone.hears(0.9, 3_200) if isinstance(action, Decode)]
     assert [look.speech_ms for look in looks] == [608, 1_120, 1_632, 2_144, 2_656, 3_168]
+    assert not any(look.pausing for look in looks)
 
 
 def test_an_utterance_that_the_model_takes_for_complete_is_over_at_once() -> None:
     microphone = Microphone()
     microphone.hears(0.9, 960)
-    assert microphone.hears(0.1, 224) == [Decode(960), AskEnd(1)]
+    assert microphone.hears(0.1, 224) == [Decode(960, True), AskEnd(1)]
     assert microphone.machine.verdict(1, True) == [End(0, 960, "complete")]
     assert microphone.machine.state is State.QUIET
 
@@ -73,7 +74,7 @@ def test_who_goes_on_is_asked_about_anew_and_the_old_answer_is_nothing() -> None
     microphone.hears(0.1, 224)
     assert microphone.hears(0.9, 320) == []
     assert microphone.machine.verdict(1, True) == []
-    assert microphone.hears(0.1, 224) == [Decode(1504), AskEnd(2)]
+    assert microphone.hears(0.1, 224) == [Decode(1504, True), AskEnd(2)]
     assert microphone.machine.verdict(1, True) == []
     assert microphone.machine.verdict(2, True) == [End(0, 1504, "complete")]
 
@@ -101,7 +102,7 @@ def test_without_an_answer_the_fixed_silence_counts() -> None:
 def test_without_a_model_nobody_is_asked() -> None:
     microphone = Microphone(judged=False)
     microphone.hears(0.9, 960)
-    assert microphone.hears(0.1, 704) == [Decode(960), End(0, 960, "silence")]
+    assert microphone.hears(0.1, 704) == [Decode(960, True), End(0, 960, "silence")]
 
 
 def test_who_never_stops_is_cut_and_what_goes_on_is_heard_without_a_gap_or_a_repetition() -> None:

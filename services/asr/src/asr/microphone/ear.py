@@ -123,7 +123,7 @@ class Ear:
             speech = self._speech
             assert speech is not None
             if isinstance(action, Decode):
-                speech.look(action.speech_ms)
+                speech.look(action.speech_ms, pausing=action.pausing)
             elif isinstance(action, AskEnd):
                 self._question = (action.question, speech.samples())
                 self._questions.set()
@@ -172,14 +172,21 @@ class Ear:
         known: Heard | None = None
         known_until_ms = 0
         told = ""
+        free_at = 0.0
         while speech.end is None:
             if not speech.decode:
                 speech.news.clear()
                 await speech.news.wait()
                 continue
             speech.decode = False
+            began = _clock()
+            if began < free_at and not speech.pausing:
+                metrics.PARTIALS.labels(outcome="skipped").inc()
+                continue
             speech_ms, until_ms = speech.speech_ms, speech.until_ms
             found = await self._glance(speech)
+            # As long as it took, it rests: on a slow machine, the words at the end are not behind those in the middle.
+            free_at = 2 * _clock() - began
             if found is None:
                 continue
             known, known_until_ms = found, until_ms

@@ -23,6 +23,7 @@ class Speech:
     decode: bool = False
     """Somebody wants to know what was said so far."""
 
+    pausing: bool = False
     speech_ms: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -31,9 +32,9 @@ class Speech:
         """Audio time up to which it was heard."""
         return self.began.window_ms + len(self.frames) * FRAME_MS
 
-    def look(self, speech_ms: int) -> None:
-        """Its words are wanted, after so much speech."""
-        self.decode, self.speech_ms = True, speech_ms
+    def look(self, speech_ms: int, *, pausing: bool) -> None:
+        """Its words are wanted, after so much speech; `pausing`: they may be all."""
+        self.decode, self.speech_ms, self.pausing = True, speech_ms, pausing
         self.news.set()
 
     def finish(self, end: End, over_at: float) -> None:

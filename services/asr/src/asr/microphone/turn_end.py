@@ -67,6 +67,8 @@ class Decode:
     """Look what was said so far. What was asked for before and not begun yet need not be done."""
 
     speech_ms: int
+    pausing: bool
+    """These may be all the words there are: worth the work, however much there was already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class TurnEnd:
 
     def _decode(self) -> Decode:
         self._decoded_at = self._now
-        return Decode(self._voiced_until - self._start)
+        return Decode(self._voiced_until - self._start, self.state is State.PAUSING)
 
     def _end(self, reason: Reason) -> End:
         self.state = State.QUIET
