@@ -156,6 +156,19 @@ def until_ready(get: Get) -> Callable[[int], Awaitable[dict[str, Any]]]:
 
 
 @pytest.fixture
+async def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Seconds that pass at once on the event loop's clock, while sockets and threads are real: whatever waits for them is due."""
+    loop, ahead = asyncio.get_running_loop(), [0.0]
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead[0])
+
+    def passed(seconds: float) -> None:
+        ahead[0] += seconds
+
+    return passed
+
+
+@pytest.fixture
 def complaint(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[Callable[[], None], str, str], str]:

@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -110,22 +110,45 @@ async def test_a_connection_that_dies_in_the_middle_is_cut(server: OpenAiSpeechS
     assert pieces
 
 
-async def test_a_slow_first_byte_is_given_up(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
-    hasty = OpenAiSpeechVoice(replace(voice._config, first_audio_timeout_s=0.6))
-    server.script.append(Behaviour(first_audio_s=5))
-    error, _ = await _failure(hasty)
+async def test_a_slow_first_byte_is_given_up(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice, later: Callable[[float], None]
+) -> None:
+    patient = OpenAiSpeechVoice(replace(voice._config, first_audio_timeout_s=1_000))
+    server.script.append(Behaviour(first_audio_s=3_600))
+    failing = asyncio.create_task(_failure(patient))
+    await server.received.wait()
+    later(900)
+    await asyncio.wait([failing], timeout=0.05)
+    assert not failing.done()
+    later(100)
+    error, _ = await failing
     assert error.reason == "timeout_first_audio"
     await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
-    await hasty.aclose()
+    await patient.aclose()
 
 
-async def test_a_stream_that_falls_silent_is_given_up(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
-    hasty = OpenAiSpeechVoice(replace(voice._config, idle_gap_s=0.3))
+async def test_a_stream_that_falls_silent_is_given_up(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice, later: Callable[[float], None]
+) -> None:
+    patient = OpenAiSpeechVoice(replace(voice._config, idle_gap_s=1_000))
     server.script.append(Behaviour("stall"))
-    error, pieces = await _failure(hasty)
-    assert error.reason == "idle_gap"
-    assert pieces
-    await hasty.aclose()
+    heard = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in patient.synthesize("one two three four", "en"):
+            heard.set()
+
+    listening = asyncio.create_task(listen())
+    await heard.wait()
+    await asyncio.wait([listening], timeout=0.05)
+    assert not listening.done()
+    while not listening.done():
+        later(1_000)
+        await asyncio.wait([listening], timeout=0.05)
+    with pytest.raises(ProviderError) as raised:
+        await listening
+    assert raised.value.reason == "idle_gap"
+    await patient.aclose()
 
 
 async def test_leaving_closes_the_connection_at_once(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:

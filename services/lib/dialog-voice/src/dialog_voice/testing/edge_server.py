@@ -74,6 +74,8 @@ class EdgeServer:
 
     def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
         self.requests: list[Request] = []
+        self.received = asyncio.Event()
+        """Set with the first request."""
         self.refused = 0
         self.script = deque(script)
         self.endpoint = ""
@@ -118,6 +120,7 @@ class EdgeServer:
         assert text is not None
         request = Request(voice.group(1), html.unescape(text.group(1)), ssml, behaviour)
         self.requests.append(request)
+        self.received.set()
         speaker = asyncio.create_task(self._speak(http, socket, request))
         try:
             # A socket tells that its other side left only to a reader.

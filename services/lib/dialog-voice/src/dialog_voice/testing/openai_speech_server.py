@@ -57,6 +57,8 @@ class OpenAiSpeechServer:
 
     def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
         self.requests: list[Request] = []
+        self.received = asyncio.Event()
+        """Set with the first request."""
         self.script = deque(script)
         self.base_url = ""
         self._default = default or Behaviour()
@@ -92,6 +94,7 @@ class OpenAiSpeechServer:
         behaviour = self.script.popleft() if self.script else self._default
         request = Request(await http.json(), http.headers.get("Authorization", ""), behaviour)
         self.requests.append(request)
+        self.received.set()
         try:
             return await self._answer(http, request)
         except (asyncio.CancelledError, ConnectionError):
