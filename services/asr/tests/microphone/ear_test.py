@@ -93,6 +93,22 @@ async def test_who_is_not_done_is_waited_for() -> None:
     assert it.at(Utterance) - 3.2 == pytest.approx(1.5, abs=0.1)
 
 
+async def test_the_language_of_a_short_sound_is_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "START", START.model_copy(update={"lang": None}))
+    recognizer = ScriptedRecognizer()
+    async with room(recognizer, ScriptedJudge()) as it:
+        await it.hears(640, 0.5)
+        await it.hears(640, 0)
+        assert set(recognizer.languages) == {None}, "nothing is known yet"
+        await it.hears(2_000, 0.5)
+        await it.hears(640, 0)
+        assert recognizer.languages[-1] is None, "a sentence says itself what it is in"
+        recognizer.languages.clear()
+        await it.hears(640, 0.5)
+        await it.hears(640, 0)
+    assert set(recognizer.languages) == {"en"}
+
+
 async def test_a_judge_that_fails_is_counted_and_silence_decides() -> None:
     before = metrics.TURN_END_JUDGED.labels(outcome="failed")._value.get()
     async with room(judge=ScriptedJudge([None])) as it:

@@ -1,12 +1,11 @@
 """One microphone: frames go in; speech, its words while it goes on, and utterances come out, in this order and one after the other.
 
-Frames are heard where they arrive. Words are found by one task, so that no two decodes of a microphone run at once and the newest wish
-wins; whether an utterance is complete is judged by another.
+Frames are heard where they arrive. One task finds the words of one utterance after the other; another judges whether the present one is
+complete.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import numpy as np
@@ -15,14 +14,12 @@ import structlog
 from asr.decoder import RATE, Samples
 from asr.microphone.incoming import Incoming
 from asr.microphone.onnx import ModelFailed
+from asr.microphone.scribe import Scribe, Tell
 from asr.microphone.senses import Senses
 from asr.microphone.speech import Speech
 from asr.microphone.turn_end import Action, AskEnd, Began, Decode, End, TurnEnd
 from asr.microphone.voice_activity import FRAME, FRAME_MS
-from asr.recognizer import Heard
-from dialog_contracts import limits
-from dialog_contracts.input_socket import InputError, MicStart, Partial, SpeechStarted, Utterance
-from dialog_contracts.model import WireModel
+from dialog_contracts.input_socket import MicStart
 from dialog_telemetry import metrics
 from service_runtime.errors import InvalidField, TooMany
 from service_runtime.tasks import TaskOwner
@@ -36,13 +33,8 @@ GAP_S: Final = 1.0
 """Frames that stay away so long in the middle of an utterance end it."""
 
 WATCH_S: Final = 0.25
-TAIL_MS: Final = 200
-"""Listened to after the last voice: words end softer than they begin."""
-
 BACKLOG: Final = 3
 """Utterances that wait for their words. With a fourth the machine is too slow, and the oldest is given up."""
-
-Tell = Callable[[WireModel], Awaitable[None]]
 
 
 class Ear:
@@ -84,6 +76,7 @@ class Ear:
 
     async def run(self) -> None:
         """Until it was stopped and all utterances were told."""
+        scribe = Scribe(self._start, self._senses.recognizer, self._tell)
         beside = TaskOwner()
         beside.start("judge", self._judge())
         beside.start("watch", self._watch())
@@ -93,7 +86,7 @@ class Ear:
                     self._speeches.clear()
                     await self._speeches.wait()
                     continue
-                await self._follow(self._waiting.popleft())
+                await scribe.follow(self._waiting.popleft())
         finally:
             await beside.close()
 
@@ -165,84 +158,6 @@ class Ear:
             metrics.TURN_END_JUDGED.labels(outcome=outcome).inc()
             metrics.TURN_END_SECONDS.observe(_clock() - began)
             self._act(self._turn_end.verdict(question, complete))
-
-    async def _follow(self, speech: Speech) -> None:
-        """One utterance, from its beginning to its words."""
-        await self._tell(SpeechStarted(at_ms=speech.began.start_ms))
-        known: Heard | None = None
-        known_until_ms = 0
-        told = ""
-        free_at = 0.0
-        while speech.end is None:
-            if not speech.decode:
-                speech.news.clear()
-                await speech.news.wait()
-                continue
-            speech.decode = False
-            began = _clock()
-            if began < free_at and not speech.pausing:
-                metrics.PARTIALS.labels(outcome="skipped").inc()
-                continue
-            speech_ms, until_ms = speech.speech_ms, speech.until_ms
-            found = await self._glance(speech)
-            # As long as it took, it rests: on a slow machine, the words at the end are not behind those in the middle.
-            free_at = 2 * _clock() - began
-            if found is None:
-                continue
-            known, known_until_ms = found, until_ms
-            if found.text and found.text != told:
-                told = found.text
-                metrics.PARTIALS.labels(outcome="told").inc()
-                await self._tell(Partial(text=found.text, speech_ms=speech_ms))
-            else:
-                metrics.PARTIALS.labels(outcome="same").inc()
-        await self._finish(speech, known if known_until_ms >= _heard_until(speech.end) else None)
-
-    async def _glance(self, speech: Speech) -> Heard | None:
-        began = _clock()
-        try:
-            found = await self._senses.recognizer.glance(speech.samples(), self._start.lang)
-        # CTranslate2 says everything with these two.
-        except (RuntimeError, ValueError) as error:
-            metrics.PARTIALS.labels(outcome="failed").inc()
-            log.warning("no_partial", session=self._start.session_id, reason=repr(error)[:200])
-            return None
-        if found is None:
-            metrics.PARTIALS.labels(outcome="skipped").inc()
-        else:
-            metrics.PARTIAL_SECONDS.observe(_clock() - began)
-        return found
-
-    async def _finish(self, speech: Speech, known: Heard | None) -> None:
-        end = speech.end
-        assert end is not None
-        heard, outcome = known or Heard("", self._start.lang or "en"), "reused"
-        if known is None:
-            try:
-                samples = speech.samples(_heard_until(end))
-                heard, outcome = await self._senses.recognizer.hear_utterance(samples, self._start.lang), "heard"
-            except (RuntimeError, ValueError) as error:
-                outcome = "failed"
-                log.error("utterance_not_heard", session=self._start.session_id, reason=repr(error)[:200])
-                await self._tell(InputError(code="asr_failed", message="what was said could not be heard; please say it again"))
-        await self._tell(
-            Utterance(text=heard.text[: limits.CONTENT_CHARS], lang=heard.lang, start_ms=end.start_ms, end_ms=end.end_ms)
-        )
-        waited = _clock() - speech.over_at
-        metrics.UTTERANCES.labels(ended=end.reason, outcome=outcome if heard.text or outcome == "failed" else "nothing").inc()
-        metrics.UTTERANCE_SECONDS.observe(waited)
-        log.info(
-            "utterance",
-            session=self._start.session_id,
-            ended=end.reason,
-            words=outcome,
-            seconds=round((end.end_ms - end.start_ms) / 1000, 1),
-            waited=round(waited, 3),
-        )
-
-
-def _heard_until(end: End) -> int:
-    return end.end_ms + TAIL_MS // 2
 
 
 def _clock() -> float:

@@ -54,6 +54,7 @@ class ScriptedRecognizer(FakeRecognizer):
         self.takes_s = 0.2
         self.at_once = self.most_at_once = self.looks = 0
         self.finals: list[float] = []
+        self.languages: list[str | None] = []
         self.broken = self.busy = False
 
     async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
@@ -67,6 +68,7 @@ class ScriptedRecognizer(FakeRecognizer):
         return None if self.busy else await self._hear(samples, lang)
 
     async def _hear(self, samples: Samples, lang: str | None) -> Heard:
+        self.languages.append(lang)
         if self.broken:
             raise RuntimeError("out of memory")
         self.at_once += 1
