@@ -38,7 +38,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(timeouts.TEST))
+            item.add_marker(pytest.mark.timeout(timeouts.TEST, func_only=True))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -25,7 +25,7 @@ FLAGS: Final = {
 """By the last part of a session's name. The operator demands SYNC_TTS_STREAMING for BARGE_IN, and ENABLE_SYNC_CORE for both."""
 
 FAULTS: Final = (*faulty_engine.HARMLESS, *faulty_engine.AFTER_A_WORD, *faulty_engine.BEFORE_ANY_WORD)
-AT_ONCE: Final = 8
+AT_ONCE: Final = 16
 """Conversations at a time, on two cores."""
 
 NAME: Final = "faulty-engine"
