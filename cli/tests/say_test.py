@@ -167,11 +167,6 @@ async def test_the_command_fails_with_one_line_on_the_error_output(capsys: pytes
     assert told.err.count("\n") == 1
 
 
-def test_a_machine_without_a_player_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert not saying.play(saying.wav(b"\0\0" * 100, 24_000))
-
-
 async def test_the_command_tells_when_the_fallback_answered(
     gateway: Gateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`vtuber run`, `vtuber say` and `vtuber models`."""
+"""`vtuber run`, `vtuber say`, `vtuber talk` and `vtuber models`."""
 
 import argparse
 import asyncio
@@ -42,6 +42,14 @@ def main() -> None:
     say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
     say.add_argument("--url", default="http://127.0.0.1:8000", help="address of the gateway")
 
+    talk = commands.add_parser("talk", help="speak, and hear her answer; Ctrl-C ends it")
+    talk.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
+    talk.add_argument("--lang", choices=("zh", "en"), help="what is spoken (default: found out)")
+    talk.add_argument("--wav", type=Path, help="speak this WAV file instead of the microphone")
+    talk.add_argument("--out", type=Path, help="save her voice here instead of playing it")
+    talk.add_argument("--headphones", action="store_true", help="the microphone does not hear her: cut in whenever you like")
+    talk.add_argument("--url", default="http://127.0.0.1:8000", help="address of the gateway")
+
     models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
     models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")
     models.add_argument("--check", action="store_true", help="only say what is there, what is not, and what works without it")
@@ -54,9 +62,19 @@ def main() -> None:
         sys.exit(_models(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
+    if asked.command == "talk":
+        sys.exit(_talk(asked))
     from vtuber_cli import say as saying
 
     sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _talk(asked: argparse.Namespace) -> int:
+    from vtuber_cli import talk
+
+    return talk.main(
+        asked.url, asked.session, lang=asked.lang, wav_path=asked.wav, out_path=asked.out, headphones=asked.headphones
+    )
 
 
 def _models(asked: argparse.Namespace) -> int:

@@ -25,6 +25,11 @@ class Console:
         self._out.write(text + "\n")
         self._out.flush()
 
+    def write(self, text: str) -> None:
+        """A piece of a line."""
+        self._out.write(text)
+        self._out.flush()
+
     def again(self, text: str, *, last: bool = False) -> None:
         """A line that is written over by the next, on a terminal; elsewhere only the `last` is written."""
         if self._colours:

@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-import shutil
-import struct
-import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -15,26 +11,19 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
-from websockets.typing import Subprotocol
 
 from dialog_contracts import binary
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
+from vtuber_cli import gateway, speaker
 
-PLAYERS: Final = (
-    ["aplay", "-q"],
-    ["paplay"],
-    ["afplay"],
-    ["ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"],
-    ["play", "-q"],
-)
 VOICE_WAIT_S: Final = 4.0
 
 
-class CannotSay(Exception):
-    """One sentence, with the way out."""
+class CannotSay(gateway.CannotReach):
+    """Nobody is there, or the turn was refused."""
 
 
 @dataclass(slots=True)
@@ -57,10 +46,7 @@ async def say(
     """One turn over the public API; raises CannotSay."""
     heard = Heard()
     try:
-        socket_url = f"ws{url.removeprefix('http')}/ws/output/{session_id}"
-        async with connect(
-            socket_url, subprotocols=[Subprotocol(SUBPROTOCOL_BINARY)], compression=None, proxy=None, open_timeout=5
-        ) as viewer:
+        async with gateway.socket(url, f"/ws/output/{session_id}", SUBPROTOCOL_BINARY) as viewer:
             began = time.monotonic()
             listening = asyncio.create_task(_listen(viewer, heard, began))
             try:
@@ -70,7 +56,7 @@ async def say(
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
     except (OSError, WebSocketException, aiohttp.ClientError) as error:
-        raise CannotSay(f"no answer from {url} ({type(error).__name__}). Is it running? `make run`") from error
+        raise CannotSay(gateway.no_answer(url, error)) from error
     return heard
 
 
@@ -138,25 +124,6 @@ def _refusal(status: int, body: str) -> str:
         return f"HTTP {status}"
 
 
-def wav(pcm: bytes, sample_rate: int) -> bytes:
-    """A WAV file of s16le mono samples."""
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16
-    )
-    return head + struct.pack("<4sI", b"data", len(pcm)) + pcm
-
-
-def play(file: bytes) -> bool:
-    """Play a WAV file by the first player this machine has; false when it has none."""
-    for player in PLAYERS:
-        if shutil.which(player[0]):
-            with tempfile.NamedTemporaryFile(suffix=".wav") as made:
-                made.write(file)
-                made.flush()
-                return subprocess.run([*player, made.name], check=False, stderr=subprocess.DEVNULL).returncode == 0
-    return False
-
-
 def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Path | None) -> int:
     """The command; exit status 0 when the turn was answered."""
 
@@ -171,11 +138,11 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         return 1
     print()
     if heard.pcm:
-        file = wav(bytes(heard.pcm), heard.sample_rate)
+        file = speaker.wav(bytes(heard.pcm), heard.sample_rate)
         if wav_path is not None:
             wav_path.write_bytes(file)
             print(f"voice: {wav_path} ({len(heard.pcm) / 2 / heard.sample_rate:.1f} s)")
-        elif not play(file):
+        elif not speaker.play(file):
             print("voice: no player found (aplay, paplay, afplay, ffplay, play); --wav FILE saves it")
     else:
         print("voice: none came")

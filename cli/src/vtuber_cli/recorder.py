@@ -1,0 +1,132 @@
+"""What is spoken: from the microphone by a program of this machine, or from a WAV file at the pace of the ear."""
+
+import asyncio
+import contextlib
+import shutil
+import sys
+import wave
+from array import array
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+FRAME_MS: Final = 20
+SAMPLE_RATE: Final = 16_000
+
+RECORDERS: Final[tuple[tuple[str, ...], ...]] = (
+    ("arecord", "-q", "-t", "raw", "-f", "S16_LE", "-r", "16000", "-c", "1"),
+    ("parec", "--raw", "--format=s16le", "--rate=16000", "--channels=1", "--latency-msec=20"),
+    ("pw-record", "--raw", "--format=s16", "--rate=16000", "--channels=1", "-"),
+    ("rec", "-q", "-t", "raw", "-e", "signed", "-b", "16", "-r", "16000", "-c", "1", "-"),
+)
+FFMPEG: Final = ("ffmpeg", "-nostdin", "-loglevel", "error", "-f", "{input}", "-i", "{device}", "-ac", "1", "-ar", "16000")
+_RAW_OUT: Final = ("-f", "s16le", "-")
+
+
+class CannotRecord(Exception):
+    """One sentence, with the way out."""
+
+
+class Source(Protocol):
+    """Somebody who speaks."""
+
+    sample_rate: int
+    in_the_room: bool
+    """Whether it hears what this machine plays."""
+
+    def frames(self) -> AsyncGenerator[bytes, None]:
+        """Frames of 20 ms, s16le mono, as fast as they are spoken. Raises CannotRecord."""
+
+
+def _command() -> tuple[str, ...] | None:
+    for command in RECORDERS:
+        if shutil.which(command[0]):
+            return command
+    if shutil.which(FFMPEG[0]):
+        source = (
+            {"input": "avfoundation", "device": ":default"}
+            if sys.platform == "darwin"
+            else {"input": "pulse", "device": "default"}
+        )
+        return (*(part.format(**source) for part in FFMPEG), *_RAW_OUT)
+    return None
+
+
+@dataclass
+class Microphone:
+    """The microphone of this machine."""
+
+    command: tuple[str, ...]
+    sample_rate: int = SAMPLE_RATE
+    in_the_room: bool = True
+
+    @classmethod
+    def of_this_machine(cls) -> "Microphone":
+        """By the first recorder that is there; raises CannotRecord."""
+        command = _command()
+        if command is None:
+            names = ", ".join(each[0] for each in RECORDERS)
+            raise CannotRecord(
+                f"no program that records was found ({names}, ffmpeg): install one, e.g. alsa-utils or sox; --wav FILE needs none"
+            )
+        return cls(command)
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """Until it is closed; raises CannotRecord when the recorder ends by itself."""
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = asyncio.create_task(process.stderr.read())
+        size = self.sample_rate * 2 * FRAME_MS // 1_000
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while True:
+                    yield await process.stdout.readexactly(size)
+            lines = (await said).decode("utf-8", "replace").strip().splitlines()
+            why = lines[-1] if lines else f"exit status {await process.wait()}"
+            raise CannotRecord(f"{self.command[0]} ended: {why[:200]}")
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            await asyncio.wait([said])
+
+
+@dataclass
+class Recording:
+    """A WAV file, 16 bits a sample; of several channels the first is heard."""
+
+    pcm: bytes
+    sample_rate: int
+    in_the_room: bool = False
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Recording":
+        """Read it whole; raises CannotRecord."""
+        try:
+            with wave.open(str(path), "rb") as file:
+                channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+                data = file.readframes(file.getnframes())
+        except (OSError, EOFError, wave.Error) as error:
+            raise CannotRecord(f"{path} cannot be read as a WAV file: {error or type(error).__name__}") from error
+        if width != 2 or not 8_000 <= rate <= 48_000:
+            raise CannotRecord(f"{path} has {8 * width} bits at {rate} Hz; wanted are 16 bits at 8000 to 48000 Hz")
+        return cls(array("h", data[: len(data) // (2 * channels) * 2 * channels])[::channels].tobytes(), rate)
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """To its end, none sooner than it would have been spoken."""
+        size = self.sample_rate * FRAME_MS // 1_000 * 2
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for number, start in enumerate(range(0, len(self.pcm), size)):
+            await asyncio.sleep(began + number * FRAME_MS / 1_000 - loop.time())
+            yield self.pcm[start : start + size]
+
+
+def source(wav: Path | None) -> Source:
+    """The file, or the microphone; raises CannotRecord."""
+    return Recording.of_file(wav) if wav is not None else Microphone.of_this_machine()

@@ -1,0 +1,244 @@
+"""`vtuber talk`: speak, and hear her answer. The microphone goes to `/ws/input`, her voice comes from `/ws/output`."""
+
+import asyncio
+import json
+import sys
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from dialog_contracts import binary
+from dialog_contracts.input_socket import Final as FinalWords
+from dialog_contracts.input_socket import (
+    InputError,
+    MicStart,
+    MicStop,
+    Partial,
+    SpeechDropped,
+    SpeechStarted,
+    TurnEvent,
+)
+from dialog_contracts.sse import split_event_id
+from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
+from vtuber_cli import gateway, recorder
+from vtuber_cli.console import Console
+from vtuber_cli.recorder import CannotRecord, Source
+from vtuber_cli.speaker import Saved, Speaker, Voice
+from vtuber_cli.transcript import Transcript
+
+ANSWER_WAIT_S: Final = 15.0
+"""After the recording: so long nothing at all may come of what is not answered yet."""
+
+VOICE_WAIT_S: Final = 4.0
+"""So long the voice of a reply may keep silent."""
+
+SPEECH_WAIT_S: Final = 3.0
+"""Whether somebody spoke at the very end is known by then."""
+
+_TOLD = (SpeechStarted, Partial, FinalWords, SpeechDropped, TurnEvent, InputError)
+_FRAMES: Final[dict[str, TypeAdapter[object]]] = {
+    str(frame.model_fields["type"].default): TypeAdapter(frame) for frame in _TOLD
+}
+
+
+class CannotTalk(gateway.CannotReach):
+    """Nobody is there, nobody listens, or nobody speaks any more."""
+
+
+class Talk:
+    """One conversation, until its source ends and everything said is answered, or until cancelled."""
+
+    def __init__(
+        self, url: str, session_id: str, source: Source, voice: Voice, transcript: Transcript, *, lang: str | None, turns: bool
+    ) -> None:
+        self._url, self._session_id = url, session_id
+        self._source, self._voice, self._transcript = source, voice, transcript
+        self._lang = lang
+        self._in_turns = turns
+        """One talks in turns: while she sounds, nothing of the microphone is sent."""
+        self._unanswered = 0
+        self._heard = False
+        self._open: set[int] = set()
+        self._voiceless: set[int] = set()
+        """Turns whose voice has not ended."""
+        self._ended: set[int] = set()
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Raises CannotTalk, CannotRecord."""
+        try:
+            async with (
+                gateway.socket(self._url, f"/ws/output/{self._session_id}", SUBPROTOCOL_BINARY) as viewer,
+                gateway.socket(self._url, f"/ws/input?sessionId={self._session_id}", SUBPROTOCOL) as ear,
+            ):
+                await self._converse(viewer, ear)
+        except ConnectionClosed as error:
+            raise CannotTalk(f"{self._url} ended the conversation ({error})") from error
+        except (OSError, WebSocketException) as error:
+            raise CannotTalk(gateway.no_answer(self._url, error)) from error
+        finally:
+            await self._voice.aclose()
+
+    async def _converse(self, viewer: ClientConnection, ear: ClientConnection) -> None:
+        speaking = asyncio.create_task(self._speak(ear))
+        listening = [asyncio.create_task(self._listen(viewer)), asyncio.create_task(self._understand(ear))]
+        try:
+            await asyncio.wait([speaking, *listening], return_when=asyncio.FIRST_COMPLETED)
+            for ended in listening:
+                if ended.done():
+                    ended.result()
+            await speaking
+        finally:
+            for task in (speaking, *listening):
+                task.cancel()
+            await asyncio.gather(speaking, *listening, return_exceptions=True)
+
+    async def _speak(self, ear: ClientConnection) -> None:
+        start = MicStart(session_id=self._session_id, format="pcm_s16le", sample_rate=self._source.sample_rate, lang=self._lang)
+        await ear.send(start.to_json())
+        try:
+            async with aclosing(self._source.frames()) as frames:
+                async for frame in frames:
+                    if not (self._in_turns and self._voice.sounding):
+                        await ear.send(frame)
+        finally:
+            with suppress(ConnectionClosed):
+                await ear.send(MicStop().to_json())
+        await self._answered()
+
+    async def _answered(self) -> None:
+        """Until everything that was said is answered and heard, or nothing comes of it any more."""
+        while (wait_s := self._wait_s()) > 0:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+            except TimeoutError:
+                break
+        await self._voice.rested()
+
+    def _wait_s(self) -> float:
+        if self._unanswered or self._open:
+            return ANSWER_WAIT_S
+        if self._voiceless:
+            return VOICE_WAIT_S
+        return 0.0 if self._heard else SPEECH_WAIT_S
+
+    async def _understand(self, ear: ClientConnection) -> None:
+        async for message in ear:
+            try:
+                adapter = _FRAMES.get(str(json.loads(message).get("type")))
+                frame = adapter.validate_json(message) if adapter is not None else None
+            except (ValueError, AttributeError, ValidationError):
+                continue
+            self._take(frame)
+            self._news.set()
+        raise CannotTalk(f"{self._url} ended the conversation")
+
+    def _take(self, frame: object) -> None:
+        if isinstance(frame, SpeechStarted):
+            self._unanswered += 1
+            self._heard = True
+        elif isinstance(frame, Partial):
+            self._transcript.partial(frame.text)
+        elif isinstance(frame, SpeechDropped):
+            self._settle()
+            self._transcript.dropped()
+        elif isinstance(frame, FinalWords):
+            self._settle()
+            self._heard = True
+            self._open.add(frame.turn)
+            self._voiceless |= {frame.turn} - self._ended
+            self._transcript.final(frame.text)
+        elif isinstance(frame, TurnEvent):
+            self._reply(frame)
+        elif isinstance(frame, InputError):
+            self._refused(frame)
+
+    def _reply(self, frame: TurnEvent) -> None:
+        if frame.event == "text-delta" and frame.data.get("content"):
+            self._transcript.reply(str(frame.data["content"]))
+        if frame.event in ("done", "error"):
+            turn = split_event_id(frame.id)[0] if frame.id is not None else 0
+            self._open.discard(turn)
+            self._transcript.replied()
+            if frame.event == "error":
+                self._voiceless.discard(turn)
+                self._transcript.note(f"{frame.data.get('code')}: {frame.data.get('message')}")
+
+    def _refused(self, error: InputError) -> None:
+        if error.code == "asr_unavailable":
+            raise CannotTalk(f"{error.message}. `vtuber models` fetches what hears speech; then start `vtuber run` again")
+        if error.request_id is not None:
+            self._settle()
+        self._transcript.note(f"{error.code}: {error.message}")
+
+    def _settle(self) -> None:
+        """It is known what became of what was said first."""
+        self._unanswered = max(0, self._unanswered - 1)
+
+    async def _listen(self, viewer: ClientConnection) -> None:
+        async for message in viewer:
+            if isinstance(message, bytes):
+                with suppress(ValueError):
+                    chunk = binary.unpack(message)
+                    if chunk.codec == binary.PCM:
+                        self._voice.feed(chunk.turn, chunk.payload, chunk.sample_rate)
+            else:
+                self._controlled(json.loads(message))
+            self._news.set()
+        raise CannotTalk(f"{self._url} ended the conversation")
+
+    def _controlled(self, frame: dict[str, object]) -> None:
+        action, turn = frame.get("action"), frame.get("turn")
+        number = turn if isinstance(turn, int) else None
+        if action == "END" and number is not None:
+            self._voice.end(number)
+        elif action in ("STOP", "STOP_ACK"):
+            self._voice.flush(number)
+        elif action == "PAUSE":
+            self._voice.hold()
+        elif action == "RESUME":
+            self._voice.go_on()
+        if action in ("END", "STOP_ACK") and number is not None:
+            self._ended.add(number)
+            self._voiceless.discard(number)
+
+
+def main(url: str, session_id: str, *, lang: str | None, wav_path: Path | None, out_path: Path | None, headphones: bool) -> int:
+    """The command; exit status 0 when it ended by itself or by Ctrl-C."""
+    console = Console()
+    transcript = Transcript(console)
+
+    async def talk() -> None:
+        voice: Voice | None = Saved(out_path) if out_path is not None else Speaker.of_this_machine()
+        if voice is None:
+            transcript.note(
+                "no player found (aplay, paplay, ffplay, play): her words are only written; --out FILE keeps her voice"
+            )
+            voice = Saved(None)
+        in_turns = source.in_the_room and not headphones
+        if source.in_the_room:
+            hint = "one at a time (--headphones: cut in whenever you like)" if in_turns else "cut in whenever you like"
+            console.say(console.paint(f"Speak; {hint}. Ctrl-C ends it.", "grey"))
+        await Talk(url.rstrip("/"), session_id, source, voice, transcript, lang=lang, turns=in_turns).run()
+
+    try:
+        source = recorder.source(wav_path)
+        asyncio.run(talk())
+    # OSError: the file cannot be written.
+    except (gateway.CannotReach, CannotRecord, OSError) as error:
+        transcript.replied()
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        console.say()
+        return 0
+    transcript.replied()
+    if out_path is not None:
+        console.say(f"voice: {out_path}")
+    return 0
