@@ -5,16 +5,21 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from e2e.harness.recordings import webm
 from redis.asyncio import Redis
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedOK
 
 from asr import app as module
 from asr.app import build
-from asr.decoder import Samples
+from asr.decoder import RATE, Samples
+from asr.microphone.incoming import FRAME_BYTES_MAX
 from asr.recognizer import FakeRecognizer, Heard
 from asr.settings import AsrSettings
 from dialog_contracts import redis_names
+from dialog_contracts.input_socket import FROM_ASR, MicStart, MicStop, SpeechStarted, Utterance
 from dialog_contracts.legacy_chain import AsrTask, AudioBlob
 from service_runtime.blobs import Blobs
 from service_runtime.tasks import TaskOwner
@@ -51,6 +56,30 @@ async def test_it_starts_without_redis_and_says_so(no_url: str, until_ready: Rea
     async with serving(build(AsrSettings(redis_url=no_url))) as port:
         state = await until_ready(port)
         assert state["details"]["redis"] != "ok"
+
+
+async def test_without_models_a_microphone_is_heard_and_both_say_so(no_url: str, until_ready: Ready) -> None:
+    at = np.arange(2 * RATE) / RATE
+    # A voice's pitch and its overtones.
+    voice = np.sum([np.sin(2 * np.pi * 140 * n * at) / n for n in range(1, 9)], axis=0) * 6_000
+    sound = np.concatenate([np.zeros(RATE), voice, np.zeros(RATE)]).astype("<i2")
+    async with serving(build(AsrSettings(redis_url=no_url)), ws_max_bytes=FRAME_BYTES_MAX) as port:
+        state = await until_ready(port)
+        assert set(state["details"]["microphones"]["heard_with"].values()) == {"stand_in"}
+        async with connect(f"ws://127.0.0.1:{port}/ws/asr") as socket:
+            start = MicStart(session_id="live-001", format="pcm_s16le", sample_rate=RATE, lang="en")
+            await socket.send(start.to_json())
+            for frame in np.array_split(sound, 200):
+                await socket.send(frame.tobytes())
+            began, said = [FROM_ASR.validate_json(await asyncio.wait_for(socket.recv(), 8)) for _ in range(2)]
+            await socket.send(MicStop().to_json())
+            with pytest.raises(ConnectionClosedOK):
+                await asyncio.wait_for(socket.recv(), 8)
+    assert isinstance(began, SpeechStarted)
+    assert abs(began.at_ms - 1_000) <= 64
+    assert isinstance(said, Utterance)
+    assert "No speech model is installed" in said.text
+    assert abs(said.end_ms - 3_000) <= 64
 
 
 class Slow(FakeRecognizer):

@@ -147,6 +147,7 @@ class Ear:
             self._questions.clear()
             assert self._question is not None
             question, samples = self._question
+            self._question = None
             complete: bool | None = None
             began = _clock()
             try:
