@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -130,12 +130,10 @@ class Talk:
 
     async def _understand(self, ear: ClientConnection) -> None:
         async for message in ear:
-            try:
+            # A frame of a version to come is no reason to end.
+            with suppress(ValueError, AttributeError):
                 adapter = _FRAMES.get(str(json.loads(message).get("type")))
-                frame = adapter.validate_json(message) if adapter is not None else None
-            except (ValueError, AttributeError, ValidationError):
-                continue
-            self._take(frame)
+                self._take(adapter.validate_json(message) if adapter is not None else None)
             self._news.set()
         raise CannotTalk(f"{self._url} ended the conversation")
 
@@ -183,13 +181,11 @@ class Talk:
 
     async def _listen(self, viewer: ClientConnection) -> None:
         async for message in viewer:
-            if isinstance(message, bytes):
-                with suppress(ValueError):
-                    chunk = binary.unpack(message)
-                    if chunk.codec == binary.PCM:
-                        self._voice.feed(chunk.turn, chunk.payload, chunk.sample_rate)
-            else:
-                self._controlled(json.loads(message))
+            with suppress(ValueError, AttributeError):
+                if isinstance(message, str):
+                    self._controlled(json.loads(message))
+                elif (chunk := binary.unpack(message)).codec == binary.PCM:
+                    self._voice.feed(chunk.turn, chunk.payload, chunk.sample_rate)
             self._news.set()
         raise CannotTalk(f"{self._url} ended the conversation")
 
@@ -211,7 +207,7 @@ class Talk:
 
 def main(url: str, session_id: str, *, lang: str | None, wav_path: Path | None, out_path: Path | None, headphones: bool) -> int:
     """The command; exit status 0 when it ended by itself or by Ctrl-C."""
-    console = Console()
+    console = Console(sys.stdout)
     transcript = Transcript(console)
 
     async def talk() -> None:

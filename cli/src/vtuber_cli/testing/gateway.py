@@ -1,0 +1,71 @@
+"""The gateway's two sockets. What they say is up to the test; what was said to them is kept."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from dialog_contracts.input_socket import TaskAssigned
+from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
+
+
+class Gateway:
+    """One client at `/ws/input`, one viewer at `/ws/output/…`."""
+
+    def __init__(self) -> None:
+        self.paths: list[tuple[str, str | None]] = []
+        """Of each socket, with its subprotocol."""
+        self.start: dict[str, Any] = {}
+        self.audio = bytearray()
+        self.mic_on = asyncio.Event()
+        self.mic_off = asyncio.Event()
+        self.viewer: ServerConnection | None = None
+        self._ear: ServerConnection | None = None
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Its address, until the end of the context."""
+        dialects = [Subprotocol(SUBPROTOCOL_BINARY), Subprotocol(SUBPROTOCOL)]
+        async with serve(self._connected, "127.0.0.1", 0, subprotocols=dialects) as server:
+            yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+    async def _connected(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        self.paths.append((socket.request.path, socket.subprotocol))
+        with suppress(ConnectionClosed):
+            if socket.request.path.startswith("/ws/output/"):
+                self.viewer = socket
+                await socket.wait_closed()
+            else:
+                self._ear = socket
+                await socket.send(TaskAssigned(task_id="live-001").to_json())
+                await self._listen(socket)
+
+    async def _listen(self, socket: ServerConnection) -> None:
+        async for message in socket:
+            if isinstance(message, bytes):
+                self.audio += message
+                continue
+            frame = json.loads(message)
+            if frame["type"] == "MIC_START":
+                self.start = frame
+                self.mic_on.set()
+            elif frame["type"] == "MIC_STOP":
+                self.mic_off.set()
+
+    async def understood(self, *frames: str) -> None:
+        """Frames of `/ws/input`."""
+        assert self._ear is not None
+        for frame in frames:
+            await self._ear.send(frame)
+
+    async def sounds(self, *frames: str | bytes) -> None:
+        """Frames of `/ws/output`."""
+        assert self.viewer is not None
+        for frame in frames:
+            await self.viewer.send(frame)

@@ -1,0 +1,158 @@
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vtuber_cli import speaker
+from vtuber_cli.speaker import TAIL_S, Saved, Speaker
+
+
+@dataclass
+class Room:
+    """A player that writes what it plays into files, one for each process, and the time there."""
+
+    folder: Path
+    now: float = 100.0
+
+    @property
+    def played(self) -> list[bytes]:
+        return [each.read_bytes() for each in sorted(self.folder.glob("*.pcm"), key=lambda path: path.stat().st_ctime_ns)]
+
+    @property
+    def pids(self) -> list[int]:
+        return [int(each.stem) for each in self.folder.glob("*.pcm")]
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+@pytest.fixture
+async def loud(room: Room) -> AsyncIterator[Speaker]:
+    script = f"exec /bin/cat > {room.folder}/$$.pcm"
+    made = Speaker(("/bin/sh", "-c", script, "{rate}"), clock=lambda: room.now)
+    yield made
+    await made.aclose()
+
+
+async def test_turns_are_played_while_they_come_and_one_after_another(room: Room, loud: Speaker) -> None:
+    assert not loud.sounding
+    loud.feed(1, b"one ", 24_000)
+    await until(lambda: room.played == [b"one "])
+    assert loud.sounding
+    loud.feed(2, b"two", 24_000)
+    loud.end(2)
+    loud.feed(1, b"more", 24_000)
+    await until(lambda: room.played == [b"one more"])
+    await asyncio.sleep(0.05)
+    assert len(room.played) == 1, "the second waits for the first"
+    loud.end(1)
+    await loud.rested()
+    assert room.played == [b"one more", b"two"]
+
+
+async def test_the_room_sounds_a_little_longer_than_the_player(room: Room, loud: Speaker) -> None:
+    loud.feed(1, b"one", 24_000)
+    loud.end(1)
+    await loud.rested()
+    assert loud.sounding
+    room.now += TAIL_S - 0.01
+    assert loud.sounding
+    room.now += 0.02
+    assert not loud.sounding
+
+
+async def test_a_turn_that_is_stopped_is_cut_off_and_what_still_comes_of_it_is_not_played(room: Room, loud: Speaker) -> None:
+    loud.feed(1, b"one", 24_000)
+    await until(lambda: room.played == [b"one"])
+    (pid,) = room.pids
+    loud.flush(1)
+    await loud.rested()
+    assert not psutil.pid_exists(pid)
+    loud.feed(1, b"late", 24_000)
+    loud.feed(2, b"two", 24_000)
+    loud.end(2)
+    await loud.rested()
+    assert room.played == [b"one", b"two"]
+
+
+async def test_one_that_is_stopped_before_it_began_holds_up_no_other(room: Room, loud: Speaker) -> None:
+    loud.feed(1, b"one", 24_000)
+    loud.flush(None)
+    loud.feed(2, b"two", 24_000)
+    loud.end(2)
+    async with asyncio.timeout(10):
+        await loud.rested()
+    assert room.played == [b"two"]
+
+
+async def test_it_stands_still_and_goes_on(room: Room, loud: Speaker) -> None:
+    loud.feed(1, b"one", 24_000)
+    await until(lambda: room.played == [b"one"])
+    player = psutil.Process(room.pids[0])
+    loud.hold()
+    await until(lambda: player.status() == psutil.STATUS_STOPPED)
+    loud.feed(1, b" more", 24_000)
+    await asyncio.sleep(0.05)
+    assert room.played == [b"one"]
+    loud.go_on()
+    await until(lambda: room.played == [b"one more"])
+    loud.hold()
+    loud.flush(1)
+    await loud.rested()
+    assert not psutil.pid_exists(player.pid), "also one that stands still is ended"
+
+
+async def test_a_player_that_ends_before_its_time_costs_its_turn_and_no_other() -> None:
+    dying = Speaker(("/bin/sh", "-c", "exit 1"))
+    for _ in range(50):
+        dying.feed(1, bytes(65_536), 24_000)
+    dying.end(1)
+    async with asyncio.timeout(10):
+        await dying.rested()
+    dying.feed(2, b"two", 24_000)
+    dying.end(2)
+    async with asyncio.timeout(10):
+        await dying.rested()
+
+
+async def test_letting_go_ends_every_player(room: Room, loud: Speaker) -> None:
+    loud.feed(1, b"one", 24_000)
+    await until(lambda: len(room.played) == 1)
+    await loud.aclose()
+    assert not any(psutil.pid_exists(pid) for pid in room.pids)
+
+
+def test_the_player_of_this_machine_is_one_that_plays_what_still_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Speaker.of_this_machine() is None
+    assert not speaker.play(speaker.wav(b"\0\0" * 100, 24_000)), "a machine without a player is no error"
+    for name in ("afplay", "play"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 0\n")
+        (tmp_path / name).chmod(0o755)
+    found = Speaker.of_this_machine()
+    assert found is not None
+    assert found._command[0] == "play", "afplay plays only files"
+    assert speaker.play(speaker.wav(b"\0\0" * 100, 24_000))
+
+
+async def test_what_is_saved_is_one_file_and_no_microphone_hears_it(tmp_path: Path) -> None:
+    saved = Saved(tmp_path / "her.wav")
+    saved.feed(1, b"\1\0", 24_000)
+    saved.flush(1)
+    saved.feed(2, b"\2\0", 24_000)
+    assert not saved.sounding
+    await saved.aclose()
+    assert (tmp_path / "her.wav").read_bytes() == speaker.wav(b"\1\0\2\0", 24_000)
+    assert os.listdir(tmp_path) == ["her.wav"]
