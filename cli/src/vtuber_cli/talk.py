@@ -7,7 +7,6 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -22,6 +21,7 @@ from dialog_contracts.input_socket import (
     SpeechStarted,
     TurnEvent,
 )
+from dialog_contracts.model import WireModel
 from dialog_contracts.sse import split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
 from vtuber_cli import gateway, recorder
@@ -40,9 +40,7 @@ SPEECH_WAIT_S: Final = 3.0
 """Whether somebody spoke at the very end is known by then."""
 
 _TOLD = (SpeechStarted, Partial, FinalWords, SpeechDropped, TurnEvent, InputError)
-_FRAMES: Final[dict[str, TypeAdapter[object]]] = {
-    str(frame.model_fields["type"].default): TypeAdapter(frame) for frame in _TOLD
-}
+_FRAMES: Final[dict[str, type[WireModel]]] = {str(frame.model_fields["type"].default): frame for frame in _TOLD}
 
 
 class CannotTalk(gateway.CannotReach):
@@ -132,12 +130,13 @@ class Talk:
         async for message in ear:
             # A frame of a version to come is no reason to end.
             with suppress(ValueError, AttributeError):
-                adapter = _FRAMES.get(str(json.loads(message).get("type")))
-                self._take(adapter.validate_json(message) if adapter is not None else None)
+                kind = _FRAMES.get(str(json.loads(message).get("type")))
+                if kind is not None:
+                    self._take(kind.from_json(message))
             self._news.set()
         raise CannotTalk(f"{self._url} ended the conversation")
 
-    def _take(self, frame: object) -> None:
+    def _take(self, frame: WireModel) -> None:
         if isinstance(frame, SpeechStarted):
             self._unanswered += 1
             self._heard = True

@@ -124,7 +124,7 @@ class ApiServer:
     async def _objects(self, request: web.Request) -> web.StreamResponse:
         plural = request.match_info["plural"]
         if plural not in KINDS or (plural == "vtubersessions" and not self.has_crd):
-            return web.json_response({"kind": "Status", "code": 404, "message": "not found"}, status=404)
+            return _unknown()
         watch = "watch" in request.query
         failed = self._count(plural, "watch" if watch else "list")
         if failed is not None:
@@ -207,7 +207,7 @@ class ApiServer:
             return web.json_response({"groups": [group] if self.has_crd else []})
         wanted = "" if path == "/api/v1" else "vtuber.dev"
         if wanted and not self.has_crd:
-            return web.json_response({"message": "not found"}, status=404)
+            return _unknown()
         resources = [
             {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": plural != "namespaces", "verbs": _VERBS}
             for plural, (name, _, kind) in KINDS.items()
@@ -251,6 +251,11 @@ class ApiServer:
 
 
 _VERBS: Final = ["get", "list", "watch", "patch", "create", "update", "delete"]
+
+
+def _unknown() -> web.Response:
+    """What an API server says of a group or kind that it does not know: no JSON."""
+    return web.Response(status=404, text="404 page not found\n")
 
 
 def _selected(body: dict[str, Any], request: web.Request) -> bool:
