@@ -16,17 +16,7 @@ from input_handler.engine_client import EngineClient
 from input_handler.errors import LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
-from input_handler.testing.scripted_engine import (
-    ACCEPTED,
-    CUT,
-    DONE,
-    HANG,
-    HELLO,
-    Answer,
-    ScriptedEngine,
-    events,
-    refusal,
-)
+from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime import effects
@@ -186,17 +176,40 @@ async def test_after_the_first_word_the_chain_is_never_asked(
     assert await redis.client.get(redis_names.reply_claim("live-001#1")) is None
 
 
-async def test_a_turn_that_the_engine_has_claimed_is_not_given_to_the_chain_but_ends_in_one_clear_error(
+@pytest.mark.parametrize(
+    ("given_up", "resumed_after"),
+    [
+        (Answer(wait_s=0.4), None),
+        (Answer(steps=[events(1, ACCEPTED), CUT]), "1.0"),
+        (Answer(steps=[events(1, ACCEPTED), HANG]), "1.0"),
+    ],
+)
+async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
+    caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink, given_up: Answer, resumed_after: str | None
+) -> None:
+    await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
+    rest = events(1, ACCEPTED, HELLO, DONE)
+    if resumed_after is not None:
+        rest = rest.removeprefix(events(1, ACCEPTED))
+    # The second time it may take longer to accept than a turn that could go elsewhere.
+    engine.answers = [given_up, Answer(steps=[CUT]), Answer(wait_s=0.5, steps=[rest])]
+    frames = await called(caller)
+    assert told(frames) == [("1.0", "control"), ("1.1", "text-delta"), ("1.2", "done")]
+    assert [headers.get("last-event-id") for headers in engine.headers] == [None, resumed_after, resumed_after]
+    assert len({request.meta.request_id for request in engine.requests}) == 1, "the same message, not another"
+    assert await chain.queued() == 0
+
+
+async def test_an_engine_that_claimed_a_turn_and_is_gone_ends_it_in_one_clear_error(
     caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink
 ) -> None:
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), CUT])]
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), CUT]), refusal(404, "turn_lost")]
     frames = await called(caller)
-    assert [frame.event for frame in frames] == ["control", "error"]
+    assert told(frames) == [("1.0", "control"), ("1.1", "error")]
     error = frames[-1].parse()
     assert isinstance(error, ErrorEvent)
     assert (error.code, error.retryable) == ("engine_lost", True)
-    assert [frame.id for frame in frames] == ["1.0", "1.1"]
     assert await chain.queued() == 0
 
 

@@ -2,6 +2,7 @@
 
 EngineFailed                       the engine could not answer, nothing has reached the caller yet; `reason` is a metric label
 AnsweredElsewhere                  the engine found the turn claimed by the other path
+EngineHasIt                        the other path found the turn claimed by an engine
 ServiceError
 ├── EngineRefused (4xx)            the engine said no: its body is passed on as it is
 ├── TooManyTurns (429)             this input-handler has all the turns it takes
@@ -22,6 +23,10 @@ class EngineFailed(Exception):
 
 class AnsweredElsewhere(Exception):
     """`reply:{correlationId}` says `legacy`."""
+
+
+class EngineHasIt(Exception):
+    """`reply:{correlationId}` says `sync`: an engine that was given up has begun to answer, or broke off after it had."""
 
 
 class EngineRefused(ServiceError):

@@ -15,7 +15,7 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, SseFrame, TextDeltaEvent
 from dialog_telemetry import metrics
-from input_handler.errors import LegacyUnavailable
+from input_handler.errors import EngineHasIt, LegacyUnavailable
 from service_runtime import effects, refusals
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisDown, RedisLink
@@ -66,7 +66,7 @@ class LegacyPath:
         traceparent: str | None = None,
         since: float | None = None,
     ) -> AsyncGenerator[SseFrame, None]:
-        """The events after number `after`. Raises LegacyUnavailable before the first one when the chain cannot take the turn.
+        """The events after number `after`. Raises LegacyUnavailable or EngineHasIt before the first one: the chain does not take the turn.
 
         `accepted`: number of the engine's ACCEPTED that the caller has seen. `since`: the loop's time at which the engine was asked.
         """
@@ -93,11 +93,7 @@ class LegacyPath:
             if since is not None and outcome == QUEUED:
                 metrics.FALLBACK_SECONDS.observe(clock() - since)
             if outcome == ENGINE_HAS_IT:
-                lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
-                metrics.FALLBACKS.labels(reason="engine_has_it").inc()
-                for frame in _numbered(request, after, [lost], first=max(after, -1 if accepted is None else accepted) + 1):
-                    yield frame
-                return
+                raise EngineHasIt
             if accepted is None:
                 for frame in _numbered(request, after, [_accepted(request)]):
                     yield frame

@@ -26,9 +26,11 @@ class MainPath(Protocol):
     """A way to an engine: one, or the right one of several."""
 
     def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
     ) -> AsyncGenerator[SseFrame, None]:
-        """The turn's events. Raises EngineFailed, AnsweredElsewhere or EngineRefused before the first delta."""
+        """The turn's events; `again`: of one that an engine has begun. Raises EngineFailed, AnsweredElsewhere or EngineRefused before
+        the first delta.
+        """
         ...
 
 
@@ -40,7 +42,7 @@ class Owners:
         self._away: OrderedDict[str, int] = OrderedDict()
 
     async def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
     ) -> AsyncGenerator[SseFrame, None]:
         """See `MainPath`. An engine that is not there is passed over; what another error it gives is the turn's."""
         session_id = request.session_id
@@ -52,7 +54,7 @@ class Owners:
             asked.add(ordinal)
             begun = False
             try:
-                async with aclosing(self._paths[ordinal].events(request, last_event_id, traceparent)) as frames:
+                async with aclosing(self._paths[ordinal].events(request, last_event_id, traceparent, again=again)) as frames:
                     async for frame in frames:
                         if not begun:
                             begun = True

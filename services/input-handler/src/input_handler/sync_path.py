@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 import structlog
@@ -19,6 +19,7 @@ from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
 log = structlog.get_logger("turn")
 
 ENGINE_LOOK_EVERY_S: Final = 0.2
+AGAIN_WITHIN_S: Final = 2.0
 CIRCUIT: Final = "engine"
 CIRCUIT_STATES: Final = {"closed": 0, "half-opened": 1, "opened": 2}
 
@@ -54,17 +55,20 @@ class SyncPath:
         self._circuit.add_listener(self._note_state)
 
     async def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
     ) -> AsyncGenerator[SseFrame, None]:
-        """Raises EngineFailed, AnsweredElsewhere or EngineRefused before the first delta."""
+        """Raises EngineFailed, AnsweredElsewhere or EngineRefused before the first delta.
+
+        `again`: for a turn that an engine has begun. Nobody else may answer it, so the circuit is not asked and there is more time.
+        """
+        accepted_within_s = AGAIN_WITHIN_S if again else self._accepted_within_s
         told: SseFrame | None = None
         answered = False
         try:
             async with AsyncExitStack() as call:
-                breaker = await self._circuit.get_breaker(CIRCUIT)
-                async with breaker:
-                    engine = self._engine_there(request, last_event_id, traceparent)
-                    frames = self._in_time(*await call.enter_async_context(engine))
+                async with nullcontext() if again else await self._circuit.get_breaker(CIRCUIT):
+                    engine = self._engine_there(request, last_event_id, traceparent, accepted_within_s)
+                    frames = self._in_time(*await call.enter_async_context(engine), accepted_within_s)
                     async for frame in frames:
                         if frame.event == "error":
                             _raise(frame)
@@ -92,7 +96,7 @@ class SyncPath:
 
     @asynccontextmanager
     async def _engine_there(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
+        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, accepted_within_s: float
     ) -> AsyncGenerator[tuple[AsyncGenerator[SseFrame, None], float], None]:
         """The engine's events and when it was called. An engine that is just being replaced is waited for, if the settings say so."""
         clock = asyncio.get_running_loop().time
@@ -100,7 +104,7 @@ class SyncPath:
         async with AsyncExitStack() as stack:
             while True:
                 began = clock()
-                call = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=self._accepted_within_s)
+                call = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=accepted_within_s)
                 try:
                     frames = await stack.enter_async_context(call)
                 except EngineFailed as failure:
@@ -118,10 +122,12 @@ class SyncPath:
                 yield frames, began
                 return
 
-    async def _in_time(self, frames: AsyncGenerator[SseFrame, None], began: float) -> AsyncGenerator[SseFrame, None]:
+    async def _in_time(
+        self, frames: AsyncGenerator[SseFrame, None], began: float, accepted_within_s: float
+    ) -> AsyncGenerator[SseFrame, None]:
         """The frames, as long as ACCEPTED and the first delta come in time, counted from the call."""
         reason = "not_accepted_in_time"
-        limit: float | None = self._accepted_within_s
+        limit: float | None = accepted_within_s
         while True:
             try:
                 async with asyncio.timeout_at(None if limit is None else began + limit):

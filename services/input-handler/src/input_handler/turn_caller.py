@@ -12,8 +12,8 @@ from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
-from dialog_telemetry import attributes, trace_context
-from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused, LegacyUnavailable, TooManyTurns
+from dialog_telemetry import attributes, metrics, trace_context
+from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable, TooManyTurns
 from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
 from input_handler.turn_numbers import Numbered, TurnNumbers
@@ -21,6 +21,8 @@ from input_handler.turn_numbers import Numbered, TurnNumbers
 log = structlog.get_logger("turn")
 
 NUMBERS_TRIED: Final = 5
+REJOIN_TRIES: Final = 3
+REJOIN_PAUSE_S: Final = 0.1
 SYNC_OFF: Final = "sync_core_off"
 
 
@@ -187,12 +189,38 @@ class TurnCaller:
             async with aclosing(legacy) as frames:
                 async for frame in frames:
                     yield frame
+        except EngineHasIt:
+            async with aclosing(self._rejoined(request, reason, last_event_id, told, traceparent)) as frames:
+                async for frame in frames:
+                    yield frame
         except LegacyUnavailable as error:
             if told is None:
                 raise
             # The stream has begun already: its end is an event.
             event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
             yield sse.frame(event, f"{number.turn}.{told + 1}")
+
+    async def _rejoined(
+        self, request: ChatRequest, reason: str, last_event_id: str | None, told: int | None, traceparent: str | None
+    ) -> AsyncGenerator[SseFrame, None]:
+        """A turn that was given up a moment too early: the engine had begun to answer, so its answer is the one. If it is still there."""
+        after = last_event_id if told is None else f"{request.turn}.{told}"
+        for number in range(REJOIN_TRIES):
+            if number:
+                await asyncio.sleep(REJOIN_PAUSE_S)
+            try:
+                async with aclosing(self._sync.events(request, after, traceparent, again=True)) as frames:
+                    async for frame in frames:
+                        after = frame.id
+                        yield frame
+                metrics.REJOINED.labels(outcome="answered").inc()
+                return
+            except (EngineFailed, EngineRefused, AnsweredElsewhere) as error:
+                why = str(error)
+        metrics.REJOINED.labels(outcome="lost").inc()
+        log.warning("engine_lost", reason=reason, again=why)
+        lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
+        yield sse.frame(lost, f"{request.turn}.{_number_of(after) + 1}")
 
 
 def _number_of(event_id: str | None) -> int:

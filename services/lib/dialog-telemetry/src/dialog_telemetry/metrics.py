@@ -25,6 +25,9 @@ SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine to
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
 CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.", ["engine"])
+REJOINED = Counter(
+    "dialog_rejoined", "Turns of the main path that were given up when the engine had begun to answer, by outcome.", ["outcome"]
+)
 REROUTED = Counter(
     "dialog_rerouted", "Turns taken to another engine than was thought to have the session, by reason.", ["reason"]
 )
