@@ -20,4 +20,4 @@ async def test_without_a_model_a_cough_is_nothing_and_nobody_is_told_before() ->
     recognizer = FakeRecognizer()
     assert (await recognizer.hear_utterance(np.zeros(RATE // 2, np.float32), None)).text == ""
     assert "2 seconds" in (await recognizer.hear_utterance(np.zeros(RATE * 2, np.float32), None)).text
-    assert await recognizer.glance(np.zeros(RATE * 2, np.float32), "zh") is None
+    assert await recognizer.glance(np.zeros(RATE * 2, np.float32), "zh", thorough=True) is None

@@ -168,7 +168,7 @@ async def test_a_loop_is_heard_again_the_long_way_and_never_told_before(warm: Wa
     recognizer, model = warm
     model.says = says
     sound = np.zeros(20 * RATE, np.float32)
-    assert await recognizer.glance(sound, "en") is None
+    assert await recognizer.glance(sound, "en", thorough=True) is None
     assert (await recognizer.hear_utterance(sound, "en")).text == "今晚玩什么"
     assert len(model.asked) == 1
 
@@ -176,11 +176,12 @@ async def test_a_loop_is_heard_again_the_long_way_and_never_told_before(warm: Wa
 async def test_a_look_waits_for_nobody(warm: Warm) -> None:
     recognizer, model = warm
     second = np.zeros(RATE, np.float32)
-    heard, seen = await asyncio.gather(recognizer.hear(second, "en"), recognizer.glance(second, "en"))
+    heard, seen = await asyncio.gather(recognizer.hear(second, "en"), recognizer.glance(second, "en", thorough=True))
     assert (heard.text, seen) == ("今晚玩什么", None)
-    looked = await recognizer.glance(second, "en")
+    looked = await recognizer.glance(second, "en", thorough=False)
     assert looked is not None
     assert looked.text == "hello"
+    assert model.windows[-1] == 6 * RATE, "a look in the middle is quick"
 
 
 def test_the_model_is_chosen_only_where_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

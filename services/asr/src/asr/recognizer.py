@@ -33,8 +33,11 @@ class Recognizer(Protocol):
     async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
         """The words of at most half a minute, for somebody who waits for them."""
 
-    async def glance(self, samples: Samples, lang: str | None) -> Heard | None:
-        """The same for an utterance that still goes on. None: nobody can say, or there is no time for it now."""
+    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
+        """The same for an utterance that still goes on. None: nobody can say, or there is no time for it now.
+
+        Not `thorough`: sooner and less exactly, since another look follows.
+        """
 
     async def aclose(self) -> None:
         """Hear nothing more."""
@@ -63,7 +66,7 @@ class FakeRecognizer:
             return Heard("", lang or "en")
         return await self.hear(samples, lang)
 
-    async def glance(self, samples: Samples, lang: str | None) -> Heard | None:
+    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
         """None: a sentence about the sound would stop a reply as if it were words."""
         return None
 

@@ -52,13 +52,14 @@ class Scribe:
             if began < free_at and not speech.pausing:
                 metrics.PARTIALS.labels(outcome="skipped").inc()
                 continue
-            speech_ms, until_ms = speech.speech_ms, speech.until_ms
+            speech_ms, until_ms, pausing = speech.speech_ms, speech.until_ms, speech.pausing
             found = await self._glance(speech, speech_ms)
             # As long as it took, it rests: on a slow machine, the words at the end are not behind those in the middle.
             free_at = 2 * _clock() - began
             if found is None:
                 continue
-            known, known_until_ms = found, until_ms
+            if pausing:
+                known, known_until_ms = found, until_ms
             if found.text and found.text != told:
                 told = found.text
                 metrics.PARTIALS.labels(outcome="told").inc()
@@ -74,7 +75,7 @@ class Scribe:
     async def _glance(self, speech: Speech, speech_ms: int) -> Heard | None:
         began = _clock()
         try:
-            found = await self._recognizer.glance(speech.samples(), self._language(speech_ms))
+            found = await self._recognizer.glance(speech.samples(), self._language(speech_ms), thorough=speech.pausing)
         # CTranslate2 says everything with these two.
         except (RuntimeError, ValueError) as error:
             metrics.PARTIALS.labels(outcome="failed").inc()

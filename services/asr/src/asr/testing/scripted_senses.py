@@ -62,7 +62,7 @@ class ScriptedRecognizer(FakeRecognizer):
         self.finals.append(len(samples) / RATE)
         return await self._hear(samples, lang)
 
-    async def glance(self, samples: Samples, lang: str | None) -> Heard | None:
+    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
         """The same, unless it is busy."""
         self.looks += 1
         return None if self.busy else await self._hear(samples, lang)
