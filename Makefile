@@ -50,8 +50,8 @@ down: ## remove what `make up` made
 	@CONTEXT='$(CONTEXT)' $(PYTHON) -m e2e.kind.up down
 
 e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
-	@$(BIN)/pytest -q e2e/kind --ignore e2e/kind/nodes
-	@$(BIN)/pytest -q e2e/kind/nodes
+	@$(BIN)/pytest -q --durations=12 e2e/kind --ignore e2e/kind/nodes
+	@$(BIN)/pytest -q --durations=5 e2e/kind/nodes
 
 fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff format .

@@ -59,15 +59,16 @@ def build(tell: Callable[[str], None] = lambda _: None) -> dict[str, str]:
     return built
 
 
-def load(built: dict[str, str], cluster: str) -> None:
-    """Put the images into a kind cluster's nodes. Redis is loaded when this machine has it, else the nodes pull it."""
+def load(built: dict[str, str], cluster: str, *nodes: str) -> None:
+    """Put the images into a kind cluster's nodes, or only into those named. Redis is loaded when this machine has it, else the nodes pull it."""
     names = list(built.values())
     try:
         run("docker", "image", "inspect", REDIS)
         names.append(REDIS)
     except CommandFailed:
         pass
-    run("kind", "load", "docker-image", "--name", cluster, *names, within=timeouts.IMAGES_LOADED)
+    where = ["--nodes", ",".join(nodes)] if nodes else []
+    run("kind", "load", "docker-image", "--name", cluster, *where, *names, within=timeouts.IMAGES_LOADED)
 
 
 def values(built: dict[str, str]) -> list[str]:

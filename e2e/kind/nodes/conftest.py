@@ -28,7 +28,7 @@ def namespace() -> Iterator[Namespace]:
 @pytest.fixture(scope="module")
 def place(namespace: Namespace) -> Room:
     built = images.build()
-    images.load(built, CLUSTER)
+    images.load(built, CLUSTER, f"{CLUSTER}-worker", f"{CLUSTER}-worker2")
     values = [*images.values(built), "--set", ",".join([*SMALL, STREAMED, TWO_OF_EACH])]
     Release(namespace, values, HELMS[0]).upgrade()
     return room(namespace)
