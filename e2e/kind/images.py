@@ -60,7 +60,7 @@ def build(tell: Callable[[str], None] = lambda _: None) -> dict[str, str]:
 
 
 def load(built: dict[str, str], cluster: str, *nodes: str) -> None:
-    """Put the images into a kind cluster's nodes, or only into those named. Redis is loaded when this machine has it, else the nodes pull it."""
+    """Put the images into a kind cluster's nodes, or only into those named. Redis comes too when this machine has it; else they pull it."""
     names = list(built.values())
     try:
         run("docker", "image", "inspect", REDIS)
