@@ -102,7 +102,6 @@ async def _person(stack: Stack, number: int, until: float) -> int:
         if chance.random() < 0.5:
             await talk.stop_ms()
             await talk.drain(chance.uniform(0.1, 2))
-    await talk.stop_ms()
     await talk.close()
     return turns
 
@@ -115,7 +114,8 @@ async def _speech(stack: Stack, listener: Listener, until: float) -> None:
         async with aiohttp.ClientSession() as http:
             asking = asyncio.create_task(_ask(http, stack.url))
             async for message in socket:
-                now = time.time() * 1000
+                # What output-handler calls its clock; on one machine it is ours too.
+                now = time.monotonic() * 1000
                 if isinstance(message, str):
                     listener.frame(json.loads(message), now)
                 elif message[:2] == MAGIC:

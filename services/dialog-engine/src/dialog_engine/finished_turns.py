@@ -9,7 +9,8 @@ from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.runner import TurnRunner
 
-KEPT: Final = 512
+FRAMES_KEPT: Final = 8_192
+"""Events of all kept turns together, about 4 MB; whoever comes back does so within seconds, and the database has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Known:
     run: TurnRunner | EventLog
     request_id: str | None
 
+    @property
+    def events(self) -> EventLog:
+        """What its callers are told."""
+        return self.run if isinstance(self.run, EventLog) else self.run.events
+
 
 class FinishedTurns:
     """`keep` a log, `find` it again."""
@@ -26,15 +32,17 @@ class FinishedTurns:
     def __init__(self, memory: ShortTermMemory) -> None:
         self._memory = memory
         self._logs: OrderedDict[tuple[str, int], Known] = OrderedDict()
+        self._frames = 0
 
     def keep(self, session_id: str, turn: int, log: EventLog, request_id: str | None) -> None:
         """Only of a turn that ended with `done`: any other may be asked again."""
         if not log.done:
             return
+        self._drop((session_id, turn))
         self._logs[session_id, turn] = Known(log, request_id)
-        self._logs.move_to_end((session_id, turn))
-        while len(self._logs) > KEPT:
-            self._logs.popitem(last=False)
+        self._frames += len(log.frames)
+        while self._frames > FRAMES_KEPT and len(self._logs) > 1:
+            self._drop(next(iter(self._logs)))
 
     async def find(self, session_id: str, turn: int) -> Known | None:
         """None: nothing of it was stored. May raise apsw.Error."""
@@ -46,3 +54,8 @@ class FinishedTurns:
             return None
         self.keep(session_id, turn, replay.rebuilt(stored), stored.request_id)
         return self._logs.get((session_id, turn))
+
+    def _drop(self, name: tuple[str, int]) -> None:
+        known = self._logs.pop(name, None)
+        if known is not None:
+            self._frames -= len(known.events.frames)
