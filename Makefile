@@ -17,7 +17,7 @@ help: ## this list
 run: $(READY) ## start everything on this machine; open the address it prints
 	@$(BIN)/vtuber run
 
-models: $(READY) ## fetch what hears speech (157 MB) and install what runs it; `make run` finds it by itself
+models: $(READY) ## fetch what hears speech (159 MB) and install what runs it; `make run` finds it by itself
 	@$(BIN)/vtuber models
 
 test: $(READY) ## unit tests, then the real processes, then a real browser

@@ -1,7 +1,7 @@
 """`python -m asr.testing.trial <models>`: sentences said by the built-in voice, heard by the real models as from a microphone, with times.
 
 Started by `vtuber models --try`. The voice is espeak's, which is hard to understand for a model that learned from people; what counts here
-is that every part works, and how long it takes.
+is that every part works, and how long it takes. It needs dialog-voice, which asr itself does not.
 """
 
 import asyncio
