@@ -109,6 +109,8 @@ async def test_it_stands_still_and_goes_on(room: Room, loud: Speaker) -> None:
     loud.go_on()
     await until(lambda: room.played == [b"one more"])
     loud.hold()
+    loud.feed(1, bytes(1 << 20), 24_000)
+    await asyncio.sleep(0.05)
     loud.flush(1)
     await loud.rested()
     assert not psutil.pid_exists(player.pid), "also one that stands still is ended"

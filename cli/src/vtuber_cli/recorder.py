@@ -92,6 +92,8 @@ class Microphone:
         finally:
             if process.returncode is None:
                 process.kill()
+            # asyncio takes a process for ended only once its pipes are, and reads none that nobody asks for.
+            await process.stdout.read()
             await process.wait()
             await asyncio.wait([said])
 
