@@ -33,14 +33,14 @@ async def test_stop_ends_the_running_turn_and_only_that_one(engine: "Opens") -> 
     async with engine(["word "] * 500, gap_s=0.005) as one:
         talking = [asyncio.create_task(one.say(1, session=name)) for name in ("a", "b")]
         await asyncio.sleep(0.1)
-        assert one.service.stop("a", 7, "test") is None
-        assert one.service.stop("a", 1, "test") == 1
-        assert one.service.stop("a", None, "test") is None
+        assert one.service._feedback.stop("a", 7, "test") is None
+        assert one.service._feedback.stop("a", 1, "test") == 1
+        assert one.service._feedback.stop("a", None, "test") is None
         frames = await talking[0]
         assert frames.done.stats.interrupted
         assert not talking[1].done()
         assert one.brain.open == 1
-        one.service.stop("b", None, "test")
+        one.service._feedback.stop("b", None, "test")
         await talking[1]
 
 
@@ -49,7 +49,7 @@ async def test_without_barge_in_stop_and_new_turns_are_refused(engine: "Opens") 
         talking = asyncio.create_task(one.say(1, flags={"SYNC_TTS_STREAMING": True}))
         await asyncio.sleep(0.05)
         with pytest.raises(Busy) as refused:
-            one.service.stop("s", None, "test")
+            one.service._feedback.stop("s", None, "test")
         assert refused.value.body.code == "barge_in_off"
         with pytest.raises(Busy) as busy:
             await one.say(2)
@@ -68,7 +68,7 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
     replies = Replies()
 
     def asked(session: str, turn: int | None = None) -> str:
-        one.service._stopped(Stop(session_id=session, turn=turn, ask="a1"), cast(OutputLink, replies))
+        one.service._feedback._stopped(Stop(session_id=session, turn=turn, ask="a1"), cast(OutputLink, replies))
         return replies[-1]
 
     async with engine(["word "] * 200, gap_s=0.005) as one:
@@ -84,7 +84,7 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
             "stopped",
             "nothing_sounding",
         ]
-        one.service._stopped(Stop(session_id="s"), cast(OutputLink, replies))
+        one.service._feedback._stopped(Stop(session_id="s"), cast(OutputLink, replies))
         assert len(replies) == 5, "one that does not ask is not answered"
         await asyncio.gather(*talking)
 
@@ -95,12 +95,12 @@ async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_i
         await asyncio.sleep(0.3)
         replies = Replies()
         link = cast(OutputLink, replies)
-        one.service._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
+        one.service._feedback._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
         await asyncio.sleep(1.5)
-        one.service._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
-        one.service._held(Hold(action="PAUSE", session_id="nobody", ask="a"), link)
+        one.service._feedback._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
+        one.service._feedback._held(Hold(action="PAUSE", session_id="nobody", ask="a"), link)
         assert replies == ["stopped", "nothing_sounding", "unknown"]
-        assert one.service.stop("s", 1, "speech") == 1
+        assert one.service._feedback.stop("s", 1, "speech") == 1
         await asyncio.sleep(0.1)
         stored = await one.memory.find("s", 1)
         assert stored is not None

@@ -8,15 +8,14 @@ import structlog
 
 from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
-from dialog_contracts.ingest import End, Hold, Played, Stop, StopOutcome, StopResult
+from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
-from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame
 from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
+from dialog_engine.feedback import Feedback
 from dialog_engine.finished_turns import FinishedTurns, Known
 from dialog_engine.hand_over import HandOver
-from dialog_engine.ingest_link import BackHooks, OutputLink
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.outputs import Outputs
 from dialog_engine.ownership import Ownership
@@ -29,7 +28,6 @@ from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.runner import TurnRunner
 from dialog_llm import prompt
 from dialog_llm.brains import Brains
-from dialog_telemetry import metrics
 from dialog_voice import language
 from dialog_voice.voice import Voice
 from dialog_voice.voices import Voices
@@ -40,7 +38,7 @@ log = structlog.get_logger("chat")
 
 
 class ChatService:
-    """The engine's one service object. `open` is the only way in for turns, `stop` for interruptions."""
+    """The engine's one service object. `open` is the only way in for turns; what comes back for them is `Feedback`'s."""
 
     def __init__(
         self,
@@ -59,9 +57,8 @@ class ChatService:
         self._tasks = TaskOwner()
         self._ownership = ownership
         self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
-        self.outputs = Outputs(
-            settings.output_ingest_urls, BackHooks(self._stopped, self._held, self._played, self._subscribed)
-        )
+        self._feedback = Feedback(self._sessions, self._publish)
+        self.outputs = Outputs(settings.output_ingest_urls, self._feedback.hooks)
         self._running = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -113,20 +110,6 @@ class ChatService:
             finally:
                 found.callers -= 1
                 found.caller_left()
-
-    def stop(self, session_id: str, turn: int | None, reason: str) -> int | None:
-        """Interrupt the session's turn (this one, or whichever runs); gives the turn that was stopped."""
-        session = self._sessions.find(session_id)
-        runner = session.running if session is not None else None
-        if runner is None or (turn is not None and turn != runner.order.turn):
-            metrics.STOPS.labels(outcome="nothing_sounding").inc()
-            return None
-        if not runner.order.flags.SYNC_TTS_BARGE_IN:
-            metrics.STOPS.labels(outcome="refused").inc()
-            raise Busy("this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped", code="barge_in_off")
-        stopped = runner.stop(reason)
-        metrics.STOPS.labels(outcome="stopped" if stopped else "nothing_sounding").inc()
-        return runner.order.turn if stopped else None
 
     @staticmethod
     def _after(request: ChatRequest, last_event_id: str | None) -> int:
@@ -253,13 +236,16 @@ class ChatService:
             ended=ended,
         )
 
+    def _publish(self, session_id: str, frame: str) -> None:
+        self.outputs.publish(session_id, frame)
+
     async def _ask_for_voice(self, request: TtsRequest) -> None:
         follows = await self._shelf.ask_for_voice(request)
         frame = End(session_id=request.task_id, turn=request.meta.turn or 1, audio_ms=0, voice_follows=follows or None)
         self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
 
     def _command_stop(self, request: ChatRequest) -> EventLog:
-        turn = self.stop(request.session_id, request.meta.turn, "command")
+        turn = self._feedback.stop(request.session_id, request.meta.turn, "command")
         events = EventLog(turn or 0)
         events.append(ControlEvent(action="ACCEPTED", session_id=request.session_id, turn=turn))
         events.append(DoneEvent(stats=DoneStats(interrupted=turn is not None, turn=turn)))
@@ -275,46 +261,6 @@ class ChatService:
         events.append(DoneEvent(stats=DoneStats(turn=turn)))
         self._finished.keep(session.session_id, turn, events, request_id)
         return events
-
-    def _stopped(self, frame: Stop, link: OutputLink) -> None:
-        outcome: StopOutcome = "nothing_sounding" if self._sessions.find(frame.session_id) is not None else "unknown"
-        try:
-            if self.stop(frame.session_id, frame.turn, frame.reason or "viewer") is not None:
-                outcome = "stopped"
-        except Busy as error:
-            log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
-            outcome = "refused"
-        if frame.ask is not None:
-            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
-
-    def _held(self, frame: Hold, link: OutputLink) -> None:
-        session = self._sessions.find(frame.session_id)
-        runner = session.running if session is not None else None
-        outcome: StopOutcome = "nothing_sounding" if session is not None else "unknown"
-        if runner is not None and frame.turn in (None, runner.order.turn):
-            if not runner.order.flags.SYNC_TTS_BARGE_IN:
-                outcome = "refused"
-            elif runner.hold(frame.action):
-                outcome = "stopped"
-                # For the other output-handlers with viewers of the session; whoever sent it has done it already.
-                told = frame.model_copy(update={"turn": runner.order.turn, "ask": None})
-                self.outputs.publish(frame.session_id, told.to_json())
-        if frame.ask is not None:
-            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
-
-    def _played(self, frame: Played) -> None:
-        session = self._sessions.find(frame.session_id)
-        if session is not None and session.running is not None and session.running.order.turn == frame.turn:
-            session.running.played(frame.offset_ms)
-
-    def _subscribed(self, session_id: str, link: OutputLink) -> None:
-        """An output-handler that comes in the middle of a turn gets its START and the text so far; chunks follow live."""
-        session = self._sessions.find(session_id)
-        runner = session.running if session is not None else None
-        if runner is not None and not runner.machine.over:
-            link.send(runner.start_frame())
-            if runner.machine.reply:
-                link.send(runner.text_frame())
 
 
 def _lost(turn: int) -> TurnLost:

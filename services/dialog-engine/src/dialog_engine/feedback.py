@@ -1,0 +1,76 @@
+"""What flows back to the turns of this engine: STOP, PAUSE and RESUME, positions, and output-handlers that come in mid-turn."""
+
+from collections.abc import Callable
+
+import structlog
+
+from dialog_contracts.ingest import Hold, Played, Stop, StopOutcome, StopResult
+from dialog_contracts.model import correlation_id
+from dialog_engine.errors import Busy
+from dialog_engine.ingest_link import BackHooks, OutputLink
+from dialog_engine.sessions import Sessions
+from dialog_telemetry import metrics
+
+log = structlog.get_logger("feedback")
+
+
+class Feedback:
+    """`publish(session_id, frame)` reaches every output-handler with viewers of the session."""
+
+    def __init__(self, sessions: Sessions, publish: Callable[[str, str], None]) -> None:
+        self._sessions, self._publish = sessions, publish
+        self.hooks = BackHooks(self._stopped, self._held, self._played, self._subscribed)
+
+    def stop(self, session_id: str, turn: int | None, reason: str) -> int | None:
+        """Interrupt the session's turn (this one, or whichever runs); gives the turn that was stopped."""
+        session = self._sessions.find(session_id)
+        runner = session.running if session is not None else None
+        if runner is None or (turn is not None and turn != runner.order.turn):
+            metrics.STOPS.labels(outcome="nothing_sounding").inc()
+            return None
+        if not runner.order.flags.SYNC_TTS_BARGE_IN:
+            metrics.STOPS.labels(outcome="refused").inc()
+            raise Busy("this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped", code="barge_in_off")
+        stopped = runner.stop(reason)
+        metrics.STOPS.labels(outcome="stopped" if stopped else "nothing_sounding").inc()
+        return runner.order.turn if stopped else None
+
+    def _stopped(self, frame: Stop, link: OutputLink) -> None:
+        outcome: StopOutcome = "nothing_sounding" if self._sessions.find(frame.session_id) is not None else "unknown"
+        try:
+            if self.stop(frame.session_id, frame.turn, frame.reason or "viewer") is not None:
+                outcome = "stopped"
+        except Busy as error:
+            log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
+            outcome = "refused"
+        if frame.ask is not None:
+            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
+
+    def _held(self, frame: Hold, link: OutputLink) -> None:
+        session = self._sessions.find(frame.session_id)
+        runner = session.running if session is not None else None
+        outcome: StopOutcome = "nothing_sounding" if session is not None else "unknown"
+        if runner is not None and frame.turn in (None, runner.order.turn):
+            if not runner.order.flags.SYNC_TTS_BARGE_IN:
+                outcome = "refused"
+            elif runner.hold(frame.action):
+                outcome = "stopped"
+                # For the other output-handlers with viewers of the session; whoever sent it has done it already.
+                told = frame.model_copy(update={"turn": runner.order.turn, "ask": None})
+                self._publish(frame.session_id, told.to_json())
+        if frame.ask is not None:
+            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
+
+    def _played(self, frame: Played) -> None:
+        session = self._sessions.find(frame.session_id)
+        if session is not None and session.running is not None and session.running.order.turn == frame.turn:
+            session.running.played(frame.offset_ms)
+
+    def _subscribed(self, session_id: str, link: OutputLink) -> None:
+        """An output-handler that comes in the middle of a turn gets its START and the text so far; chunks follow live."""
+        session = self._sessions.find(session_id)
+        runner = session.running if session is not None else None
+        if runner is not None and not runner.machine.over:
+            link.send(runner.start_frame())
+            if runner.machine.reply:
+                link.send(runner.text_frame())
