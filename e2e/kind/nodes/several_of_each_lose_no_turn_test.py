@@ -18,7 +18,10 @@ from e2e.kind.talk import Room
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(timeouts.TEST_WITH_CLUSTER)]
 PEOPLE = 10
 PATIENCE_S = 10.0
-"""A message is answered within this, whatever is done to the cluster: three tries, on two cores that also start pods."""
+"""A message is answered within this while services are rolled: three tries, on two cores that also start pods."""
+
+PATIENCE_DRAINED_S = 30.0
+"""The chain has one pod of each here, and they leave with the node: a turn that falls back meanwhile waits for the next ones."""
 
 
 async def test_stop_finds_its_session_from_any_replica(place: Room) -> None:
@@ -32,7 +35,7 @@ async def test_stop_finds_its_session_from_any_replica(place: Room) -> None:
             for one in rooms
         ]
         stopped = await asyncio.gather(*(cut_off(one, viewers, chance) for one, viewers in zip(rooms, for_each, strict=True)))
-    assert sum(stopped) >= 100, "most of the moments were within a reply"
+    assert sum(stopped) >= 50, "many of the moments were within the text, which is written much faster than it is spoken"
     for one, viewers in zip(rooms, for_each, strict=True):
         for viewer in viewers:
             assert {frame["sessionId"] for frame in viewer.frames if "sessionId" in frame} == {one.session}
@@ -43,7 +46,7 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
     stopped = 0
     for _ in range(10):
         asking = asyncio.create_task(one.say())
-        await asyncio.sleep(chance.uniform(0, 2))
+        await asyncio.sleep(chance.uniform(0, 1))
         known = viewers[0].of("CONTROL", "START")
         if known and chance.random() < 0.5:
             # By its number, as the page does it: on a slow way it may meet the next turn, which it is not for.
@@ -64,7 +67,7 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
 
 
 @asynccontextmanager
-async def ten_people_talk(place: Room, name: str) -> AsyncIterator[None]:
+async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIterator[None]:
     """Whatever is done meanwhile: every message is answered once, in order, and is in the history."""
     people = [Conversation(Room(place.at, f"{place.session}-{name}-{number}"), pause_s=0.1) for number in range(PEOPLE)]
     talking = [asyncio.create_task(person.hold()) for person in people]
@@ -81,13 +84,13 @@ async def ten_people_talk(place: Room, name: str) -> AsyncIterator[None]:
     paths = [path for person in people for path in person.paths]
     longest = max(person.longest_s for person in people)
     print(f"{name}: {len(paths)} turns, {paths.count('legacy')} by the fallback, the longest took {longest:.1f} s")
-    assert longest < PATIENCE_S
+    assert longest < patience_s
     assert paths.count("legacy") < len(paths) / 2, "the engines stand in for each other"
 
 
 async def test_engines_and_outputs_are_rolled(namespace: Namespace, place: Room) -> None:
     await place.talks_again()
-    async with ten_people_talk(place, "rolled"):
+    async with ten_people_talk(place, "rolled", PATIENCE_S):
         for workload in ("statefulset/vtuber-dialog-engine", "deployment/vtuber-output-handler"):
             await asyncio.to_thread(namespace.kubectl, "rollout", "restart", workload)
             await asyncio.to_thread(namespace.rolled_out, workload)
@@ -100,7 +103,7 @@ async def test_a_node_is_drained(namespace: Namespace, place: Room) -> None:
     workers = {pod["spec"]["nodeName"] for pod in namespace.pods("dialog-engine")}
     assert len(workers) == 2, "the engines are spread over both nodes"
     (leaving,) = workers - {redis["spec"]["nodeName"]}
-    async with ten_people_talk(place, "drained"):
+    async with ten_people_talk(place, "drained", PATIENCE_DRAINED_S):
         await asyncio.to_thread(
             namespace.kubectl,
             "drain",
