@@ -1,4 +1,4 @@
-"""Captions on their way to the viewers: the first piece at once, later ones gathered for a moment into one frame.
+"""Captions on their way to the viewers, gathered into frames: the first one goes right behind the first sound, or soon by itself.
 
 The speaker reads the text from its own stream; viewers read along with the voice, which is behind the text anyway.
 """
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 GATHER_S: Final = 0.06
+FIRST_S: Final = 0.02
+"""Every frame before the first sound takes time from it on every hop."""
 
 
 class Captions:
@@ -24,7 +26,7 @@ class Captions:
         """A piece of the reply; `start` is its place, right after the piece before."""
         if self._scheduled is None:
             loop = asyncio.get_running_loop()
-            self._scheduled = loop.call_later(GATHER_S, self.flush) if start else loop.call_soon(self.flush)
+            self._scheduled = loop.call_later(GATHER_S if start else FIRST_S, self.flush)
             self._start = start
         self._pieces.append(content)
         self._eos = eos

@@ -263,6 +263,7 @@ class TurnRunner:
         self._parts.publish(frames.chunk(self.order, chunk), True)
 
     def _first_audio(self) -> None:
+        self._captions.flush()
         self._apply(self.machine.first_audio(self._now()))
         if self.machine.first_audio_ms is not None:
             metrics.TURN_FIRST_AUDIO.observe(self.machine.first_audio_ms / 1000)
