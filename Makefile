@@ -51,7 +51,9 @@ down: ## remove what `make up` made
 
 e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
 	@$(BIN)/pytest -q --durations=12 e2e/kind --ignore e2e/kind/nodes
-	@$(BIN)/pytest -q --durations=5 e2e/kind/nodes
+
+e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, STOP from any replica (six minutes more)
+	@$(BIN)/pytest -q -s --durations=5 e2e/kind/nodes
 
 fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff format .
@@ -79,4 +81,4 @@ $(READY): $(BIN)/uv requirements.lock $(MEMBERS)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
 	@touch $@
 
-.PHONY: help run models test check bench soak images up down e2e fmt lock clean
+.PHONY: help run models test check bench soak images up down e2e e2e-nodes fmt lock clean
