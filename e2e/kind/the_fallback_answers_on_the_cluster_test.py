@@ -69,25 +69,38 @@ def send_to_engine(namespace: Namespace, signal: str) -> None:
 async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Callable[..., Release]) -> None:
     release("helm", "--set", f"{STREAMED},legacy.enabled=true").upgrade()
     place = room(namespace)
+    rooms = {flags: Room(place.at, f"{place.session}-{flags}") for flags in fault_matrix.FLAGS}
+    recorded = {flags: f"{one.session}-recorded" for flags, one in rooms.items()}
+    for flags, wanted in fault_matrix.FLAGS.items():
+        texts_and_recordings = (rooms[flags].session, recorded[flags])
+        sessions.apply(namespace, *(sessions.resource(session, session, wanted) for session in texts_and_recordings))
+    sessions.all_ready(namespace)
     await whatever_it_does_in_a_conversation(namespace, place.at)
-    first = await place.talks_again()
-    said = [first.turn]
+    said: dict[str, list[int]] = {flags: [(await one.talks_again()).turn] for flags, one in rooms.items()}
     recording = webm(1.0)
     for fault in (absent, killed, restarted, hangs):
         async with fault(namespace):
-            text, reply = await asyncio.gather(answered(place), LegacyClient(f"ws://{place.at}").send_recording(recording))
-            said.append(text.turn)
-            assert text.stats["path"] == "legacy", fault.__name__
+            texts, replies = await asyncio.gather(
+                asyncio.gather(*(answered(one) for one in rooms.values())),
+                asyncio.gather(
+                    *(LegacyClient(f"ws://{place.at}", session).send_recording(recording) for session in recorded.values())
+                ),
+            )
+        for flags, text in zip(rooms, texts, strict=True):
+            said[flags].append(text.turn)
+            assert text.stats["path"] == "legacy", (fault.__name__, flags)
+        for reply in replies:
             assert reply.error is None, f"{fault.__name__}: {reply.error}"
             assert reply.text
             assert reply.audio[:4] == b"RIFF"
         async with asyncio.timeout(timeouts.POD_READY_AGAIN):
-            while (again := await place.talks_again()).stats.get("path") == "legacy":
-                said.append(again.turn)
+            while (again := await rooms["bargein"].talks_again()).stats.get("path") == "legacy":
+                said["bargein"].append(again.turn)
                 await asyncio.sleep(0.5)
-        said.append(again.turn)
-    assert said == sorted(set(said)), "every turn has a number of its own, and they rise"
-    assert set(said) <= set(await place.turns()), "one history"
+        said["bargein"].append(again.turn)
+    for flags, one in rooms.items():
+        assert said[flags] == sorted(set(said[flags])), "every turn has a number of its own, and they rise"
+        assert set(said[flags]) <= set(await one.turns()), "one history"
 
 
 async def whatever_it_does_in_a_conversation(namespace: Namespace, at: str) -> None:
