@@ -40,11 +40,11 @@ bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/ben
 soak: $(READY) ## ten minutes of talk: memory, tasks and underruns; writes e2e/bench/results/soak.json
 	@$(BIN)/python -m e2e.bench soak
 
-images: ## build the five container images
-	@$(PYTHON) -m e2e.kind.images
+images: ## build the container images; MODELS=1: asr with its speech models (0.5 GB)
+	@MODELS='$(MODELS)' $(PYTHON) -m e2e.kind.images
 
-up: ## all of it on Kubernetes: a kind cluster, or CONTEXT=<yours>; the page is on PORT (8080)
-	@CONTEXT='$(CONTEXT)' PORT='$(PORT)' $(PYTHON) -m e2e.kind.up up
+up: ## all of it on Kubernetes: a kind cluster, or CONTEXT=<yours>; the page is on PORT (8080); MODELS=1 as with images
+	@CONTEXT='$(CONTEXT)' PORT='$(PORT)' MODELS='$(MODELS)' $(PYTHON) -m e2e.kind.up up
 
 down: ## remove what `make up` made
 	@CONTEXT='$(CONTEXT)' $(PYTHON) -m e2e.kind.up down

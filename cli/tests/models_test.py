@@ -195,6 +195,12 @@ def test_what_runs_the_models_is_installed_by_its_hashes(shop: Shop, monkeypatch
     assert asked[0][-1] == str(lock)
 
 
+def test_weights_alone_install_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_runs", lambda: False)
+    assert models.install(shop.models, Console(shop.out), weights_only=True) == 0
+    assert shop.declared.models[0].state(shop.models) == "ready"
+
+
 def test_a_run_without_models_is_told_in_a_line(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "No speech models" in (models.missing(shop.models) or "")
     assert shop.install() == 0

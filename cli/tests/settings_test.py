@@ -53,10 +53,21 @@ def test_the_legacy_chain_can_be_left_out(monkeypatch: pytest.MonkeyPatch, said:
     if said is not None:
         monkeypatch.setenv("LEGACY_ENABLED", said)
     loaded = settings.load()
-    assert ({"memory", "chat-ai", "tts", "asr"} <= {spec.name for spec in loaded.services}) is there
+    names = {spec.name for spec in loaded.services}
+    assert {name in names for name in ("memory", "chat-ai", "tts", "long-term-memory")} == {there}
+    assert "asr" in names, "microphones need it"
     assert all(
         spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr", "long-term-memory"}) for spec in loaded.services
     )
+
+
+@pytest.mark.parametrize(("legacy", "there"), [("true", True), ("false", False)])
+def test_without_microphones_asr_is_a_part_of_the_legacy_chain(
+    monkeypatch: pytest.MonkeyPatch, legacy: str, there: bool
+) -> None:
+    monkeypatch.setenv("MICROPHONE_ENABLED", "false")
+    monkeypatch.setenv("LEGACY_ENABLED", legacy)
+    assert ("asr" in {spec.name for spec in settings.load().services}) is there
 
 
 def test_a_service_can_run_more_than_once_each_with_a_name_and_a_port_of_its_own() -> None:

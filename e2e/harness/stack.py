@@ -75,7 +75,7 @@ def running(
     command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(data), "--state", str(state)]
     command += [part for change in changes for part in ("--set", change)]
     command += [part for scale in scales for part in ("--scale", scale)]
-    env = {"LEGACY_ENABLED": str(legacy).lower(), **(env or {})}
+    env = {"LEGACY_ENABLED": str(legacy).lower(), "MICROPHONE_ENABLED": str(legacy).lower(), **(env or {})}
     process = subprocess.Popen(command, env=environment(env), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     try:
         deadline = time.monotonic() + READY_WITHIN_S

@@ -17,6 +17,7 @@ SMALL = [
     "crds.enabled=false",
     # Five pods fewer to start in each namespace; tests about the fallback, and those of the default, switch it on.
     "legacy.enabled=false",
+    "microphone.enabled=false",
     "gateway.service.type=NodePort",
     "gateway.replicas=1",
     "inputHandler.replicas=1",

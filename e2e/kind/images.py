@@ -23,6 +23,10 @@ MEMBERS: Final = {
 }
 """Section of the chart's values → folder of the member."""
 
+ASR: Final = MEMBERS["legacy.asr"]
+MODELS: Final = "--build-arg=EXTRA=models"
+"""For asr: what `make models` fetches, and what runs it."""
+
 REDIS: Final = "valkey/valkey:9.1"
 PASSED_ON: Final = ("BASE_IMAGE", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Variables of the caller's environment that become build arguments when they are set."""
@@ -34,29 +38,24 @@ def repository(member: str) -> str:
 
 
 def build(tell: Callable[[str], None] = lambda _: None) -> dict[str, str]:
-    """Build every image; section of the values → image with a tag made of its id."""
-    given = [f"--build-arg={name}={os.environ[name]}" for name in PASSED_ON if os.environ.get(name)]
+    """Build every image; section of the values → image with a tag made of its id. MODELS=1: asr with its models."""
     built = {}
     for section, member in MEMBERS.items():
-        name = repository(member)
-        tell(f"image {name}")
-        command = [
-            "docker",
-            "build",
-            "-q",
-            "-f",
-            "services/Dockerfile",
-            f"--build-arg=MEMBER={member}",
-            *given,
-            "-t",
-            f"{name}:dev",
-            ".",
-        ]
-        run(*command, within=timeouts.IMAGE_BUILT)
-        identity = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{name}:dev").strip().removeprefix("sha256:")
-        built[section] = f"{name}:{identity[:12]}"
-        run("docker", "tag", f"{name}:dev", built[section])
+        with_models = member == ASR and os.environ.get("MODELS", "").lower() in ("1", "true", "yes")
+        tell(f"image {repository(member)}{' with models' if with_models else ''}")
+        built[section] = build_one(member, repository(member), *([MODELS] if with_models else []))
     return built
+
+
+def build_one(member: str, name: str, *arguments: str) -> str:
+    """One image, as `name:dev` and as what is returned: its name with a tag made of its id."""
+    passed_on = (f"--build-arg={variable}={os.environ[variable]}" for variable in PASSED_ON if os.environ.get(variable))
+    given = (f"--build-arg=MEMBER={member}", *passed_on, *arguments)
+    run("docker", "build", "-q", "-f", "services/Dockerfile", *given, "-t", f"{name}:dev", ".", within=timeouts.IMAGE_BUILT)
+    identity = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{name}:dev").strip().removeprefix("sha256:")
+    tagged = f"{name}:{identity[:12]}"
+    run("docker", "tag", f"{name}:dev", tagged)
+    return tagged
 
 
 def load(built: dict[str, str], cluster: str, *nodes: str) -> None:

@@ -40,15 +40,21 @@ class Room:
 
     async def talks_again(self) -> Answer:
         """A turn with a whole answer, tried until there is one: a Service takes about a second to know a pod that is ready."""
-        async with asyncio.timeout(timeouts.TALKS_AGAIN):
-            while True:
-                try:
-                    answer = await self.say()
-                except OSError:
-                    answer = Answer(0)
-                if answer.status == 200 and answer.events[-1] == "done":
-                    return answer
-                await asyncio.sleep(0.5)
+        tried: list[str] = []
+        try:
+            async with asyncio.timeout(timeouts.TALKS_AGAIN):
+                while True:
+                    try:
+                        answer = await self.say()
+                    except OSError as error:
+                        tried.append(repr(error))
+                    else:
+                        if answer.status == 200 and answer.events[-1] == "done":
+                            return answer
+                        tried.append(f"{answer.status} {answer.body} {answer.events[-1:]}")
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            raise AssertionError(f"no whole answer in {len(tried)} tries, the last ones: {tried[-3:]}") from None
 
 
 def room(namespace: Namespace) -> Room:

@@ -150,8 +150,21 @@ def test_pods_that_take_flags_say_so(helm: str) -> None:
     assert told == {f"vtuber-{name}" for name in (*MAIN, "chat-ai", "tts")}, "who asks sessions' documents"
 
 
+def test_microphones_keep_asr_when_the_rest_of_the_chain_is_gone(helm: str) -> None:
+    def heard_by(**enabled: bool) -> tuple[bool, bool]:
+        documents = rendered(helm, *(f"--set={part}.enabled={str(on).lower()}" for part, on in enabled.items()))
+        found = dict(pods(documents))
+        asked = {entry["name"]: entry.get("value") for entry in found["vtuber-input-handler"]["spec"]["containers"][0]["env"]}
+        return "vtuber-asr" in found, "ASR_URL" in asked
+
+    assert heard_by(legacy=True, microphone=True) == (True, True)
+    assert heard_by(legacy=False, microphone=True) == (True, True)
+    assert heard_by(legacy=True, microphone=False) == (True, False), "recordings need it"
+    assert heard_by(legacy=False, microphone=False) == (False, False)
+
+
 def test_without_the_legacy_chain_nothing_of_it_is_left_and_services_know(helm: str) -> None:
-    documents = rendered(helm, "--set", "legacy.enabled=false")
+    documents = rendered(helm, "--set", "legacy.enabled=false,microphone.enabled=false")
     assert not {name for name, _ in pods(documents)} & {f"vtuber-{name}" for name in LEGACY}
     assert "chat-ai" not in json.dumps(documents)
     for without, said in ((True, "false"), (False, "true")):

@@ -53,6 +53,7 @@ def main() -> None:
     models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
     models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")
     models.add_argument("--check", action="store_true", help="only say what is there, what is not, and what works without it")
+    models.add_argument("--weights-only", action="store_true", help="fetch the models and not what runs them")
     models.add_argument("--try", action="store_true", dest="attempt", help="say a few sentences and hear them, with times")
 
     asked = parser.parse_args()
@@ -82,7 +83,10 @@ def _models(asked: argparse.Namespace) -> int:
     from vtuber_cli.console import Console
 
     folder = models.folder(asked.data)
-    status = models.check(folder, Console()) if asked.check or asked.attempt else models.install(folder, Console())
+    if asked.check or asked.attempt:
+        status = models.check(folder, Console())
+    else:
+        status = models.install(folder, Console(), weights_only=asked.weights_only)
     return models.attempt(folder) if asked.attempt else status
 
 

@@ -39,8 +39,11 @@ def missing(models: Path) -> str | None:
     return None
 
 
-def install(models: Path, console: Console) -> int:
-    """Fetch what is not there; exit status 0 when all of it is. What is right already stays as it is, and is not fetched again."""
+def install(models: Path, console: Console, *, weights_only: bool = False) -> int:
+    """Fetch what is not there; exit status 0 when all of it is. What is right already stays as it is, and is not fetched again.
+
+    `weights_only`: what runs them is installed by somebody else, as in a container image.
+    """
     known = model_list.load()
     try:
         models.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,8 @@ def install(models: Path, console: Console) -> int:
             wanted = [model for model in known.models if model.state(models) != "ready"]
             _make_room(models, known, wanted)
             _fetch(models, known, wanted, console)
+        if weights_only:
+            return 0
         _install_runtimes(console)
     except CannotFetch as error:
         console.say(f"{console.paint('No models:', 'red')} {error}")

@@ -17,6 +17,7 @@ REPLICAS_MAX: Final = 9
 class ServiceSpec:
     """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready.
 
+    `microphone`: microphones need it too, so it runs without the rest of that chain.
     `service` is the name it was declared by; `ordinal` tells it from others of that service, whose names end in `-1`, `-2` and so on.
     """
 
@@ -26,6 +27,7 @@ class ServiceSpec:
     colour: str
     env: Mapping[str, str]
     fallback: bool = False
+    microphone: bool = False
     service: str = ""
     ordinal: int = 0
 
@@ -42,14 +44,14 @@ class RunSettings:
 
 
 def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings:
-    """The declaration in `services.toml`, and REDIS_URL, PORT and LEGACY_ENABLED of the environment.
+    """The declaration in `services.toml`, and REDIS_URL, PORT, LEGACY_ENABLED and MICROPHONE_ENABLED of the environment.
 
     `changes`: `service.NAME=value` each; `scales`: `service=2` each. Raises ValueError for one that is not so, or names an unknown service.
     """
     declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
     profile = declared.pop("profile")
     environment = dict(os.environ)
-    legacy = environment.get("LEGACY_ENABLED", "true").lower() not in ("false", "0", "no", "off")
+    legacy, microphone = _enabled(environment, "LEGACY_ENABLED"), _enabled(environment, "MICROPHONE_ENABLED")
     for change in changes:
         service, name, value = _change(change)
         if service not in declared:
@@ -64,12 +66,13 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
             colour=table["colour"],
             env=table.get("env", {}),
             fallback=table.get("fallback", False),
+            microphone=table.get("microphone", False),
             service=name,
             ordinal=ordinal,
         )
         for name, table in declared.items()
         for ordinal in range(replicas.get(name, 1))
-        if legacy or not table.get("fallback", False)
+        if legacy or not table.get("fallback", False) or (microphone and table.get("microphone", False))
     )
     # PORT and HOST in a shell are meant for the address that people open, not for every process.
     port = environment.pop("PORT", None)
@@ -85,6 +88,10 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
 def environment(**changes: str) -> dict[str, str]:
     """Of a child process: ours, with these changes."""
     return {**os.environ, **changes}
+
+
+def _enabled(variables: Mapping[str, str], name: str) -> bool:
+    return variables.get(name, "true").lower() not in ("false", "0", "no", "off")
 
 
 def _change(text: str) -> tuple[str, str, str]:

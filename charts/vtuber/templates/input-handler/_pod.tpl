@@ -3,7 +3,7 @@
 name: input-handler
 port: 8001
 flags: true
-clientOf: [dialog-engine, output-handler, redis{{ if .Values.legacy.enabled }}, asr{{ end }}]
+clientOf: [dialog-engine, output-handler, redis{{ if .Values.microphone.enabled }}, asr{{ end }}]
 preStop: 5
 drain: {{ $v.drainSeconds }}
 env:
@@ -24,7 +24,7 @@ env:
   DIALOG_ENGINE_URLS: {{ join "," $urls | quote }}
   {{- end }}
   OUTPUT_HANDLER_URL: http://{{ include "vtuber.name" (list . "output-handler") }}:8002
-  {{- if .Values.legacy.enabled }}
+  {{- if .Values.microphone.enabled }}
   ASR_URL: ws://{{ include "vtuber.name" (list . "asr") }}:8101/ws/asr
   {{- end }}
   {{- range $flag, $on := .Values.flags }}
