@@ -1,0 +1,56 @@
+"""`operator.clusterWide`: VtuberSessions of any namespace steer the release; the oldest of a session wins anywhere; namespaces go."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2e.kind import sessions
+from e2e.kind.namespace import Namespace
+from e2e.kind.release import Release
+from e2e.kind.sessions import STREAMING
+from e2e.kind.talk import room
+
+
+@pytest.fixture
+def elsewhere(namespace: Namespace) -> Iterator[Namespace]:
+    """Where a team keeps its VtuberSessions, and nothing else."""
+    other = Namespace(namespace.context, f"{namespace.name}-b")
+    other.create()
+    yield other
+    other.delete()
+
+
+async def test_a_session_is_steered_from_another_namespace(
+    namespace: Namespace, elsewhere: Namespace, release: Callable[..., Release]
+) -> None:
+    chart = release("helm", "--set", "operator.enabled=true,operator.clusterWide=true")
+    chart.upgrade()
+    place, second = room(namespace), room(namespace)
+    assert (await place.talks_again()).stats["voice"] == "off"
+
+    sessions.apply(elsewhere, sessions.resource("show", place.session, STREAMING))
+    sessions.ready(elsewhere, "show")
+    assert (await place.say()).stats["voice"] == "espeak"
+    assert "FlagOn" in elsewhere.kubectl("describe", "vts", "show"), "its story is told where it is"
+
+    # A younger one of the same session, beside the release: it says whose turn it is.
+    sessions.apply(namespace, sessions.resource("late", place.session, {}))
+    namespace.until(
+        "the younger one knows", lambda: sessions.condition(namespace, "late", "Ready").get("status") == "False", 20
+    )
+    assert f"{elsewhere.name}/show" in sessions.condition(namespace, "late", "Ready")["message"]
+    assert (await place.say()).stats["voice"] == "espeak"
+
+    # The older one's namespace goes, with all that is in it: nothing holds it, and the younger one follows.
+    elsewhere.kubectl("delete", "namespace", elsewhere.name, "--timeout=60s", within=65)
+    sessions.ready(namespace, "late")
+    assert (await place.say()).stats["voice"] == "off"
+
+    sessions.apply(namespace, sessions.resource("here", second.session, STREAMING))
+    sessions.ready(namespace, "here")
+    assert (await second.say()).stats["voice"] == "espeak", "its own namespace is one of all"
+    assert namespace.restarts() == 0
+
+    chart.uninstall()
+    left = namespace.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+    assert namespace.name not in left, "nothing of it stays in the cluster"
