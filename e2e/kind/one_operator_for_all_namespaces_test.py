@@ -7,7 +7,7 @@ import pytest
 from e2e.kind import sessions
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.sessions import STREAMING
+from e2e.kind.sessions import INTERRUPTIBLE
 from e2e.kind.talk import room
 
 
@@ -28,7 +28,7 @@ async def test_a_session_is_steered_from_another_namespace(
     place, second = room(namespace), room(namespace)
     assert (await place.talks_again()).stats["voice"] == "off"
 
-    sessions.apply(elsewhere, sessions.resource("show", place.session, STREAMING))
+    sessions.apply(elsewhere, sessions.resource("show", place.session, INTERRUPTIBLE))
     sessions.ready(elsewhere, "show")
     assert (await place.say()).stats["voice"] == "espeak"
     assert "FlagOn" in elsewhere.kubectl("describe", "vts", "show"), "its story is told where it is"
@@ -46,7 +46,7 @@ async def test_a_session_is_steered_from_another_namespace(
     sessions.ready(namespace, "late")
     assert (await place.say()).stats["voice"] == "off"
 
-    sessions.apply(namespace, sessions.resource("here", second.session, STREAMING))
+    sessions.apply(namespace, sessions.resource("here", second.session, INTERRUPTIBLE))
     sessions.ready(namespace, "here")
     assert (await second.say()).stats["voice"] == "espeak", "its own namespace is one of all"
     assert namespace.restarts() == 0
