@@ -36,6 +36,21 @@ def encoded(container: str, codec: str, seconds: float) -> bytes:
     return out.getvalue()
 
 
+def opus_packets(pcm: bytes, rate: int) -> list[bytes]:
+    """Samples as Opus packets of 20 ms without a container, as WebCodecs makes them."""
+    encoder = av.CodecContext.create("libopus", "w")
+    assert isinstance(encoder, av.AudioCodecContext)
+    encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", av.AudioFormat("s16")
+    encoder.options = {"frame_duration": "20"}
+    sound, step = numpy.frombuffer(pcm, "<i2"), rate // 50
+    packets: list[bytes] = []
+    for at in range(0, len(sound) - step + 1, step):
+        frame = av.AudioFrame.from_ndarray(sound[at : at + step].reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, None
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return packets
+
+
 async def speech(text: str) -> bytes:
     """Somebody who says it, as a WAV."""
     voice = EspeakVoice()
