@@ -9,10 +9,14 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from gateway.app import build
 from gateway.settings import GatewaySettings
+from gateway.splice import Edge
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
@@ -57,7 +61,7 @@ async def service() -> Service:
 async def gateway(behind: int, **settings: Any) -> AsyncIterator[Dial]:
     url = f"http://127.0.0.1:{behind}"
     app = build(GatewaySettings(input_handler_url=url, output_handler_url=url, **settings))
-    async with serving(app, ws_max_bytes=2**20) as port:
+    async with serving(app, ws_max_bytes=2**20, ws=Edge) as port:
 
         def dial(path: str = "/ws/output/live-001", **options: Any) -> connect:
             return connect(f"ws://127.0.0.1:{port}{path}", compression=None, proxy=None, **options)
@@ -177,3 +181,69 @@ async def test_a_frame_over_the_limit_is_1009(dial: Dial) -> None:
     async with dial() as client:
         await client.send(b"x" * (2**20 + 1))
         assert (await close_of(client))[0] == 1009
+
+
+async def test_a_service_that_dies_without_a_word_is_1011() -> None:
+    async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = ServerProtocol()
+        request.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        (asked,) = request.events_received()
+        assert isinstance(asked, Request)
+        request.send_response(request.accept(asked))
+        writer.writelines(request.data_to_send())
+        writer.close()
+
+    server = await asyncio.start_server(dies, "127.0.0.1", 0)
+    async with server, gateway(server.sockets[0].getsockname()[1]) as dial, dial() as client:
+        assert (await close_of(client))[0] == 1011
+
+
+async def test_a_service_that_refuses_is_1013() -> None:
+    async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuses, "127.0.0.1", 0)
+    async with server, gateway(server.sockets[0].getsockname()[1]) as dial, dial() as client:
+        assert await close_of(client) == (1013, "the service behind does not answer")
+
+
+async def test_a_gateway_that_ends_says_come_back(service: Service) -> None:
+    async with serving(service, ws_max_bytes=2**20) as behind:
+        async with gateway(behind) as dial:
+            client = await dial()
+            await client.send("hi")
+            assert await client.recv() == "hi"
+        assert (await close_of(client))[0] == 1012
+        await asyncio.wait_for(service.ended.get(), 2)
+
+
+async def test_a_client_that_does_not_read_holds_up_the_service_and_not_the_memory() -> None:
+    written = 0
+
+    async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        request = ServerProtocol()
+        request.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        (asked,) = request.events_received()
+        assert isinstance(asked, Request)
+        request.send_response(request.accept(asked))
+        writer.writelines(request.data_to_send())
+        frame = Frame(Opcode.BINARY, bytes(60_000)).serialize(mask=False)
+        while not writer.is_closing():
+            writer.write(frame)
+            await writer.drain()
+            written += len(frame)
+
+    server = await asyncio.start_server(floods, "127.0.0.1", 0)
+    async with server, gateway(server.sockets[0].getsockname()[1]) as dial, dial(max_queue=1) as client:
+        before = -1
+        while before != written:
+            before = written
+            await asyncio.sleep(0.2)
+        assert written < 40_000_000, "what the sockets' buffers hold"
+        for _ in range(2_000):
+            assert len(await client.recv()) == 60_000
+        assert written > before, "it goes on when the client reads on"
+        client.transport.abort()

@@ -3,12 +3,13 @@
 from dialog_contracts import limits
 from gateway.app import build
 from gateway.settings import GatewaySettings
+from gateway.splice import Edge
 from service_runtime.server import serve
 
 
 def main() -> None:
     """Serve until told to end."""
-    serve("gateway", GatewaySettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES)
+    serve("gateway", GatewaySettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES, ws=Edge)
 
 
 if __name__ == "__main__":

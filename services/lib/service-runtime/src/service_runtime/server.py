@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import structlog
 import uvicorn
@@ -29,8 +29,11 @@ def serve(
     build: Callable[[S], Starlette],
     *,
     ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+    ws: type[asyncio.Protocol] | Literal["websockets-sansio"] = "websockets-sansio",
 ) -> None:
     """Read the settings, configure telemetry, build the application and serve it until SIGTERM or SIGINT.
+
+    `ws`: who speaks WebSocket, for uvicorn.
 
     Wrong settings end the process with one sentence each and status 2.
     """
@@ -63,7 +66,7 @@ def serve(
         server_header=False,
         proxy_headers=False,
         date_header=False,
-        ws="websockets-sansio",
+        ws=ws,
         ws_max_size=ws_max_bytes,
         # Compression costs 300 kB a connection and milliseconds a frame, and speech does not shrink.
         ws_per_message_deflate=False,

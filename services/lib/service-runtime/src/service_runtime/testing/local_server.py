@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,7 +15,13 @@ ENDS_WITHIN_S: Final = 1.0
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES, port: int = 0) -> AsyncIterator[int]:
+async def serving(
+    app: ASGIApp,
+    *,
+    ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+    ws: type[asyncio.Protocol] | Literal["websockets-sansio"] = "websockets-sansio",
+    port: int = 0,
+) -> AsyncIterator[int]:
     """Serve the application inside the block; gives its port. No signal handlers, so Ctrl-C still ends the tests."""
     config = uvicorn.Config(
         app,
@@ -23,7 +29,7 @@ async def serving(app: ASGIApp, *, ws_max_bytes: int = limits.JSON_FRAME_BYTES, 
         access_log=False,
         server_header=False,
         date_header=False,
-        ws="websockets-sansio",
+        ws=ws,
         ws_max_size=ws_max_bytes,
         ws_per_message_deflate=False,
     )

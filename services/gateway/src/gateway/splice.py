@@ -1,0 +1,177 @@
+"""Joins two connections: what comes in on one goes out on the other as bytes, unread, until either ends.
+
+A WebSocket through the gateway costs two parsers and two writers a frame when it is passed on as messages. After the handshake nothing in
+it concerns the gateway, so client and service talk to each other directly: frames, pings, close codes and limits are theirs.
+"""
+
+import asyncio
+from typing import Final, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Close, CloseCode, Frame, Opcode
+
+from dialog_contracts import limits
+from gateway.frame_cursor import FrameCursor
+
+EXTENSION: Final = "vtuber.splice"
+"""In the scope's extensions: the client's end of a socket, an `Edge`."""
+
+HEARD_OUT_S: Final = 1.0
+HEAD_BYTES_MAX: Final = 16 * 1024
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class Refused(Exception):
+    """The service did not take the handshake."""
+
+
+class Service(asyncio.Protocol):
+    """The service's end: first its answer to the handshake, then whatever it says."""
+
+    def __init__(self) -> None:
+        self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport
+        self.lost = False
+        self._edge: Edge | None = None
+        self._early = b""
+
+    def join(self, edge: "Edge") -> None:
+        """From now on everything goes to the client, first its handshake."""
+        self._edge = edge
+        edge.deliver(self.head.result(), self._early)
+        if self.lost:
+            edge.service_lost()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP has its consent, not yet the handshake."""
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Its answer, or what it says to the client."""
+        if self._edge is not None:
+            self._edge.deliver(b"", data)
+            return
+        self._early += data
+        if self.head.done():
+            return
+        head, end, rest = self._early.partition(_END_OF_HEAD)
+        if end and head.startswith(b"HTTP/1.1 101 "):
+            self.head.set_result(head + end)
+            self._early = rest
+        elif end or len(self._early) > HEAD_BYTES_MAX:
+            self.head.set_exception(Refused(head.partition(b"\r\n")[0][:100].decode("latin-1")))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes of it."""
+        self.lost = True
+        if self._edge is not None:
+            self._edge.service_lost()
+        elif not self.head.done():
+            self.head.set_exception(Refused("it hung up"))
+
+    def pause_writing(self) -> None:
+        """It reads too slowly: the client waits."""
+        if self._edge is not None and not self._edge.transport.is_closing():
+            self._edge.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._edge is not None and not self._edge.transport.is_closing():
+            self._edge.transport.resume_reading()
+
+
+class Edge(WebSocketsSansIOProtocol):
+    """The client's end: uvicorn's protocol as long as the application decides about the handshake, then only bytes."""
+
+    _service: Service | None = None
+    _early = b""
+    _refused = False
+
+    async def join(self, service: Service) -> None:
+        """Hand the connection over, until both ends are closed."""
+        self._ended = asyncio.Event()
+        self._sent, self._received = FrameCursor(), FrameCursor()
+        self._service = service
+        # For uvicorn this socket is over: it pings nobody and closes nothing.
+        self.handshake_complete = self.close_sent = True
+        if self.transport.is_closing():
+            service.transport.close()
+            return
+        service.join(self)
+        self._take(self._early, service)
+        self._early = b""
+        await self._ended.wait()
+
+    def deliver(self, head: bytes, frames: bytes) -> None:
+        """From the service."""
+        if not self.transport.is_closing():
+            self._sent.feed(frames)
+            self.transport.write(head + frames)
+
+    def service_lost(self) -> None:
+        """A service that ended without a word is one that broke down."""
+        if not self._refused:
+            self._say_goodbye(CloseCode.INTERNAL_ERROR)
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """From the client."""
+        if self._service is not None:
+            self._take(data, self._service)
+        elif self.handshake_initiated and not self.handshake_complete:
+            # Faster than the answer to its handshake, which no client has to be.
+            self._early += data
+            if len(self._early) > limits.JSON_FRAME_BYTES:
+                self.transport.abort()
+        else:
+            super().data_received(data)
+            if self.handshake_initiated:
+                self.scope["extensions"][EXTENSION] = cast(dict[object, object], self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        super().connection_lost(exc)
+        if self._service is not None:
+            self._service.transport.close()
+            self._ended.set()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: the service waits."""
+        if self._service is None:
+            super().pause_writing()
+        elif not self._service.transport.is_closing():
+            self._service.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._service is not None and not self._service.transport.is_closing():
+            self._service.transport.resume_reading()
+
+    def shutdown(self) -> None:
+        """The gateway ends: the client is told to come back."""
+        if self._service is None:
+            super().shutdown()
+            return
+        self._say_goodbye(CloseCode.SERVICE_RESTART)
+        self._service.transport.close()
+        self.transport.close()
+
+    def _take(self, data: bytes, service: Service) -> None:
+        if self._refused or service.transport.is_closing():
+            return
+        self._received.feed(data)
+        if self._received.largest <= limits.BINARY_FRAME_BYTES:
+            service.transport.write(data)
+            return
+        # Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment.
+        self._refused = True
+        self._say_goodbye(CloseCode.MESSAGE_TOO_BIG)
+        service.transport.close()
+        self.loop.call_later(HEARD_OUT_S, self.transport.close)
+
+    def _say_goodbye(self, code: CloseCode) -> None:
+        """A close frame of our own, where the service sent none, and not into the middle of a frame."""
+        if self._sent.between and not self._sent.closed and not self.transport.is_closing():
+            self.transport.write(Frame(Opcode.CLOSE, Close(code, "").serialize()).serialize(mask=False))
+            self._sent.closed = True
