@@ -58,6 +58,8 @@ async def test_who_speaks_is_heard_and_answered(
         await viewer.until(lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == turn])
         assert numpy.frombuffer(b"".join(chunk.payload for chunk in viewer.chunks), "<i2").any(), "a voice, not silence"
         assert viewer.seconds_of(turn) > 0
+        phases = viewer.phases()
+        assert phases.index("LISTENING") < phases.index("THINKING"), "whoever watches sees that she listens"
 
 
 async def until_final(microphone: ClientConnection) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from input_handler.history import History
 from input_handler.legacy_path import LegacyPath
 from input_handler.listening.microphones import Microphones
 from input_handler.listening.output_control import OutputControl
+from input_handler.listening.spoken_to import SpokenToNotice
 from input_handler.owners import Owners
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
@@ -81,7 +82,8 @@ def build(settings: InputSettings) -> Starlette:
     unattended = Unattended(caller, legacy)
     transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
     control = OutputControl(settings.output_handler_url)
-    microphones = Microphones(settings.asr_url, control)
+    notice = SpokenToNotice(redis)
+    microphones = Microphones(settings.asr_url, control, notice)
     history = History(redis)
     tasks = TaskOwner()
     probe = Probe(
@@ -102,6 +104,7 @@ def build(settings: InputSettings) -> Starlette:
             for engine in engines:
                 await engine.open()
                 stack.push_async_callback(engine.aclose)
+            stack.push_async_callback(notice.aclose)
             await control.open()
             stack.push_async_callback(control.aclose)
             stack.push_async_callback(blobs.aclose)

@@ -14,9 +14,9 @@ from starlette.websockets import WebSocket
 from dialog_contracts.http import HoldReply, StopReply, StopRequest
 from dialog_flags.documents import Documents
 from output_handler import sockets
-from output_handler.file_stops import FileStops
 from output_handler.hub import Hub
 from output_handler.mailroom import Mailroom
+from output_handler.notices import Notices
 from output_handler.settings import OutputSettings
 from service_runtime import application
 from service_runtime.answers import Answers
@@ -31,8 +31,8 @@ def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
     answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
     hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s))
-    stops = FileStops(settings.redis_url, hub.file_stopped)
-    hub.tell_file_stop = stops.tell
+    notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
+    hub.tell_file_stop = notices.tell_stop
     watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
     started = time.monotonic()
@@ -51,12 +51,12 @@ def build(settings: OutputSettings) -> Starlette:
     async def parts() -> AsyncIterator[None]:
         watch.start()
         answers.start()
-        stops.start()
+        notices.start()
         try:
             yield
         finally:
             hub.close()
-            await stops.aclose()
+            await notices.aclose()
             await answers.aclose()
             await tasks.close()
             await blobs.aclose()

@@ -16,12 +16,12 @@ class Audience:
         self.viewers: set[Viewer] = set()
         self._session_id = session_id
 
-    def add(self, viewer: Viewer, view: TurnView | None, now: float) -> None:
-        """A viewer came; in the middle of a turn it starts at the live position."""
+    def add(self, viewer: Viewer, view: TurnView | None, now: float, *, resting: Phase = Phase.IDLE) -> None:
+        """A viewer came; in the middle of a turn it starts at the live position. `resting`: what she does without one."""
         self.viewers.add(viewer)
         metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
         if view is None or view.phase is Phase.IDLE:
-            viewer.offer(self._state(Phase.IDLE, view.turn if view else 0, now))
+            viewer.offer(self._state(resting, view.turn if view else 0, now))
             return
         if isinstance(viewer, LegacyViewer):
             _tell_older(viewer, view, now)

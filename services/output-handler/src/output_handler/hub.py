@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from dialog_contracts.ingest import DOWN, Alive, Hold, Start, Stop, StopResult, Subscribe
+from dialog_contracts.input_socket import SpokenTo
 from dialog_telemetry import metrics
 from output_handler.answer_player import AnswerPlayer
 from output_handler.engine_link import EngineLink
@@ -144,6 +145,12 @@ class Hub:
         session = self._sessions.get(stop.session_id)
         if session is not None:
             session.file_stopped(stop)
+
+    def spoken_to(self, notice: SpokenTo) -> None:
+        """Somebody speaks into a microphone of a session, or has finished."""
+        session = self._sessions.get(notice.session_id)
+        if session is not None:
+            session.spoken_to(speaking=notice.speaking)
 
     async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> bool:
         """PAUSE or RESUME from anywhere; false when there was nothing to do. Raises UnknownSession, BargeInOff."""

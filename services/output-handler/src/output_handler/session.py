@@ -14,6 +14,7 @@ from output_handler.audience import Audience
 from output_handler.ears import Ears
 from output_handler.errors import BARGE_IN_OFF, BargeInOff
 from output_handler.idle_timer import IdleTimer
+from output_handler.rest import Rest
 from output_handler.turn_view import Sound, TurnView
 from output_handler.viewer import Viewer
 
@@ -40,7 +41,7 @@ class Session:
         self.tell_file_stop: Callable[[Stop], None] = lambda _: None
         self.clock, self._to_engine = clock, to_engine
         self.epoch = 0
-        self._rest = IdleTimer(self._idle)
+        self._rest = Rest(self._idle, lambda: self.view is None or self.view.phase is Phase.IDLE)
         self._patience = IdleTimer(self._resume_anyway)
         self._ears: Ears[Viewer] = Ears()
         self._played_at = 0.0
@@ -48,7 +49,7 @@ class Session:
 
     def join(self, viewer: Viewer) -> None:
         """Add a viewer; in the middle of a turn it starts at the live position."""
-        self.audience.add(viewer, self.view, self.clock())
+        self.audience.add(viewer, self.view, self.clock(), resting=self._rest.phase)
         if self.files is not None:
             self.files.joined(viewer)
 
@@ -149,9 +150,13 @@ class Session:
         self.audience.error(ViewerError(code="engine_lost", message="the connection to the engine broke in mid-turn"))
         self.idle_when_heard(view)
 
+    def spoken_to(self, *, speaking: bool) -> None:
+        """Somebody speaks into a microphone, or has finished: her viewers see that she listens, unless a turn is on."""
+        self._rest.spoken_to(speaking=speaking)
+
     def close(self) -> None:
         """Nothing follows."""
-        self._rest.cancel()
+        self._rest.close()
         self._patience.cancel()
 
     def stale(self, start: Start) -> bool:
@@ -325,4 +330,4 @@ class Session:
         if self.view is not None:
             self.view.phase = Phase.IDLE
             self.view.recent.clear()
-            self.audience.phase(Phase.IDLE, self.view.turn, self.clock())
+        self.audience.phase(self._rest.phase, self.view.turn if self.view is not None else 0, self.clock())

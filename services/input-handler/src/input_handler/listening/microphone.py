@@ -25,6 +25,7 @@ from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
 from input_handler.listening.interruption import Action, Ask, Drop, Interruption, Pause, Resume, Stop
 from input_handler.listening.output_control import OutputControl
+from input_handler.listening.spoken_to import SpokenToNotice
 from service_runtime.errors import InvalidField, TooLarge, TooMany
 
 log = structlog.get_logger("microphone")
@@ -48,8 +49,11 @@ AskTurn = Callable[[str, str | None], None]
 class Microphone:
     """`feed` it frames; `run` until it is told to stop or asr is gone. `ask` begins a turn and does not wait for it."""
 
-    def __init__(self, start: MicStart, asr_url: str, control: OutputControl, tell: Tell, ask: AskTurn) -> None:
-        self._start, self._asr_url, self._control, self._tell, self._ask = start, asr_url, control, tell, ask
+    def __init__(
+        self, start: MicStart, asr_url: str, control: OutputControl, notice: SpokenToNotice, tell: Tell, ask: AskTurn
+    ) -> None:
+        self._start, self._asr_url, self._control, self._notice = start, asr_url, control, notice
+        self._tell, self._ask = tell, ask
         self._policy = Interruption()
         self._acting = asyncio.Lock()
         self._frames: deque[bytes] = deque()
@@ -102,6 +106,7 @@ class Microphone:
             await self._tell(InputError(code="asr_unavailable", message="nobody listens: asr does not answer"))
         finally:
             metrics.MICROPHONES.dec()
+            self._notice.tell(self._start.session_id, speaking=False)
             await self._act(self._policy.gone())
 
     async def _send(self, asr: ClientConnection) -> None:
@@ -133,12 +138,14 @@ class Microphone:
             return
         async with self._acting:
             if isinstance(frame, SpeechStarted):
+                self._notice.tell(self._start.session_id, speaking=True)
                 await self._act(self._policy.began(_now()))
                 await self._tell(frame)
             elif isinstance(frame, Partial):
                 await self._act(self._policy.partial(frame.text))
                 await self._tell(frame)
             elif isinstance(frame, Utterance):
+                self._notice.tell(self._start.session_id, speaking=False)
                 await self._act(self._policy.ended(frame.text, frame.lang or self._start.lang))
             else:
                 await self._tell(frame)

@@ -126,6 +126,11 @@ REDIS: Final = {
         "Channel: a reply that a voice file speaks is stopped; each output-handler plays its own copy.",
         sends=(ingest.Stop,),
     ),
+    "spokenTo": Channel(
+        redis_names.SPOKEN_TO,
+        "Channel: somebody speaks into a microphone, or has finished; every output-handler shows it to its viewers.",
+        sends=(input_socket.SpokenTo,),
+    ),
     "taskResponse": Channel(
         redis_names.task_response("{id}"),
         f"Channel: the answer to a turn; kept for {redis_names.ANSWER_TTL_S} s in the hash `{redis_names.answers('{id}')}`.",

@@ -58,6 +58,7 @@ MESSAGES: Final[tuple[type[WireModel], ...]] = (
     input_socket.Utterance,
     input_socket.Final,
     input_socket.SpeechDropped,
+    input_socket.SpokenTo,
     input_socket.InputError,
     legacy_output.LegacyReply,
     legacy_output.LegacyAudioChunk,

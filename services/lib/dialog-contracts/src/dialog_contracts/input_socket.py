@@ -113,6 +113,14 @@ class Final(WireModel):
     turn: int
 
 
+class SpokenTo(WireModel):
+    """Somebody speaks to the character, or has finished: her viewers see that she listens. Nothing depends on its arrival."""
+
+    type: Literal["SPOKEN_TO"] = "SPOKEN_TO"
+    session_id: SessionId
+    speaking: bool
+
+
 class SpeechDropped(WireModel):
     """v2, from the server: what was heard becomes no turn, and a reply that was paused for it goes on."""
 

@@ -52,6 +52,9 @@ HEARD_BLOB_TTL_S: Final = 30
 FILE_STOPS: Final = "vtuber:file_stops"
 """Channel: STOP of a reply that a voice file speaks, from one output-handler to all."""
 
+SPOKEN_TO: Final = "vtuber:spoken_to"
+"""Channel: somebody speaks into a microphone of a session, or has finished; from input-handler to every output-handler."""
+
 FLAGS: Final = "vtuber:flags"
 """Hash: sessionId (or `*`) → SessionDocument. The operator alone writes it, together with the revision and the message on the channel."""
 

@@ -1,4 +1,8 @@
-"""STOP of replies that a voice file speaks: each output-handler plays the file to its own viewers, so whoever hears of a STOP tells all."""
+"""What every output-handler has to know of a session, whoever of them has its viewers.
+
+STOP of a reply that a voice file speaks: each plays the file to its own viewers, so whoever hears of a STOP tells all. And that somebody
+speaks into a microphone.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -13,23 +17,24 @@ from redis.exceptions import RedisError
 
 from dialog_contracts import redis_names
 from dialog_contracts.ingest import Stop
+from dialog_contracts.input_socket import SpokenTo
 from dialog_telemetry import metrics
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.tasks import TaskOwner
 
-log = structlog.get_logger("file_stops")
+log = structlog.get_logger("notices")
 
 LISTEN_S: Final = 5.0
 TIMEOUT_S: Final = 2.0
 
 
-class FileStops:
-    """`start` within a running loop; `take` is called with every STOP that is told, one's own included; `aclose` at the end.
+class Notices:
+    """`start` within a running loop; `stopped` is called with every STOP that is told, one's own included; `aclose` at the end.
 
     The legacy chain needs Redis itself: while Redis is away no file comes, and a STOP reaches the viewers of this process alone, counted.
     """
 
-    def __init__(self, redis_url: str, take: Callable[[Stop], None]) -> None:
+    def __init__(self, redis_url: str, stopped: Callable[[Stop], None], spoken_to: Callable[[SpokenTo], None]) -> None:
         self._redis: Redis = Redis.from_url(
             redis_url,
             decode_responses=True,
@@ -37,12 +42,13 @@ class FileStops:
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
-        self._link, self._take, self._tasks = RedisLink(redis_url), take, TaskOwner()
+        self._link, self._tasks = RedisLink(redis_url), TaskOwner()
+        self._stopped, self._spoken_to = stopped, spoken_to
         self._calling = asyncio.Lock()
 
     def start(self) -> None:
         """Begin to listen, in the background."""
-        self._tasks.keep("file_stops", self._listen, pause_s=0.2, pause_max_s=2.0)
+        self._tasks.keep("notices", self._listen, pause_s=0.2, pause_max_s=2.0)
 
     async def aclose(self) -> None:
         """Nobody is told any more."""
@@ -52,7 +58,7 @@ class FileStops:
         await self._redis.aclose()
         await self._link.aclose()
 
-    def tell(self, stop: Stop) -> None:
+    def tell_stop(self, stop: Stop) -> None:
         """Let every output-handler silence its copy. Does not wait."""
         self._tasks.start("tell_file_stop", self._publish(stop.to_json()))
 
@@ -69,21 +75,22 @@ class FileStops:
         try:
             async with self._redis.pubsub() as channel:
                 async with self._calling:
-                    await channel.subscribe(redis_names.FILE_STOPS)
+                    await channel.subscribe(redis_names.FILE_STOPS, redis_names.SPOKEN_TO)
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_S)
                     if message is not None:
-                        self._heard(str(message["data"]))
+                        self._heard(str(message["channel"]), str(message["data"]))
         except (RedisError, OSError) as error:
             # Said once by the link, which fails with it; this side only begins anew.
-            metrics.REDIS_FAILURES.labels(purpose="file_stops").inc()
+            metrics.REDIS_FAILURES.labels(purpose="notices").inc()
             log.debug("not_listening", reason=repr(error)[:200])
 
-    def _heard(self, data: str) -> None:
+    def _heard(self, channel: str, data: str) -> None:
         try:
-            stop = Stop.from_json(data)
+            if channel == redis_names.FILE_STOPS:
+                self._stopped(Stop.from_json(data))
+            else:
+                self._spoken_to(SpokenTo.from_json(data))
         except ValidationError as error:
-            metrics.REFUSED.labels(code="bad_file_stop").inc()
-            log.warning("bad_file_stop", error=str(error)[:200])
-            return
-        self._take(stop)
+            metrics.REFUSED.labels(code="bad_notice").inc()
+            log.warning("bad_notice", channel=channel, error=str(error)[:200])

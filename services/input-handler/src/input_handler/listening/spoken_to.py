@@ -1,0 +1,36 @@
+"""Tells every output-handler that somebody speaks in a session, so that all its viewers see the character listen."""
+
+import structlog
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names
+from dialog_contracts.input_socket import SpokenTo
+from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("spoken_to")
+
+
+class SpokenToNotice:
+    """`tell` does not wait: nobody is heard later because of it, and without Redis she only looks less attentive."""
+
+    def __init__(self, redis: RedisLink) -> None:
+        self._redis, self._tasks = redis, TaskOwner()
+
+    def tell(self, session_id: str, *, speaking: bool) -> None:
+        """Somebody speaks, or has finished."""
+        notice = SpokenTo(session_id=session_id, speaking=speaking).to_json()
+        self._tasks.start("spoken_to", self._publish(notice))
+
+    async def aclose(self) -> None:
+        """Nobody is told any more."""
+        await self._tasks.close()
+
+    async def _publish(self, notice: str) -> None:
+        async def work(client: Redis) -> None:
+            await client.publish(redis_names.SPOKEN_TO, notice)
+
+        try:
+            await self._redis.call("spoken_to", work)
+        except RedisDown as error:
+            log.info("not_told", reason=str(error))

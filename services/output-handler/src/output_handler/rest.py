@@ -1,0 +1,58 @@
+"""What she does while no turn is on: nothing, or she listens to somebody who speaks."""
+
+from collections.abc import Callable
+from typing import Final
+
+from dialog_contracts.viewer import Phase
+from output_handler.idle_timer import IdleTimer
+
+LISTENS_S: Final = 35.0
+"""Longer than any utterance: whoever said nothing about its end is gone."""
+
+WORDS_WITHIN_S: Final = 0.5
+"""After the end of an utterance its turn begins, or none comes of it."""
+
+
+class Rest:
+    """`begin` is called when the turn has died away, and when its phase changes after that; `resting` tells whether no turn is on."""
+
+    def __init__(self, begin: Callable[[], None], resting: Callable[[], bool]) -> None:
+        self._begin, self._resting = begin, resting
+        self._quiet = IdleTimer(begin)
+        self._patience = IdleTimer(self._heard_no_more)
+        self._spoken_to = False
+
+    @property
+    def phase(self) -> Phase:
+        """Of a session in which no turn is on."""
+        return Phase.LISTENING if self._spoken_to else Phase.IDLE
+
+    def after(self, seconds: float) -> None:
+        """The turn dies away in so long."""
+        self._quiet.after(seconds)
+
+    def cancel(self) -> None:
+        """It goes on, or another one begins."""
+        self._quiet.cancel()
+
+    def spoken_to(self, *, speaking: bool) -> None:
+        """Somebody speaks, or has finished."""
+        if speaking is self._spoken_to:
+            return
+        self._spoken_to = speaking
+        if speaking:
+            self._patience.after(LISTENS_S)
+        else:
+            self._patience.cancel()
+        if self._resting():
+            self._quiet.after(0 if speaking else WORDS_WITHIN_S)
+
+    def close(self) -> None:
+        """Nothing follows."""
+        self._quiet.cancel()
+        self._patience.cancel()
+
+    def _heard_no_more(self) -> None:
+        self._spoken_to = False
+        if self._resting():
+            self._begin()
