@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dialog_contracts.sse import DoneEvent, ErrorEvent, TextDeltaEvent
-from dialog_engine.turn import machine
+from dialog_engine.turn.actions import Action, Caption, Commit, Emit, Finish, Say, SendEnd, SendStopAck
 from dialog_engine.turn.machine import Text, TurnMachine, Voice
 
 
-def kinds(actions: list[machine.Action]) -> list[str]:
-    return [type(action.event).__name__ if isinstance(action, machine.Emit) else type(action).__name__ for action in actions]
+def kinds(actions: list[Action]) -> list[str]:
+    return [type(action.event).__name__ if isinstance(action, Emit) else type(action).__name__ for action in actions]
 
 
 def test_a_turn_from_its_first_delta_to_its_end() -> None:
@@ -21,12 +21,12 @@ def test_a_turn_from_its_first_delta_to_its_end() -> None:
     assert kinds(turn.model_ended()) == ["Say", "NoMoreToSay", "TextDeltaEvent", "Caption", "Commit"]
     done = turn.committed()
     assert kinds(done) == ["DoneEvent"]
-    assert isinstance(done[0], machine.Emit)
+    assert isinstance(done[0], Emit)
     assert isinstance(done[0].event, DoneEvent)
     stats = done[0].event.stats
     assert (stats.ttft_ms, stats.first_audio_ms, stats.tokens, stats.turn) == (90, 140, 2, 7)
     assert kinds(turn.voice_sent()) == ["SendEnd"]
-    assert turn.played_out() == [machine.Finish("completed")]
+    assert turn.played_out() == [Finish("completed")]
     assert turn.over
 
 
@@ -52,7 +52,7 @@ def test_stop_in_the_middle_stores_what_was_heard() -> None:
     turn.first_audio(50)
     actions = turn.stop("One two", "viewer")
     assert kinds(actions) == ["CancelModel", "CancelVoice", "SendStopAck", "Commit"]
-    assert machine.Commit("One two", interrupted=True, revision=0) in actions
+    assert Commit("One two", interrupted=True, revision=0) in actions
     assert kinds(turn.committed()) == ["DoneEvent", "Finish"]
     assert turn.delta("seven", 60) == []
 
@@ -65,7 +65,7 @@ def test_stop_after_done_makes_a_second_commit() -> None:
     turn.committed()
     actions = turn.stop("One two three", "viewer")
     assert kinds(actions) == ["CancelVoice", "SendStopAck", "Commit", "Finish"]
-    assert machine.Commit("One two three", interrupted=True, revision=1) in actions
+    assert Commit("One two three", interrupted=True, revision=1) in actions
 
 
 def test_a_caller_that_leaves_before_the_first_delta_cancels_later_it_does_not() -> None:
@@ -102,25 +102,25 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize(voiced=st.booleans())
     def begin(self, voiced: bool) -> None:
         self.turn = TurnMachine(turn=1, voiced=voiced)
-        self.actions: list[machine.Action] = []
+        self.actions: list[Action] = []
         self.pending = 0
         self.now = 0.0
 
-    def take(self, actions: list[machine.Action]) -> None:
+    def take(self, actions: list[Action]) -> None:
         self.now += 1
-        if self.turn.stopped and any(isinstance(action, machine.SendStopAck) for action in self.actions):
-            forbidden = (machine.Say, machine.Caption, machine.SendEnd, machine.SendStopAck)
+        if self.turn.stopped and any(isinstance(action, SendStopAck) for action in self.actions):
+            forbidden = (Say, Caption, SendEnd, SendStopAck)
             assert not [action for action in actions if isinstance(action, forbidden)]
         if self.finished():
-            assert not [action for action in actions if not isinstance(action, machine.Emit)] or actions == []
+            assert not [action for action in actions if not isinstance(action, Emit)] or actions == []
         self.actions += actions
-        self.pending += sum(1 for action in actions if isinstance(action, machine.Commit))
+        self.pending += sum(1 for action in actions if isinstance(action, Commit))
 
     def finished(self) -> bool:
-        return any(isinstance(action, machine.Finish) for action in self.actions)
+        return any(isinstance(action, Finish) for action in self.actions)
 
     def events(self) -> list[object]:
-        return [action.event for action in self.actions if isinstance(action, machine.Emit)]
+        return [action.event for action in self.actions if isinstance(action, Emit)]
 
     @rule(text=st.sampled_from(["", "a ", "Hello there. ", "今天天气很好。", "…"]))
     def delta(self, text: str) -> None:
@@ -156,7 +156,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def no_audio_time(self) -> None:
-        if any(isinstance(action, machine.Commit) for action in self.actions):
+        if any(isinstance(action, Commit) for action in self.actions):
             self.take(self.turn.audio_time_unknown())
 
     @rule(share=st.floats(0, 1))
@@ -180,25 +180,25 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def done_only_after_a_commit(self) -> None:
-        events = [action for action in self.actions if isinstance(action, machine.Commit | machine.Emit)]
+        events = [action for action in self.actions if isinstance(action, Commit | Emit)]
         for at, action in enumerate(events):
-            if isinstance(action, machine.Emit) and isinstance(action.event, DoneEvent):
-                assert any(isinstance(before, machine.Commit) for before in events[:at])
+            if isinstance(action, Emit) and isinstance(action.event, DoneEvent):
+                assert any(isinstance(before, Commit) for before in events[:at])
 
     @invariant()
     def at_most_two_commits_the_second_a_revision(self) -> None:
-        commits = [action for action in self.actions if isinstance(action, machine.Commit)]
+        commits = [action for action in self.actions if isinstance(action, Commit)]
         assert [commit.revision for commit in commits] in ([], [0], [0, 1])
 
     @invariant()
     def it_finishes_once(self) -> None:
-        assert sum(1 for action in self.actions if isinstance(action, machine.Finish)) <= 1
+        assert sum(1 for action in self.actions if isinstance(action, Finish)) <= 1
 
     @invariant()
     def captions_and_deltas_are_the_reply_unless_it_was_stopped(self) -> None:
         if not self.turn.stopped:
             said = "".join(event.content for event in self.events() if isinstance(event, TextDeltaEvent))
-            shown = "".join(action.content for action in self.actions if isinstance(action, machine.Caption))
+            shown = "".join(action.content for action in self.actions if isinstance(action, Caption))
             assert said == shown == self.turn.reply
             assert sum(self.turn.shape) == len(said)
 

@@ -8,11 +8,23 @@ after the commit; after a stop nothing of the turn is said or captioned; a turn 
 when a stop cut what was already committed.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
-from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, TextDeltaEvent
-from dialog_voice.fragments import Fragment, FragmentCutter
+from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, ErrorEvent, TextDeltaEvent
+from dialog_engine.turn.actions import (
+    Action,
+    CancelModel,
+    CancelVoice,
+    Caption,
+    Commit,
+    Emit,
+    Finish,
+    NoMoreToSay,
+    Say,
+    SendEnd,
+    SendStopAck,
+)
+from dialog_voice.fragments import FragmentCutter
 
 
 class Text(Enum):
@@ -33,76 +45,6 @@ class Voice(Enum):
     SOUNDING = auto()
     SENT = auto()
     OVER = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Emit:
-    """Send an event to the caller."""
-
-    event: ChatEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """Send a piece of the reply to the viewers."""
-
-    content: str
-    start: int
-    eos: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Give a fragment to the voice."""
-
-    fragment: Fragment
-
-
-@dataclass(frozen=True, slots=True)
-class NoMoreToSay:
-    """The voice may end after what it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """Store the turn, then call `committed` or `commit_failed`. `revision` 1 replaces what was stored."""
-
-    reply: str
-    interrupted: bool
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class CancelModel:
-    """Close the language model's stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancelVoice:
-    """Drop everything that was not sent, and stop synthesis."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendEnd:
-    """Tell viewers that all chunks were sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendStopAck:
-    """Tell viewers that no chunk follows."""
-
-    heard: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """Nothing of this turn is left to do."""
-
-    outcome: str
-    reason: str | None = None
-
-
-Action = Emit | Caption | Say | NoMoreToSay | Commit | CancelModel | CancelVoice | SendEnd | SendStopAck | Finish
 
 
 class TurnMachine:

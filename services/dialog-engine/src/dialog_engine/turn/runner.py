@@ -7,23 +7,34 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Final, Literal
 
-import apsw
 import structlog
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from dialog_contracts.samples import TurnSample
-from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
-from dialog_engine.errors import MemoryClosed
-from dialog_engine.memory_shortterm import StoredTurn
+from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
-from dialog_engine.turn import frames, machine
+from dialog_engine.turn import frames
+from dialog_engine.turn.actions import (
+    Action,
+    CancelModel,
+    CancelVoice,
+    Caption,
+    Commit,
+    Emit,
+    Finish,
+    NoMoreToSay,
+    Say,
+    SendEnd,
+    SendStopAck,
+)
 from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.claim import TurnClaim
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.machine import TurnMachine
+from dialog_engine.turn.keeper import TurnKeeper
+from dialog_engine.turn.machine import Text, TurnMachine, Voice
 from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.report import TurnReport
 from dialog_llm.errors import LlmError
 from dialog_telemetry import attributes, metrics, trace_context
 from service_runtime.tasks import TaskOwner
@@ -43,11 +54,10 @@ class TurnRunner:
         self.received_at = time.monotonic()
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
-        self.stored = False
         self._claim = TurnClaim(order.correlation_id, parts.claim)
         self._tasks = TaskOwner()
         self._model: asyncio.Task[None] | None = None
-        self._commits: asyncio.Task[None] | None = None
+        self._keeper = TurnKeeper(order, parts, self._tasks, self._kept)
         self._timers: list[asyncio.TimerHandle] = []
         self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
         # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
@@ -56,6 +66,7 @@ class TurnRunner:
         self._span: Span | None = None
         hooks = SpeechHooks(self._send_chunk, self._first_audio, self._all_sent)
         self._speech = TtsStreamer(parts.voice, order.lang, hooks, self._now) if order.flags.SYNC_TTS_STREAMING else None
+        self._report = TurnReport(order, parts, self.machine, self._speech, self._now)
 
     def _now(self) -> float:
         return (time.monotonic() - self.received_at) * 1000
@@ -89,13 +100,18 @@ class TurnRunner:
 
     def text_frame(self) -> str:
         """The text so far as one caption."""
-        ended = self.machine.text not in (machine.Text.WAITING, machine.Text.STREAMING)
+        ended = self.machine.text not in (Text.WAITING, Text.STREAMING)
         return frames.caption(self.order, self.machine.reply, 0, ended)
 
     @property
     def written(self) -> bool:
         """The text is complete and stored, or never will be."""
-        return self.machine.text in (machine.Text.DONE, machine.Text.FAILED, machine.Text.CANCELLED) or self.stored
+        return self.machine.text in (Text.DONE, Text.FAILED, Text.CANCELLED) or self.stored
+
+    @property
+    def stored(self) -> bool:
+        """It is durable."""
+        return self._keeper.stored
 
     def stop(self, reason: str) -> bool:
         """Interrupt; false when nothing was going on."""
@@ -108,7 +124,7 @@ class TurnRunner:
 
     def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
         """Let the ear stand still, or go on; false where there is no voice, or nothing to do."""
-        if self._speech is None or self.machine.voice is machine.Voice.OVER:
+        if self._speech is None or self.machine.voice is Voice.OVER:
             return False
         self._context.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
         return self._speech.hold(action)
@@ -130,8 +146,7 @@ class TurnRunner:
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
-        if self._commits is not None:
-            await asyncio.wait([self._commits])
+        await self._keeper.settled()
 
     async def close(self) -> None:
         """End everything at once; the service is going down."""
@@ -153,11 +168,11 @@ class TurnRunner:
                             self._tasks.start("claim", self._settle_claim())
                     actions = self.machine.delta(piece, self._now())
                     self._apply(actions)
-                    if any(isinstance(action, machine.Say) for action in actions):
+                    if any(isinstance(action, Say) for action in actions):
                         # A model that answers from memory never waits: the voice gets its turn on the loop here.
                         await asyncio.sleep(0)
             self._apply(self.machine.model_ended())
-            log.info("turn_written", ttft_ms=_rounded(self.machine.ttft_ms), pieces=self.machine.deltas)
+            self._report.written()
         except LlmError as error:
             log.warning("model_failed", code=error.code, reason=error.reason)
             self._apply(
@@ -168,94 +183,52 @@ class TurnRunner:
         if not await self._claim.settle():
             self._apply(self.machine.claim_lost())
 
-    def _apply(self, actions: Sequence[machine.Action]) -> None:
+    def _apply(self, actions: Sequence[Action]) -> None:
         for action in actions:
             match action:
-                case machine.Emit(event):
+                case Emit(event):
                     self._emit(event)
-                case machine.Caption(content, start, eos):
+                case Caption(content, start, eos):
                     self._captions.add(content, start, eos)
-                case machine.Say(fragment):
+                case Say(fragment):
                     if self._speech is not None:
                         self._speech.say(fragment)
-                case machine.NoMoreToSay():
+                case NoMoreToSay():
                     if self._speech is not None:
                         self._speech.no_more()
-                case machine.Commit():
-                    stored = self._to_store(action)
-                    self._parts.remember(stored.record())
-                    self._commits = self._tasks.start("commit", self._commit(stored, self._commits))
-                case machine.CancelModel():
+                case Commit():
+                    self._keeper.keep(self._report.to_store(action))
+                case CancelModel():
                     self._cancel_model()
-                case machine.CancelVoice():
+                case CancelVoice():
                     if self._speech is not None:
                         self._speech.cancel()
                         self._tasks.start("hush", self._speech.close())
-                case machine.SendEnd():
+                case SendEnd():
                     self._captions.flush()
                     self._send_end()
-                case machine.SendStopAck(heard):
+                case SendStopAck(heard):
                     self._captions.drop()
                     self._parts.publish(frames.stop_ack(self.order, heard), False)
-                case machine.Finish():
+                case Finish():
                     self._end(action)
 
     def _emit(self, event: ChatEvent) -> None:
         if isinstance(event, DoneEvent):
-            event = DoneEvent(stats=self._full_stats(event.stats))
+            event = DoneEvent(stats=self._report.stats(event.stats))
         self.events.append(event)
         if isinstance(event, TextDeltaEvent) and self.machine.deltas == 1 and self.machine.ttft_ms is not None:
             metrics.TURN_TTFT.observe(self.machine.ttft_ms / 1000)
-
-    def _full_stats(self, stats: DoneStats) -> DoneStats:
-        voice = self._parts.voice.name if self._speech is not None else "file" if self._parts.whole_file is not None else "off"
-        if self._speech is not None and self._speech.failed_fragments and not self._speech.spoken_fragments:
-            voice = "unavailable"
-        extra = {"total_ms": round(self._now(), 1), "voice": voice}
-        times = {name: round(value, 1) for name in ("ttft_ms", "first_audio_ms") if (value := getattr(stats, name)) is not None}
-        return stats.model_copy(update={**extra, **times})
 
     def _cancel_model(self) -> None:
         if self._model is not None and self._model is not asyncio.current_task():
             self._model.cancel()
 
-    def _to_store(self, commit: machine.Commit) -> StoredTurn:
-        stats = DoneStats(ttft_ms=self.machine.ttft_ms, tokens=self.machine.deltas, turn=self.order.turn)
-        return StoredTurn(
-            session_id=self.order.session_id,
-            turn=self.order.turn,
-            user=self.order.user_text,
-            reply=commit.reply,
-            ts=int(time.time()),
-            request_id=self.order.request_id,
-            interrupted=commit.interrupted,
-            revision=commit.revision,
-            shape=tuple(self.machine.shape),
-            stats=self._full_stats(stats).to_json(),
-        )
-
-    async def _commit(self, stored: StoredTurn, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        began = time.monotonic()
-        # What was heard of a turn is its own affair, also when the session has gone on elsewhere.
-        if not stored.revision and not await self._parts.ours(self.order.epoch):
-            log.error("not_stored", reason="another engine has this session now", turn=stored.turn)
-            self._parts.forget(self.order.turn)
-            self._apply(self.machine.commit_failed("another engine took the session before the turn was stored"))
+    def _kept(self, problem: str | None) -> None:
+        if problem is not None:
+            self._apply(self.machine.commit_failed(problem))
             return
-        try:
-            await self._parts.memory.commit(stored)
-        except (apsw.Error, MemoryClosed) as error:
-            log.error("commit_failed", error=repr(error)[:200])
-            if not self.stored:
-                self._parts.forget(self.order.turn)
-            self._apply(self.machine.commit_failed("the turn could not be stored"))
-            return
-        self.stored = True
-        metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
         self._apply(self.machine.committed())
-        self._parts.stored()
         # In case the first chunk never comes: `done` has waited long enough then.
         self._later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
 
@@ -289,7 +262,7 @@ class TurnRunner:
         if not self.machine.finished:
             self._timers.append(asyncio.get_running_loop().call_later(seconds, work))
 
-    def _end(self, finish: machine.Finish) -> None:
+    def _end(self, finish: Finish) -> None:
         for timer in self._timers:
             timer.cancel()
         if not self.events.closed:
@@ -302,35 +275,8 @@ class TurnRunner:
                 self._parts.publish(frames.end(self.order, 0), False)
         metrics.TURNS_RUNNING.dec()
         metrics.TURNS.labels(path="sync", outcome=finish.outcome).inc()
-        log.info(
-            "turn_ended",
-            outcome=finish.outcome,
-            reason=finish.reason,
-            ttft_ms=_rounded(self.machine.ttft_ms),
-            first_audio_ms=_rounded(self.machine.first_audio_ms),
-            chars=len(self.machine.reply),
-            flags_generation=self.order.flags.generation,
-        )
+        self._report.ended(finish)
         if self._span is not None:
             self._span.set_attribute(attributes.OUTCOME, finish.outcome)
             self._span.end()
-        self._parts.ended(
-            self,
-            TurnSample(
-                session_id=self.order.session_id,
-                turn=self.order.turn,
-                flags=self.order.flags,
-                path="sync",
-                outcome=finish.outcome,
-                reason=finish.reason,
-                ttft_ms=self.machine.ttft_ms,
-                first_audio_ms=self.machine.first_audio_ms,
-                total_ms=self._now(),
-                ts=time.time(),
-                traceparent=self._traceparent,
-            ),
-        )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+        self._parts.ended(self, self._report.sample(finish, self._traceparent))

@@ -1,0 +1,62 @@
+"""Stores a turn: as it was written, and once more when a stop has cut what was stored."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+import structlog
+
+from dialog_engine.errors import MemoryClosed
+from dialog_engine.memory_shortterm import StoredTurn
+from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_telemetry import metrics
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("turn")
+
+MOVED: Final = "another engine took the session before the turn was stored"
+FAILED: Final = "the turn could not be stored"
+
+
+class TurnKeeper:
+    """One turn's commits, one after the other. `outcome` hears of each: None when it is durable, else the problem."""
+
+    def __init__(self, order: TurnOrder, parts: TurnParts, tasks: TaskOwner, outcome: Callable[[str | None], None]) -> None:
+        self._order, self._parts, self._tasks, self._outcome = order, parts, tasks, outcome
+        self._last: asyncio.Task[None] | None = None
+        self.stored = False
+
+    def keep(self, turn: StoredTurn) -> None:
+        """Begin to store it; the next prompt sees it at once."""
+        self._parts.remember(turn.record())
+        self._last = self._tasks.start("commit", self._commit(turn, self._last))
+
+    async def settled(self) -> None:
+        """Wait until every commit so far is durable."""
+        if self._last is not None:
+            await asyncio.wait([self._last])
+
+    async def _commit(self, turn: StoredTurn, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        began = time.monotonic()
+        # What was heard of a turn is its own affair, also when the session has gone on elsewhere.
+        if not turn.revision and not await self._parts.ours(self._order.epoch):
+            log.error("not_stored", reason="another engine has this session now", turn=turn.turn)
+            self._parts.forget(self._order.turn)
+            self._outcome(MOVED)
+            return
+        try:
+            await self._parts.memory.commit(turn)
+        except (apsw.Error, MemoryClosed) as error:
+            log.error("commit_failed", error=repr(error)[:200])
+            if not self.stored:
+                self._parts.forget(self._order.turn)
+            self._outcome(FAILED)
+            return
+        self.stored = True
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
+        self._outcome(None)
+        self._parts.stored()

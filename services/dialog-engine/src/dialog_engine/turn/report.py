@@ -1,0 +1,86 @@
+"""What a turn tells of itself: the figures of `done`, what is stored of it, the sample for the operator, the line at its end."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from dialog_contracts.samples import TurnSample
+from dialog_contracts.sse import DoneStats
+from dialog_engine.memory_shortterm import StoredTurn
+from dialog_engine.tts_streamer import TtsStreamer
+from dialog_engine.turn.actions import Commit, Finish
+from dialog_engine.turn.machine import TurnMachine
+from dialog_engine.turn.order import TurnOrder, TurnParts
+
+log = structlog.get_logger("turn")
+
+
+class TurnReport:
+    """Of one turn; `now` gives ms since it was asked for."""
+
+    def __init__(
+        self, order: TurnOrder, parts: TurnParts, machine: TurnMachine, speech: TtsStreamer | None, now: Callable[[], float]
+    ) -> None:
+        self._order, self._parts, self._machine, self._speech, self._now = order, parts, machine, speech, now
+
+    def stats(self, known: DoneStats) -> DoneStats:
+        """With what only the shell knows: the voice, and the time until now."""
+        voice = self._parts.voice.name if self._speech is not None else "file" if self._parts.whole_file is not None else "off"
+        if self._speech is not None and self._speech.failed_fragments and not self._speech.spoken_fragments:
+            voice = "unavailable"
+        extra = {"total_ms": round(self._now(), 1), "voice": voice}
+        times = {name: round(value, 1) for name in ("ttft_ms", "first_audio_ms") if (value := getattr(known, name)) is not None}
+        return known.model_copy(update={**extra, **times})
+
+    def to_store(self, commit: Commit) -> StoredTurn:
+        """The turn as history has it."""
+        stats = DoneStats(ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._order.turn)
+        return StoredTurn(
+            session_id=self._order.session_id,
+            turn=self._order.turn,
+            user=self._order.user_text,
+            reply=commit.reply,
+            ts=int(time.time()),
+            request_id=self._order.request_id,
+            interrupted=commit.interrupted,
+            revision=commit.revision,
+            shape=tuple(self._machine.shape),
+            stats=self.stats(stats).to_json(),
+        )
+
+    def sample(self, finish: Finish, traceparent: str | None) -> TurnSample:
+        """For the windows by which the operator judges a flag."""
+        return TurnSample(
+            session_id=self._order.session_id,
+            turn=self._order.turn,
+            flags=self._order.flags,
+            path="sync",
+            outcome=finish.outcome,
+            reason=finish.reason,
+            ttft_ms=self._machine.ttft_ms,
+            first_audio_ms=self._machine.first_audio_ms,
+            total_ms=self._now(),
+            ts=time.time(),
+            traceparent=traceparent,
+        )
+
+    def written(self) -> None:
+        """Log: the text is complete."""
+        log.info("turn_written", ttft_ms=_rounded(self._machine.ttft_ms), pieces=self._machine.deltas)
+
+    def ended(self, finish: Finish) -> None:
+        """Log: nothing of the turn is left to do."""
+        log.info(
+            "turn_ended",
+            outcome=finish.outcome,
+            reason=finish.reason,
+            ttft_ms=_rounded(self._machine.ttft_ms),
+            first_audio_ms=_rounded(self._machine.first_audio_ms),
+            chars=len(self._machine.reply),
+            flags_generation=self._order.flags.generation,
+        )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
