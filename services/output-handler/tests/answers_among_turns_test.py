@@ -21,7 +21,7 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     await room.voiced(1, 5_000, flags=FLAGS)
     await asyncio.sleep(2.5)
     sent.clear()
-    assert room.session.stop(None, "viewer")
+    assert room.session.silence.stop(None, "viewer")
     await asyncio.sleep(0.01)
     ack = json.loads(sent[2])
     assert (ack["action"], ack["heardText"]) == ("STOP_ACK", "今晚")
@@ -29,7 +29,7 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     await asyncio.sleep(5)
     assert sent.told() == ["STATE IDLE"]
     assert room.stage.to_engine == []
-    assert not room.session.stop(None, "viewer")
+    assert not room.session.silence.stop(None, "viewer")
     assert room.heard == ["live-001#1"]
 
 
@@ -38,7 +38,7 @@ async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(room: "Room
     await room.voiced(1, 1_000)
     await asyncio.sleep(0.2)
     with pytest.raises(BargeInOff):
-        room.session.stop(None, "viewer")
+        room.session.silence.stop(None, "viewer")
     await asyncio.sleep(2)
     assert sent.without_chunks()[-2:] == ["END 1", "STATE IDLE"]
 

@@ -216,7 +216,7 @@ async def test_who_cuts_in_is_listened_to_once_she_is_silent(stage: Stage, liste
     await told(sent)
     stage.session.spoken_to(speaking=True)
     assert await told(sent) == [], "she speaks"
-    assert stage.session.stop(1, "speech")
+    assert stage.session.silence.stop(1, "speech")
     await asyncio.sleep(1)
     assert (await told(sent))[-2:] == ["STATE INTERRUPTED", "STATE LISTENING"]
     await asyncio.sleep(40)

@@ -124,7 +124,7 @@ async def test_an_older_client_hears_a_turn_at_its_end_and_once(stage: Stage, li
     stage.chunks(0, 4)
     assert await told(sent) == []
     stage.end()
-    stage.session.stop(None, "x")
+    stage.session.silence.stop(None, "x")
     stage.stop_ack(heard="今")
     for _ in range(10):
         await asyncio.sleep(0)
@@ -177,7 +177,7 @@ async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_befor
     stage.stop_ack()
     assert await told(sent) == []
     stage.start(2)
-    stage.session.stop(None, "x")
+    stage.session.silence.stop(None, "x")
     stage.stop_ack(turn=2)
     assert await told(sent) == ["success"]
 
@@ -187,7 +187,7 @@ async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(stage:
     stage.start()
     stage.text("今晚我们玩")
     stage.chunks(0, 4)
-    stage.session.stop(None, "x")
+    stage.session.silence.stop(None, "x")
     stage.stop_ack(heard="今晚")
     for _ in range(10):
         await asyncio.sleep(0)

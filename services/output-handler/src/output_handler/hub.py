@@ -101,7 +101,7 @@ class Hub:
             before = self._owners.get(frame.session_id)
             if before is not None and before is not engine and frame.epoch > session.epoch:
                 # The session has moved in the middle of a turn: whoever speaks it still shall know that nobody listens.
-                session.moved()
+                session.silence.moved()
             self._owners[frame.session_id] = engine
         if self._owners.get(frame.session_id) is not engine:
             # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
@@ -131,7 +131,7 @@ class Hub:
     async def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
         """STOP from anywhere; false when nothing sounds, here or elsewhere. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None and session.stop(turn, reason):
+        if session is not None and session.silence.stop(turn, reason):
             return True
         if session_id in self._owners:
             # Whoever speaks in it speaks to us: nothing sounds.
@@ -144,7 +144,7 @@ class Hub:
         """A reply that a voice file speaks was stopped, here or elsewhere."""
         session = self._sessions.get(stop.session_id)
         if session is not None:
-            session.file_stopped(stop)
+            session.silence.file_stopped(stop)
 
     def spoken_to(self, notice: SpokenTo) -> None:
         """Somebody speaks into a microphone of a session, or has finished."""
@@ -155,7 +155,7 @@ class Hub:
     async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> bool:
         """PAUSE or RESUME from anywhere; false when there was nothing to do. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None and session.hold(action, turn):
+        if session is not None and session.pause.ask(action, turn):
             return True
         if session_id in self._owners:
             return False

@@ -1,7 +1,7 @@
-"""One session: its present turn, its viewers, its phase. Frames come in from engines and go out to viewers; STOP goes the other way."""
+"""One session: its present turn, its viewers, its phase. Frames go from engines to viewers; STOP and PAUSE go the other way."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -12,9 +12,9 @@ from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics, trace_context
 from output_handler.audience import Audience
 from output_handler.ears import Ears
-from output_handler.errors import BARGE_IN_OFF, BargeInOff
-from output_handler.idle_timer import IdleTimer
+from output_handler.pause import Pause
 from output_handler.rest import Rest
+from output_handler.silence import Silence
 from output_handler.turn_view import Sound, TurnView
 from output_handler.viewer import Viewer
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("session")
 
 PLAYED_EVERY_MS: Final = 150
-INTERRUPTED_FOR_S: Final = 0.8
-PAUSED_MAX_S: Final = 5.0
 
 
 class Session:
@@ -39,17 +37,18 @@ class Session:
         self.view: TurnView | None = None
         self.files: AnswerPlayer | None = None
         self.tell_file_stop: Callable[[Stop], None] = lambda _: None
-        self.clock, self._to_engine = clock, to_engine
+        self.clock, self.to_engine = clock, to_engine
         self.epoch = 0
-        self._rest = Rest(self._idle, lambda: self.view is None or self.view.phase is Phase.IDLE)
-        self._patience = IdleTimer(self._resume_anyway)
+        self.rest = Rest(self._idle, lambda: self.view is None or self.view.phase is Phase.IDLE)
+        self.silence, self.pause = Silence(self), Pause(self)
         self._ears: Ears[Viewer] = Ears()
         self._played_at = 0.0
-        self._lines: dict[str, str] = {}
+        self.lines: dict[str, str] = {}
+        """What log lines of the present turn carry."""
 
     def join(self, viewer: Viewer) -> None:
         """Add a viewer; in the middle of a turn it starts at the live position."""
-        self.audience.add(viewer, self.view, self.clock(), resting=self._rest.phase)
+        self.audience.add(viewer, self.view, self.clock(), resting=self.rest.phase)
         if self.files is not None:
             self.files.joined(viewer)
 
@@ -65,57 +64,16 @@ class Session:
         elif isinstance(frame, Start):
             self._start(frame)
         elif self.view is None or frame.turn != self.view.turn or self.view.from_file:
-            log.debug("stale_frame", **self._lines)
+            log.debug("stale_frame", **self.lines)
         elif isinstance(frame, Hold):
             # From another output-handler, by way of the engine, which knows it.
-            self._hold(self.view, frame.action)
+            self.pause.take(self.view, frame.action)
         elif isinstance(frame, TextDelta):
             self.caption(frame, raw)
         elif isinstance(frame, End):
             self._end(frame, raw)
         else:
-            self._stop_ack(frame, raw)
-
-    def stop(self, turn: int | None, reason: str) -> bool:
-        """Silence the present turn at once; false when nothing sounds. Raises BargeInOff."""
-        view, now = self.view, self.clock()
-        if view is None or not view.sounding(now) or (turn is not None and turn != view.turn):
-            metrics.STOPS.labels(outcome="nothing_sounding").inc()
-            return False
-        if not view.flags.SYNC_TTS_BARGE_IN:
-            metrics.STOPS.labels(outcome="refused").inc()
-            raise BargeInOff(BARGE_IN_OFF)
-        metrics.STOPS.labels(outcome="stopped").inc()
-        log.info("stopped", reason=reason, **self._lines)
-        if view.from_file:
-            self._cut_file(view, reason)
-            self.tell_file_stop(Stop(session_id=self.session_id, turn=view.turn, reason=reason))
-            return True
-        view.stopped, view.stop_asked_at = True, now
-        stop = Stop(session_id=self.session_id, turn=view.turn, reason=reason).to_json()
-        self._to_engine(stop)
-        self._flush_viewers(view, stop)
-        return True
-
-    def file_stopped(self, stop: Stop) -> None:
-        """Another output-handler has stopped its copy of this reply, or was asked to."""
-        view = self.view
-        if view is None or not view.from_file or not view.sounding(self.clock()):
-            return
-        if view.flags.SYNC_TTS_BARGE_IN and stop.turn in (None, view.turn):
-            self._cut_file(view, stop.reason or "elsewhere")
-
-    def hold(self, action: Literal["PAUSE", "RESUME"], turn: int | None) -> bool:
-        """Pause the present turn where it is heard, or let it go on; false when there was nothing to do. Raises BargeInOff."""
-        view = self.view
-        if view is None or not view.sounding(self.clock()) or (turn is not None and turn != view.turn):
-            return False
-        if not view.flags.SYNC_TTS_BARGE_IN:
-            raise BargeInOff(BARGE_IN_OFF)
-        if view.from_file or not self._hold(view, action):
-            return False
-        self._to_engine(Hold(action=action, session_id=self.session_id, turn=view.turn).to_json())
-        return True
+            self.silence.acknowledged(self.view, frame, raw)
 
     def played(self, viewer: Viewer, frame: Played) -> None:
         """A viewer's position. The engine is told where the session's ear is, at most every 150 ms."""
@@ -129,17 +87,7 @@ class Session:
         heard = self._ears.position(now)
         if heard is not None and not view.from_file and now - self._played_at >= PLAYED_EVERY_MS:
             self._played_at = now
-            self._to_engine(Played(session_id=self.session_id, turn=view.turn, offset_ms=round(heard)).to_json())
-
-    def moved(self) -> None:
-        """Another engine has the session from now on; the turn of the one before it, if it sounds, is cut off."""
-        view = self.view
-        if view is not None and not view.from_file and view.sounding(self.clock()):
-            stop = Stop(session_id=self.session_id, turn=view.turn, reason="moved").to_json()
-            self._to_engine(stop)
-            self._flush_viewers(view, stop)
-            ack = StopAck(session_id=self.session_id, turn=view.turn)
-            self._stopped(view, ack, ack.to_json())
+            self.to_engine(Played(session_id=self.session_id, turn=view.turn, offset_ms=round(heard)).to_json())
 
     def engine_lost(self) -> None:
         """The engine of the present turn is gone: what was sent still sounds, then the viewers are told."""
@@ -152,12 +100,12 @@ class Session:
 
     def spoken_to(self, *, speaking: bool) -> None:
         """Somebody speaks into a microphone, or has finished: her viewers see that she listens, unless a turn is on."""
-        self._rest.spoken_to(speaking=speaking)
+        self.rest.spoken_to(speaking=speaking)
 
     def close(self) -> None:
         """Nothing follows."""
-        self._rest.close()
-        self._patience.cancel()
+        self.rest.close()
+        self.pause.forget()
 
     def stale(self, start: Start) -> bool:
         """Whether a START comes from an owner of before, or is of a turn of before."""
@@ -168,18 +116,18 @@ class Session:
     def open(self, frame: Start) -> TurnView:
         """A turn begins, from an engine or from a file."""
         now = self.clock()
-        self._rest.cancel()
-        self._patience.cancel()
+        self.rest.cancel()
+        self.pause.forget()
         view = self.view = TurnView.of(frame, now)
-        self._lines = {"correlationId": correlation_id(self.session_id, frame.turn)}
+        self.lines = {"correlationId": correlation_id(self.session_id, frame.turn)}
         trace_id = trace_context.trace_id(frame.traceparent)
         if trace_id is not None:
-            self._lines["trace_id"] = trace_id
+            self.lines["trace_id"] = trace_id
         self._ears = Ears()
         self.audience.new_turn()
         self.broadcast(view.start_json)
         self.audience.phase(Phase.THINKING, frame.turn, now)
-        log.info("turn_started", viewers=len(self.viewers), **self._lines)
+        log.info("turn_started", viewers=len(self.viewers), **self.lines)
         return view
 
     def speak(self, frame: SpeechChunk, raw: str) -> None:
@@ -192,7 +140,7 @@ class Session:
             return
         if missing > 0:
             metrics.CHUNK_GAPS.inc(missing)
-            log.warning("chunk_gap", missing=missing, seq=frame.seq, **self._lines)
+            log.warning("chunk_gap", missing=missing, seq=frame.seq, **self.lines)
             self.broadcast(ViewerError(code="chunk_gap", message=f"{missing} chunks of turn {view.turn} are missing").to_json())
         now = self.clock()
         moved = view.schedule(frame.offset_ms, frame.duration_ms, now)
@@ -204,9 +152,9 @@ class Session:
             viewer.offer_sound(sound)
         view.keep(sound, now)
         if moved and frame.seq > 0:
-            log.info("clock_moved", offset_ms=frame.offset_ms, **self._lines)
+            log.info("clock_moved", offset_ms=frame.offset_ms, **self.lines)
         elif moved:
-            log.info("speech_started", after_ms=round(now - view.started_at, 1), **self._lines)
+            log.info("speech_started", after_ms=round(now - view.started_at, 1), **self.lines)
 
     def caption(self, frame: TextDelta, raw: str) -> None:
         """A piece of the present turn's reply."""
@@ -223,20 +171,20 @@ class Session:
         """All of the present turn was sent; `raw` is the JSON of its END. It is IDLE once it was heard."""
         view.ended, view.awaits_voice = True, False
         self.broadcast(raw or frame.to_json())
-        self._reply(view)
-        log.info("turn_sent", audio_ms=frame.audio_ms, **self._lines)
+        self.reply(view)
+        log.info("turn_sent", audio_ms=frame.audio_ms, **self.lines)
         self.idle_when_heard(view)
 
     def idle_when_heard(self, view: TurnView) -> None:
         """Nothing more is to come of the present turn."""
         if view.paused_at is not None:
             return
-        self._rest.after(max(0.0, view.sent_ms - view.ear_ms(self.clock())) / 1000 if view.zero_ms is not None else 0)
+        self.rest.after(max(0.0, view.sent_ms - view.ear_ms(self.clock())) / 1000 if view.zero_ms is not None else 0)
 
     def _start(self, frame: Start) -> None:
         view = self.view
         if self.stale(frame):
-            log.warning("stale_start", turn=frame.turn, epoch=frame.epoch, **self._lines)
+            log.warning("stale_start", turn=frame.turn, epoch=frame.epoch, **self.lines)
             return
         if view is not None and frame.turn == view.turn and (view.from_file or frame.epoch == self.epoch):
             # The engine tells a running turn again after a reconnect; viewers know it already. One that a file speaks is out of its hands.
@@ -245,7 +193,7 @@ class Session:
         if view is not None and view.awaits_voice:
             self.finish(view, End(session_id=self.session_id, turn=view.turn, audio_ms=0))
         elif view is not None and view.from_file and view.sounding(self.clock()):
-            self._cut_file(view, "new_turn")
+            self.silence.cut_file(view, "new_turn")
         self.epoch = frame.epoch
         self.open(frame)
 
@@ -260,74 +208,14 @@ class Session:
         else:
             self.finish(view, frame, raw)
 
-    def _stop_ack(self, frame: StopAck, raw: str) -> None:
-        view, now = self.view, self.clock()
-        assert view is not None
-        silent = view.zero_ms is None and not view.text
-        if view.stop_asked_at is not None:
-            metrics.STOP_SECONDS.observe((now - view.stop_asked_at) / 1000)
-        elif not view.stopped and not silent:
-            # The engine stopped by itself, for a new turn or at its end: viewers still hold sound of this one.
-            stop = Stop(session_id=self.session_id, turn=view.turn, reason="engine").to_json()
-            self._flush_viewers(view, stop)
-        self._stopped(view, frame, raw)
-        self._rest.after(0 if silent else INTERRUPTED_FOR_S)
-
-    def _hold(self, view: TurnView, action: Literal["PAUSE", "RESUME"]) -> bool:
-        if (view.paused_at is not None) is (action == "PAUSE") or view.stopped:
-            return False
-        now = self.clock()
-        metrics.HOLDS.labels(action=action).inc()
-        log.info("paused" if action == "PAUSE" else "resumed", **self._lines)
-        if action == "PAUSE":
-            self._rest.cancel()
-            view.pause(now)
-            self._patience.after(PAUSED_MAX_S)
-        else:
-            self._patience.cancel()
-            view.resume(now)
-        self.broadcast(Hold(action=action, session_id=self.session_id, turn=view.turn).to_json())
-        if action == "RESUME":
-            if view.zero_ms is not None:
-                self.audience.phase(view.phase, view.turn, view.zero_ms)
-            if view.ended:
-                self.idle_when_heard(view)
-        return True
-
-    def _cut_file(self, view: TurnView, reason: str) -> None:
-        """The legacy chain knows no STOP: what of its file was heard is known here alone."""
-        ack = StopAck(session_id=self.session_id, turn=view.turn, heard_text=view.heard_text(self.clock()))
-        self._flush_viewers(view, Stop(session_id=self.session_id, turn=view.turn, reason=reason).to_json())
-        self._stopped(view, ack, ack.to_json())
-
-    def _stopped(self, view: TurnView, frame: StopAck, raw: str) -> None:
-        # A turn that broke off before a word has no answer yet: the legacy chain may give one.
-        view.replied = view.replied or view.ended or (view.stop_asked_at is None and not view.text and not view.from_file)
-        view.stopped, view.ended, view.awaits_voice = True, True, False
-        if frame.heard_text is not None:
-            view.text = frame.heard_text
-        self.broadcast(raw)
-        self._reply(view)
-
-    def _reply(self, view: TurnView) -> None:
+    def reply(self, view: TurnView) -> None:
+        """The older dialect gets its answer, once."""
         if not view.replied:
             view.replied = True
             self.audience.reply(view.text)
-
-    def _flush_viewers(self, view: TurnView, stop: str) -> None:
-        view.stopped, view.phase = True, Phase.INTERRUPTED
-        view.recent.clear()
-        self.audience.flush(stop, view.turn, self.clock())
-        # The engine confirms within milliseconds; should it be gone, the session must not stay interrupted for ever.
-        self._rest.after(INTERRUPTED_FOR_S)
-
-    def _resume_anyway(self) -> None:
-        """Whoever paused it is gone, or cannot make up its mind."""
-        log.warning("paused_too_long", **self._lines)
-        self.hold("RESUME", None)
 
     def _idle(self) -> None:
         if self.view is not None:
             self.view.phase = Phase.IDLE
             self.view.recent.clear()
-        self.audience.phase(self._rest.phase, self.view.turn if self.view is not None else 0, self.clock())
+        self.audience.phase(self.rest.phase, self.view.turn if self.view is not None else 0, self.clock())

@@ -140,7 +140,7 @@ def _take(text: str, viewer: Viewer, session: Session) -> str | None:
         session.played(viewer, frame)
     elif isinstance(frame, Stop):
         try:
-            session.stop(frame.turn, frame.reason or "viewer")
+            session.silence.stop(frame.turn, frame.reason or "viewer")
         except BargeInOff as error:
             viewer.offer(ViewerError(code=error.body.code, message=error.body.message).to_json())
     return None

@@ -23,7 +23,7 @@ async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(stage: Stag
     await told(sent)
     assert stage.session.view is not None
     viewer.offer_sound(stage.session.view.recent[0])
-    assert stage.session.stop(None, "viewer")
+    assert stage.session.silence.stop(None, "viewer")
     stage.chunks(5, 9)
     stage.text("游戏", 7)
     assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
@@ -40,13 +40,13 @@ async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(stage: Stag
 
 async def test_stop_is_idempotent_and_means_only_its_turn(stage: Stage, listen: Listen) -> None:
     await listen(stage.session)
-    assert not stage.session.stop(None, "x")
+    assert not stage.session.silence.stop(None, "x")
     stage.start(3)
-    assert not stage.session.stop(2, "x")
-    assert not stage.session.stop(4, "x")
-    assert stage.session.stop(3, "x")
-    assert not stage.session.stop(3, "x")
-    assert not stage.session.stop(None, "x")
+    assert not stage.session.silence.stop(2, "x")
+    assert not stage.session.silence.stop(4, "x")
+    assert stage.session.silence.stop(3, "x")
+    assert not stage.session.silence.stop(3, "x")
+    assert not stage.session.silence.stop(None, "x")
     assert len(stage.to_engine) == 1
 
 
@@ -57,10 +57,10 @@ async def test_stop_still_silences_what_was_sent_but_not_yet_heard(stage: Stage,
     stage.end()
     await asyncio.sleep(0.5)
     await told(sent)
-    assert stage.session.stop(None, "x")
+    assert stage.session.silence.stop(None, "x")
     assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
     await asyncio.sleep(3)
-    assert not stage.session.stop(None, "x")
+    assert not stage.session.silence.stop(None, "x")
 
 
 async def test_nothing_sounds_once_everything_was_heard(stage: Stage, listen: Listen) -> None:
@@ -69,7 +69,7 @@ async def test_nothing_sounds_once_everything_was_heard(stage: Stage, listen: Li
     stage.chunks(0, 4)
     stage.end()
     await asyncio.sleep(0.3)
-    assert not stage.session.stop(None, "x")
+    assert not stage.session.silence.stop(None, "x")
     assert stage.to_engine == []
 
 
@@ -78,7 +78,7 @@ async def test_without_barge_in_stop_is_refused_and_speech_goes_on(stage: Stage,
     stage.start(flags=FlagSet(SYNC_TTS_STREAMING=True))
     stage.chunks(0, 0)
     with pytest.raises(BargeInOff):
-        stage.session.stop(None, "x")
+        stage.session.silence.stop(None, "x")
     stage.chunks(1, 1)
     assert (await told(sent))[-2:] == ["CHUNK 0", "CHUNK 1"]
     assert stage.to_engine == []
@@ -107,7 +107,7 @@ async def test_an_engine_that_never_confirms_does_not_leave_the_session_interrup
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 4)
-    stage.session.stop(None, "x")
+    stage.session.silence.stop(None, "x")
     await told(sent)
     await asyncio.sleep(2)
     assert await told(sent) == ["STATE IDLE"]
@@ -118,7 +118,7 @@ async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(stage: Stage,
     stage.start()
     stage.text("今晚我们")
     stage.chunks(0, 24)
-    stage.session.stop(None, "x")
+    stage.session.silence.stop(None, "x")
     stage.stop_ack(heard="今")
     _, late = await listen(stage.session)
     assert await told(late) == ["START 1", "STATE INTERRUPTED", "TEXT 今"]

@@ -9,7 +9,7 @@ import pytest
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Hold
 from output_handler.errors import BargeInOff
-from output_handler.session import PAUSED_MAX_S
+from output_handler.pause import PAUSED_MAX_S
 from output_handler.testing.stage import Stage, told
 from output_handler.viewer import Viewer
 
@@ -31,14 +31,14 @@ async def test_a_pause_stands_still_where_it_is_heard_and_goes_on_from_there(sta
     assert view is not None
     began = view.zero_ms
     assert began is not None
-    assert stage.session.hold("PAUSE", None)
-    assert not stage.session.hold("PAUSE", 1), "once is enough"
+    assert stage.session.pause.ask("PAUSE", None)
+    assert not stage.session.pause.ask("PAUSE", 1), "once is enough"
     stage.chunks(25, 26)
     stage.end()
     await asyncio.sleep(2)
     assert view.ear_ms(stage.session.clock()) == pytest.approx(300)
     assert await told(sent) == ["PAUSE 1", "CHUNK 25", "CHUNK 26", "END 1"], "what comes meanwhile waits at the viewers"
-    assert stage.session.hold("RESUME", 1)
+    assert stage.session.pause.ask("RESUME", 1)
     assert view.zero_ms == pytest.approx(began + 2_000)
     assert await told(sent) == ["RESUME 1", "STATE SPEAKING"]
     assert to_engine(stage) == ["PAUSE", "RESUME"]
@@ -52,21 +52,21 @@ async def test_what_is_paused_can_be_stopped(stage: Stage, listen: Listen) -> No
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 9)
-    stage.session.hold("PAUSE", None)
+    stage.session.pause.ask("PAUSE", None)
     await told(sent)
-    assert stage.session.stop(None, "speech")
-    assert not stage.session.hold("RESUME", None)
+    assert stage.session.silence.stop(None, "speech")
+    assert not stage.session.pause.ask("RESUME", None)
     assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
 
 
 async def test_only_a_turn_that_sounds_and_may_be_interrupted_is_paused(stage: Stage, listen: Listen) -> None:
     await listen(stage.session)
-    assert not stage.session.hold("PAUSE", None)
+    assert not stage.session.pause.ask("PAUSE", None)
     stage.start(flags=FlagSet(SYNC_TTS_STREAMING=True))
     stage.chunks(0, 9)
-    assert not stage.session.hold("PAUSE", 7)
+    assert not stage.session.pause.ask("PAUSE", 7)
     with pytest.raises(BargeInOff):
-        stage.session.hold("PAUSE", None)
+        stage.session.pause.ask("PAUSE", None)
     assert not stage.to_engine
 
 
@@ -74,7 +74,7 @@ async def test_a_pause_that_nobody_ends_ends_itself(stage: Stage, listen: Listen
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 9)
-    stage.session.hold("PAUSE", None)
+    stage.session.pause.ask("PAUSE", None)
     await asyncio.sleep(PAUSED_MAX_S + 0.1)
     assert (await told(sent))[-2:] == ["RESUME 1", "STATE SPEAKING"]
     assert to_engine(stage) == ["PAUSE", "RESUME"]
@@ -97,7 +97,7 @@ async def test_whoever_joins_a_paused_turn_waits_with_it(stage: Stage, listen: L
     stage.start()
     stage.chunks(0, 9)
     await asyncio.sleep(0.1)
-    stage.session.hold("PAUSE", None)
+    stage.session.pause.ask("PAUSE", None)
     await asyncio.sleep(1)
     _, late = await listen(stage.session)
     story = await told(late)
@@ -110,7 +110,7 @@ async def test_the_next_turn_is_not_paused(stage: Stage, listen: Listen) -> None
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 9)
-    stage.session.hold("PAUSE", None)
+    stage.session.pause.ask("PAUSE", None)
     stage.stop_ack()
     stage.start(2)
     stage.chunks(0, 9, turn=2)
@@ -122,14 +122,14 @@ async def test_the_next_turn_is_not_paused(stage: Stage, listen: Listen) -> None
 async def test_one_that_was_paused_before_it_sounded_begins_at_its_beginning(stage: Stage, listen: Listen) -> None:
     _, sent = await listen(stage.session)
     stage.start()
-    assert stage.session.hold("PAUSE", None)
+    assert stage.session.pause.ask("PAUSE", None)
     await asyncio.sleep(1)
     stage.chunks(0, 9)
     await asyncio.sleep(1)
     view = stage.session.view
     assert view is not None
     assert view.ear_ms(stage.session.clock()) == 0
-    stage.session.hold("RESUME", None)
+    stage.session.pause.ask("RESUME", None)
     assert view.ear_ms(stage.session.clock()) == 0
     await asyncio.sleep(0.1)
     assert view.ear_ms(stage.session.clock()) == pytest.approx(100)
