@@ -1,6 +1,7 @@
 """A reply that is paused falls silent at once, stands where it was heard, and goes on from there, in every window."""
 
 import asyncio
+import time
 
 import pytest
 from playwright.async_api import Browser
@@ -34,11 +35,13 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
         assert max(moment["rms"] for moment in moments) < 0.005
         assert max(moment["mouthOpen"] for moment in moments) < 0.15
     assert not await held(as_newcomer, "pause")
+    resumed = time.monotonic()
     assert await held(as_newcomer, "resume")
     for window, offset in zip(windows, stood, strict=True):
-        await window.until("v.playhead?.sounding", 1)
+        await window.until("v.playhead?.sounding", 3)
         went_on = (await window.state())["playhead"]["offsetMs"]
-        assert offset - 400 <= went_on <= offset + 900, "from where it stood, however slow this machine looks"
+        # However late this machine looks, no more has sounded since than there was time for: nothing was left out.
+        assert offset - 400 <= went_on <= offset + (time.monotonic() - resumed) * 1000 + 300
         await window.until("v.rms > 0.01", 3)
     apart = await settled(windows)
     assert apart[-1] < IN_STEP_MS, "one that heard of the pause later than the other is in step again"
