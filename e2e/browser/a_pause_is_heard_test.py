@@ -23,7 +23,7 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
     windows = [await Window.open(chromium, as_newcomer.url, "pause", **CALM) for _ in range(2)]
     await windows[0].say("Tell me about yourself, please.")
     for window in windows:
-        await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 400")
+        await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 1500")
     assert await held(as_newcomer, "pause")
     for window in windows:
         await window.until("v.rms < 0.005", 2)
@@ -40,8 +40,9 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
     for window, offset in zip(windows, stood, strict=True):
         await window.until("v.playhead?.sounding", 3)
         went_on = (await window.state())["playhead"]["offsetMs"]
-        # However late this machine looks, no more has sounded since than there was time for: nothing was left out.
-        assert offset - 400 <= went_on <= offset + (time.monotonic() - resumed) * 1000 + 300
+        # However late this machine looks, no more has sounded since than there was time for: nothing was left out. A window that heard
+        # of the pause later than the others says again what it had said alone.
+        assert offset - 1000 <= went_on <= offset + (time.monotonic() - resumed) * 1000 + 300
         await window.until("v.rms > 0.01", 3)
     apart = await settled(windows)
     assert apart[-1] < IN_STEP_MS, "one that heard of the pause later than the other is in step again"
