@@ -1,20 +1,32 @@
 """Systems for all tests here: with a model and voice of known timing, as a newcomer starts it, with an engine that fails on demand."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from e2e.harness import faulty_process
 from e2e.harness.stack import FAKES, Stack, running
 
+HERE = Path(__file__).parent
 SYSTEMS = ("fake_models", "as_newcomer", "with_fallback")
 
 
+# First: xdist reads the groups in this hook too, and its plugin is asked before a conftest.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup`: tests of the same system are run by the same worker, so that it is started once."""
+    """With `--dist loadgroup`: tests of the same system are run by the same worker, so that it is started once."""
     for item in items:
         used = getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group(next((name for name in SYSTEMS if name in used), item.path.stem)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _grouped(request: pytest.FixtureRequest) -> None:
+    """Groups that xdist does not see would start every system in every worker, and nobody would say so."""
+    if request.config.getoption("loadgroup", False):
+        ours = [item.nodeid for item in request.session.items if item.path.is_relative_to(HERE)]
+        assert all("@" in name for name in ours), f"xdist does not see the group of {ours[0]}"
 
 
 @pytest.fixture(scope="session")
