@@ -20,6 +20,9 @@ run: $(READY) ## start everything on this machine; open the address it prints
 models: $(READY) ## fetch what hears speech (159 MB) and install what runs it; `make run` finds it by itself
 	@$(BIN)/vtuber models
 
+# Where Python may not keep what it compiled, each of twenty processes would compile everything: seconds of a core, each time.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.pytest_cache/bytecode
 test: $(READY) ## unit tests, then the real processes, then a real browser
 	@$(BIN)/python -m e2e.harness.browser
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 services cli operator

@@ -75,7 +75,7 @@ async def test_a_reload_resumes(as_newcomer: Stack, chromium: Browser) -> None:
 @pytest.mark.parametrize("how", ["Escape", "button", "new message"])
 async def test_stop_silences_the_ear(as_newcomer: Stack, chromium: Browser, how: str) -> None:
     session = f"silence-{how.replace(' ', '-')}"
-    window = await Window.open(chromium, as_newcomer.url, session)
+    window = await Window.open(chromium, as_newcomer.url, session, **CALM)
     await window.say("Please tell me everything you can do.")
     await window.until("v.phase === 'SPEAKING' && v.samplesPlayed > 12000")
     if how == "Escape":
