@@ -72,14 +72,23 @@ class Viewer:
 
 
 def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
-    """Turns of which a chunk came after the end of their own."""
+    """Turns of which a chunk came after the end of their own.
+
+    An engine that was left before its first word acknowledges that too: nobody asked for silence, and the legacy chain answers.
+    """
     over: set[int] = set()
+    begun: set[int] = set()
     late = []
     for message in viewer.order:
         if isinstance(message, int):
             late += [message] if message in over else []
+            begun.add(message)
         elif message.get("action") == "STOP_ACK":
             over.add(message["turn"])
+        elif message.get("action") == "STOP" or message.get("type") == "TEXT_DELTA":
+            begun.add(message["turn"])
+        elif message.get("action") == "START" and message.get("path") == "legacy" and message["turn"] not in begun:
+            over.discard(message["turn"])
     return late
 
 
