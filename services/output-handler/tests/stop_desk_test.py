@@ -36,7 +36,7 @@ class Engine:
                         told = StopResult(session_id=frame["sessionId"], ask=frame["ask"], outcome=self.outcome)
                         self.hub.take(self.link, told.to_json())
             self._sent.clear()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)
 
     def end(self) -> None:
         for task in self._tasks:
