@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from e2e.clients.legacy import LegacyClient
 from e2e.harness import clients
 from e2e.harness.recordings import webm
@@ -66,6 +68,7 @@ def send_to_engine(namespace: Namespace, signal: str) -> None:
     run("docker", "exec", node, "kill", f"-{signal}", min(found, key=int))
 
 
+@pytest.mark.timeout(timeouts.LONG_TEST, func_only=True)
 async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Callable[..., Release]) -> None:
     release("helm", "--set", f"{STREAMED},legacy.enabled=true").upgrade()
     place = room(namespace)

@@ -3,6 +3,9 @@
 TEST = 420.0
 """One test, with its namespace, install and removal."""
 
+LONG_TEST = 900.0
+"""One that tries many things, one after the other."""
+
 TEST_WITH_CLUSTER = 900.0
 """The first test of a cluster of its own: it waits for nodes and images."""
 
