@@ -38,6 +38,7 @@ check: $(READY) ## lint, types, import rules, generated files
 	@for member in $(dir $(MEMBERS)); do $(BIN)/mypy --no-error-summary $$member/tests; done
 
 bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/bench/results/latest.json
+	@$(BIN)/python -m e2e.harness.browser
 	@$(BIN)/python -m e2e.bench
 
 soak: $(READY) ## ten minutes of talk: memory, tasks and underruns; writes e2e/bench/results/soak.json

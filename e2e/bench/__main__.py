@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from e2e.bench import cluster, fallback, picture, scenarios, soak
+from e2e.bench import cluster, ear, fallback, picture, scenarios, soak
 from e2e.bench.table import print_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -23,7 +23,13 @@ def main() -> None:
         return
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="vtuber-bench-") as folder:
-        for scenario in (*scenarios.ALL, fallback.legacy_turn, fallback.fallback_detected, fallback.switch_cost):
+        for scenario in (
+            *scenarios.ALL,
+            ear.ear_silence,
+            fallback.legacy_turn,
+            fallback.fallback_detected,
+            fallback.switch_cost,
+        ):
             if len(sys.argv) > 1 and scenario.__name__ not in sys.argv[1:]:
                 continue
             print(f"{scenario.__name__}: {(scenario.__doc__ or '').splitlines()[0]} …", flush=True)

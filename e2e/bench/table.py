@@ -6,6 +6,7 @@ BUDGETS = {
     "first_audio_n1_p95_ms": 230.0,
     "first_audio_n50_p95_ms": 260.0,
     "stop_n50_p99_ms": 20.0,
+    "ear_silence_p99_ms": 150.0,
     "viewer_skew_binary_p99_ms": 40.0,
     "switch_p99_ms": 1.0,
     "cancel_espeak_p95_ms": 40.0,
