@@ -58,8 +58,8 @@ async def service() -> Service:
 
 
 @asynccontextmanager
-async def gateway(behind: int, **settings: Any) -> AsyncIterator[Dial]:
-    url = f"http://127.0.0.1:{behind}"
+async def gateway(behind: int | str, **settings: Any) -> AsyncIterator[Dial]:
+    url = f"http://127.0.0.1:{behind}" if isinstance(behind, int) else behind
     app = build(GatewaySettings(input_handler_url=url, output_handler_url=url, **settings))
     async with serving(app, ws_max_bytes=2**20, ws=Edge) as port:
 
@@ -183,14 +183,47 @@ async def test_a_frame_over_the_limit_is_1009(dial: Dial) -> None:
         assert (await close_of(client))[0] == 1009
 
 
+async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request:
+    """A handshake by hand."""
+    protocol = ServerProtocol()
+    protocol.receive_data(await reader.readuntil(b"\r\n\r\n"))
+    (asked,) = protocol.events_received()
+    assert isinstance(asked, Request)
+    protocol.send_response(protocol.accept(asked))
+    writer.writelines(protocol.data_to_send())
+    return asked
+
+
+async def test_a_service_below_a_folder_and_one_with_tls_are_reached() -> None:
+    asked: list[str] = []
+
+    async def notes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await accept(reader, writer)).path)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(notes, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, gateway(f"http://127.0.0.1:{port}/vtuber/") as dial, dial():
+        assert [path for path in asked if "/ws/" in path] == ["/vtuber/ws/output/live-001"]
+
+    greeted: list[bytes] = []
+
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.append(await reader.read(3))
+        writer.close()
+
+    server = await asyncio.start_server(listens, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, gateway(f"https://127.0.0.1:{port}") as dial, dial() as client:
+        assert (await close_of(client))[0] == 1013
+    # A TLS record that holds a handshake: nothing was said in the clear.
+    assert set(greeted) == {b"\x16\x03\x01"}
+
+
 async def test_a_service_that_dies_without_a_word_is_1011() -> None:
     async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = ServerProtocol()
-        request.receive_data(await reader.readuntil(b"\r\n\r\n"))
-        (asked,) = request.events_received()
-        assert isinstance(asked, Request)
-        request.send_response(request.accept(asked))
-        writer.writelines(request.data_to_send())
+        await accept(reader, writer)
         writer.close()
 
     server = await asyncio.start_server(dies, "127.0.0.1", 0)
@@ -224,12 +257,7 @@ async def test_a_client_that_does_not_read_holds_up_the_service_and_not_the_memo
 
     async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal written
-        request = ServerProtocol()
-        request.receive_data(await reader.readuntil(b"\r\n\r\n"))
-        (asked,) = request.events_received()
-        assert isinstance(asked, Request)
-        request.send_response(request.accept(asked))
-        writer.writelines(request.data_to_send())
+        await accept(reader, writer)
         frame = Frame(Opcode.BINARY, bytes(60_000)).serialize(mask=False)
         while not writer.is_closing():
             writer.write(frame)

@@ -23,7 +23,9 @@ class SocketProxy:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._host, self._port, self._netloc = parts.hostname or "", parts.port or 80, parts.netloc
+        self._tls = parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
+        self._netloc, self._folder = parts.netloc, parts.path.rstrip("/")
 
     async def forward(self, client: WebSocket, path: str) -> None:
         """Serve one socket until either side ends it."""
@@ -41,8 +43,8 @@ class SocketProxy:
 
     async def _dial(self, client: WebSocket, path: str) -> Service:
         """The service's end, with its consent. TimeoutError is an OSError."""
-        _, service = await asyncio.get_running_loop().create_connection(Service, self._host, self._port)
-        lines = [f"GET {path} HTTP/1.1", f"Host: {self._netloc}", "Upgrade: websocket", "Connection: Upgrade"]
+        _, service = await asyncio.get_running_loop().create_connection(Service, self._host, self._port, ssl=self._tls or None)
+        lines = [f"GET {self._folder}{path} HTTP/1.1", f"Host: {self._netloc}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"{name}: {value}" for name in PASSED_ON for value in client.headers.getlist(name)]
         service.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         try:

@@ -1,7 +1,7 @@
 """Joins two connections: what comes in on one goes out on the other as bytes, unread, until either ends.
 
 A WebSocket through the gateway costs two parsers and two writers a frame when it is passed on as messages. After the handshake nothing in
-it concerns the gateway, so client and service talk to each other directly: frames, pings, close codes and limits are theirs.
+it concerns the gateway but its size, so client and service talk to each other directly: frames, pings and close codes are theirs.
 """
 
 import asyncio

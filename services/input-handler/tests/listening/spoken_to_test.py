@@ -9,17 +9,21 @@ from input_handler.listening.spoken_to import SpokenToNotice
 from service_runtime.redis_link import RedisLink
 
 
-async def test_everybody_who_listens_is_told(url: str) -> None:
+async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
     link, listener = RedisLink(url), Redis.from_url(url, decode_responses=True)
     notice = SpokenToNotice(link)
+    heard: list[SpokenTo] = []
     async with listener.pubsub() as channel:
         await channel.subscribe(redis_names.SPOKEN_TO)
         await channel.get_message(timeout=1)
-        notice.tell("live-001", speaking=True)
-        async with asyncio.timeout(2):
-            while (message := await channel.get_message(ignore_subscribe_messages=True, timeout=0.2)) is None:
-                continue
-    assert SpokenTo.from_json(message["data"]) == SpokenTo(session_id="live-001", speaking=True)
+        told = [number % 2 == 0 for number in range(40)]
+        for speaking in told:
+            notice.tell("live-001", speaking=speaking)
+        async with asyncio.timeout(5):
+            while len(heard) < len(told):
+                message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.2)
+                heard += [SpokenTo.from_json(message["data"])] if message is not None else []
+    assert heard == [SpokenTo(session_id="live-001", speaking=speaking) for speaking in told]
     await notice.aclose()
     await link.aclose()
     await listener.aclose()

@@ -1,5 +1,7 @@
 """Tells every output-handler that somebody speaks in a session, so that all its viewers see the character listen."""
 
+import asyncio
+
 import structlog
 from redis.asyncio import Redis
 
@@ -16,6 +18,8 @@ class SpokenToNotice:
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis, self._tasks = redis, TaskOwner()
+        # One after the other: what is told last must arrive last.
+        self._telling = asyncio.Lock()
 
     def tell(self, session_id: str, *, speaking: bool) -> None:
         """Somebody speaks, or has finished."""
@@ -24,13 +28,16 @@ class SpokenToNotice:
 
     async def aclose(self) -> None:
         """Nobody is told any more."""
-        await self._tasks.close()
+        # Not in the middle of a call: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        async with self._telling:
+            await self._tasks.close()
 
     async def _publish(self, notice: str) -> None:
         async def work(client: Redis) -> None:
             await client.publish(redis_names.SPOKEN_TO, notice)
 
-        try:
-            await self._redis.call("spoken_to", work)
-        except RedisDown as error:
-            log.info("not_told", reason=str(error))
+        async with self._telling:
+            try:
+                await self._redis.call("spoken_to", work)
+            except RedisDown as error:
+                log.info("not_told", reason=str(error))
