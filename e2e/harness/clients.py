@@ -74,7 +74,7 @@ class Viewer:
 def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
     """Turns of which a chunk came after the end of their own.
 
-    An engine that was left before its first word acknowledges that too: nobody asked for silence, and the legacy chain answers.
+    One that the engine withdrew before anything was seen or heard of it may be begun anew by the legacy chain; one that was interrupted never.
     """
     over: set[int] = set()
     begun: set[int] = set()
@@ -85,6 +85,8 @@ def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
             begun.add(message)
         elif message.get("action") == "STOP_ACK":
             over.add(message["turn"])
+            if message.get("heardText") is not None:
+                begun.add(message["turn"])
         elif message.get("action") == "STOP" or message.get("type") == "TEXT_DELTA":
             begun.add(message["turn"])
         elif message.get("action") == "START" and message.get("path") == "legacy" and message["turn"] not in begun:

@@ -94,7 +94,11 @@ class End(WireModel):
 
 
 class StopAck(WireModel):
-    """CONTROL STOP_ACK: the turn is stopped; no chunk of it follows."""
+    """CONTROL STOP_ACK: the turn is stopped; no chunk of it follows.
+
+    Without `heardText` it was withdrawn and not interrupted. Where that was before its first word, the legacy chain may still answer under
+    the same number, with a START of its own.
+    """
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["STOP_ACK"] = "STOP_ACK"
