@@ -14,20 +14,7 @@ from opentelemetry.util.types import AttributeValue
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
-from dialog_engine.turn import frames
-from dialog_engine.turn.actions import (
-    Action,
-    CancelModel,
-    CancelVoice,
-    Caption,
-    Commit,
-    Emit,
-    Finish,
-    NoMoreToSay,
-    Say,
-    SendEnd,
-    SendStopAck,
-)
+from dialog_engine.turn import actions, frames
 from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.claim import TurnClaim
 from dialog_engine.turn.event_log import EventLog
@@ -116,11 +103,11 @@ class TurnRunner:
     def stop(self, reason: str) -> bool:
         """Interrupt; false when nothing was going on."""
         heard = self.machine.reply[: self._speech.heard_until()] if self._speech is not None else self.machine.reply
-        actions = self.machine.stop(heard, reason)
-        if actions:
+        decided = self.machine.stop(heard, reason)
+        if decided:
             self._context.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
-            self._context.run(self._apply, actions)
-        return bool(actions)
+            self._context.run(self._apply, decided)
+        return bool(decided)
 
     def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
         """Let the ear stand still, or go on; false where there is no voice, or nothing to do."""
@@ -166,9 +153,9 @@ class TurnRunner:
                             return
                         if not self._claim.certain:
                             self._tasks.start("claim", self._settle_claim())
-                    actions = self.machine.delta(piece, self._now())
-                    self._apply(actions)
-                    if any(isinstance(action, Say) for action in actions):
+                    decided = self.machine.delta(piece, self._now())
+                    self._apply(decided)
+                    if any(isinstance(action, actions.Say) for action in decided):
                         # A model that answers from memory never waits: the voice gets its turn on the loop here.
                         await asyncio.sleep(0)
             self._apply(self.machine.model_ended())
@@ -183,34 +170,34 @@ class TurnRunner:
         if not await self._claim.settle():
             self._apply(self.machine.claim_lost())
 
-    def _apply(self, actions: Sequence[Action]) -> None:
-        for action in actions:
+    def _apply(self, decided: Sequence[actions.Action]) -> None:
+        for action in decided:
             match action:
-                case Emit(event):
+                case actions.Emit(event):
                     self._emit(event)
-                case Caption(content, start, eos):
+                case actions.Caption(content, start, eos):
                     self._captions.add(content, start, eos)
-                case Say(fragment):
+                case actions.Say(fragment):
                     if self._speech is not None:
                         self._speech.say(fragment)
-                case NoMoreToSay():
+                case actions.NoMoreToSay():
                     if self._speech is not None:
                         self._speech.no_more()
-                case Commit():
+                case actions.Commit():
                     self._keeper.keep(self._report.to_store(action))
-                case CancelModel():
+                case actions.CancelModel():
                     self._cancel_model()
-                case CancelVoice():
+                case actions.CancelVoice():
                     if self._speech is not None:
                         self._speech.cancel()
                         self._tasks.start("hush", self._speech.close())
-                case SendEnd():
+                case actions.SendEnd():
                     self._captions.flush()
                     self._send_end()
-                case SendStopAck(heard):
+                case actions.SendStopAck(heard):
                     self._captions.drop()
                     self._parts.publish(frames.stop_ack(self.order, heard), False)
-                case Finish():
+                case actions.Finish():
                     self._end(action)
 
     def _emit(self, event: ChatEvent) -> None:
@@ -262,7 +249,7 @@ class TurnRunner:
         if not self.machine.finished:
             self._timers.append(asyncio.get_running_loop().call_later(seconds, work))
 
-    def _end(self, finish: Finish) -> None:
+    def _end(self, finish: actions.Finish) -> None:
         for timer in self._timers:
             timer.cancel()
         if not self.events.closed:
