@@ -11,15 +11,13 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from dialog_contracts import redis_names
 from dialog_contracts.ingest import Stop
 from dialog_contracts.input_socket import SpokenTo
 from dialog_telemetry import metrics
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisDown, RedisLink, tried_once
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("notices")
@@ -35,13 +33,7 @@ class Notices:
     """
 
     def __init__(self, redis_url: str, stopped: Callable[[Stop], None], spoken_to: Callable[[SpokenTo], None]) -> None:
-        self._redis: Redis = Redis.from_url(
-            redis_url,
-            decode_responses=True,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = tried_once(redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S)
         self._link, self._tasks = RedisLink(redis_url), TaskOwner()
         self._stopped, self._spoken_to = stopped, spoken_to
         self._calling = asyncio.Lock()

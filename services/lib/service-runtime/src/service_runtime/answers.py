@@ -9,8 +9,6 @@ import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -18,7 +16,7 @@ from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import TaskResponse
 from dialog_telemetry import metrics
 from service_runtime import effects, work_scripts
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisLink, tried_once
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("answers")
@@ -65,13 +63,7 @@ class Answers:
 
     def __init__(self, redis_url: str) -> None:
         # No retries: a connection that comes back behind our back would have missed announcements.
-        self._redis: Redis = Redis.from_url(
-            redis_url,
-            decode_responses=True,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = tried_once(redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S)
         self._link = RedisLink(redis_url, timeout_s=1.0)
         self._tasks = TaskOwner()
         self._watchers: dict[str, list[_Watcher]] = {}

@@ -19,6 +19,18 @@ T = TypeVar("T")
 log = structlog.get_logger("redis")
 
 
+def tried_once(url: str, *, timeout_s: float, connect_timeout_s: float, encoding_errors: str = "strict") -> Redis:
+    """A client that repeats nothing by itself: for lists and channels, where a call that is made again behind our back does harm."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        encoding_errors=encoding_errors,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=connect_timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
 class RedisDown(Exception):
     """Redis did not answer within its deadline, or answered with an error; `purpose` says what for."""
 

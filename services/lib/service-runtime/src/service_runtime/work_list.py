@@ -14,9 +14,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -26,6 +23,7 @@ from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
 from service_runtime import work_scripts
 from service_runtime.effects import ADVANCE, ANSWER, SUBMIT, Effect
+from service_runtime.redis_link import tried_once
 from service_runtime.tasks import TaskOwner
 
 M = TypeVar("M", bound=WireModel)
@@ -91,15 +89,9 @@ class WorkList:
     ) -> None:
         self.name, self._consumer = name, consumer
         self._lease_ms, self._attempts_max, self._close_within_s = int(lease_s * 1000), attempts_max, close_within_s
-        self._redis: Redis = Redis.from_url(
-            redis_url,
-            decode_responses=True,
-            # A message that is not UTF-8 is somebody's mistake and goes to the dead list; it must be readable for that.
-            encoding_errors="surrogateescape",
-            socket_timeout=BLOCK_S + 2,
-            socket_connect_timeout=2,
-            retry=Retry(NoBackoff(), 0),
-        )
+        # A message that is not UTF-8 is somebody's mistake and goes to the dead list; it must be readable for that.
+        readable = "surrogateescape"
+        self._redis = tried_once(redis_url, timeout_s=BLOCK_S + 2, connect_timeout_s=2, encoding_errors=readable)
         self._processing = redis_names.processing(name, consumer)
         self._attempts = redis_names.attempts(name)
         self._room = asyncio.Semaphore(at_once)
