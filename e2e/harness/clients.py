@@ -74,7 +74,7 @@ class Viewer:
 def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
     """Turns of which a chunk came after the end of their own.
 
-    One that the engine withdrew before anything was seen or heard of it may be begun anew by the legacy chain; one that was interrupted never.
+    One that the engine withdrew before anything was seen or heard of it may be begun anew by the legacy chain; an interrupted one never.
     """
     over: set[int] = set()
     begun: set[int] = set()

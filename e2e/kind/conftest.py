@@ -83,6 +83,15 @@ def namespace(context: str, request: pytest.FixtureRequest) -> Iterator[Namespac
     place.delete()
 
 
+@pytest.fixture
+def beside(namespace: Namespace) -> Iterator[Namespace]:
+    """A second namespace in the same cluster."""
+    other = Namespace(namespace.context, f"{namespace.name}-b")
+    other.create()
+    yield other
+    other.delete()
+
+
 @pytest.fixture(params=HELMS)
 def helm(request: pytest.FixtureRequest) -> str:
     """Each Helm on this machine."""

@@ -1,8 +1,6 @@
 """`operator.clusterWide`: VtuberSessions of any namespace steer the release; the oldest of a session wins anywhere; namespaces go."""
 
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from e2e.kind import sessions
 from e2e.kind.namespace import Namespace
@@ -11,38 +9,29 @@ from e2e.kind.sessions import INTERRUPTIBLE
 from e2e.kind.talk import room
 
 
-@pytest.fixture
-def elsewhere(namespace: Namespace) -> Iterator[Namespace]:
-    """Where a team keeps its VtuberSessions, and nothing else."""
-    other = Namespace(namespace.context, f"{namespace.name}-b")
-    other.create()
-    yield other
-    other.delete()
-
-
 async def test_a_session_is_steered_from_another_namespace(
-    namespace: Namespace, elsewhere: Namespace, release: Callable[..., Release]
+    namespace: Namespace, beside: Namespace, release: Callable[..., Release]
 ) -> None:
     chart = release("helm", "--set", "operator.enabled=true,operator.clusterWide=true")
     chart.upgrade()
     place, second = room(namespace), room(namespace)
     assert (await place.talks_again()).stats["voice"] == "off"
 
-    sessions.apply(elsewhere, sessions.resource("show", place.session, INTERRUPTIBLE))
-    sessions.ready(elsewhere, "show")
+    sessions.apply(beside, sessions.resource("show", place.session, INTERRUPTIBLE))
+    sessions.ready(beside, "show")
     assert (await place.say()).stats["voice"] == "espeak"
-    assert "FlagOn" in elsewhere.kubectl("describe", "vts", "show"), "its story is told where it is"
+    assert "FlagOn" in beside.kubectl("describe", "vts", "show"), "its story is told where it is"
 
     # A younger one of the same session, beside the release: it says whose turn it is.
     sessions.apply(namespace, sessions.resource("late", place.session, {}))
     namespace.until(
         "the younger one knows", lambda: sessions.condition(namespace, "late", "Ready").get("status") == "False", 20
     )
-    assert f"{elsewhere.name}/show" in sessions.condition(namespace, "late", "Ready")["message"]
+    assert f"{beside.name}/show" in sessions.condition(namespace, "late", "Ready")["message"]
     assert (await place.say()).stats["voice"] == "espeak"
 
     # The older one's namespace goes, with all that is in it: nothing holds it, and the younger one follows.
-    elsewhere.kubectl("delete", "namespace", elsewhere.name, "--timeout=60s", within=65)
+    beside.kubectl("delete", "namespace", beside.name, "--timeout=60s", within=65)
     sessions.ready(namespace, "late")
     assert (await place.say()).stats["voice"] == "off"
 

@@ -15,14 +15,6 @@ WITH_DEFINITION = ("--set", "crds.enabled=true")
 
 
 @pytest.fixture
-def beside(namespace: Namespace) -> Iterator[Namespace]:
-    other = Namespace(namespace.context, f"{namespace.name}-b")
-    other.create()
-    yield other
-    other.delete()
-
-
-@pytest.fixture
 def no_definition(context: str) -> Iterator[None]:
     run("kubectl", "--context", context, "delete", "crd", NAME, "--ignore-not-found")
     yield
