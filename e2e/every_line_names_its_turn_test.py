@@ -39,7 +39,10 @@ async def test_what_was_said_is_in_no_log(fake_models: Stack) -> None:
 
 
 async def test_probes_and_metrics_answer_everywhere(fake_models: Stack) -> None:
-    await chat(fake_models.url, "metrics")
+    async with watching(fake_models.ws, "metrics") as viewer:
+        await chat(fake_models.url, "metrics")
+        # A turn is counted when it was heard.
+        await viewer.until(lambda seen: "SPEAKING" in seen.phases() and seen.phases()[-1] == "IDLE")
     async with ClientSession() as http:
         for service in fake_models.ports:
             url = fake_models.service(service)
