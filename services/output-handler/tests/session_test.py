@@ -184,27 +184,40 @@ async def test_a_subscriber_in_mid_turn_takes_over_the_ears_position(stage: Stag
 async def test_while_somebody_speaks_she_listens_and_a_turn_may_follow(stage: Stage, listen: Listen) -> None:
     _, sent = await listen(stage.session)
     await told(sent)
-    stage.session.spoken_to(speaking=True)
-    stage.session.spoken_to(speaking=True)
+    stage.session.spoken_to("mine", speaking=True)
+    stage.session.spoken_to("mine", speaking=True)
     await asyncio.sleep(0.01)
     assert await told(sent) == ["STATE LISTENING"]
     _, late = await listen(stage.session)
     assert await told(late) == ["STATE LISTENING"]
-    stage.session.spoken_to(speaking=False)
+    stage.session.spoken_to("mine", speaking=False)
     await asyncio.sleep(0.3)
     stage.start()
     await asyncio.sleep(1)
     assert await told(sent) == ["START 1", "STATE THINKING"], "not idle in between"
 
 
+async def test_of_two_who_speak_at_once_both_are_heard_out(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    await told(sent)
+    stage.session.spoken_to("mine", speaking=True)
+    stage.session.spoken_to("yours", speaking=True)
+    stage.session.spoken_to("mine", speaking=False)
+    await asyncio.sleep(2)
+    assert await told(sent) == ["STATE LISTENING"]
+    stage.session.spoken_to("yours", speaking=False)
+    await asyncio.sleep(2)
+    assert await told(sent) == ["STATE IDLE"]
+
+
 async def test_who_says_nothing_in_the_end_leaves_her_idle(stage: Stage, listen: Listen) -> None:
     _, sent = await listen(stage.session)
     await told(sent)
-    stage.session.spoken_to(speaking=True)
-    stage.session.spoken_to(speaking=False)
+    stage.session.spoken_to("mine", speaking=True)
+    stage.session.spoken_to("mine", speaking=False)
     await asyncio.sleep(1)
     assert (await told(sent))[-1] == "STATE IDLE"
-    stage.session.spoken_to(speaking=True)
+    stage.session.spoken_to("mine", speaking=True)
     await asyncio.sleep(40)
     assert await told(sent) == ["STATE LISTENING", "STATE IDLE"], "the microphone is gone"
 
@@ -214,7 +227,7 @@ async def test_who_cuts_in_is_listened_to_once_she_is_silent(stage: Stage, liste
     stage.start()
     stage.chunks(0, 24)
     await told(sent)
-    stage.session.spoken_to(speaking=True)
+    stage.session.spoken_to("mine", speaking=True)
     assert await told(sent) == [], "she speaks"
     assert stage.session.silence.stop(1, "speech")
     await asyncio.sleep(1)
@@ -225,7 +238,7 @@ async def test_who_cuts_in_is_listened_to_once_she_is_silent(stage: Stage, liste
 
 async def test_a_microphone_that_is_gone_ends_no_turn(stage: Stage, listen: Listen) -> None:
     _, sent = await listen(stage.session)
-    stage.session.spoken_to(speaking=True)
+    stage.session.spoken_to("mine", speaking=True)
     stage.start()
     await told(sent)
     await asyncio.sleep(40)

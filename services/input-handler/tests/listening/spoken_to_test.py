@@ -18,12 +18,12 @@ async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
         await channel.get_message(timeout=1)
         told = [number % 2 == 0 for number in range(40)]
         for speaking in told:
-            notice.tell("live-001", speaking=speaking)
+            notice.tell("live-001", "mine", speaking=speaking)
         async with asyncio.timeout(5):
             while len(heard) < len(told):
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.2)
                 heard += [SpokenTo.from_json(message["data"])] if message is not None else []
-    assert heard == [SpokenTo(session_id="live-001", speaking=speaking) for speaking in told]
+    assert heard == [SpokenTo(session_id="live-001", microphone="mine", speaking=speaking) for speaking in told]
     await notice.aclose()
     await link.aclose()
     await listener.aclose()
@@ -33,7 +33,7 @@ async def test_without_redis_it_is_counted_and_nobody_waits(no_url: str) -> None
     link = RedisLink(no_url)
     notice = SpokenToNotice(link)
     before = metrics.REDIS_FAILURES.labels(purpose="spoken_to")._value.get()
-    notice.tell("live-001", speaking=True)
+    notice.tell("live-001", "mine", speaking=True)
     async with asyncio.timeout(2):
         while metrics.REDIS_FAILURES.labels(purpose="spoken_to")._value.get() == before:
             await asyncio.sleep(0.01)

@@ -150,7 +150,7 @@ class Hub:
         """Somebody speaks into a microphone of a session, or has finished."""
         session = self._sessions.get(notice.session_id)
         if session is not None:
-            session.spoken_to(speaking=notice.speaking)
+            session.spoken_to(notice.microphone, speaking=notice.speaking)
 
     async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> bool:
         """PAUSE or RESUME from anywhere; false when there was nothing to do. Raises UnknownSession, BargeInOff."""

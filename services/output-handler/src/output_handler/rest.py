@@ -20,12 +20,12 @@ class Rest:
         self._begin, self._resting = begin, resting
         self._quiet = IdleTimer(begin)
         self._patience = IdleTimer(self._heard_no_more)
-        self._spoken_to = False
+        self._speakers: set[str] = set()
 
     @property
     def phase(self) -> Phase:
         """Of a session in which no turn is on."""
-        return Phase.LISTENING if self._spoken_to else Phase.IDLE
+        return Phase.LISTENING if self._speakers else Phase.IDLE
 
     def after(self, seconds: float) -> None:
         """The turn dies away in so long."""
@@ -35,14 +35,17 @@ class Rest:
         """It goes on, or another one begins."""
         self._quiet.cancel()
 
-    def spoken_to(self, *, speaking: bool) -> None:
-        """Somebody speaks, or has finished."""
-        if speaking is self._spoken_to:
-            return
-        self._spoken_to = speaking
+    def spoken_to(self, microphone: str, *, speaking: bool) -> None:
+        """Somebody speaks, or has finished; she listens until the last of several has."""
+        before = self.phase
         if speaking:
+            self._speakers.add(microphone)
             self._patience.after(LISTENS_S)
         else:
+            self._speakers.discard(microphone)
+        if self.phase is before:
+            return
+        if not speaking:
             self._patience.cancel()
         if self._resting():
             self._quiet.after(0 if speaking else WORDS_WITHIN_S)
@@ -53,6 +56,6 @@ class Rest:
         self._patience.cancel()
 
     def _heard_no_more(self) -> None:
-        self._spoken_to = False
+        self._speakers.clear()
         if self._resting():
             self._begin()

@@ -98,9 +98,9 @@ class Session:
         self.audience.error(ViewerError(code="engine_lost", message="the connection to the engine broke in mid-turn"))
         self.idle_when_heard(view)
 
-    def spoken_to(self, *, speaking: bool) -> None:
+    def spoken_to(self, microphone: str, *, speaking: bool) -> None:
         """Somebody speaks into a microphone, or has finished: her viewers see that she listens, unless a turn is on."""
-        self.rest.spoken_to(speaking=speaking)
+        self.rest.spoken_to(microphone, speaking=speaking)
 
     def close(self) -> None:
         """Nothing follows."""

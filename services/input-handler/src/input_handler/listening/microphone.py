@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
+from uuid import uuid4
 
 import structlog
 from pydantic import ValidationError
@@ -55,6 +56,7 @@ class Microphone:
         self._start, self._asr_url, self._control, self._notice = start, asr_url, control, notice
         self._tell, self._ask = tell, ask
         self._policy = Interruption()
+        self._name = uuid4().hex
         self._acting = asyncio.Lock()
         self._frames: deque[bytes] = deque()
         self._news = asyncio.Event()
@@ -106,7 +108,7 @@ class Microphone:
             await self._tell(InputError(code="asr_unavailable", message="nobody listens: asr does not answer"))
         finally:
             metrics.MICROPHONES.dec()
-            self._notice.tell(self._start.session_id, speaking=False)
+            self._notice.tell(self._start.session_id, self._name, speaking=False)
             await self._act(self._policy.gone())
 
     async def _send(self, asr: ClientConnection) -> None:
@@ -138,14 +140,14 @@ class Microphone:
             return
         async with self._acting:
             if isinstance(frame, SpeechStarted):
-                self._notice.tell(self._start.session_id, speaking=True)
+                self._notice.tell(self._start.session_id, self._name, speaking=True)
                 await self._act(self._policy.began(_now()))
                 await self._tell(frame)
             elif isinstance(frame, Partial):
                 await self._act(self._policy.partial(frame.text))
                 await self._tell(frame)
             elif isinstance(frame, Utterance):
-                self._notice.tell(self._start.session_id, speaking=False)
+                self._notice.tell(self._start.session_id, self._name, speaking=False)
                 await self._act(self._policy.ended(frame.text, frame.lang or self._start.lang))
             else:
                 await self._tell(frame)

@@ -21,9 +21,9 @@ class SpokenToNotice:
         # One after the other: what is told last must arrive last.
         self._telling = asyncio.Lock()
 
-    def tell(self, session_id: str, *, speaking: bool) -> None:
-        """Somebody speaks, or has finished."""
-        notice = SpokenTo(session_id=session_id, speaking=speaking).to_json()
+    def tell(self, session_id: str, microphone: str, *, speaking: bool) -> None:
+        """Somebody speaks into this microphone, or has finished."""
+        notice = SpokenTo(session_id=session_id, microphone=microphone, speaking=speaking).to_json()
         self._tasks.start("spoken_to", self._publish(notice))
 
     async def aclose(self) -> None:

@@ -118,6 +118,9 @@ class SpokenTo(WireModel):
 
     type: Literal["SPOKEN_TO"] = "SPOKEN_TO"
     session_id: SessionId
+    microphone: str = Field(
+        default="", max_length=64, description="which one of the session's: several people may speak at once"
+    )
     speaking: bool
 
 
