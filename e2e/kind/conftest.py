@@ -55,11 +55,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def context() -> Iterator[str]:
-    """A cluster with the images in it. KIND_E2E_CLUSTER names one to use and leave as it is; else one is created and removed."""
+    """A cluster. KIND_E2E_CLUSTER names one to use (or to create) and leave as it is; else a new one is created, and removed."""
     programs.need("docker", "kind", "kubectl", "helm")
     given = os.environ.get("KIND_E2E_CLUSTER")
     name = given or CLUSTER
-    if not cluster.exists(name):
+    if given is None:
+        cluster.create_anew(name)
+    elif not cluster.exists(name):
         cluster.create(name)
     cluster.apply_definitions(f"kind-{name}")
     yield f"kind-{name}"

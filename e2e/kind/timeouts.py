@@ -10,6 +10,7 @@ TEST_WITH_CLUSTER = 900.0
 """The first test of a cluster of its own: it waits for nodes and images."""
 
 CLUSTER_CREATED = 240.0
+CLUSTER_STARTED_AGAIN = 90.0
 IMAGE_BUILT = 900.0
 IMAGES_LOADED = 300.0
 INSTALLED = 180.0

@@ -41,6 +41,9 @@ def cluster_and_images(port: int) -> dict[str, str]:
     def make_cluster() -> None:
         if cluster.exists(CLUSTER):
             tell(f"cluster {CLUSTER}: there already")
+            if not cluster.answers(CLUSTER):
+                with step(f"cluster {CLUSTER} does not answer: its nodes are started again"):
+                    cluster.start_again(CLUSTER)
             return
         with step(f"cluster {CLUSTER}"):
             cluster.create(CLUSTER, host_port=port)

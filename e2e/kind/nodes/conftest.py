@@ -17,7 +17,7 @@ TWO_OF_EACH = "dialogEngine.replicas=2,outputHandler.replicas=2,inputHandler.rep
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[Namespace]:
     programs.need("docker", "kind", "kubectl", "helm")
-    cluster.create(CLUSTER, workers=2)
+    cluster.create_anew(CLUSTER, workers=2)
     cluster.apply_definitions(f"kind-{CLUSTER}")
     place = Namespace(f"kind-{CLUSTER}", "several")
     place.create()
