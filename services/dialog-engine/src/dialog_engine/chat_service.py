@@ -106,6 +106,8 @@ class ChatService:
                 return
             found.callers += 1
             try:
+                # What the turn has begun goes before what its caller reads.
+                await asyncio.sleep(0)
                 yield found.events.follow(after)
             finally:
                 found.callers -= 1

@@ -73,11 +73,12 @@ class TurnRunner:
         }
         self._span = trace_context.enter_span("chat", parent=self.order.traceparent, attributes=names)
         self._traceparent = trace_context.current()
+        # First in the loop's queue: the model, and then the claim, are asked while the others are told.
+        self._model = self._tasks.start("model", self._run_model())
         self._parts.publish(self.start_frame(), False)
         self.events.append(ControlEvent(action="ACCEPTED", session_id=self.order.session_id, turn=self.order.turn))
         if self._speech is not None:
             self._speech.start()
-        self._model = self._tasks.start("model", self._run_model())
 
     def start_frame(self) -> str:
         """START, also for an output-handler that subscribes in mid-turn."""
