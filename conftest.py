@@ -18,8 +18,9 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_telemetry import log_lines
 from service_runtime import work_list
+from service_runtime.job import GivenUp, Handle
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import GivenUp, Handle, WorkList
+from service_runtime.work_list import WorkList
 from vtuber_cli import ports
 
 Get = Callable[[int, str], Awaitable[tuple[int, Any]]]

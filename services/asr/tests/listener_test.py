@@ -14,8 +14,8 @@ from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioB
 from dialog_telemetry import metrics
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisDown
-from service_runtime.work_list import Job
 
 BLOB = "ab" * 16
 META = ChainMeta(

@@ -13,7 +13,7 @@ from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet, TurnRecord
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, TtsRequest, UserInput
 from service_runtime import refusals
-from service_runtime.work_list import Handle
+from service_runtime.job import Handle
 
 Worked = Callable[..., Awaitable[None]]
 

@@ -17,8 +17,8 @@ from dialog_contracts.limits import REPLY_CHARS
 from dialog_contracts.samples import TurnSample
 from dialog_telemetry import metrics
 from service_runtime import effects
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import Job
 
 if TYPE_CHECKING:
     from conftest import Chain

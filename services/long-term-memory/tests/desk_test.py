@@ -13,8 +13,8 @@ from dialog_contracts.legacy_chain import LtmResponse
 from long_term_memory.desk import ANSWER_TTL_S, Desk
 from long_term_memory.questions import CONTENT_CHARS, FOUND_MAX, METADATA_CHARS, PROFILE_CHARS, PROFILE_FIELDS
 from long_term_memory.store import Store
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import Job
 
 Worked = Callable[..., Awaitable[None]]
 Ask = Callable[..., Awaitable[LtmResponse]]

@@ -14,8 +14,9 @@ from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from memory.context import ViewerContext
 from memory.intake import OLDER_PRODUCER, Intake
 from service_runtime import effects, refusals
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import Job, WorkList
+from service_runtime.work_list import WorkList
 
 Worked = Callable[..., Awaitable[None]]
 Take = Callable[..., Awaitable[None]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet
 from dialog_telemetry import metrics
-from service_runtime.work_list import Job
+from service_runtime.job import Job
 
 if TYPE_CHECKING:
     from services.tts.tests.conftest import House

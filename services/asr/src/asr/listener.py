@@ -19,8 +19,8 @@ from dialog_telemetry import metrics
 from service_runtime import effects, refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisDown
-from service_runtime.work_list import Job
 
 log = structlog.get_logger("listener")
 

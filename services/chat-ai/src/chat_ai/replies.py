@@ -17,8 +17,8 @@ from dialog_telemetry import attributes, metrics, trace_context
 from service_runtime import effects, refusals
 from service_runtime.effects import Effect
 from service_runtime.errors import field_error
+from service_runtime.job import Job
 from service_runtime.refusals import Sentence
-from service_runtime.work_list import Job
 
 log = structlog.get_logger("replies")
 

@@ -17,8 +17,9 @@ from service_runtime import refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
 from service_runtime.errors import ServiceError, Unavailable, field_error
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisDown, RedisLink
-from service_runtime.work_list import Job, WorkList
+from service_runtime.work_list import WorkList
 
 log = structlog.get_logger("transcripts")
 

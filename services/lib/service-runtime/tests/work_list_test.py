@@ -14,7 +14,8 @@ from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
 from service_runtime import work_list
 from service_runtime.effects import Effect
-from service_runtime.work_list import Job, WorkList
+from service_runtime.job import Job
+from service_runtime.work_list import WorkList
 
 LIST = "user_input_queue"
 Handle = Callable[[Job], Any]

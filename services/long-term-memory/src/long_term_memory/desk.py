@@ -15,7 +15,7 @@ from long_term_memory.store import Store
 from service_runtime import effects
 from service_runtime.effects import Effect
 from service_runtime.errors import field_error
-from service_runtime.work_list import Job
+from service_runtime.job import Job
 
 log = structlog.get_logger("desk")
 

@@ -16,8 +16,8 @@ from memory.context import ViewerContext
 from service_runtime import refusals
 from service_runtime.effects import Effect, submit
 from service_runtime.errors import field_error
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import Job
 
 log = structlog.get_logger("intake")
 

@@ -15,8 +15,8 @@ from service_runtime import refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
 from service_runtime.errors import field_error
+from service_runtime.job import Job
 from service_runtime.redis_link import RedisDown
-from service_runtime.work_list import Job
 from tts import answers
 from tts.answers import Spoken
 from tts.speech import Speech, speak

@@ -7,11 +7,10 @@ puts that consumer's messages back, the oldest to be taken first.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,14 +18,13 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dialog_contracts import redis_names
-from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
 from service_runtime import work_scripts
 from service_runtime.effects import ADVANCE, ANSWER, SUBMIT, Effect
+from service_runtime.job import GivenUp, Handle, Job, to_the_dead
 from service_runtime.redis_link import tried_once
 from service_runtime.tasks import TaskOwner
 
-M = TypeVar("M", bound=WireModel)
 log = structlog.get_logger("work")
 
 BLOCK_S: Final = 0.5
@@ -35,42 +33,6 @@ AGAIN_AFTER_S: Final = 0.25
 CUT_OFF_AGAIN_S: Final = 0.5
 
 _PARTS: Final = {SUBMIT: 6, ADVANCE: 4, ANSWER: 6}
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A message that is being worked on. `attempts`: how often it was taken back from a consumer that failed with it."""
-
-    raw: str
-    attempts: int
-    work_list: str
-    _finish: Callable[[str, Sequence[Effect]], Awaitable[bool]]
-
-    def read(self, model: type[M]) -> M:
-        """The message; raises pydantic.ValidationError naming the field, also where it is not JSON or not UTF-8."""
-        return model.from_json(self.raw.encode("utf-8", "surrogateescape"))
-
-    async def done(self, *effects: Effect) -> bool:
-        """Finish it, with everything that follows, or nothing of it: false when it was taken away meanwhile, and somebody else has it.
-
-        While Redis is away this waits: the work is done and is not done again.
-        """
-        return await self._finish(self.raw, effects)
-
-    async def bury(self, why: str, *effects: Effect) -> bool:
-        """Nobody can ever work on it: it goes to the dead list, where a person can look at it."""
-        metrics.WORK_DONE.labels(list=self.work_list, outcome="dead").inc()
-        log.error("work_buried", list=self.work_list, reason=why[:200], message=self.raw[:200])
-        return await self._finish(self.raw, [*_to_the_dead(self.work_list, self.raw), *effects])
-
-
-def _to_the_dead(work_list: str, raw: str) -> list[Effect]:
-    dead = redis_names.dead(work_list)
-    return [("LPUSH", dead, raw), ("LTRIM", dead, "0", str(redis_names.DEAD_MAX - 1))]
-
-
-Handle = Callable[[Job], Awaitable[None]]
-GivenUp = Callable[[str], Sequence[Effect]]
 
 
 class WorkList:
@@ -216,7 +178,7 @@ class WorkList:
         # It must go, whatever is wrong with it: otherwise it comes back for ever.
         except Exception as error:
             log.error("not_told", list=self.name, error=repr(error)[:200], exc_info=error)
-        await self._finish(raw, [*_to_the_dead(self.name, raw), *told])
+        await self._finish(raw, [*to_the_dead(self.name, raw), *told])
 
     async def _again(self, raw: str) -> None:
         """Back to the list after a pause, as an attempt."""

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 
 from service_runtime import application
+from service_runtime.job import GivenUp, Handle
 from service_runtime.probes import Probe
-from service_runtime.work_list import GivenUp, Handle, WorkList
+from service_runtime.work_list import WorkList
 
 Parts = Callable[[AsyncExitStack], None]
 
