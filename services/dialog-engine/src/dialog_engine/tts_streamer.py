@@ -107,6 +107,8 @@ class TtsStreamer:
     def cancel(self) -> None:
         """Send nothing more from now on; synthesis ends by itself within milliseconds."""
         self._cancelled = True
+        # Its last error would hold this object.
+        self._pacing = None
         self._ready.clear()
         self._fragments.clear()
 

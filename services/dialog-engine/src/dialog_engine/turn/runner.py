@@ -22,6 +22,7 @@ from dialog_engine.turn.keeper import TurnKeeper
 from dialog_engine.turn.machine import Text, TurnMachine, Voice
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.report import TurnReport
+from dialog_engine.turn.weak_call import weakly
 from dialog_llm.errors import LlmError
 from dialog_telemetry import attributes, metrics, trace_context
 from service_runtime.tasks import TaskOwner
@@ -38,25 +39,22 @@ class TurnRunner:
     def __init__(self, order: TurnOrder, parts: TurnParts) -> None:
         self.order, self._parts = order, parts
         self.events = EventLog(order.turn)
-        self.received_at = time.monotonic()
+        self._now = _ms_since(time.monotonic())
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
         self._claim = TurnClaim(order.correlation_id, parts.claim)
         self._tasks = TaskOwner()
         self._model: asyncio.Task[None] | None = None
-        self._keeper = TurnKeeper(order, parts, self._tasks, self._kept)
+        self._keeper = TurnKeeper(order, parts, self._tasks, weakly(self._kept))
         self._timers: list[asyncio.TimerHandle] = []
         self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
         # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
         self._context = contextvars.copy_context()
         self._traceparent: str | None = None
         self._span: Span | None = None
-        hooks = SpeechHooks(self._send_chunk, self._first_audio, self._all_sent)
+        hooks = SpeechHooks(weakly(self._send_chunk), weakly(self._first_audio), weakly(self._all_sent))
         self._speech = TtsStreamer(parts.voice, order.lang, hooks, self._now) if order.flags.SYNC_TTS_STREAMING else None
         self._report = TurnReport(order, parts, self.machine, self._speech, self._now)
-
-    def _now(self) -> float:
-        return (time.monotonic() - self.received_at) * 1000
 
     def begin(self) -> None:
         """Announce the turn and start the model."""
@@ -253,6 +251,9 @@ class TurnRunner:
     def _end(self, finish: actions.Finish) -> None:
         for timer in self._timers:
             timer.cancel()
+        self._timers.clear()
+        # Its last error, if it was cancelled, holds this turn.
+        self._model = None
         if not self.events.closed:
             self.events.close()
         if self._speech is None and finish.outcome == "completed":
@@ -268,3 +269,7 @@ class TurnRunner:
             self._span.set_attribute(attributes.OUTCOME, finish.outcome)
             self._span.end()
         self._parts.ended(self, self._report.sample(finish, self._traceparent))
+
+
+def _ms_since(began: float) -> Callable[[], float]:
+    return lambda: (time.monotonic() - began) * 1000

@@ -1,0 +1,83 @@
+"""A turn that is over is freed at once: without the collector, which stops every other turn while it looks."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from weakref import ref
+
+import pytest
+
+from dialog_engine import chat_service
+from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.runner import TurnRunner
+from dialog_engine.turn.weak_call import weakly
+
+if TYPE_CHECKING:
+    from conftest import Engine, Opens
+
+Ends = Callable[["Engine", int], Awaitable[None]]
+
+
+class Bell:
+    def __init__(self) -> None:
+        self.rung: list[int] = []
+
+    def ring(self, times: int) -> None:
+        self.rung.append(times)
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_it_calls_as_long_as_somebody_else_holds_the_object() -> None:
+    bell = Bell()
+    call, gone = weakly(bell.ring), ref(bell)
+    call(3)
+    assert bell.rung == [3]
+    del bell
+    assert gone() is None
+    call(4)
+
+
+async def finished(one: "Engine", turn: int) -> None:
+    await one.say(turn)
+
+
+async def stopped(one: "Engine", turn: int) -> None:
+    talking = asyncio.create_task(one.say(turn))
+    await asyncio.sleep(0.1)
+    assert one.service._feedback.stop("s", turn, "test") == turn
+    await talking
+
+
+async def left(one: "Engine", turn: int) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.003), one.open(turn) as batches:
+            async for _ in batches:
+                continue
+
+
+@pytest.mark.parametrize("ends", [finished, stopped, left])
+async def test_nothing_of_a_turn_outlives_it(engine: "Opens", monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
+    seen: list[ref[TurnRunner]] = []
+
+    class Seen(TurnRunner):
+        def __init__(self, order: TurnOrder, parts: TurnParts) -> None:
+            super().__init__(order, parts)
+            seen.append(ref(self))
+
+    monkeypatch.setattr(chat_service, "TurnRunner", Seen)
+    async with engine(["one ", "two ", "three ", "four ", "five. "] * 5, gap_s=0.01) as one:
+        for turn in (1, 2):
+            await ends(one, turn)
+        assert len(seen) == 2
+        async with asyncio.timeout(10):
+            while any(turn() is not None for turn in seen):
+                await asyncio.sleep(0.02)
