@@ -1,6 +1,9 @@
 """A port of the cluster on this machine."""
 
+import json
 import socket
+from http.client import HTTPException
+from urllib.request import Request, urlopen
 
 from e2e.kind.namespace import Namespace
 
@@ -16,3 +19,14 @@ def answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def she_answers(port: int) -> bool:
+    """Whether a message from there gets to an engine and back. A STOP where nothing sounds: it leaves nothing behind."""
+    body = json.dumps({"sessionId": "make-up", "type": "COMMAND", "content": "STOP"}).encode()
+    asked = Request(f"http://127.0.0.1:{port}/chat/stream", body, {"Content-Type": "application/json"})
+    try:
+        with urlopen(asked, timeout=5) as answer:
+            return b"event: done" in answer.read()
+    except (OSError, HTTPException):
+        return False

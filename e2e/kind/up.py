@@ -103,7 +103,8 @@ def up(context: str | None, port: int) -> None:
         namespace.kubectl("wait", "--for=condition=Ready", "-f", str(EVERYONE), ready, within=timeouts.SESSION_READY + 5)
     if not own:
         reach(namespace, port)
-    namespace.until("the page", lambda: forward.answers(port), timeouts.FORWARDED)
+    with step("until she answers"):
+        namespace.until("an answer", lambda: forward.she_answers(port), timeouts.SHE_ANSWERS)
     tell(f"she is on http://localhost:{port}   (kubectl --context {context} -n {NAMESPACE} get vts,pods; make down)")
 
 
