@@ -10,6 +10,7 @@ from weakref import ref
 import pytest
 
 from dialog_engine import chat_service
+from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.runner import TurnRunner
 from dialog_engine.turn.weak_call import weakly
@@ -81,3 +82,29 @@ async def test_nothing_of_a_turn_outlives_it(engine: "Opens", monkeypatch: pytes
         async with asyncio.timeout(10):
             while any(turn() is not None for turn in seen):
                 await asyncio.sleep(0.02)
+
+
+async def test_a_turn_that_nobody_else_holds_lives_until_it_is_stored(engine: "Opens", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its caller has left, and the next turn has cut it off: only its commit still knows of it."""
+    async with engine(["word "] * 200, gap_s=0.005) as one:
+        async with one.open(1) as batches:
+            async for batch in batches:
+                if any(frame.event == "text-delta" for frame in batch):
+                    break
+        commit, slowly = one.memory.commit, asyncio.Event()
+
+        async def waiting(turn: StoredTurn) -> None:
+            await slowly.wait()
+            await commit(turn)
+
+        monkeypatch.setattr(one.memory, "commit", waiting)
+        cut = asyncio.create_task(one.say(2))
+        await asyncio.sleep(0.2)
+        gc.collect()
+        slowly.set()
+        assert one.service._feedback.stop("s", 2, "test") == 2
+        await cut
+        async with asyncio.timeout(10):
+            while one.service._running:
+                await asyncio.sleep(0.02)
+        assert [(sample.turn, sample.outcome) for sample in one.shelf.samples] == [(1, "interrupted"), (2, "interrupted")]

@@ -15,30 +15,34 @@ from dialog_telemetry import metrics
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("turn")
+Outcome = Callable[[str | None], None]
 
 MOVED: Final = "another engine took the session before the turn was stored"
 FAILED: Final = "the turn could not be stored"
 
 
 class TurnKeeper:
-    """One turn's commits, one after the other. `outcome` hears of each: None when it is durable, else the problem."""
+    """One turn's commits, one after the other."""
 
-    def __init__(self, order: TurnOrder, parts: TurnParts, tasks: TaskOwner, outcome: Callable[[str | None], None]) -> None:
-        self._order, self._parts, self._tasks, self._outcome = order, parts, tasks, outcome
+    def __init__(self, order: TurnOrder, parts: TurnParts, tasks: TaskOwner) -> None:
+        self._order, self._parts, self._tasks = order, parts, tasks
         self._last: asyncio.Task[None] | None = None
         self.stored = False
 
-    def keep(self, turn: StoredTurn) -> None:
-        """Begin to store it; the next prompt sees it at once."""
+    def keep(self, turn: StoredTurn, outcome: Outcome) -> None:
+        """Begin to store it; the next prompt sees it at once. `outcome` hears None when it is durable, else the problem.
+
+        Until then the commit holds whoever is told, who may have nobody else left; afterwards it does not.
+        """
         self._parts.remember(turn.record())
-        self._last = self._tasks.start("commit", self._commit(turn, self._last))
+        self._last = self._tasks.start("commit", self._commit(turn, self._last, outcome))
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
         if self._last is not None:
             await asyncio.wait([self._last])
 
-    async def _commit(self, turn: StoredTurn, before: asyncio.Task[None] | None) -> None:
+    async def _commit(self, turn: StoredTurn, before: asyncio.Task[None] | None, outcome: Outcome) -> None:
         if before is not None:
             await asyncio.wait([before])
         began = time.monotonic()
@@ -46,7 +50,7 @@ class TurnKeeper:
         if not turn.revision and not await self._parts.ours(self._order.epoch):
             log.error("not_stored", reason="another engine has this session now", turn=turn.turn)
             self._parts.forget(self._order.turn)
-            self._outcome(MOVED)
+            outcome(MOVED)
             return
         try:
             await self._parts.memory.commit(turn)
@@ -54,9 +58,9 @@ class TurnKeeper:
             log.error("commit_failed", error=repr(error)[:200])
             if not self.stored:
                 self._parts.forget(self._order.turn)
-            self._outcome(FAILED)
+            outcome(FAILED)
             return
         self.stored = True
         metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
-        self._outcome(None)
+        outcome(None)
         self._parts.stored()

@@ -45,7 +45,7 @@ class TurnRunner:
         self._claim = TurnClaim(order.correlation_id, parts.claim)
         self._tasks = TaskOwner()
         self._model: asyncio.Task[None] | None = None
-        self._keeper = TurnKeeper(order, parts, self._tasks, weakly(self._kept))
+        self._keeper = TurnKeeper(order, parts, self._tasks)
         self._timers: list[asyncio.TimerHandle] = []
         self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
         # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
@@ -183,7 +183,7 @@ class TurnRunner:
                     if self._speech is not None:
                         self._speech.no_more()
                 case actions.Commit():
-                    self._keeper.keep(self._report.to_store(action))
+                    self._keeper.keep(self._report.to_store(action), self._kept)
                 case actions.CancelModel():
                     self._cancel_model()
                 case actions.CancelVoice():
