@@ -1,7 +1,6 @@
 """A port of the cluster on this machine."""
 
 import json
-import socket
 from http.client import HTTPException
 from urllib.request import Request, urlopen
 
@@ -12,13 +11,6 @@ def command(namespace: Namespace, target: str, local: int, remote: int) -> list[
     """`target` is e.g. `service/vtuber-gateway`."""
     place = ["kubectl", "--context", namespace.context, "-n", namespace.name]
     return [*place, "port-forward", "--address", "127.0.0.1", target, f"{local}:{remote}"]
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens there."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def she_answers(port: int) -> bool:
