@@ -19,13 +19,24 @@ from e2e.harness.stack import ROOT, Stack, environment, running
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
+PROGRAMS = {"valkey-server", "gateway", "input_handler", "dialog_engine", "output_handler", "dialog_voice.espeak_process"}
+
+
+def everything_of(stack: Stack) -> list[psutil.Process]:
+    """All processes below the runner, each of which is one that belongs there."""
+    children = psutil.Process(stack.process.pid).children(recursive=True)
+    lines = [child.cmdline() for child in children]
+    programs = [line[2] if "-m" in line else Path(line[0].split()[0]).name for line in lines]
+    assert sorted(programs) == sorted(PROGRAMS), (stack.data / "run.log").read_text()
+    return children
+
+
 async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_even_a_killed_runner_leaves_anything(
     tmp_path: Path,
 ) -> None:
     with running(tmp_path) as stack:
         answer = await chat(stack.url, "kept", "My name is Tom.")
-        children = psutil.Process(stack.process.pid).children(recursive=True)
-        assert len(children) >= 6
+        children = everything_of(stack)
         began = time.monotonic()
         stack.process.send_signal(signal.SIGINT)
         assert stack.process.wait(timeout=10) == 0
@@ -39,8 +50,7 @@ async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_ev
         second = await chat(again.url, "kept", "What is my name?")
         assert second.turn == answer.turn + 1
         assert "Tom" in second.text
-        children = psutil.Process(again.process.pid).children(recursive=True)
-        assert len(children) >= 6
+        children = everything_of(again)
         os.kill(again.process.pid, signal.SIGKILL)
         again.process.wait()
         _, alive = psutil.wait_procs(children, timeout=timeouts.ALL_ENDED)

@@ -1,5 +1,9 @@
 import os
 import socket
+import subprocess
+import sys
+
+import pytest
 
 from vtuber_cli import ports
 
@@ -13,6 +17,17 @@ def test_a_port_is_busy_while_somebody_listens_and_free_after() -> None:
 
 def test_a_free_port_is_free() -> None:
     assert not ports.busy(ports.free())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be held for somebody else")
+def test_a_free_port_is_given_to_nobody_else_until_its_server_listens() -> None:
+    port = ports.free()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=1)
+    server = "import asyncio,sys; asyncio.run(asyncio.start_server(print, '127.0.0.1', int(sys.argv[1])))"
+    subprocess.run([sys.executable, "-c", server, str(port)], check=True, timeout=10)
 
 
 def test_a_port_that_was_used_a_moment_ago_is_not_busy() -> None:

@@ -1,7 +1,6 @@
 """A fake API server, a real Valkey and an operator between them."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vtuber_cli import ports
 from vtuber_operator.app import Operator
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.testing.api_server import ApiServer, pod
@@ -19,10 +19,7 @@ from vtuber_operator.testing.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    with Store(port, tmp_path).running() as running:
+    with Store(ports.free(), tmp_path).running() as running:
         yield running
 
 

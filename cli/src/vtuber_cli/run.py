@@ -212,12 +212,16 @@ class Runner:
     async def _all_ready(self, specs: Sequence[ServiceSpec]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
         for spec in specs:
-            while not (state := await asyncio.to_thread(_readiness, spec.port))[0]:
+            # A process that is gone is not ready, whoever answers on its port.
+            while not (state := await asyncio.to_thread(_readiness, spec.port))[0] or self._gone(spec):
                 if time.monotonic() > deadline:
                     raise CannotRun(
                         f"{spec.name} is not ready after {READY_WITHIN_S} s: {state[1]}. See {self._logs[spec.name].path}"
                     )
                 await asyncio.sleep(0.1)
+
+    def _gone(self, spec: ServiceSpec) -> bool:
+        return self._processes[spec.name].returncode is not None
 
     def _announce(self, seconds: float) -> None:
         address = f"http://localhost:{self._port('gateway')}"
