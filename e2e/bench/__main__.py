@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from e2e.bench import cluster, ear, fallback, picture, scenarios, soak
+from e2e.bench.stolen import stolen
 from e2e.bench.table import print_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -33,7 +34,10 @@ def main() -> None:
             if len(sys.argv) > 1 and scenario.__name__ not in sys.argv[1:]:
                 continue
             print(f"{scenario.__name__}: {(scenario.__doc__ or '').splitlines()[0]} …", flush=True)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with (
+                stolen(figures, scenario.__name__),
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
                 figures |= runner.run(scenario(Path(folder) / scenario.__name__))
     if len(sys.argv) == 1 or "cluster" in sys.argv[1:]:
         without = cluster.missing()

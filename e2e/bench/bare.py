@@ -12,8 +12,9 @@ async def bare_first_audio(sessions: int) -> list[float]:
         await asyncio.sleep(number * 0.01)
         for _ in range(10):
             began = time.perf_counter()
-            for wait in (0.1, 0.02, 0.02, 0.02, 0.05):
-                await asyncio.sleep(wait)
+            for due in (0.1, 0.12, 0.14, 0.16):
+                await asyncio.sleep(began + due - time.perf_counter())
+            await asyncio.sleep(0.05)
             times.append((time.perf_counter() - began) * 1000)
 
     await asyncio.gather(*(session(number) for number in range(sessions)))

@@ -14,7 +14,7 @@ from e2e.harness.stack import FAKES, Stack, running
 
 REAL_TIMES = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_WORDS": "36", "FAKE_VOICE_S": "0.05"}
 SESSIONS = (1, 10, 25, 50)
-ANSWERS = 24
+ANSWERS = 48
 """At least so many turns are measured at each number of sessions, half of them stopped."""
 
 

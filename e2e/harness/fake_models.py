@@ -23,7 +23,7 @@ PIECE_MS = 200
 
 @dataclass
 class FakeBrain:
-    """`words` words, the first after `first_s`, one every `word_s`."""
+    """`words` words, the first after `first_s`, one every `word_s`: by the clock, as a model behind a socket, which waits for no reader."""
 
     first_s: float = 0.0
     word_s: float = 0.0
@@ -31,11 +31,12 @@ class FakeBrain:
     name: str = "fake"
 
     async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
-        if self.first_s:
-            await asyncio.sleep(self.first_s)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for number in range(self.words):
-            if number and self.word_s:
-                await asyncio.sleep(self.word_s)
+            wait = began + self.first_s + number * self.word_s - clock()
+            if wait > 0:
+                await asyncio.sleep(wait)
             yield WORDS[number % len(WORDS)] + (". " if number == self.words - 1 else " ")
 
     async def warm(self) -> None:

@@ -82,6 +82,19 @@ async def test_sound_is_sent_at_most_600_ms_ahead_of_the_ear_and_all_of_it() -> 
     await stage.streamer.close()
 
 
+async def test_the_first_chunk_is_on_its_way_before_the_ones_behind_it_are_made() -> None:
+    stage = Stage(Voice())
+    stage.say("abcdefghij")
+    while not stage.sent:
+        await asyncio.sleep(0)
+    assert len(stage.sent) == 1
+    assert stage.events == ["first"]
+    stage.streamer.cancel()
+    await asyncio.sleep(1)
+    assert len(stage.sent) == 1
+    await stage.streamer.close()
+
+
 async def test_at_most_two_fragments_are_made_ahead_of_the_one_that_sounds() -> None:
     voice = Voice()
     stage = Stage(voice)

@@ -128,13 +128,13 @@ class TtsStreamer:
             try:
                 async with aclosing(self._voice.synthesize(told, self._lang)) as pieces:
                     async for piece in pieces:
-                        self._offer(self._cutter.feed(piece))
+                        await self._offer(self._cutter.feed(piece))
                 self.spoken_fragments += 1
             except VoiceError as error:
                 # The words of this fragment stay unsaid; the chain has already turned to another voice for the next one.
                 self.failed_fragments += 1
                 log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text))
-            self._offer(self._cutter.end())
+            await self._offer(self._cutter.end())
         if self._pacing is not None:
             await self._pacing
         if not self._cancelled:
@@ -158,12 +158,15 @@ class TtsStreamer:
                 return
             await asyncio.sleep(max(wait, 10.0) / 1000)
 
-    def _offer(self, chunks: list[Chunk]) -> None:
-        if self._cancelled:
-            return
+    async def _offer(self, chunks: list[Chunk]) -> None:
         for chunk in chunks:
+            if self._cancelled:
+                return
             if not self._ready and self._pacer.wait_ms(chunk.offset_ms, self._clock()) <= 0:
                 self._send(chunk)
+                if chunk.seq == 0:
+                    # On its way before those behind it are put into words.
+                    await asyncio.sleep(0)
                 continue
             self._ready.append(chunk)
             if self._pacing is None or self._pacing.done():
