@@ -7,14 +7,17 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from e2e.bench import cluster, ear, fallback, picture, scenarios, soak
-from e2e.bench.stolen import stolen
+from e2e.bench.stolen import QUIET_SHARE, stolen, stolen_share
 from e2e.bench.table import print_table
 
+Scenario = Callable[[Path], Coroutine[Any, Any, dict[str, float]]]
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -34,11 +37,7 @@ def main() -> None:
             if len(sys.argv) > 1 and scenario.__name__ not in sys.argv[1:]:
                 continue
             print(f"{scenario.__name__}: {(scenario.__doc__ or '').splitlines()[0]} …", flush=True)
-            with (
-                stolen(figures, scenario.__name__),
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-                figures |= runner.run(scenario(Path(folder) / scenario.__name__))
+            figures |= measured(scenario, Path(folder))
     if len(sys.argv) == 1 or "cluster" in sys.argv[1:]:
         without = cluster.missing()
         print(
@@ -50,6 +49,23 @@ def main() -> None:
         RESULTS.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
         picture.PICTURE.write_text(picture.draw(figures), encoding="utf-8")
     print_table(figures)
+
+
+def measured(scenario: Scenario, folder: Path) -> dict[str, float]:
+    """The figures of a scenario and what the host took meanwhile; of a short one that was disturbed, the quieter of two runs."""
+    name = scenario.__name__
+    runs: list[dict[str, float]] = []
+    for number in range(2 if scenario in scenarios.SHORT else 1):
+        found: dict[str, float] = {}
+        with stolen(found, name), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            found |= runner.run(scenario(folder / f"{name}-{number}"))
+        runs.append(found)
+        if stolen_share(found, name) < QUIET_SHARE:
+            break
+        print(
+            f"  somebody else had {stolen_share(found, name):.0%} of the time in which something here wanted a core", flush=True
+        )
+    return min(runs, key=lambda found: stolen_share(found, name))
 
 
 def soak_alone(minutes: float) -> None:

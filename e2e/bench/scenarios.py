@@ -96,3 +96,5 @@ def _floor(measured: dict[str, float]) -> dict[str, float]:
 
 
 ALL = (engine_overhead, viewer_overhead, many_sessions, audience, memory, cancelled)
+SHORT = (engine_overhead, viewer_overhead)
+"""A minute each, and of a few milliseconds: what disturbs the machine shows in them first."""
