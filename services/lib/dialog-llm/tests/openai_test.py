@@ -24,7 +24,7 @@ async def server() -> AsyncIterator[OpenAiServer]:
 
 @pytest.fixture
 async def provider(server: OpenAiServer) -> AsyncIterator[OpenAiProvider]:
-    config = OpenAiConfig(server.base_url, _KEY, "some-model", backoff_s=0.01, first_token_timeout_s=2.0)
+    config = OpenAiConfig(server.address, _KEY, "some-model", backoff_s=0.01, first_token_timeout_s=2.0)
     provider = OpenAiProvider(config, jitter=lambda: 0.5)
     yield provider
     await provider.aclose()

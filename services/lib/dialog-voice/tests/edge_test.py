@@ -20,7 +20,7 @@ async def server() -> AsyncIterator[EdgeServer]:
 
 @pytest.fixture
 async def voice(server: EdgeServer) -> EdgeVoice:
-    voice = EdgeVoice(EdgeConfig(endpoint=server.endpoint, first_audio_timeout_s=2.0, idle_gap_s=1.0))
+    voice = EdgeVoice(EdgeConfig(endpoint=server.address, first_audio_timeout_s=2.0, idle_gap_s=1.0))
     await voice.warm()
     return voice
 

@@ -22,7 +22,7 @@ async def server() -> AsyncIterator[OpenAiSpeechServer]:
 
 @pytest.fixture
 async def voice(server: OpenAiSpeechServer) -> AsyncIterator[OpenAiSpeechVoice]:
-    voice = OpenAiSpeechVoice(OpenAiSpeechConfig(server.base_url, _KEY, "tts-1", voice_zh="coral"))
+    voice = OpenAiSpeechVoice(OpenAiSpeechConfig(server.address, _KEY, "tts-1", voice_zh="coral"))
     yield voice
     await voice.aclose()
 

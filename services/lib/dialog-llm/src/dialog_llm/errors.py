@@ -10,9 +10,10 @@ sometimes keys. A message here is one line, at most 200 characters of the vendor
 later, may well succeed. All three are decided once, in the table below.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
+
+from service_runtime.vendor_words import printable
 
 Reason = Literal[
     "unauthorized",
@@ -46,9 +47,6 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "empty": ("llm_empty", True),
     "cooling_down": ("llm_unavailable", True),
 }
-
-_DETAIL_LIMIT: Final = 200
-_KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
 
 
 class LlmError(Exception):
@@ -93,12 +91,3 @@ class AllProvidersFailed(LlmError):
         self.retryable = True if last is None else last.retryable
         told = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
         super().__init__(f"no language model answered ({told or 'the chain is empty'})")
-
-
-def printable(detail: str, secrets: Iterable[str] = ()) -> str:
-    """Return `detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
-    for secret in secrets:
-        if secret:
-            detail = detail.replace(secret, "***")
-    detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
-    return detail if len(detail) <= _DETAIL_LIMIT else detail[: _DETAIL_LIMIT - 1] + "…"

@@ -9,9 +9,10 @@
 well succeed. Messages are one line with at most 200 characters of the vendor's words, known secrets cut out.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
+
+from service_runtime.vendor_words import printable
 
 Reason = Literal[
     "unauthorized",
@@ -48,9 +49,6 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "not_started": ("voice_unavailable", True),
     "cooling_down": ("voice_unavailable", True),
 }
-
-_DETAIL_LIMIT: Final = 200
-_KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
 
 
 class VoiceError(Exception):
@@ -97,12 +95,3 @@ class AllVoicesFailed(VoiceError):
         self.retryable = True if last is None else last.retryable
         told = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
         super().__init__(f"no voice could speak ({told or 'the chain is empty'})")
-
-
-def printable(detail: str, secrets: Iterable[str] = ()) -> str:
-    """Return `detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
-    for secret in secrets:
-        if secret:
-            detail = detail.replace(secret, "***")
-    detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
-    return detail if len(detail) <= _DETAIL_LIMIT else detail[: _DETAIL_LIMIT - 1] + "…"

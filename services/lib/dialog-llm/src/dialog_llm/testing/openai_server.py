@@ -5,7 +5,6 @@ A model name is a kind and its parameters: `mock-ok?first_token_s=0.1&per_word_s
 `mock-cut?words=3`. In-process tests look into `requests` afterwards.
 """
 
-import argparse
 import asyncio
 import itertools
 import json
@@ -16,6 +15,8 @@ from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+
+from service_runtime.testing.vendor_server import VendorServer, cut_off, main
 
 Kind = Literal["ok", "status", "cut", "unfinished", "empty", "stall", "error_event", "garbage"]
 
@@ -62,8 +63,8 @@ class Request:
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class OpenAiServer:
-    """The server; `async with OpenAiServer() as server: … server.base_url`."""
+class OpenAiServer(VendorServer):
+    """The server; its address ends in /v1."""
 
     def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
         self.requests: list[Request] = []
@@ -71,36 +72,10 @@ class OpenAiServer:
         self.received = asyncio.Event()
         """Set once a request has been seen."""
 
-        self.base_url = ""
         self._default = default or Behaviour()
-        self._runner: web.AppRunner | None = None
         self._ids = itertools.count(1)
-
-    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen; `base_url` then ends in /v1."""
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._complete)
-        app.router.add_get("/v1/models", self._models)
-        # Cancelled handlers are how a silent stream notices that its client left.
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        bound_port = self._runner.addresses[0][1]
-        self.base_url = f"http://{host}:{bound_port}/v1"
-
-    async def stop(self) -> None:
-        """Close the port and every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> "OpenAiServer":
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        routes = [web.post("/v1/chat/completions", self._complete), web.get("/v1/models", self._models)]
+        super().__init__(routes, "http://{host}:{port}/v1")
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response(
@@ -146,10 +121,7 @@ class OpenAiServer:
     async def _end(self, http: web.Request, response: web.StreamResponse, request: Request, number: int) -> web.StreamResponse:
         match request.behaviour.kind:
             case "cut":
-                assert http.transport is not None
-                # A reset overtakes what is still on its way; the words are meant to arrive.
-                await asyncio.sleep(0.02)
-                http.transport.abort()
+                await cut_off(http)
             case "stall":
                 await asyncio.Event().wait()
             case "error_event":
@@ -214,28 +186,5 @@ def _deltas(request: Request) -> list[str]:
     return [_WORDS[at % len(_WORDS)] + (". " if at % 8 == 7 else " ") for at in range(behaviour.words)]
 
 
-async def _serve(host: str, port: int) -> None:
-    server = OpenAiServer()
-    await server.start(port, host)
-    # Parents wait for this line; it names the port when it was 0.
-    print(server.base_url, flush=True)  # noqa: T201
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await server.stop()
-
-
-def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description="A mock of OpenAI's chat completions.")
-    parser.add_argument("--port", type=int, default=8010)
-    parser.add_argument("--host", default="127.0.0.1")
-    arguments = parser.parse_args()
-    try:
-        asyncio.run(_serve(arguments.host, arguments.port))
-    except KeyboardInterrupt:
-        return
-
-
 if __name__ == "__main__":
-    main()
+    main(OpenAiServer, "OpenAI's chat completions", 8010)

@@ -4,7 +4,6 @@ It speaks one hum per word, in real MP3, with word boundaries as the service sen
 (one `Behaviour` per connection, in order), else by a default. In-process tests look into `requests` afterwards.
 """
 
-import argparse
 import asyncio
 import base64
 import html
@@ -19,6 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from dialog_voice.estimate import words_of
+from service_runtime.testing.vendor_server import VendorServer, cut_off, main
 
 Kind = Literal["ok", "status", "cut", "silent", "stall", "no_audio", "garbage", "unknown_path"]
 
@@ -69,8 +69,8 @@ class Request:
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class EdgeServer:
-    """The server; `async with EdgeServer() as server: EdgeConfig(endpoint=server.endpoint)`."""
+class EdgeServer(VendorServer):
+    """The server; `async with EdgeServer() as server: EdgeConfig(endpoint=server.address)`."""
 
     def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
         self.requests: list[Request] = []
@@ -78,31 +78,8 @@ class EdgeServer:
         """Set with the first request."""
         self.refused = 0
         self.script = deque(script)
-        self.endpoint = ""
         self._default = default or Behaviour()
-        self._runner: web.AppRunner | None = None
-
-    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen; `endpoint` is then the address for `EdgeConfig`."""
-        app = web.Application()
-        app.router.add_get("/edge/v1", self._connection)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        self.endpoint = f"ws://{host}:{self._runner.addresses[0][1]}/edge/v1?TrustedClientToken=mock"
-
-    async def stop(self) -> None:
-        """Close the port and every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> "EdgeServer":
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        super().__init__([web.get("/edge/v1", self._connection)], "ws://{host}:{port}/edge/v1?TrustedClientToken=mock")
 
     async def _connection(self, http: web.Request) -> web.StreamResponse:
         behaviour = self.script.popleft() if self.script else self._default
@@ -154,10 +131,7 @@ class EdgeServer:
                 await asyncio.sleep(behaviour.per_word_s)
             await self._word(socket, behaviour, number, request.text[start:end])
         if behaviour.kind == "cut":
-            # A reset overtakes what is still on its way; the words are meant to arrive.
-            await asyncio.sleep(0.02)
-            assert http.transport is not None
-            http.transport.abort()
+            await cut_off(http)
         elif behaviour.kind != "stall":
             await socket.send_bytes(_binary(b"", typed=False))
             await socket.send_str(_headed("turn.end", {}))
@@ -188,27 +162,5 @@ def _binary(data: bytes, *, typed: bool = True) -> bytes:
     return len(headers).to_bytes(2, "big") + headers + data
 
 
-async def _serve(host: str, port: int) -> None:
-    server = EdgeServer()
-    await server.start(port, host)
-    print(server.endpoint, flush=True)  # noqa: T201
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await server.stop()
-
-
-def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description="A mock of Edge's read-aloud service.")
-    parser.add_argument("--port", type=int, default=8011)
-    parser.add_argument("--host", default="127.0.0.1")
-    arguments = parser.parse_args()
-    try:
-        asyncio.run(_serve(arguments.host, arguments.port))
-    except KeyboardInterrupt:
-        return
-
-
 if __name__ == "__main__":
-    main()
+    main(EdgeServer, "Edge's read-aloud service", 8011)

@@ -4,7 +4,6 @@ It answers with a hum of 200 ms per word, as raw PCM. What a request gets is tol
 order), else by a default. In-process tests look into `requests` afterwards.
 """
 
-import argparse
 import asyncio
 import math
 from array import array
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from dialog_voice.estimate import words_of
 from dialog_voice.voice import SAMPLE_RATE
+from service_runtime.testing.vendor_server import VendorServer, cut_off, main
 
 Kind = Literal["ok", "status", "cut", "empty", "stall", "json"]
 
@@ -52,40 +52,17 @@ class Request:
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class OpenAiSpeechServer:
-    """The server; `async with OpenAiSpeechServer() as server: … server.base_url`."""
+class OpenAiSpeechServer(VendorServer):
+    """The server; its address ends in /v1."""
 
     def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
         self.requests: list[Request] = []
         self.received = asyncio.Event()
         """Set with the first request."""
         self.script = deque(script)
-        self.base_url = ""
         self._default = default or Behaviour()
-        self._runner: web.AppRunner | None = None
-
-    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen; `base_url` then ends in /v1."""
-        app = web.Application()
-        app.router.add_post("/v1/audio/speech", self._speech)
-        app.router.add_get("/v1/models", self._models)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        self.base_url = f"http://{host}:{self._runner.addresses[0][1]}/v1"
-
-    async def stop(self) -> None:
-        """Close the port and every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> "OpenAiSpeechServer":
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        routes = [web.post("/v1/audio/speech", self._speech), web.get("/v1/models", self._models)]
+        super().__init__(routes, "http://{host}:{port}/v1")
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": []})
@@ -118,10 +95,7 @@ class OpenAiSpeechServer:
                 await asyncio.sleep(behaviour.per_piece_s)
             await response.write(audio[start : start + behaviour.piece_bytes])
         if behaviour.kind == "cut":
-            # A reset overtakes what is still on its way; the pieces are meant to arrive.
-            await asyncio.sleep(0.02)
-            assert http.transport is not None
-            http.transport.abort()
+            await cut_off(http)
         elif behaviour.kind == "stall":
             await asyncio.Event().wait()
         else:
@@ -138,27 +112,5 @@ def hum(duration_ms: int) -> bytes:
     return samples.tobytes()
 
 
-async def _serve(host: str, port: int) -> None:
-    server = OpenAiSpeechServer()
-    await server.start(port, host)
-    print(server.base_url, flush=True)  # noqa: T201
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await server.stop()
-
-
-def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description="A mock of OpenAI's speech endpoint.")
-    parser.add_argument("--port", type=int, default=8012)
-    parser.add_argument("--host", default="127.0.0.1")
-    arguments = parser.parse_args()
-    try:
-        asyncio.run(_serve(arguments.host, arguments.port))
-    except KeyboardInterrupt:
-        return
-
-
 if __name__ == "__main__":
-    main()
+    main(OpenAiSpeechServer, "OpenAI's speech endpoint", 8012)

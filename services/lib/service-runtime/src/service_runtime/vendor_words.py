@@ -1,0 +1,17 @@
+"""What a vendor says about a failure, fit for messages, logs and metrics: one short line without keys."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+DETAIL_CHARS: Final = 200
+_KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
+
+
+def printable(detail: str, secrets: Iterable[str] = ()) -> str:
+    """`detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
+    for secret in secrets:
+        if secret:
+            detail = detail.replace(secret, "***")
+    detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
+    return detail if len(detail) <= DETAIL_CHARS else detail[: DETAIL_CHARS - 1] + "…"
