@@ -122,6 +122,17 @@ async def test_a_recording_gets_exactly_one_reply(stack: Stack, fault: str) -> N
     await asyncio.gather(*(one(flags) for flags in FLAGS))
 
 
+@pytest.mark.parametrize("flags", FLAGS)
+async def test_an_older_client_beside_a_page_is_answered_also_when_it_listens_after_the_page_has_heard_it(
+    stack: Stack, flags: str
+) -> None:
+    session = f"well-{flags}"
+    async with watching(stack.ws, session) as viewer:
+        asked = asyncio.create_task(LegacyClient(stack.ws, session).say("Hello there, who are you?", listen_after_s=2))
+        await viewer.until(lambda seen: seen.of("CONTROL", "END"))
+        assert_spoken(await asyncio.wait_for(asked, timeouts.TURN))
+
+
 async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(stack: Stack) -> None:
     for flags in ("core", "streaming", "bargein"):
         session = f"cutlate-{flags}"

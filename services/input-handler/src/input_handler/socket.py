@@ -14,6 +14,7 @@ from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Meta, TurnType
 from dialog_contracts.input_socket import Final as FinalFrame
 from dialog_contracts.input_socket import InputError, MicStart, SayText, TaskAssigned, UploadFrame, UploadProcessed
+from dialog_contracts.legacy_chain import UPLOAD_ID
 from dialog_contracts.model import WireModel
 from dialog_contracts.sse import SseFrame
 from dialog_contracts.viewer import SUBPROTOCOL
@@ -211,7 +212,7 @@ class InputSocket:
         upload, self._upload = self._upload, Upload()
         try:
             found = upload.finish()
-            meta = Meta(request_id=f"upload-{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
+            meta = Meta(request_id=f"{UPLOAD_ID}{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
             if isinstance(found, Recording):
                 await self._send_recording(found, meta)
             else:

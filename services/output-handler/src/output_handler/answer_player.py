@@ -15,6 +15,7 @@ from dialog_contracts.viewer import ViewerError
 from dialog_telemetry import metrics
 from output_handler.mailbox import Fate, Letter, Mailbox, fate
 from output_handler.mailroom import HeardMark, Mailroom
+from output_handler.owed import NO_ANSWER, Owed
 from output_handler.session import Session
 from output_handler.turn_view import TurnView
 from output_handler.viewer import LegacyViewer, Viewer
@@ -40,6 +41,7 @@ class AnswerPlayer:
         self._due_ms: float | None = None
         self._here_since = 0.0
         self._on_air: tuple[str, bytes | None, HeardMark] | None = None
+        self._owed = Owed()
 
     def take(self, response: TaskResponse) -> None:
         """An answer: announced now, or kept and never heard."""
@@ -50,7 +52,7 @@ class AnswerPlayer:
         self._wake()
 
     def joined(self, viewer: Viewer) -> None:
-        """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played."""
+        """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played, or was, and is its own."""
         if len(self._session.viewers) == 1:
             self._here_since = time.time()
         if self._on_air is not None and isinstance(viewer, LegacyViewer):
@@ -59,6 +61,9 @@ class AnswerPlayer:
             if not heard.told:
                 viewer.answer(text, file)
                 viewer.offer_mark(heard)
+                self._owed.paid()
+        elif isinstance(viewer, LegacyViewer):
+            self._owed.pay(viewer, self._session.clock())
         self._wake()
 
     def voice_awaited(self, view: TurnView) -> None:
@@ -140,8 +145,9 @@ class AnswerPlayer:
                 HeardMark(self._room, response)()
                 return True
             self._count("error", letter, code=code)
-            session.audience.error(ViewerError(code=code, message=response.error or "there is no answer to this message"))
+            session.audience.error(ViewerError(code=code, message=response.error or NO_ANSWER))
             session.audience.mark(HeardMark(self._room, response))
+            self._owed.told(response, None, taken=session.audience.has_older, now_ms=session.clock())
             if view is not None and letter.turn == view.turn and not view.from_file:
                 # The engine had announced this turn before it was given to the legacy chain.
                 view.ended = True
@@ -182,6 +188,7 @@ class AnswerPlayer:
         session.audience.answer(view.text, file, of_turn=True)
         session.audience.mark(heard, older=True)
         self._on_air = (view.text, file, heard)
+        self._owed.told(response, file, taken=session.audience.has_older, now_ms=session.clock())
         if problem is not None:
             session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
         whole = True
@@ -210,7 +217,7 @@ class AnswerPlayer:
         heard = await self._room.heard_elsewhere(self._session.session_id)
         for letter in self._box.sort_out(heard):
             self._count("heard_elsewhere", letter)
-        if not any(isinstance(viewer, LegacyViewer) for viewer in self._session.viewers):
+        if not self._session.audience.has_older:
             # An older client has no other way to its answers; a page has the history.
             for letter in self._box.let_bygones_go():
                 self._count("bygone", letter)

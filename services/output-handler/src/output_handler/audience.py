@@ -47,6 +47,11 @@ class Audience:
         """There are viewers, and none of them plays as it comes."""
         return bool(self.viewers) and all(isinstance(viewer, LegacyViewer) for viewer in self.viewers)
 
+    @property
+    def has_older(self) -> bool:
+        """Some of them take whole files."""
+        return any(self._older())
+
     def broadcast(self, data: str) -> None:
         """An event, for the newer dialects."""
         for viewer in self.viewers:

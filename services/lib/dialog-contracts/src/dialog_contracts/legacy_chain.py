@@ -18,6 +18,9 @@ BlobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 AudioKind = Literal["webm", "ogg", "mp3", "wav", "m4a", "pcm_s16le"]
 AUDIO_KINDS: Final[tuple[AudioKind, ...]] = ("webm", "ogg", "mp3", "wav", "m4a", "pcm_s16le")
 
+UPLOAD_ID: Final = "upload-"
+"""How the requestId of an older client's message begins: one without a subprotocol waits for its answer."""
+
 
 class ChainMeta(SnakeModel):
     """What rides with a message through the whole chain. The first four fields are the older system's."""

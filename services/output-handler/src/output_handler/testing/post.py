@@ -38,6 +38,7 @@ def answer(
     code: str | None = None,
     of_engine: bool = False,
     session_id: str = "live-001",
+    request_id: str | None = None,
 ) -> TaskResponse:
     """An answer to a turn; `of_engine`: only its voice comes from the chain."""
     return TaskResponse(
@@ -54,6 +55,7 @@ def answer(
             from_channel="dialog_engine" if of_engine else "input_handler",
             session_id=session_id,
             turn=turn,
+            request_id=request_id,
             flags=flags,
             reason=None if of_engine or turn is None else "not_reached",
         ),
