@@ -25,12 +25,13 @@ async def test_an_answer_is_heard_seen_and_read(as_newcomer: Stack, chromium: Br
     assert max(opens) > 0.25
     assert statistics.pstdev(opens) > 0.05
     await window.until("v.phase === 'IDLE'", 40)
+    # The ear of a page is a little behind the session's clock.
+    await window.until("v.captionText === v.replyText", 3)
     after = await window.state()
     assert after["samplesPlayed"] > before["samplesPlayed"] + 24_000
     assert after["replyText"].strip()
     turns = (await get(f"{as_newcomer.url}/sessions/page/turns"))["turns"]
     assert after["replyText"] == turns[-1]["reply"]
-    assert after["captionText"].split() == after["replyText"].split()
     quiet = await window.sample(0.6)
     assert quiet[-1]["mouthOpen"] < 0.1
     assert quiet[-1]["rms"] < 0.01
