@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from vtuber_cli import ports
 from vtuber_cli.console import Console
-from vtuber_cli.run import Runner, RunOptions
+from vtuber_cli.process import Process
+from vtuber_cli.run import Runner, RunOptions, _readiness
 from vtuber_cli.settings import RunSettings, ServiceSpec
 
 READY = """
@@ -88,6 +90,7 @@ async def test_it_runs_until_ctrl_c_and_says_where(tmp_path: Path, settings: Set
         os.kill(told["pids"]["gateway"], 0)
     said = out.getvalue()
     assert f"http://localhost:{told['ports']['gateway']}" in said
+    assert f'vtuber say "hello" --url {told["url"].replace("127.0.0.1", "localhost")}\n' in said
     assert "gateway         listening" in said
     assert said.endswith("Stopping …\n")
 
@@ -98,6 +101,22 @@ async def test_a_wrong_setting_ends_the_run_with_the_services_own_words(tmp_path
     assert await asyncio.wait_for(runner.run(), 10) == 1
     assert "Cannot run: gateway ended with status 2" in out.getvalue()
     assert "    FLAG: must be a number" in out.getvalue()
+
+
+async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port(tmp_path: Path, settings: Settings) -> None:
+    runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True), Console(io.StringIO()))
+    (spec,) = runner._services
+    env = {"PORT": str(spec.port), "FLAG": "", "OTHER": ""}
+    somebody = Process("somebody", [sys.executable, "-c", READY], env, lambda _: None)
+    ours = runner._processes["gateway"] = Process("gateway", [sys.executable, "-c", ""], {}, lambda _: None)
+    await somebody.start()
+    await ours.start()
+    await ours.wait()
+    async with asyncio.timeout(10):
+        while not _readiness(spec.port)[0]:
+            await asyncio.sleep(0.02)
+    assert runner._state(spec) == (False, "it has ended")
+    await somebody.stop(1)
 
 
 async def test_a_service_that_crashes_is_started_again(tmp_path: Path, settings: Settings) -> None:

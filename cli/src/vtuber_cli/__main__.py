@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from vtuber_cli import settings
+from vtuber_cli.settings import GATEWAY_PORT
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     say.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
     say.add_argument("--wav", type=Path, help="save the voice here instead of playing it")
     say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
-    say.add_argument("--url", default="http://127.0.0.1:8000", help="address of the gateway")
+    say.add_argument("--url", default=f"http://127.0.0.1:{GATEWAY_PORT}", help="address of the gateway")
 
     talk = commands.add_parser("talk", help="speak, and hear her answer; Ctrl-C ends it")
     talk.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
@@ -48,7 +49,7 @@ def main() -> None:
     talk.add_argument("--wav", type=Path, help="speak this WAV file instead of the microphone")
     talk.add_argument("--out", type=Path, help="save her voice here instead of playing it")
     talk.add_argument("--headphones", action="store_true", help="the microphone does not hear her: cut in whenever you like")
-    talk.add_argument("--url", default="http://127.0.0.1:8000", help="address of the gateway")
+    talk.add_argument("--url", default=f"http://127.0.0.1:{GATEWAY_PORT}", help="address of the gateway")
 
     models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
     models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")

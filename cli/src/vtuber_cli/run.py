@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from vtuber_cli import models, ports, valkey
 from vtuber_cli.console import Console, LogFile
 from vtuber_cli.process import Process
-from vtuber_cli.settings import VALKEY_PORT, RunSettings, ServiceSpec
+from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
 from vtuber_cli.wiring import fill
 
 READY_WITHIN_S: Final = 60
@@ -212,16 +212,18 @@ class Runner:
     async def _all_ready(self, specs: Sequence[ServiceSpec]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
         for spec in specs:
-            # A process that is gone is not ready, whoever answers on its port.
-            while not (state := await asyncio.to_thread(_readiness, spec.port))[0] or self._gone(spec):
+            while not (state := await asyncio.to_thread(self._state, spec))[0]:
                 if time.monotonic() > deadline:
                     raise CannotRun(
                         f"{spec.name} is not ready after {READY_WITHIN_S} s: {state[1]}. See {self._logs[spec.name].path}"
                     )
                 await asyncio.sleep(0.1)
 
-    def _gone(self, spec: ServiceSpec) -> bool:
-        return self._processes[spec.name].returncode is not None
+    def _state(self, spec: ServiceSpec) -> tuple[bool, str]:
+        # A process that is gone is not ready, whoever answers on its port.
+        if self._processes[spec.name].returncode is not None:
+            return False, "it has ended"
+        return _readiness(spec.port)
 
     def _announce(self, seconds: float) -> None:
         address = f"http://localhost:{self._port('gateway')}"
@@ -231,7 +233,8 @@ class Runner:
         self._console.say(
             f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
         )
-        self._console.say('  In a terminal:  .venv/bin/vtuber say "hello"')
+        elsewhere = "" if self._port("gateway") == GATEWAY_PORT else f" --url {address}"
+        self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{elsewhere}')
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
         ):

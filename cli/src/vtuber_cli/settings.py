@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
+GATEWAY_PORT: Final = 8000
+"""Where the page is, unless another port is asked for."""
+
 VALKEY_PORT: Final = 6390
 PORTS_APART: Final = 10
 SCALABLE: Final = ("dialog-engine", "output-handler")

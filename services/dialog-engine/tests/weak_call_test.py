@@ -41,10 +41,11 @@ def test_it_calls_as_long_as_somebody_else_holds_the_object() -> None:
     bell = Bell()
     call, gone = weakly(bell.ring), ref(bell)
     call(3)
-    assert bell.rung == [3]
+    rung = bell.rung
     del bell
     assert gone() is None
     call(4)
+    assert rung == [3]
 
 
 async def finished(one: "Engine", turn: int) -> None:

@@ -46,3 +46,15 @@ async def test_nothing_is_owed_for_a_question_of_others_nor_for_ever(
     _, late = await listen(room.session, legacy=True)
     await asyncio.sleep(1)
     assert late == []
+
+
+async def test_what_is_its_own_goes_before_what_is_on_air(room: "Room", listen: "Listen") -> None:
+    await listen(room.session)
+    await room.voiced(1, 200, text="for the older client", request_id="upload-1")
+    await asyncio.sleep(1)
+    await room.voiced(2, 4_000, text="for the page", request_id="m-2")
+    await asyncio.sleep(1)
+    _, late = await listen(room.session, legacy=True)
+    await asyncio.sleep(8)
+    told = [line for line in late.told() if line.startswith("success")]
+    assert told == ["success for the older client"]

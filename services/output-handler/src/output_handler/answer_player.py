@@ -55,16 +55,21 @@ class AnswerPlayer:
         """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played, or was, and is its own."""
         if len(self._session.viewers) == 1:
             self._here_since = time.time()
-        if self._on_air is not None and isinstance(viewer, LegacyViewer):
-            text, file, heard = self._on_air
-            viewer.collect_no_more()
-            if not heard.told:
-                viewer.answer(text, file)
-                viewer.offer_mark(heard)
-                self._owed.paid()
-        elif isinstance(viewer, LegacyViewer):
-            self._owed.pay(viewer, self._session.clock())
+        if isinstance(viewer, LegacyViewer):
+            self._joined_late(viewer)
         self._wake()
+
+    def _joined_late(self, viewer: LegacyViewer) -> None:
+        """What is its own goes before what is on air."""
+        given = self._owed.pay(viewer)
+        if self._on_air is None:
+            return
+        text, file, heard = self._on_air
+        viewer.collect_no_more()
+        if given or heard.told:
+            return
+        viewer.answer(text, file)
+        viewer.offer_mark(heard)
 
     def voice_awaited(self, view: TurnView) -> None:
         """The engine has ended a turn whose voice comes as a file."""
@@ -73,6 +78,7 @@ class AnswerPlayer:
 
     def close(self) -> None:
         """Nothing is played any more."""
+        self._owed.paid()
         if self._task is not None:
             self._task.cancel()
 
@@ -146,8 +152,9 @@ class AnswerPlayer:
                 return True
             self._count("error", letter, code=code)
             session.audience.error(ViewerError(code=code, message=response.error or NO_ANSWER))
-            session.audience.mark(HeardMark(self._room, response))
-            self._owed.told(response, None, taken=session.audience.has_older, now_ms=session.clock())
+            heard = HeardMark(self._room, response)
+            session.audience.mark(heard)
+            self._owed.told(response, None, heard, taken=session.audience.has_older)
             if view is not None and letter.turn == view.turn and not view.from_file:
                 # The engine had announced this turn before it was given to the legacy chain.
                 view.ended = True
@@ -188,7 +195,7 @@ class AnswerPlayer:
         session.audience.answer(view.text, file, of_turn=True)
         session.audience.mark(heard, older=True)
         self._on_air = (view.text, file, heard)
-        self._owed.told(response, file, taken=session.audience.has_older, now_ms=session.clock())
+        self._owed.told(response, file, heard, taken=session.audience.has_older)
         if problem is not None:
             session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
         whole = True
