@@ -130,7 +130,7 @@ def test_what_was_fetched_before_it_broke_off_is_kept_and_what_is_damaged_is_fet
             for one in shop.declared.wheels
         ),
     )
-    assert shop.install() == 0
+    assert shop.install() == 0, shop.said
     assert (shop.models / "tiny" / "w.bin").read_bytes() == 2 * PART
 
 

@@ -1,3 +1,8 @@
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from vtuber_cli import wheels
@@ -20,3 +25,20 @@ WHEEL = Wheel("tiny", "1.0", 10, "0" * 64)
 )
 def test_what_pip_says_is_said_so_that_one_knows_what_to_do(said: str, sentence: str) -> None:
     assert sentence in wheels._meaning(said, WHEEL)
+
+
+def test_folders_that_pip_removes_while_they_are_counted_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "w.whl").write_bytes(b"123")
+    listed = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "b":
+            shutil.rmtree(path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert wheels._size(tmp_path) == 3

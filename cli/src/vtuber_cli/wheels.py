@@ -1,5 +1,7 @@
 """Wheels of the package index as files: fetched by pip, from wherever pip is told to look, and never installed."""
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -76,11 +78,12 @@ def _files(wheel: Wheel, folder: Path) -> list[Path]:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*.whl"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # pip has just moved it.
+    # pip moves files and removes folders while they are counted; os.walk passes over a folder that is gone, rglob raises.
+    for at, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".whl"):
+                with contextlib.suppress(FileNotFoundError):
+                    total += Path(at, name).stat().st_size
     return total
 
 
