@@ -1,11 +1,9 @@
 """Which TCP ports are free, and who holds those that are not."""
 
+import atexit
 import socket
 import sys
 from pathlib import Path
-from typing import Final
-
-_held: Final[list[socket.socket]] = []
 
 
 def free(host: str = "127.0.0.1") -> int:
@@ -20,7 +18,7 @@ def free(host: str = "127.0.0.1") -> int:
     probe.bind((host, 0))
     port = int(probe.getsockname()[1])
     if sys.platform == "linux":
-        _held.append(probe)
+        atexit.register(probe.close)
     else:
         # Elsewhere a second bind is refused, also where neither socket listens.
         probe.close()

@@ -13,6 +13,7 @@ from gateway.errors import ServiceAway
 from gateway.http_proxy import HttpProxy
 from service_runtime.errors import respond
 from service_runtime.testing.local_server import serving
+from service_runtime.testing.stranger import strangers_first
 from vtuber_cli import ports
 
 
@@ -139,6 +140,14 @@ async def test_a_service_that_is_away_is_503_service_away() -> None:
         answer = await client.post("/chat/stream", content=b"{}")
         assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (503, "service_away", True)
         assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_stranger_in_a_services_place_is_a_service_that_is_away_until_it_is_there() -> None:
+    async with strangers_first(1, b'{"sessions": []}') as address, gateway_to(address.url) as client:
+        away = await client.post("/sessions", content=b"{}")
+        assert (away.status_code, away.json()["code"]) == (503, "service_away")
+        there = await client.post("/sessions", content=b"{}")
+        assert (there.status_code, there.json()) == (200, {"sessions": []})
 
 
 async def test_readiness_of_a_service_is_asked_for_and_its_absence_is_no_error(upstream: Upstream) -> None:

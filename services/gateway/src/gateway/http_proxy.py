@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from dialog_telemetry import metrics
 from gateway.errors import ServiceAway
+from service_runtime.service_pool import ServicePool
 
 PASSED_ON: Final = ("content-type", "accept", "last-event-id", "traceparent")
 PASSED_BACK: Final = ("content-type", "retry-after", "cache-control", "x-accel-buffering")
@@ -18,39 +19,25 @@ class HttpProxy:
     """Calls to one service."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self._http: aiohttp.ClientSession | None = None
+        self._pool = ServicePool(url)
 
     async def open(self) -> None:
-        """Make the connection pool."""
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=2),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        """Begin to keep connections."""
+        await self._pool.open()
 
     async def aclose(self) -> None:
-        """Close the pool."""
-        if self._http is not None:
-            await self._http.close()
+        """Close them."""
+        await self._pool.aclose()
 
     async def ready(self) -> bool:
         """Whether the service says so; also warms a connection."""
-        assert self._http is not None
-        try:
-            async with self._http.get(f"{self._url}/readyz", timeout=aiohttp.ClientTimeout(total=2)) as answer:
-                await answer.read()
-                return answer.status == 200
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return False
+        return await self._pool.ready()
 
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Response:
         """The service's answer as a response that streams. Raises ServiceAway."""
-        assert self._http is not None
         passed = {name: value for name, value in headers.items() if name in PASSED_ON}
         try:
-            answer = await self._http.request(method, self._url + path, data=body, headers=passed)
+            answer = await self._pool.request(method, path, body=body, headers=passed)
         except (aiohttp.ClientError, OSError) as error:
             raise ServiceAway(f"the service behind {path} does not answer", retry_after_s=1) from error
         return ProxiedResponse(answer)

@@ -1,5 +1,6 @@
 """Tells output-handler that somebody speaks: what sounds in the session stands still, goes on, or is over."""
 
+import asyncio
 from typing import Final, Literal
 
 import aiohttp
@@ -7,6 +8,7 @@ import structlog
 
 from dialog_contracts.http import StopRequest
 from dialog_telemetry import metrics
+from service_runtime.service_pool import ServicePool
 
 log = structlog.get_logger("output_control")
 
@@ -21,26 +23,25 @@ class OutputControl:
     """`do` never raises: a reply that cannot be silenced now must not keep anybody from being heard."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self._http: aiohttp.ClientSession | None = None
+        self._pool = ServicePool(url)
 
     async def open(self) -> None:
-        """Make the connection pool."""
-        timeout = aiohttp.ClientTimeout(total=WITHIN_S)
-        self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        """Begin to keep connections."""
+        await self._pool.open()
 
     async def aclose(self) -> None:
-        """Close it."""
-        if self._http is not None:
-            await self._http.close()
+        """Close them."""
+        await self._pool.aclose()
 
     async def do(self, verb: Verb, session_id: str) -> bool:
         """Whether there was anything to do, and it was done."""
-        assert self._http is not None
         body = StopRequest(session_id=session_id, reason=REASON).to_json().encode()
         headers = {"Content-Type": "application/json"}
         try:
-            async with self._http.post(f"{self._url}/control/{verb}", data=body, headers=headers) as answer:
+            async with (
+                asyncio.timeout(WITHIN_S),
+                await self._pool.request("POST", f"/control/{verb}", body=body, headers=headers) as answer,
+            ):
                 if answer.status == 202:
                     return bool((await answer.json())[_ANSWERS[verb]])
                 # 404: nobody ever watched; 409: this turn may not be interrupted.

@@ -23,6 +23,7 @@ SPEECH_CONTROLS_FAILED = Counter(
 SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
 SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine took while this one believed to have them.")
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
+STRANGERS = Counter("dialog_strangers", "Answers from something else at a service's address; its connections were given up.")
 FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
 CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.", ["engine"])
 REJOINED = Counter(

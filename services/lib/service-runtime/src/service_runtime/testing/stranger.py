@@ -1,0 +1,49 @@
+"""Something else at a service's address: a web server that keeps its connections, and knows nothing of what it is asked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+STRANGER: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+OURS: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+
+
+@dataclass
+class Address:
+    """The first `strangers` connections are a stranger's for as long as they live, later ones a service's that answers `body`."""
+
+    strangers: int
+    body: bytes = b"{}"
+    url: str = ""
+    asked: list[int] = field(default_factory=list)
+    """How many requests each connection brought."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        number = len(self.asked)
+        self.asked.append(0)
+        answer = STRANGER if number < self.strangers else OURS % (len(self.body), self.body)
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(_length(head))
+                self.asked[number] += 1
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@asynccontextmanager
+async def strangers_first(count: int, body: bytes = b"{}") -> AsyncIterator[Address]:
+    """Such an address, on this machine."""
+    address = Address(count, body)
+    server = await asyncio.start_server(address.serve, "127.0.0.1", 0)
+    address.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield address
+    server.close()
+
+
+def _length(head: bytes) -> int:
+    lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
+    return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
