@@ -1,5 +1,4 @@
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,8 @@ def test_folders_that_pip_removes_while_they_are_counted_are_passed_over(
 
     def scandir(path: str) -> Any:
         if Path(path).name == "b":
-            shutil.rmtree(path)
+            Path(path, "w.whl").unlink()
+            Path(path).rmdir()
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
