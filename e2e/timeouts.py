@@ -7,6 +7,10 @@ SERVICE_RESTARTED = 20.0
 ALL_ENDED = 5.0
 READY_AGAIN = 8.0
 VIEWER_GIVEN_UP = 12.0
+BREAK_SEEN = 3.0
+PAGE_BACK = 15.0
+"""A page that was cut off for some seconds waits up to eight before it calls again."""
+
 REDIS_NOTICED = 5.0
 REDIS_LOOKED_FOR_AGAIN = 1.5
 """A service that found Redis away leaves it alone for a second."""

@@ -3,6 +3,7 @@
 Tests name this class only for mypy: pytest's import mode gives test modules no neighbours at run time.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -26,7 +27,7 @@ class Chain:
         session_id="live-001",
         turn=3,
         reason="unreachable",
-        received_at=1.0,
+        received_at=time.time(),
         flags=FlagSet(generation=2),
         traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
     )

@@ -40,7 +40,7 @@ class OutputHandler:
         return BackHooks(
             lambda stop, _: self.back.append(stop),
             lambda hold, _: self.back.append(hold),
-            self.back.append,
+            lambda played, _: self.back.append(played),
             lambda session, _: self.back.append(session),
         )
 

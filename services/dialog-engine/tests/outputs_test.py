@@ -56,7 +56,7 @@ async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgot
     async with AsyncExitStack() as stack:
         first, first_server, port = await pod_at(stack, "127.0.0.1", 0)
         second, _, _ = await pod_at(stack, "127.0.0.2", port)
-        hooks = BackHooks(lambda *_: None, lambda *_: None, lambda _: None, lambda *_: None)
+        hooks = BackHooks(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None)
         outputs = Outputs([f"ws://output-handler:{port}/ws/ingest/tts"], hooks, resolve=names)
         outputs.start(tasks)
         stack.push_async_callback(tasks.close)

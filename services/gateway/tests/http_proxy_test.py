@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import ServiceAway
@@ -54,20 +53,19 @@ async def upstream() -> Upstream:
 
 
 @asynccontextmanager
-async def gateway_to(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    proxy = HttpProxy(url)
+async def gateway_to(url: str, head_within_s: float = 30) -> AsyncIterator[httpx.AsyncClient]:
+    proxy = HttpProxy(url, head_within_s=head_within_s)
     await proxy.open()
 
     async def forward(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        response: Response
+        response = proxy.forward("POST", request.url.path, dict(request.headers), await request.body())
         try:
-            response = await proxy.forward("POST", request.url.path, dict(request.headers), await request.body())
+            await response(scope, receive, send)
         except ServiceAway as away:
-            response = respond(away)
-        await response(scope, receive, send)
+            await respond(away)(scope, receive, send)
 
     try:
         async with (
@@ -123,6 +121,35 @@ async def test_a_caller_that_leaves_closes_the_call_behind_at_once(upstream: Ups
     await asyncio.wait_for(upstream.left.wait(), 1)
 
 
+@asynccontextmanager
+async def hanging() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A service that takes calls and answers none; the event says that the caller's connection is closed."""
+    closed = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", closed
+    server.close()
+
+
+async def test_a_caller_that_leaves_before_the_answer_has_begun_closes_the_call_behind_too() -> None:
+    async with hanging() as (url, closed), gateway_to(url) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post("/chat/stream", content=b"{}", timeout=0.2)
+        await asyncio.wait_for(closed.wait(), 2)
+
+
+async def test_a_service_that_takes_the_call_and_gives_no_answer_is_away() -> None:
+    async with hanging() as (url, closed), gateway_to(url, head_within_s=0.2) as client:
+        answer = await client.post("/chat/stream", content=b"{}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "service_away")
+        await asyncio.wait_for(closed.wait(), 2)
+
+
 async def test_a_stream_that_breaks_behind_does_not_end_as_if_it_were_whole(
     upstream: Upstream, http: httpx.AsyncClient
 ) -> None:
@@ -153,11 +180,11 @@ async def test_a_stranger_in_a_services_place_is_a_service_that_is_away_until_it
 async def test_readiness_of_a_service_is_asked_for_and_its_absence_is_no_error(upstream: Upstream) -> None:
     upstream.go_on.set()
     async with serving(upstream) as port:
-        proxy = HttpProxy(f"http://127.0.0.1:{port}")
+        proxy = HttpProxy(f"http://127.0.0.1:{port}", head_within_s=30)
         await proxy.open()
         assert not await proxy.ready()  # 201 is not 200
         await proxy.aclose()
-    away = HttpProxy(f"http://127.0.0.1:{ports.free()}")
+    away = HttpProxy(f"http://127.0.0.1:{ports.free()}", head_within_s=30)
     await away.open()
     assert not await away.ready()
     await away.aclose()

@@ -92,10 +92,26 @@ def caller(client: EngineClient, redis: RedisLink, answers: Answers) -> TurnCall
     return caller_of(client, redis, answers, FlagSet())
 
 
-def caller_of(client: EngineClient, redis: RedisLink, answers: Answers, flags: FlagSet, within_s: float = 5) -> TurnCaller:
-    sync = SyncPath(client, accepted_within_s=0.2, first_delta_within_s=0.3, circuit_failures=100)
+def caller_of(
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
+    flags: FlagSet,
+    within_s: float = 5,
+    *,
+    legacy_first_s: float = 3.0,
+    circuit_failures: int = 100,
+    circuit_open_s: float = 2.0,
+) -> TurnCaller:
+    sync = SyncPath(
+        client,
+        accepted_within_s=0.2,
+        first_delta_within_s=0.3,
+        circuit_failures=circuit_failures,
+        circuit_open_s=circuit_open_s,
+    )
     legacy = LegacyPath(redis, answers, enabled=True, within_s=within_s)
-    return TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags))
+    return TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags), legacy_first_s=legacy_first_s)
 
 
 async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:
@@ -361,3 +377,36 @@ async def test_a_turn_does_not_overtake_the_one_before_it_that_the_chain_still_a
     assert engine.requests == []
     await redis.client.delete(redis_names.backlog("live-001"))
     assert [frame.event for frame in await asking][-1] == "done"
+
+
+async def test_a_turn_behind_one_that_the_chain_does_not_finish_goes_to_the_chain_too_and_keeps_its_place(
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
+) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    caller = caller_of(client, redis, answers, FlagSet(), legacy_first_s=0.1)
+    await redis.client.rpush(redis_names.backlog("live-001"), "live-001#1\n{}")
+    asking = asyncio.create_task(called(caller))
+    asked = await chain.next()
+    await chain.answer(asked)
+    frames = await asking
+    assert done(frames).stats.fallback_reason == "behind_legacy"
+    assert engine.requests == []
+
+
+async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_chain(
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
+) -> None:
+    engine.answers = [refusal(500, "internal")]
+    caller = caller_of(client, redis, answers, FlagSet(), legacy_first_s=5, circuit_failures=1, circuit_open_s=60)
+    asking = asyncio.create_task(called(caller))
+    await chain.answer(await chain.next())
+    await asking
+    await redis.client.rpush(redis_names.backlog("live-001"), "live-001#1\n{}")
+    again = REQUEST.model_copy(update={"meta": Meta(request_id="r-2", lang="zh")})
+    began = asyncio.get_running_loop().time()
+    asking = asyncio.create_task(called(caller, again))
+    asked = await chain.next()
+    assert asyncio.get_running_loop().time() - began < 2
+    assert asked.meta.reason == "circuit_open"
+    await chain.answer(asked)
+    await asking

@@ -11,6 +11,7 @@ from websockets.typing import Subprotocol
 from dialog_contracts import limits
 from dialog_contracts.input_socket import TurnEvent
 from dialog_telemetry import metrics
+from input_handler import uploads
 from input_handler.app import build
 from input_handler.settings import InputSettings
 from input_handler.socket import BAD_FRAMES_MAX, FRAMES_A_SECOND
@@ -217,6 +218,40 @@ async def test_a_connection_has_only_so_many_turns_at_once(engine: ScriptedEngin
             await socket.send(say("hi", f"r-{number}"))
         got = [await answer(socket) for _ in range(3)]
         assert [(frame["code"], frame["requestId"]) for frame in got if frame["type"] == "ERROR"] == [("too_many", "r-2")]
+
+
+async def test_uploads_and_spoken_turns_count_too(engine: ScriptedEngine, dial: Dial) -> None:
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    async with dial() as socket:
+        await assigned(socket)
+        told = []
+        for _ in range(3):
+            await socket.send('{"type":"text","chunk_id":0,"action":"data_chunk","text":"hi"}')
+            await socket.send('{"action":"upload_complete"}')
+            assert await answer(socket) == "File chunk received"
+            told.append(await answer(socket))
+    assert [each["status"] for each in told] == ["queued", "queued", "error"]
+    assert told[-1]["error"] == "too_many: 2 turns at once is the limit of a connection"
+    assert len(engine.requests) == 2
+
+
+async def test_an_upload_that_stands_still_is_given_up_and_told(
+    engine: ScriptedEngine, dial: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "PAUSE_S", 0.1)
+    engine.answers = [WHOLE]
+    async with dial() as socket:
+        await assigned(socket)
+        await socket.send('{"type":"text","chunk_id":0,"action":"data_chunk","text":"half"}')
+        assert await answer(socket) == "File chunk received"
+        given_up = await answer(socket)
+        assert (given_up["status"], given_up["error"].split(":")[0]) == ("error", "upload_stalled")
+        await asyncio.sleep(0.15)
+        await socket.send('{"type":"text","chunk_id":0,"action":"data_chunk","text":"whole"}')
+        await socket.send('{"action":"upload_complete"}')
+        await answer(socket)
+        assert (await answer(socket))["status"] == "queued"
+    assert [request.content for request in engine.requests] == ["whole"]
 
 
 async def test_a_flood_of_frames_ends_the_connection(dial: Dial) -> None:

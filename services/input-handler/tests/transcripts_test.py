@@ -23,7 +23,7 @@ from input_handler.upload import Recording
 from service_runtime import work_list
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
-from service_runtime.errors import Unavailable
+from service_runtime.errors import TooMany, Unavailable
 from service_runtime.redis_link import RedisLink
 from service_runtime.work_list import WorkList
 
@@ -120,6 +120,20 @@ async def test_recordings_are_transcribed_in_the_order_they_came(house: House, r
         await transcripts.send("live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None)
     taken = [AsrTask.from_json(str(await redis.client.rpop(redis_names.ASR_TASKS))).meta.request_id for _ in range(3)]
     assert taken == ["upload-0", "upload-1", "upload-2"]
+
+
+async def test_one_recording_more_than_may_wait_is_refused_and_not_kept(
+    house: House, redis: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RECORDINGS_WAITING_MAX", 2)
+    transcripts = house.replica()
+    for number in range(2):
+        await transcripts.send("live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None)
+    kept = await redis.client.dbsize()
+    with pytest.raises(TooMany, match="2 recordings wait already") as refused:
+        await transcripts.send("live-001", RECORDING, request_id="upload-2", lang=None, traceparent=None)
+    assert (refused.value.status, refused.value.body.code, refused.value.body.retryable) == (429, "asr_busy", True)
+    assert await redis.client.dbsize() == kept
 
 
 @pytest.mark.parametrize("away", ["blobs", "queue", "both"])

@@ -54,7 +54,7 @@ def caller_of(client: EngineClient, redis: RedisLink, flags: FlagSet | None = No
 @pytest.fixture
 async def make(clients: list[EngineClient], engine_url: str, no_redis: RedisLink) -> Make:
     async def opened(url: str) -> EngineClient:
-        client = EngineClient(url)
+        client = EngineClient(url, silent_s=0.4)
         await client.open()
         clients.append(client)
         return client
@@ -194,7 +194,7 @@ async def test_a_failure_between_accepted_and_the_first_delta_is_one_counted_err
     assert fallbacks(reason) == before + 1
 
 
-@pytest.mark.parametrize("after", [[CUT], []])
+@pytest.mark.parametrize("after", [[CUT], [], [HANG]], ids=["cut", "ended", "hangs"])
 async def test_after_the_first_delta_there_is_no_fallback_only_an_error(
     engine: ScriptedEngine, make: Make, after: list[bytes | float | str]
 ) -> None:
@@ -227,6 +227,44 @@ async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_late
     await asyncio.sleep(0.25)
     assert names(await called(caller))[-1] == "done"
     assert metrics.CIRCUIT.labels(engine="0")._value.get() == 0
+    assert names(await called(caller))[-1] == "done"
+
+
+async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not_wait_for_it(
+    engine: ScriptedEngine, make: Make
+) -> None:
+    engine.answers = [refusal(500, "internal")]
+    caller = make(circuit_failures=1, circuit_open_s=0.1)
+    with pytest.raises(LegacyUnavailable, match="status_500"):
+        await called(caller)
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    await asyncio.sleep(0.15)
+    looking = asyncio.create_task(called(caller))
+    await asyncio.sleep(0.05)
+    for _ in range(5):
+        with pytest.raises(LegacyUnavailable, match="circuit_open"):
+            await called(caller)
+    assert names(await looking) == ["control", "error"], "no delta in time"
+    assert len(engine.requests) == 2
+    with pytest.raises(LegacyUnavailable, match="circuit_open"):
+        await called(caller)
+    engine.answers = [WHOLE]
+    await asyncio.sleep(0.15)
+    assert names(await called(caller))[-1] == "done"
+    assert {names(await called(caller))[-1] for _ in range(3)} == {"done"}
+
+
+async def test_a_turn_that_looks_and_is_left_by_its_caller_lets_the_next_one_look(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(500, "internal")]
+    caller = make(circuit_failures=1, circuit_open_s=0.1)
+    with pytest.raises(LegacyUnavailable):
+        await called(caller)
+    await asyncio.sleep(0.15)
+    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    frames = caller.call(REQUEST)
+    await anext(frames)
+    await frames.aclose()
+    engine.answers = [WHOLE]
     assert names(await called(caller))[-1] == "done"
 
 
@@ -295,6 +333,16 @@ async def test_a_caller_that_leaves_closes_the_call(engine: ScriptedEngine, make
     assert not engine.left.is_set()
     await frames.aclose()
     await asyncio.wait_for(engine.left.wait(), 1)
+
+
+@pytest.mark.parametrize(("outer", "inner", "told"), [(7, None, 7), (None, 7, 7), (3, 7, 7), (None, None, None)])
+async def test_a_stop_that_names_its_turn_anywhere_means_that_turn(
+    engine: ScriptedEngine, make: Make, outer: int | None, inner: int | None, told: int | None
+) -> None:
+    engine.answers = [Answer(steps=[events(0, DONE)])]
+    stop = ChatRequest(session_id="live-001", type="COMMAND", content="STOP", turn=outer, meta=Meta(turn=inner))
+    await called(make(), stop)
+    assert engine.requests[0].meta.turn == told
 
 
 async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:

@@ -87,11 +87,11 @@ async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_tol
 
 async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisLink) -> None:
     numbers, key = TurnNumbers(redis), redis_names.backlog("live-001")
-    assert await numbers.wait_for_legacy("live-001", 1)
+    assert not await numbers.legacy_is_busy("live-001", 1)
     await redis.client.rpush(key, "live-001#1\n{}")
-    assert not await numbers.wait_for_legacy("live-001", 0.1)
-    waiting = asyncio.create_task(numbers.wait_for_legacy("live-001", 5))
+    assert await numbers.legacy_is_busy("live-001", 0.1)
+    waiting = asyncio.create_task(numbers.legacy_is_busy("live-001", 5))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await redis.client.delete(key)
-    assert await waiting
+    assert not await waiting

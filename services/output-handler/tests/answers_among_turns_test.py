@@ -45,7 +45,7 @@ async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(room: "Room
 
 async def test_a_newer_turn_of_an_engine_ends_the_file(room: "Room", listen: "Listen") -> None:
     _, sent = await listen(room.session)
-    await room.voiced(1, 5_000)
+    await room.voiced(1, 5_000, flags=FLAGS)
     await asyncio.sleep(1)
     sent.clear()
     room.stage.start(2)

@@ -8,7 +8,7 @@ import pytest
 from dialog_contracts import limits
 from dialog_contracts.ingest import TextDelta
 from dialog_telemetry import metrics
-from output_handler.sockets import BAD_FRAMES_MAX
+from output_handler.sockets import BAD_FRAMES_MAX, FRAMES_A_SECOND
 
 if TYPE_CHECKING:
     from conftest import Output
@@ -36,6 +36,17 @@ async def test_a_client_that_is_gone_while_it_is_refused_leaves_no_crash(
     async with output.viewer() as viewer:
         assert (await output.until(viewer, "STATE"))["phase"] == "IDLE"
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_flood_of_stops_ends_its_connection_and_slows_nobody(output: "Output") -> None:
+    async with output.viewer() as viewer, output.viewer() as other:
+        await output.until(other, "STATE")
+        stop = '{"type":"CONTROL","action":"STOP","sessionId":"live-001"}'
+        for _ in range(FRAMES_A_SECOND + 1):
+            await viewer.send(stop)
+        assert await output.close_of(viewer) == (1008, "more than 100 frames a second")
+        await other.send('{"type":"TIME","t0":1}')
+        assert (await output.until(other, "TIME"))["t0"] == 1
 
 
 @pytest.mark.parametrize(

@@ -40,3 +40,13 @@ def test_nothing_from_the_future_is_believed(offset: float, clock: float, sent: 
     taken = ears.note("a", offset, 0, clock_ms=clock, sent_ms=sent)
     assert taken is (offset <= sent and offset <= clock + AHEAD_MS)
     assert ears.position(0) == (offset if taken else None)
+
+
+def test_it_says_whether_the_speaker_is_here_and_how_many_report() -> None:
+    ears: Ears[str] = Ears()
+    ears.note("a", 100, 0.0, clock_ms=100, sent_ms=1_000)
+    assert (ears.speaker_reports(0.0), ears.count(0.0)) == (False, 1)
+    ears.note("b", 100, 500.0, clock_ms=100, sent_ms=1_000, speaker=True)
+    assert (ears.speaker_reports(500.0), ears.count(500.0)) == (True, 2)
+    assert (ears.speaker_reports(1_200.0), ears.count(1_200.0)) == (True, 1)
+    assert (ears.speaker_reports(2_000.0), ears.count(2_000.0)) == (False, 0)

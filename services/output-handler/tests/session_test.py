@@ -154,7 +154,7 @@ async def test_a_turn_told_again_after_a_reconnect_is_no_new_turn(stage: Stage, 
     stage.start()
     stage.text("今晚我们")
     stage.chunks(0, 0)
-    assert await told(sent) == ["TEXT 今晚我们", "STATE SPEAKING", "CHUNK 0"]
+    assert await told(sent) == ["STATE THINKING", "TEXT 今晚我们", "STATE SPEAKING", "CHUNK 0"]
     assert stage.session.view is not None
     assert stage.session.view.text == "今晚我们"
 

@@ -1,13 +1,14 @@
 """STOP for a session that does not sound here, and an engine that falls silent: over real frames, in virtual time."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import Alive, Start, StopOutcome, StopResult
+from dialog_contracts.ingest import Alive, SpeechChunk, Start, StopOutcome, StopResult
 from output_handler import sockets
 from output_handler.engine_link import EngineLink
 from output_handler.errors import BargeInOff, UnknownSession
@@ -136,6 +137,60 @@ async def test_an_engine_that_falls_silent_in_a_turn_is_told_to_its_viewers_with
     watching.cancel()
     engine.end()
     hub.close()
+
+
+async def test_an_engine_that_stood_still_for_a_moment_can_still_be_stopped_and_goes_on(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    _, heard = await listen(hub)
+    engine = await joined(hub, wired, None)
+    flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
+    hub.take(engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
+    hub.engine_silent(engine.link)
+    await asyncio.sleep(0.1)
+    assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == ["IDLE", "THINKING", "IDLE"]
+    hub.engine_heard_again(engine.link)
+    await asyncio.sleep(0.01)
+    assert json.loads(heard[-1])["phase"] == "THINKING"
+    hub.engine_silent(engine.link)
+    assert await hub.stop("live-001", None, "viewer"), "it may be thinking on"
+    await asyncio.sleep(0.01)
+    assert [stop["turn"] for stop in engine.stops] == [1]
+    engine.end()
+    hub.close()
+
+
+async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    _, heard = await listen(hub)
+    engine = await joined(hub, wired, None)
+    flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
+
+    def chunk(seq: int) -> str:
+        pcm = base64.b64encode(bytes(1920)).decode()
+        return SpeechChunk(session_id="live-001", turn=1, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40).to_json()
+
+    hub.take(engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
+    for seq in range(10):
+        hub.take(engine.link, chunk(seq))
+    hub.engine_silent(engine.link)
+    for seq in range(10, 40):
+        hub.take(engine.link, chunk(seq))
+    await asyncio.sleep(1.5)
+    assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == ["IDLE", "THINKING", "SPEAKING"]
+    engine.end()
+    hub.close()
+
+
+async def test_a_pause_from_anywhere_says_which_turn_it_paused(wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    engine = await joined(hub, wired, None)
+    asking = asyncio.create_task(hub.hold("PAUSE", "live-001", None))
+    await asyncio.sleep(0.01)
+    (name,) = hub._desk._open
+    answer = StopResult(session_id="live-001", ask=name, outcome="stopped", turn=7)
+    hub.take(engine.link, answer.to_json())
+    assert await asking == (True, 7)
+    engine.end()
 
 
 async def test_a_session_that_moves_in_mid_turn_is_silenced_first(listen: Listen, wired: Wired) -> None:

@@ -10,7 +10,7 @@ from dialog_contracts import binary
 from dialog_contracts.ingest import SpeechChunk
 from dialog_telemetry import metrics
 from output_handler.turn_view import Sound
-from output_handler.viewer import FRAMES_MAX, LegacyViewer, Viewer
+from output_handler.viewer import FRAMES_MAX, LEGACY_ANSWERS_MAX, LegacyViewer, Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 
@@ -237,3 +237,30 @@ async def test_spaces_in_an_engines_json_do_not_matter(listen: Listen) -> None:
     viewer.reply("x")
     await settle()
     assert file_of(sent)[44:] == b"ab" * 960
+
+
+async def test_a_slow_viewer_of_the_older_dialect_is_given_up_before_it_lags_by_many_answers(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(legacy=True, gate=gate, stuck_s=3600)
+    assert isinstance(viewer, LegacyViewer)
+    for number in range(LEGACY_ANSWERS_MAX):
+        viewer.answer(f"answer {number}", bytes(60_000))
+    assert not viewer.given_up
+    waiting = len(viewer._queue)
+    viewer.error("one more")
+    assert viewer.given_up
+    viewer.answer("and another", bytes(60_000))
+    assert len(viewer._queue) < waiting
+    gate.set()
+    await settle()
+    assert sent[-1] == "closed 1013"
+
+
+async def test_one_that_takes_its_answers_gets_as_many_as_there_are(listen: Listen) -> None:
+    viewer, sent = await listen(legacy=True)
+    assert isinstance(viewer, LegacyViewer)
+    for number in range(3 * LEGACY_ANSWERS_MAX):
+        viewer.answer(f"answer {number}", None)
+        await settle()
+    assert len(sent) == 3 * LEGACY_ANSWERS_MAX
+    assert not viewer.given_up

@@ -23,7 +23,6 @@ from service_runtime.refusals import Sentence
 log = structlog.get_logger("replies")
 
 NO_REPLY: Final = Sentence("she cannot find an answer now; please send the message again", "她暂时想不出回答，请再发送一次")
-LATE: Final = Sentence("this message waited too long; please send it again", "这条消息等待太久了，请再发送一次")
 
 
 class Replies:
@@ -47,11 +46,11 @@ class Replies:
         name = correlation_id(session, turn)
         names = {attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_context.trace_id(message.meta.traceparent)}
         structlog.contextvars.bind_contextvars(**names)
-        if message.meta.verbatim:
-            await self._hand_on(job, message, name, message.content)
-        elif await self._recollection.answered(message.task_id, name):
+        if refusals.is_forgotten(message.meta) or await self._recollection.answered(message.task_id, name):
             # It was told that nothing came in time. Behind it others wait, for whom it is not too late.
-            await _fail(job, message, "too_late", LATE)
+            await _fail(job, message, "too_late", refusals.LATE)
+        elif message.meta.verbatim:
+            await self._hand_on(job, message, name, message.content)
         else:
             recent = await self._recollection.turns(session)
             try:

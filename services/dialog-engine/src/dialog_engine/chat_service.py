@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import structlog
 
@@ -57,7 +57,7 @@ class ChatService:
         self._tasks = TaskOwner()
         self._ownership = ownership
         self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
-        self._feedback = Feedback(self._sessions, self._publish)
+        self._feedback = Feedback(self._sessions, self._publish, self._cut)
         self.outputs = Outputs(settings.output_ingest_urls, self._feedback.hooks)
         self._running = 0
         self._quiet = asyncio.Event()
@@ -171,12 +171,22 @@ class ChatService:
 
     def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int) -> TurnRunner:
         brain = self._brains.of(request.session_id)
-        spoken = request.meta.text if request.type is TurnType.COMMAND else None
-        user_text = "" if spoken is not None else request.content
+        said = request.meta.text if request.type is TurnType.COMMAND else None
+        user_text = "" if said is not None else request.content
+        spoken = self._ownership.spoken_elsewhere(session.session_id)
         recent = session.prompt_turns(self._settings.context_turns)
 
+        async def once_hushed() -> AsyncGenerator[str, None]:
+            # The engine that had the session still spoke: our START cuts it off, and then it says what was heard.
+            await self._ownership.until_hushed(session.session_id, spoken)
+            await self._history.adopt_again(session, spoken)
+            heard = session.prompt_turns(self._settings.context_turns)
+            async with aclosing(brain.llm.stream(prompt.build(brain.instructions, heard, user_text), brain.options)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
         async def verbatim() -> AsyncGenerator[str, None]:
-            yield spoken or ""
+            yield said or ""
 
         def model() -> AsyncGenerator[str, None]:
             return brain.llm.stream(prompt.build(brain.instructions, recent, user_text), brain.options)
@@ -187,9 +197,9 @@ class ChatService:
             user_text=user_text,
             request_id=request.meta.request_id,
             flags=request.meta.flags or FlagSet(),
-            lang=request.meta.lang or language.guess(spoken or user_text, brain.lang),
+            lang=request.meta.lang or language.guess(said or user_text, brain.lang),
             traceparent=traceparent,
-            text=verbatim if spoken is not None else model,
+            text=verbatim if said is not None else once_hushed if spoken else model,
             epoch=epoch,
         )
         runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))
@@ -237,6 +247,9 @@ class ChatService:
             whole_file=whole_file if self._settings.legacy_enabled else None,
             ended=ended,
         )
+
+    def _cut(self, session_id: str, turn: int, heard: str) -> None:
+        self._tasks.start("cut", self._history.cut(session_id, turn, heard, self._sessions.find(session_id)))
 
     def _publish(self, session_id: str, frame: str) -> None:
         self.outputs.publish(session_id, frame)

@@ -15,10 +15,10 @@ log = structlog.get_logger("feedback")
 
 
 class Feedback:
-    """`publish(session_id, frame)` reaches every output-handler with viewers of the session."""
+    """`publish(session_id, frame)` reaches every output-handler with viewers of the session; `cut(session_id, turn, heard)` files words."""
 
-    def __init__(self, sessions: Sessions, publish: Callable[[str, str], None]) -> None:
-        self._sessions, self._publish = sessions, publish
+    def __init__(self, sessions: Sessions, publish: Callable[[str, str], None], cut: Callable[[str, int, str], None]) -> None:
+        self._sessions, self._publish, self._cut = sessions, publish, cut
         self.hooks = BackHooks(self._stopped, self._held, self._played, self._subscribed)
 
     def stop(self, session_id: str, turn: int | None, reason: str) -> int | None:
@@ -36,6 +36,9 @@ class Feedback:
         return runner.order.turn if stopped else None
 
     def _stopped(self, frame: Stop, link: OutputLink) -> None:
+        if frame.heard_text is not None and frame.turn is not None:
+            self._cut(frame.session_id, frame.turn, frame.heard_text)
+            return
         outcome: StopOutcome = "nothing_sounding" if self._sessions.find(frame.session_id) is not None else "unknown"
         try:
             if self.stop(frame.session_id, frame.turn, frame.reason or "viewer") is not None:
@@ -50,6 +53,7 @@ class Feedback:
         session = self._sessions.find(frame.session_id)
         runner = session.running if session is not None else None
         outcome: StopOutcome = "nothing_sounding" if session is not None else "unknown"
+        turn = runner.order.turn if runner is not None else None
         if runner is not None and frame.turn in (None, runner.order.turn):
             if not runner.order.flags.SYNC_TTS_BARGE_IN:
                 outcome = "refused"
@@ -59,12 +63,12 @@ class Feedback:
                 told = frame.model_copy(update={"turn": runner.order.turn, "ask": None})
                 self._publish(frame.session_id, told.to_json())
         if frame.ask is not None:
-            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
+            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome, turn=turn).to_json())
 
-    def _played(self, frame: Played) -> None:
+    def _played(self, frame: Played, link: OutputLink) -> None:
         session = self._sessions.find(frame.session_id)
         if session is not None and session.running is not None and session.running.order.turn == frame.turn:
-            session.running.played(frame.offset_ms)
+            session.running.played(frame, link)
 
     def _subscribed(self, session_id: str, link: OutputLink) -> None:
         """An output-handler that comes in the middle of a turn gets its START and the text so far; chunks follow live."""

@@ -38,7 +38,11 @@ class HandOver:
     def ended(self, session: Session) -> None:
         """Nothing of a turn is left to do."""
         if self._ownership.draining:
-            self._tasks.start("hand-over", self._give_away(session.session_id))
+            self._tasks.start("hand-over", self._over(session))
+
+    async def _over(self, session: Session) -> None:
+        await self._give_away(session.session_id)
+        await self._ownership.hushed(session.session_id, session.last_turn)
 
     async def _give_away(self, session_id: str) -> None:
         """Once its history is where the next owner reads it; a session whose turn is still written waits for the commit."""
@@ -47,7 +51,9 @@ class HandOver:
             if session.running is not None and not session.running.written:
                 return
             await self._history.publish(session)
-        await self._ownership.give_back(session_id)
+        running = session.running if session is not None else None
+        sounding = running.order.turn if running is not None and running.sounding else 0
+        await self._ownership.give_back(session_id, sounding=sounding)
 
     def _in_use(self, session_id: str) -> bool:
         session = self._sessions.find(session_id)

@@ -30,7 +30,7 @@ class BackHooks:
 
     stop: Callable[[Stop, "OutputLink"], None]
     hold: Callable[[Hold, "OutputLink"], None]
-    played: Callable[[Played], None]
+    played: Callable[[Played, "OutputLink"], None]
     subscribed: Callable[[str, "OutputLink"], None]
 
 
@@ -121,7 +121,7 @@ class OutputLink:
         elif isinstance(frame, Hold):
             self._hooks.hold(frame, self)
         elif isinstance(frame, Played):
-            self._hooks.played(frame)
+            self._hooks.played(frame, self)
         elif isinstance(frame, Subscribe) and frame.action == "SUBSCRIBE":
             self.sessions.add(frame.session_id)
             self._hooks.subscribed(frame.session_id, self)

@@ -6,6 +6,7 @@ With one configured engine there is nobody to share with: every session is its o
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -24,6 +25,8 @@ LEASE_S: Final = 3.0
 """How long a session waits for an engine that died; the legacy chain answers meanwhile."""
 
 RENEW_EVERY_S: Final = 1.0
+HUSHED_WITHIN_S: Final = 0.3
+LOOK_EVERY_S: Final = 0.02
 IDLE_S: Final = 30.0
 """A lease that no turn has used for so long is given back: a session that was away goes home."""
 
@@ -39,7 +42,11 @@ epoch = string.format('%.0f', epoch)
 local till = string.format('%.0f', now + ARGV[3])
 redis.call('HSET', KEYS[1], 'ordinal', ARGV[1], 'epoch', epoch, 'process', ARGV[2], 'till', till)
 redis.call('EXPIRE', KEYS[1], 86400)
-return {tonumber(ARGV[1]), tonumber(epoch)}
+return {tonumber(ARGV[1]), tonumber(epoch), tonumber(redis.call('HGET', KEYS[1], 'sounding') or '0')}
+"""
+# KEYS: owner. ARGV: turn.
+_HUSH: Final = """
+if redis.call('HGET', KEYS[1], 'sounding') == ARGV[1] then redis.call('HDEL', KEYS[1], 'sounding') end
 """
 # KEYS: owners. ARGV: ms (0 gives them back), then the epochs. Gives the places of those that are in another epoch by now.
 _RENEW: Final = """
@@ -61,6 +68,8 @@ class _Lease:
     epoch: int
     valid_until: float
     used_at: float
+    sounding: int = 0
+    """The turn that its owner before still speaks; 0 for none."""
 
 
 class Ownership:
@@ -119,16 +128,58 @@ class Ownership:
         except RedisDown:
             return True
 
-    async def give_back(self, session_id: str) -> None:
-        """Somebody else may take the session from now on."""
+    async def give_back(self, session_id: str, *, sounding: int = 0) -> None:
+        """Somebody else may take the session from now on; `sounding`: the turn that is still spoken here."""
         lease = self._leases.pop(session_id, None)
         if lease is None:
             return
+
+        async def note(client: Redis) -> None:
+            await client.hset(redis_names.owner(session_id), "sounding", str(sounding))
+
         try:
+            if sounding:
+                await self._redis.call("owner", note)
             await self._prolong({session_id: lease.epoch}, 0)
         except RedisDown as error:
             # It expires by itself.
             log.info("lease_not_given_back", session=session_id, reason=str(error))
+
+    async def hushed(self, session_id: str, turn: int) -> None:
+        """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
+        if self._engines == 1:
+            return
+
+        async def work(client: Redis) -> None:
+            await client.eval(_HUSH, 1, redis_names.owner(session_id), str(turn))
+
+        try:
+            await self._redis.call("owner", work)
+        except RedisDown as error:
+            log.info("not_hushed", session=session_id, reason=str(error))
+
+    def spoken_elsewhere(self, session_id: str) -> int:
+        """The turn that the owner before still spoke when the session was taken; told once, 0 for none."""
+        lease = self._leases.get(session_id)
+        if lease is None or not lease.sounding:
+            return 0
+        turn, lease.sounding = lease.sounding, 0
+        return turn
+
+    async def until_hushed(self, session_id: str, turn: int) -> None:
+        """Wait until the owner before has said how that turn ended, for a moment at most: it may be dead."""
+
+        async def work(client: Redis) -> bool:
+            return bool(await client.hget(redis_names.owner(session_id), "sounding") == str(turn))
+
+        until = self._clock() + HUSHED_WITHIN_S
+        with suppress(RedisDown):
+            while self._clock() < until:
+                if not await self._redis.call("owner", work):
+                    return
+                await asyncio.sleep(LOOK_EVERY_S)
+        # It will not say so any more.
+        await self.hushed(session_id, turn)
 
     async def run(self, in_use: Callable[[str], bool]) -> None:
         """Keep the leases of sessions in use until cancelled."""
@@ -145,12 +196,12 @@ class Ownership:
     async def _take(self, session_id: str, before: _Lease | None) -> _Lease:
         now, key = self._clock(), redis_names.owner(session_id)
 
-        async def work(client: Redis) -> tuple[int, int]:
-            ordinal, epoch = await client.eval(_OWN, 1, key, str(self._ordinal), self._process, str(int(LEASE_S * 1000)))
-            return int(ordinal), int(epoch)
+        async def work(client: Redis) -> tuple[int, int, int]:
+            values = await client.eval(_OWN, 1, key, str(self._ordinal), self._process, str(int(LEASE_S * 1000)))
+            return int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 0
 
         try:
-            ordinal, epoch = await self._redis.call("owner", work)
+            ordinal, epoch, sounding = await self._redis.call("owner", work)
         except RedisDown:
             # Not certain: asked for again with the next turn.
             return _Lease(before.epoch if before is not None else time.time_ns() // 1_000_000, 0, now)
@@ -159,7 +210,9 @@ class Ownership:
             raise NotOwner(f"engine {ordinal} has this session", owner=ordinal)
         if before is None or before.epoch != epoch:
             log.info("session_taken", session=session_id, epoch=epoch)
-        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_S, now)
+        # A process that comes back under its own ordinal speaks nothing of before.
+        spoken = sounding if before is None else 0
+        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_S, now, spoken)
         return lease
 
     async def _renew(self) -> None:

@@ -95,6 +95,15 @@ class Session:
         self.recent.append(record)
         self.unpublished[record.turn] = record
 
+    def replace(self, record: TurnRecord) -> None:
+        """A later form of a turn that is over, from whoever knows better what was heard of it."""
+        known = {each.turn: each for each in self.recent}
+        if record.turn in known:
+            known[record.turn] = record
+            self.recent = deque(known.values(), maxlen=redis_names.HISTORY_TURNS)
+        if record.turn in self.unpublished:
+            self.unpublished[record.turn] = record
+
     def published(self, records: Iterable[TurnRecord]) -> None:
         """These are in Redis, in this form."""
         for record in records:

@@ -1,6 +1,7 @@
 """One history for both paths: the engine's turns go to Redis, and those that the legacy chain answered come from there."""
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
@@ -39,6 +40,25 @@ class SharedHistory:
         session.adopt(records, found[1])
         if records:
             log.info("adopted", session=session.session_id, turns=[record.turn for record in records])
+
+    async def cut(self, session_id: str, turn: int, heard: str, session: Session | None) -> None:
+        """Of a stored reply only this was heard: it was cut off where nobody could ask the engine."""
+        stored = await self._memory.find(session_id, turn)
+        if stored is None or stored.reply == heard or not stored.reply.startswith(heard):
+            return
+        shorter = replace(stored, reply=heard, interrupted=True, revision=stored.revision + 1)
+        await self._memory.commit(shorter)
+        if session is not None:
+            session.replace(shorter.record())
+        log.info("cut", session=session_id, turn=turn, heard_chars=len(heard))
+
+    async def adopt_again(self, session: Session, turn: int) -> None:
+        """A turn that was taken over while another engine still spoke it, as it was heard in the end."""
+        found = await self._shelf.turns_after(session.session_id, turn - 1)
+        for record in found[0] if found is not None else []:
+            if record.turn == turn and record.interrupted:
+                await self._memory.commit(replace(_stored(session.session_id, record), revision=1))
+                session.replace(record)
 
 
 def _stored(session_id: str, record: TurnRecord) -> StoredTurn:

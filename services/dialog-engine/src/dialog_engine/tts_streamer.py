@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -11,6 +11,7 @@ from typing import Final, Literal
 import structlog
 
 from dialog_engine.speech.chunks import Chunk, ChunkCutter
+from dialog_engine.speech.ear_reports import EarReports
 from dialog_engine.speech.pacer import Pacer
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
@@ -47,7 +48,7 @@ class TtsStreamer:
         self._pacing: asyncio.Task[None] | None = None
         self._starts: list[int] = []
         self._heard: list[tuple[int, int]] = []
-        self._played: tuple[float, float] | None = None
+        self._ears = EarReports()
         self._tasks = TaskOwner()
         self._cancelled = False
         self.spoken_fragments = 0
@@ -67,9 +68,9 @@ class TtsStreamer:
         self._complete = True
         self._news.set()
 
-    def played(self, offset_ms: float) -> None:
-        """A viewer has heard up to this audio time."""
-        self._played = (min(offset_ms, self._pacer.sent_ms), self._clock())
+    def played(self, offset_ms: float, source: Hashable = None, *, speaker: bool = False, viewers: int = 1) -> None:
+        """The viewers of one output-handler (`source`) have heard up to this audio time."""
+        self._ears.note(source, min(offset_ms, self._pacer.sent_ms), self._clock(), speaker=speaker, viewers=viewers)
 
     def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
         """Let the ear stand still, or go on; false when it does already."""
@@ -79,14 +80,15 @@ class TtsStreamer:
             self._pacer.pause(self._clock())
         else:
             self._pacer.resume(self._clock())
-            self._played = None
+            self._ears.clear()
         return True
 
     def heard_until(self) -> int:
         """Place in the reply up to which it was heard: the end of the last word that had begun to sound."""
         ear = self._pacer.ear_ms(self._clock())
-        if self._played is not None and not self._pacer.paused:
-            ear = min(ear, self._played[0] + self._clock() - self._played[1])
+        reported = self._ears.position(self._clock())
+        if reported is not None and not self._pacer.paused:
+            ear = min(ear, reported)
         at = bisect_right(self._heard, ear, key=lambda entry: entry[0])
         return self._heard[at - 1][1] if at else 0
 

@@ -39,13 +39,19 @@ PAGE_POLICY: Final = (b"content-security-policy", POLICY.format(scripts="").enco
 DOCS_POLICY: Final = (b"content-security-policy", POLICY.format(scripts=" 'unsafe-inline'").encode())
 """Swagger's page starts itself by a script inside it."""
 
+TURN_BEGINS_WITHIN_S: Final = 150.0
+"""More than input-handler ever takes for the head of its answer: it may wait two minutes for an only engine that is being replaced."""
+
+STOPPED_WITHIN_S: Final = 5.0
+
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorBody} for code in (403, 409, 413, 422, 429, 503)}
 NUMBERED = "Server-Sent Events: `control`, `text-delta`, `error`, `done`; ids are `<turn>.<n>`."
 
 
 def build(settings: GatewaySettings) -> FastAPI:
     """The application of one gateway process."""
-    input_http, output_http = HttpProxy(settings.input_handler_url), HttpProxy(settings.output_handler_url)
+    input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_BEGINS_WITHIN_S)
+    output_http = HttpProxy(settings.output_handler_url, head_within_s=STOPPED_WITHIN_S)
     input_sockets, output_sockets = SocketProxy(settings.input_handler_url), SocketProxy(settings.output_handler_url)
     doorkeeper = Doorkeeper(
         settings.allowed_origins,
@@ -88,7 +94,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         request: Request, last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None
     ) -> Response:
         admit(request)
-        return await input_http.forward("POST", "/chat/stream", dict(request.headers), await request.body())
+        return input_http.forward("POST", "/chat/stream", dict(request.headers), await request.body())
 
     @app.post(
         "/control/stop",
@@ -101,11 +107,11 @@ def build(settings: GatewaySettings) -> FastAPI:
     )
     async def control_stop(request: Request) -> Response:
         admit(request)
-        return await output_http.forward("POST", "/control/stop", dict(request.headers), await request.body())
+        return output_http.forward("POST", "/control/stop", dict(request.headers), await request.body())
 
     @app.get("/sessions", responses={200: {"model": SessionList}, 503: {"model": ErrorBody}}, summary="Recent sessions")
     async def sessions(request: Request) -> Response:
-        return await input_http.forward("GET", "/sessions", dict(request.headers))
+        return input_http.forward("GET", "/sessions", dict(request.headers))
 
     @app.get(
         "/sessions/{session_id}/turns",
@@ -113,7 +119,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         summary="Recent turns of a session",
     )
     async def turns(request: Request, session_id: str) -> Response:
-        return await input_http.forward("GET", f"/sessions/{session_id}/turns", dict(request.headers))
+        return input_http.forward("GET", f"/sessions/{session_id}/turns", dict(request.headers))
 
     async def proxy_socket(socket: WebSocket, proxy: SocketProxy, path: str) -> None:
         address = socket.client.host if socket.client else ""

@@ -1,6 +1,8 @@
 """Passes a request on and its answer back, byte by byte as they come; the caller's leaving closes the call behind at once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -16,10 +18,10 @@ PASSED_BACK: Final = ("content-type", "retry-after", "cache-control", "x-accel-b
 
 
 class HttpProxy:
-    """Calls to one service."""
+    """Calls to one service, which gives the head of its answer within `head_within_s`."""
 
-    def __init__(self, url: str) -> None:
-        self._pool = ServicePool(url)
+    def __init__(self, url: str, *, head_within_s: float) -> None:
+        self._pool, self._head_within_s = ServicePool(url), head_within_s
 
     async def open(self) -> None:
         """Begin to keep connections."""
@@ -33,45 +35,53 @@ class HttpProxy:
         """Whether the service says so; also warms a connection."""
         return await self._pool.ready()
 
-    async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Response:
-        """The service's answer as a response that streams. Raises ServiceAway."""
+    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Response:
+        """The service's answer as a response that streams. It raises ServiceAway instead of beginning."""
         passed = {name: value for name, value in headers.items() if name in PASSED_ON}
-        try:
-            answer = await self._pool.request(method, path, body=body, headers=passed)
-        except (aiohttp.ClientError, OSError) as error:
-            raise ServiceAway(f"the service behind {path} does not answer", retry_after_s=1) from error
-        return ProxiedResponse(answer)
+        asking = partial(self._pool.request, method, path, body=body, headers=passed)
+        return ProxiedResponse(asking, path, self._head_within_s)
 
 
 class ProxiedResponse(Response):
-    """An answer on its way back."""
+    """An answer on its way back. From the first moment on it ends with its caller."""
 
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        super().__init__(status_code=answer.status)
-        self._answer = answer
+    def __init__(self, ask: Callable[[], Awaitable[aiohttp.ClientResponse]], path: str, head_within_s: float) -> None:
+        super().__init__()
+        self._ask, self._path, self._head_within_s = ask, path, head_within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Copy until the answer ends or the caller leaves."""
-        headers = [
-            (name.encode(), value.encode("latin-1"))
-            for name in PASSED_BACK
-            if (value := self._answer.headers.get(name)) is not None
-        ]
-        copying = asyncio.create_task(self._copy(send, headers))
+        """Ask, and copy until the answer ends or the caller leaves. Raises ServiceAway."""
+        passing = asyncio.create_task(self._pass_on(send))
         leaving = asyncio.create_task(_left(receive))
         with metrics.PROXIED.labels(kind="http").track_inprogress():
             try:
-                await asyncio.wait([copying, leaving], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([passing, leaving], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                self._answer.close()
-                for task in (copying, leaving):
+                for task in (passing, leaving):
                     task.cancel()
-                await asyncio.gather(copying, leaving, return_exceptions=True)
+                await asyncio.gather(passing, leaving, return_exceptions=True)
+        if not passing.cancelled() and (problem := passing.exception()) is not None:
+            raise problem
 
-    async def _copy(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        await send({"type": "http.response.start", "status": self._answer.status, "headers": headers})
+    async def _pass_on(self, send: Send) -> None:
         try:
-            async for data in self._answer.content.iter_any():
+            async with asyncio.timeout(self._head_within_s):
+                answer = await self._ask()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServiceAway(f"the service behind {self._path} does not answer", retry_after_s=1) from error
+        try:
+            await self._copy(answer, send)
+        finally:
+            answer.close()
+
+    @staticmethod
+    async def _copy(answer: aiohttp.ClientResponse, send: Send) -> None:
+        headers = [
+            (name.encode(), value.encode("latin-1")) for name in PASSED_BACK if (value := answer.headers.get(name)) is not None
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        try:
+            async for data in answer.content.iter_any():
                 await send({"type": "http.response.body", "body": data, "more_body": True})
         except (aiohttp.ClientError, OSError):
             # The stream behind broke: ending the response without its last chunk tells the caller so.

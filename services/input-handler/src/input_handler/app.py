@@ -32,7 +32,10 @@ from input_handler.sync_path import SyncPath
 from input_handler.transcripts import AT_ONCE, Transcripts
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
+from input_handler.turn_slots import TurnSlots
 from input_handler.unattended import Unattended
+from input_handler.upload_room import UploadRoom
+from input_handler.uploads import Uploads
 from service_runtime import application
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
@@ -56,7 +59,7 @@ def build(settings: InputSettings) -> Starlette:
     documents = Documents()
     watch = FlagWatch(documents, "input-handler", settings)
     redis = RedisLink(settings.redis_url)
-    engines = [EngineClient(url) for url in settings.dialog_engine_urls]
+    engines = [EngineClient(url, silent_s=settings.engine_silent_s) for url in settings.dialog_engine_urls]
     answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
     paths = [
         SyncPath(
@@ -84,7 +87,7 @@ def build(settings: InputSettings) -> Starlette:
     control = OutputControl(settings.output_handler_url)
     notice = SpokenToNotice(redis)
     microphones = Microphones(settings.asr_url, control, notice)
-    history = History(redis)
+    history, uploads = History(redis), UploadRoom()
     tasks = TaskOwner()
     probe = Probe(
         "input-handler",
@@ -146,9 +149,9 @@ def build(settings: InputSettings) -> Starlette:
             await socket.accept()
             await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return
-        await InputSocket(
-            socket, session_id, caller, unattended, transcripts, tasks, settings.turns_a_connection, microphones
-        ).serve()
+        slots = TurnSlots(settings.turns_a_connection)
+        own = Uploads(session_id, unattended, transcripts, tasks, slots, uploads)
+        await InputSocket(socket, session_id, caller, slots, own, microphones).serve()
 
     routes = [
         Route("/chat/stream", chat_stream, methods=["POST"]),

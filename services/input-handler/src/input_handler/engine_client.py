@@ -18,10 +18,10 @@ REFUSAL_WITHIN_S: Final = 2.0
 
 
 class EngineClient:
-    """One engine."""
+    """One engine. It says something every ten seconds, if only a comment: silent for `silent_s`, it is as good as gone."""
 
-    def __init__(self, url: str) -> None:
-        self._pool = ServicePool(url, connections_max=CONNECTIONS_MAX)
+    def __init__(self, url: str, *, silent_s: float = 25.0) -> None:
+        self._pool = ServicePool(url, connections_max=CONNECTIONS_MAX, silent_s=silent_s)
 
     async def open(self) -> None:
         """Begin to keep connections."""

@@ -33,6 +33,10 @@ class MainPath(Protocol):
         """
         ...
 
+    def resting(self, session_id: str) -> bool:
+        """Whether a turn that is asked now would be refused at once."""
+        ...
+
 
 class Owners:
     """`paths` by ordinal. Who has a session is learnt from the engines: one that has it not says who has (421 `not_owner`)."""
@@ -76,6 +80,10 @@ class Owners:
             metrics.REROUTED.labels(reason=reason).inc()
             log.info("rerouted", session=session_id, reason=reason, engine=ordinal)
         raise failure
+
+    def resting(self, session_id: str) -> bool:
+        """See `MainPath`."""
+        return all(path.resting(session_id) for path in self._paths)
 
     def _note(self, session_id: str, ordinal: int, *, home: int) -> None:
         """Where the session is, if not at home."""

@@ -33,6 +33,9 @@ class InputSettings(ServiceSettings):
     first_delta_within_s: float = Field(default=8.0, gt=0, le=120)
     """… nor has sent a first delta by then."""
 
+    engine_silent_s: float = Field(default=25.0, gt=0, le=600)
+    """An engine of which nothing is heard for so long in the middle of an answer has broken off. It sends a comment every ten seconds."""
+
     engine_wait_s: float = Field(default=0, ge=0, le=120)
     """How long a turn waits for an only engine that nobody answers for, because its pod is being replaced."""
 
@@ -40,7 +43,7 @@ class InputSettings(ServiceSettings):
     """After so many failures of the engine in a row, turns go to the legacy chain at once …"""
 
     circuit_open_s: float = Field(default=2.0, gt=0, le=600)
-    """… and after this time one looks whether the engine is back."""
+    """… and after this time one turn looks whether the engine is back."""
 
     legacy_within_s: float = Field(default=60.0, gt=0, le=600)
     """An answer of the legacy chain that takes longer is an error; the turn's caller and its viewers are told."""
@@ -49,7 +52,7 @@ class InputSettings(ServiceSettings):
     """Turns that this process has open; one more is answered 429."""
 
     turns_a_connection: int = Field(default=4, ge=1, le=64)
-    """Turns that one `/ws/input` connection may have running."""
+    """Turns that one `/ws/input` connection may have running: written, spoken, uploaded."""
 
     enable_sync_core: bool = True
     sync_tts_streaming: bool = False

@@ -1,31 +1,31 @@
 """`/ws/input`: the legacy dialect for everybody, and the events of turns for clients that speak `vtuber.v2`."""
 
+import asyncio
 import json
-import time
 import uuid
 from contextlib import aclosing, suppress
 from typing import Final
 
 import structlog
 from pydantic import ValidationError
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Meta, TurnType
 from dialog_contracts.input_socket import Final as FinalFrame
-from dialog_contracts.input_socket import InputError, MicStart, SayText, TaskAssigned, UploadFrame, UploadProcessed
-from dialog_contracts.legacy_chain import UPLOAD_ID
+from dialog_contracts.input_socket import InputError, MicStart, SayText, TaskAssigned, UploadFrame
 from dialog_contracts.model import WireModel
 from dialog_contracts.sse import SseFrame
 from dialog_contracts.viewer import SUBPROTOCOL
 from dialog_telemetry import metrics
 from input_handler.listening.microphone import Microphone
 from input_handler.listening.microphones import Microphones
-from input_handler.transcripts import Transcripts
 from input_handler.turn_caller import TurnCaller
-from input_handler.unattended import Unattended
-from input_handler.upload import Recording, Upload, UploadRefused
-from service_runtime.errors import InvalidField, ServiceError, field_error
+from input_handler.turn_slots import TurnSlots
+from input_handler.uploads import Uploads
+from service_runtime.errors import InvalidField, ServiceError, TooMany, field_error
+from service_runtime.frame_rate import FrameRate
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("input")
@@ -47,19 +47,15 @@ class InputSocket:
         socket: WebSocket,
         session_id: str,
         caller: TurnCaller,
-        unattended: Unattended,
-        transcripts: Transcripts | None,
-        service_tasks: TaskOwner,
-        turns_max: int,
+        slots: TurnSlots,
+        uploads: Uploads,
         microphones: Microphones,
     ) -> None:
         self._socket, self._session_id, self._caller = socket, session_id, caller
-        self._unattended, self._transcripts = unattended, transcripts
-        self._service_tasks, self._turns_max, self._microphones = service_tasks, turns_max, microphones
+        self._slots, self._uploads, self._microphones = slots, uploads, microphones
         self._tasks = TaskOwner()
-        self._upload = Upload()
         self._bad = 0
-        self._window = (time.monotonic(), 0)
+        self._rate = FrameRate(FRAMES_A_SECOND)
         self._microphone: Microphone | None = None
         self._v2 = SUBPROTOCOL in socket.scope.get("subprotocols", [])
 
@@ -68,8 +64,8 @@ class InputSocket:
         await self._socket.accept(subprotocol=SUBPROTOCOL if self._v2 else None)
         try:
             await self._socket.send_text(TaskAssigned(task_id=self._session_id).to_json())
-            while (message := await self._socket.receive())["type"] == "websocket.receive":
-                if self._too_fast():
+            while (message := await self._receive())["type"] == "websocket.receive":
+                if self._rate.passed():
                     await self._socket.close(CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second")
                     return
                 text, data = message.get("text"), message.get("bytes")
@@ -86,20 +82,26 @@ class InputSocket:
                 elif data is not None and self._microphone is not None:
                     await self._feed(self._microphone, data)
                 elif data is not None:
-                    await self._socket.send_text(self._upload.add(data))
+                    await self._socket.send_text(self._uploads.add(data))
                 if self._bad >= BAD_FRAMES_MAX:
                     await self._socket.close(CLOSE_POLICY, "too many bad frames")
                     return
         except (WebSocketDisconnect, RuntimeError):
             return
         finally:
+            self._uploads.drop()
             await self._tasks.close()
 
-    def _too_fast(self) -> bool:
-        began, count = self._window
-        now = time.monotonic()
-        self._window = (now, 1) if now - began > 1 else (began, count + 1)
-        return self._window[1] > FRAMES_A_SECOND
+    async def _receive(self) -> Message:
+        """The next message. An upload that stands still meanwhile is given up: whoever sends it has gone, or waits for us."""
+        while True:
+            if not self._uploads.open:
+                return await self._socket.receive()
+            try:
+                async with asyncio.timeout_at(self._uploads.patience_ends):
+                    return await self._socket.receive()
+            except TimeoutError:
+                await self._socket.send_text(self._uploads.give_up())
 
     async def _take(self, text: str) -> None:
         try:
@@ -115,7 +117,7 @@ class InputSocket:
         elif frame.get("type") == "MIC_STOP" and self._v2:
             self._deafen()
         elif frame.get("action") == "upload_complete":
-            await self._finish_upload(frame.get("lang"))
+            await self._socket.send_text(await self._uploads.finish(frame.get("lang"), self._socket.headers.get("traceparent")))
         else:
             await self._announce(text)
 
@@ -129,8 +131,10 @@ class InputSocket:
             wrong = field_error(error)
             await self._refuse(wrong.body.code, wrong.body.message, request_id)
             return
-        if len(self._tasks) >= self._turns_max:
-            await self._refuse("too_many", f"{self._turns_max} turns at once is the limit of a connection", request_id)
+        try:
+            self._slots.take()
+        except TooMany as full:
+            await self._refuse(full.body.code, full.body.message, request_id)
             return
         self._tasks.start("turn", self._forward(request, say))
 
@@ -151,6 +155,8 @@ class InputSocket:
                 await self._socket.send_text(refusal.to_json())
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader ends the connection.
+        finally:
+            self._slots.free()
 
     async def _listen(self, text: str) -> None:
         try:
@@ -180,6 +186,11 @@ class InputSocket:
     def _ask_heard(self, text: str, lang: str | None) -> None:
         """What was said into the microphone is a turn."""
         meta = Meta(request_id=f"mic-{uuid.uuid4()}", lang=lang)
+        try:
+            self._slots.take()
+        except TooMany as full:
+            self._tasks.start("refuse", self._refuse(full.body.code, full.body.message, meta.request_id))
+            return
         request = ChatRequest(session_id=self._session_id, type=TurnType.ASR_FINAL, content=text, meta=meta)
         self._tasks.start("turn", self._forward(request, SayText(content=text, meta=meta), heard=text))
 
@@ -204,46 +215,9 @@ class InputSocket:
         except ValidationError as error:
             await self._refuse("invalid", f"Error: {field_error(error).body.message}")
             return
-        answer = self._upload.announce(frame)
+        answer = self._uploads.announce(frame)
         if answer is not None:
             await self._socket.send_text(answer)
-
-    async def _finish_upload(self, lang: object) -> None:
-        upload, self._upload = self._upload, Upload()
-        try:
-            found = upload.finish()
-            meta = Meta(request_id=f"{UPLOAD_ID}{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
-            if isinstance(found, Recording):
-                await self._send_recording(found, meta)
-            else:
-                await self._ask(ChatRequest(session_id=self._session_id, content=found, meta=meta))
-        except UploadRefused as error:
-            await self._processed(str(error))
-        except ValidationError as error:
-            await self._processed(field_error(error).body.message)
-        except ServiceError as error:
-            metrics.REFUSED.labels(code=error.body.code).inc()
-            await self._processed(f"{error.body.code}: {error.body.message}")
-        else:
-            await self._processed(None)
-
-    async def _send_recording(self, recording: Recording, meta: Meta) -> None:
-        if self._transcripts is None:
-            raise UploadRefused("recordings need the legacy chain, which is switched off")
-        assert meta.request_id is not None
-        traceparent = self._socket.headers.get("traceparent")
-        await self._transcripts.send(
-            self._session_id, recording, request_id=meta.request_id, lang=meta.lang, traceparent=traceparent
-        )
-
-    async def _ask(self, request: ChatRequest) -> None:
-        frames = await self._unattended.begin(request, self._socket.headers.get("traceparent"))
-        # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
-        self._service_tasks.start("legacy-turn", self._unattended.finish(self._session_id, frames))
-
-    async def _processed(self, error: str | None) -> None:
-        status = UploadProcessed(status="error" if error else "queued", task_id=self._session_id, error=error)
-        await self._socket.send_text(status.to_json())
 
     async def _refuse(self, code: str, message: str, request_id: str | None = None) -> None:
         self._bad += 1

@@ -52,6 +52,7 @@ class SyncPath:
         )
         self.name = name
         self.circuit_state = "closed"
+        self._open_s, self._rests_until, self._looking = circuit_open_s, 0.0, False
         self._circuit.add_listener(self._note_state)
 
     async def events(
@@ -66,7 +67,7 @@ class SyncPath:
         answered = False
         try:
             async with AsyncExitStack() as call:
-                async with nullcontext() if again else await self._circuit.get_breaker(CIRCUIT):
+                async with nullcontext() if again else self._let_through():
                     engine = self._engine_there(request, last_event_id, traceparent, accepted_within_s)
                     frames = self._in_time(*await call.enter_async_context(engine), accepted_within_s)
                     async for frame in frames:
@@ -93,6 +94,24 @@ class SyncPath:
             event = ErrorEvent(code="engine_lost", message="the engine broke off in the middle of the answer", retryable=True)
             turn, number = sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
             yield sse.frame(event, f"{turn}.{number + 1}")
+
+    def resting(self, _: str) -> bool:
+        """Whether the circuit is open, and no turn is due to look."""
+        return self.circuit_state == "opened" and asyncio.get_running_loop().time() < self._rests_until
+
+    @asynccontextmanager
+    async def _let_through(self) -> AsyncGenerator[None, None]:
+        """Past the circuit breaker. While it is half open it lets everybody through; here, one turn looks and the others go elsewhere."""
+        breaker = await self._circuit.get_breaker(CIRCUIT)
+        if self._looking:
+            raise EngineFailed("circuit_open")
+        async with breaker:
+            looks = self._looking = breaker.context.state == "half-opened"
+            try:
+                yield
+            finally:
+                if looks:
+                    self._looking = False
 
     @asynccontextmanager
     async def _engine_there(
@@ -145,6 +164,7 @@ class SyncPath:
     def _note_state(self, _: str, event: str, payload: Any) -> None:
         if event == "state_changed":
             self.circuit_state = payload.state
+            self._rests_until = asyncio.get_running_loop().time() + self._open_s
             metrics.CIRCUIT.labels(engine=self.name).set(CIRCUIT_STATES[payload.state])
             log.warning("circuit", engine=self.name, state=payload.state)
 

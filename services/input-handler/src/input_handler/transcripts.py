@@ -16,7 +16,7 @@ from input_handler.upload import Recording
 from service_runtime import refusals
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
-from service_runtime.errors import ServiceError, Unavailable, field_error
+from service_runtime.errors import ServiceError, TooMany, Unavailable, field_error
 from service_runtime.job import Job
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.work_list import WorkList
@@ -24,6 +24,8 @@ from service_runtime.work_list import WorkList
 log = structlog.get_logger("transcripts")
 
 AT_ONCE: Final = 16
+RECORDINGS_WAITING_MAX: Final = 32
+"""Of up to 16 MB each, in Redis. At a few seconds a recording whoever comes after them would wait longer than anybody does."""
 
 
 class _Final(AsrResult):
@@ -49,7 +51,7 @@ class Transcripts:
     async def send(
         self, session_id: str, recording: Recording, *, request_id: str, lang: str | None, traceparent: str | None
     ) -> None:
-        """Returns once the recording is in the queue. Raises Unavailable."""
+        """Returns once the recording is in the queue. Raises Unavailable, TooMany."""
         meta = ChainMeta(
             from_channel="input_handler",
             provider="direct_upload",
@@ -59,10 +61,17 @@ class Transcripts:
             traceparent=traceparent,
         )
 
+        async def waiting(client: Redis) -> int:
+            return int(await client.llen(redis_names.ASR_TASKS))
+
         async def push(client: Redis) -> None:
             await client.lpush(redis_names.ASR_TASKS, task.to_json())
 
         try:
+            if await self._redis.call("asr", waiting) >= RECORDINGS_WAITING_MAX:
+                raise TooMany(
+                    f"{RECORDINGS_WAITING_MAX} recordings wait already; please send it again", code="asr_busy", retry_after_s=5
+                )
             blob = AudioBlob(id=await self._blobs.put(recording.data), format=recording.kind)
             task = AsrTask(task_id=session_id, audio=blob, options=AsrOptions(lang=lang), meta=meta)
             await self._redis.call("asr", push)

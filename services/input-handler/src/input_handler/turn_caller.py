@@ -24,6 +24,8 @@ NUMBERS_TRIED: Final = 5
 REJOIN_TRIES: Final = 3
 REJOIN_PAUSE_S: Final = 0.1
 SYNC_OFF: Final = "sync_core_off"
+BEHIND_LEGACY: Final = "behind_legacy"
+"""The chain still had an earlier turn of the session, and keeps the order by answering this one, too."""
 
 
 class TurnCaller:
@@ -93,6 +95,9 @@ class TurnCaller:
         raise LegacyUnavailable(f"no free number was found for this turn in {NUMBERS_TRIED} tries", code="no_free_number")
 
     async def _stop(self, request: ChatRequest, traceparent: str | None) -> AsyncGenerator[SseFrame, None]:
+        if request.turn is not None and request.meta.turn is None:
+            # Whoever names the turn where turns have their number means this one.
+            request = request.model_copy(update={"meta": request.meta.model_copy(update={"turn": request.turn})})
         try:
             async with aclosing(self._sync.events(request, None, traceparent)) as frames:
                 async for frame in frames:
@@ -127,6 +132,7 @@ class TurnCaller:
             carried, trace_id = trace_context.current(), trace_context.current_trace_id()
         # The span only names the trace: it must not stay current across the yields below, which run in the reader's context.
         line = {attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id}
+        structlog.contextvars.bind_contextvars(**line)
         outcome, told = "left", False
         try:
             async with aclosing(self._answered(request, flags, number, last_event_id, carried, line)) as frames:
@@ -156,10 +162,12 @@ class TurnCaller:
         """The events of whichever path answers."""
         reason, detail, since = SYNC_OFF, "", None
         told: int | None = None
-        if flags.ENABLE_SYNC_CORE and not (number.known and await self._legacy.has(request.session_id, number.turn)):
-            if number.legacy_pending:
-                await self._numbers.wait_for_legacy(request.session_id, self._legacy_first_s)
+        sync = flags.ENABLE_SYNC_CORE and not (number.known and await self._legacy.has(request.session_id, number.turn))
+        if sync:
             since = asyncio.get_running_loop().time()
+            if await self._is_behind_legacy(request.session_id, number):
+                sync, reason = False, BEHIND_LEGACY
+        if sync:
             try:
                 async with aclosing(self._sync.events(request, last_event_id, traceparent)) as frames:
                     async for frame in frames:
@@ -175,7 +183,6 @@ class TurnCaller:
                 if error.body.code != "turn_lost" or not await self._legacy.has(request.session_id, number.turn):
                     raise
                 reason = "answered_elsewhere"
-        structlog.contextvars.bind_contextvars(**line)
         legacy = self._legacy.events(
             request,
             reason,
@@ -199,6 +206,12 @@ class TurnCaller:
             # The stream has begun already: its end is an event.
             event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
             yield sse.frame(event, f"{number.turn}.{told + 1}")
+
+    async def _is_behind_legacy(self, session_id: str, number: Numbered) -> bool:
+        """Whether the chain has a turn before this one and does not come to its end. Nobody waits where this one goes there anyway."""
+        if not number.legacy_pending or self._sync.resting(session_id):
+            return False
+        return await self._numbers.legacy_is_busy(session_id, self._legacy_first_s)
 
     async def _rejoined(
         self, request: ChatRequest, reason: str, last_event_id: str | None, told: int | None, traceparent: str | None

@@ -58,8 +58,8 @@ class TurnNumbers:
         """A number that is free according to the engine."""
         return await self._number(_SKIP, session_id, request_id, next_turn, next_turn)
 
-    async def wait_for_legacy(self, session_id: str, within_s: float) -> bool:
-        """Whether the session's turns in the legacy chain were answered in time: a turn must not overtake the one before it."""
+    async def legacy_is_busy(self, session_id: str, within_s: float) -> bool:
+        """Whether turns of the session are still in the legacy chain after this time: a turn must not overtake the one before it."""
 
         async def work(client: Redis) -> int:
             return int(await client.llen(redis_names.backlog(session_id)))
@@ -68,11 +68,12 @@ class TurnNumbers:
         try:
             while await self._redis.call("turn_number", work):
                 if asyncio.get_running_loop().time() > until:
-                    return False
+                    return True
                 await asyncio.sleep(LEGACY_LOOK_EVERY_S)
         except RedisDown:
+            # Nobody knows; and the chain would answer nothing now.
             return False
-        return True
+        return False
 
     async def _number(self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int) -> Numbered:
         keys = [redis_names.turn_counter(session_id), redis_names.backlog(session_id)]

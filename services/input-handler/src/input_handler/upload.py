@@ -56,7 +56,7 @@ class Upload:
         if frame.chunk_id != len(self.chunks):
             return f"Chunk ID mismatch: expected {len(self.chunks)}, got {frame.chunk_id}"
         if len(self.chunks) >= limits.UPLOAD_FRAMES:
-            return self._refuse(f"an upload has at most {limits.UPLOAD_FRAMES} chunks")
+            return self.refuse(f"an upload has at most {limits.UPLOAD_FRAMES} chunks")
         self.kind = frame.type
         if frame.text is not None and frame.type == "text":
             return self._store(frame.text.encode())
@@ -89,15 +89,15 @@ class Upload:
         limit = TEXT_BYTES if self.kind == "text" else limits.UPLOAD_BYTES
         if self.size + len(data) > limit:
             what = "a text" if self.kind == "text" else "a recording"
-            return self._refuse(f"{what} has at most {limit} bytes")
+            return self.refuse(f"{what} has at most {limit} bytes")
         self.size += len(data)
         self.chunks.append(data)
         return RECEIVED
 
-    def _refuse(self, why: str) -> str:
+    def refuse(self, why: str) -> str:
         """The whole upload is refused, not its last chunk only; what was kept of it goes."""
-        self._refused = why
-        self.chunks = [b""] * len(self.chunks)
+        self._refused, self._announced = why, False
+        self.chunks, self.size = [b""] * len(self.chunks), 0
         return f"Error: {why}"
 
 

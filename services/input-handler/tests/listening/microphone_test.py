@@ -65,12 +65,14 @@ class Output:
     async def answer(self, request: Request) -> Response:
         verb = request.path_params["verb"]
         body = await request.json()
-        assert body == {"sessionId": "live-001", "reason": "speech"}
+        named = {} if verb == "pause" else {"turn": 7}
+        assert body == {"sessionId": "live-001", "reason": "speech", **named}
         self.told.append(verb)
         done = self.sounding
         if verb == "stop":
             self.sounding = False
-        return JSONResponse({"ok": True, "stopped" if verb == "stop" else "held": done}, self.status)
+        more = {"turn": 7} if verb == "pause" and done else {}
+        return JSONResponse({"ok": True, "stopped" if verb == "stop" else "held": done, **more}, self.status)
 
 
 @dataclass
@@ -194,6 +196,7 @@ async def test_an_output_handler_that_refuses_keeps_nobody_from_being_heard(hous
 
 BAD: list[tuple[bytes | dict[str, Any], str]] = [
     (bytes(641), "odd_pcm"),
+    (b"", "empty_frame"),
     (bytes(32_002), "too_large"),
     ({**START, "sessionId": "another"}, "invalid"),
     ({**START, "sampleRate": 7_000}, "invalid"),

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from input_handler.listening import output_control
-from input_handler.listening.output_control import OutputControl, Verb
+from input_handler.listening.output_control import Held, OutputControl
 from service_runtime.testing.local_server import serving
 from service_runtime.testing.stranger import strangers_first
 
@@ -27,47 +27,57 @@ class Output:
         await JSONResponse(self.body, self.status)(scope, receive, send)
 
 
-async def done(output: Output, verb: Verb) -> bool:
+async def paused(output: Output) -> Held | None:
     async with serving(output) as port:
         control = OutputControl(f"http://127.0.0.1:{port}/")
         await control.open()
         try:
-            return await control.do(verb, "live-001")
+            return await control.pause("live-001")
         finally:
             await control.aclose()
 
 
-@pytest.mark.parametrize(("verb", "field"), [("pause", "held"), ("resume", "held"), ("stop", "stopped")])
-@pytest.mark.parametrize("happened", [True, False])
-async def test_each_verb_is_asked_for_by_session_and_reason_and_says_whether_anything_happened(
-    verb: Verb, field: str, happened: bool
-) -> None:
-    output = Output({field: happened})
-    assert await done(output, verb) is happened
-    (path, body), *more = output.asked
-    assert (path, body["sessionId"], body["reason"], more) == (f"/control/{verb}", "live-001", "speech", [])
+async def test_what_follows_a_pause_names_the_turn_that_was_paused() -> None:
+    output = Output({"held": True, "turn": 7})
+    async with serving(output) as port:
+        control = OutputControl(f"http://127.0.0.1:{port}")
+        await control.open()
+        held = await control.pause("live-001")
+        assert held == Held(7)
+        await control.resume("live-001", held)
+        await control.stop("live-001", held)
+        await control.aclose()
+    told = [(path, body.get("turn"), body["sessionId"], body["reason"]) for path, body in output.asked]
+    assert told == [
+        ("/control/pause", None, "live-001", "speech"),
+        ("/control/resume", 7, "live-001", "speech"),
+        ("/control/stop", 7, "live-001", "speech"),
+    ]
+
+
+async def test_where_nothing_sounds_nothing_is_held() -> None:
+    assert await paused(Output({"held": False})) is None
 
 
 @pytest.mark.parametrize("status", [404, 409, 503])
-async def test_a_refusal_is_nothing_done(status: int) -> None:
-    assert not await done(Output({"code": "no"}, status), "stop")
+async def test_a_refusal_holds_nothing(status: int) -> None:
+    assert await paused(Output({"code": "no"}, status)) is None
 
 
-async def test_an_answer_without_its_field_is_nothing_done() -> None:
-    assert not await done(Output({}), "stop")
+async def test_an_answer_without_its_field_holds_nothing() -> None:
+    assert await paused(Output({})) is None
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_control, "WITHIN_S", 0.05)
-    assert not await asyncio.wait_for(done(Output({"held": True}, after_s=1), "pause"), 5)
+    assert await asyncio.wait_for(paused(Output({"held": True}, after_s=1)), 5) is None
 
 
-async def test_a_stranger_in_its_place_does_not_keep_later_words_from_silencing_the_reply() -> None:
-    async with strangers_first(1, b'{"stopped": true}') as address:
+async def test_a_stranger_in_its_place_does_not_keep_later_words_from_reaching_it() -> None:
+    async with strangers_first(1) as address:
         control = OutputControl(address.url)
         await control.open()
-        assert not await control.do("stop", "s")
-        # What is at the address now answers 200, which is not what a STOP is answered with, but it was reached.
-        assert not await control.do("stop", "s")
+        for _ in range(2):
+            assert await control.pause("s") is None
         await control.aclose()
     assert address.asked == [1, 1]

@@ -12,7 +12,7 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Start, TextDelta
 from dialog_contracts.legacy_chain import TaskResponse
 from dialog_contracts.viewer import ViewerError
-from dialog_telemetry import metrics
+from dialog_telemetry import metrics, trace_context
 from output_handler.mailbox import Fate, Letter, Mailbox, fate
 from output_handler.mailroom import HeardMark, Mailroom
 from output_handler.owed import NO_ANSWER, Owed
@@ -118,7 +118,8 @@ class AnswerPlayer:
         if self._settle(letter):
             self._box.take(letter)
             return 0
-        if fate(letter, session.view, session.clock()) is Fate.WAIT:
+        end = fate(letter, session.view, session.clock())
+        if end is Fate.WAIT or (end is Fate.TURN and session.behind):
             return self._until_heard()
         self._box.take(letter)
         try:
@@ -237,7 +238,9 @@ class AnswerPlayer:
 
     def _count(self, outcome: str, letter: Letter, **more: object) -> None:
         metrics.ANSWERS.labels(outcome=outcome).inc()
-        log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **more)
+        trace_id = trace_context.trace_id(letter.response.meta.traceparent)
+        traced = {"trace_id": trace_id} if trace_id is not None else {}
+        log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **traced, **more)
 
 
 def _start(letter: Letter, session: Session) -> Start:

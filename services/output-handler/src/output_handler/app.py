@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from dialog_contracts.http import HoldReply, StopReply, StopRequest
 from dialog_flags.documents import Documents
 from output_handler import sockets
+from output_handler.file_words import FileWords
 from output_handler.hub import Hub
 from output_handler.mailroom import Mailroom
 from output_handler.notices import Notices
@@ -32,7 +33,8 @@ def build(settings: OutputSettings) -> Starlette:
     answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
     hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s))
     notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
-    hub.tell_file_stop = notices.tell_stop
+    words = FileWords(settings.redis_url)
+    hub.tell_file_stop, hub.file_words = notices.tell_stop, words.cut
     watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
     started = time.monotonic()
@@ -57,6 +59,7 @@ def build(settings: OutputSettings) -> Starlette:
         finally:
             hub.close()
             await notices.aclose()
+            await words.aclose()
             await answers.aclose()
             await tasks.close()
             await blobs.aclose()
@@ -76,8 +79,8 @@ def build(settings: OutputSettings) -> Starlette:
     def hold(action: Literal["PAUSE", "RESUME"]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             asked = await read_model(request, StopRequest)
-            reply = HoldReply(held=await hub.hold(action, asked.session_id, asked.turn))
-            return JSONResponse(reply.to_wire(), status_code=202)
+            held, turn = await hub.hold(action, asked.session_id, asked.turn)
+            return JSONResponse(HoldReply(held=held, turn=turn).to_wire(), status_code=202)
 
         return answer
 

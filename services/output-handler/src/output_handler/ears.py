@@ -42,6 +42,17 @@ class Ears(Generic[V]):
 
     def position(self, now: float) -> float | None:
         """Audio time that the session's ear has reached now; None where nobody has reported lately."""
-        fresh = [report for report in self._reports.values() if now - report.at <= FRESH_MS]
+        fresh = self._fresh(now)
         decisive = [report for report in fresh if report.speaker] or fresh
         return median_low(report.offset_ms + now - report.at for report in decisive) if decisive else None
+
+    def speaker_reports(self, now: float) -> bool:
+        """Whether the client of whoever spoke is among those who report here."""
+        return any(report.speaker for report in self._fresh(now))
+
+    def count(self, now: float) -> int:
+        """How many viewers report."""
+        return len(self._fresh(now))
+
+    def _fresh(self, now: float) -> list[_Report]:
+        return [report for report in self._reports.values() if now - report.at <= FRESH_MS]

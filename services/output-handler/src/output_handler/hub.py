@@ -36,6 +36,7 @@ class Hub:
     def __init__(self, linger_s: float, room: Mailroom | None = None) -> None:
         self._linger_s, self._room = linger_s, room
         self.tell_file_stop: Callable[[Stop], None] = lambda _: None
+        self.file_words: Callable[[Stop], None] = lambda _: None
         self._sessions: dict[str, Session] = {}
         self._players: dict[str, AnswerPlayer] = {}
         self._owners: dict[str, EngineLink] = {}
@@ -68,17 +69,30 @@ class Hub:
         self._engines.discard(engine)
         self._desk.engine_left(engine)
         metrics.INGEST_LINKS.dec()
-        for session_id in self.engine_silent(engine):
+        for session_id in self._sessions_of(engine):
+            if session_id in self._sessions:
+                self._sessions[session_id].engine_lost(for_good=True)
             del self._owners[session_id]
         log.info("engine_gone", engines=len(self._engines))
 
     def engine_silent(self, engine: EngineLink) -> list[str]:
         """Nothing is heard of an engine: viewers of its turns are told. Gives its sessions."""
-        sessions = [name for name, owner in self._owners.items() if owner is engine]
+        sessions = self._sessions_of(engine)
         for session_id in sessions:
             if session_id in self._sessions:
-                self._sessions[session_id].engine_lost()
+                self._sessions[session_id].engine_lost(for_good=False)
         return sessions
+
+    def engine_heard_again(self, engine: EngineLink) -> list[str]:
+        """It only stood still for a moment: its turns go on. Gives its sessions."""
+        sessions = self._sessions_of(engine)
+        for session_id in sessions:
+            if session_id in self._sessions:
+                self._sessions[session_id].engine_back()
+        return sessions
+
+    def _sessions_of(self, engine: EngineLink) -> list[str]:
+        return [name for name, owner in self._owners.items() if owner is engine]
 
     def take(self, engine: EngineLink, raw: str) -> None:
         """One frame from an engine; a bad one is counted and the rest goes on."""
@@ -138,7 +152,7 @@ class Hub:
             return False
         stop = Stop(session_id=session_id, turn=turn, reason=reason)
         self.tell_file_stop(stop)
-        return await self._elsewhere(stop)
+        return (await self._elsewhere(stop))[0]
 
     def file_stopped(self, stop: Stop) -> None:
         """A reply that a voice file speaks was stopped, here or elsewhere."""
@@ -146,28 +160,34 @@ class Hub:
         if session is not None:
             session.silence.file_stopped(stop)
 
+    def _heard_of_file(self, stop: Stop) -> None:
+        """A voice file was cut: the history that all read, and the engines' own, hold only what was heard."""
+        self.file_words(stop)
+        for engine in self._engines:
+            engine.send(stop.to_json())
+
     def spoken_to(self, notice: SpokenTo) -> None:
         """Somebody speaks into a microphone of a session, or has finished."""
         session = self._sessions.get(notice.session_id)
         if session is not None:
             session.spoken_to(notice.microphone, speaking=notice.speaking)
 
-    async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> bool:
-        """PAUSE or RESUME from anywhere; false when there was nothing to do. Raises UnknownSession, BargeInOff."""
+    async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> tuple[bool, int | None]:
+        """PAUSE or RESUME from anywhere: whether there was anything to do, and in which turn. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None and session.pause.ask(action, turn):
-            return True
+        if session is not None and session.view is not None and session.pause.ask(action, turn):
+            return True, session.view.turn
         if session_id in self._owners:
-            return False
+            return False, None
         return await self._elsewhere(Hold(action=action, session_id=session_id, turn=turn))
 
-    async def _elsewhere(self, asked: Stop | Hold) -> bool:
-        outcome = await self._desk.ask(asked)
+    async def _elsewhere(self, asked: Stop | Hold) -> tuple[bool, int | None]:
+        outcome, turn = await self._desk.ask(asked)
         if outcome == "refused":
             raise BargeInOff(BARGE_IN_OFF)
         if outcome == "unknown" and asked.session_id not in self._known:
             raise UnknownSession(f"session {asked.session_id} was never played", field="sessionId")
-        return outcome == "stopped"
+        return outcome == "stopped", turn
 
     def close(self) -> None:
         """The service ends."""
@@ -189,6 +209,7 @@ class Hub:
             player = self._players[session_id] = session.files = AnswerPlayer(session, self._room)
             self._room.answers.watch(session_id, player.take, unheard=True)
             session.tell_file_stop = self.tell_file_stop
+            session.tell_heard_of_file = self._heard_of_file
         self._known[session_id] = None
         self._known.move_to_end(session_id)
         while len(self._known) > SESSIONS_REMEMBERED:

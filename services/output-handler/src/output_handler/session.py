@@ -16,6 +16,7 @@ from output_handler.pause import Pause
 from output_handler.rest import Rest
 from output_handler.silence import Silence
 from output_handler.turn_view import Sound, TurnView
+from output_handler.turns_behind import TurnsBehind
 from output_handler.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ class Session:
         self.view: TurnView | None = None
         self.files: AnswerPlayer | None = None
         self.tell_file_stop: Callable[[Stop], None] = lambda _: None
+        self.tell_heard_of_file: Callable[[Stop], None] = lambda _: None
         self.clock, self.to_engine = clock, to_engine
         self.epoch = 0
         self.rest = Rest(self._idle, lambda: self.view is None or self.view.phase is Phase.IDLE)
-        self.silence, self.pause = Silence(self), Pause(self)
+        self.silence, self.pause, self.behind = Silence(self), Pause(self), TurnsBehind(self)
         self._ears: Ears[Viewer] = Ears()
         self._played_at = 0.0
         self.lines: dict[str, str] = {}
@@ -59,6 +61,10 @@ class Session:
 
     def take(self, frame: Start | SpeechChunk | TextDelta | End | StopAck | Hold, raw: str) -> None:
         """A frame from an engine; `raw` is its JSON."""
+        if self.behind.takes(frame, raw):
+            return
+        if self.view is not None and self.view.lost and frame.turn == self.view.turn:
+            self.engine_back()
         if isinstance(frame, SpeechChunk):
             self.speak(frame, raw)
         elif isinstance(frame, Start):
@@ -87,16 +93,40 @@ class Session:
         heard = self._ears.position(now)
         if heard is not None and not view.from_file and now - self._played_at >= PLAYED_EVERY_MS:
             self._played_at = now
-            self.to_engine(Played(session_id=self.session_id, turn=view.turn, offset_ms=round(heard)).to_json())
+            self.to_engine(
+                Played(
+                    session_id=self.session_id,
+                    turn=view.turn,
+                    offset_ms=round(heard),
+                    speaker=self._ears.speaker_reports(now) or None,
+                    viewers=self._ears.count(now),
+                ).to_json()
+            )
 
-    def engine_lost(self) -> None:
-        """The engine of the present turn is gone: what was sent still sounds, then the viewers are told."""
+    def engine_lost(self, *, for_good: bool = True) -> None:
+        """Nothing is heard of the engine of the present turn: viewers are told, and what was sent still sounds."""
         view = self.view
+        if for_good:
+            self.behind.engine_lost()
         if view is None or view.ended or view.stopped or view.from_file:
             return
-        view.ended = True
-        self.audience.error(ViewerError(code="engine_lost", message="the connection to the engine broke in mid-turn"))
+        view.ended = for_good
+        if not view.lost:
+            view.lost = True
+            self.audience.error(ViewerError(code="engine_lost", message="the connection to the engine broke in mid-turn"))
         self.idle_when_heard(view)
+
+    def engine_back(self) -> None:
+        """It only stood still for a moment; the present turn goes on."""
+        view = self.view
+        if view is None or not view.lost or view.ended or view.stopped:
+            return
+        view.lost = False
+        self.rest.cancel()
+        if view.zero_ms is None and view.phase is Phase.IDLE:
+            view.phase = Phase.THINKING
+            self.audience.phase(Phase.THINKING, view.turn, self.clock())
+        log.info("engine_back", **self.lines)
 
     def spoken_to(self, microphone: str, *, speaking: bool) -> None:
         """Somebody speaks into a microphone, or has finished: her viewers see that she listens, unless a turn is on."""
@@ -189,11 +219,12 @@ class Session:
         if view is not None and frame.turn == view.turn and (view.from_file or frame.epoch == self.epoch):
             # The engine tells a running turn again after a reconnect; viewers know it already. One that a file speaks is out of its hands.
             view.ended = view.ended and view.from_file
+            self.engine_back()
             return
         if view is not None and view.awaits_voice:
             self.finish(view, End(session_id=self.session_id, turn=view.turn, audio_ms=0))
         elif view is not None and view.from_file and view.sounding(self.clock()):
-            self.silence.cut_file(view, "new_turn")
+            self.silence.cut_file(view, "new_turn", known=False)
         self.epoch = frame.epoch
         self.open(frame)
 
@@ -219,3 +250,4 @@ class Session:
             self.view.phase = Phase.IDLE
             self.view.recent.clear()
         self.audience.phase(self.rest.phase, self.view.turn if self.view is not None else 0, self.clock())
+        self.behind.go_on()

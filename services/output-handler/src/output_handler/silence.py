@@ -37,7 +37,7 @@ class Silence:
         metrics.STOPS.labels(outcome="stopped").inc()
         log.info("stopped", reason=reason, **session.lines)
         if view.from_file:
-            self.cut_file(view, reason)
+            self.cut_file(view, reason, known=False)
             session.tell_file_stop(self._stop_of(view, reason))
             return True
         view.stopped, view.stop_asked_at = True, now
@@ -52,14 +52,16 @@ class Silence:
         if view is None or not view.from_file or not view.sounding(self._session.clock()):
             return
         if view.flags.SYNC_TTS_BARGE_IN and stop.turn in (None, view.turn):
-            self.cut_file(view, stop.reason or "elsewhere")
+            self.cut_file(view, stop.reason or "elsewhere", known=True)
 
-    def cut_file(self, view: TurnView, reason: str) -> None:
-        """The legacy chain knows no STOP: what of its file was heard is known here alone."""
+    def cut_file(self, view: TurnView, reason: str, *, known: bool) -> None:
+        """The legacy chain knows no STOP: what of its file was heard is known here alone, unless another output-handler has told it."""
         heard = view.heard_text(self._session.clock())
         ack = StopAck(session_id=self._session.session_id, turn=view.turn, heard_text=heard)
         self._flush(view, self._stop_of(view, reason).to_json())
         self._over(view, ack, ack.to_json())
+        if not known:
+            self._session.tell_heard_of_file(self._stop_of(view, reason).model_copy(update={"heard_text": heard}))
 
     def moved(self) -> None:
         """Another engine has the session from now on; the turn of the one before it, if it sounds, is cut off."""

@@ -27,11 +27,15 @@ from output_handler.hub import Hub, clock_ms
 from output_handler.session import Session
 from output_handler.settings import OutputSettings
 from output_handler.viewer import LegacyViewer, Viewer
+from service_runtime.frame_rate import FrameRate
 
 log = structlog.get_logger("sockets")
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BAD_FRAMES_MAX: Final = 20
+FRAMES_A_SECOND: Final = 100
+"""A viewer reports five positions a second, and asks for the time now and then; the rest is room for a finger on STOP."""
+
 CLOSE_POLICY: Final = 1008
 
 
@@ -106,12 +110,18 @@ async def _watch_engine(hub: Hub, link: EngineLink) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
         if link.silent and not silent:
             log.warning("engine_silent", sessions=len(hub.engine_silent(link)))
+        elif silent and not link.silent:
+            log.info("engine_heard_again", sessions=len(hub.engine_heard_again(link)))
         silent = link.silent
 
 
 async def _read_viewer(socket: WebSocket, viewer: Viewer, session: Session) -> None:
-    bad = 0
+    bad, rate = 0, FrameRate(FRAMES_A_SECOND)
     while (message := await socket.receive())["type"] == "websocket.receive":
+        if rate.passed():
+            metrics.REFUSED.labels(code="too_many_frames").inc()
+            await socket.close(CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second")
+            return
         text = message.get("text")
         problem = "this socket takes JSON text frames" if text is None else _take(text, viewer, session)
         if problem is None:

@@ -22,11 +22,12 @@ class _Inquiry:
     waiting: set[EngineLink]
     done: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: StopOutcome = "unknown"
+    turn: int | None = None
 
-    def heard(self, engine: EngineLink, outcome: StopOutcome | None) -> None:
+    def heard(self, engine: EngineLink, answer: StopResult | None) -> None:
         self.waiting.discard(engine)
-        if outcome is not None and _WEIGHT[outcome] > _WEIGHT[self.outcome]:
-            self.outcome = outcome
+        if answer is not None and _WEIGHT[answer.outcome] > _WEIGHT[self.outcome]:
+            self.outcome, self.turn = answer.outcome, answer.turn
         if self.outcome == "stopped" or not self.waiting:
             self.done.set()
 
@@ -38,11 +39,11 @@ class StopDesk:
         self._engines = engines
         self._open: dict[str, _Inquiry] = {}
 
-    async def ask(self, asked: Stop | Hold) -> StopOutcome:
-        """What the engines say, the weightiest answer of all; an engine that does not answer in time says nothing."""
+    async def ask(self, asked: Stop | Hold) -> tuple[StopOutcome, int | None]:
+        """What the engines say, the weightiest answer of all, and of which turn; an engine that does not answer in time says nothing."""
         inquiry, name = _Inquiry(set(self._engines)), uuid4().hex
         if not inquiry.waiting:
-            return "unknown"
+            return "unknown", None
         self._open[name] = inquiry
         frame = asked.model_copy(update={"ask": name}).to_json()
         for engine in inquiry.waiting:
@@ -54,13 +55,13 @@ class StopDesk:
             log.warning("stop_not_answered", session=asked.session_id, engines=len(inquiry.waiting))
         finally:
             del self._open[name]
-        return inquiry.outcome
+        return inquiry.outcome, inquiry.turn
 
     def answered(self, engine: EngineLink, frame: StopResult) -> None:
         """An engine says what became of a STOP."""
         inquiry = self._open.get(frame.ask)
         if inquiry is not None:
-            inquiry.heard(engine, frame.outcome)
+            inquiry.heard(engine, frame)
 
     def engine_left(self, engine: EngineLink) -> None:
         """It will not answer any more."""

@@ -11,6 +11,9 @@ from dialog_contracts.viewer import Phase
 LATE_MS: Final = 40
 """A chunk may come this long after its time before the turn's clock is moved; viewers hold that much back."""
 
+FIRST_WITHOUT_SPACES: Final = 0x2E80
+"""Scripts written without spaces begin here: Chinese, Japanese; Korean, which has spaces, counts syllables as words."""
+
 KEPT_MS: Final = 3_000
 """Chunks kept for late viewers and quick reloads."""
 
@@ -32,7 +35,7 @@ class TurnView:
 
     `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaits_voice`: until that file is there;
     `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer. `paused_at`: the clock's value since which
-    it stands still.
+    it stands still. `lost`: nothing is heard of its engine, which may only stand still for a moment.
     """
 
     turn: int
@@ -54,6 +57,7 @@ class TurnView:
     whole_ms: int = 0
     replied: bool = False
     paused_at: float | None = None
+    lost: bool = False
 
     @classmethod
     def of(cls, start: Start, now_ms: float) -> Self:
@@ -125,14 +129,22 @@ class TurnView:
         return self.zero_ms is not None and not self.stopped and self.ear_ms(now_ms) < self.sent_ms
 
     def heard_text(self, now_ms: float) -> str:
-        """Of a turn that is played from a file: the words heard so far, by the share of its time."""
+        """Of a turn that is played from a file: the words heard so far, by the share of its time. One that had begun is whole."""
         if self.zero_ms is None or not self.whole_ms:
             return ""
         share = min(1.0, max(0.0, self.ear_ms(now_ms) / self.whole_ms))
-        return self.text[: int(len(self.text) * share)]
+        at = int(len(self.text) * share)
+        while 0 < at < len(self.text) and _within_word(self.text[at - 1], self.text[at]):
+            at += 1
+        return self.text[:at]
 
     def sounding(self, now_ms: float) -> bool:
         """Whether a STOP would silence anything: thinking, speaking, or sent but not yet heard."""
         if self.stopped:
             return False
         return not self.ended or self.ear_ms(now_ms) < self.sent_ms
+
+
+def _within_word(before: str, after: str) -> bool:
+    # In scripts without spaces every character is a word.
+    return all(char.isalnum() and ord(char) < FIRST_WITHOUT_SPACES for char in (before, after)) or "'" in (before, after)

@@ -25,6 +25,9 @@ FRAMES_MAX: Final = 1_000
 CLOSE_WITHIN_S: Final = 1.0
 """A viewer that takes nothing does not take the close frame either."""
 
+LEGACY_ANSWERS_MAX: Final = 4
+"""Answers that may wait for a legacy viewer. One that lags so far behind hears of a conversation that is long over."""
+
 LEGACY_AUDIO_MAX: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
 """Ten minutes: what is collected of one turn for a legacy viewer."""
 
@@ -159,6 +162,7 @@ class LegacyViewer(Viewer):
         self.dialect = "legacy"
         self._pcm = bytearray()
         self._has_file = False
+        self._waiting = 0
 
     def offer(self, data: str) -> None:
         """Events of the newer dialects do not exist here."""
@@ -189,11 +193,16 @@ class LegacyViewer(Viewer):
         self._has_file = True
 
     def answer(self, text: str, file: bytes | None) -> None:
-        """A text and its audio file, all at once."""
+        """A text and its audio file, all at once. Whoever takes none of them for too long, or too few, is given up."""
+        if not self._has_room():
+            return
         reply = legacy_output.LegacyReply(task_id=self.session_id, content=text, audio_present=file is not None)
         self._put(reply.to_json())
-        if file is None:
-            return
+        if file is not None:
+            self._put_file(file)
+        self.offer_mark(self._taken)
+
+    def _put_file(self, file: bytes) -> None:
         size = legacy_output.SLICE_BYTES
         slices = [file[at : at + size] for at in range(0, len(file), size)]
         for number, piece in enumerate(slices):
@@ -204,9 +213,22 @@ class LegacyViewer(Viewer):
 
     def error(self, message: str) -> None:
         """An error in the old form."""
-        self._put(legacy_output.LegacyError(error=message).to_json())
+        if self._has_room():
+            self._put(legacy_output.LegacyError(error=message).to_json())
+            self.offer_mark(self._taken)
+
+    def _has_room(self) -> bool:
+        if self._waiting >= LEGACY_ANSWERS_MAX:
+            self._give_up()
+        self._waiting += 1
+        return not self.given_up
+
+    def _taken(self) -> None:
+        self._waiting -= 1
 
     def _put(self, data: str | bytes) -> None:
+        if self.given_up:
+            return
         if self._stuck():
             self._give_up()
             return

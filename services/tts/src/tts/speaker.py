@@ -48,6 +48,10 @@ class Speaker:
         }
         structlog.contextvars.bind_contextvars(**names)
         session = session_of(request)
+        if meta.turn is not None and refusals.is_forgotten(meta):
+            metrics.LEGACY_FAILURES.labels(stage="tts", code="too_late").inc()
+            await job.done(*refusals.too_late(request.task_id, session, meta))
+            return
         voice = self._voices.of(session)
         lang = meta.lang or self._voices.lang_of(session, request.user_text or request.text)
         speech = await speak(voice, request.text, lang, self._within_s)

@@ -52,6 +52,11 @@ class TurnKeeper:
             self._parts.forget(self._order.turn)
             outcome(MOVED)
             return
+        if turn.revision and not self.stored:
+            # The caller was told that the turn is not stored; a later form of it must not say otherwise.
+            self._parts.forget(self._order.turn)
+            outcome(FAILED)
+            return
         try:
             await self._parts.memory.commit(turn)
         except (apsw.Error, MemoryClosed) as error:

@@ -11,6 +11,7 @@ import structlog
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
+from dialog_contracts.ingest import Played
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
@@ -95,6 +96,11 @@ class TurnRunner:
         return self.machine.text in (Text.DONE, Text.FAILED, Text.CANCELLED) or self.stored
 
     @property
+    def sounding(self) -> bool:
+        """Its voice is not over."""
+        return self.machine.voice is not Voice.OVER
+
+    @property
     def stored(self) -> bool:
         """It is durable."""
         return self._keeper.stored
@@ -115,10 +121,10 @@ class TurnRunner:
         self._context.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
         return self._speech.hold(action)
 
-    def played(self, offset_ms: float) -> None:
-        """A viewer has heard up to here."""
+    def played(self, frame: Played, source: object) -> None:
+        """Viewers of one output-handler have heard up to here."""
         if self._speech is not None:
-            self._speech.played(offset_ms)
+            self._speech.played(frame.offset_ms, source, speaker=bool(frame.speaker), viewers=frame.viewers or 1)
 
     def caller_left(self) -> None:
         """One caller less; without any, a turn that has not begun to answer is cancelled."""

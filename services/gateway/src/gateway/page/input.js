@@ -46,6 +46,11 @@ export class Input {
     return message.requestId;
   }
 
+  /** Whether an own message is not answered to its end. @param {string | null} requestId */
+  awaits(requestId) {
+    return requestId !== null && this.inFlight.has(requestId);
+  }
+
   /** The microphone is on; frames of 20 ms follow. @param {number} sampleRate */
   listen(sampleRate) {
     this.listening = sampleRate;

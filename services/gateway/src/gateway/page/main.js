@@ -17,7 +17,8 @@ import { closed, follow, shapeAt } from "./mouth.js";
 import { Output } from "./output.js";
 import { Pace } from "./pace.js";
 import { Playback } from "./playback.js";
-import { currentSession, readHistory, SessionDialog } from "./sessions.js";
+import { Recall } from "./recall.js";
+import { currentSession, SessionDialog } from "./sessions.js";
 import { Stage } from "./stage.js";
 import { Turns } from "./turn.js";
 import { VolumeControl } from "./volume.js";
@@ -106,9 +107,11 @@ const listening = new Listening(element("composer"), {
   },
 });
 
-readHistory(sessionId)
-  .then((records) => turns.history(records))
-  .catch(() => stage.notice(language.text("historyFailed")));
+const recall = new Recall(sessionId, turns, {
+  onFailed: () => stage.notice(language.text("historyFailed")),
+  goesOn: ({ turn, requestId }) => input.awaits(requestId) || (turn === state.turn && onStage()),
+});
+recall.read();
 
 /** @param {string} text */
 function say(text) {
@@ -130,19 +133,17 @@ function stop() {
   if (!output.stop(turn || null)) stage.notice(language.text("reconnecting"));
 }
 
-/** @returns {number | null} */
 function soundingTurn() {
   const position = playback.position();
   return position && (position.sounding || position.next) ? position.turn : null;
 }
 
-function busy() {
-  return state.phase === "THINKING" || state.phase === "SPEAKING" || soundingTurn() !== null;
+function onStage() {
+  return state.phase === "THINKING" || state.phase === "SPEAKING";
 }
 
-/** A whole file is spoken after its text; so is a slow voice. */
-function voiceAwaited() {
-  return state.turn === turns.latest?.turn && (state.phase === "THINKING" || state.phase === "SPEAKING");
+function busy() {
+  return onStage() || soundingTurn() !== null;
 }
 
 /** @param {import("./input.js").TurnEvent} event */
@@ -184,6 +185,7 @@ function takeFrame(frame) {
     state.phase = frame.phase;
     state.turn = turn;
     if (frame.phase === "SPEAKING") playback.speaking(turn, frame.startedAt);
+    recall.told(frame);
     showPhase();
   } else if (frame.type === "TEXT_DELTA") {
     if (frame.content) latencies.text(turn, performance.now());
@@ -217,6 +219,7 @@ function refresh(turn) {
 /** @param {"input"|"output"} which @param {import("./connection.js").ConnectionState} connection */
 function connectionChanged(which, connection) {
   state.connection[which] = connection;
+  if (which === "output" && connection !== "connected") recall.missing();
   stage.setConnection(state.connection.input, state.connection.output);
 }
 
@@ -238,7 +241,8 @@ function draw(now) {
     loudness: position?.sounding ? position.segment.chunk.loudness : 0,
     attentive: composer.writing,
   });
-  captions.draw(turns.latest, position, now, voiceAwaited());
+  // A whole file is spoken after its text; so is a slow voice.
+  captions.draw(turns.latest, position, now, state.turn === turns.latest?.turn && onStage());
   composer.setBusy(busy());
 }
 requestAnimationFrame(draw);

@@ -22,6 +22,9 @@
  * @property {number | null} ts Unix seconds
  * @property {boolean} fallback the main path did not answer, the legacy chain did
  * @property {string | null} reason why, as the server names it
+ *
+ * @typedef {{turn: number, user: string, reply: string, ts: number, interrupted?: boolean, path?: string, requestId?: string}} Past
+ *   a turn that is over; the reply of an interrupted one is what was heard of it
  */
 
 export class Turns {
@@ -46,13 +49,32 @@ export class Turns {
     return this.entries.reduce((/** @type {Turn | undefined} */ last, entry) => (entry.turn > (last?.turn ?? 0) ? entry : last), undefined);
   }
 
-  /** @param {{turn: number, user: string, reply: string, ts: number, interrupted: boolean, path?: string}[]} records */
-  history(records) {
-    for (const { turn, user, reply, ts, interrupted, path } of records) {
-      // What is running is known better from the sockets.
-      if (this.find(turn)) continue;
+  /** Numbered, and not at its end as far as anybody has said. @returns {Turn[]} */
+  get unfinished() {
+    return this.entries.filter((entry) => entry.turn && entry.status === "running" && (entry.reply || !entry.requestId));
+  }
+
+  /**
+   * Turns that are over, as the server keeps them. What is not here is added, what a break left in the middle is completed.
+   * @param {Past[]} records @param {boolean} [missed] they happened while this window was open, so that new ones are somebody else's
+   */
+  history(records, missed = false) {
+    for (const record of records) {
+      const { turn, user, reply, ts, interrupted, path, requestId } = record;
+      // The answer that numbers an own message may have been lost in the same break.
+      const known = this.find(turn) ?? (requestId && this.entries.find((entry) => !entry.turn && entry.requestId === requestId));
+      if (known) {
+        this.#complete(known, record);
+        continue;
+      }
       const entry = this.#add({ turn, user, status: "done" });
-      Object.assign(entry, { reply, ts, interrupted, fallback: path === "legacy" });
+      Object.assign(entry, { reply, ts: missed ? null : ts, interrupted, fallback: path === "legacy" });
+      this.onChange(entry);
+    }
+    const newest = this.latest?.turn ?? 0;
+    for (const entry of this.entries) {
+      if (entry.status !== "pending" || entry.order > newest) continue;
+      entry.order = newest + 0.5;
       this.onChange(entry);
     }
   }
@@ -146,6 +168,27 @@ export class Turns {
     if (!entry) return;
     entry.status = "failed";
     entry.error = code;
+    this.onChange(entry);
+  }
+
+  /**
+   * A record may be older than what a socket has told since: it takes nothing back.
+   * @param {Turn} entry @param {Past} record
+   */
+  #complete(entry, { turn, user, reply, interrupted, path }) {
+    // One that the engine withdrew before a word may have been answered by the legacy chain since.
+    const unsaid = reply !== "" && !entry.reply;
+    const cut = interrupted && entry.heard === null;
+    if (entry.status === "done" && !unsaid && !cut) return;
+    entry.turn = entry.order = turn;
+    entry.user ||= user;
+    if (unsaid) entry.interrupted = false;
+    if (cut) Object.assign(entry, { interrupted: true, heard: reply });
+    // Of one that was cut off, this window may have read more than was heard.
+    if (!cut || !entry.reply.startsWith(reply)) entry.reply = reply;
+    this.#sides(entry).spoken = entry.reply;
+    if (path === "legacy") this.#fellBack(entry, undefined);
+    Object.assign(entry, { status: "done", error: null });
     this.onChange(entry);
   }
 

@@ -25,7 +25,7 @@ from dialog_contracts.input_socket import (
 from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
 from input_handler.listening.interruption import Action, Ask, Drop, Interruption, Pause, Resume, Stop
-from input_handler.listening.output_control import OutputControl
+from input_handler.listening.output_control import Held, OutputControl
 from input_handler.listening.spoken_to import SpokenToNotice
 from service_runtime.errors import InvalidField, TooLarge, TooMany
 
@@ -63,10 +63,13 @@ class Microphone:
         self._stopping = False
         self._began = time.monotonic()
         self._fed_ms = 0.0
+        self._held: Held | None = None
 
     def feed(self, data: bytes) -> None:
         """A frame of audio. Raises InvalidField, TooLarge, TooMany; the microphone stays on."""
         pcm = self._start.format == "pcm_s16le"
+        if not data:
+            raise InvalidField("a microphone frame has sound in it, this one is empty", code="empty_frame")
         if pcm and len(data) % 2:
             raise InvalidField(f"a PCM frame has whole samples of two bytes, this one has {len(data)} bytes", code="odd_pcm")
         limit = self._start.sample_rate * 2 * FRAME_MS_MAX // 1000 if pcm else _PACKET_BYTES
@@ -155,12 +158,13 @@ class Microphone:
     async def _act(self, actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, Pause):
-                self._policy.paused(await self._control.do("pause", self._start.session_id))
-            elif isinstance(action, Resume):
+                self._held = await self._control.pause(self._start.session_id)
+                self._policy.paused(self._held is not None)
+            elif isinstance(action, Resume) and self._held is not None:
                 metrics.FALSE_INTERRUPTIONS.inc()
-                await self._control.do("resume", self._start.session_id)
-            elif isinstance(action, Stop):
-                await self._control.do("stop", self._start.session_id)
+                await self._control.resume(self._start.session_id, self._held)
+            elif isinstance(action, Stop) and self._held is not None:
+                await self._control.stop(self._start.session_id, self._held)
             elif isinstance(action, Ask):
                 self._ask(action.text, action.lang)
             elif isinstance(action, Drop):

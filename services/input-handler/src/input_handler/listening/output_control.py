@@ -1,7 +1,8 @@
 """Tells output-handler that somebody speaks: what sounds in the session stands still, goes on, or is over."""
 
 import asyncio
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import aiohttp
 import structlog
@@ -16,11 +17,17 @@ WITHIN_S: Final = 0.5
 REASON: Final = "speech"
 
 Verb = Literal["pause", "resume", "stop"]
-_ANSWERS: Final[dict[Verb, str]] = {"pause": "held", "resume": "held", "stop": "stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reply stands still. What is asked of it later names its turn, so that nothing late hits the next one."""
+
+    turn: int | None
 
 
 class OutputControl:
-    """`do` never raises: a reply that cannot be silenced now must not keep anybody from being heard."""
+    """Nothing here raises: a reply that cannot be silenced now must not keep anybody from being heard."""
 
     def __init__(self, url: str) -> None:
         self._pool = ServicePool(url)
@@ -33,21 +40,37 @@ class OutputControl:
         """Close them."""
         await self._pool.aclose()
 
-    async def do(self, verb: Verb, session_id: str) -> bool:
-        """Whether there was anything to do, and it was done."""
-        body = StopRequest(session_id=session_id, reason=REASON).to_json().encode()
+    async def pause(self, session_id: str) -> Held | None:
+        """Let what sounds in the session stand still; None when nothing did."""
+        reply = await self._do("pause", session_id, None)
+        if reply is None or not reply.get("held"):
+            return None
+        turn = reply.get("turn")
+        return Held(turn if isinstance(turn, int) else None)
+
+    async def resume(self, session_id: str, held: Held) -> None:
+        """Let it go on."""
+        await self._do("resume", session_id, held.turn)
+
+    async def stop(self, session_id: str, held: Held) -> None:
+        """It is over."""
+        await self._do("stop", session_id, held.turn)
+
+    async def _do(self, verb: Verb, session_id: str, turn: int | None) -> dict[str, Any] | None:
+        body = StopRequest(session_id=session_id, turn=turn, reason=REASON).to_json().encode()
         headers = {"Content-Type": "application/json"}
         try:
             async with (
                 asyncio.timeout(WITHIN_S),
                 await self._pool.request("POST", f"/control/{verb}", body=body, headers=headers) as answer,
             ):
-                if answer.status == 202:
-                    return bool((await answer.json())[_ANSWERS[verb]])
+                found = await answer.json()
+                if answer.status == 202 and isinstance(found, dict):
+                    return found
                 # 404: nobody ever watched; 409: this turn may not be interrupted.
                 outcome = str(answer.status)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             outcome = type(error).__name__
         metrics.SPEECH_CONTROLS_FAILED.labels(verb=verb, outcome=outcome).inc()
         log.info("not_controlled", verb=verb, session=session_id, outcome=outcome)
-        return False
+        return None

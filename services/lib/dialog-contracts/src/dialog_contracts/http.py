@@ -102,6 +102,7 @@ class HoldReply(WireModel):
 
     ok: Literal[True] = True
     held: bool
+    turn: Turn | None = Field(default=None, description="The turn that was held; what follows, a STOP too, names it.")
 
 
 class ErrorBody(WireModel):

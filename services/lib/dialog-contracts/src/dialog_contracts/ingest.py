@@ -120,6 +120,9 @@ class Stop(WireModel):
         max_length=64,
         description="Between output-handler and engines: STOP_RESULT is wanted, and carries this name.",
     )
+    heard_text: str | None = Field(
+        default=None, description="Of a reply that a voice file spoke: what was heard of it, which output-handler alone knows."
+    )
 
 
 class Hold(WireModel):
@@ -146,6 +149,7 @@ class StopResult(WireModel):
     session_id: SessionId
     ask: str = Field(max_length=64)
     outcome: StopOutcome
+    turn: Turn | None = None
 
 
 class Alive(WireModel):
@@ -171,6 +175,9 @@ class Played(WireModel):
     turn: Turn
     offset_ms: int = Field(ge=0, le=24 * 3600 * 1000)
     speaker: bool | None = Field(default=None, description="This client asked the turn: what it heard is what was heard.")
+    viewers: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="From an output-handler: of how many viewers this is the median."
+    )
 
 
 def _kind(value: object) -> str:

@@ -34,6 +34,11 @@ class Sentence:
         return self.chinese if chinese else self.english
 
 
+LATE: Final = Sentence("this message waited too long; please send it again", "这条消息等待太久了，请再发送一次")
+REMEMBERED_S: Final = redis_names.ANSWER_TTL_S - 60
+"""That a turn was told to have come to nothing is known for ten minutes. What is older may not be answered any more: the second reply
+would be worse than none. A minute for clocks that differ."""
+
 GIVEN_UP: Final = Sentence("this message could not be answered; please send it again", "这条消息暂时无法回答，请再发送一次")
 
 
@@ -64,6 +69,17 @@ def failed(message: UserInput, code: str, told: Sentence) -> list[Effect]:
         traceparent=message.meta.traceparent,
     )
     return [*_refused(message.task_id, session, turn, message.meta, code, told.to(message)), sample(entry)]
+
+
+def is_forgotten(meta: ChainMeta) -> bool:
+    """Whether nobody can tell any more if this turn was answered."""
+    return meta.received_at is not None and time.time() - meta.received_at > REMEMBERED_S
+
+
+def too_late(task_id: str, session_id: str, meta: ChainMeta) -> list[Effect]:
+    """For a turn that came out of a queue when it was over for everybody. `meta.turn` is there."""
+    assert meta.turn is not None
+    return _refused(task_id, session_id, meta.turn, meta, "too_late", LATE.english)
 
 
 def given_up(raw: str) -> list[Effect]:

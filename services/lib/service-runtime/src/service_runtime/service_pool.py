@@ -34,10 +34,10 @@ class StrangerAnswered(aiohttp.ClientError):
 
 
 class ServicePool:
-    """`url` without a path; `connections_max` 0 is without a limit."""
+    """`url` without a path; `connections_max` 0 is without a limit. An answer of which nothing comes for `silent_s` is an error."""
 
-    def __init__(self, url: str, *, connections_max: int = 0) -> None:
-        self._url, self._connections_max = url.rstrip("/"), connections_max
+    def __init__(self, url: str, *, connections_max: int = 0, silent_s: float | None = None) -> None:
+        self._url, self._connections_max, self._silent_s = url.rstrip("/"), connections_max, silent_s
         self._http: aiohttp.ClientSession | None = None
         self._retired: deque[aiohttp.ClientSession] = deque()
         self._tasks = TaskOwner()
@@ -82,7 +82,7 @@ class ServicePool:
         connector = aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=KEEP_S, ttl_dns_cache=DNS_KEEP_S)
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S, sock_read=self._silent_s),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )

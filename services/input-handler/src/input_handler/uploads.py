@@ -1,0 +1,122 @@
+"""The uploads of one connection, one after the other: put together, and asked as turns or queued as recordings."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from pydantic import ValidationError
+
+from dialog_contracts.http import ChatRequest, Meta
+from dialog_contracts.input_socket import UploadFrame, UploadProcessed
+from dialog_contracts.legacy_chain import UPLOAD_ID
+from dialog_contracts.sse import SseFrame
+from dialog_telemetry import metrics
+from input_handler.transcripts import Transcripts
+from input_handler.turn_slots import TurnSlots
+from input_handler.unattended import Unattended
+from input_handler.upload import Recording, Upload, UploadRefused
+from input_handler.upload_room import UploadRoom
+from service_runtime.errors import ServiceError, field_error
+from service_runtime.tasks import TaskOwner
+
+PAUSE_S: Final = 30.0
+"""So long nothing may come of an upload that has begun."""
+
+
+class Uploads:
+    """Methods give what is to be sent to the client."""
+
+    def __init__(
+        self,
+        session_id: str,
+        unattended: Unattended,
+        transcripts: Transcripts | None,
+        service_tasks: TaskOwner,
+        slots: TurnSlots,
+        room: UploadRoom,
+    ) -> None:
+        self._session_id, self._unattended, self._transcripts = session_id, unattended, transcripts
+        self._service_tasks, self._slots, self._room = service_tasks, slots, room
+        self._upload = Upload()
+        self.patience_ends = 0.0
+        """The loop's time."""
+
+    @property
+    def open(self) -> bool:
+        """Whether one has begun."""
+        return self._upload.kind is not None
+
+    def announce(self, frame: UploadFrame) -> str | None:
+        """A chunk follows, or is inside."""
+        self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
+        before = self._upload.size
+        answer = self._upload.announce(frame)
+        self._room.enter(self._upload.size - before)
+        return answer
+
+    def add(self, data: bytes) -> str:
+        """The chunk."""
+        self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
+        before = self._upload.size
+        answer = self._upload.add(data) if self._room.has_room(len(data)) else self._upload.refuse(self._room.FULL)
+        self._room.enter(self._upload.size - before)
+        return answer
+
+    def drop(self) -> Upload:
+        """What was kept of it is nobody's any more, except the caller's."""
+        upload, self._upload = self._upload, Upload()
+        self._room.leave(upload.size)
+        return upload
+
+    def give_up(self) -> str:
+        """It stood still for too long."""
+        self.drop()
+        metrics.REFUSED.labels(code="upload_stalled").inc()
+        return self._processed(f"upload_stalled: nothing more came for {PAUSE_S:.0f} s, and no upload_complete")
+
+    async def finish(self, lang: object, traceparent: str | None) -> str:
+        """`upload_complete`: returns once it is a turn, or queued."""
+        upload = self.drop()
+        try:
+            found = upload.finish()
+            meta = Meta(request_id=f"{UPLOAD_ID}{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
+            if isinstance(found, Recording):
+                await self._send_recording(found, meta, traceparent)
+            else:
+                await self._ask(ChatRequest(session_id=self._session_id, content=found, meta=meta), traceparent)
+        except UploadRefused as error:
+            return self._processed(str(error))
+        except ValidationError as error:
+            return self._processed(field_error(error).body.message)
+        except ServiceError as error:
+            metrics.REFUSED.labels(code=error.body.code).inc()
+            return self._processed(f"{error.body.code}: {error.body.message}")
+        return self._processed(None)
+
+    async def _send_recording(self, recording: Recording, meta: Meta, traceparent: str | None) -> None:
+        if self._transcripts is None:
+            raise UploadRefused("recordings need the legacy chain, which is switched off")
+        assert meta.request_id is not None
+        await self._transcripts.send(
+            self._session_id, recording, request_id=meta.request_id, lang=meta.lang, traceparent=traceparent
+        )
+
+    async def _ask(self, request: ChatRequest, traceparent: str | None) -> None:
+        self._slots.take()
+        try:
+            frames = await self._unattended.begin(request, traceparent)
+        except BaseException:
+            self._slots.free()
+            raise
+        # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
+        self._service_tasks.start("legacy-turn", self._follow(frames))
+
+    async def _follow(self, frames: AsyncGenerator[SseFrame, None]) -> None:
+        try:
+            await self._unattended.finish(self._session_id, frames)
+        finally:
+            self._slots.free()
+
+    def _processed(self, error: str | None) -> str:
+        return UploadProcessed(status="error" if error else "queued", task_id=self._session_id, error=error).to_json()

@@ -1,0 +1,57 @@
+"""What the uploads of several connections hold together."""
+
+import json
+
+from dialog_contracts.input_socket import UploadFrame
+from input_handler.turn_slots import TurnSlots
+from input_handler.unattended import Unattended
+from input_handler.upload_room import UploadRoom
+from input_handler.uploads import Uploads
+from service_runtime.tasks import TaskOwner
+
+
+class Nobody(Unattended):
+    """No turn comes of anything here."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def uploads(room: UploadRoom) -> Uploads:
+    return Uploads("live-001", Nobody(), None, TaskOwner(), TurnSlots(4), room)
+
+
+def chunk(number: int, **more: str) -> UploadFrame:
+    return UploadFrame.model_validate({"type": "audio", "chunk_id": number, "action": "data_chunk", **more})
+
+
+async def test_what_all_of_them_hold_is_bounded_and_what_went_makes_room() -> None:
+    room = UploadRoom(100)
+    first, second = uploads(room), uploads(room)
+    for each in (first, second):
+        each.announce(chunk(0))
+    assert first.add(bytes(60)) == "File chunk received"
+    assert second.add(bytes(60)) == "Error: too many uploads at once; please send it again"
+    assert room.held == 60
+    told = json.loads(await second.finish(None, None))
+    assert (told["status"], told["error"]) == ("error", "too many uploads at once; please send it again")
+    first.drop()
+    assert room.held == 0
+    second.announce(chunk(0))
+    assert second.add(bytes(60)) == "File chunk received"
+
+
+async def test_a_refused_chunk_and_a_finished_upload_are_held_no_longer() -> None:
+    room = UploadRoom()
+    one = uploads(room)
+    one.announce(chunk(0))
+    one.add(bytes(10))
+    one.announce(UploadFrame.model_validate({"type": "audio", "chunk_id": 1, "action": "data_chunk"}))
+    one.add(bytes(17 * 1024 * 1024))
+    assert room.held == 0, "the whole upload was refused"
+    await one.finish(None, None)
+    text = UploadFrame.model_validate({"type": "text", "chunk_id": 0, "action": "data_chunk", "text": "hello"})
+    one.announce(text)
+    assert (room.held, one.open) == (5, True)
+    one.give_up()
+    assert (room.held, one.open) == (0, False)

@@ -1,0 +1,55 @@
+"""What was heard of a reply that a voice file spoke, once somebody cut it off: the session's history holds these words and no others."""
+
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from dialog_contracts.ingest import Stop
+from dialog_telemetry import metrics
+from service_runtime import effects
+from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.session_history import SessionHistory
+from service_runtime.tasks import TaskOwner
+
+log = structlog.get_logger("session")
+
+PURPOSE: Final = "heard_words"
+
+
+class FileWords:
+    """`cut` with a STOP that carries the words; it does not wait."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = RedisLink(redis_url)
+        self._history = SessionHistory(self._redis)
+        self._tasks = TaskOwner()
+
+    async def aclose(self) -> None:
+        """End."""
+        await self._tasks.close()
+        await self._redis.aclose()
+
+    def cut(self, stop: Stop) -> None:
+        """File the turn anew, interrupted."""
+        self._tasks.start("heard_words", self._file(stop))
+
+    async def _file(self, stop: Stop) -> None:
+        turn, heard = stop.turn or 0, stop.heard_text or ""
+        try:
+            known = [record for record in await self._history.turns(stop.session_id, after=turn - 1) if record.turn == turn]
+            if not known or not known[0].reply.startswith(heard) or known[0].reply == heard:
+                return
+            record = known[0].model_copy(update={"reply": heard, "interrupted": True})
+            commands = effects.remember(stop.session_id, [record])
+
+            async def work(client: Redis) -> None:
+                pipe = client.pipeline(transaction=True)
+                for command in commands:
+                    pipe.execute_command(*command)
+                await pipe.execute()
+
+            await self._redis.call(PURPOSE, work)
+        except RedisDown as error:
+            metrics.HEARD_WORDS_LOST.inc()
+            log.warning("heard_words_not_filed", session=stop.session_id, turn=turn, reason=str(error))

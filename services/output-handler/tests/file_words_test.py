@@ -1,0 +1,62 @@
+"""At a real Valkey: the history that everybody reads holds what was heard of a voice file that was cut."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dialog_contracts.http import TurnRecord
+from dialog_contracts.ingest import Stop
+from dialog_telemetry import metrics
+from output_handler.file_words import FileWords
+from service_runtime import effects
+from service_runtime.redis_link import RedisLink
+from service_runtime.session_history import SessionHistory
+
+TURNS = [
+    TurnRecord(turn=1, user="q", reply="first", ts=1),
+    TurnRecord(turn=2, user="q", reply="Tonight we play a riddle.", ts=2, path="legacy", request_id="r-2"),
+    TurnRecord(turn=3, user="q", reply="third", ts=3),
+]
+
+
+@pytest.fixture
+async def words(url: str) -> AsyncIterator[FileWords]:
+    made = FileWords(url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def history(link: RedisLink) -> SessionHistory:
+    for effect in effects.remember("live-001", TURNS):
+        await link.client.execute_command(*effect)  # type: ignore[no-untyped-call]
+    return SessionHistory(link)
+
+
+async def filed(words: FileWords, turn: int, heard: str) -> None:
+    words.cut(Stop(session_id="live-001", turn=turn, heard_text=heard))
+    await words._tasks.quiet()
+
+
+async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(words: FileWords, history: SessionHistory) -> None:
+    await filed(words, 2, "Tonight we")
+    cut = TURNS[1].model_copy(update={"reply": "Tonight we", "interrupted": True})
+    assert await history.turns("live-001") == [TURNS[0], cut, TURNS[2]]
+    await filed(words, 2, "Tonight we play")
+    assert (await history.turns("live-001"))[1] == cut, "what was cut is not made longer"
+
+
+@pytest.mark.parametrize(("turn", "heard"), [(2, TURNS[1].reply), (2, "something else"), (9, "Tonight")])
+async def test_what_was_heard_to_its_end_or_is_not_known_changes_nothing(
+    words: FileWords, history: SessionHistory, turn: int, heard: str
+) -> None:
+    await filed(words, turn, heard)
+    assert await history.turns("live-001") == TURNS
+
+
+async def test_without_redis_it_is_counted(no_url: str) -> None:
+    before = metrics.HEARD_WORDS_LOST._value.get()
+    words = FileWords(no_url)
+    await filed(words, 2, "Tonight")
+    await words.aclose()
+    assert metrics.HEARD_WORDS_LOST._value.get() == before + 1
