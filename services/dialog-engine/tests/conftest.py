@@ -129,13 +129,15 @@ class Frames(list[SseFrame]):
 class Engine:
     """Turns go in by `say`, or by `open` to go away in the middle."""
 
-    def __init__(self, path: Path, brain: Brain, **settings: Any) -> None:
+    def __init__(
+        self, path: Path, brain: Brain, owner: Ownership | None = None, shelf: RedisShelf | None = None, **settings: Any
+    ) -> None:
         self.brain, self.shelf = brain, Shelf()
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
         brains, voices = Brains(made, Documents(), brain), Voices(made, Documents(), Voice())
-        alone = Ownership(cast(RedisLink, None), ordinal=0, engines=1)
-        self.service = ChatService(made, self.memory, brains, voices, cast(RedisShelf, self.shelf), alone)
+        self.owner = owner or Ownership(cast(RedisLink, None), ordinal=0, engines=1)
+        self.service = ChatService(made, self.memory, brains, voices, shelf or cast(RedisShelf, self.shelf), self.owner)
 
     def open(
         self, turn: int, content: str = "hi", *, session: str = "s", request_id: str | None = None, **more: Any
@@ -171,3 +173,19 @@ def engine(tmp_path: Path) -> Opens:
             assert made.brain.open == 0
 
     return opened
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, link: RedisLink) -> AsyncIterator[tuple[Engine, Engine]]:
+    """Two engines with a real Redis between them; the first of them speaks a long reply."""
+    engines = []
+    for ordinal, pieces in enumerate((["word "] * 60, ["Hello."])):
+        folder = tmp_path / str(ordinal)
+        folder.mkdir()
+        owner = Ownership(link, ordinal=ordinal, engines=2)
+        engines.append(Engine(folder, Brain(pieces, 0.0), owner, RedisShelf(link)))
+        await engines[-1].memory.open()
+    yield engines[0], engines[1]
+    for engine in engines:
+        await engine.service.close()
+        await engine.memory.close()

@@ -142,3 +142,47 @@ async def test_a_caller_that_leaves_later_does_not(engine: "Opens") -> None:
             while (stored := await one.memory.find("s", 1)) is None:
                 await asyncio.sleep(0.02)
         assert stored.reply == "Hello there, friend."
+
+
+async def test_a_voice_file_that_was_cut_leaves_what_was_heard_in_the_database_and_in_the_next_prompt(engine: "Opens") -> None:
+    async with engine(["One ", "two ", "three."]) as one:
+        await one.say(1, flags={}, request_id="r-1")
+        await one.say(2, flags={})
+        link = cast(OutputLink, Replies())
+        one.service._feedback._stopped(Stop(session_id="s", turn=1, heard_text="One two"), link)
+        one.service._feedback._stopped(Stop(session_id="s", turn=2, heard_text="Something else"), link)
+        one.service._feedback._stopped(Stop(session_id="s", turn=9, heard_text=""), link)
+        one.service._feedback._stopped(Stop(session_id="nobody", turn=1, heard_text=""), link)
+        await asyncio.sleep(0.05)
+        stored = [await one.memory.find("s", turn) for turn in (1, 2)]
+        assert [(each.reply, each.interrupted, each.request_id) for each in stored if each] == [
+            ("One two", True, "r-1"),
+            ("One two three.", False, None),
+        ]
+        await one.say(3, flags={})
+        assert [message.content for message in one.brain.prompts[-1] if message.role == "assistant"] == [
+            "One two… [interrupted]",
+            "One two three.",
+        ]
+    async with engine() as again:
+        stored_again = await again.memory.find("s", 1)
+        assert stored_again is not None
+        assert stored_again.reply == "One two"
+
+
+async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_stopped(engine: "Opens") -> None:
+    async with engine(["word "] * 50) as one:
+
+        async def not_ours(session_id: str, epoch: int) -> bool:
+            await asyncio.sleep(0.05)
+            return False
+
+        one.service._ownership.certain = not_ours  # type: ignore[method-assign]
+        saying = asyncio.create_task(one.say(1))
+        await asyncio.sleep(0.03)
+        assert one.service._feedback.stop("s", 1, "moved") == 1
+        frames = await saying
+        assert frames.error.code == "not_stored"
+        await asyncio.sleep(0.15)
+        assert await one.memory.find("s", 1) is None
+        assert one.shelf.history.get("s", {}) == {}

@@ -53,6 +53,41 @@ async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(l
     assert not await first.certain(SESSION, epoch), "what it still had to store is not stored"
 
 
+async def test_who_takes_a_session_learns_once_which_turn_its_owner_before_still_speaks(link: RedisLink) -> None:
+    first, second = engine(link, 0), engine(link, 1)
+    await first.own(SESSION)
+    await first.give_back(SESSION, sounding=7)
+    await second.own(SESSION)
+    assert [second.spoken_elsewhere(SESSION) for _ in range(2)] == [7, 0]
+    waiting = asyncio.create_task(second.until_hushed(SESSION, 7))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await first.hushed(SESSION, 6)
+    await asyncio.sleep(0.05)
+    assert not waiting.done(), "that was another turn"
+    await first.hushed(SESSION, 7)
+    await asyncio.wait_for(waiting, 0.15)
+
+
+async def test_an_owner_that_died_while_it_spoke_is_waited_for_once_and_not_long(link: RedisLink) -> None:
+    dead, second = engine(link, 0), engine(link, 1)
+    await dead.own(SESSION)
+    await dead.give_back(SESSION, sounding=7)
+    await second.own(SESSION)
+    await asyncio.wait_for(second.until_hushed(SESSION, second.spoken_elsewhere(SESSION)), ownership.HUSHED_WITHIN_S + 0.2)
+    await second.give_back(SESSION)
+    await second.own(SESSION)
+    assert second.spoken_elsewhere(SESSION) == 0
+
+
+async def test_a_session_that_was_silent_when_it_was_given_away_is_not_waited_for(link: RedisLink) -> None:
+    first, second = engine(link, 0), engine(link, 1)
+    await first.own(SESSION)
+    await first.give_back(SESSION)
+    await second.own(SESSION)
+    assert second.spoken_elsewhere(SESSION) == 0
+
+
 async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_out(link: RedisLink) -> None:
     dead, second = engine(link, 0), engine(link, 1)
     epoch = await dead.own(SESSION)

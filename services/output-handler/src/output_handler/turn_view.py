@@ -14,6 +14,7 @@ LATE_MS: Final = 40
 FIRST_WITHOUT_SPACES: Final = 0x2E80
 """Scripts written without spaces begin here: Chinese, Japanese; Korean, which has spaces, counts syllables as words."""
 
+HAIR_MS: Final = 0.5
 KEPT_MS: Final = 3_000
 """Chunks kept for late viewers and quick reloads."""
 
@@ -142,7 +143,8 @@ class TurnView:
         """Whether a STOP would silence anything: thinking, speaking, or sent but not yet heard."""
         if self.stopped:
             return False
-        return not self.ended or self.ear_ms(now_ms) < self.sent_ms
+        # A timer that was set for the end of the sound may ring a hair before it.
+        return not self.ended or self.ear_ms(now_ms) < self.sent_ms - HAIR_MS
 
 
 def _within_word(before: str, after: str) -> bool:

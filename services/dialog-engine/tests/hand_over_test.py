@@ -1,0 +1,78 @@
+"""Two engines and the Redis between them: what a session's next owner knows of a turn that its owner before still spoke."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dialog_engine import ownership
+from dialog_engine.errors import Draining
+from dialog_llm.provider import Message
+
+if TYPE_CHECKING:
+    from conftest import Engine
+
+WHOLE = "word " * 60
+
+
+def replies(prompt: list[Message]) -> list[str]:
+    return [message.content for message in prompt if message.role == "assistant"]
+
+
+async def speaking_at_one_that_leaves(one: "Engine") -> None:
+    """Turn 1 is written, and still spoken, when its engine is told to end; the session is anybody's then."""
+    assert (await one.say(1)).text == WHOLE
+    await asyncio.sleep(0.1)
+    one.service.leave()
+    async with asyncio.timeout(2):
+        while one.owner.held:
+            await asyncio.sleep(0.005)
+    with pytest.raises(Draining):
+        await one.say(2)
+
+
+async def test_a_turn_that_the_new_owner_cuts_off_is_in_its_prompts_and_its_database_as_it_was_heard(
+    pair: "tuple[Engine, Engine]",
+) -> None:
+    one, other = pair
+    await speaking_at_one_that_leaves(one)
+    asking = asyncio.create_task(other.say(2))
+    await asyncio.sleep(0.05)
+    # What output-handler does when it sees the new owner's START.
+    assert one.service._feedback.stop("s", 1, "moved") == 1
+    assert (await asking).text == "Hello."
+    await other.say(3)
+    stored = await one.memory.find("s", 1)
+    assert stored is not None
+    assert stored.interrupted
+    assert 0 < len(stored.reply) < len(WHOLE) / 2
+    heard = stored.reply + "… [interrupted]"
+    assert [replies(prompt)[0] for prompt in other.brain.prompts] == [heard, heard]
+    adopted = await other.memory.find("s", 1)
+    assert adopted is not None
+    assert (adopted.reply, adopted.interrupted) == (stored.reply, True)
+
+
+async def test_a_turn_that_nobody_cuts_off_is_waited_for_a_moment_and_stays_whole(pair: "tuple[Engine, Engine]") -> None:
+    one, other = pair
+    await speaking_at_one_that_leaves(one)
+    began = asyncio.get_running_loop().time()
+    await other.say(2)
+    assert asyncio.get_running_loop().time() - began >= ownership.HUSHED_WITHIN_S
+    began = asyncio.get_running_loop().time()
+    await other.say(3)
+    assert asyncio.get_running_loop().time() - began < ownership.HUSHED_WITHIN_S, "once is enough"
+    assert replies(other.brain.prompts[0]) == [WHOLE]
+
+
+async def test_a_session_in_silence_moves_without_a_wait(pair: "tuple[Engine, Engine]") -> None:
+    one, other = pair
+    await one.say(1, flags={})
+    one.service.leave()
+    async with asyncio.timeout(2):
+        while one.owner.held:
+            await asyncio.sleep(0.005)
+    began = asyncio.get_running_loop().time()
+    await other.say(2)
+    assert asyncio.get_running_loop().time() - began < ownership.HUSHED_WITHIN_S
+    assert replies(other.brain.prompts[0]) == [WHOLE]
