@@ -1,15 +1,26 @@
 """Systems for all tests here: with a model and voice of known timing, as a newcomer starts it, with an engine that fails on demand."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e.harness import faulty_process
+from e2e.harness import alone, faulty_process
 from e2e.harness.stack import FAKES, Stack, running
 
 HERE = Path(__file__).parent
 SYSTEMS = ("fake_models", "as_newcomer", "with_fallback")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: promises seconds on the wall; runs while no other worker is inside a test")
+
+
+# Around everything else: a test's own timeout is not for its waiting.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with alone.place(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 # First: xdist reads the groups in this hook too, and its plugin is asked before a conftest.

@@ -133,9 +133,10 @@ async def test_an_older_client_beside_a_page_is_answered_also_when_it_listens_af
         assert_spoken(await asyncio.wait_for(asked, timeouts.TURN))
 
 
-async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(stack: Stack) -> None:
+@pytest.mark.parametrize("fault", faulty_engine.AFTER_A_WORD)
+async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(stack: Stack, fault: str) -> None:
     for flags in ("core", "streaming", "bargein"):
-        session = f"cutlate-{flags}"
+        session = f"{fault}-{flags}"
         async with watching(stack.ws, session) as viewer:
             answer = await chat(stack.url, session)
             assert answer.events[-1] == "error"

@@ -15,7 +15,9 @@ from aiohttp import web
 BEFORE_ANY_WORD: Final = ("absent", "refuses", "hangs", "silent", "fails", "busy", "cutearly")
 """Ways to fail after which the other path has to answer."""
 
-AFTER_A_WORD: Final = ("cutlate",)
+AFTER_A_WORD: Final = ("cutlate", "hangslate")
+"""Ways to fail after which the turn is the engine's for good, and its caller is told that it broke off."""
+
 HARMLESS: Final = ("slow", "well")
 THERE: Final = web.AppKey("there", str)
 
@@ -59,6 +61,9 @@ async def chat(request: web.Request) -> web.StreamResponse:
                 await asyncio.sleep(0.05)
                 transport.abort()
                 raise ConnectionResetError
+            if fault == "hangslate" and b"text-delta" in data:
+                # A machine that froze: the connection stays, and nothing more comes over it.
+                await asyncio.sleep(3600)
     return answer
 
 

@@ -20,6 +20,9 @@ class Conversation:
     turns: list[int] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """Answers that had begun and ended in an error: no repetition makes up for half a sentence."""
+
     longest_s: float = 0.0
     over: bool = False
 
@@ -46,8 +49,11 @@ class Conversation:
                 self.turns.append(answer.turn)
                 self.paths.append(answer.stats.get("path") or "sync")
                 return
-            if answer.status == 200 and answer.events[-1] == "error" and not _retryable(answer):
-                break
+            if answer.status == 200 and answer.events[-1] == "error":
+                if "text-delta" in answer.events:
+                    self.broken.append(f"{content}: {answer.frames[-1].data}")
+                if not _retryable(answer):
+                    break
             # Told to come again, or cut off with the gateway's pod: the same requestId is the same turn.
             await asyncio.sleep(0.5)
         self.lost.append(content)

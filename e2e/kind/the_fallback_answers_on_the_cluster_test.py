@@ -12,9 +12,8 @@ import pytest
 from e2e.clients.legacy import LegacyClient
 from e2e.harness import clients
 from e2e.harness.recordings import webm
-from e2e.kind import fault_matrix, sessions, timeouts
+from e2e.kind import engine_process, fault_matrix, sessions, timeouts
 from e2e.kind.namespace import Namespace
-from e2e.kind.programs import run
 from e2e.kind.release import Release
 from e2e.kind.talk import STREAMED, Room, room
 
@@ -37,7 +36,7 @@ async def absent(namespace: Namespace) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def killed(namespace: Namespace) -> AsyncIterator[None]:
-    send_to_engine(namespace, "KILL")
+    engine_process.send(namespace, "KILL")
     yield
 
 
@@ -51,21 +50,9 @@ async def restarted(namespace: Namespace) -> AsyncIterator[None]:
 @asynccontextmanager
 async def hangs(namespace: Namespace) -> AsyncIterator[None]:
     """Connections are taken by the kernel and nothing answers."""
-    send_to_engine(namespace, "STOP")
+    engine_process.send(namespace, "STOP")
     yield
-    send_to_engine(namespace, "CONT")
-
-
-def send_to_engine(namespace: Namespace, signal: str) -> None:
-    """A signal to the engine's process, from its node: inside the pod it is process 1, which those signals do not reach."""
-    pod = namespace.get("pod", "vtuber-dialog-engine-0")
-    # Of all processes on the node, the one that has this pod's volumes and runs our code.
-    ours = f"grep -q {pod['metadata']['uid']} $p/mountinfo && grep -q main.py $p/cmdline"
-    find = f"for p in /proc/[0-9]*; do {ours} && echo ${{p#/proc/}}; done"
-    node = pod["spec"]["nodeName"]
-    found = run("docker", "exec", node, "sh", "-c", f"({find}) 2>/dev/null; true").split()
-    # The oldest: its voice's child came later.
-    run("docker", "exec", node, "kill", f"-{signal}", min(found, key=int))
+    engine_process.send(namespace, "CONT")
 
 
 @pytest.mark.timeout(timeouts.LONG_TEST, func_only=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -12,6 +13,7 @@ from e2e.harness import clients
 from e2e.harness.clients import Viewer
 from e2e.kind import timeouts
 from e2e.kind.conversation import Conversation
+from e2e.kind.listener import Listener
 from e2e.kind.namespace import Namespace
 from e2e.kind.talk import Room
 
@@ -19,6 +21,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(time
 PEOPLE = 10
 PATIENCE_S = 10.0
 """A message is answered within this while services are rolled: three tries, on two cores that also start pods."""
+
+AWAY_S = 10.0
+"""A viewer whose output-handler leaves is at the next one within this."""
 
 PATIENCE_DRAINED_S = 30.0
 """The chain has one pod of each here, and they leave with the node: a turn that falls back meanwhile waits for the next ones."""
@@ -70,6 +75,9 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
 async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIterator[None]:
     """Whatever is done meanwhile: every message is answered once, in order, and is in the history."""
     people = [Conversation(Room(place.at, f"{place.session}-{name}-{number}"), pause_s=0.1) for number in range(PEOPLE)]
+    listeners = [Listener(person.place) for person in people]
+    listening = [asyncio.create_task(listener.listen()) for listener in listeners]
+    began = time.monotonic()
     talking = [asyncio.create_task(person.hold()) for person in people]
     await asyncio.sleep(3)
     yield
@@ -77,13 +85,27 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
     for person in people:
         person.over = True
     await asyncio.gather(*talking)
+    took = time.monotonic() - began
+    for task in listening:
+        task.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
     for person in people:
-        assert person.lost == []
+        assert (person.lost, person.broken) == ([], [])
         assert person.turns == sorted(set(person.turns)), "in order, and none twice"
         assert set(person.turns[-40:]) <= set(await person.place.turns()), "history is there, whoever answered"
     paths = [path for person in people for path in person.paths]
     longest = max(person.longest_s for person in people)
-    print(f"{name}: {len(paths)} turns, {paths.count('legacy')} by the fallback, the longest took {longest:.1f} s")
+    away = max(listener.longest_away_s for listener in listeners)
+    print(
+        f"{name}: {len(paths)} turns ({len(paths) / took:.1f} a second), {paths.count('legacy')} by the fallback, "
+        f"the longest took {longest:.1f} s; {sum(listener.heard_turns for listener in listeners)} were heard, "
+        f"a viewer was away for {away:.1f} s at most"
+    )
+    for listener in listeners:
+        assert listener.unfinished == [], "what begins to sound is heard to its end, or cut off by the next turn"
+        assert "engine_lost" not in listener.errors
+        assert listener.heard_turns > 0
+    assert away < AWAY_S
     assert longest < patience_s
     assert paths.count("legacy") < len(paths) / 2, "the engines stand in for each other"
 

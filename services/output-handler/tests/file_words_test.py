@@ -20,8 +20,8 @@ TURNS = [
 
 
 @pytest.fixture
-async def words(url: str) -> AsyncIterator[FileWords]:
-    made = FileWords(url)
+async def words(link: RedisLink) -> AsyncIterator[FileWords]:
+    made = FileWords(link)
     yield made
     await made.aclose()
 
@@ -54,9 +54,9 @@ async def test_what_was_heard_to_its_end_or_is_not_known_changes_nothing(
     assert await history.turns("live-001") == TURNS
 
 
-async def test_without_redis_it_is_counted(no_url: str) -> None:
+async def test_without_redis_it_is_counted(no_link: RedisLink) -> None:
     before = metrics.HEARD_WORDS_LOST._value.get()
-    words = FileWords(no_url)
+    words = FileWords(no_link)
     await filed(words, 2, "Tonight")
     await words.aclose()
     assert metrics.HEARD_WORDS_LOST._value.get() == before + 1

@@ -13,6 +13,8 @@ from output_handler.engine_link import FRAMES_MAX, EngineLink
 from output_handler.errors import UnknownSession
 from output_handler.hub import Hub
 from output_handler.viewer import Viewer
+from service_runtime.redis_link import RedisDown
+from service_runtime.session_history import SessionHistory
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 Wired = Callable[..., Awaitable[WebSocket]]
@@ -193,3 +195,25 @@ async def test_an_engine_that_reads_nothing_costs_a_bounded_queue(wired: Wired) 
     for _ in range(FRAMES_MAX + 5):
         link.send("{}")
     assert dropped._value.get() == before + 5
+
+
+class Remembered(SessionHistory):
+    """What Redis remembers."""
+
+    def __init__(self, *names: str) -> None:
+        self.names, self.down = names, False
+
+    async def exists(self, session_id: str) -> bool:
+        if self.down:
+            raise RedisDown("history", "ConnectionError")
+        return session_id in self.names
+
+
+async def test_a_session_that_another_replica_played_is_not_unknown_here(hub: Hub) -> None:
+    hub.history = Remembered("live-001")
+    assert not await hub.stop("live-001", 3, "x")
+    with pytest.raises(UnknownSession):
+        await hub.stop("live-002", None, "x")
+    hub.history.down = True
+    with pytest.raises(UnknownSession):
+        await hub.stop("live-001", None, "x")

@@ -25,6 +25,8 @@ from service_runtime.blobs import Blobs
 from service_runtime.bodies import read_model
 from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
+from service_runtime.redis_link import RedisLink
+from service_runtime.session_history import SessionHistory
 from service_runtime.tasks import TaskOwner
 
 
@@ -33,8 +35,9 @@ def build(settings: OutputSettings) -> Starlette:
     answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
     hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s))
     notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
-    words = FileWords(settings.redis_url)
-    hub.tell_file_stop, hub.file_words = notices.tell_stop, words.cut
+    redis = RedisLink(settings.redis_url)
+    words = FileWords(redis)
+    hub.tell_file_stop, hub.file_words, hub.history = notices.tell_stop, words.cut, SessionHistory(redis)
     watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
     started = time.monotonic()
@@ -60,6 +63,7 @@ def build(settings: OutputSettings) -> Starlette:
             hub.close()
             await notices.aclose()
             await words.aclose()
+            await redis.aclose()
             await answers.aclose()
             await tasks.close()
             await blobs.aclose()

@@ -20,15 +20,14 @@ PURPOSE: Final = "heard_words"
 class FileWords:
     """`cut` with a STOP that carries the words; it does not wait."""
 
-    def __init__(self, redis_url: str) -> None:
-        self._redis = RedisLink(redis_url)
-        self._history = SessionHistory(self._redis)
+    def __init__(self, redis: RedisLink) -> None:
+        self._redis, self._history = redis, SessionHistory(redis)
         self._tasks = TaskOwner()
 
     async def aclose(self) -> None:
-        """End."""
+        """File what is to be filed."""
+        await self._tasks.quiet()
         await self._tasks.close()
-        await self._redis.aclose()
 
     def cut(self, stop: Stop) -> None:
         """File the turn anew, interrupted."""

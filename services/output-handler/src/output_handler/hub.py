@@ -19,6 +19,8 @@ from output_handler.mailroom import Mailroom
 from output_handler.session import Session
 from output_handler.stop_desk import StopDesk
 from output_handler.viewer import Viewer
+from service_runtime.redis_link import RedisDown
+from service_runtime.session_history import SessionHistory
 
 log = structlog.get_logger("hub")
 
@@ -37,6 +39,7 @@ class Hub:
         self._linger_s, self._room = linger_s, room
         self.tell_file_stop: Callable[[Stop], None] = lambda _: None
         self.file_words: Callable[[Stop], None] = lambda _: None
+        self.history: SessionHistory | None = None
         self._sessions: dict[str, Session] = {}
         self._players: dict[str, AnswerPlayer] = {}
         self._owners: dict[str, EngineLink] = {}
@@ -185,9 +188,18 @@ class Hub:
         outcome, turn = await self._desk.ask(asked)
         if outcome == "refused":
             raise BargeInOff(BARGE_IN_OFF)
-        if outcome == "unknown" and asked.session_id not in self._known:
+        if outcome == "unknown" and not await self._ever_played(asked.session_id):
             raise UnknownSession(f"session {asked.session_id} was never played", field="sessionId")
         return outcome == "stopped", turn
+
+    async def _ever_played(self, session_id: str) -> bool:
+        """Here, or anywhere: a replica that never had its viewers gives the same answer as the one that had."""
+        if session_id in self._known or self.history is None:
+            return session_id in self._known
+        try:
+            return await self.history.exists(session_id)
+        except RedisDown:
+            return False
 
     def close(self) -> None:
         """The service ends."""

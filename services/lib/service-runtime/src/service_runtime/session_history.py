@@ -23,6 +23,14 @@ class SessionHistory:
 
         return [TurnRecord.from_json(row) for row in await self._redis.call("history", work)]
 
+    async def exists(self, session_id: str) -> bool:
+        """Whether the session ever had a turn, as far as Redis remembers."""
+
+        async def work(client: Redis) -> bool:
+            return bool(await client.exists(redis_names.history(session_id)))
+
+        return await self._redis.call("history", work)
+
     async def reset_after(self, session_id: str) -> int:
         """The last turn before a RESET; 0 without one."""
 
