@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,10 +15,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from e2e import timeouts
-from e2e.harness.clients import chat, get, post, watching
+from e2e.harness.clients import chat, get, metric, post, watching
 from e2e.harness.stack import Stack
 
 pytestmark = pytest.mark.processes
+
+TOO_SLOW = (1013).to_bytes(2, "big") + b"too slow"
 
 
 @pytest.fixture(autouse=True)
@@ -143,26 +146,64 @@ async def test_a_microphone_that_nobody_listens_to_is_refused(fake_models: Stack
         assert json.loads(await speaker.recv())["code"] == "asr_unavailable"
 
 
-async def test_a_client_that_never_reads_is_given_up_and_slows_nobody(fake_models: Stack) -> None:
-    parts = urlsplit(fake_models.url)
-    stalled = socket.create_connection((parts.hostname, parts.port))
+def never_reading(url: str, session: str) -> socket.socket:
+    """A viewer in JSON whose machine takes a few kB and then nothing more."""
+    parts = urlsplit(url)
+    stalled = socket.socket()
+    # Before the connection is made, so that the other side's kernel does not offer megabytes of its own for it.
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stalled.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    stalled.connect((parts.hostname, parts.port))
     handshake = (
-        f"GET /ws/output/stalled HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /ws/output/{session} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: vtuber.v2\r\n\r\n"
     )
     stalled.sendall(handshake.encode())
     assert b"101" in stalled.recv(200)
-    async with watching(fake_models.ws, "stalled") as healthy:
-        for _ in range(3):
+    return stalled
+
+
+def rest_of(stalled: socket.socket) -> int:
+    """Bytes that its kernel and ours still held, up to the end of the connection or close code 1013; raises TimeoutError without either."""
+    stalled.settimeout(timeouts.STOPPED)
+    size, last = 0, b""
+    with suppress(ConnectionError):
+        while not last.endswith(TOO_SLOW) and (data := stalled.recv(65_536)):
+            size += len(data)
+            last = (last + data)[-len(TOO_SLOW) :]
+    return size
+
+
+async def test_a_client_that_never_reads_is_given_up_and_slows_nobody(fake_models: Stack) -> None:
+    output = fake_models.service("output-handler")
+
+    async def given_up() -> float:
+        return await metric(output, "dialog_viewers_closed_total", reason="too_slow") or 0.0
+
+    async def in_json() -> float:
+        return await metric(output, "dialog_viewers", dialect="vtuber.v2") or 0.0
+
+    before = await given_up()
+    # Behind the gateway two more kernels hold a minute of speech before anybody can know of it; without it, some seconds.
+    with never_reading(fake_models.url, "stalled"), never_reading(output, "stalled") as stalled:
+        async with watching(fake_models.ws, "stalled") as healthy:
+            opened = await in_json()
+            async with asyncio.timeout(timeouts.VIEWER_GIVEN_UP):
+                while await given_up() == before:
+                    # Each cuts the one before it short, which fills the buffers faster than one long speech.
+                    await chat(fake_models.url, "stalled")
+                while await in_json() == opened:
+                    await asyncio.sleep(0.05)
+            assert await asyncio.to_thread(rest_of, stalled) > 4096
             began = time.monotonic()
-            before = len(healthy.of("CONTROL", "END"))
-            await chat(fake_models.url, "stalled")
-            await healthy.until(lambda v, before=before: len(v.of("CONTROL", "END")) > before)  # type: ignore[misc]
+            last = await chat(fake_models.url, "stalled")
+            await healthy.until(lambda v: [frame for frame in v.of("CONTROL", "END") if frame["turn"] == last.turn])
             assert time.monotonic() - began < timeouts.TURN / 2
-        assert not healthy.of("ERROR")
-        assert [c.seq for c in healthy.chunks if c.turn == 1] == list(range(len([c for c in healthy.chunks if c.turn == 1])))
-    stalled.close()
+            assert not healthy.of("ERROR")
+            for turn in range(1, last.turn + 1):
+                seqs = [chunk.seq for chunk in healthy.chunks if chunk.turn == turn]
+                assert seqs == list(range(len(seqs)))
+            assert healthy.seconds_of(last.turn) > 1
 
 
 async def test_half_open_and_silent_sockets_do_not_hold_up_others(fake_models: Stack) -> None:

@@ -63,6 +63,7 @@ def with_fallback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         changes = [
             f"input-handler.DIALOG_ENGINE_URL={url}",
             "input-handler.FIRST_DELTA_WITHIN_S=0.8",
+            "input-handler.ENGINE_SILENT_S=2",
             "input-handler.CIRCUIT_FAILURES=100",
         ]
         with running(tmp_path_factory.mktemp("fallback"), env, legacy=True, changes=changes) as stack:

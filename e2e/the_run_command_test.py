@@ -13,13 +13,20 @@ import psutil
 import pytest
 
 from e2e import timeouts
-from e2e.harness.clients import chat, get
+from e2e.harness.alone import Stopwatch
+from e2e.harness.clients import chat, get, watching
 from e2e.harness.stack import ROOT, Stack, environment, running
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
-PROGRAMS = {"valkey-server", "gateway", "input_handler", "dialog_engine", "output_handler", "dialog_voice.espeak_process"}
+AS_IT_COMES = {"LEGACY_ENABLED": "true", "MICROPHONE_ENABLED": "true"}
+"""What `make run` starts, which most tests leave out."""
+
+PROGRAMS = [
+    *("valkey-server", "gateway", "input_handler", "dialog_engine", "output_handler", "dialog_voice.espeak_process"),
+    *("memory", "chat_ai", "tts", "asr", "long_term_memory", "dialog_voice.espeak_process"),
+]
 
 
 def everything_of(stack: Stack) -> list[psutil.Process]:
@@ -31,25 +38,33 @@ def everything_of(stack: Stack) -> list[psutil.Process]:
     return children
 
 
+@pytest.mark.alone
 async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_even_a_killed_runner_leaves_anything(
     tmp_path: Path,
 ) -> None:
-    with running(tmp_path) as stack:
+    with running(tmp_path, AS_IT_COMES) as stack:
         answer = await chat(stack.url, "kept", "My name is Tom.")
+        await stack.whole()
         children = everything_of(stack)
-        began = time.monotonic()
-        stack.process.send_signal(signal.SIGINT)
-        assert stack.process.wait(timeout=10) == 0
-        assert time.monotonic() - began < timeouts.ALL_ENDED
-        assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
-    began = time.monotonic()
-    with running(tmp_path) as again:
-        assert time.monotonic() - began < 2 * timeouts.READY_AGAIN
+        # In the middle of a word, with a listener and somebody who waits for text.
+        async with watching(stack.ws, "open") as viewer:
+            asking = asyncio.create_task(chat(stack.url, "open", "Please tell me everything you can do."))
+            await viewer.until(lambda v: v.chunks)
+            began = time.monotonic()
+            stack.process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(stack.process.wait, timeouts.TURN) == 0
+            assert time.monotonic() - began < timeouts.ALL_ENDED
+            assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+            await asyncio.gather(asking, return_exceptions=True)
+    watch = Stopwatch()
+    with running(tmp_path, AS_IT_COMES) as again:
+        assert watch.seconds(again.process.pid) < timeouts.READY_AGAIN
         kept = (await get(f"{again.url}/sessions/kept/turns"))["turns"]
         assert [entry["user"] for entry in kept] == ["My name is Tom."]
         second = await chat(again.url, "kept", "What is my name?")
         assert second.turn == answer.turn + 1
         assert "Tom" in second.text
+        await again.whole()
         children = everything_of(again)
         os.kill(again.process.pid, signal.SIGKILL)
         again.process.wait()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -158,3 +159,12 @@ async def post(url: str, body: Any, *, path: str = "/chat/stream", headers: dict
 async def get(url: str) -> Any:
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         return await answer.json(content_type=None)
+
+
+async def metric(url: str, name: str, **labels: str) -> float | None:
+    """The sum of what a service shows at `/metrics` under this name, of all samples that have these labels; None where there is none."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    found = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+    return sum(found) if found else None

@@ -1,5 +1,6 @@
 """The real processes, as `make run` starts them, on free ports and in a folder of their own."""
 
+import asyncio
 import json
 import os
 import signal
@@ -45,6 +46,12 @@ class Stack:
             if child.cmdline()[-2:] == ["-m", name.replace("-", "_")]:
                 return int(child.pid)
         raise AssertionError(f"{name} does not run")
+
+    async def whole(self, seconds: float = READY_WITHIN_S) -> None:
+        """Until the legacy chain is ready too, which is started after the main path so that nobody waits for it."""
+        async with asyncio.timeout(seconds):
+            while not json.loads((self.data / "state.json").read_text())["legacy"]:
+                await asyncio.sleep(0.05)
 
     def log_lines(self, service: str) -> list[dict[str, object]]:
         path = self.data / "logs" / f"{service}.log"
