@@ -1,5 +1,7 @@
 """Logs, traces and metrics: every line of a turn carries its name and its trace in every service; probes answer everywhere."""
 
+import uuid
+
 import pytest
 from aiohttp import ClientSession
 
@@ -30,6 +32,36 @@ async def test_no_line_about_a_turn_is_without_its_name(fake_models: Stack) -> N
             if str(line["event"]).startswith(("turn_", "speech_", "stopped", "chunk_gap")):
                 assert "correlationId" in line, line
                 assert len(str(line["trace_id"])) == 32, line
+
+
+PROCESS_EVENTS = {
+    *("listening", "leaving", "migrated", "flags_loaded", "adopted", "circuit", "stranger_answered"),
+    *("output_connected", "output_not_connected", "engine_connected", "engine_gone", "engine_silent", "engine_heard_again"),
+    *("answers_connected", "work_connected", "work_taken_back", "work_buried", "draining", "session_taken"),
+    *("recognizer_ready", "microphones_ready", "no_speech_model", "stand_in", "heard", "unheard", "bad_notice"),
+}
+"""Of a process, a connection, a list or a recording that is no turn yet."""
+
+
+@pytest.mark.parametrize(("fault", "ends"), [("absent", "done"), ("cutlate", "error")])
+async def test_with_the_chain_too_every_line_of_a_turn_has_its_name_and_its_trace(
+    with_fallback: Stack, fault: str, ends: str
+) -> None:
+    session = f"{fault}-{uuid.uuid4().hex[:8]}"
+    async with watching(with_fallback.ws, session) as viewer:
+        answer = await chat(with_fallback.url, session, headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+        assert answer.events[-1] == ends
+        await viewer.until(lambda v: v.of("CONTROL", "END"))
+    ours = set()
+    for service in with_fallback.ports:
+        for line in with_fallback.log_lines(service):
+            if line["event"] not in PROCESS_EVENTS:
+                assert "correlationId" in line, (service, line)
+            if str(line.get("correlationId", "")).startswith(session):
+                ours.add(service)
+                assert line["trace_id"] == TRACE, (service, line)
+    chain = {"memory", "chat-ai", "tts"} if fault == "absent" else {"dialog-engine"}
+    assert ours == {"input-handler", "output-handler", *chain}
 
 
 async def test_what_was_said_is_in_no_log(fake_models: Stack) -> None:
