@@ -219,6 +219,37 @@ async def test_a_killed_consumer_at_any_step_still_answers_once(stack: Stack) ->
             assert len(viewer.of("CONTROL", "END")) == 1
 
 
+async def test_a_recording_is_answered_once_also_when_asr_dies_with_it(stack: Stack) -> None:
+    session = "absent-recorded"
+    async with watching(stack.ws, session) as viewer:
+        os.kill(stack.pid_of("asr"), signal.SIGSTOP)
+        asking = asyncio.create_task(LegacyClient(stack.ws, session).send_recording(webm(1.0)))
+        await asyncio.sleep(0.7)
+        os.kill(stack.pid_of("asr"), signal.SIGKILL)
+        assert_spoken(await asking)
+        await asyncio.sleep(0.5)
+        assert [len(viewer.of("CONTROL", action)) for action in ("START", "END")] == [1, 1]
+
+
+async def test_a_recording_is_answered_once_also_when_input_handler_dies_in_its_turn(stack: Stack) -> None:
+    session = "silent-recorded"
+
+    def asked() -> bool:
+        lines = stack.log_lines("input-handler")
+        return any(line["event"] == "turn_received" and str(line["correlationId"]).startswith(session) for line in lines)
+
+    async with watching(stack.ws, session) as viewer:
+        asking = asyncio.create_task(LegacyClient(stack.ws, session).send_recording(webm(1.0)))
+        async with asyncio.timeout(timeouts.TURN):
+            while not asked():
+                await asyncio.sleep(0.02)
+        # The engine has accepted the turn and says nothing: it would be given up 0.8 s after it was asked.
+        os.kill(stack.pid_of("input-handler"), signal.SIGKILL)
+        assert_spoken(await asking)
+        await asyncio.sleep(0.5)
+        assert len(viewer.of("CONTROL", "END")) == 1
+
+
 async def test_bad_uploads_end_in_a_clear_error_and_nothing_is_queued(stack: Stack) -> None:
     client = LegacyClient(stack.ws)
     with pytest.raises(RuntimeError, match="none of webm, ogg, wav, mp3, m4a"):
