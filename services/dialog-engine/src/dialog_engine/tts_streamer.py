@@ -21,6 +21,9 @@ from dialog_voice.voice import Voice
 from service_runtime.tasks import TaskOwner
 
 FRAGMENTS_AHEAD: Final = 2
+LOOK_AGAIN_MS: Final = 1.0
+"""Nobody sleeps for less: a clock may not have moved by then."""
+
 log = structlog.get_logger("speech")
 
 
@@ -179,7 +182,7 @@ class TtsStreamer:
             wait = self._pacer.wait_ms(self._ready[0].offset_ms, self._clock())
             if wait > 0:
                 # Looked at again after it: the ear may have been paused meanwhile.
-                await asyncio.sleep(wait / 1000)
+                await asyncio.sleep(max(wait, LOOK_AGAIN_MS) / 1000)
                 continue
             self._send(self._ready[0])
             self._ready.popleft()

@@ -34,6 +34,10 @@ DONE_WAITS_FOR_AUDIO_S: Final = 2.0
 """`done` carries the time of the first audio; a voice later than this does not hold it up."""
 
 
+LOOK_AGAIN_MS: Final = 1.0
+"""No timer is set for less: a clock may not have moved by then."""
+
+
 class TurnRunner:
     """One running turn. `begin` starts it; it ends by itself."""
 
@@ -246,7 +250,7 @@ class TurnRunner:
         assert self._speech is not None
         remaining = self._speech.remaining_ms()
         if remaining > 0:
-            self._later(remaining / 1000, self._until_heard)
+            self._later(max(remaining, LOOK_AGAIN_MS) / 1000, self._until_heard)
         else:
             self._apply(self.machine.played_out())
 
