@@ -36,7 +36,7 @@ async def absent(namespace: Namespace) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def killed(namespace: Namespace) -> AsyncIterator[None]:
-    engine_process.send(namespace, "KILL")
+    engine_process.find(namespace).send("KILL")
     yield
 
 
@@ -50,9 +50,10 @@ async def restarted(namespace: Namespace) -> AsyncIterator[None]:
 @asynccontextmanager
 async def hangs(namespace: Namespace) -> AsyncIterator[None]:
     """Connections are taken by the kernel and nothing answers."""
-    engine_process.send(namespace, "STOP")
+    process = engine_process.find(namespace)
+    process.send("STOP")
     yield
-    engine_process.send(namespace, "CONT")
+    process.send("CONT")
 
 
 @pytest.mark.timeout(timeouts.LONG_TEST, func_only=True)
