@@ -33,6 +33,7 @@ def main() -> None:
             fallback.legacy_turn,
             fallback.fallback_detected,
             fallback.switch_cost,
+            soak.soak_short,
         ):
             if len(sys.argv) > 1 and scenario.__name__ not in sys.argv[1:]:
                 continue

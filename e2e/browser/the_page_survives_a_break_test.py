@@ -171,5 +171,5 @@ async def test_a_reply_that_was_lost_with_its_engine_does_not_run_for_ever(as_ne
         (row,) = await rows(window)
         assert (row["marks"], row["writing"]) == (["failed"], False)
         async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
-            while not (await get(as_newcomer.url + "/readyz"))["ready"]:
-                await asyncio.sleep(0.1)
+            while "done" not in (await chat(as_newcomer.url, "others-later")).events:
+                await asyncio.sleep(0.2)

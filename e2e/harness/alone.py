@@ -34,11 +34,14 @@ class Stopwatch:
 
     def seconds(self, pid: int) -> float:
         """Since it was started, where a process and its children were what had to be waited for. They run still."""
-        wall = time.monotonic() - self._began
         runner = psutil.Process(pid)
         ours = sum(_used_s(process) for process in (runner, *runner.children(recursive=True)))
-        others = max(0.0, _taken_s() - self._before - ours) / (os.cpu_count() or 1)
-        return max(0.0, wall - others)
+        return undisturbed_s(time.monotonic() - self._began, _taken_s() - self._before, ours, os.cpu_count() or 1)
+
+
+def undisturbed_s(wall_s: float, taken_s: float, ours_s: float, cores: int) -> float:
+    """Of what all cores did in that time, so much was ours. A wait counts as far as the machine was idle: on a full one, only work does."""
+    return max(0.0, wall_s - max(0.0, taken_s - ours_s) / cores)
 
 
 def _taken_s() -> float:

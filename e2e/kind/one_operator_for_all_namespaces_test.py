@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from e2e.kind import sessions
+from e2e.kind import sessions, timeouts
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 from e2e.kind.sessions import INTERRUPTIBLE
@@ -20,7 +20,9 @@ async def test_a_session_is_steered_from_another_namespace(
     sessions.apply(beside, sessions.resource("show", place.session, INTERRUPTIBLE))
     sessions.ready(beside, "show")
     assert (await place.say()).stats["voice"] == "espeak"
-    assert "FlagOn" in beside.kubectl("describe", "vts", "show"), "its story is told where it is"
+    # The operator writes events behind its back: they may be a moment later than the status.
+    told = lambda: "FlagOn" in beside.kubectl("describe", "vts", "show")  # noqa: E731
+    beside.until("its story is told where it is", told, timeouts.STORY_TOLD)
 
     # A younger one of the same session, beside the release: it says whose turn it is.
     sessions.apply(namespace, sessions.resource("late", place.session, {}))

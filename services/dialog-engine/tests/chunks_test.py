@@ -73,6 +73,14 @@ def test_a_voice_without_words_still_tells_about_where_it_is() -> None:
     assert ends[-1] == 21
 
 
+def test_a_voice_that_is_silent_first_has_said_nothing_yet() -> None:
+    silent = VoiceAudio(audio(2000)[: 400 * BYTES_PER_MS], (), (WordCue(0, 0, 0),))
+    spoken = VoiceAudio(audio(2000)[: 400 * BYTES_PER_MS], (), (WordCue(420, 0, 5),))
+    chunks = speak(ChunkCutter(), Fragment("hello world", 100, ends_sentence=True), [silent, spoken])
+    assert {(chunk.text_start, chunk.text_end) for chunk in chunks if chunk.offset_ms < 400} == {(100, 100)}
+    assert [chunk.text_end for chunk in chunks if chunk.offset_ms >= 400][:2] == [105, 105]
+
+
 def test_a_fragment_without_sound_makes_no_chunk() -> None:
     assert speak(ChunkCutter(), Fragment("…", 0, ends_sentence=True), []) == []
 

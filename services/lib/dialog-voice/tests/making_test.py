@@ -4,6 +4,7 @@ from dialog_contracts.session_document import SessionVoice
 from dialog_voice import making
 from dialog_voice.edge import EdgeVoice
 from dialog_voice.espeak import EspeakVoice
+from dialog_voice.making import Means
 from dialog_voice.openai_speech import OpenAiSpeechVoice
 from dialog_voice.settings import VoiceSettings
 
@@ -12,10 +13,14 @@ def settings(**values: object) -> VoiceSettings:
     return VoiceSettings.model_validate({"openai_api_key": None, "openai_base_url": None, **values})
 
 
+def means(**values: object) -> Means:
+    return Means(settings(**values))
+
+
 def test_voices_are_tried_in_the_order_of_the_setting() -> None:
-    assert making.own(settings()).name == "espeak"
-    assert making.own(settings(voice_chain="edge, espeak")).name == "chain"
-    assert making.own(settings(voice_chain="openai")).name == "openai"
+    assert making.own(means()).name == "espeak"
+    assert making.own(means(voice_chain="edge, espeak")).name == "chain"
+    assert making.own(means(voice_chain="openai")).name == "openai"
 
 
 @pytest.mark.parametrize(
@@ -27,16 +32,25 @@ def test_voices_are_tried_in_the_order_of_the_setting() -> None:
 )
 def test_a_name_that_leads_nowhere_is_said(chain: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        making.own(settings(voice_chain=chain))
+        making.own(means(voice_chain=chain))
 
 
 def test_voices_of_sessions_by_name() -> None:
-    espeak = making.of_session(SessionVoice(provider="espeak", voice_en="en-gb+m1"), settings(), None)
-    edge = making.of_session(SessionVoice(provider="edge", voice_zh="zh-CN-YunxiNeural"), settings(), None)
+    espeak = making.of_session(SessionVoice(provider="espeak", voice_en="en-gb+m1"), means(), None)
+    edge = making.of_session(SessionVoice(provider="edge", voice_zh="zh-CN-YunxiNeural"), means(), None)
     assert isinstance(espeak, EspeakVoice)
     assert isinstance(edge, EdgeVoice)
     assert (espeak._config.voice_en, espeak._config.voice_zh) == ("en-gb+m1", "cmn+f3")
     assert (edge._config.voice_zh, edge._config.voice_en) == ("zh-CN-YunxiNeural", settings().edge_voice_en)
+
+
+def test_voices_without_word_times_share_a_reader() -> None:
+    reader = making.reader()
+    shared = Means(settings(voice_chain="openai"), reader)
+    own, of_session = making.own(shared), making.of_session(SessionVoice(provider="openai"), shared, "sk-session")
+    assert isinstance(own, OpenAiSpeechVoice)
+    assert isinstance(of_session, OpenAiSpeechVoice)
+    assert own._reader is of_session._reader is reader
 
 
 @pytest.mark.parametrize(
@@ -51,7 +65,7 @@ def test_voices_of_sessions_by_name() -> None:
 def test_the_services_key_never_goes_to_an_address_that_a_session_chose(
     document_url: str | None, key: str | None, sent: str
 ) -> None:
-    own = settings(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
+    own = means(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
     made = making.of_session(SessionVoice(provider="openai", base_url=document_url), own, key)
     assert isinstance(made, OpenAiSpeechVoice)
     assert (made._config.api_key, made._config.base_url) == (sent, document_url or "https://own.example/v1")

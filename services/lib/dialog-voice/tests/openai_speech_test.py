@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 
 from dialog_voice.errors import ProviderError
+from dialog_voice.espeak import EspeakVoice
 from dialog_voice.openai_speech import OpenAiSpeechConfig, OpenAiSpeechVoice
+from dialog_voice.reader import Reader
 from dialog_voice.testing.openai_speech_server import WORD_MS, Behaviour, OpenAiSpeechServer, hum
+from dialog_voice.testing.studio import Studio
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
 
 _KEY = "sk-very-secret-0123456789"
@@ -72,6 +75,26 @@ async def test_words_and_shapes_are_estimated_in_order(voice: OpenAiSpeechVoice)
     assert offsets == sorted(offsets)
     assert len(offsets) > 8
     assert offsets[-1] < sum(len(piece.pcm) for piece in pieces) / BYTES_PER_MS
+
+
+@pytest.mark.parametrize("wpm", [130, 150, 180, 220])
+async def test_words_are_heard_when_they_are_said_at_whatever_speed_the_vendor_speaks(wpm: int) -> None:
+    """It goes by letters for the first pieces, until the reading is there, and by the length soon after."""
+    text = "Well, the funny thing about this game is that every single time I reach the last boss, somebody rings the bell tonight."
+    async with Studio() as studio:
+        recording = await studio.record(text, "en-us+f4", wpm)
+    reader = Reader(EspeakVoice())
+    await reader.warm()
+    async with OpenAiSpeechServer(audio=lambda _: recording.pcm) as server:
+        voice = OpenAiSpeechVoice(OpenAiSpeechConfig(server.address, _KEY, "tts-1"), reader=reader)
+        pieces = [piece async for piece in voice.synthesize(text, "en")]
+        await voice.aclose()
+    await reader.aclose()
+    assert b"".join(piece.pcm for piece in pieces) == recording.pcm
+    errors = [abs(error) for error in recording.errors([word for piece in pieces for word in piece.words])]
+    # On a busy machine the reading comes when nearly a second has left by letters.
+    assert max(errors) <= 3
+    assert sum(error > 1 for error in errors) < 0.12 * len(errors)
 
 
 @pytest.mark.parametrize(

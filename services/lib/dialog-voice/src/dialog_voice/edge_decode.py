@@ -21,7 +21,7 @@ class EdgeFragment:
         self._text = text
         self._lead_ms = lead_ms
         self._tail_ms = tail_ms
-        self._estimator = MouthEstimator(text, timed=True)
+        self._estimator = MouthEstimator(text)
         self._words: deque[tuple[float, float, int, int]] = deque()
         self._sent_bytes = 0
         self._found = 0
@@ -78,5 +78,4 @@ class EdgeFragment:
             cue = WordCue(max(at, start_ms), start, end)
             self._estimator.add_word(cue, duration_ms)
             cues.append(cue)
-        visemes, _ = self._estimator.push(pcm)
-        yield VoiceAudio(pcm, visemes, tuple(cues))
+        yield VoiceAudio(pcm, self._estimator.push(pcm), tuple(cues))

@@ -1,24 +1,41 @@
 """Makes the voices that settings and sessions' documents name."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dialog_contracts.session_document import SessionVoice
 from dialog_voice.chain import VoiceChain
+from dialog_voice.reader import Reader
 from dialog_voice.settings import VoiceSettings
 from dialog_voice.voice import Voice
 from service_runtime import factories
 
 
-def own(settings: VoiceSettings) -> Voice:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What voices are made of."""
+
+    settings: VoiceSettings
+
+    reader: Reader | None = None
+    """For voices without word times; whoever made it closes it, after them."""
+
+
+def reader() -> Reader:
+    """One for all voices of a process; its own process starts with the first reading."""
+    return Reader(_espeak(None, None))
+
+
+def own(means: Means) -> Voice:
     """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
-    voices = [_named(name, settings) for name in settings.voice_chain]
+    voices = [_named(name, means) for name in means.settings.voice_chain]
     if not voices:
         raise ValueError("VOICE_CHAIN: no voice is named")
     return voices[0] if len(voices) == 1 else VoiceChain(voices)
 
 
-def of_session(wanted: SessionVoice, settings: VoiceSettings, key: str | None) -> Voice:
+def of_session(wanted: SessionVoice, means: Means, key: str | None) -> Voice:
     """The voice of a session's document."""
+    settings = means.settings
     if wanted.provider == "espeak":
         return _espeak(wanted.voice_zh, wanted.voice_en)
     if wanted.provider == "edge":
@@ -32,17 +49,18 @@ def of_session(wanted: SessionVoice, settings: VoiceSettings, key: str | None) -
             model=wanted.model or settings.openai_voice_model,
             voice_zh=wanted.voice_zh or settings.openai_voice,
             voice_en=wanted.voice_en or settings.openai_voice,
-        )
+        ),
+        reader=means.reader,
     )
 
 
-def _named(name: str, settings: VoiceSettings) -> Voice:
+def _named(name: str, means: Means) -> Voice:
     if name == "espeak":
         return _espeak(None, None)
     if name == "edge":
-        return _edge(settings.edge_voice_zh, settings.edge_voice_en)
+        return _edge(means.settings.edge_voice_zh, means.settings.edge_voice_en)
     if name == "openai":
-        return of_session(SessionVoice(provider="openai"), settings, None)
+        return of_session(SessionVoice(provider="openai"), means, None)
     made: Voice = factories.load(name, "VOICE_CHAIN")()
     return made
 

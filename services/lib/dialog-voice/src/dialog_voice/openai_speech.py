@@ -1,13 +1,21 @@
-"""Any server that speaks OpenAI's `POST /audio/speech`: OpenAI, Kokoro-FastAPI, vLLM-Omni, LocalAI. Raw PCM, no word times."""
+"""Any server that speaks OpenAI's `POST /audio/speech`: OpenAI, Kokoro-FastAPI, vLLM-Omni, LocalAI. Raw PCM, no word times.
+
+Which word is being said is found out by comparison with a reading of the same text, and by the pace that earlier fragments had.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dialog_voice.errors import ProviderError, Reason
-from dialog_voice.estimate import MouthEstimator
+from dialog_voice.held_back import HeldBack
+from dialog_voice.language import guess
+from dialog_voice.pace import USUAL, Pace
+from dialog_voice.reader import Reader
 from dialog_voice.script_split import speakable
+from dialog_voice.untimed import UntimedFragment
 from dialog_voice.voice import VoiceAudio
 
 if TYPE_CHECKING:
@@ -47,17 +55,30 @@ class OpenAiSpeechConfig:
 
 
 class OpenAiSpeechVoice:
-    """A `Voice`; the vendor's PCM is already s16le, 24 kHz, mono and passes through. Words and mouth shapes are estimates."""
+    """A `Voice`; the vendor's PCM is already s16le, 24 kHz, mono and passes through. Words and mouth shapes are estimates.
 
-    def __init__(self, config: OpenAiSpeechConfig, *, name: str = "openai") -> None:
+    `reader`, shared and closed by whoever made it, makes them good ones; without it they go by letters.
+    """
+
+    def __init__(self, config: OpenAiSpeechConfig, *, name: str = "openai", reader: Reader | None = None) -> None:
         self.name = name
         self._config = config
+        self._reader = reader
         self._client: httpx.AsyncClient | None = None
+        self._paces: dict[str, Pace] = {}
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
-        """Yield the audio as it arrives. Raises `ProviderError`."""
+        """Yield the audio, the beginning as it arrives, later parts when they are due. Raises `ProviderError`."""
         if not any(character.isalnum() for character in speakable(text)):
             return
+        fragment = UntimedFragment(text, self._paces.setdefault(guess(text, lang), Pace(USUAL * self._config.speed)))
+        held = HeldBack(fragment, self._reader)
+        async with aclosing(self._stream(text, lang)) as stream, aclosing(held.told(stream, text, lang)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _stream(self, text: str, lang: str) -> AsyncGenerator[bytes, None]:
+        """Yield whole samples as they arrive. Raises `ProviderError`."""
         import httpx
 
         deadline = asyncio.get_running_loop().time() + self._config.first_audio_timeout_s
@@ -66,7 +87,6 @@ class OpenAiSpeechVoice:
             response = await self._request(text, lang, deadline)
             try:
                 await self._check(response, deadline)
-                estimator = MouthEstimator(text, timed=False)
                 odd = b""
                 pieces = response.aiter_raw()
                 while True:
@@ -78,9 +98,8 @@ class OpenAiSpeechVoice:
                     pcm = odd + piece
                     pcm, odd = (pcm[:-1], pcm[-1:]) if len(pcm) % 2 else (pcm, b"")
                     if pcm:
-                        visemes, words = estimator.push(pcm)
                         delivered = True
-                        yield VoiceAudio(pcm, visemes, words)
+                        yield pcm
                     deadline = asyncio.get_running_loop().time() + self._config.idle_gap_s
             finally:
                 await response.aclose()
@@ -95,6 +114,8 @@ class OpenAiSpeechVoice:
         """Open a connection. Raises `ProviderError` when there is none or the key is refused; nothing is synthesized."""
         import httpx
 
+        if self._reader is not None:
+            await self._reader.warm()
         try:
             response = await self._http().get("models", timeout=self._config.first_audio_timeout_s)
         except httpx.HTTPError as error:

@@ -23,7 +23,10 @@ class VisemeCue:
 
 @dataclass(frozen=True, slots=True)
 class WordCue:
-    """At `offset_ms` the characters `text_start` to `text_end` (exclusive) of the fragment's text begin to sound."""
+    """At `offset_ms` the characters `text_start` to `text_end` (exclusive) of the fragment's text begin to sound.
+
+    An empty one (0, 0) says that nothing is said yet: a voice that tells no words at all is guessed at.
+    """
 
     offset_ms: float
     text_start: int

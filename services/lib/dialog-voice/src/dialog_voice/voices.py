@@ -17,10 +17,12 @@ class Voices:
     def __init__(self, settings: VoiceSettings, documents: Documents, own: Voice | None = None) -> None:
         self._settings, self._documents = settings, documents
         self._keys = SessionKeys(settings.session_keys_dir)
-        self.own = own or making.own(settings)
+        self._reader = making.reader()
+        means = making.Means(settings, self._reader)
+        self.own = own or making.own(means)
         self._voices: SessionProviders[SessionVoice, Voice] = SessionProviders(
             self.own,
-            make=lambda wanted, key: making.of_session(wanted, settings, key),
+            make=lambda wanted, key: making.of_session(wanted, means, key),
             chain=VoiceChain,
             keys=self._keys,
             fell_through=metrics.VOICE_FELL_THROUGH,
@@ -51,3 +53,4 @@ class Voices:
         """Close them all."""
         await self._voices.aclose()
         await self.own.aclose()
+        await self._reader.aclose()

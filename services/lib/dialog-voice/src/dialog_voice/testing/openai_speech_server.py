@@ -1,14 +1,14 @@
 """A local server with OpenAI's `POST /v1/audio/speech`: `python -m dialog_voice.testing.openai_speech_server --port 8012`.
 
-It answers with a hum of 200 ms per word, as raw PCM. What a request gets is told by a script (one `Behaviour` per request, in
-order), else by a default. In-process tests look into `requests` afterwards.
+It answers with a hum of 200 ms per word, as raw PCM, or with what `audio` makes of the text. How is told by a script (one
+`Behaviour` per request, in order), else by a default. In-process tests look into `requests` afterwards.
 """
 
 import asyncio
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -55,12 +55,19 @@ class Request:
 class OpenAiSpeechServer(VendorServer):
     """The server; its address ends in /v1."""
 
-    def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
+    def __init__(
+        self,
+        script: Iterable[Behaviour] = (),
+        *,
+        default: Behaviour | None = None,
+        audio: Callable[[str], bytes] | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.received = asyncio.Event()
         """Set with the first request."""
         self.script = deque(script)
         self._default = default or Behaviour()
+        self._audio = audio or (lambda text: hum(len(words_of(text)) * WORD_MS))
         routes = [web.post("/v1/audio/speech", self._speech), web.get("/v1/models", self._models)]
         super().__init__(routes, "http://{host}:{port}/v1")
 
@@ -87,7 +94,7 @@ class OpenAiSpeechServer(VendorServer):
             return web.json_response({"audio": "elsewhere"})
         response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
         await response.prepare(http)
-        audio = b"" if behaviour.kind == "empty" else hum(len(words_of(str(request.body["input"]))) * WORD_MS)
+        audio = b"" if behaviour.kind == "empty" else self._audio(str(request.body["input"]))
         for number, start in enumerate(range(0, len(audio), behaviour.piece_bytes)):
             if number == behaviour.pieces and behaviour.kind in ("cut", "stall"):
                 break

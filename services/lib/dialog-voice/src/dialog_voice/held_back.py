@@ -1,0 +1,117 @@
+"""From a stream of bare audio to a voice's: each piece leaves as late as the ear allows, since words that were told stay told."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from dialog_voice.errors import VoiceError
+from dialog_voice.reader import Reader
+from dialog_voice.untimed import UntimedFragment
+from dialog_voice.voice import VoiceAudio
+from service_runtime.tasks import TaskOwner
+
+AHEAD_MS: Final = 1000
+"""Audio leaves so far ahead of an ear that hears it from the first piece on: 720 of it the engine wants, the rest is for a busy machine."""
+
+_RISE: Final = 5
+"""That lead is built up so many times as fast as speech: a vendor that is done at once has told its length by then."""
+
+_PIECE_MS: Final = 200
+"""Leaves at once. Finding the words of as much takes a millisecond; of more, others would wait."""
+
+_WAKE_MS: Final = 200
+"""It is looked whether more is due when so much of the lead is used up, …"""
+
+_SOONEST_MS: Final = 20
+"""… and while it is built up."""
+
+
+class HeldBack:
+    """The audio of one fragment of `text`, once.
+
+    Vendors are mostly quicker than speech: while one second is heard, the rest arrives, and with it the length, which says the voice's
+    speed. A stream no quicker than speech is never held back, and the first piece leaves at once.
+    """
+
+    def __init__(self, fragment: UntimedFragment, reader: Reader | None) -> None:
+        self._fragment, self._reader = fragment, reader
+        self._tasks = TaskOwner()
+        self._news = asyncio.Event()
+        self._all_here = False
+        self._reading: asyncio.Task[None] | None = None
+        self._error: VoiceError | None = None
+
+    async def told(self, stream: AsyncGenerator[bytes, None], text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
+        """Yield what `stream` yields, whole samples, with words and mouth shapes; what came before an error leaves before it.
+
+        The reader reads meanwhile; until it has done so, and where it cannot, letters do. Closing this ends the reading; `stream`
+        is its owner's to close.
+        """
+        try:
+            if self._reader is not None:
+                self._reading = self._tasks.start("voice-reading", self._read(self._reader, text, lang))
+            first = await anext(stream, None)
+            if first is None:
+                return
+            self._fragment.add(first)
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            receiving = self._tasks.start("voice-stream", self._receive(stream))
+            while True:
+                heard_ms = (clock() - began) * 1000
+                due_ms = min(_PIECE_MS + _RISE * heard_ms, heard_ms + AHEAD_MS)
+                next_ms = self._fragment.taken_ms + _PIECE_MS
+                piece = self._fragment.take(next_ms if self._nothing_to_wait_for else min(next_ms, due_ms))
+                if piece is not None:
+                    yield piece
+                    # Others' turn, and the end may have come.
+                    await asyncio.sleep(0)
+                elif self._all_here and not self._fragment.waiting_ms:
+                    break
+                else:
+                    await self._wait(self._fragment.taken_ms - heard_ms - AHEAD_MS + _WAKE_MS)
+            await receiving
+            if self._error is not None:
+                raise self._error
+        finally:
+            self._fragment.teach()
+            await self._tasks.close()
+
+    async def _receive(self, stream: AsyncGenerator[bytes, None]) -> None:
+        """A task of its own, so that the end is known while audio waits."""
+        try:
+            async for pcm in stream:
+                self._fragment.add(pcm)
+                self._news.set()
+            self._fragment.end()
+        except VoiceError as error:
+            self._error = error
+        finally:
+            self._all_here = True
+            self._news.set()
+
+    async def _read(self, reader: Reader, text: str, lang: str) -> None:
+        try:
+            if (reading := await reader.read(text, lang)) is not None:
+                self._fragment.use(reading)
+        finally:
+            self._news.set()
+
+    @property
+    def _nothing_to_wait_for(self) -> bool:
+        """A vendor may even be quicker than the reader."""
+        return self._error is not None or (self._all_here and (self._reading is None or self._reading.done()))
+
+    async def _wait(self, for_ms: float) -> None:
+        """Until something comes; where audio waits already, only until more of it may be due."""
+        self._news.clear()
+        if not self._fragment.waiting_ms:
+            await self._news.wait()
+            return
+        try:
+            async with asyncio.timeout(max(for_ms, _SOONEST_MS) / 1000):
+                while not self._nothing_to_wait_for:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            return
