@@ -81,6 +81,16 @@ def test_a_voice_that_is_silent_first_has_said_nothing_yet() -> None:
     assert [chunk.text_end for chunk in chunks if chunk.offset_ms >= 400][:2] == [105, 105]
 
 
+def test_a_voice_that_broke_off_has_not_said_its_last_words() -> None:
+    cutter, fragment = ChunkCutter(), Fragment("one two three", 10, ends_sentence=True)
+    cutter.begin(fragment)
+    made = cutter.feed(VoiceAudio(audio(200)[: 200 * BYTES_PER_MS], (), (WordCue(0, 0, 3), WordCue(100, 4, 7))))
+    made += cutter.end(whole=False)
+    assert made[-1].text_end == 17
+    assert sum(chunk.duration_ms for chunk in made) == 200 + fragment.pause_ms
+    assert speak(cutter, fragment, [VoiceAudio(audio(200)[: 200 * BYTES_PER_MS])])[-1].text_end == fragment.end
+
+
 def test_a_fragment_without_sound_makes_no_chunk() -> None:
     assert speak(ChunkCutter(), Fragment("…", 0, ends_sentence=True), []) == []
 

@@ -130,6 +130,7 @@ class TtsStreamer:
             await self._room(len(self._starts))
             self._starts.append(self._cutter.offset_ms)
             self._cutter.begin(fragment)
+            whole = True
             try:
                 async with aclosing(self._voice.synthesize(told, self._lang)) as pieces:
                     async for piece in pieces:
@@ -137,9 +138,10 @@ class TtsStreamer:
                 self.spoken_fragments += 1
             except VoiceError as error:
                 # The words of this fragment stay unsaid; the chain has already turned to another voice for the next one.
+                whole = False
                 self.failed_fragments += 1
                 log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text))
-            await self._offer(self._cutter.end())
+            await self._offer(self._cutter.end(whole=whole))
         if self._pacing is not None:
             await self._pacing
         if not self._cancelled:

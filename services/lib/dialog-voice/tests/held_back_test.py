@@ -23,8 +23,10 @@ class Reads(Reader):
 
     def __init__(self, after_s: float = 0.0) -> None:
         self.after_s, self.cancelled = after_s, False
+        self.asked_at: float | None = None
 
     async def read(self, text: str, lang: str) -> Reading | None:
+        self.asked_at = asyncio.get_running_loop().time()
         try:
             await asyncio.sleep(self.after_s)
         except asyncio.CancelledError:
@@ -88,6 +90,16 @@ async def test_a_vendor_no_faster_than_speech_is_never_held_back() -> None:
     assert at == [(round(0.1 * number, 3), 100.0 * number) for number in range(1, 31)]
 
 
+async def test_a_reader_does_not_begin_while_a_vendor_answers_at_once() -> None:
+    reader = Reads()
+    source = stream((0, 40), (0.01, 40))
+    async with aclosing(source), aclosing(HeldBack(UntimedFragment(TEXT, Pace()), reader).told(source, TEXT, "en")) as told:
+        await anext(told)
+        assert reader.asked_at is None
+        await anext(told)
+        assert reader.asked_at == pytest.approx(asyncio.get_running_loop().time(), abs=0.011)
+
+
 async def test_what_came_before_an_error_leaves_before_it() -> None:
     began, pieces = asyncio.get_running_loop().time(), []
     pace = Pace()
@@ -111,7 +123,7 @@ async def test_nothing_is_nothing() -> None:
 
 
 async def test_a_reading_is_used_when_it_comes_and_never_waited_for() -> None:
-    at, pieces = await left(stream(*[(0.1, 100)] * 20), Reads(0.45))
+    at, pieces = await left(stream(*[(0.1, 100)] * 20), Reads(0.4))
     assert at[-1] == (2.0, 2000)
     words = [(word.text_start, word.offset_ms) for piece in pieces for word in piece.words]
     # By letters "two" began, and "three" may have; in the reading five seconds pass before them.
@@ -120,7 +132,7 @@ async def test_a_reading_is_used_when_it_comes_and_never_waited_for() -> None:
 
 
 async def test_a_vendor_quicker_than_the_reader_waits_for_it_as_long_as_the_ear_allows() -> None:
-    at, pieces = await left(stream((0.1, 3000)), Reads(0.5))
+    at, pieces = await left(stream((0.1, 3000)), Reads(0.45))
     assert at[-1] == (0.5, 3000)
     assert [ms for second, ms in at if second < 0.5][-1] == pytest.approx(1300, abs=200)
     assert [word.text_start for piece in pieces for word in piece.words] == sorted(
@@ -143,7 +155,7 @@ async def test_leaving_ends_the_reading_and_the_stream() -> None:
     held = HeldBack(UntimedFragment(TEXT, Pace()), reader)
     async with aclosing(source), aclosing(held.told(source, TEXT, "en")) as told:
         await anext(told)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
     assert reader.cancelled
     assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("voice-")] == []
 

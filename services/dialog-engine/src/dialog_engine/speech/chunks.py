@@ -72,8 +72,8 @@ class ChunkCutter:
             self._rest = self._rest[whole:]
         return chunks
 
-    def end(self) -> list[Chunk]:
-        """The rest of the fragment and the pause after it."""
+    def end(self, *, whole: bool = True) -> list[Chunk]:
+        """The rest of the fragment and the pause after it; not `whole`: the voice broke off, and its last words were not said."""
         if not self._rest and self.offset_ms == self._base_ms:
             return []
         rest = self._rest[: len(self._rest) - len(self._rest) % 2]
@@ -85,7 +85,7 @@ class ChunkCutter:
             piece = rest[at : at + self._size]
             # 20 ms is the shortest chunk of the contract.
             piece += bytes(max(0, 20 * BYTES_PER_MS - len(piece)))
-            chunks.append(self._cut(piece, silent=at >= speech, last_words=at + self._size >= speech))
+            chunks.append(self._cut(piece, silent=at >= speech, last_words=whole and at + self._size >= speech))
         return chunks
 
     def _cut(self, pcm: bytes, *, silent: bool = False, last_words: bool = False) -> Chunk:

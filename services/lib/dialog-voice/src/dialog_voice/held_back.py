@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Final
 
 from dialog_voice.errors import VoiceError
@@ -18,6 +19,9 @@ _RISE: Final = 5
 
 _PIECE_MS: Final = 200
 """Leaves at once. Finding the words of as much takes a millisecond; of more, others would wait."""
+
+_HEAD_START_S: Final = 0.05
+"""A vendor that answers within it has the processor to itself until its first piece has left; the others are slower than a reader."""
 
 _WAKE_MS: Final = 200
 """It is looked whether more is due when so much of the lead is used up, …"""
@@ -37,6 +41,7 @@ class HeldBack:
         self._fragment, self._reader = fragment, reader
         self._tasks = TaskOwner()
         self._news = asyncio.Event()
+        self._begun = asyncio.Event()
         self._all_here = False
         self._reading: asyncio.Task[None] | None = None
         self._error: VoiceError | None = None
@@ -64,6 +69,7 @@ class HeldBack:
                 piece = self._fragment.take(next_ms if self._nothing_to_wait_for else min(next_ms, due_ms))
                 if piece is not None:
                     yield piece
+                    self._begun.set()
                     # Others' turn, and the end may have come.
                     await asyncio.sleep(0)
                 elif self._all_here and not self._fragment.waiting_ms:
@@ -92,6 +98,9 @@ class HeldBack:
 
     async def _read(self, reader: Reader, text: str, lang: str) -> None:
         try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEAD_START_S):
+                    await self._begun.wait()
             if (reading := await reader.read(text, lang)) is not None:
                 self._fragment.use(reading)
         finally:
@@ -108,10 +117,8 @@ class HeldBack:
         if not self._fragment.waiting_ms:
             await self._news.wait()
             return
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(for_ms, _SOONEST_MS) / 1000):
                 while not self._nothing_to_wait_for:
                     self._news.clear()
                     await self._news.wait()
-        except TimeoutError:
-            return
