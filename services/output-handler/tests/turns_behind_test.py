@@ -95,6 +95,23 @@ async def test_an_engine_that_dies_while_its_turn_waits_is_told_when_that_turns_
     ], "END 1 was sent while its end still sounded"
 
 
+async def test_a_turn_of_the_next_engine_behind_a_lost_one_is_whole(room: "Room", listen: "Listen") -> None:
+    _, sent = await listen(room.session)
+    await room.voiced(1, 1_000)
+    await asyncio.sleep(0.2)
+    room.stage.start(2, flags=FLAGS)
+    room.stage.text("tw", turn=2)
+    room.session.engine_lost()
+    room.stage.start(3, epoch=2, flags=FLAGS)
+    room.stage.text("three", eos=True, turn=3)
+    room.stage.chunks(0, 9, turn=3)
+    await asyncio.sleep(1)
+    room.stage.end(3)
+    await asyncio.sleep(1)
+    told = [line for line in sent.without_chunks() if line.startswith(("START", "TEXT", "ERROR", "END"))]
+    assert told[told.index("START 2") :] == ["START 2", "TEXT tw", "ERROR engine_lost", "START 3", "TEXT three", "END 3"]
+
+
 async def test_what_waits_is_bounded_and_its_end_is_counted(
     room: "Room", listen: "Listen", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,8 +28,9 @@ class TurnsBehind:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        self._frames: deque[tuple[Frame, str]] = deque()
-        self._going_on = self._lost = False
+        self._frames: deque[tuple[Frame, str] | None] = deque()
+        """None: here the engine was lost."""
+        self._going_on = False
 
     def __bool__(self) -> bool:
         return bool(self._frames)
@@ -51,8 +52,9 @@ class TurnsBehind:
         return True
 
     def engine_lost(self) -> None:
-        """The engine is gone: the last of the turns that wait will not be finished."""
-        self._lost = bool(self._frames)
+        """The engine is gone: what waits comes to no end of its own. Another engine may go on behind it."""
+        if self._frames and not self._going_on:
+            self._frames.append(None)
 
     def go_on(self) -> None:
         """The present turn has died away: what waits is played, up to the next turn that has to be waited for."""
@@ -62,21 +64,22 @@ class TurnsBehind:
             self._play()
 
     def _play(self) -> None:
+        """To the end, or to the next turn but the first that has to wait for the one before it."""
         first = True
         while self._frames:
-            frame, raw = self._frames[0]
-            if isinstance(frame, Start) and not first and self._must_be_heard():
+            waiting = self._frames[0]
+            if waiting is not None and isinstance(waiting[0], Start) and not first and self._must_be_heard():
                 return
             first = False
             self._frames.popleft()
             self._going_on = True
             try:
-                self._session.take(frame, raw)
+                if waiting is None:
+                    self._session.engine_lost(for_good=True)
+                else:
+                    self._session.take(*waiting)
             finally:
                 self._going_on = False
-        if self._lost:
-            self._lost = False
-            self._session.engine_lost(for_good=True)
 
     def _must_be_heard(self) -> bool:
         view = self._session.view
