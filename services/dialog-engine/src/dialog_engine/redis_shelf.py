@@ -13,7 +13,6 @@ from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.samples import TurnSample
 from service_runtime import effects
-from service_runtime.effects import Effect
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.session_history import SessionHistory
 
@@ -61,13 +60,13 @@ class RedisShelf:
 
         async def work(client: Redis) -> None:
             try:
-                await _all(client, commands)
+                await effects.carry_out(client, commands)
             except ResponseError as error:
                 if "WRONGTYPE" not in str(error):
                     raise
                 # A list, as versions before 0.2 kept it. The database has all of it.
                 await client.delete(redis_names.history(session_id))
-                await _all(client, commands)
+                await effects.carry_out(client, commands)
             await client.eval(_RAISE_COUNTER, 1, redis_names.turn_counter(session_id), last)
 
         return await self._try("history", work)
@@ -100,7 +99,7 @@ class RedisShelf:
         """One entry of `vtuber:turns`."""
 
         async def work(client: Redis) -> None:
-            await _all(client, [effects.sample(sample)])
+            await effects.carry_out(client, [effects.sample(sample)])
 
         await self._try("sample", work)
 
@@ -111,10 +110,3 @@ class RedisShelf:
             log.warning("not_shelved", purpose=purpose, reason=str(error))
             return False
         return True
-
-
-async def _all(client: Redis, commands: Sequence[Effect]) -> None:
-    pipe = client.pipeline(transaction=True)
-    for command in commands:
-        pipe.execute_command(*command)
-    await pipe.execute()

@@ -43,10 +43,7 @@ class FileWords:
             commands = effects.remember(stop.session_id, [record])
 
             async def work(client: Redis) -> None:
-                pipe = client.pipeline(transaction=True)
-                for command in commands:
-                    pipe.execute_command(*command)
-                await pipe.execute()
+                await effects.carry_out(client, commands)
 
             await self._redis.call(PURPOSE, work)
         except RedisDown as error:

@@ -14,7 +14,7 @@ from opentelemetry.util.types import AttributeValue
 from dialog_contracts.ingest import Played
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
 from dialog_engine.speech.chunks import Chunk
-from dialog_engine.tts_streamer import SpeechHooks, TtsStreamer
+from dialog_engine.tts_streamer import LOOK_AGAIN_MS, SpeechHooks, TtsStreamer
 from dialog_engine.turn import actions, frames
 from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.claim import TurnClaim
@@ -32,10 +32,6 @@ log = structlog.get_logger("turn")
 
 DONE_WAITS_FOR_AUDIO_S: Final = 2.0
 """`done` carries the time of the first audio; a voice later than this does not hold it up."""
-
-
-LOOK_AGAIN_MS: Final = 1.0
-"""No timer is set for less: a clock may not have moved by then."""
 
 
 class TurnRunner:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from redis.asyncio import Redis
+
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import MemoryUpdate, TaskResponse
@@ -91,3 +93,11 @@ def sample(entry: TurnSample) -> Effect:
     """One entry of `vtuber:turns`."""
     fields = ("session", entry.session_id, "turn", str(entry.turn), "sample", entry.to_json())
     return ("XADD", redis_names.TURN_SAMPLES, "MAXLEN", "~", str(redis_names.TURN_SAMPLES_MAXLEN), "*", *fields)
+
+
+async def carry_out(client: Redis, commands: Sequence[Effect]) -> None:
+    """All of them in one step, outside a work list. Raises what Redis says."""
+    pipe = client.pipeline(transaction=True)
+    for command in commands:
+        pipe.execute_command(*command)
+    await pipe.execute()
