@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dialog_contracts.ingest import Stop
 from dialog_telemetry import metrics
 from output_handler.errors import BargeInOff
 from output_handler.testing.stage import FLAGS
@@ -31,6 +32,23 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     assert room.stage.to_engine == []
     assert not room.session.silence.stop(None, "viewer")
     assert room.heard == ["live-001#1"]
+
+
+async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_other(room: "Room", listen: "Listen") -> None:
+    told: list[Stop] = []
+    room.session.tell_heard_of_file = told.append
+    await listen(room.session)
+    for turn in (1, 2, 3):
+        await room.voiced(turn, 5_000, flags=FLAGS)
+        await asyncio.sleep(2.5)
+        if turn == 1:
+            room.session.silence.stop(None, "viewer")
+        elif turn == 2:
+            room.session.silence.file_stopped(Stop(session_id="live-001", turn=2))
+        else:
+            room.stage.start(4)
+        await asyncio.sleep(1)
+    assert [(stop.turn, stop.heard_text) for stop in told] == [(1, "今晚"), (3, "今晚")]
 
 
 async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(room: "Room", listen: "Listen") -> None:

@@ -6,7 +6,7 @@ import pytest
 from starlette.websockets import WebSocket
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import End, Start, TextDelta
+from dialog_contracts.ingest import End, Start, Stop, TextDelta
 from dialog_telemetry import metrics
 from output_handler import hub as hub_module
 from output_handler.engine_link import FRAMES_MAX, EngineLink
@@ -217,3 +217,17 @@ async def test_a_session_that_another_replica_played_is_not_unknown_here(hub: Hu
     hub.history.down = True
     with pytest.raises(UnknownSession):
         await hub.stop("live-001", None, "x")
+
+
+async def test_what_was_heard_of_a_file_goes_to_history_and_to_every_engine(hub: Hub, engine: Joins) -> None:
+    links = [await engine() for _ in range(2)]
+    for link, _ in links:
+        hub.engine_joined(link)
+    filed: list[Stop] = []
+    hub.file_words = filed.append
+    stop = Stop(session_id="live-001", turn=3, heard_text="Tonight we")
+    hub._heard_of_file(stop)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert filed == [stop]
+    assert [[Stop.from_json(str(raw)) for raw in heard] for _, heard in links] == [[stop], [stop]]

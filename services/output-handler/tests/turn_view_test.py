@@ -99,3 +99,20 @@ def test_a_stop_silences_thinking_speaking_and_what_was_sent_but_not_heard(view:
     assert not view.sounding(2400.0)
     view.ended, view.stopped = False, True
     assert not view.sounding(2000.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "heard"),
+    [
+        ("Tonight we play a riddle.", 0.0, ""),
+        ("Tonight we play a riddle.", 0.1, "Tonight"),
+        ("Tonight we play a riddle.", 0.5, "Tonight we play"),
+        ("Don't stop", 0.15, "Don't"),
+        ("今晚玩解谜", 0.5, "今晚"),
+        ("今晚 play 解谜", 0.4, "今晚 play"),
+        ("Tonight we play a riddle.", 1.0, "Tonight we play a riddle."),
+    ],
+)
+def test_of_a_file_the_words_that_had_begun_are_heard(view: TurnView, text: str, share: float, heard: str) -> None:
+    view.text, view.whole_ms, view.zero_ms = text, 1_000, 5_000.0
+    assert view.heard_text(5_000 + 1_000 * share).strip() == heard
