@@ -5,7 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from dialog_contracts.http import FlagSet
+from input_handler.engine_client import EngineClient
+from input_handler.testing.chain import Chain, caller_of
 from input_handler.testing.scripted_engine import ScriptedEngine
+from input_handler.turn_caller import TurnCaller
+from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 from service_runtime.testing.local_server import serving
 
@@ -40,3 +45,29 @@ async def engine_url(engine: ScriptedEngine) -> AsyncIterator[str]:
     async with serving(engine) as port:
         yield f"http://127.0.0.1:{port}"
         await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def answers(valkey_url: str) -> AsyncIterator[Answers]:
+    made = Answers(valkey_url)
+    made.start()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def chain(redis: RedisLink, valkey_url: str) -> Chain:
+    return Chain(redis, valkey_url)
+
+
+@pytest.fixture
+async def client(engine_url: str) -> AsyncIterator[EngineClient]:
+    made = EngineClient(engine_url)
+    await made.open()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def caller(client: EngineClient, redis: RedisLink, answers: Answers) -> TurnCaller:
+    return caller_of(client, redis, answers, FlagSet())

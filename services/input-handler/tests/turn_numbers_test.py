@@ -1,8 +1,10 @@
 import asyncio
+import time
 
 import pytest
 
 from dialog_contracts import redis_names
+from dialog_contracts.legacy_chain import UserInput
 from input_handler import turn_numbers
 from input_handler.turn_numbers import Numbered, TurnNumbers
 from service_runtime.redis_link import RedisLink
@@ -85,13 +87,27 @@ async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_tol
     assert await numbers.take("live-001", "r-2") == Numbered(2, 1, known=False)
 
 
+def entry(**meta: object) -> str:
+    known = {"session_id": "live-001", "received_at": time.time(), **meta}
+    message = UserInput.model_validate({"task_id": "live-001", "content": "?", "timestamp": 1.0, "meta": known})
+    return "live-001#1\n" + message.to_json()
+
+
 async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisLink) -> None:
     numbers, key = TurnNumbers(redis), redis_names.backlog("live-001")
     assert not await numbers.legacy_is_busy("live-001", 1)
-    await redis.client.rpush(key, "live-001#1\n{}")
+    await redis.client.rpush(key, entry())
     assert await numbers.legacy_is_busy("live-001", 0.1)
     waiting = asyncio.create_task(numbers.legacy_is_busy("live-001", 5))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await redis.client.delete(key)
     assert not await waiting
+
+
+@pytest.mark.parametrize("old", [entry(received_at=1.0), entry(received_at=None), "live-001#1\nno json", "live-001#1"])
+async def test_one_that_the_chain_has_had_for_too_long_is_not_waited_for(redis: RedisLink, old: str) -> None:
+    await redis.client.rpush(redis_names.backlog("live-001"), old)
+    began = asyncio.get_running_loop().time()
+    assert not await TurnNumbers(redis).legacy_is_busy("live-001", 5)
+    assert asyncio.get_running_loop().time() - began < 1

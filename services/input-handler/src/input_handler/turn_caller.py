@@ -209,7 +209,7 @@ class TurnCaller:
 
     async def _is_behind_legacy(self, session_id: str, number: Numbered) -> bool:
         """Whether the chain has a turn before this one and does not come to its end. Nobody waits where this one goes there anyway."""
-        if not number.legacy_pending or self._sync.resting(session_id):
+        if not number.legacy_pending or not self._legacy.enabled or self._sync.resting(session_id):
             return False
         return await self._numbers.legacy_is_busy(session_id, self._legacy_first_s)
 

@@ -1,18 +1,24 @@
 """Numbers of turns: one counter a session in Redis; without Redis, the last number seen here plus one."""
 
 import asyncio
+import math
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
+from dialog_contracts.legacy_chain import UserInput
 from service_runtime.redis_link import RedisDown, RedisLink
 
 SESSIONS_REMEMBERED: Final = 10_000
 
 LEGACY_LOOK_EVERY_S: Final = 0.05
+LEGACY_SLOW_S: Final = 15.0
+"""A reply of the chain, with its whole voice file, mostly takes three to ten seconds."""
 
 # A message sent again keeps the number it was given, so that the engine recognises it.
 _TAKE: Final = """
@@ -59,14 +65,21 @@ class TurnNumbers:
         return await self._number(_SKIP, session_id, request_id, next_turn, next_turn)
 
     async def legacy_is_busy(self, session_id: str, within_s: float) -> bool:
-        """Whether turns of the session are still in the legacy chain after this time: a turn must not overtake the one before it."""
+        """Whether a turn of the session is still in the legacy chain after this time: the next one must not overtake it.
 
-        async def work(client: Redis) -> int:
-            return int(await client.llen(redis_names.backlog(session_id)))
+        One that the chain has had for longer than `LEGACY_SLOW_S` counts no more: a chain that is down must not keep a session from an
+        engine that is well.
+        """
+
+        async def work(client: Redis) -> str | None:
+            head = await client.lindex(redis_names.backlog(session_id), 0)
+            return None if head is None else str(head)
 
         until = asyncio.get_running_loop().time() + within_s
         try:
-            while await self._redis.call("turn_number", work):
+            while (head := await self._redis.call("turn_number", work)) is not None:
+                if _asked_before_s(head) > LEGACY_SLOW_S:
+                    return False
                 if asyncio.get_running_loop().time() > until:
                     return True
                 await asyncio.sleep(LEGACY_LOOK_EVERY_S)
@@ -95,3 +108,12 @@ class TurnNumbers:
         while len(self._last) > SESSIONS_REMEMBERED:
             self._last.popitem(last=False)
         return number
+
+
+def _asked_before_s(entry: str) -> float:
+    """Age of a turn in a session's backlog, in s; one that does not tell is as old as can be."""
+    try:
+        asked = UserInput.from_json(entry.partition("\n")[2]).meta.received_at
+    except ValidationError:
+        return math.inf
+    return math.inf if asked is None else time.time() - asked

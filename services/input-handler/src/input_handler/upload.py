@@ -42,13 +42,14 @@ class Upload:
     kind: str | None = None
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
-    _announced: bool = False
+    announced: bool = False
+    """The next binary frame belongs to it."""
     _refused: str | None = None
 
     def announce(self, frame: UploadFrame) -> str | None:
         """A `data_chunk` frame: the next binary frame belongs to it, unless its text is inline."""
         # Whatever was announced before is void: a refused chunk must never be filled by a later binary frame.
-        self._announced = False
+        self.announced = False
         if frame.type not in ("text", "audio"):
             return f"Error: type {str(frame.type)[:40]!r} is not supported"
         if self.kind is not None and frame.type != self.kind:
@@ -60,14 +61,14 @@ class Upload:
         self.kind = frame.type
         if frame.text is not None and frame.type == "text":
             return self._store(frame.text.encode())
-        self._announced = True
+        self.announced = True
         return None
 
     def add(self, data: bytes) -> str:
         """A binary frame."""
-        if not self._announced:
+        if not self.announced:
             return NO_METADATA
-        self._announced = False
+        self.announced = False
         return self._store(data)
 
     def finish(self) -> str | Recording:
@@ -96,7 +97,7 @@ class Upload:
 
     def refuse(self, why: str) -> str:
         """The whole upload is refused, not its last chunk only; what was kept of it goes."""
-        self._refused, self._announced = why, False
+        self._refused, self.announced = why, False
         self.chunks, self.size = [b""] * len(self.chunks), 0
         return f"Error: {why}"
 

@@ -59,7 +59,10 @@ class Uploads:
         """The chunk."""
         self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
         before = self._upload.size
-        answer = self._upload.add(data) if self._room.has_room(len(data)) else self._upload.refuse(self._room.FULL)
+        if self._upload.announced and not self._room.has_room(len(data)):
+            answer = self._upload.refuse(self._room.FULL)
+        else:
+            answer = self._upload.add(data)
         self._room.enter(self._upload.size - before)
         return answer
 

@@ -1,0 +1,107 @@
+"""The legacy chain as input-handler meets it, played by a test; and a caller of turns that has both paths."""
+
+import asyncio
+from typing import Any, Final
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.legacy_chain import AudioBlob, TaskResponse, UserInput
+from dialog_contracts.sse import DoneEvent, SseFrame, TextDeltaEvent
+from dialog_flags.flags import FixedFlags
+from input_handler.engine_client import EngineClient
+from input_handler.legacy_path import LegacyPath
+from input_handler.sync_path import SyncPath
+from input_handler.turn_caller import TurnCaller
+from input_handler.turn_numbers import TurnNumbers
+from service_runtime import effects
+from service_runtime.answers import Answers
+from service_runtime.redis_link import RedisLink
+from service_runtime.work_list import WorkList
+
+REQUEST: Final = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1", lang="zh"))
+
+
+class Chain:
+    """What memory, chat-ai and tts do together."""
+
+    def __init__(self, redis: RedisLink, url: str) -> None:
+        self._redis, self._url = redis, url
+        self.taken: list[UserInput] = []
+
+    async def next(self) -> UserInput:
+        """The next turn that was given to it."""
+        raw = None
+        async with asyncio.timeout(3):
+            while raw is None:
+                raw = await self._redis.client.rpop(redis_names.USER_INPUT_QUEUE)
+                await asyncio.sleep(0.005)
+        assert isinstance(raw, str)
+        self.taken.append(UserInput.from_json(raw))
+        return self.taken[-1]
+
+    async def queued(self) -> int:
+        """How many wait."""
+        return int(await self._redis.client.llen(redis_names.USER_INPUT_QUEUE))
+
+    async def answer(self, asked: UserInput, text: str = "解谜！", **more: object) -> None:
+        """Answer a turn, as tts does."""
+        response = TaskResponse.model_validate(
+            {
+                "message_id": f"{asked.task_id}#{asked.meta.turn}",
+                "task_id": asked.task_id,
+                "text": text,
+                "audio": AudioBlob(id="0" * 32, format="wav"),
+                "metadata": {"provider": "espeak"},
+                "meta": asked.meta,
+                **more,
+            }
+        )
+        work = WorkList(self._url, "test", "test")
+        await self._redis.client.lpush(redis_names.processing("test", "test"), "x")
+        await work._finish("x", [effects.answer(response)])
+        await work._redis.aclose()
+
+
+def caller_of(
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
+    flags: FlagSet,
+    within_s: float = 5,
+    *,
+    legacy_first_s: float = 3.0,
+    circuit_failures: int = 100,
+    circuit_open_s: float = 2.0,
+) -> TurnCaller:
+    """A caller whose engine is given up soon."""
+    sync = SyncPath(
+        client,
+        accepted_within_s=0.2,
+        first_delta_within_s=0.3,
+        circuit_failures=circuit_failures,
+        circuit_open_s=circuit_open_s,
+    )
+    legacy = LegacyPath(redis, answers, enabled=True, within_s=within_s)
+    return TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags), legacy_first_s=legacy_first_s)
+
+
+async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:
+    """All events of a turn."""
+    return [frame async for frame in caller.call(request, **more)]
+
+
+def told(frames: list[SseFrame]) -> list[tuple[str | None, str]]:
+    """Their ids and names."""
+    return [(frame.id, frame.event) for frame in frames]
+
+
+def text(frames: list[SseFrame]) -> str:
+    """What was answered."""
+    return "".join(event.content for frame in frames if isinstance(event := frame.parse(), TextDeltaEvent))
+
+
+def done(frames: list[SseFrame]) -> DoneEvent:
+    """The last of them."""
+    event = frames[-1].parse()
+    assert isinstance(event, DoneEvent)
+    return event
