@@ -1,8 +1,8 @@
 """Sessions and their turns: takes a request, finds or begins its turn, gives the log of its events. At most one turn a session speaks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -26,7 +26,7 @@ from dialog_engine.shared_history import SharedHistory
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.runner import TurnRunner
-from dialog_llm import prompt
+from dialog_engine.turn_texts import TurnTexts
 from dialog_llm.brains import Brains
 from dialog_voice import language
 from dialog_voice.voice import Voice
@@ -54,6 +54,7 @@ class ChatService:
         self._sessions = Sessions(memory)
         self._history = SharedHistory(memory, shelf)
         self._finished = FinishedTurns(memory)
+        self._texts = TurnTexts(self._history, ownership, settings.context_turns)
         self._tasks = TaskOwner()
         self._ownership = ownership
         self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
@@ -173,24 +174,6 @@ class ChatService:
         brain = self._brains.of(request.session_id)
         said = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if said is not None else request.content
-        spoken = self._ownership.spoken_elsewhere(session.session_id)
-        recent = session.prompt_turns(self._settings.context_turns)
-
-        async def once_hushed() -> AsyncGenerator[str, None]:
-            # The engine that had the session still spoke: our START cuts it off, and then it says what was heard.
-            await self._ownership.until_hushed(session.session_id, spoken)
-            await self._history.adopt_again(session, spoken)
-            heard = session.prompt_turns(self._settings.context_turns)
-            async with aclosing(brain.llm.stream(prompt.build(brain.instructions, heard, user_text), brain.options)) as pieces:
-                async for piece in pieces:
-                    yield piece
-
-        async def verbatim() -> AsyncGenerator[str, None]:
-            yield said or ""
-
-        def model() -> AsyncGenerator[str, None]:
-            return brain.llm.stream(prompt.build(brain.instructions, recent, user_text), brain.options)
-
         order = TurnOrder(
             session_id=request.session_id,
             turn=turn,
@@ -199,7 +182,7 @@ class ChatService:
             flags=request.meta.flags or FlagSet(),
             lang=request.meta.lang or language.guess(said or user_text, brain.lang),
             traceparent=traceparent,
-            text=verbatim if said is not None else once_hushed if spoken else model,
+            text=self._texts.of(session, brain, user_text, said),
             epoch=epoch,
         )
         runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))
