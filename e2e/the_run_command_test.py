@@ -80,7 +80,7 @@ def run_until_it_gives_up(data: Path, env: dict[str, str], *options: str) -> sub
 def test_a_busy_port_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_until_it_gives_up(tmp_path, {}, "--port", str(port))
+        ended = run_until_it_gives_up(tmp_path, {}, "--ephemeral", "--port", str(port))
     assert ended.returncode == 1
     last = ended.stdout.strip().splitlines()[-1]
     assert f"port {port}" in last

@@ -19,7 +19,7 @@ def main() -> None:
     run.add_argument("--port", type=int, help="of the page (default 8000, or PORT)")
     run.add_argument("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 lets your phone in")
     run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
-    run.add_argument("--ephemeral", action="store_true", help="free ports for everything, for tests")
+    run.add_argument("--ephemeral", action="store_true", help="free ports for everything but --port, for tests")
     run.add_argument(
         "--set",
         action="append",

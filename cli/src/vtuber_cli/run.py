@@ -33,7 +33,7 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Command-line options. `ephemeral`: free ports for everything.
+    """Command-line options. `ephemeral`: free ports for everything but what `port` names.
     `host`: where the gateway listens. `state`: file that gets ports and pids as JSON when all is ready.
     """
 
@@ -127,10 +127,10 @@ class Runner:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
 
     def _with_ports(self, settings: RunSettings) -> tuple[ServiceSpec, ...]:
-        chosen = self._options.port or settings.port
+        chosen = self._options.port or (None if self._options.ephemeral else settings.port)
         specs = settings.services
         if self._options.ephemeral:
-            return tuple(replace(spec, port=ports.free()) for spec in specs)
+            specs = tuple(replace(spec, port=ports.free()) for spec in specs)
         return tuple(replace(spec, port=chosen) if chosen is not None and spec.name == "gateway" else spec for spec in specs)
 
     def _port(self, name: str) -> int:
