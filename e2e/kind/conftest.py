@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.kind import cluster, evidence, images, programs, timeouts
+from e2e.kind import cluster, evidence, images, programs, shared_work, timeouts
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 
@@ -28,6 +28,7 @@ SMALL = [
 ]
 HERE = Path(__file__).parent
 CLUSTER = "vtuber-e2e"
+GIVEN = os.environ.get("KIND_E2E_CLUSTER")
 HELMS = [name for name in os.environ.get("KIND_E2E_HELM", "helm helm4").split() if shutil.which(name)] or ["helm"]
 
 
@@ -36,10 +37,29 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any(path.is_relative_to(HERE) for path in asked) else True
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shared_work.begin()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and shared_work.end() and GIVEN is None:
+        cluster.delete(CLUSTER)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not all(item.path.is_relative_to(HERE) for item in items):
+        return
     for item in items:
-        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(timeouts.TEST, func_only=True))
+    # So that all workers end about together: the longest first, and those that are alone when nobody else is left to wait.
+    items.sort(key=lambda item: (item.get_closest_marker("alone") is not None, -_limit_s(item)))
+
+
+def _limit_s(item: pytest.Item) -> float:
+    limit = item.get_closest_marker("timeout")
+    return float(limit.args[0]) if limit is not None and limit.args else 0
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -54,26 +74,31 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def context() -> Iterator[str]:
+def context() -> str:
     """A cluster. KIND_E2E_CLUSTER names one to use (or to create) and leave as it is; else a new one is created, and removed."""
     programs.need("docker", "kind", "kubectl", "helm")
-    given = os.environ.get("KIND_E2E_CLUSTER")
-    name = given or CLUSTER
-    if given is None:
-        cluster.create_anew(name)
-    elif not cluster.exists(name):
-        cluster.create(name)
-    cluster.apply_definitions(f"kind-{name}")
-    yield f"kind-{name}"
-    if not given:
-        cluster.delete(name)
+    name = GIVEN or CLUSTER
+
+    def work() -> dict[str, str]:
+        if GIVEN is None:
+            cluster.create_anew(name)
+        elif not cluster.exists(name):
+            cluster.create(name)
+        cluster.apply_definitions(f"kind-{name}")
+        return {}
+
+    shared_work.once("cluster", work)
+    return f"kind-{name}"
 
 
 @pytest.fixture(scope="session")
 def built(context: str) -> dict[str, str]:
-    made = images.build()
-    images.load(made, context.removeprefix("kind-"))
-    return made
+    def work() -> dict[str, str]:
+        made = images.build()
+        images.load(made, context.removeprefix("kind-"))
+        return made
+
+    return shared_work.once("images", work)
 
 
 @pytest.fixture

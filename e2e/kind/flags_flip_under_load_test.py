@@ -20,7 +20,7 @@ FLIP_EVERY_S = 5.0
 FOR_S = 120.0
 
 
-@pytest.mark.timeout(timeouts.TEST)
+@pytest.mark.timeout(timeouts.LONG_TEST, func_only=True)
 async def test_twenty_sessions_notice_nothing(namespace: Namespace, release: Callable[..., Release]) -> None:
     release("helm", "--set", "operator.enabled=true,legacy.enabled=true").upgrade()
     first = room(namespace)

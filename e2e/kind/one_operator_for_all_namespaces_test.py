@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from e2e.kind import sessions, timeouts
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 from e2e.kind.sessions import INTERRUPTIBLE
 from e2e.kind.talk import room
+
+pytestmark = pytest.mark.alone
+"""Its operator has a say in everybody's sessions."""
 
 
 async def test_a_session_is_steered_from_another_namespace(

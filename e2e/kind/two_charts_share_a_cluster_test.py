@@ -12,6 +12,8 @@ from e2e.kind.release import Release
 
 NAME = "vtubersessions.vtuber.dev"
 WITH_DEFINITION = ("--set", "crds.enabled=true")
+pytestmark = pytest.mark.alone
+"""The definition takes every VtuberSession of the cluster with it."""
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import pytest
+
 from e2e.kind import sessions, timeouts
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
@@ -10,6 +12,9 @@ from e2e.kind.sessions import INTERRUPTIBLE
 
 OPERATOR = ("--set", "operator.enabled=true")
 MANY = 200
+
+pytestmark = pytest.mark.alone
+"""A promise in seconds."""
 
 
 def test_all_are_ready(namespace: Namespace, release: Callable[..., Release]) -> None:

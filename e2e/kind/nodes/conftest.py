@@ -1,4 +1,4 @@
-"""A cluster of two workers, with two engines and two output-handlers in it, for all tests here."""
+"""A cluster of two workers, with two output-handlers and as many engines as a test wants, for all tests here."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from e2e.kind.release import Release
 from e2e.kind.talk import STREAMED, Room, room
 
 CLUSTER = "vtuber-nodes"
-TWO_OF_EACH = "dialogEngine.replicas=2,outputHandler.replicas=2,inputHandler.replicas=2,gateway.replicas=2,legacy.enabled=true"
+TWO_OF_EACH = "outputHandler.replicas=2,inputHandler.replicas=2,gateway.replicas=2,legacy.enabled=true"
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,25 @@ def namespace() -> Iterator[Namespace]:
 
 
 @pytest.fixture(scope="module")
-def place(namespace: Namespace) -> Room:
+def release(namespace: Namespace) -> Release:
+    """Not yet installed; how many engines it has is said with each upgrade."""
     built = images.build()
     images.load(built, CLUSTER, f"{CLUSTER}-worker", f"{CLUSTER}-worker2")
-    values = [*images.values(built), "--set", ",".join([*SMALL, STREAMED, TWO_OF_EACH])]
-    Release(namespace, values, HELMS[0]).upgrade()
-    return room(namespace)
+    return Release(namespace, [*images.values(built), "--set", ",".join([*SMALL, STREAMED, TWO_OF_EACH])], HELMS[0])
+
+
+@pytest.fixture
+def one_engine(release: Release) -> Room:
+    release.upgrade(*engines(1))
+    return room(release.namespace)
+
+
+@pytest.fixture
+def place(release: Release) -> Room:
+    release.upgrade(*engines(2))
+    return room(release.namespace)
+
+
+def engines(number: int) -> tuple[str, str]:
+    """For an upgrade."""
+    return ("--set", f"dialogEngine.replicas={number}")

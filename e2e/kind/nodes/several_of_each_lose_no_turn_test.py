@@ -15,6 +15,8 @@ from e2e.kind import timeouts
 from e2e.kind.conversation import Conversation
 from e2e.kind.listener import Listener
 from e2e.kind.namespace import Namespace
+from e2e.kind.nodes.conftest import engines
+from e2e.kind.release import Release
 from e2e.kind.talk import Room
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(timeouts.TEST_WITH_CLUSTER)]
@@ -108,6 +110,15 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
     assert away < AWAY_S
     assert longest < patience_s
     assert paths.count("legacy") < len(paths) / 2, "the engines stand in for each other"
+
+
+async def test_one_engine_becomes_two_and_one_again(release: Release, one_engine: Room) -> None:
+    """Not between shows but under talk: whoever is asked for a session that another engine has says so, old input-handlers included."""
+    await one_engine.talks_again()
+    async with ten_people_talk(one_engine, "another engine", PATIENCE_S):
+        await asyncio.to_thread(release.upgrade, *engines(2))
+        await asyncio.sleep(5)
+        await asyncio.to_thread(release.upgrade, *engines(1))
 
 
 async def test_engines_and_outputs_are_rolled(namespace: Namespace, place: Room) -> None:

@@ -136,7 +136,7 @@ class Engine:
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
         brains, voices = Brains(made, Documents(), brain), Voices(made, Documents(), Voice())
-        self.owner = owner or Ownership(cast(RedisLink, None), ordinal=0, engines=1)
+        self.owner = owner or Ownership(cast(RedisLink, None), ordinal=0, shared=False)
         self.service = ChatService(made, self.memory, brains, voices, shelf or cast(RedisShelf, self.shelf), self.owner)
 
     def open(
@@ -182,7 +182,7 @@ async def pair(tmp_path: Path, link: RedisLink) -> AsyncIterator[tuple[Engine, E
     for ordinal, pieces in enumerate((["word "] * 60, ["Hello."])):
         folder = tmp_path / str(ordinal)
         folder.mkdir()
-        owner = Ownership(link, ordinal=ordinal, engines=2)
+        owner = Ownership(link, ordinal=ordinal)
         engines.append(Engine(folder, Brain(pieces, 0.0), owner, RedisShelf(link)))
         await engines[-1].memory.open()
     yield engines[0], engines[1]

@@ -13,6 +13,7 @@ from dialog_contracts import redis_names
 from dialog_engine import ownership
 from dialog_engine.errors import Draining, NotOwner
 from dialog_engine.ownership import Ownership
+from dialog_engine.settings import EngineSettings
 from service_runtime.redis_link import RedisLink
 
 SESSION = "live-001"
@@ -29,8 +30,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "RENEW_EVERY_S", 0.05)
 
 
-def engine(link: RedisLink, ordinal: int, *, engines: int = 2, lost: Lost | None = None) -> Ownership:
-    made = Ownership(link, ordinal=ordinal, engines=engines)
+def engine(link: RedisLink, ordinal: int, *, shared: bool = True, lost: Lost | None = None) -> Ownership:
+    made = Ownership(link, ordinal=ordinal, shared=shared)
     if lost is not None:
         made.lost = lost
     return made
@@ -162,12 +163,48 @@ async def test_with_redis_silent_an_engine_goes_on(no_link: RedisLink) -> None:
 
 
 async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_before_it(no_link: RedisLink) -> None:
-    before = await engine(no_link, 0, engines=1).own(SESSION)
+    before = await engine(no_link, 0, shared=False).own(SESSION)
     await asyncio.sleep(0.002)
-    after = engine(no_link, 0, engines=1)
+    after = engine(no_link, 0, shared=False)
     assert await after.own(SESSION) == await after.own("another") > before
     assert no_link.down_because is None
     assert after.held == []
+
+
+async def test_an_only_engine_that_may_get_company_takes_leases(link: RedisLink) -> None:
+    company = engine(link, 1)
+    settings = EngineSettings(session_leases=True, engine_ordinal=0)
+    only = engine(link, 0, shared=settings.shares_sessions)
+    await only.own(SESSION)
+    with pytest.raises(NotOwner):
+        await company.own(SESSION)
+    assert not EngineSettings().shares_sessions
+    assert EngineSettings(engine_replicas=2).shares_sessions
+
+
+async def test_a_redis_that_comes_back_empty_takes_nobodys_session(link: RedisLink, redis: "Redis") -> None:
+    lost = Lost()
+    first, second = engine(link, 0, lost=lost), engine(link, 1)
+    epoch = await first.own(SESSION)
+    await redis.flushall()
+    keeping = asyncio.create_task(first.run(lambda _: True))
+    await asyncio.sleep(0.15)
+    with pytest.raises(NotOwner):
+        await second.own(SESSION)
+    assert lost == []
+    assert await first.own(SESSION) == epoch
+    keeping.cancel()
+
+
+async def test_a_session_in_use_for_longer_than_a_day_is_still_its_owners(link: RedisLink, redis: "Redis") -> None:
+    first = engine(link, 0)
+    await first.own(SESSION)
+    await redis.expire(redis_names.owner(SESSION), 60)
+    keeping = asyncio.create_task(first.run(lambda _: True))
+    async with asyncio.timeout(3):
+        while await redis.ttl(redis_names.owner(SESSION)) <= 60:
+            await asyncio.sleep(0.02)
+    keeping.cancel()
 
 
 class Leases(RuleBasedStateMachine):
@@ -204,13 +241,20 @@ class Leases(RuleBasedStateMachine):
 
     @rule(engine=sampled_from([0, 1, 2]), ms=sampled_from(["0", "60000"]))
     def prolong(self, engine: int, ms: str) -> None:
-        epoch = self.epochs.get(engine, 1)
-        lost = self.redis.eval(ownership._RENEW, 1, redis_names.owner(SESSION), ms, str(epoch))
-        assert lost == ([] if epoch == self.highest else [1])
+        epoch = self.epochs.get(engine, 1 + engine)
+        lost = self.redis.eval(ownership._RENEW, 1, redis_names.owner(SESSION), str(engine), "p", ms, str(epoch))
+        assert lost == ([] if epoch >= self.highest else [1])
+        if not lost:
+            self.epochs[engine] = self.highest = epoch
 
     def _now(self) -> int:
         seconds, micros = self.redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+    @rule()
+    def redis_comes_back_empty(self) -> None:
+        self.redis.flushall()
+        self.highest = 0
 
     @invariant()
     def the_last_epoch_is_kept(self) -> None:

@@ -79,4 +79,4 @@ async def test_readiness_names_what_this_version_cannot_do(engine_url: str, no_r
         assert set(answer.json()["unsupported"]) == lacking
         details = answer.json()["details"]
         assert details["flags"]["environment"]["ENABLE_SYNC_CORE"] is True
-        assert (details["circuit"], details["legacy"]) == ({"0": "closed"}, "on" if legacy else "off")
+        assert (details["circuit"], details["legacy"]) == ({"only": "closed"}, "on" if legacy else "off")

@@ -10,6 +10,7 @@ from dialog_contracts.owners import by_preference
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
+from input_handler.engines import Engines
 from input_handler.errors import EngineFailed, EngineRefused
 from input_handler.owners import Owners
 from input_handler.sync_path import SyncPath
@@ -51,14 +52,14 @@ async def spread() -> AsyncIterator[Spread]:
         yield Spread(engines, await _owners(urls, stack))
 
 
-async def _owners(urls: list[str], stack: AsyncExitStack) -> Owners:
-    paths = []
-    for ordinal, url in enumerate(urls):
-        client = EngineClient(url)
-        await client.open()
-        stack.push_async_callback(client.aclose)
-        paths.append(SyncPath(client, name=str(ordinal), accepted_within_s=0.3, first_delta_within_s=1))
-    return Owners(paths)
+async def _owners(urls: list[str], stack: AsyncExitStack, pattern: str | None = None) -> Owners:
+    def path(client: EngineClient, name: str) -> SyncPath:
+        return SyncPath(client, name=name, accepted_within_s=0.3, first_delta_within_s=1)
+
+    engines = Engines(urls, pattern, EngineClient, path)
+    await engines.open()
+    stack.push_async_callback(engines.aclose)
+    return Owners(engines)
 
 
 async def test_a_session_has_a_home(spread: Spread) -> None:
@@ -118,6 +119,25 @@ async def test_an_owner_that_cannot_be_is_a_failure_and_no_endless_search(spread
     with pytest.raises(EngineFailed):
         await spread.ask()
     assert spread.asked == (1, 0)
+
+
+async def test_an_engine_that_is_not_configured_yet_is_found_by_its_ordinal() -> None:
+    """From one engine to two: behind the only address that is known here, either of them may answer."""
+    only, new = ScriptedEngine(answers=[]), ScriptedEngine(answers=[WHOLE])
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(serving(only))
+        port = await stack.enter_async_context(serving(new))
+        # What a pod's own name is on a cluster, is a digit of its port here.
+        urls, pattern = [f"http://127.0.0.1:{address}"], f"http://127.0.0.1:{port // 10}{{}}"
+        owners = await _owners(urls, stack, pattern)
+        digit = port % 10
+        only.answers = [moved_to(digit)]
+        assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
+        assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
+        assert (len(only.requests), len(new.requests)) == (1, 2), "and known from then on"
+        new.answers, only.answers = [moved_to(300)], [WHOLE]
+        with pytest.raises(EngineFailed):
+            [frame async for frame in owners.events(REQUEST, None, None)]
 
 
 async def test_what_else_an_engine_says_is_the_turns_own(spread: Spread) -> None:

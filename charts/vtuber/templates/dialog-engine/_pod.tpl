@@ -14,6 +14,8 @@ env:
   OUTPUT_INGEST_URLS: ws://{{ include "vtuber.name" (list . "output-handler") }}-pods:8002/ws/ingest/tts
   DRAIN_S: "{{ $v.drainSeconds }}"
   ENGINE_REPLICAS: "{{ $v.replicas }}"
+  # Of an only engine, too: on the way from one to several both may be asked for the same session.
+  SESSION_LEASES: "true"
   SESSION_KEYS_DIR: /var/run/vtuber/session-keys
   LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}
   {{- include "vtuber.llmEnv" . | nindent 2 }}

@@ -23,6 +23,7 @@ env:
   {{- end }}
   DIALOG_ENGINE_URLS: {{ join "," $urls | quote }}
   {{- end }}
+  DIALOG_ENGINE_PATTERN: "http://{{ $engine }}-{}.{{ $engine }}-pods:8100"
   OUTPUT_HANDLER_URL: http://{{ include "vtuber.name" (list . "output-handler") }}:8002
   {{- if .Values.microphone.enabled }}
   ASR_URL: ws://{{ include "vtuber.name" (list . "asr") }}:8101/ws/asr

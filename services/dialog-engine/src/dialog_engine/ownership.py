@@ -1,6 +1,6 @@
 """Which sessions are this engine's: a lease each in Redis, with an epoch that tells a later owner from an earlier one.
 
-With one configured engine there is nobody to share with: every session is its own and Redis is not asked.
+An engine with nobody to share with asks nobody: every session is its own.
 """
 
 import asyncio
@@ -48,13 +48,17 @@ return {tonumber(ARGV[1]), tonumber(epoch), tonumber(redis.call('HGET', KEYS[1],
 _HUSH: Final = """
 if redis.call('HGET', KEYS[1], 'sounding') == ARGV[1] then redis.call('HDEL', KEYS[1], 'sounding') end
 """
-# KEYS: owners. ARGV: ms (0 gives them back), then the epochs. Gives the places of those that are in another epoch by now.
+# KEYS: owners. ARGV: ordinal, process, ms (0 gives them back), then the epochs. Gives the places of those that are in a later epoch by
+# now. An earlier one, or none, is all that a Redis knows that came back without its newest data: it is told again.
 _RENEW: Final = """
 local time = redis.call('TIME')
 local now, lost = time[1] * 1000 + math.floor(time[2] / 1000), {}
+local till = string.format('%.0f', now + ARGV[3])
 for at, key in ipairs(KEYS) do
-  if redis.call('HGET', key, 'epoch') == ARGV[at + 1] then
-    redis.call('HSET', key, 'till', string.format('%.0f', now + ARGV[1]))
+  local mine, epoch = ARGV[at + 3], redis.call('HGET', key, 'epoch')
+  if not epoch or tonumber(epoch) <= tonumber(mine) then
+    redis.call('HSET', key, 'ordinal', ARGV[1], 'epoch', mine, 'process', ARGV[2], 'till', till)
+    redis.call('EXPIRE', key, 86400)
   else
     lost[#lost + 1] = at
   end
@@ -73,17 +77,20 @@ class _Lease:
 
 
 class Ownership:
-    """`own` before a turn, `certain` before a commit; `run` keeps the leases. `lost`, which the service sets, hears of lost ones."""
+    """`own` before a turn, `certain` before a commit; `run` keeps the leases. `lost`, which the service sets, hears of lost ones.
+
+    `shared`: whether there may be other engines.
+    """
 
     def __init__(
         self,
         redis: RedisLink,
         *,
         ordinal: int,
-        engines: int,
+        shared: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._redis, self._ordinal, self._engines, self._clock = redis, ordinal, engines, clock
+        self._redis, self._ordinal, self._shared, self._clock = redis, ordinal, shared, clock
         self._process = uuid4().hex[:12]
         self._alone_epoch = time.time_ns() // 1_000_000
         self._leases: dict[str, _Lease] = {}
@@ -102,7 +109,7 @@ class Ownership:
         """
         if self.draining:
             raise Draining("this engine ends; another one takes the session")
-        if self._engines == 1:
+        if not self._shared:
             return self._alone_epoch
         now = self._clock()
         lease = self._leases.get(session_id)
@@ -113,7 +120,7 @@ class Ownership:
 
     async def certain(self, session_id: str, epoch: int) -> bool:
         """Whether what was begun in this epoch may be stored: a process that was stopped for a while may have lost the session."""
-        if self._engines == 1:
+        if not self._shared:
             return True
         lease = self._leases.get(session_id)
         if lease is not None and lease.epoch == epoch and self._clock() < lease.valid_until:
@@ -147,7 +154,7 @@ class Ownership:
 
     async def hushed(self, session_id: str, turn: int) -> None:
         """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
-        if self._engines == 1:
+        if not self._shared:
             return
 
         async def work(client: Redis) -> None:
@@ -238,11 +245,12 @@ class Ownership:
                 lease.valid_until = now + LEASE_S
 
     async def _prolong(self, epochs: dict[str, int], ms: int) -> set[str]:
-        """Set how long these leases run from now; gives those that are in another epoch by now. Raises RedisDown."""
+        """Set how long these leases run from now; gives those that are in a later epoch by now. Raises RedisDown."""
         names = list(epochs)
         keys = [redis_names.owner(name) for name in names]
+        values = (str(self._ordinal), self._process, str(ms), *map(str, epochs.values()))
 
         async def work(client: Redis) -> list[int]:
-            return [int(at) for at in await client.eval(_RENEW, len(keys), *keys, str(ms), *map(str, epochs.values()))]
+            return [int(at) for at in await client.eval(_RENEW, len(keys), *keys, *values)]
 
         return {names[at - 1] for at in await self._redis.call("owner", work)}

@@ -25,6 +25,9 @@ class EngineSettings(LlmSettings, VoiceSettings):
     engine_replicas: int = Field(default=1, ge=1, le=256)
     """Configured engines, this one included. With more than one each has its own sessions, by leases in Redis."""
 
+    session_leases: bool = False
+    """Take leases even as the only engine: there may be others while their number is being changed."""
+
     engine_ordinal: int | None = Field(default=None, ge=0)
     """Which of them this is, from 0; absent: the number at the end of the pod's name, else 0."""
 
@@ -33,6 +36,11 @@ class EngineSettings(LlmSettings, VoiceSettings):
 
     max_running_turns: int = Field(default=256, ge=1)
     """Turns at once; one more is answered 429."""
+
+    @property
+    def shares_sessions(self) -> bool:
+        """Whether a session may be another engine's."""
+        return self.session_leases or self.engine_replicas > 1
 
     @property
     def ordinal(self) -> int:

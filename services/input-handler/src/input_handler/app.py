@@ -20,6 +20,7 @@ from dialog_flags.provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
 from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
+from input_handler.engines import Engines
 from input_handler.history import History
 from input_handler.legacy_path import LegacyPath
 from input_handler.listening.microphones import Microphones
@@ -59,24 +60,11 @@ def build(settings: InputSettings) -> Starlette:
     documents = Documents()
     watch = FlagWatch(documents, "input-handler", settings)
     redis = RedisLink(settings.redis_url)
-    engines = [EngineClient(url, silent_s=settings.engine_silent_s) for url in settings.dialog_engine_urls]
+    engines = _engines(settings)
     answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
-    paths = [
-        SyncPath(
-            engine,
-            name=str(ordinal),
-            accepted_within_s=settings.accepted_within_s,
-            first_delta_within_s=settings.first_delta_within_s,
-            # Where there are others, nobody waits for one.
-            engine_wait_s=settings.engine_wait_s if len(engines) == 1 else 0,
-            circuit_failures=settings.circuit_failures,
-            circuit_open_s=settings.circuit_open_s,
-        )
-        for ordinal, engine in enumerate(engines)
-    ]
     legacy = LegacyPath(redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s)
     caller = TurnCaller(
-        paths[0] if len(paths) == 1 else Owners(paths),
+        Owners(engines),
         legacy,
         TurnNumbers(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
@@ -94,7 +82,7 @@ def build(settings: InputSettings) -> Starlette:
         unsupported=lambda: unsupported(documents.in_force(environment), legacy=settings.legacy_enabled),
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("circuit", lambda: {path.name: path.circuit_state for path in paths})
+    probe.detail("circuit", engines.circuits)
     probe.detail("legacy", lambda: "on" if settings.legacy_enabled else "off")
     probe.detail("flags", lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})})
 
@@ -104,9 +92,8 @@ def build(settings: InputSettings) -> Starlette:
             stack.push_async_callback(redis.aclose)
             watch.start()
             stack.push_async_callback(watch.aclose)
-            for engine in engines:
-                await engine.open()
-                stack.push_async_callback(engine.aclose)
+            await engines.open()
+            stack.push_async_callback(engines.aclose)
             stack.push_async_callback(notice.aclose)
             await control.open()
             stack.push_async_callback(control.aclose)
@@ -117,8 +104,7 @@ def build(settings: InputSettings) -> Starlette:
                 transcripts.start()
                 stack.push_async_callback(transcripts.aclose)
             stack.push_async_callback(tasks.close)
-            for engine in engines:
-                tasks.start("warm-up", engine.ready())
+            tasks.start("warm-up", engines.warm())
             yield
 
     async def chat_stream(request: Request) -> Response:
@@ -160,6 +146,27 @@ def build(settings: InputSettings) -> Starlette:
         WebSocketRoute("/ws/input", ws_input),
     ]
     return application.create(probe, parts, routes)
+
+
+def _engines(settings: InputSettings) -> Engines:
+    urls = settings.dialog_engine_urls
+
+    def connect(url: str) -> EngineClient:
+        return EngineClient(url, silent_s=settings.engine_silent_s)
+
+    def path(client: EngineClient, name: str) -> SyncPath:
+        return SyncPath(
+            client,
+            name=name,
+            accepted_within_s=settings.accepted_within_s,
+            first_delta_within_s=settings.first_delta_within_s,
+            # Where there are others, nobody waits for one.
+            engine_wait_s=settings.engine_wait_s if len(urls) == 1 else 0,
+            circuit_failures=settings.circuit_failures,
+            circuit_open_s=settings.circuit_open_s,
+        )
+
+    return Engines(urls, settings.dialog_engine_pattern, connect, path)
 
 
 def _transcripts(settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: Unattended) -> Transcripts:

@@ -1,16 +1,16 @@
-"""The main path over several engines: each session's turns go to the engine that has it, and follow it when it moves."""
+"""The main path: each session's turns go to the engine that has it, and follow it when it moves."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, Protocol
 
 import structlog
 
 from dialog_contracts.http import ChatRequest
-from dialog_contracts.owners import by_preference
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
+from input_handler.engines import Engines
 from input_handler.errors import EngineFailed, EngineRefused
 
 log = structlog.get_logger("owners")
@@ -39,10 +39,10 @@ class MainPath(Protocol):
 
 
 class Owners:
-    """`paths` by ordinal. Who has a session is learnt from the engines: one that has it not says who has (421 `not_owner`)."""
+    """Who has a session is learnt from the engines: one that has it not says who has (421 `not_owner`)."""
 
-    def __init__(self, paths: Sequence[MainPath]) -> None:
-        self._paths = paths
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
         self._away: OrderedDict[str, int] = OrderedDict()
 
     async def events(
@@ -50,15 +50,17 @@ class Owners:
     ) -> AsyncGenerator[SseFrame, None]:
         """See `MainPath`. An engine that is not there is passed over; what another error it gives is the turn's."""
         session_id = request.session_id
-        order = by_preference(session_id, len(self._paths))
+        order = self._engines.order(session_id)
         waiting = [self._away[session_id], *order] if session_id in self._away else order
         asked: set[int] = set()
         failure = EngineFailed("not_reached")
         while (ordinal := next((one for one in waiting if one not in asked), None)) is not None:
             asked.add(ordinal)
-            begun = False
+            begun, path = False, await self._engines.path(ordinal)
+            if path is None:
+                break
             try:
-                async with aclosing(self._paths[ordinal].events(request, last_event_id, traceparent, again=again)) as frames:
+                async with aclosing(path.events(request, last_event_id, traceparent, again=again)) as frames:
                     async for frame in frames:
                         if not begun:
                             begun = True
@@ -69,7 +71,7 @@ class Owners:
                 if error.body.code != MOVED:
                     raise
                 owner = error.body.owner
-                if owner is None or owner in asked or owner >= len(self._paths):
+                if owner is None or owner in asked:
                     # It is still the one that did not answer: nobody else may speak for it before its lease has expired.
                     raise failure from error
                 reason, waiting = MOVED, [owner]
@@ -83,7 +85,7 @@ class Owners:
 
     def resting(self, session_id: str) -> bool:
         """See `MainPath`."""
-        return all(path.resting(session_id) for path in self._paths)
+        return self._engines.resting(session_id)
 
     def _note(self, session_id: str, ordinal: int, *, home: int) -> None:
         """Where the session is, if not at home."""

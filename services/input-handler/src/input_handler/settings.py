@@ -21,6 +21,9 @@ class InputSettings(ServiceSettings):
     )
     """Every configured engine, in the order of their ordinals, separated by commas; `DIALOG_ENGINE_URL` where there is one."""
 
+    dialog_engine_pattern: str | None = Field(default=None, pattern=r"^https?://[^{}]*\{\}[^{}]*$")
+    """Address of any engine, `{}` in the place of its ordinal: for one that is not configured here yet, and has a session already."""
+
     asr_url: str = "ws://127.0.0.1:8101/ws/asr"
     """Where microphones are listened to."""
 
