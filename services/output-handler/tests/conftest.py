@@ -24,11 +24,12 @@ from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.answer_player import AnswerPlayer
 from output_handler.app import build
 from output_handler.hub import Hub
+from output_handler.legacy_viewer import LegacyViewer
 from output_handler.session import Session
 from output_handler.settings import OutputSettings
 from output_handler.testing.post import Post, answer
 from output_handler.testing.stage import FLAGS, Stage, now_ms, story
-from output_handler.viewer import LegacyViewer, Viewer
+from output_handler.viewer import Viewer
 from service_runtime.testing.local_server import serving
 
 

@@ -171,6 +171,35 @@ async def test_an_older_client_that_comes_too_late_gets_the_rest(stage: Stage, l
     assert none == []
 
 
+async def test_older_clients_share_one_copy_of_a_turns_sound(stage: Stage, listen: Listen) -> None:
+    heard = [await listen(stage.session, legacy=True) for _ in range(3)]
+    stage.start()
+    stage.chunks(0, 49)
+    _, late = await listen(stage.session, legacy=True)
+    stage.chunks(50, 99)
+    stage.end()
+    await asyncio.sleep(0.01)
+    slices = [[frame for frame in sent if isinstance(frame, bytes)] for sent in (*(sent for _, sent in heard), late)]
+    assert b"".join(slices[0])[44:] == bytes(100 * 1920)
+    assert all(one is first for others in slices[1:] for one, first in zip(others, slices[0], strict=True))
+
+
+async def test_an_older_client_that_comes_when_the_others_have_left_has_no_hole_in_its_file(
+    stage: Stage, listen: Listen
+) -> None:
+    await listen(stage.session)
+    first, _ = await listen(stage.session, legacy=True)
+    stage.start()
+    stage.chunks(0, 9)
+    stage.session.leave(first)
+    stage.chunks(10, 19)
+    _, sent = await listen(stage.session, legacy=True)
+    stage.chunks(20, 29)
+    stage.end()
+    await asyncio.sleep(0.01)
+    assert b"".join(raw for raw in sent if isinstance(raw, bytes))[44:] == bytes(30 * 1920)
+
+
 async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_before_a_word(stage: Stage, listen: Listen) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()

@@ -1,7 +1,6 @@
 import asyncio
 import base64
 import json
-import struct
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,7 +9,7 @@ from dialog_contracts import binary
 from dialog_contracts.ingest import SpeechChunk
 from dialog_telemetry import metrics
 from output_handler.turn_view import Sound
-from output_handler.viewer import FRAMES_MAX, LEGACY_ANSWERS_MAX, LegacyViewer, Viewer
+from output_handler.viewer import FRAMES_MAX, Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 
@@ -171,96 +170,3 @@ async def test_the_end_of_its_owner_is_not_mistaken_for_giving_up(listen: Listen
     with pytest.raises(asyncio.CancelledError):
         await writer
     assert sent == []
-
-
-def file_of(sent: list[str | bytes]) -> bytes:
-    heads = [json.loads(frame) for frame in sent if isinstance(frame, str) and "audio_chunk" in frame]
-    slices = [frame for frame in sent if isinstance(frame, bytes)]
-    assert [head["chunk_id"] for head in heads] == list(range(len(slices)))
-    assert {head["total_chunks"] for head in heads} == {len(slices)}
-    assert all(len(piece) <= 65_536 for piece in slices)
-    return b"".join(slices)
-
-
-async def test_an_older_client_gets_text_then_one_wav_in_slices(listen: Listen) -> None:
-    viewer, sent = await listen(legacy=True)
-    assert isinstance(viewer, LegacyViewer)
-    viewer.offer("a frame of the newer dialects")
-    for seq in range(100):
-        viewer.offer_sound(sound(seq))
-    await settle()
-    assert sent == []
-    viewer.reply("今晚我们玩")
-    await settle()
-    assert json.loads(sent[0]) == {"status": "success", "task_id": "live-001", "content": "今晚我们玩", "audio_present": True}
-    assert json.loads(sent[-1]) == {"type": "audio_complete", "task_id": "live-001"}
-    file = file_of(sent)
-    assert len(file) == 44 + 100 * 1920
-    assert file[:4] + file[8:16] + file[36:40] == b"RIFFWAVEfmt data"
-    assert struct.unpack_from("<I", file, 4) == (len(file) - 8,)
-    assert struct.unpack_from("<IHHIIHH", file, 16) == (16, 1, 1, 24_000, 48_000, 2, 16)
-    assert file[44:] == b"".join(bytes([seq]) * 1920 for seq in range(100))
-
-
-async def test_a_reply_without_sound_says_so_and_the_next_turn_begins_empty(listen: Listen) -> None:
-    viewer, sent = await listen(legacy=True)
-    assert isinstance(viewer, LegacyViewer)
-    viewer.offer_sound(sound(0))
-    viewer.new_turn()
-    viewer.reply("文字")
-    viewer.error("Processing timeout")
-    await settle()
-    assert [json.loads(frame) for frame in sent] == [
-        {"status": "success", "task_id": "live-001", "content": "文字", "audio_present": False},
-        {"status": "error", "error": "Processing timeout"},
-    ]
-
-
-async def test_an_older_client_that_takes_nothing_is_closed_too(listen: Listen) -> None:
-    gate = asyncio.Event()
-    viewer, sent = await listen(legacy=True, stuck_s=0.05, gate=gate)
-    assert isinstance(viewer, LegacyViewer)
-    viewer.reply("one")
-    await asyncio.sleep(0.06)
-    viewer.reply("two")
-    assert viewer.given_up
-    await settle()
-    gate.set()
-    await settle()
-    assert sent == ["closed 1013"]
-
-
-async def test_spaces_in_an_engines_json_do_not_matter(listen: Listen) -> None:
-    viewer, sent = await listen(legacy=True)
-    assert isinstance(viewer, LegacyViewer)
-    viewer.offer_sound(Sound(0, 0, 40, json.dumps({"pcm": base64.b64encode(b"ab" * 960).decode()}, indent=1)))
-    viewer.reply("x")
-    await settle()
-    assert file_of(sent)[44:] == b"ab" * 960
-
-
-async def test_a_slow_viewer_of_the_older_dialect_is_given_up_before_it_lags_by_many_answers(listen: Listen) -> None:
-    gate = asyncio.Event()
-    viewer, sent = await listen(legacy=True, gate=gate, stuck_s=3600)
-    assert isinstance(viewer, LegacyViewer)
-    for number in range(LEGACY_ANSWERS_MAX):
-        viewer.answer(f"answer {number}", bytes(60_000))
-    assert not viewer.given_up
-    waiting = len(viewer._queue)
-    viewer.error("one more")
-    assert viewer.given_up
-    viewer.answer("and another", bytes(60_000))
-    assert len(viewer._queue) < waiting
-    gate.set()
-    await settle()
-    assert sent[-1] == "closed 1013"
-
-
-async def test_one_that_takes_its_answers_gets_as_many_as_there_are(listen: Listen) -> None:
-    viewer, sent = await listen(legacy=True)
-    assert isinstance(viewer, LegacyViewer)
-    for number in range(3 * LEGACY_ANSWERS_MAX):
-        viewer.answer(f"answer {number}", None)
-        await settle()
-    assert len(sent) == 3 * LEGACY_ANSWERS_MAX
-    assert not viewer.given_up

@@ -9,6 +9,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_telemetry import metrics
 from gateway.splice import EXTENSION, Edge, Refused, Service
+from service_runtime import unread
 
 log = structlog.get_logger("socket_proxy")
 
@@ -44,6 +45,7 @@ class SocketProxy:
     async def _dial(self, client: WebSocket, path: str) -> Service:
         """The service's end, with its consent. TimeoutError is an OSError."""
         _, service = await asyncio.get_running_loop().create_connection(Service, self._host, self._port, ssl=self._tls or None)
+        unread.take_little(service.transport.get_extra_info("socket"))
         lines = [f"GET {self._folder}{path} HTTP/1.1", f"Host: {self._netloc}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"{name}: {value}" for name in PASSED_ON for value in client.headers.getlist(name)]
         service.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))

@@ -13,12 +13,14 @@ from dialog_contracts.ingest import End, Start, TextDelta
 from dialog_contracts.legacy_chain import TaskResponse
 from dialog_contracts.viewer import ViewerError
 from dialog_telemetry import metrics, trace_context
+from output_handler.legacy_answer import LegacyAnswer
+from output_handler.legacy_viewer import LegacyViewer
 from output_handler.mailbox import Fate, Letter, Mailbox, fate
 from output_handler.mailroom import HeardMark, Mailroom
 from output_handler.owed import NO_ANSWER, Owed
 from output_handler.session import Session
 from output_handler.turn_view import TurnView
-from output_handler.viewer import LegacyViewer, Viewer
+from output_handler.viewer import Viewer
 from output_handler.voice_speaker import speak
 
 log = structlog.get_logger("answers")
@@ -65,10 +67,9 @@ class AnswerPlayer:
         if self._on_air is None:
             return
         text, file, heard = self._on_air
-        viewer.collect_no_more()
         if given or heard.told:
             return
-        viewer.answer(text, file)
+        viewer.answer(LegacyAnswer.of(viewer.session_id, text, file))
         viewer.offer_mark(heard)
 
     def voice_awaited(self, view: TurnView) -> None:

@@ -4,8 +4,9 @@ from typing import Final
 
 from dialog_contracts.legacy_chain import UPLOAD_ID, TaskResponse
 from output_handler.idle_timer import IdleTimer
+from output_handler.legacy_answer import LegacyAnswer
+from output_handler.legacy_viewer import LegacyViewer
 from output_handler.mailroom import HeardMark
-from output_handler.viewer import LegacyViewer
 
 NO_ANSWER: Final = "there is no answer to this message"
 OWED_S: Final = 30.0
@@ -39,6 +40,6 @@ class Owed:
         if response.status == "error":
             viewer.error(response.error or NO_ANSWER)
         else:
-            viewer.answer(response.text, file)
+            viewer.answer(LegacyAnswer.of(viewer.session_id, response.text, file))
         viewer.offer_mark(heard)
         return True

@@ -178,8 +178,7 @@ class Session:
             self.audience.phase(Phase.SPEAKING, view.turn, view.zero_ms or now)
         packed = binary.pack(frame) if any(viewer.binary for viewer in self.viewers) else None
         sound = Sound(frame.seq, frame.offset_ms, frame.duration_ms, raw, packed)
-        for viewer in self.viewers:
-            viewer.offer_sound(sound)
+        self.audience.sound(sound)
         view.keep(sound, now)
         if moved and frame.seq > 0:
             log.info("clock_moved", offset_ms=frame.offset_ms, **self.lines)

@@ -24,9 +24,10 @@ from dialog_telemetry import metrics
 from output_handler.engine_link import LOOK_EVERY_S, EngineLink
 from output_handler.errors import BargeInOff
 from output_handler.hub import Hub, clock_ms
+from output_handler.legacy_viewer import LegacyViewer
 from output_handler.session import Session
 from output_handler.settings import OutputSettings
-from output_handler.viewer import LegacyViewer, Viewer
+from output_handler.viewer import Viewer
 from service_runtime.frame_rate import FrameRate
 
 log = structlog.get_logger("sockets")

@@ -1,8 +1,6 @@
 """One viewer's connection: its dialect, its bounded queue, its writer. A slow viewer hurts only itself."""
 
 import asyncio
-import base64
-import json
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,23 +11,15 @@ from typing import Final
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dialog_contracts import legacy_output, limits
 from dialog_contracts.viewer import CLOSE_TOO_SLOW, SUBPROTOCOL, SUBPROTOCOL_BINARY, ViewerError
 from dialog_telemetry import metrics
 from output_handler.turn_view import Sound
-from service_runtime import wav
 
 log = structlog.get_logger("viewer")
 
 FRAMES_MAX: Final = 1_000
 CLOSE_WITHIN_S: Final = 1.0
 """A viewer that takes nothing does not take the close frame either."""
-
-LEGACY_ANSWERS_MAX: Final = 4
-"""Answers that may wait for a legacy viewer. One that lags so far behind hears of a conversation that is long over."""
-
-LEGACY_AUDIO_MAX: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
-"""Ten minutes: what is collected of one turn for a legacy viewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +51,7 @@ class Viewer:
         if len(self._queue) >= FRAMES_MAX or self._stuck():
             self._give_up()
             return
-        self._queue.append(Frame(data))
-        self._news.set()
+        self._append(Frame(data))
 
     def offer_sound(self, sound: Sound) -> None:
         """A chunk; dropped when too much waits already."""
@@ -75,14 +64,12 @@ class Viewer:
             self._drop_sound()
             return
         data = sound.binary if self.binary and sound.binary is not None else sound.json
-        self._queue.append(Frame(data, sound.duration_ms))
         self._audio_ms += sound.duration_ms
-        self._news.set()
+        self._append(Frame(data, sound.duration_ms))
 
     def offer_mark(self, sent: Callable[[], None]) -> None:
         """`sent` is called once the network has taken all that was offered before."""
-        self._queue.append(Frame(sent))
-        self._news.set()
+        self._append(Frame(sent))
 
     def new_turn(self) -> None:
         """A slow viewer gets another chance with each turn, if it has caught up."""
@@ -128,6 +115,10 @@ class Viewer:
         """Whether this connection is to be closed from our side."""
         return self._close_code is not None
 
+    def _append(self, frame: Frame) -> None:
+        self._queue.append(frame)
+        self._news.set()
+
     def _drop_sound(self) -> None:
         dropped = sum(1 for frame in self._queue if frame.audio_ms)
         metrics.VIEWER_DROPPED_CHUNKS.inc(dropped + 1)
@@ -151,86 +142,4 @@ class Viewer:
                 self._writer.cancel()
         self._queue.clear()
         self._audio_ms = 0
-        self._news.set()
-
-
-class LegacyViewer(Viewer):
-    """A connection without a subprotocol: nothing until END, then the text and one WAV file in slices."""
-
-    def __init__(self, socket: WebSocket, session_id: str, *, queue_ms: int, stuck_s: float) -> None:
-        super().__init__(socket, session_id, binary=False, queue_ms=queue_ms, stuck_s=stuck_s)
-        self.dialect = "legacy"
-        self._pcm = bytearray()
-        self._has_file = False
-        self._waiting = 0
-
-    def offer(self, data: str) -> None:
-        """Events of the newer dialects do not exist here."""
-
-    def offer_sound(self, sound: Sound) -> None:
-        """Collect, unless this turn's sound came as a file already."""
-        if len(self._pcm) < LEGACY_AUDIO_MAX and not self._has_file:
-            self._pcm += base64.b64decode(json.loads(sound.json)["pcm"])
-
-    def new_turn(self) -> None:
-        """Forget what was collected."""
-        self._pcm.clear()
-        self._has_file = False
-
-    def flush(self) -> None:
-        """Stopped before its file was made: there will be none. A file on its way is finished, its slices were announced."""
-        self._pcm.clear()
-
-    def reply(self, text: str) -> None:
-        """The turn is over: send its text and its sound."""
-        pcm = bytes(self._pcm)
-        self._pcm.clear()
-        self.answer(text, wav.file(pcm) if pcm else None)
-
-    def collect_no_more(self) -> None:
-        """The sound of this turn came as a file; its chunks are for others."""
-        self._pcm.clear()
-        self._has_file = True
-
-    def answer(self, text: str, file: bytes | None) -> None:
-        """A text and its audio file, all at once. Whoever takes none of them for too long, or too few, is given up."""
-        if not self._has_room():
-            return
-        reply = legacy_output.LegacyReply(task_id=self.session_id, content=text, audio_present=file is not None)
-        self._put(reply.to_json())
-        if file is not None:
-            self._put_file(file)
-        self.offer_mark(self._taken)
-
-    def _put_file(self, file: bytes) -> None:
-        size = legacy_output.SLICE_BYTES
-        slices = [file[at : at + size] for at in range(0, len(file), size)]
-        for number, piece in enumerate(slices):
-            head = legacy_output.LegacyAudioChunk(task_id=self.session_id, chunk_id=number, total_chunks=len(slices))
-            self._put(head.to_json())
-            self._put(piece)
-        self._put(legacy_output.LegacyAudioComplete(task_id=self.session_id).to_json())
-
-    def error(self, message: str) -> None:
-        """An error in the old form."""
-        if self._has_room():
-            self._put(legacy_output.LegacyError(error=message).to_json())
-            self.offer_mark(self._taken)
-
-    def _has_room(self) -> bool:
-        if self._waiting >= LEGACY_ANSWERS_MAX:
-            self._give_up()
-        self._waiting += 1
-        return not self.given_up
-
-    def _taken(self) -> None:
-        self._waiting -= 1
-
-    def _put(self, data: str | bytes) -> None:
-        if self.given_up:
-            return
-        if self._stuck():
-            self._give_up()
-            return
-        self._queue.append(Frame(data))
         self._news.set()

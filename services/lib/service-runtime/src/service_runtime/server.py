@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from dialog_contracts import limits
 from dialog_telemetry import log_lines
+from service_runtime import unread
 from service_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -94,6 +95,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                unread.limit(listening)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dialog_contracts import limits
+from service_runtime import unread
 
 ENDS_WITHIN_S: Final = 1.0
 
@@ -37,6 +38,7 @@ async def serving(
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     listener = socket.create_server(("127.0.0.1", port))
+    unread.limit(listener)
     await server.startup(sockets=[listener])
     try:
         yield listener.getsockname()[1]

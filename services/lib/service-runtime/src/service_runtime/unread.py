@@ -1,0 +1,29 @@
+"""How much of what we send a peer may leave unread, and for how long: what the kernel would keep for it, beside our own queues.
+
+Left to itself a kernel keeps megabytes for a connection, a minute of speech: whoever reads too slowly would hear of a conversation that is
+long over, and whoever reads nothing at all would keep its connection for a quarter of an hour after we have given it up.
+"""
+
+import socket
+from typing import Final
+
+GONE_AFTER_S: Final = 30
+"""A peer that has taken nothing for so long is gone, even if its machine is there."""
+
+UNSENT_BYTES: Final = 32 * 1024
+"""Half a second of speech in JSON; more waits in our own queues, where it can be dropped."""
+
+UNREAD_BYTES: Final = 64 * 1024
+
+
+def limit(listening: socket.socket) -> None:
+    """For every connection that this socket accepts."""
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    # macOS has no such limit; its connections end when TCP gives them up.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_S * 1000)
+
+
+def take_little(connection: socket.socket) -> None:
+    """For a connection that is only passed on: what its other end cannot take stays with the sender."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)

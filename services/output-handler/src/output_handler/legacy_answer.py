@@ -1,0 +1,27 @@
+"""One answer in the older dialect: a text and its whole sound. Made once, however many viewers take it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from dialog_contracts import legacy_output
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyAnswer:
+    """The frames, in order: the text, then a WAV file in slices, if there is one."""
+
+    frames: tuple[str | bytes, ...]
+
+    @classmethod
+    def of(cls, session_id: str, text: str, file: bytes | None) -> Self:
+        """`file`: a whole WAV file."""
+        reply = legacy_output.LegacyReply(task_id=session_id, content=text, audio_present=file is not None)
+        frames: list[str | bytes] = [reply.to_json()]
+        if file is not None:
+            size = legacy_output.SLICE_BYTES
+            slices = [file[at : at + size] for at in range(0, len(file), size)]
+            for number, piece in enumerate(slices):
+                head = legacy_output.LegacyAudioChunk(task_id=session_id, chunk_id=number, total_chunks=len(slices))
+                frames += (head.to_json(), piece)
+            frames.append(legacy_output.LegacyAudioComplete(task_id=session_id).to_json())
+        return cls(tuple(frames))

@@ -1,0 +1,85 @@
+"""One viewer of the older dialect: what it gets, and when it is given up."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from output_handler.legacy_answer import LegacyAnswer
+from output_handler.legacy_viewer import ANSWERS_MAX, LegacyViewer
+from output_handler.viewer import Viewer
+
+Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
+
+
+def answer(text: str, file: bytes | None = None) -> LegacyAnswer:
+    return LegacyAnswer.of("live-001", text, file)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_answers_and_errors_in_order_and_nothing_of_the_newer_dialects(listen: Listen) -> None:
+    viewer, sent = await listen(legacy=True)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.offer("a frame of the newer dialects")
+    viewer.answer(answer("文字"))
+    viewer.error("Processing timeout")
+    await settle()
+    assert [json.loads(frame) for frame in sent] == [
+        {"status": "success", "task_id": "live-001", "content": "文字", "audio_present": False},
+        {"status": "error", "error": "Processing timeout"},
+    ]
+
+
+async def test_one_that_takes_nothing_is_closed_too(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(legacy=True, stuck_s=0.05, gate=gate)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.answer(answer("one"))
+    await asyncio.sleep(0.06)
+    viewer.answer(answer("two"))
+    assert viewer.given_up
+    await settle()
+    gate.set()
+    await settle()
+    assert sent == ["closed 1013"]
+
+
+async def test_a_slow_one_is_given_up_before_it_lags_by_many_answers(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(legacy=True, gate=gate, stuck_s=3600)
+    assert isinstance(viewer, LegacyViewer)
+    for number in range(ANSWERS_MAX):
+        viewer.answer(answer(f"answer {number}", bytes(60_000)))
+    assert not viewer.given_up
+    viewer.error("one more")
+    assert viewer.given_up
+    viewer.answer(answer("and another", bytes(60_000)))
+    assert len(viewer._queue) == 0
+    gate.set()
+    await settle()
+    assert sent[-1] == "closed 1013"
+
+
+async def test_a_file_on_its_way_is_finished_whatever_is_stopped(listen: Listen) -> None:
+    gate = asyncio.Event()
+    viewer, sent = await listen(legacy=True, gate=gate)
+    assert isinstance(viewer, LegacyViewer)
+    viewer.answer(answer("one", bytes(100_000)))
+    await settle()
+    viewer.flush()
+    gate.set()
+    await settle()
+    assert json.loads(sent[-1])["type"] == "audio_complete"
+
+
+async def test_one_that_takes_its_answers_gets_as_many_as_there_are(listen: Listen) -> None:
+    viewer, sent = await listen(legacy=True)
+    assert isinstance(viewer, LegacyViewer)
+    for number in range(3 * ANSWERS_MAX):
+        viewer.answer(answer(f"answer {number}"))
+        await settle()
+    assert len(sent) == 3 * ANSWERS_MAX
+    assert not viewer.given_up
