@@ -54,7 +54,7 @@ down: ## remove what `make up` made
 	@CONTEXT='$(CONTEXT)' $(PYTHON) -m e2e.kind.up down
 
 e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
-	@$(BIN)/pytest -q -n 3 --maxschedchunk 1 --durations=12 e2e/kind --ignore e2e/kind/nodes
+	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 --durations=12 e2e/kind --ignore e2e/kind/nodes
 
 e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, STOP from any replica (six minutes more)
 	@$(BIN)/pytest -q -s --durations=5 e2e/kind/nodes

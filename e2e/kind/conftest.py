@@ -25,6 +25,10 @@ SMALL = [
     "gateway.drainSeconds=5",
     "inputHandler.drainSeconds=5",
     "dialogEngine.drainSeconds=5",
+    # Two workers' releases, and what is left of the ones before, on a node of two cores.
+    "dialogEngine.resources.requests.cpu=100m",
+    "outputHandler.resources.requests.cpu=50m",
+    *(f"{section}.resources.requests.cpu=25m" for section in ("gateway", "inputHandler", "operator", "redis")),
 ]
 HERE = Path(__file__).parent
 CLUSTER = "vtuber-e2e"

@@ -91,6 +91,9 @@ class Shelf:
         known = self.history.get(session_id, {})
         return [known[number] for number in sorted(known) if number > turn], self.resets.get(session_id, 0)
 
+    async def spoken(self, session_id: str) -> int:
+        return 0
+
     async def note_reset(self, session_id: str, turn: int) -> None:
         self.resets[session_id] = turn
 

@@ -14,9 +14,12 @@ from dialog_engine import ownership
 from dialog_engine.errors import Draining, NotOwner
 from dialog_engine.ownership import Ownership
 from dialog_engine.settings import EngineSettings
+from service_runtime import sounding
 from service_runtime.redis_link import RedisLink
+from service_runtime.sounding import Sounding
 
 SESSION = "live-001"
+KEYS = (redis_names.owner(SESSION), redis_names.sounding(SESSION))
 
 
 class Lost(list[str]):
@@ -60,7 +63,7 @@ async def test_who_takes_a_session_learns_once_which_turn_its_owner_before_still
     await first.give_back(SESSION, sounding=7)
     await second.own(SESSION)
     assert [second.spoken_elsewhere(SESSION) for _ in range(2)] == [7, 0]
-    waiting = asyncio.create_task(second.until_hushed(SESSION, 7))
+    waiting = asyncio.create_task(Sounding(link).until_over(SESSION, 7))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await first.hushed(SESSION, 6)
@@ -75,7 +78,7 @@ async def test_an_owner_that_died_while_it_spoke_is_waited_for_once_and_not_long
     await dead.own(SESSION)
     await dead.give_back(SESSION, sounding=7)
     await second.own(SESSION)
-    await asyncio.wait_for(second.until_hushed(SESSION, second.spoken_elsewhere(SESSION)), ownership.HUSHED_WITHIN_S + 0.2)
+    await asyncio.wait_for(Sounding(link).until_over(SESSION, second.spoken_elsewhere(SESSION)), sounding.OVER_WITHIN_S + 0.2)
     await second.give_back(SESSION)
     await second.own(SESSION)
     assert second.spoken_elsewhere(SESSION) == 0
@@ -229,7 +232,7 @@ class Leases(RuleBasedStateMachine):
     def own(self, engine: int) -> None:
         free = self._till() <= self._now()
         owner = self.redis.hget(redis_names.owner(SESSION), "ordinal")
-        told: list[int] = self.redis.eval(ownership._OWN, 1, redis_names.owner(SESSION), str(engine), "p", "60000")
+        told: list[int] = self.redis.eval(ownership._OWN, 2, *KEYS, str(engine), "p", "60000")
         if told[0] == engine:
             assert free or owner in (None, str(engine))
             assert told[1] >= self.highest

@@ -51,6 +51,27 @@ async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_
     assert [(stop.turn, stop.heard_text) for stop in told] == [(1, "今晚"), (3, "今晚")]
 
 
+async def test_while_a_file_sounds_that_may_be_cut_off_whoever_begins_the_next_turn_can_know(
+    room: "Room", listen: "Listen"
+) -> None:
+    told = room.post.sounding.told
+    await listen(room.session)
+    await room.voiced(1, 2_000, flags=FLAGS)
+    await asyncio.sleep(1.9)
+    assert told == [("begins", 1)]
+    await asyncio.sleep(0.3)
+    assert told == [("begins", 1), ("over", 1)], "to its last sound, not to the last chunk that was sent"
+    await room.voiced(2, 2_000, flags=FLAGS)
+    await asyncio.sleep(1)
+    room.stage.start(3)
+    await asyncio.sleep(1)
+    assert told[2:] == [("begins", 2)], "of one that is cut it is over when its words are filed"
+    room.stage.end(3)
+    await room.voiced(4, 1_000)
+    await asyncio.sleep(2)
+    assert told[3:] == [], "without barge-in nothing can cut it"
+
+
 async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(room: "Room", listen: "Listen") -> None:
     _, sent = await listen(room.session)
     await room.voiced(1, 1_000)

@@ -1,5 +1,6 @@
 """At a real Valkey: the history that everybody reads holds what was heard of a voice file that was cut."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ from output_handler.file_words import FileWords
 from service_runtime import effects
 from service_runtime.redis_link import RedisLink
 from service_runtime.session_history import SessionHistory
+from service_runtime.sounding import Sounding
 
 TURNS = [
     TurnRecord(turn=1, user="q", reply="first", ts=1),
@@ -52,6 +54,24 @@ async def test_what_was_heard_to_its_end_or_is_not_known_changes_nothing(
 ) -> None:
     await filed(words, turn, heard)
     assert await history.turns("live-001") == TURNS
+
+
+async def test_whoever_begins_the_next_turn_is_told_when_the_words_are_there(
+    link: RedisLink, words: FileWords, history: SessionHistory
+) -> None:
+    sounding = Sounding(link)
+    await sounding.begins("live-001", 2)
+    seen: list[TurnRecord] = []
+
+    async def next_turn() -> None:
+        await sounding.until_over("live-001", 2)
+        seen.extend(await history.turns("live-001"))
+
+    begins = asyncio.create_task(next_turn())
+    await asyncio.sleep(0.05)
+    await filed(words, 2, "Tonight we")
+    await begins
+    assert [turn.reply for turn in seen] == ["first", "Tonight we", "third"]
 
 
 async def test_without_redis_it_is_counted(no_link: RedisLink) -> None:

@@ -6,7 +6,6 @@ An engine with nobody to share with asks nobody: every session is its own.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -18,6 +17,7 @@ from dialog_contracts import redis_names
 from dialog_engine.errors import Draining, NotOwner
 from dialog_telemetry import metrics
 from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.sounding import Sounding
 
 log = structlog.get_logger("ownership")
 
@@ -25,12 +25,10 @@ LEASE_S: Final = 3.0
 """How long a session waits for an engine that died; the legacy chain answers meanwhile."""
 
 RENEW_EVERY_S: Final = 1.0
-HUSHED_WITHIN_S: Final = 0.3
-LOOK_EVERY_S: Final = 0.02
 IDLE_S: Final = 30.0
 """A lease that no turn has used for so long is given back: a session that was away goes home."""
 
-# KEYS: owner. ARGV: ordinal, process, ms. An ordinal has one process at a time (StatefulSet): its next process takes over at once.
+# KEYS: owner, sounding. ARGV: ordinal, process, ms. An ordinal has one process at a time (StatefulSet): its next one takes over at once.
 # The epoch outlives the lease, so that a sleeper that wakes up finds out. Gives the ordinal of whoever has the session now, and the epoch.
 _OWN: Final = """
 local time = redis.call('TIME')
@@ -42,11 +40,7 @@ epoch = string.format('%.0f', epoch)
 local till = string.format('%.0f', now + ARGV[3])
 redis.call('HSET', KEYS[1], 'ordinal', ARGV[1], 'epoch', epoch, 'process', ARGV[2], 'till', till)
 redis.call('EXPIRE', KEYS[1], 86400)
-return {tonumber(ARGV[1]), tonumber(epoch), tonumber(redis.call('HGET', KEYS[1], 'sounding') or '0')}
-"""
-# KEYS: owner. ARGV: turn.
-_HUSH: Final = """
-if redis.call('HGET', KEYS[1], 'sounding') == ARGV[1] then redis.call('HDEL', KEYS[1], 'sounding') end
+return {tonumber(ARGV[1]), tonumber(epoch), tonumber(redis.call('GET', KEYS[2]) or '0')}
 """
 # KEYS: owners. ARGV: ordinal, process, ms (0 gives them back), then the epochs. Gives the places of those that are in a later epoch by
 # now. An earlier one, or none, is all that a Redis knows that came back without its newest data: it is told again.
@@ -91,6 +85,7 @@ class Ownership:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis, self._ordinal, self._shared, self._clock = redis, ordinal, shared, clock
+        self._sounding = Sounding(redis)
         self._process = uuid4().hex[:12]
         self._alone_epoch = time.time_ns() // 1_000_000
         self._leases: dict[str, _Lease] = {}
@@ -141,12 +136,9 @@ class Ownership:
         if lease is None:
             return
 
-        async def note(client: Redis) -> None:
-            await client.hset(redis_names.owner(session_id), "sounding", str(sounding))
-
+        if sounding:
+            await self._sounding.begins(session_id, sounding)
         try:
-            if sounding:
-                await self._redis.call("owner", note)
             await self._prolong({session_id: lease.epoch}, 0)
         except RedisDown as error:
             # It expires by itself.
@@ -154,16 +146,8 @@ class Ownership:
 
     async def hushed(self, session_id: str, turn: int) -> None:
         """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
-        if not self._shared:
-            return
-
-        async def work(client: Redis) -> None:
-            await client.eval(_HUSH, 1, redis_names.owner(session_id), str(turn))
-
-        try:
-            await self._redis.call("owner", work)
-        except RedisDown as error:
-            log.info("not_hushed", session=session_id, reason=str(error))
+        if self._shared:
+            await self._sounding.over(session_id, turn)
 
     def spoken_elsewhere(self, session_id: str) -> int:
         """The turn that the owner before still spoke when the session was taken; told once, 0 for none."""
@@ -172,21 +156,6 @@ class Ownership:
             return 0
         turn, lease.sounding = lease.sounding, 0
         return turn
-
-    async def until_hushed(self, session_id: str, turn: int) -> None:
-        """Wait until the owner before has said how that turn ended, for a moment at most: it may be dead."""
-
-        async def work(client: Redis) -> bool:
-            return bool(await client.hget(redis_names.owner(session_id), "sounding") == str(turn))
-
-        until = self._clock() + HUSHED_WITHIN_S
-        with suppress(RedisDown):
-            while self._clock() < until:
-                if not await self._redis.call("owner", work):
-                    return
-                await asyncio.sleep(LOOK_EVERY_S)
-        # It will not say so any more.
-        await self.hushed(session_id, turn)
 
     async def run(self, in_use: Callable[[str], bool]) -> None:
         """Keep the leases of sessions in use until cancelled."""
@@ -201,10 +170,10 @@ class Ownership:
             await self._renew()
 
     async def _take(self, session_id: str, before: _Lease | None) -> _Lease:
-        now, key = self._clock(), redis_names.owner(session_id)
+        now, keys = self._clock(), (redis_names.owner(session_id), redis_names.sounding(session_id))
 
         async def work(client: Redis) -> tuple[int, int, int]:
-            values = await client.eval(_OWN, 1, key, str(self._ordinal), self._process, str(int(LEASE_S * 1000)))
+            values = await client.eval(_OWN, 2, *keys, str(self._ordinal), self._process, str(int(LEASE_S * 1000)))
             return int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 0
 
         try:

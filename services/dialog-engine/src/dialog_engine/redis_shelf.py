@@ -15,6 +15,7 @@ from dialog_contracts.samples import TurnSample
 from service_runtime import effects
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.session_history import SessionHistory
+from service_runtime.sounding import Sounding
 
 log = structlog.get_logger("redis_shelf")
 
@@ -37,6 +38,7 @@ class RedisShelf:
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
+        self._sounding = Sounding(redis)
 
     async def claim_reply(self, correlation_id: str) -> Claim:
         """Take the turn for this path, if nobody has."""
@@ -78,6 +80,14 @@ class RedisShelf:
         except RedisDown as error:
             log.warning("history_not_read", reason=str(error))
             return None
+
+    async def spoken(self, session_id: str) -> int:
+        """The turn of the session that a voice file speaks; 0 for none."""
+        return await self._sounding.now(session_id)
+
+    async def until_hushed(self, session_id: str, turn: int) -> None:
+        """Wait until it is said what was heard of a turn that is spoken elsewhere, for a moment at most."""
+        await self._sounding.until_over(session_id, turn)
 
     async def note_reset(self, session_id: str, turn: int) -> None:
         """Prompts begin after this turn, on the other path too."""

@@ -38,6 +38,8 @@ class SharedHistory:
         for record in records:
             await self._memory.commit(_stored(session.session_id, record))
         session.adopt(records, found[1])
+        if records and records[-1].path == "legacy":
+            session.spoken_elsewhere = await self._shelf.spoken(session.session_id)
         if records:
             log.info("adopted", session=session.session_id, turns=[record.turn for record in records])
 
@@ -53,7 +55,8 @@ class SharedHistory:
         log.info("cut", session=session_id, turn=turn, heard_chars=len(heard))
 
     async def adopt_again(self, session: Session, turn: int) -> None:
-        """A turn that was taken over while another engine still spoke it, as it was heard in the end."""
+        """A turn that was taken over while it was still spoken elsewhere: once that is over, as it was heard in the end."""
+        await self._shelf.until_hushed(session.session_id, turn)
         found = await self._shelf.turns_after(session.session_id, turn - 1)
         for record in found[0] if found is not None else []:
             if record.turn == turn and record.interrupted:

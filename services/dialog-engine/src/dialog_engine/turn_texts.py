@@ -17,10 +17,11 @@ class TurnTexts:
         self._history, self._ownership, self._context_turns = history, ownership, context_turns
 
     def of(self, session: Session, brain: Brain, user_text: str, said: str | None) -> Callable[[], AsyncGenerator[str, None]]:
-        """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine still speaks, as
-        it was heard in the end.
+        """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
+        still speaks, as it was heard in the end.
         """
-        spoken = self._ownership.spoken_elsewhere(session.session_id)
+        by_file, session.spoken_elsewhere = session.spoken_elsewhere, 0
+        spoken = self._ownership.spoken_elsewhere(session.session_id) or by_file
         recent = session.prompt_turns(self._context_turns)
 
         async def verbatim() -> AsyncGenerator[str, None]:
@@ -30,8 +31,7 @@ class TurnTexts:
             return brain.llm.stream(prompt.build(brain.instructions, recent, user_text), brain.options)
 
         async def once_hushed() -> AsyncGenerator[str, None]:
-            # Our START cuts the other engine off, and then it says what was heard.
-            await self._ownership.until_hushed(session.session_id, spoken)
+            # Our START cuts it off, and then it is said what was heard.
             await self._history.adopt_again(session, spoken)
             heard = session.prompt_turns(self._context_turns)
             async with aclosing(brain.llm.stream(prompt.build(brain.instructions, heard, user_text), brain.options)) as pieces:

@@ -21,7 +21,7 @@ from output_handler.owed import NO_ANSWER, Owed
 from output_handler.session import Session
 from output_handler.turn_view import TurnView
 from output_handler.viewer import Viewer
-from output_handler.voice_speaker import speak
+from output_handler.voice_speaker import sounds, speak
 
 log = structlog.get_logger("answers")
 
@@ -201,6 +201,8 @@ class AnswerPlayer:
         if problem is not None:
             session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
         whole = True
+        if voice is not None and view.flags.SYNC_TTS_BARGE_IN:
+            self._room.tasks.start("sounding", sounds(session, view, self._room.sounding))
         if voice is not None:
             whole = await speak(session, view, voice)
         if not whole:

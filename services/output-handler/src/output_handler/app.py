@@ -27,15 +27,16 @@ from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 from service_runtime.session_history import SessionHistory
+from service_runtime.sounding import Sounding
 from service_runtime.tasks import TaskOwner
 
 
 def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
     answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
-    hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s))
-    notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
     redis = RedisLink(settings.redis_url)
+    hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s, Sounding(redis)))
+    notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
     words = FileWords(redis)
     hub.tell_file_stop, hub.file_words, hub.history = notices.tell_stop, words.cut, SessionHistory(redis)
     watch = FlagWatch(Documents(), "output-handler", settings)

@@ -10,6 +10,7 @@ from dialog_telemetry import metrics
 from service_runtime import effects
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.session_history import SessionHistory
+from service_runtime.sounding import Sounding
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("session")
@@ -22,6 +23,7 @@ class FileWords:
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
+        self._sounding = Sounding(redis)
         self._tasks = TaskOwner()
 
     async def aclose(self) -> None:
@@ -34,6 +36,11 @@ class FileWords:
         self._tasks.start("heard_words", self._file(stop))
 
     async def _file(self, stop: Stop) -> None:
+        await self._shorten(stop)
+        # Whoever begins the next turn waits for this.
+        await self._sounding.over(stop.session_id, stop.turn or 0)
+
+    async def _shorten(self, stop: Stop) -> None:
         turn, heard = stop.turn or 0, stop.heard_text or ""
         try:
             known = [record for record in await self._history.turns(stop.session_id, after=turn - 1) if record.turn == turn]

@@ -8,6 +8,7 @@ from output_handler.voice_file import BadVoiceFile, VoiceFile
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
 from service_runtime.redis_link import RedisDown
+from service_runtime.sounding import Sounding
 from service_runtime.tasks import TaskOwner
 
 
@@ -19,6 +20,7 @@ class Mailroom:
     blobs: Blobs
     tasks: TaskOwner
     voice_within_s: float
+    sounding: Sounding
 
     async def voice(self, response: TaskResponse) -> tuple[VoiceFile | None, str | None]:
         """The sound of an answer, and what is wrong where there is none though there should be."""

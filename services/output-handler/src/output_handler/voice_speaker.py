@@ -10,9 +10,12 @@ from dialog_contracts.ingest import SpeechChunk
 from output_handler.session import Session
 from output_handler.turn_view import TurnView
 from output_handler.voice_file import VoiceFile
+from service_runtime.sounding import Sounding
 
 AHEAD_MS: Final = 600
 """More than a network's hiccup, less than a viewer's queue holds."""
+
+LOOK_EVERY_S: Final = 0.1
 
 
 async def speak(session: Session, view: TurnView, voice: VoiceFile) -> bool:
@@ -40,3 +43,12 @@ async def speak(session: Session, view: TurnView, voice: VoiceFile) -> bool:
         )
         session.speak(frame, frame.to_json())
     return True
+
+
+async def sounds(session: Session, view: TurnView, sounding: Sounding) -> None:
+    """The next turn may cut this one off: whoever begins that one learns that there are words to wait for. Until it was heard, or cut."""
+    await sounding.begins(session.session_id, view.turn)
+    while session.view is view and view.sounding(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
+        await asyncio.sleep(LOOK_EVERY_S)
+    if not view.stopped:
+        await sounding.over(session.session_id, view.turn)

@@ -86,6 +86,11 @@ def owner(session_id: str) -> str:
     return f"session:{session_id}:owner"
 
 
+def sounding(session_id: str) -> str:
+    """The turn that somebody speaks whom the session's owner cannot ask: an engine that gave it away, a voice file."""
+    return f"session:{session_id}:sounding"
+
+
 def history(session_id: str) -> str:
     """Sorted set of TurnRecord as JSON, scored by turn: the recent turns of both paths."""
     return f"session:{session_id}:turns"

@@ -12,6 +12,7 @@ from output_handler.mailroom import Mailroom
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
 from service_runtime.redis_link import RedisDown
+from service_runtime.sounding import Sounding
 from service_runtime.tasks import TaskOwner
 
 
@@ -106,12 +107,28 @@ class HeldBlobs(Blobs):
         return self.files.get(blob_id)
 
 
+class HeldSounding(Sounding):
+    """What was told of turns that a file speaks, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    async def begins(self, session_id: str, turn: int) -> None:
+        """Told."""
+        self.told.append(("begins", turn))
+
+    async def over(self, session_id: str, turn: int) -> None:
+        """Told."""
+        self.told.append(("over", turn))
+
+
 class Post:
     """A mailroom and what was put into it."""
 
     def __init__(self, voice_within_s: float = 30.0) -> None:
         self.answers, self.blobs, self.tasks = HeldAnswers(), HeldBlobs(), TaskOwner()
-        self.room = Mailroom(self.answers, self.blobs, self.tasks, voice_within_s)
+        self.sounding = HeldSounding()
+        self.room = Mailroom(self.answers, self.blobs, self.tasks, voice_within_s, self.sounding)
 
     async def voice(self, ms: int) -> str:
         """A voice file of this length; gives its id."""

@@ -1,0 +1,80 @@
+"""Which turn of a session is spoken by somebody whom the session's owner cannot ask: an engine that gave it away, a voice file.
+
+A new message cuts such a turn off, and its own prompt must wait until it is known what was heard.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names
+from service_runtime.redis_link import RedisDown, RedisLink
+
+log = structlog.get_logger("sounding")
+
+PURPOSE: Final = "sounding"
+OVER_WITHIN_S: Final = 0.3
+"""How long somebody waits for the words: whoever speaks may be dead."""
+
+LOOK_EVERY_S: Final = 0.02
+TTL_S: Final = 15 * 60
+
+_OVER: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
+
+class Sounding:
+    """One turn of a session at most. Where Redis is silent, nothing is known to sound."""
+
+    def __init__(self, redis: RedisLink) -> None:
+        self._redis = redis
+
+    async def begins(self, session_id: str, turn: int) -> None:
+        """A turn sounds from now on."""
+
+        async def work(client: Redis) -> None:
+            await client.set(redis_names.sounding(session_id), str(turn), ex=TTL_S)
+
+        await self._told(work)
+
+    async def over(self, session_id: str, turn: int) -> None:
+        """It sounds no more, and what was heard of it is where everybody reads it."""
+
+        async def work(client: Redis) -> None:
+            await client.eval(_OVER, 1, redis_names.sounding(session_id), str(turn))
+
+        await self._told(work)
+
+    async def now(self, session_id: str) -> int:
+        """The turn; 0 for none."""
+        try:
+            return await self._turn(session_id)
+        except RedisDown:
+            return 0
+
+    async def until_over(self, session_id: str, turn: int) -> None:
+        """Wait for that, for a moment at most."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + OVER_WITHIN_S
+        with suppress(RedisDown):
+            while clock() < until:
+                if await self._turn(session_id) != turn:
+                    return
+                await asyncio.sleep(LOOK_EVERY_S)
+        # It will not be said any more.
+        await self.over(session_id, turn)
+
+    async def _turn(self, session_id: str) -> int:
+        async def work(client: Redis) -> int:
+            return int(await client.get(redis_names.sounding(session_id)) or 0)
+
+        return await self._redis.call(PURPOSE, work)
+
+    async def _told(self, work: Callable[[Redis], Awaitable[None]]) -> None:
+        try:
+            await self._redis.call(PURPOSE, work)
+        except RedisDown as error:
+            log.info("sounding_not_told", reason=str(error))
