@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vtuber_cli import ports
+from vtuber_cli import ports, readiness
 from vtuber_cli.console import Console
 from vtuber_cli.process import Process
-from vtuber_cli.run import Runner, RunOptions, _readiness
+from vtuber_cli.run import Runner, RunOptions
 from vtuber_cli.settings import RunSettings, ServiceSpec
 
 READY = """
@@ -113,7 +113,7 @@ async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port
     await ours.start()
     await ours.wait()
     async with asyncio.timeout(10):
-        while not _readiness(spec.port)[0]:
+        while not readiness.of(spec.port)[0]:
             await asyncio.sleep(0.02)
     assert runner._state(spec) == (False, "it has ended")
     await somebody.stop(1)

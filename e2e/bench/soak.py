@@ -90,6 +90,7 @@ async def _person(stack: Stack, number: int, until: float) -> tuple[int, int]:
             await asyncio.wait_for(talk.first_audio_ms(), HEARD_WITHIN_S)
         except TimeoutError:
             unheard += 1
+            print(f"  soak-{number}: not heard within {HEARD_WITHIN_S:.0f} s; its speaker was told {[*talk.told]}", flush=True)
             continue
         turns += 1
         await talk.drain(chance.uniform(1, 4))

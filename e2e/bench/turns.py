@@ -4,12 +4,15 @@ import asyncio
 import json
 import time
 import uuid
+from collections import deque
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from dialog_contracts.binary import HEADER, MAGIC
+
+TOLD = 4
 
 
 @dataclass
@@ -20,6 +23,8 @@ class Talk:
     speaker: ClientConnection
     viewer: ClientConnection
     reading: "asyncio.Task[None]"
+    told: "deque[str]"
+    """The last that the speaker was told of its turns."""
 
     @classmethod
     async def open(cls, ws: str, session_id: str) -> "Talk":
@@ -30,7 +35,8 @@ class Talk:
             f"{ws}/ws/output/{session_id}", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
         )
         # Unread answers would fill the socket's queue until its keep-alive fails.
-        return cls(session_id, speaker, viewer, asyncio.create_task(_discard(speaker)))
+        told: deque[str] = deque(maxlen=TOLD)
+        return cls(session_id, speaker, viewer, asyncio.create_task(_read(speaker, told)), told)
 
     async def close(self) -> None:
         await asyncio.gather(self.speaker.close(), self.viewer.close(), self.reading)
@@ -73,6 +79,6 @@ class Talk:
             return
 
 
-async def _discard(socket: ClientConnection) -> None:
-    async for _ in socket:
-        continue
+async def _read(socket: ClientConnection, told: deque[str]) -> None:
+    async for message in socket:
+        told.append(str(message)[:300])

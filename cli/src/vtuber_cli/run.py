@@ -1,7 +1,6 @@
 """`vtuber run`: everything on this machine, from one declaration, until Ctrl-C."""
 
 import asyncio
-import contextlib
 import json
 import signal
 import sys
@@ -10,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-from urllib.error import URLError
-from urllib.request import urlopen
 
-from vtuber_cli import models, ports, valkey
+from vtuber_cli import models, ports, readiness, valkey
 from vtuber_cli.console import Console, LogFile
 from vtuber_cli.process import Process
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
@@ -223,7 +220,7 @@ class Runner:
         # A process that is gone is not ready, whoever answers on its port.
         if self._processes[spec.name].returncode is not None:
             return False, "it has ended"
-        return _readiness(spec.port)
+        return readiness.of(spec.port)
 
     def _announce(self, seconds: float) -> None:
         address = f"http://localhost:{self._port('gateway')}"
@@ -263,17 +260,3 @@ class Runner:
         if store is not None:
             # Last, so that what the services wrote while ending is kept.
             await store.stop(1.0)
-
-
-def _readiness(port: int) -> tuple[bool, str]:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
-            return answer.status == 200, ""
-    except URLError as error:
-        body = ""
-        if hasattr(error, "read"):
-            with contextlib.suppress(ValueError, OSError):
-                body = "; ".join(json.loads(error.read()).get("reasons", []))
-        return False, body or str(error.reason)
-    except OSError as error:
-        return False, str(error)

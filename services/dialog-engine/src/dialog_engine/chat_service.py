@@ -11,7 +11,8 @@ from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.samples import TurnSample
-from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame
+from dialog_contracts.sse import SseFrame
+from dialog_engine.commands import Commands
 from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
 from dialog_engine.feedback import Feedback
 from dialog_engine.finished_turns import FinishedTurns, Known
@@ -59,6 +60,7 @@ class ChatService:
         self._ownership = ownership
         self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
         self._feedback = Feedback(self._sessions, self._publish, self._cut)
+        self._commands = Commands(self._feedback, memory, shelf, self._finished, self._tasks)
         self.outputs = Outputs(settings.output_ingest_urls, self._feedback.hooks)
         self._running = 0
         self._quiet = asyncio.Event()
@@ -131,7 +133,7 @@ class ChatService:
             if session.running is None:
                 # Whoever has the session stops it.
                 await self._ownership.own(session.session_id)
-            return self._command_stop(request)
+            return self._commands.stop(request)
         if request.turn is None:
             raise InvalidField("turn: input-handler numbers turns; this request has none", field="turn")
         turn, request_id = request.turn, request.meta.request_id
@@ -149,7 +151,7 @@ class ChatService:
             raise _lost(turn)
         self._interrupt(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
-            return await self._command_reset(session, turn, request_id)
+            return await self._commands.reset(session, turn, request_id)
         if self._running >= self._settings.max_running_turns:
             raise TooManyTurns(f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1)
         await self._history.adopt(session, turn)
@@ -241,24 +243,6 @@ class ChatService:
         follows = await self._shelf.ask_for_voice(request)
         frame = End(session_id=request.task_id, turn=request.meta.turn or 1, audio_ms=0, voice_follows=follows or None)
         self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
-
-    def _command_stop(self, request: ChatRequest) -> EventLog:
-        turn = self._feedback.stop(request.session_id, request.meta.turn, "command")
-        events = EventLog(turn or 0)
-        events.append(ControlEvent(action="ACCEPTED", session_id=request.session_id, turn=turn))
-        events.append(DoneEvent(stats=DoneStats(interrupted=turn is not None, turn=turn)))
-        return events
-
-    async def _command_reset(self, session: Session, turn: int, request_id: str | None) -> EventLog:
-        await self._memory.reset(session.session_id, turn)
-        session.reset(turn)
-        session.number(turn, request_id, asyncio.get_running_loop().time())
-        self._tasks.start("reset", self._shelf.note_reset(session.session_id, turn))
-        events = EventLog(turn)
-        events.append(ControlEvent(action="ACCEPTED", session_id=session.session_id, turn=turn))
-        events.append(DoneEvent(stats=DoneStats(turn=turn)))
-        self._finished.keep(session.session_id, turn, events, request_id)
-        return events
 
 
 def _lost(turn: int) -> TurnLost:

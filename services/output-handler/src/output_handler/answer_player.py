@@ -8,8 +8,7 @@ from typing import Final
 
 import structlog
 
-from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import End, Start, TextDelta
+from dialog_contracts.ingest import End, TextDelta
 from dialog_contracts.legacy_chain import TaskResponse
 from dialog_contracts.viewer import ViewerError
 from dialog_telemetry import metrics, trace_context
@@ -189,7 +188,7 @@ class AnswerPlayer:
             return
         view = session.view
         if end is Fate.TURN or view is None:
-            view = session.open(_start(letter, session))
+            view = session.open(letter.start(session.session_id, session.epoch))
             view.from_file = True
             text = TextDelta(session_id=session.session_id, turn=view.turn, content=response.text, eos=True)
             session.caption(text, text.to_json())
@@ -244,17 +243,3 @@ class AnswerPlayer:
         trace_id = trace_context.trace_id(letter.response.meta.traceparent)
         traced = {"trace_id": trace_id} if trace_id is not None else {}
         log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **traced, **more)
-
-
-def _start(letter: Letter, session: Session) -> Start:
-    response = letter.response
-    return Start(
-        session_id=session.session_id,
-        turn=letter.turn or 1,
-        epoch=session.epoch,
-        traceparent=response.meta.traceparent,
-        flags=response.meta.flags or FlagSet(),
-        user_text=response.user_text,
-        path=None if letter.of_engine else "legacy",
-        reason=response.meta.reason,
-    )

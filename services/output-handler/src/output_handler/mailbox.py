@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import Start
 from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.turn_view import TurnView
 
@@ -42,6 +44,20 @@ class Letter:
     def of_engine(self) -> bool:
         """The engine answered this turn; only the voice comes from the legacy chain."""
         return self.response.meta.from_channel == "dialog_engine" and self.response.meta.reason is None
+
+    def start(self, session_id: str, epoch: int) -> Start:
+        """How the turn that it answers begins for the viewers."""
+        meta = self.response.meta
+        return Start(
+            session_id=session_id,
+            turn=self.turn or 1,
+            epoch=epoch,
+            traceparent=meta.traceparent,
+            flags=meta.flags or FlagSet(),
+            user_text=self.response.user_text,
+            path=None if self.of_engine else "legacy",
+            reason=meta.reason,
+        )
 
 
 def fate(letter: Letter, view: TurnView | None, now_ms: float) -> Fate:

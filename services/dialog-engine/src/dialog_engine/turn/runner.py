@@ -1,15 +1,11 @@
 """Carries out what the turn machine decides: the model's task, the voice, the commits, the frames for viewers."""
 
 import asyncio
-import contextvars
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final, Literal
 
 import structlog
-from opentelemetry.trace import Span
-from opentelemetry.util.types import AttributeValue
 
 from dialog_contracts.ingest import Played
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
@@ -18,14 +14,16 @@ from dialog_engine.tts_streamer import LOOK_AGAIN_MS, SpeechHooks, TtsStreamer
 from dialog_engine.turn import actions, frames
 from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.claim import TurnClaim
+from dialog_engine.turn.clock import TurnClock
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.keeper import TurnKeeper
 from dialog_engine.turn.machine import Text, TurnMachine, Voice
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.report import TurnReport
+from dialog_engine.turn.trace import TurnTrace
 from dialog_engine.turn.weak_call import weakly
 from dialog_llm.errors import LlmError
-from dialog_telemetry import attributes, metrics, trace_context
+from dialog_telemetry import metrics
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("turn")
@@ -40,38 +38,25 @@ class TurnRunner:
     def __init__(self, order: TurnOrder, parts: TurnParts) -> None:
         self.order, self._parts = order, parts
         self.events = EventLog(order.turn)
-        self._now = _ms_since(time.monotonic())
+        self._clock, self._trace = TurnClock(), TurnTrace(order)
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
         self._claim = TurnClaim(order.correlation_id, parts.claim)
         self._tasks = TaskOwner()
         self._model: asyncio.Task[None] | None = None
         self._keeper = TurnKeeper(order, parts, self._tasks)
-        self._timers: list[asyncio.TimerHandle] = []
         self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
-        # Log fields and the span of this turn live in a context of its own: tasks started in it inherit both, whoever interrupts.
-        self._context = contextvars.copy_context()
-        self._traceparent: str | None = None
-        self._span: Span | None = None
         hooks = SpeechHooks(weakly(self._send_chunk), weakly(self._first_audio), weakly(self._all_sent))
-        self._speech = TtsStreamer(parts.voice, order.lang, hooks, self._now) if order.flags.SYNC_TTS_STREAMING else None
-        self._report = TurnReport(order, parts, self.machine, self._speech, self._now)
+        self._speech = TtsStreamer(parts.voice, order.lang, hooks, self._clock.ms) if order.flags.SYNC_TTS_STREAMING else None
+        self._report = TurnReport(order, parts, self.machine, self._speech, self._clock.ms)
 
     def begin(self) -> None:
         """Announce the turn and start the model."""
         metrics.TURNS_RUNNING.inc()
-        self._context.run(self._begin)
+        self._trace.run(self._begin)
 
     def _begin(self) -> None:
-        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: self.order.correlation_id})
-        names: dict[str, AttributeValue] = {
-            attributes.SESSION_ID: self.order.session_id,
-            attributes.TURN: self.order.turn,
-            attributes.CORRELATION_ID: self.order.correlation_id,
-            attributes.FLAGS_GENERATION: self.order.flags.generation,
-        }
-        self._span = trace_context.enter_span("chat", parent=self.order.traceparent, attributes=names)
-        self._traceparent = trace_context.current()
+        self._trace.begin()
         # First in the loop's queue: the model, and then the claim, are asked while the others are told.
         self._model = self._tasks.start("model", self._run_model())
         self._parts.publish(self.start_frame(), False)
@@ -83,7 +68,7 @@ class TurnRunner:
         """START, also for an output-handler that subscribes in mid-turn."""
         sounding = self._speech is not None and self.machine.first_audio_ms is not None
         ear_ms = self._speech.ear_ms if self._speech is not None and sounding else None
-        return frames.start(self.order, self._traceparent, ear_ms)
+        return frames.start(self.order, self._trace.traceparent, ear_ms)
 
     def text_frame(self) -> str:
         """The text so far as one caption."""
@@ -110,15 +95,15 @@ class TurnRunner:
         heard = self.machine.reply[: self._speech.heard_until()] if self._speech is not None else self.machine.reply
         decided = self.machine.stop(heard, reason)
         if decided:
-            self._context.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
-            self._context.run(self._apply, decided)
+            self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
+            self._trace.run(self._apply, decided)
         return bool(decided)
 
     def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
         """Let the ear stand still, or go on; false where there is no voice, or nothing to do."""
         if self._speech is None or self.machine.voice is Voice.OVER:
             return False
-        self._context.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
+        self._trace.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
         return self._speech.hold(action)
 
     def played(self, frame: Played, source: object) -> None:
@@ -130,11 +115,11 @@ class TurnRunner:
         """One caller less; without any, a turn that has not begun to answer is cancelled."""
         if self.callers == 0:
             claimed = self._claim.certain or self._claim.state is None
-            self._context.run(self._apply, self.machine.caller_left(claimed=claimed))
+            self._trace.run(self._apply, self.machine.caller_left(claimed=claimed))
 
     def session_lost(self) -> None:
         """Another engine has the session now."""
-        self._context.run(self._apply, self.machine.session_lost())
+        self._trace.run(self._apply, self.machine.session_lost())
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
@@ -142,8 +127,7 @@ class TurnRunner:
 
     async def close(self) -> None:
         """End everything at once; the service is going down."""
-        for timer in self._timers:
-            timer.cancel()
+        self._clock.end()
         if self._speech is not None:
             await self._speech.close()
         await self._tasks.close()
@@ -158,7 +142,7 @@ class TurnRunner:
                             return
                         if not self._claim.certain:
                             self._tasks.start("claim", self._settle_claim())
-                    decided = self.machine.delta(piece, self._now())
+                    decided = self.machine.delta(piece, self._clock.ms())
                     self._apply(decided)
                     if any(isinstance(action, actions.Say) for action in decided):
                         # A model that answers from memory never waits: the voice gets its turn on the loop here.
@@ -222,14 +206,15 @@ class TurnRunner:
             return
         self._apply(self.machine.committed())
         # In case the first chunk never comes: `done` has waited long enough then.
-        self._later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
+        if not self.machine.finished:
+            self._clock.later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
 
     def _send_chunk(self, chunk: Chunk) -> None:
         self._parts.publish(frames.chunk(self.order, chunk), True)
 
     def _first_audio(self) -> None:
         self._captions.flush()
-        self._apply(self.machine.first_audio(self._now()))
+        self._apply(self.machine.first_audio(self._clock.ms()))
         if self.machine.first_audio_ms is not None:
             metrics.TURN_FIRST_AUDIO.observe(self.machine.first_audio_ms / 1000)
 
@@ -246,18 +231,12 @@ class TurnRunner:
         assert self._speech is not None
         remaining = self._speech.remaining_ms()
         if remaining > 0:
-            self._later(max(remaining, LOOK_AGAIN_MS) / 1000, self._until_heard)
+            self._clock.later(max(remaining, LOOK_AGAIN_MS) / 1000, self._until_heard)
         else:
             self._apply(self.machine.played_out())
 
-    def _later(self, seconds: float, work: Callable[[], None]) -> None:
-        if not self.machine.finished:
-            self._timers.append(asyncio.get_running_loop().call_later(seconds, work))
-
     def _end(self, finish: actions.Finish) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self._clock.end()
         # Its last error, if it was cancelled, holds this turn.
         self._model = None
         if not self.events.closed:
@@ -265,17 +244,11 @@ class TurnRunner:
         if self._speech is None and finish.outcome == "completed":
             self._captions.flush()
             if self._parts.whole_file is not None:
-                self._parts.whole_file(frames.voice_request(self.order, self.machine.reply, self._traceparent))
+                self._parts.whole_file(frames.voice_request(self.order, self.machine.reply, self._trace.traceparent))
             else:
                 self._parts.publish(frames.end(self.order, 0), False)
         metrics.TURNS_RUNNING.dec()
         metrics.TURNS.labels(path="sync", outcome=finish.outcome).inc()
         self._report.ended(finish)
-        if self._span is not None:
-            self._span.set_attribute(attributes.OUTCOME, finish.outcome)
-            self._span.end()
-        self._parts.ended(self, self._report.sample(finish, self._traceparent))
-
-
-def _ms_since(began: float) -> Callable[[], float]:
-    return lambda: (time.monotonic() - began) * 1000
+        self._trace.end(finish.outcome)
+        self._parts.ended(self, self._report.sample(finish, self._trace.traceparent))

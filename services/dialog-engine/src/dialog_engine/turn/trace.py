@@ -1,0 +1,47 @@
+"""What log lines and the span of one turn carry, in a context of its own: tasks started in it inherit both, whoever interrupts."""
+
+import contextvars
+from collections.abc import Callable
+from typing import ParamSpec
+
+import structlog
+from opentelemetry.trace import Span
+from opentelemetry.util.types import AttributeValue
+
+from dialog_engine.turn.order import TurnOrder
+from dialog_telemetry import attributes, trace_context
+
+P = ParamSpec("P")
+
+
+class TurnTrace:
+    """`run` everything of the turn in it, `begin` first."""
+
+    def __init__(self, order: TurnOrder) -> None:
+        self._order = order
+        self._context = contextvars.copy_context()
+        self._span: Span | None = None
+        self.traceparent: str | None = None
+
+    def run(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """In the turn's context."""
+        self._context.run(work, *args, **kwargs)
+
+    def begin(self) -> None:
+        """Within `run`."""
+        order = self._order
+        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: order.correlation_id})
+        names: dict[str, AttributeValue] = {
+            attributes.SESSION_ID: order.session_id,
+            attributes.TURN: order.turn,
+            attributes.CORRELATION_ID: order.correlation_id,
+            attributes.FLAGS_GENERATION: order.flags.generation,
+        }
+        self._span = trace_context.enter_span("chat", parent=order.traceparent, attributes=names)
+        self.traceparent = trace_context.current()
+
+    def end(self, outcome: str) -> None:
+        """The span is over."""
+        if self._span is not None:
+            self._span.set_attribute(attributes.OUTCOME, outcome)
+            self._span.end()
