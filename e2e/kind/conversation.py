@@ -54,6 +54,7 @@ class Conversation:
                     self.broken.append(f"{content}: {answer.frames[-1].data}")
                 if not _retryable(answer):
                     break
+            assert answer.status not in (400, 422), answer.body
             # Told to come again, or cut off with the gateway's pod: the same requestId is the same turn.
             await asyncio.sleep(0.5)
         self.lost.append(content)

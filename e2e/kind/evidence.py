@@ -1,5 +1,6 @@
 """What a failed cluster test leaves for whoever looks: logs, events, descriptions, in a folder that the failure names."""
 
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,9 @@ COMMANDS: Final = {
 def collect(namespace: Namespace, test: str) -> Path:
     """Write what can be had; what cannot is said in its file."""
     folder = FOLDER / "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in test)
-    folder.mkdir(parents=True, exist_ok=True)
+    # What an earlier run left would be taken for this one's.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
     def keep(name: str, *arguments: str) -> str:
         try:

@@ -115,7 +115,7 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
 async def test_one_engine_becomes_two_and_one_again(release: Release, one_engine: Room) -> None:
     """Not between shows but under talk: whoever is asked for a session that another engine has says so, old input-handlers included."""
     await one_engine.talks_again()
-    async with ten_people_talk(one_engine, "another engine", PATIENCE_S):
+    async with ten_people_talk(one_engine, "resized", PATIENCE_S):
         await asyncio.to_thread(release.upgrade, *engines(2))
         await asyncio.sleep(5)
         await asyncio.to_thread(release.upgrade, *engines(1))
