@@ -11,7 +11,7 @@ def fill(value: str, spec: ServiceSpec, services: Sequence[ServiceSpec], data: P
     names: dict[str, object] = {"data": data.resolve(), "self": spec.name, "ordinal": spec.ordinal}
     for service in {other.service for other in services}:
         ports = [other.port for other in services if other.service == service]
-        names |= {service: ports[0], f"{service}#": len(ports)}
+        names |= {service: ports[0], f"{service}?": len(ports) > 1}
         if f"{{{service}*}}" in value:
             value = ",".join(value.replace(f"{{{service}*}}", str(port)) for port in ports)
     for name, replacement in names.items():

@@ -1,6 +1,7 @@
 """Leases of sessions, in a real Valkey: one owner at a time, and an epoch that only grows."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 import redis as blocking
@@ -13,7 +14,6 @@ from dialog_contracts import redis_names
 from dialog_engine import ownership
 from dialog_engine.errors import Draining, NotOwner
 from dialog_engine.ownership import Ownership
-from dialog_engine.settings import EngineSettings
 from service_runtime import sounding
 from service_runtime.redis_link import RedisLink
 from service_runtime.sounding import Sounding
@@ -31,6 +31,24 @@ class Lost(list[str]):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "LEASE_S", 0.2)
     monkeypatch.setattr(ownership, "RENEW_EVERY_S", 0.05)
+
+
+@pytest.fixture
+async def stalled() -> AsyncIterator[RedisLink]:
+    """A server that takes connections and says nothing."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    link = RedisLink(f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}/0")
+    yield link
+    await link.aclose()
+    silent.close()
+    await silent.wait_closed()
+    await asyncio.sleep(0.05)
 
 
 def engine(link: RedisLink, ordinal: int, *, shared: bool = True, lost: Lost | None = None) -> Ownership:
@@ -174,15 +192,12 @@ async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_b
     assert after.held == []
 
 
-async def test_an_only_engine_that_may_get_company_takes_leases(link: RedisLink) -> None:
-    company = engine(link, 1)
-    settings = EngineSettings(session_leases=True, engine_ordinal=0)
-    only = engine(link, 0, shared=settings.shares_sessions)
-    await only.own(SESSION)
-    with pytest.raises(NotOwner):
-        await company.own(SESSION)
-    assert not EngineSettings().shares_sessions
-    assert EngineSettings(engine_replicas=2).shares_sessions
+async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits(stalled: RedisLink) -> None:
+    only = engine(stalled, 0)
+    async with asyncio.timeout(ownership.TAKE_WITHIN_S + 0.1):
+        assert await only.own(SESSION) > 0
+    async with asyncio.timeout(0.05):
+        await only.own(SESSION)
 
 
 async def test_a_redis_that_comes_back_empty_takes_nobodys_session(link: RedisLink, redis: "Redis") -> None:

@@ -13,8 +13,7 @@ env:
   DIALOG_ENGINE_DB: /var/lib/vtuber/dialog-engine.db
   OUTPUT_INGEST_URLS: ws://{{ include "vtuber.name" (list . "output-handler") }}-pods:8002/ws/ingest/tts
   DRAIN_S: "{{ $v.drainSeconds }}"
-  ENGINE_REPLICAS: "{{ $v.replicas }}"
-  # Of an only engine, too: on the way from one to several both may be asked for the same session.
+  # Also where there is one engine: nothing here depends on their number, so that none is rolled when it is changed.
   SESSION_LEASES: "true"
   SESSION_KEYS_DIR: /var/run/vtuber/session-keys
   LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}

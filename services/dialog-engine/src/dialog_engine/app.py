@@ -35,7 +35,7 @@ def build(settings: EngineSettings) -> Starlette:
     watch = FlagWatch(
         documents, "dialog-engine", settings, missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()})
     )
-    ownership = Ownership(redis, ordinal=settings.ordinal, shared=settings.shares_sessions)
+    ownership = Ownership(redis, ordinal=settings.ordinal, shared=settings.session_leases)
     service = ChatService(settings, memory, brains, voices, RedisShelf(redis), ownership)
     warm = {"state": "warming"}
     probe = Probe("dialog-engine")

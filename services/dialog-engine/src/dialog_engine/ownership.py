@@ -24,6 +24,9 @@ log = structlog.get_logger("ownership")
 LEASE_S: Final = 3.0
 """How long a session waits for an engine that died; the legacy chain answers meanwhile."""
 
+TAKE_WITHIN_S: Final = 0.12
+"""A Redis that answers later is as good as silent: input-handler waits 300 ms for ACCEPTED."""
+
 RENEW_EVERY_S: Final = 1.0
 IDLE_S: Final = 30.0
 """A lease that no turn has used for so long is given back: a session that was away goes home."""
@@ -177,7 +180,7 @@ class Ownership:
             return int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 0
 
         try:
-            ordinal, epoch, sounding = await self._redis.call("owner", work)
+            ordinal, epoch, sounding = await self._redis.call("owner", work, within_s=TAKE_WITHIN_S)
         except RedisDown:
             # Not certain: asked for again with the next turn.
             return _Lease(before.epoch if before is not None else time.time_ns() // 1_000_000, 0, now)

@@ -22,13 +22,10 @@ class EngineSettings(LlmSettings, VoiceSettings):
     output_ingest_urls: Annotated[tuple[str, ...], NoDecode] = ("ws://127.0.0.1:8002/ws/ingest/tts",)
     """Every output-handler's ingest socket, separated by commas."""
 
-    engine_replicas: int = Field(default=1, ge=1, le=256)
-    """Configured engines, this one included. With more than one each has its own sessions, by leases in Redis."""
-
     session_leases: bool = False
-    """Take leases even as the only engine: there may be others while their number is being changed."""
+    """Each session is one engine's, by leases in Redis: there are others, or may be while their number is being changed."""
 
-    engine_ordinal: int | None = Field(default=None, ge=0)
+    engine_ordinal: int | None = Field(default=None, ge=0, le=255)
     """Which of them this is, from 0; absent: the number at the end of the pod's name, else 0."""
 
     drain_s: float = Field(default=0, ge=0, le=300)
@@ -38,18 +35,10 @@ class EngineSettings(LlmSettings, VoiceSettings):
     """Turns at once; one more is answered 429."""
 
     @property
-    def shares_sessions(self) -> bool:
-        """Whether a session may be another engine's."""
-        return self.session_leases or self.engine_replicas > 1
-
-    @property
     def ordinal(self) -> int:
-        """Place of this engine among the configured ones. Raises ValueError where it has none."""
+        """Place of this engine among all."""
         found = re.search(r"-(\d+)$", self.pod_name or "")
-        ordinal = self.engine_ordinal if self.engine_ordinal is not None else int(found[1]) if found else 0
-        if ordinal >= self.engine_replicas > 1:
-            raise ValueError(f"ENGINE_ORDINAL: {ordinal} is not below ENGINE_REPLICAS ({self.engine_replicas})")
-        return ordinal
+        return self.engine_ordinal if self.engine_ordinal is not None else int(found[1]) if found else 0
 
     @field_validator("output_ingest_urls", mode="before")
     @classmethod

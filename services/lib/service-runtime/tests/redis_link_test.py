@@ -61,6 +61,21 @@ async def test_a_server_that_is_not_there_is_redis_down() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_the_next_one_not_at_all() -> None:
+    clock = asyncio.get_running_loop().time
+    link, began = RedisLink("redis://127.0.0.1:1/0", clock=clock), clock()
+
+    async def late(_: Redis) -> None:
+        await asyncio.sleep(10)
+
+    for waited in (0.1, 0.1):
+        with pytest.raises(RedisDown, match="TimeoutError"):
+            await link.call("owner", late, within_s=0.1)
+        assert clock() - began == pytest.approx(waited)
+    await link.aclose()
+
+
+@pytest.mark.looptime
 async def test_patience_waits_until_redis_is_there_and_no_longer_than_that_helps() -> None:
     link, tries = RedisLink("redis://127.0.0.1:1/0", rest_s=0.5, clock=lambda: asyncio.get_running_loop().time()), 0
 

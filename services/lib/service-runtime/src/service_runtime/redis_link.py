@@ -72,13 +72,17 @@ class RedisLink:
         """Why the last call failed, or None when it did not."""
         return self._why
 
-    async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words."""
+    async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]], *, within_s: float | None = None) -> T:
+        """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words.
+
+        `within_s`: for a caller who has less time than the link's own deadlines, a call and its repetition.
+        """
         if self._clock() < self._down_until:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, self._why or "resting after a failure")
         try:
-            result = await work(self.client)
+            async with asyncio.timeout(within_s):
+                result = await work(self.client)
         except (RedisError, OSError) as error:
             if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
                 self._down_until = self._clock() + self._rest_s
