@@ -6,13 +6,11 @@ import itertools
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, cast
 
 import looptime
-import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import Phase as Step
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_contracts.http import FlagSet
@@ -21,7 +19,6 @@ from dialog_contracts.limits import BYTES_PER_MS
 from dialog_contracts.viewer import Phase
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.redis_shelf import Claim
-from dialog_engine.turn import runner as runner_module
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.runner import TurnRunner
 from dialog_voice.voice import VoiceAudio, WordCue
@@ -227,15 +224,10 @@ async def told(story: list[tuple[str, int]]) -> House:
     deadline=None,
     # Without shrinking: a story takes a tenth of a second, and the ones that fail are short enough to read.
     phases=[Step.explicit, Step.reuse, Step.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(story=STORY)
-def test_nothing_follows_a_stop_and_memory_is_what_was_heard(
-    story: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_follows_a_stop_and_memory_is_what_was_heard(story: list[tuple[str, int]]) -> None:
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-        loop = runner.get_loop()
-        monkeypatch.setattr(runner_module, "time", SimpleNamespace(monotonic=loop.time))
         house = runner.run(told(story))
     whole = "".join(WORDS)
     for turn in house.runners:
