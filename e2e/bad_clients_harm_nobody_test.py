@@ -184,12 +184,12 @@ async def test_a_client_that_never_reads_is_given_up_and_slows_nobody(fake_model
         return await metric(output, "dialog_viewers", dialect="vtuber.v2") or 0.0
 
     before = await given_up()
-    # Behind the gateway two more kernels hold a minute of speech before anybody can know of it; without it, some seconds.
+    # One behind the gateway, with two more kernels that hold what it does not take; and one without.
     with never_reading(fake_models.url, "stalled"), never_reading(output, "stalled") as stalled:
         async with watching(fake_models.ws, "stalled") as healthy:
             opened = await in_json()
             async with asyncio.timeout(timeouts.VIEWER_GIVEN_UP):
-                while await given_up() == before:
+                while await given_up() < before + 2:
                     # Each cuts the one before it short, which fills the buffers faster than one long speech.
                     await chat(fake_models.url, "stalled")
                 while await in_json() == opened:

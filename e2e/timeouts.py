@@ -6,7 +6,7 @@ STOPPED = 3.0
 SERVICE_RESTARTED = 20.0
 ALL_ENDED = 5.0
 READY_AGAIN = 8.0
-VIEWER_GIVEN_UP = 12.0
+VIEWER_GIVEN_UP = 20.0
 BREAK_SEEN = 3.0
 PAGE_BACK = 15.0
 """A page that was cut off for some seconds waits up to eight before it calls again."""

@@ -1,7 +1,8 @@
 """Leases of sessions, in a real Valkey: one owner at a time, and an epoch that only grows."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis as blocking
@@ -15,7 +16,7 @@ from dialog_engine import ownership
 from dialog_engine.errors import Draining, NotOwner
 from dialog_engine.ownership import Ownership
 from service_runtime import sounding
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.sounding import Sounding
 
 SESSION = "live-001"
@@ -194,10 +195,54 @@ async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_b
 
 async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits(stalled: RedisLink) -> None:
     only = engine(stalled, 0)
-    async with asyncio.timeout(ownership.TAKE_WITHIN_S + 0.1):
-        assert await only.own(SESSION) > 0
-    async with asyncio.timeout(0.05):
-        await only.own(SESSION)
+    for _ in range(2):
+        async with asyncio.timeout(ownership.TAKE_WITHIN_S + 0.1):
+            assert await only.own(SESSION) > 0
+
+
+async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_than_what_follows(
+    link: RedisLink, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease was given, and its answer came too late: what viewers were told by the engine's own clock is the later one."""
+    late, lost = engine(link, 0), Lost()
+    late.lost = lost
+
+    async def too_late(purpose: str, work: Callable[[Redis], Awaitable[object]], within_s: float) -> object:
+        await work(link.client)
+        raise RedisDown(purpose, "late")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(link, "promptly", too_late)
+        await asyncio.sleep(0.01)
+        told = [await late.own(SESSION) for _ in range(3)]
+    assert told[0] == told[1] == told[2], "one epoch, until Redis has given another"
+    after = await late.own(SESSION)
+    assert after >= told[-1]
+    assert await late.certain(SESSION, after)
+    with monkeypatch.context() as patched:
+        patched.setattr(link, "promptly", too_late)
+        await late.give_back(SESSION)
+        told = [await late.own(SESSION)]
+    keeping = asyncio.create_task(late.run(lambda _: True))
+    await asyncio.sleep(0.15)
+    keeping.cancel()
+    assert lost == []
+    assert await late.own(SESSION) == told[0], "and then it is certain"
+
+
+async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis_never_gave(link: RedisLink) -> None:
+    owner, lost = engine(link, 1), Lost()
+    uncertain = engine(link, 0, lost=lost)
+    await owner.own(SESSION)
+    await asyncio.sleep(0.01)
+    uncertain._leases[SESSION] = ownership._Lease(int(time.time() * 1000), 0, time.monotonic())
+    keeping = asyncio.create_task(uncertain.run(lambda _: True))
+    async with asyncio.timeout(2):
+        while not lost:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    with pytest.raises(NotOwner):
+        await uncertain.own(SESSION)
 
 
 async def test_a_redis_that_comes_back_empty_takes_nobodys_session(link: RedisLink, redis: "Redis") -> None:
@@ -243,27 +288,35 @@ class Leases(RuleBasedStateMachine):
     def _till(self) -> int:
         return int(str(self.redis.hget(redis_names.owner(SESSION), "till") or 0))
 
+    def _owner(self) -> int | None:
+        found = self.redis.hget(redis_names.owner(SESSION), "ordinal")
+        return None if found is None else int(str(found))
+
     @rule(engine=sampled_from([0, 1, 2]))
     def own(self, engine: int) -> None:
-        free = self._till() <= self._now()
-        owner = self.redis.hget(redis_names.owner(SESSION), "ordinal")
-        told: list[int] = self.redis.eval(ownership._OWN, 2, *KEYS, str(engine), "p", "60000")
-        if told[0] == engine:
-            assert free or owner in (None, str(engine))
-            assert told[1] >= self.highest
-            if self.epochs.get(engine) != told[1]:
-                assert told[1] > self.highest, "a new owner's epoch is later than all before it"
-            self.epochs[engine], self.highest = told[1], told[1]
-        else:
-            assert not free
+        owner, known = self._owner(), self.epochs.get(engine, 0)
+        free = owner in (None, engine) or self._till() <= self._now()
+        told: list[int] = self.redis.eval(ownership._OWN, 2, *KEYS, str(engine), f"p-{engine}", "60000", str(known))
+        assert (told[0] == engine) == free
+        if free:
+            assert told[1] >= max(known, self.highest)
+            assert owner == engine or told[1] > self.highest, "a new owner's epoch is later than all before it"
+            self.epochs[engine] = self.highest = told[1]
+
+    @rule(engine=sampled_from([0, 1, 2]))
+    def own_while_redis_is_silent(self, engine: int) -> None:
+        self.epochs[engine] = self.epochs.get(engine) or self._now()
 
     @rule(engine=sampled_from([0, 1, 2]), ms=sampled_from(["0", "60000"]))
     def prolong(self, engine: int, ms: str) -> None:
-        epoch = self.epochs.get(engine, 1 + engine)
-        lost = self.redis.eval(ownership._RENEW, 1, redis_names.owner(SESSION), str(engine), "p", ms, str(epoch))
-        assert lost == ([] if epoch >= self.highest else [1])
+        if engine not in self.epochs:
+            return
+        owner, epoch = self._owner(), self.epochs[engine]
+        free = owner is None or self._till() <= self._now()
+        lost = self.redis.eval(ownership._RENEW, 1, redis_names.owner(SESSION), str(engine), f"p-{engine}", ms, str(epoch))
+        assert lost == ([] if owner == engine or (free and epoch >= self.highest) else [1])
         if not lost:
-            self.epochs[engine] = self.highest = epoch
+            self.highest = epoch
 
     def _now(self) -> int:
         seconds, micros = self.redis.time()

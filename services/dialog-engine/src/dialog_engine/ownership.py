@@ -24,37 +24,40 @@ log = structlog.get_logger("ownership")
 LEASE_S: Final = 3.0
 """How long a session waits for an engine that died; the legacy chain answers meanwhile."""
 
-TAKE_WITHIN_S: Final = 0.12
+TAKE_WITHIN_S: Final = 0.15
 """A Redis that answers later is as good as silent: input-handler waits 300 ms for ACCEPTED."""
 
 RENEW_EVERY_S: Final = 1.0
 IDLE_S: Final = 30.0
 """A lease that no turn has used for so long is given back: a session that was away goes home."""
 
-# KEYS: owner, sounding. ARGV: ordinal, process, ms. An ordinal has one process at a time (StatefulSet): its next one takes over at once.
-# The epoch outlives the lease, so that a sleeper that wakes up finds out. Gives the ordinal of whoever has the session now, and the epoch.
+# KEYS: owner, sounding. ARGV: ordinal, process, ms, the epoch that this process was in. An ordinal has one process at a time
+# (StatefulSet): its next one takes over at once. The epoch outlives the lease, so that a sleeper that wakes up finds out.
+# Gives the ordinal of whoever has the session now, and the epoch.
 _OWN: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ordinal, epoch, process, till = unpack(redis.call('HMGET', KEYS[1], 'ordinal', 'epoch', 'process', 'till'))
 if ordinal and ordinal ~= ARGV[1] and tonumber(till) > now then return {tonumber(ordinal), tonumber(epoch)} end
 if ordinal ~= ARGV[1] or process ~= ARGV[2] then epoch = math.max(now, tonumber(epoch or '0') + 1) end
-epoch = string.format('%.0f', epoch)
+epoch = string.format('%.0f', math.max(tonumber(epoch), tonumber(ARGV[4])))
 local till = string.format('%.0f', now + ARGV[3])
 redis.call('HSET', KEYS[1], 'ordinal', ARGV[1], 'epoch', epoch, 'process', ARGV[2], 'till', till)
 redis.call('EXPIRE', KEYS[1], 86400)
 return {tonumber(ARGV[1]), tonumber(epoch), tonumber(redis.call('GET', KEYS[2]) or '0')}
 """
-# KEYS: owners. ARGV: ordinal, process, ms (0 gives them back), then the epochs. Gives the places of those that are in a later epoch by
-# now. An earlier one, or none, is all that a Redis knows that came back without its newest data: it is told again.
+# KEYS: owners. ARGV: ordinal, process, ms (0 gives them back), then the epochs. Gives the places of those that are another engine's by
+# now. A Redis that was silent, or lost its newest data, knows an earlier epoch of nobody's, none, or one that we were never told.
 _RENEW: Final = """
 local time = redis.call('TIME')
 local now, lost = time[1] * 1000 + math.floor(time[2] / 1000), {}
-local till = string.format('%.0f', now + ARGV[3])
+local new = string.format('%.0f', now + ARGV[3])
 for at, key in ipairs(KEYS) do
-  local mine, epoch = ARGV[at + 3], redis.call('HGET', key, 'epoch')
-  if not epoch or tonumber(epoch) <= tonumber(mine) then
-    redis.call('HSET', key, 'ordinal', ARGV[1], 'epoch', mine, 'process', ARGV[2], 'till', till)
+  local mine = ARGV[at + 3]
+  local ordinal, epoch, process, till = unpack(redis.call('HMGET', key, 'ordinal', 'epoch', 'process', 'till'))
+  local free = not epoch or ordinal == ARGV[1] or tonumber(till) <= now
+  if process == ARGV[2] or (free and tonumber(epoch or '0') <= tonumber(mine)) then
+    redis.call('HSET', key, 'ordinal', ARGV[1], 'epoch', mine, 'process', ARGV[2], 'till', new)
     redis.call('EXPIRE', key, 86400)
   else
     lost[#lost + 1] = at
@@ -175,15 +178,19 @@ class Ownership:
     async def _take(self, session_id: str, before: _Lease | None) -> _Lease:
         now, keys = self._clock(), (redis_names.owner(session_id), redis_names.sounding(session_id))
 
+        known = before.epoch if before is not None else 0
+        arguments = (str(self._ordinal), self._process, str(int(LEASE_S * 1000)), str(known))
+
         async def work(client: Redis) -> tuple[int, int, int]:
-            values = await client.eval(_OWN, 2, *keys, str(self._ordinal), self._process, str(int(LEASE_S * 1000)))
+            values = await client.eval(_OWN, 2, *keys, *arguments)
             return int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 0
 
         try:
-            ordinal, epoch, sounding = await self._redis.call("owner", work, within_s=TAKE_WITHIN_S)
+            ordinal, epoch, sounding = await self._redis.promptly("owner", work, TAKE_WITHIN_S)
         except RedisDown:
-            # Not certain: asked for again with the next turn.
-            return _Lease(before.epoch if before is not None else time.time_ns() // 1_000_000, 0, now)
+            # Not certain: asked for again with the next turn, and told with the next renewal.
+            lease = self._leases[session_id] = _Lease(known or time.time_ns() // 1_000_000, 0, now)
+            return lease
         if ordinal != self._ordinal:
             self._leases.pop(session_id, None)
             raise NotOwner(f"engine {ordinal} has this session", owner=ordinal)
@@ -217,7 +224,7 @@ class Ownership:
                 lease.valid_until = now + LEASE_S
 
     async def _prolong(self, epochs: dict[str, int], ms: int) -> set[str]:
-        """Set how long these leases run from now; gives those that are in a later epoch by now. Raises RedisDown."""
+        """Set how long these leases run from now; gives those that are another engine's by now. Raises RedisDown."""
         names = list(epochs)
         keys = [redis_names.owner(name) for name in names]
         values = (str(self._ordinal), self._process, str(ms), *map(str, epochs.values()))

@@ -61,17 +61,20 @@ async def test_a_server_that_is_not_there_is_redis_down() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_the_next_one_not_at_all() -> None:
+async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_for_others_nothing_is_down() -> None:
     clock = asyncio.get_running_loop().time
     link, began = RedisLink("redis://127.0.0.1:1/0", clock=clock), clock()
 
     async def late(_: Redis) -> None:
         await asyncio.sleep(10)
 
-    for waited in (0.1, 0.1):
-        with pytest.raises(RedisDown, match="TimeoutError"):
-            await link.call("owner", late, within_s=0.1)
-        assert clock() - began == pytest.approx(waited)
+    with pytest.raises(RedisDown, match="no answer within 0.1 s"):
+        await link.promptly("owner", late, 0.1)
+    assert clock() - began == pytest.approx(0.1)
+    assert link.down_because is None
+    assert await link.promptly("owner", works, 0.1) == "ok"
+    with pytest.raises(RedisDown, match="ConnectionError"):
+        await link.promptly("owner", fails, 0.1)
     await link.aclose()
 
 

@@ -72,17 +72,13 @@ class RedisLink:
         """Why the last call failed, or None when it did not."""
         return self._why
 
-    async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]], *, within_s: float | None = None) -> T:
-        """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words.
-
-        `within_s`: for a caller who has less time than the link's own deadlines, a call and its repetition.
-        """
+    async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+        """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words."""
         if self._clock() < self._down_until:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, self._why or "resting after a failure")
         try:
-            async with asyncio.timeout(within_s):
-                result = await work(self.client)
+            result = await work(self.client)
         except (RedisError, OSError) as error:
             if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
                 self._down_until = self._clock() + self._rest_s
@@ -95,6 +91,15 @@ class RedisLink:
             log.info("redis_back", purpose=purpose)
             self._why = None
         return result
+
+    async def promptly(self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float) -> T:
+        """The same for a caller with less time than the link's own deadlines. Late is not down: others still have the time to wait."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.call(purpose, work)
+        except TimeoutError as error:
+            metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+            raise RedisDown(purpose, f"no answer within {within_s} s") from error
 
     async def patiently(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
         """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost.

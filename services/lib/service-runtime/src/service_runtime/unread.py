@@ -18,10 +18,10 @@ UNREAD_BYTES: Final = 64 * 1024
 
 def limit(listening: socket.socket) -> None:
     """For every connection that this socket accepts."""
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-    # macOS has no such limit; its connections end when TCP gives them up.
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_S * 1000)
+    # macOS knows no TCP_USER_TIMEOUT, and its Python may know neither: there TCP's own patience has to do.
+    for name, value in (("TCP_NOTSENT_LOWAT", UNSENT_BYTES), ("TCP_USER_TIMEOUT", GONE_AFTER_S * 1000)):
+        if (option := getattr(socket, name, None)) is not None:
+            listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def take_little(connection: socket.socket) -> None:
