@@ -56,7 +56,7 @@ down: ## remove what `make up` made
 e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
 	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 --durations=12 e2e/kind --ignore e2e/kind/nodes
 
-e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, STOP from any replica (six minutes more)
+e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, STOP from any replica, one engine becomes two (six minutes more)
 	@$(BIN)/pytest -q -s --durations=5 e2e/kind/nodes
 
 fmt: $(READY) ## format the code and write generated files anew
