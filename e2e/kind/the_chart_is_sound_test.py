@@ -81,6 +81,11 @@ def test_an_autoscaled_component_has_no_number_of_its_own(helm: str) -> None:
     assert found["vtuber-output-handler"]["spec"]["replicas"] == 1
 
 
+def test_another_number_of_engines_rolls_no_engine(helm: str) -> None:
+    one, two = (dict(pods(rendered(helm, "--set", f"dialogEngine.replicas={number}"))) for number in (1, 2))
+    assert [name for name in one if one[name] != two[name]] == ["vtuber-input-handler"]
+
+
 def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:
     seen = 0
     for name, pod in pods(rendered(helm, *everything())):

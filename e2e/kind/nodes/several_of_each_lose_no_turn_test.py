@@ -1,6 +1,7 @@
 """Two engines and two output-handlers on two nodes: STOP finds its session from anywhere; rolled or drained under talk, no turn is lost."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -112,13 +113,24 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
     assert paths.count("legacy") < len(paths) / 2, "the engines stand in for each other"
 
 
-async def test_one_engine_becomes_two_and_one_again(release: Release, one_engine: Room) -> None:
+async def test_one_engine_becomes_two_and_one_again(namespace: Namespace, release: Release, one_engine: Room) -> None:
     """Not between shows but under talk: whoever is asked for a session that another engine has says so, old input-handlers included."""
     await one_engine.talks_again()
+    (only,) = namespace.pods("dialog-engine")
     async with ten_people_talk(one_engine, "resized", PATIENCE_S):
         await asyncio.to_thread(release.upgrade, *engines(2))
-        await asyncio.sleep(5)
-        await asyncio.to_thread(release.upgrade, *engines(1))
+        # Those who talk stay where they are; of those who come now, the new engine has its share, and gives it away when it goes.
+        async with ten_people_talk(one_engine, "come-later", PATIENCE_S):
+            await asyncio.sleep(2)
+            assert await asyncio.to_thread(sessions_of, namespace, "vtuber-dialog-engine-1") > 0
+            await asyncio.to_thread(release.upgrade, *engines(1))
+    (still,) = namespace.pods("dialog-engine")
+    assert still["metadata"]["uid"] == only["metadata"]["uid"], "the first engine was not rolled for it"
+
+
+def sessions_of(namespace: Namespace, engine: str) -> int:
+    place = f"/api/v1/namespaces/{namespace.name}/pods/{engine}:8100/proxy/readyz"
+    return int(json.loads(namespace.kubectl("get", "--raw", place))["details"]["sessions"])
 
 
 async def test_engines_and_outputs_are_rolled(namespace: Namespace, place: Room) -> None:

@@ -15,12 +15,10 @@ from dialog_contracts import redis_names
 from dialog_engine import ownership
 from dialog_engine.errors import Draining, NotOwner
 from dialog_engine.ownership import Ownership
-from service_runtime import sounding
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.sounding import Sounding
 
 SESSION = "live-001"
-KEYS = (redis_names.owner(SESSION), redis_names.sounding(SESSION))
 
 
 class Lost(list[str]):
@@ -76,39 +74,16 @@ async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(l
     assert not await first.certain(SESSION, epoch), "what it still had to store is not stored"
 
 
-async def test_who_takes_a_session_learns_once_which_turn_its_owner_before_still_speaks(link: RedisLink) -> None:
-    first, second = engine(link, 0), engine(link, 1)
-    await first.own(SESSION)
-    await first.give_back(SESSION, sounding=7)
-    await second.own(SESSION)
-    assert [second.spoken_elsewhere(SESSION) for _ in range(2)] == [7, 0]
-    waiting = asyncio.create_task(Sounding(link).until_over(SESSION, 7))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
-    await first.hushed(SESSION, 6)
-    await asyncio.sleep(0.05)
-    assert not waiting.done(), "that was another turn"
-    await first.hushed(SESSION, 7)
-    await asyncio.wait_for(waiting, 0.15)
-
-
-async def test_an_owner_that_died_while_it_spoke_is_waited_for_once_and_not_long(link: RedisLink) -> None:
-    dead, second = engine(link, 0), engine(link, 1)
-    await dead.own(SESSION)
-    await dead.give_back(SESSION, sounding=7)
-    await second.own(SESSION)
-    await asyncio.wait_for(Sounding(link).until_over(SESSION, second.spoken_elsewhere(SESSION)), sounding.OVER_WITHIN_S + 0.2)
-    await second.give_back(SESSION)
-    await second.own(SESSION)
-    assert second.spoken_elsewhere(SESSION) == 0
-
-
-async def test_a_session_that_was_silent_when_it_was_given_away_is_not_waited_for(link: RedisLink) -> None:
-    first, second = engine(link, 0), engine(link, 1)
+async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_back(link: RedisLink) -> None:
+    first, sounds = engine(link, 0), Sounding(link)
     await first.own(SESSION)
     await first.give_back(SESSION)
-    await second.own(SESSION)
-    assert second.spoken_elsewhere(SESSION) == 0
+    assert await sounds.now(SESSION) == 0
+    await first.own(SESSION)
+    await first.give_back(SESSION, sounding=7)
+    assert await sounds.now(SESSION) == 7
+    await first.hushed(SESSION, 7)
+    assert await sounds.now(SESSION) == 0
 
 
 async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_out(link: RedisLink) -> None:
@@ -296,7 +271,9 @@ class Leases(RuleBasedStateMachine):
     def own(self, engine: int) -> None:
         owner, known = self._owner(), self.epochs.get(engine, 0)
         free = owner in (None, engine) or self._till() <= self._now()
-        told: list[int] = self.redis.eval(ownership._OWN, 2, *KEYS, str(engine), f"p-{engine}", "60000", str(known))
+        told: list[int] = self.redis.eval(
+            ownership._OWN, 1, redis_names.owner(SESSION), str(engine), f"p-{engine}", "60000", str(known)
+        )
         assert (told[0] == engine) == free
         if free:
             assert told[1] >= max(known, self.highest)

@@ -33,14 +33,6 @@ async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyPath]
     await answers.aclose()
 
 
-@pytest.fixture
-async def client(engine_url: str) -> AsyncIterator[EngineClient]:
-    made = EngineClient(engine_url)
-    await made.open()
-    yield made
-    await made.aclose()
-
-
 def unattended_of(client: EngineClient, redis: RedisLink, legacy: LegacyPath, flags: FlagSet | None = None) -> Unattended:
     sync = SyncPath(client, accepted_within_s=0.2, first_delta_within_s=0.3, circuit_failures=100)
     return Unattended(TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet())), legacy)

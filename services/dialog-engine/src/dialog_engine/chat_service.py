@@ -55,7 +55,7 @@ class ChatService:
         self._sessions = Sessions(memory)
         self._history = SharedHistory(memory, shelf)
         self._finished = FinishedTurns(memory)
-        self._texts = TurnTexts(self._history, ownership, settings.context_turns)
+        self._texts = TurnTexts(self._history, settings.context_turns)
         self._tasks = TaskOwner()
         self._ownership = ownership
         self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)

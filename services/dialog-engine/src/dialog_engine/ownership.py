@@ -31,7 +31,7 @@ RENEW_EVERY_S: Final = 1.0
 IDLE_S: Final = 30.0
 """A lease that no turn has used for so long is given back: a session that was away goes home."""
 
-# KEYS: owner, sounding. ARGV: ordinal, process, ms, the epoch that this process was in. An ordinal has one process at a time
+# KEYS: owner. ARGV: ordinal, process, ms, the epoch that this process was in. An ordinal has one process at a time
 # (StatefulSet): its next one takes over at once. The epoch outlives the lease, so that a sleeper that wakes up finds out.
 # Gives the ordinal of whoever has the session now, and the epoch.
 _OWN: Final = """
@@ -44,7 +44,7 @@ epoch = string.format('%.0f', math.max(tonumber(epoch), tonumber(ARGV[4])))
 local till = string.format('%.0f', now + ARGV[3])
 redis.call('HSET', KEYS[1], 'ordinal', ARGV[1], 'epoch', epoch, 'process', ARGV[2], 'till', till)
 redis.call('EXPIRE', KEYS[1], 86400)
-return {tonumber(ARGV[1]), tonumber(epoch), tonumber(redis.call('GET', KEYS[2]) or '0')}
+return {tonumber(ARGV[1]), tonumber(epoch)}
 """
 # KEYS: owners. ARGV: ordinal, process, ms (0 gives them back), then the epochs. Gives the places of those that are another engine's by
 # now. A Redis that was silent, or lost its newest data, knows an earlier epoch of nobody's, none, or one that we were never told.
@@ -72,8 +72,6 @@ class _Lease:
     epoch: int
     valid_until: float
     used_at: float
-    sounding: int = 0
-    """The turn that its owner before still speaks; 0 for none."""
 
 
 class Ownership:
@@ -155,14 +153,6 @@ class Ownership:
         if self._shared:
             await self._sounding.over(session_id, turn)
 
-    def spoken_elsewhere(self, session_id: str) -> int:
-        """The turn that the owner before still spoke when the session was taken; told once, 0 for none."""
-        lease = self._leases.get(session_id)
-        if lease is None or not lease.sounding:
-            return 0
-        turn, lease.sounding = lease.sounding, 0
-        return turn
-
     async def run(self, in_use: Callable[[str], bool]) -> None:
         """Keep the leases of sessions in use until cancelled."""
         while True:
@@ -176,17 +166,16 @@ class Ownership:
             await self._renew()
 
     async def _take(self, session_id: str, before: _Lease | None) -> _Lease:
-        now, keys = self._clock(), (redis_names.owner(session_id), redis_names.sounding(session_id))
-
+        now, key = self._clock(), redis_names.owner(session_id)
         known = before.epoch if before is not None else 0
         arguments = (str(self._ordinal), self._process, str(int(LEASE_S * 1000)), str(known))
 
-        async def work(client: Redis) -> tuple[int, int, int]:
-            values = await client.eval(_OWN, 2, *keys, *arguments)
-            return int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 0
+        async def work(client: Redis) -> tuple[int, int]:
+            ordinal, epoch = await client.eval(_OWN, 1, key, *arguments)
+            return int(ordinal), int(epoch)
 
         try:
-            ordinal, epoch, sounding = await self._redis.promptly("owner", work, TAKE_WITHIN_S)
+            ordinal, epoch = await self._redis.promptly("owner", work, TAKE_WITHIN_S)
         except RedisDown:
             # Not certain: asked for again with the next turn, and told with the next renewal.
             lease = self._leases[session_id] = _Lease(known or time.time_ns() // 1_000_000, 0, now)
@@ -196,9 +185,7 @@ class Ownership:
             raise NotOwner(f"engine {ordinal} has this session", owner=ordinal)
         if before is None or before.epoch != epoch:
             log.info("session_taken", session=session_id, epoch=epoch)
-        # A process that comes back under its own ordinal speaks nothing of before.
-        spoken = sounding if before is None else 0
-        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_S, now, spoken)
+        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_S, now)
         return lease
 
     async def _renew(self) -> None:

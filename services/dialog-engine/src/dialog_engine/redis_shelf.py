@@ -82,7 +82,7 @@ class RedisShelf:
             return None
 
     async def spoken(self, session_id: str) -> int:
-        """The turn of the session that a voice file speaks; 0 for none."""
+        """The turn of the session that another engine, or a voice file, still speaks; 0 for none."""
         return await self._sounding.now(session_id)
 
     async def until_hushed(self, session_id: str, turn: int) -> None:

@@ -38,7 +38,7 @@ class Session:
         self.recent: deque[TurnRecord] = deque(maxlen=redis_names.HISTORY_TURNS)
         self.unpublished: dict[int, TurnRecord] = {}
         self.spoken_elsewhere = 0
-        """The turn that a voice file spoke when it was taken over; 0 for none."""
+        """The turn that another engine, or a voice file, spoke when it was taken over; 0 for none."""
         self._reset_after = 0
         self._holes: dict[int, float] = {}
 

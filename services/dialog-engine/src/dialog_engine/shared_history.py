@@ -38,9 +38,8 @@ class SharedHistory:
         for record in records:
             await self._memory.commit(_stored(session.session_id, record))
         session.adopt(records, found[1])
-        if records and records[-1].path == "legacy":
-            session.spoken_elsewhere = await self._shelf.spoken(session.session_id)
         if records:
+            session.spoken_elsewhere = await self._shelf.spoken(session.session_id)
             log.info("adopted", session=session.session_id, turns=[record.turn for record in records])
 
     async def cut(self, session_id: str, turn: int, heard: str, session: Session | None) -> None:

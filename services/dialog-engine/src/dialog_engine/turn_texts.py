@@ -1,9 +1,9 @@
 """Where a turn's text comes from: a language model with the session's recent turns, or whoever asked for it to be said."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from dialog_engine.ownership import Ownership
+from dialog_contracts.http import TurnRecord
 from dialog_engine.sessions import Session
 from dialog_engine.shared_history import SharedHistory
 from dialog_llm import prompt
@@ -13,31 +13,29 @@ from dialog_llm.brains import Brain
 class TurnTexts:
     """`of` is called when a turn begins, and what it gives once the turn runs."""
 
-    def __init__(self, history: SharedHistory, ownership: Ownership, context_turns: int) -> None:
-        self._history, self._ownership, self._context_turns = history, ownership, context_turns
+    def __init__(self, history: SharedHistory, context_turns: int) -> None:
+        self._history, self._context_turns = history, context_turns
 
     def of(self, session: Session, brain: Brain, user_text: str, said: str | None) -> Callable[[], AsyncGenerator[str, None]]:
         """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
         still speaks, as it was heard in the end.
         """
-        by_file, session.spoken_elsewhere = session.spoken_elsewhere, 0
-        spoken = self._ownership.spoken_elsewhere(session.session_id) or by_file
+        spoken, session.spoken_elsewhere = session.spoken_elsewhere, 0
         recent = session.prompt_turns(self._context_turns)
+
+        def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[str, None]:
+            return brain.llm.stream(prompt.build(brain.instructions, turns, user_text), brain.options)
 
         async def verbatim() -> AsyncGenerator[str, None]:
             yield said or ""
 
-        def model() -> AsyncGenerator[str, None]:
-            return brain.llm.stream(prompt.build(brain.instructions, recent, user_text), brain.options)
-
         async def once_hushed() -> AsyncGenerator[str, None]:
             # Our START cuts it off, and then it is said what was heard.
             await self._history.adopt_again(session, spoken)
-            heard = session.prompt_turns(self._context_turns)
-            async with aclosing(brain.llm.stream(prompt.build(brain.instructions, heard, user_text), brain.options)) as pieces:
+            async with aclosing(answer(session.prompt_turns(self._context_turns))) as pieces:
                 async for piece in pieces:
                     yield piece
 
         if said is not None:
             return verbatim
-        return once_hushed if spoken else model
+        return once_hushed if spoken else lambda: answer(recent)

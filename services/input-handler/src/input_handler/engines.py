@@ -1,5 +1,6 @@
 """The ways to the engines: to each configured one, and to whichever another engine names while their number is being changed."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -46,8 +47,7 @@ class Engines:
 
     async def warm(self) -> None:
         """A connection to each configured engine."""
-        for client in list(self._clients.values()):
-            await client.ready()
+        await asyncio.gather(*(client.ready() for client in self._clients.values()))
 
     def order(self, session_id: str) -> list[int]:
         """A session's engines among the configured ones: its home, then who stands in for it."""

@@ -11,6 +11,7 @@ class TurnClock:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._timers: list[asyncio.TimerHandle] = []
+        self._over = False
 
     def ms(self) -> float:
         """Since the turn began."""
@@ -18,10 +19,12 @@ class TurnClock:
 
     def later(self, seconds: float, work: Callable[[], None]) -> None:
         """Do it then, unless the turn is over before."""
-        self._timers.append(self._loop.call_later(seconds, work))
+        if not self._over:
+            self._timers.append(self._loop.call_later(seconds, work))
 
     def end(self) -> None:
-        """Nothing is left to do."""
+        """Nothing is left to do, nor will be."""
+        self._over = True
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

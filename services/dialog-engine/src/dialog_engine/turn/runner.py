@@ -206,8 +206,7 @@ class TurnRunner:
             return
         self._apply(self.machine.committed())
         # In case the first chunk never comes: `done` has waited long enough then.
-        if not self.machine.finished:
-            self._clock.later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
+        self._clock.later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
 
     def _send_chunk(self, chunk: Chunk) -> None:
         self._parts.publish(frames.chunk(self.order, chunk), True)
