@@ -176,8 +176,9 @@ class Ownership:
 
         try:
             ordinal, epoch = await self._redis.promptly("owner", work, TAKE_WITHIN_S)
-        except RedisDown:
-            # Not certain: asked for again with the next turn, and told with the next renewal.
+        except RedisDown as error:
+            log.warning("lease_uncertain", session=session_id, reason=str(error))
+            # Asked for again with the next turn, and told with the next renewal.
             lease = self._leases[session_id] = _Lease(known or time.time_ns() // 1_000_000, 0, now)
             return lease
         if ordinal != self._ordinal:
