@@ -39,7 +39,8 @@ PROCESS_EVENTS = {
     *("output_connected", "output_not_connected", "outputs_not_found", "engine_connected", "engine_gone", "engine_silent"),
     *("engine_heard_again", "stranger_answered", "circuit", "redis_down", "redis_back", "answers_redis_down"),
     *("answers_redis_back", "answers_connected", "answers_forgotten", "work_connected", "work_unreachable", "work_taken_back"),
-    *("work_was_taken_away", "work_buried", "adopted", "session_taken", "session_lost", "lease_not_given_back", "not_hushed"),
+    *("work_was_taken_away", "work_buried", "adopted", "session_taken", "session_lost", "lease_not_given_back"),
+    *("lease_uncertain", "leases_not_renewed", "sounding_not_told"),
     *("viewer_captions_only", "viewer_given_up", "bad_notice", "bad_ingest_frame", "bad_back_frame", "stop_not_answered"),
     *("not_listened_to", "not_controlled", "voice_warm_failed", "llm_warm_failed", "espeak_restarted", "espeak_not_started"),
 }

@@ -38,7 +38,7 @@ class Sounding:
         async def work(client: Redis) -> None:
             await client.set(redis_names.sounding(session_id), str(turn), ex=TTL_S)
 
-        await self._told(work)
+        await self._told(session_id, work)
 
     async def over(self, session_id: str, turn: int) -> None:
         """It sounds no more, and what was heard of it is where everybody reads it."""
@@ -46,7 +46,7 @@ class Sounding:
         async def work(client: Redis) -> None:
             await client.eval(_OVER, 1, redis_names.sounding(session_id), str(turn))
 
-        await self._told(work)
+        await self._told(session_id, work)
 
     async def now(self, session_id: str) -> int:
         """The turn; 0 for none."""
@@ -73,8 +73,8 @@ class Sounding:
 
         return await self._redis.call(PURPOSE, work)
 
-    async def _told(self, work: Callable[[Redis], Awaitable[None]]) -> None:
+    async def _told(self, session_id: str, work: Callable[[Redis], Awaitable[None]]) -> None:
         try:
             await self._redis.call(PURPOSE, work)
         except RedisDown as error:
-            log.info("sounding_not_told", reason=str(error))
+            log.info("sounding_not_told", session=session_id, reason=str(error))
