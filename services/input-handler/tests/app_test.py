@@ -15,7 +15,7 @@ BODY = {"sessionId": "live-001", "content": "今晚玩什么？", "meta": {"requ
 
 @pytest.fixture
 async def http(engine_url: str, no_redis_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    settings = InputSettings(dialog_engine_url=engine_url, redis_url=no_redis_url, accepted_within_s=0.2)
+    settings = InputSettings(dialog_engine_url=engine_url, redis_url=no_redis_url, accepted_within_s=10)
     async with (
         serving(build(settings)) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,

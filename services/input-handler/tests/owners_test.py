@@ -49,12 +49,14 @@ async def spread() -> AsyncIterator[Spread]:
     engines = [ScriptedEngine(answers=[WHOLE]), ScriptedEngine(answers=[WHOLE])]
     async with AsyncExitStack() as stack:
         urls = [f"http://127.0.0.1:{await stack.enter_async_context(serving(engine))}" for engine in engines]
-        yield Spread(engines, await _owners(urls, stack))
+        yield Spread(engines, await _owners(urls, stack, accepted_within_s=1))
 
 
-async def _owners(urls: list[str], stack: AsyncExitStack, pattern: str | None = None) -> Owners:
+async def _owners(
+    urls: list[str], stack: AsyncExitStack, pattern: str | None = None, *, accepted_within_s: float = 10
+) -> Owners:
     def path(client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(client, name=name, accepted_within_s=0.3, first_delta_within_s=1)
+        return SyncPath(client, name=name, accepted_within_s=accepted_within_s, first_delta_within_s=10)
 
     engines = Engines(urls, pattern, EngineClient, path)
     await engines.open()
@@ -85,7 +87,7 @@ async def test_a_session_that_went_home_is_followed_home(spread: Spread) -> None
     assert spread.asked == (3, 2)
 
 
-@pytest.mark.parametrize("answer", [DRAINING, Answer(wait_s=1)], ids=["drains", "hangs"])
+@pytest.mark.parametrize("answer", [DRAINING, Answer(wait_s=2)], ids=["drains", "hangs"])
 async def test_an_engine_that_takes_no_turn_is_passed_over(spread: Spread, answer: Answer) -> None:
     spread.home.answers = [answer]
     assert [frame.event for frame in await spread.ask()][-1] == "done"

@@ -24,7 +24,7 @@ Dial = Callable[..., connect]
 
 @pytest.fixture
 async def dial(engine_url: str, no_redis_url: str) -> AsyncIterator[Dial]:
-    settings = InputSettings(dialog_engine_url=engine_url, redis_url=no_redis_url, accepted_within_s=0.2, turns_a_connection=2)
+    settings = InputSettings(dialog_engine_url=engine_url, redis_url=no_redis_url, accepted_within_s=10, turns_a_connection=2)
 
     async with serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port:
 

@@ -50,7 +50,7 @@ class House:
         self.works: list[WorkList] = []
 
     def replica(self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None) -> Transcripts:
-        sync = SyncPath(self._client, accepted_within_s=0.5, first_delta_within_s=60, circuit_failures=100)
+        sync = SyncPath(self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100)
         path = LegacyPath(self._redis, self._answers, enabled=legacy, within_s=5)
         caller = TurnCaller(sync, path, TurnNumbers(self._redis), FixedFlags(flags or FlagSet()))
         self.works.append(WorkList(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2))

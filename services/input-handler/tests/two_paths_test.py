@@ -16,6 +16,8 @@ from input_handler.turn_caller import TurnCaller
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 
+LIMITS = {"not_accepted_in_time": {"accepted_within_s": 0.2}, "no_delta_in_time": {"first_delta_within_s": 0.3}}
+
 
 def entry(age_s: float = 0.0) -> str:
     """Turn 1 in the session's backlog, asked so long ago."""
@@ -36,10 +38,17 @@ def entry(age_s: float = 0.0) -> str:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_turn_that_the_engine_fails_before_its_first_word_is_answered_by_the_chain_under_the_same_name(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain, answer: Answer, reason: str
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
+    engine: ScriptedEngine,
+    chain: Chain,
+    answer: Answer,
+    reason: str,
 ) -> None:
     engine.answers = [answer]
-    asking = asyncio.create_task(called(caller))
+    limits = LIMITS.get(reason, {})
+    asking = asyncio.create_task(called(caller_of(client, redis, answers, FlagSet(), **limits)))
     asked = await chain.next()
     assert (asked.meta.turn, asked.meta.reason) == (engine.requests[0].turn, reason)
     await chain.answer(asked)
@@ -61,16 +70,24 @@ async def test_after_the_first_word_the_chain_is_never_asked(
 
 
 @pytest.mark.parametrize(
-    ("given_up", "resumed_after"),
+    ("given_up", "limits", "resumed_after"),
     [
-        (Answer(wait_s=0.4), None),
-        (Answer(steps=[events(1, ACCEPTED), CUT]), "1.0"),
-        (Answer(steps=[events(1, ACCEPTED), HANG]), "1.0"),
+        (Answer(wait_s=0.4), LIMITS["not_accepted_in_time"], None),
+        (Answer(steps=[events(1, ACCEPTED), CUT]), {}, "1.0"),
+        (Answer(steps=[events(1, ACCEPTED), HANG]), LIMITS["no_delta_in_time"], "1.0"),
     ],
 )
 async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink, given_up: Answer, resumed_after: str | None
+    client: EngineClient,
+    answers: Answers,
+    engine: ScriptedEngine,
+    chain: Chain,
+    redis: RedisLink,
+    given_up: Answer,
+    limits: dict[str, float],
+    resumed_after: str | None,
 ) -> None:
+    caller = caller_of(client, redis, answers, FlagSet(), **limits)
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
     rest = events(1, ACCEPTED, HELLO, DONE)
     if resumed_after is not None:

@@ -34,7 +34,7 @@ async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyPath]
 
 
 def unattended_of(client: EngineClient, redis: RedisLink, legacy: LegacyPath, flags: FlagSet | None = None) -> Unattended:
-    sync = SyncPath(client, accepted_within_s=0.2, first_delta_within_s=0.3, circuit_failures=100)
+    sync = SyncPath(client, accepted_within_s=10, first_delta_within_s=10, circuit_failures=100)
     return Unattended(TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet())), legacy)
 
 

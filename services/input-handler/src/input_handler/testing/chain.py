@@ -69,15 +69,17 @@ def caller_of(
     flags: FlagSet,
     within_s: float = 5,
     *,
+    accepted_within_s: float = 10,
+    first_delta_within_s: float = 10,
     legacy_first_s: float = 3.0,
     circuit_failures: int = 100,
     circuit_open_s: float = 2.0,
 ) -> TurnCaller:
-    """A caller whose engine is given up soon."""
+    """A caller with more patience for its engine than a stalled machine needs, except where a test is about that."""
     sync = SyncPath(
         client,
-        accepted_within_s=0.2,
-        first_delta_within_s=0.3,
+        accepted_within_s=accepted_within_s,
+        first_delta_within_s=first_delta_within_s,
         circuit_failures=circuit_failures,
         circuit_open_s=circuit_open_s,
     )
