@@ -120,14 +120,17 @@ async def test_the_command_stop_stops(engine: "Opens") -> None:
 
 
 async def test_a_caller_that_leaves_early_cancels_and_may_ask_again(engine: "Opens") -> None:
-    async with engine(gap_s=0.2) as one:
+    async with engine(gap_s=60) as one:
         early = asyncio.create_task(one.say(1, request_id="r1"))
-        await asyncio.sleep(0.05)
-        early.cancel()
-        await asyncio.gather(early, return_exceptions=True)
-        await asyncio.sleep(0.01)
-        assert one.brain.open == 0
+        async with asyncio.timeout(5):
+            while not one.brain.open:
+                await asyncio.sleep(0.005)
+            early.cancel()
+            await asyncio.gather(early, return_exceptions=True)
+            while one.brain.open:
+                await asyncio.sleep(0.005)
         assert await one.memory.find("s", 1) is None
+        one.brain.gap_s = 0
         assert (await one.say(1, request_id="r1")).text == "Hello there, friend."
 
 

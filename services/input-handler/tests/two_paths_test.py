@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import TypedDict
 
 import pytest
 
@@ -16,7 +17,16 @@ from input_handler.turn_caller import TurnCaller
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 
-LIMITS = {"not_accepted_in_time": {"accepted_within_s": 0.2}, "no_delta_in_time": {"first_delta_within_s": 0.3}}
+
+class Limits(TypedDict, total=False):
+    accepted_within_s: float
+    first_delta_within_s: float
+
+
+LIMITS: dict[str, Limits] = {
+    "not_accepted_in_time": {"accepted_within_s": 0.2},
+    "no_delta_in_time": {"first_delta_within_s": 0.3},
+}
 
 
 def entry(age_s: float = 0.0) -> str:
@@ -47,7 +57,7 @@ async def test_a_turn_that_the_engine_fails_before_its_first_word_is_answered_by
     reason: str,
 ) -> None:
     engine.answers = [answer]
-    limits = LIMITS.get(reason, {})
+    limits = LIMITS.get(reason, Limits())
     asking = asyncio.create_task(called(caller_of(client, redis, answers, FlagSet(), **limits)))
     asked = await chain.next()
     assert (asked.meta.turn, asked.meta.reason) == (engine.requests[0].turn, reason)
@@ -84,7 +94,7 @@ async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
     chain: Chain,
     redis: RedisLink,
     given_up: Answer,
-    limits: dict[str, float],
+    limits: Limits,
     resumed_after: str | None,
 ) -> None:
     caller = caller_of(client, redis, answers, FlagSet(), **limits)
