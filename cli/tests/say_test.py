@@ -128,7 +128,7 @@ async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: AskedGateway, 
     assert (gateway.stop["action"], gateway.stop["turn"]) == ("STOP", 42)
     assert heard.interrupted
     assert heard.silence is not None
-    assert heard.silence < 0.5
+    assert heard.silence < 2
 
 
 async def test_who_leaves_before_she_answers_stops_nobody_else(gateway: AskedGateway, url: str) -> None:

@@ -110,4 +110,4 @@ async def test_one_that_the_chain_has_had_for_too_long_is_not_waited_for(redis: 
     await redis.client.rpush(redis_names.backlog("live-001"), old)
     began = asyncio.get_running_loop().time()
     assert not await TurnNumbers(redis).legacy_is_busy("live-001", 5)
-    assert asyncio.get_running_loop().time() - began < 1
+    assert asyncio.get_running_loop().time() - began < 3

@@ -176,4 +176,4 @@ async def test_a_chain_that_is_down_does_not_keep_a_session_from_an_engine_that_
     await redis.client.rpush(redis_names.backlog("live-001"), entry(age_s=16))
     began = asyncio.get_running_loop().time()
     assert [frame.event for frame in await called(caller)][-1] == "done"
-    assert asyncio.get_running_loop().time() - began < 1
+    assert asyncio.get_running_loop().time() - began < 2.5, "where it waits, it is for three"

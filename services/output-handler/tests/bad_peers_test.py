@@ -1,6 +1,7 @@
 """Viewers and engines that send junk, take nothing, or speak for others harm nobody but themselves."""
 
 import asyncio
+import statistics
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,16 +97,16 @@ async def test_a_viewer_that_reads_nothing_is_closed_and_delays_nobody(output: "
         before = closed._value.get()
         stuck.transport.pause_reading()
         loop = asyncio.get_running_loop()
-        caption, began, number = "说" * 15_000, loop.time(), 0
+        caption, began, took = "说" * 15_000, loop.time(), []
         # The kernel's buffers of its connection have to fill first.
         while closed._value.get() == before and loop.time() - began < 5:
             await output.engine.send(TextDelta(session_id="live-001", turn=1, content=caption, text_start=0).to_json())
             asked = loop.time()
             assert (await output.until(quick, "TEXT_DELTA"))["content"] == caption
-            assert loop.time() - asked < 0.5
-            number += 1
+            took.append(loop.time() - asked)
             await asyncio.sleep(0)
-        assert number > 50
+        assert len(took) > 50
+        assert statistics.median(took) < 0.1
         assert closed._value.get() == before + 1
         stuck.transport.resume_reading()
         assert (await output.close_of(stuck))[0] in (1013, 1006)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
@@ -22,7 +23,10 @@ async def test_one_turn_sounds_until_it_is_over(link: RedisLink, redis: Redis) -
     assert await other.now("s") == 0
 
 
-async def test_the_wait_ends_with_the_sound_and_not_with_that_of_another_turn(link: RedisLink) -> None:
+async def test_the_wait_ends_with_the_sound_and_not_with_that_of_another_turn(
+    link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sounding, "OVER_WITHIN_S", 10)
     one = Sounding(link)
     await one.begins("s", 7)
     waiting = asyncio.create_task(Sounding(link).until_over("s", 7))
@@ -31,13 +35,13 @@ async def test_the_wait_ends_with_the_sound_and_not_with_that_of_another_turn(li
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await one.over("s", 7)
-    await asyncio.wait_for(waiting, 0.15)
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_whoever_never_says_so_is_waited_for_once_and_not_long(link: RedisLink) -> None:
     one = Sounding(link)
     await one.begins("s", 7)
-    await asyncio.wait_for(one.until_over("s", 7), sounding.OVER_WITHIN_S + 0.2)
+    await asyncio.wait_for(one.until_over("s", 7), sounding.OVER_WITHIN_S + 2)
     assert await one.now("s") == 0
 
 
@@ -45,4 +49,4 @@ async def test_without_redis_nothing_sounds_and_nobody_waits(no_link: RedisLink)
     one = Sounding(no_link)
     await one.begins("s", 7)
     assert await one.now("s") == 0
-    await asyncio.wait_for(one.until_over("s", 7), 0.2)
+    await asyncio.wait_for(one.until_over("s", 7), 2)
