@@ -28,8 +28,6 @@ from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
-from service_runtime.testing.local_server import serving
-from vtuber_cli import ports
 
 Make = Callable[..., TurnCaller]
 Open = Callable[..., Awaitable[EngineClient]]
@@ -362,25 +360,3 @@ async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [WHOLE]
     await called(caller)
     assert engine.requests[1].turn == 1
-
-
-async def test_an_engine_that_is_being_replaced_is_waited_for(open_client: Open, no_redis: RedisLink) -> None:
-    port = ports.free()
-    patient = caller_of(await open_client(f"http://127.0.0.1:{port}"), no_redis, engine_wait_s=10)
-    came = metrics.ENGINE_WAITS.labels(outcome="came")._value.get()
-    asking = asyncio.create_task(called(patient))
-    await asyncio.sleep(0.4)
-    assert not asking.done()
-    engine = ScriptedEngine([WHOLE])
-    async with serving(engine, port=port):
-        assert [frame.event for frame in await asking] == ["control", "text-delta", "done"]
-    assert len(engine.requests) == 1
-    assert metrics.ENGINE_WAITS.labels(outcome="came")._value.get() == came + 1
-
-
-async def test_but_not_longer_than_the_settings_say(open_client: Open, no_redis: RedisLink) -> None:
-    waiting = caller_of(await open_client(f"http://127.0.0.1:{ports.free()}"), no_redis, engine_wait_s=0.5)
-    in_vain = metrics.ENGINE_WAITS.labels(outcome="in_vain")._value.get()
-    with pytest.raises(LegacyUnavailable, match="not_reached"):
-        await called(waiting)
-    assert metrics.ENGINE_WAITS.labels(outcome="in_vain")._value.get() == in_vain + 1

@@ -27,6 +27,7 @@ from input_handler.listening.microphones import Microphones
 from input_handler.listening.output_control import OutputControl
 from input_handler.listening.spoken_to import SpokenToNotice
 from input_handler.owners import Owners
+from input_handler.patient_path import PatientPath
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
 from input_handler.sync_path import SyncPath
@@ -64,7 +65,7 @@ def build(settings: InputSettings) -> Starlette:
     answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
     legacy = LegacyPath(redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s)
     caller = TurnCaller(
-        Owners(engines),
+        PatientPath(Owners(engines), settings.engine_wait_s),
         legacy,
         TurnNumbers(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
@@ -160,8 +161,7 @@ def _engines(settings: InputSettings) -> Engines:
             name=name,
             accepted_within_s=settings.accepted_within_s,
             first_delta_within_s=settings.first_delta_within_s,
-            # Where there are others, nobody waits for one.
-            engine_wait_s=settings.engine_wait_s if len(urls) == 1 else 0,
+            waited_for=settings.engine_wait_s > 0,
             circuit_failures=settings.circuit_failures,
             circuit_open_s=settings.circuit_open_s,
         )

@@ -40,7 +40,7 @@ class InputSettings(ServiceSettings):
     """An engine of which nothing is heard for so long in the middle of an answer has broken off. It sends a comment every ten seconds."""
 
     engine_wait_s: float = Field(default=0, ge=0, le=120)
-    """How long a turn waits for an only engine that nobody answers for, because its pod is being replaced."""
+    """How long a turn waits for an engine that is being replaced, where no legacy chain answers meanwhile. For one that hangs: 5 s."""
 
     circuit_failures: int = Field(default=3, ge=1, le=100)
     """After so many failures of the engine in a row, turns go to the legacy chain at once …"""

@@ -18,7 +18,9 @@ from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
 
 log = structlog.get_logger("turn")
 
-ENGINE_LOOK_EVERY_S: Final = 0.2
+AWAY: Final = frozenset(("not_reached", "draining"))
+"""Failures of an engine that ends or starts. They cost no time."""
+
 AGAIN_WITHIN_S: Final = 2.0
 CIRCUIT: Final = "engine"
 CIRCUIT_STATES: Final = {"closed": 0, "half-opened": 1, "opened": 2}
@@ -28,7 +30,8 @@ class SyncPath:
     """`events` yields a turn's events. After the first delta nothing is raised any more: what breaks then is an error event.
 
     A circuit breaker (purgatory: asyncio, typed, no dependencies) spares the wait for an engine that failed `circuit_failures` times in
-    a row: turns go to the other path at once, and every `circuit_open_s` one is let through to look.
+    a row: turns go to the other path at once, and every `circuit_open_s` one is let through to look. Where an engine that is away is
+    `waited_for`, its being away is none of these failures: the turns that wait have nowhere else to go.
     """
 
     def __init__(
@@ -38,17 +41,20 @@ class SyncPath:
         name: str = "0",
         accepted_within_s: float,
         first_delta_within_s: float,
-        engine_wait_s: float = 0,
+        waited_for: bool = False,
         circuit_failures: int = 3,
         circuit_open_s: float = 2.0,
     ) -> None:
-        self._engine, self._engine_wait_s = engine, engine_wait_s
+        self._engine = engine
         self._accepted_within_s, self._first_delta_within_s = accepted_within_s, first_delta_within_s
         self._circuit = AsyncCircuitBreakerFactory(
             default_threshold=circuit_failures,
             default_ttl=circuit_open_s,
             # A caller that leaves, a refusal, and a model that fails say nothing against the engine.
-            exclude=[GeneratorExit, asyncio.CancelledError, EngineRefused, AnsweredElsewhere, (EngineFailed, _is_models_fault)],
+            exclude=[
+                *(GeneratorExit, asyncio.CancelledError, EngineRefused, AnsweredElsewhere, (EngineFailed, _is_models_fault)),
+                *([(EngineFailed, _is_away)] if waited_for else ()),
+            ],
         )
         self.name = name
         self.circuit_state = "closed"
@@ -68,8 +74,9 @@ class SyncPath:
         try:
             async with AsyncExitStack() as call:
                 async with nullcontext() if again else self._let_through():
-                    engine = self._engine_there(request, last_event_id, traceparent, accepted_within_s)
-                    frames = self._in_time(*await call.enter_async_context(engine), accepted_within_s)
+                    began = asyncio.get_running_loop().time()
+                    engine = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=accepted_within_s)
+                    frames = self._in_time(await call.enter_async_context(engine), began, accepted_within_s)
                     async for frame in frames:
                         if frame.event == "error":
                             _raise(frame)
@@ -113,34 +120,6 @@ class SyncPath:
                 if looks:
                     self._looking = False
 
-    @asynccontextmanager
-    async def _engine_there(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, accepted_within_s: float
-    ) -> AsyncGenerator[tuple[AsyncGenerator[SseFrame, None], float], None]:
-        """The engine's events and when it was called. An engine that is just being replaced is waited for, if the settings say so."""
-        clock = asyncio.get_running_loop().time
-        until, waited = clock() + self._engine_wait_s, False
-        async with AsyncExitStack() as stack:
-            while True:
-                began = clock()
-                call = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=accepted_within_s)
-                try:
-                    frames = await stack.enter_async_context(call)
-                except EngineFailed as failure:
-                    if failure.reason not in ("not_reached", "draining") or began + ENGINE_LOOK_EVERY_S > until:
-                        if waited:
-                            metrics.ENGINE_WAITS.labels(outcome="in_vain").inc()
-                        raise
-                    if not waited:
-                        waited = True
-                        log.info("waiting_for_engine", reason=str(failure), seconds=self._engine_wait_s)
-                    await asyncio.sleep(ENGINE_LOOK_EVERY_S)
-                    continue
-                if waited:
-                    metrics.ENGINE_WAITS.labels(outcome="came").inc()
-                yield frames, began
-                return
-
     async def _in_time(
         self, frames: AsyncGenerator[SseFrame, None], began: float, accepted_within_s: float
     ) -> AsyncGenerator[SseFrame, None]:
@@ -167,6 +146,10 @@ class SyncPath:
             self._rests_until = asyncio.get_running_loop().time() + self._open_s
             metrics.CIRCUIT.labels(engine=self.name).set(CIRCUIT_STATES[payload.state])
             log.warning("circuit", engine=self.name, state=payload.state)
+
+
+def _is_away(failure: EngineFailed) -> bool:
+    return failure.reason in AWAY
 
 
 def _is_models_fault(failure: EngineFailed) -> bool:
