@@ -162,3 +162,12 @@ async def test_a_node_is_drained(namespace: Namespace, place: Room) -> None:
     namespace.rolled_out("statefulset/vtuber-dialog-engine")
     async with aiohttp.ClientSession() as http, http.get(f"http://{place.at}/readyz") as answer:
         assert answer.status == 200
+
+
+async def test_engines_are_rolled_where_nobody_else_answers(namespace: Namespace, release: Release, place: Room) -> None:
+    """Without the legacy chain turns wait for an engine, and not for long."""
+    release.upgrade(*engines(2), "--set", "legacy.enabled=false")
+    await place.talks_again()
+    async with ten_people_talk(place, "rolled-alone", PATIENCE_S):
+        await asyncio.to_thread(namespace.kubectl, "rollout", "restart", "statefulset/vtuber-dialog-engine")
+        await asyncio.to_thread(namespace.rolled_out, "statefulset/vtuber-dialog-engine")
