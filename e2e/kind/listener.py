@@ -16,7 +16,7 @@ CALLS_AGAIN_S = 0.1
 
 @dataclass
 class Listener:
-    """`listen` until cancelled; then `unfinished` and `errors` say what was not whole."""
+    """`listen` until cancelled; then `unfinished` says what was not whole."""
 
     place: Room
     connections: list[Viewer] = field(default_factory=list)
@@ -37,24 +37,28 @@ class Listener:
             await asyncio.sleep(CALLS_AGAIN_S)
 
     @property
-    def errors(self) -> list[str]:
-        """Codes that viewers were told."""
-        return [frame["code"] for viewer in self.connections for frame in viewer.of("ERROR")]
-
-    @property
     def unfinished(self) -> list[int]:
-        """Turns that began to sound on a connection and came to no end there, although the next turn did not cut them off."""
+        """Turns that began to sound on a connection and came to no end there, although the next turn did not cut them off.
+
+        Of an engine that says nothing for a second viewers are told `engine_lost`. It may have stood still with its machine: then it
+        goes on, and so does its turn.
+        """
         found = []
         for viewer in self.connections:
             sounding: int | None = None
+            lost = False
             for message in viewer.order:
                 if isinstance(message, int):
-                    sounding = message
+                    sounding, lost = message, False
+                elif message.get("code") == "engine_lost":
+                    lost = True
                 elif message.get("action") in ("END", "STOP_ACK", "STOP") and message.get("turn") == sounding:
                     sounding = None
                 elif message.get("action") == "START" and sounding is not None and message["turn"] != sounding:
                     found.append(sounding)
                     sounding = None
+            if lost and sounding is not None:
+                found.append(sounding)
         return found
 
     @property
