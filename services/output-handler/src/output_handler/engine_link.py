@@ -31,6 +31,10 @@ class EngineLink:
         """A frame came."""
         self._heard_at = asyncio.get_running_loop().time()
 
+    def excuse(self, seconds: float) -> None:
+        """Nobody listened for so long: this process stood still itself, and what the engine said meanwhile is still to be read."""
+        self._heard_at += seconds
+
     @property
     def silent(self) -> bool:
         """Nothing came for `SILENT_S`."""

@@ -106,9 +106,12 @@ async def _read_engine(socket: WebSocket, hub: Hub, link: EngineLink) -> None:
 
 async def _watch_engine(hub: Hub, link: EngineLink) -> None:
     """A machine that is cut off closes no socket: viewers learn of it from the silence."""
-    silent = False
+    silent, clock = False, asyncio.get_running_loop().time
     while True:
+        began = clock()
         await asyncio.sleep(LOOK_EVERY_S)
+        if (late := clock() - began - LOOK_EVERY_S) > LOOK_EVERY_S:
+            link.excuse(late)
         if link.silent and not silent:
             log.warning("engine_silent", sessions=len(hub.engine_silent(link)))
         elif silent and not link.silent:

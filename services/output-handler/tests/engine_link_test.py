@@ -1,0 +1,34 @@
+"""An engine's silence, judged by a process that may have stood still itself: in real time, which a blocked loop loses."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import Alive, Start
+from output_handler import sockets
+from output_handler.engine_link import SILENT_S, EngineLink
+from output_handler.hub import Hub
+from output_handler.viewer import Viewer
+
+Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
+Wired = Callable[..., Awaitable[object]]
+
+
+async def test_who_stood_still_himself_does_not_say_that_the_engine_did(listen: Listen, wired: Wired) -> None:
+    hub = Hub(linger_s=5)
+    _, heard = await listen(hub)
+    link = EngineLink(await wired([]))  # type: ignore[arg-type]
+    hub.engine_joined(link)
+    watching = asyncio.create_task(sockets._watch_engine(hub, link))
+    for said in (Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()), Alive()):
+        link.heard()
+        hub.take(link, said.to_json())
+    await asyncio.sleep(0.01)
+    time.sleep(SILENT_S + 0.2)  # that is what stands still
+    await asyncio.sleep(0.15)
+    assert "engine_lost" not in str(heard)
+    await asyncio.sleep(SILENT_S + 0.2)
+    assert "engine_lost" in str(heard), "and now it is the engine"
+    watching.cancel()
+    hub.close()
