@@ -108,14 +108,14 @@ async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port
     (spec,) = runner._services
     env = {"PORT": str(spec.port), "FLAG": "", "OTHER": ""}
     somebody = Process("somebody", [sys.executable, "-c", READY], env, lambda _: None)
-    ours = runner._processes["gateway"] = Process("gateway", [sys.executable, "-c", ""], {}, lambda _: None)
     await somebody.start()
-    await ours.start()
-    await ours.wait()
+    await runner._processes.launch("gateway", "blue", [sys.executable, "-c", ""], {})
+    await runner._processes.wait("gateway")
     async with asyncio.timeout(10):
         while not readiness.of(spec.port)[0]:
             await asyncio.sleep(0.02)
     assert runner._state(spec) == (False, "it has ended")
+    await runner._processes.stop_all()
     await somebody.stop(1)
 
 

@@ -11,21 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from vtuber_cli import models, ports, readiness, valkey
-from vtuber_cli.console import Console, LogFile
-from vtuber_cli.process import Process
+from vtuber_cli.console import Console
+from vtuber_cli.processes import CannotRun, Processes
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
 from vtuber_cli.wiring import fill
 
 READY_WITHIN_S: Final = 60
-GRACE_S: Final = 3.5
-"""Together with Valkey's own second below the five in which Ctrl-C has to end everything."""
-
 CRASHES_FORGIVEN: Final = 3
 CRASH_WINDOW_S: Final = 60
-
-
-class CannotRun(Exception):
-    """One sentence, with the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +42,7 @@ class Runner:
         self._services = self._with_ports(settings)
         self._valkey_port = ports.free() if options.ephemeral else VALKEY_PORT
         self._redis_url = settings.redis_url or f"redis://127.0.0.1:{self._valkey_port}/0"
-        self._logs: dict[str, LogFile] = {}
-        self._processes: dict[str, Process] = {}
+        self._processes = Processes(console, options.data / "logs")
         self._crashes: dict[str, list[float]] = {}
         self._ending = asyncio.Event()
 
@@ -65,9 +57,7 @@ class Runner:
             self._console.say(f"{self._console.paint('Cannot run:', 'red')} {error}")
             return 1
         finally:
-            await self._stop_all()
-            for log in self._logs.values():
-                log.close()
+            await self._processes.stop_all()
 
     async def _run(self) -> int:
         began = time.monotonic()
@@ -136,7 +126,7 @@ class Runner:
     def _check_ports(self) -> None:
         wanted = {spec.port: spec.name for spec in self._services}
         if self._settings.redis_url is None:
-            wanted[self._valkey_port] = "valkey"
+            wanted[self._valkey_port] = valkey.NAME
         for port, name in wanted.items():
             if ports.busy(port):
                 out = "or choose another: PORT=8080 make run" if name == "gateway" else "it may be an earlier `make run`"
@@ -149,14 +139,14 @@ class Runner:
             command = valkey.command(folder.resolve(), self._valkey_port)
         except valkey.NoValkey as error:
             raise CannotRun(str(error)) from error
-        await self._launch("valkey", "grey", command, {})
+        await self._processes.launch(valkey.NAME, "grey", command, {})
         for _ in range(200):
-            if self._processes["valkey"].returncode is not None:
-                raise CannotRun(self._crash_report("valkey"))
+            if self._processes.ended(valkey.NAME):
+                raise CannotRun(self._processes.crash_report(valkey.NAME))
             if await valkey.answers(self._valkey_port):
                 return
             await asyncio.sleep(0.05)
-        raise CannotRun(f"valkey did not answer within 10 s; see {self._logs['valkey'].path}")
+        raise CannotRun(f"valkey did not answer within 10 s; see {self._processes.log_of(valkey.NAME)}")
 
     async def _start(self, spec: ServiceSpec) -> None:
         env = {
@@ -168,43 +158,22 @@ class Runner:
         # What the shell says wins over the profile, but never over the wiring between the processes of this run.
         env |= {key: fill(value, spec, self._services, self._options.data) for key, value in spec.env.items()}
         env |= {"REDIS_URL": self._redis_url, "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1"}
-        await self._launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
-
-    async def _launch(self, name: str, colour: str, command: list[str], env: dict[str, str]) -> None:
-        if name not in self._logs:
-            self._logs[name] = LogFile(self._options.data / "logs" / f"{name}.log")
-        log = self._logs[name]
-
-        def line(raw: str) -> None:
-            log.add(raw)
-            if name != "valkey":
-                self._console.service_line(name, colour, raw)
-
-        process = self._processes[name] = Process(name, command, env, line)
-        try:
-            await process.start()
-        except OSError as error:
-            raise CannotRun(f"{name} cannot be started: {error}. `make clean` and try again.") from error
+        await self._processes.launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
 
     async def _watch(self, spec: ServiceSpec) -> None:
         while True:
-            status = await self._processes[spec.name].wait()
+            status = await self._processes.wait(spec.name)
             now = time.monotonic()
             crashes = [at for at in self._crashes.get(spec.name, []) if now - at < CRASH_WINDOW_S] + [now]
             self._crashes[spec.name] = crashes
             if status == 2 or len(crashes) > CRASHES_FORGIVEN:
-                raise CannotRun(self._crash_report(spec.name))
+                raise CannotRun(self._processes.crash_report(spec.name))
             self._console.say(
                 f"{self._console.paint(f'{spec.name} ended with status {status}', 'red')}; it is started again. "
-                f"Its log: {self._logs[spec.name].path}"
+                f"Its log: {self._processes.log_of(spec.name)}"
             )
             await asyncio.sleep(0.3)
             await self._start(spec)
-
-    def _crash_report(self, name: str) -> str:
-        log = self._logs[name]
-        tail = "\n".join(f"    {self._console.readable(raw)}" for raw in log.last[-6:])
-        return f"{name} ended with status {self._processes[name].returncode}. Its last lines ({log.path}):\n{tail}"
 
     async def _all_ready(self, specs: Sequence[ServiceSpec]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
@@ -212,13 +181,13 @@ class Runner:
             while not (state := await asyncio.to_thread(self._state, spec))[0]:
                 if time.monotonic() > deadline:
                     raise CannotRun(
-                        f"{spec.name} is not ready after {READY_WITHIN_S} s: {state[1]}. See {self._logs[spec.name].path}"
+                        f"{spec.name} is not ready after {READY_WITHIN_S} s: {state[1]}. See {self._processes.log_of(spec.name)}"
                     )
                 await asyncio.sleep(0.1)
 
     def _state(self, spec: ServiceSpec) -> tuple[bool, str]:
         # A process that is gone is not ready, whoever answers on its port.
-        if self._processes[spec.name].returncode is not None:
+        if self._processes.ended(spec.name):
             return False, "it has ended"
         return readiness.of(spec.port)
 
@@ -247,16 +216,9 @@ class Runner:
             "url": f"http://127.0.0.1:{self._port('gateway')}",
             "redis": self._redis_url,
             "ports": {spec.name: spec.port for spec in self._services},
-            "pids": {name: process.pid for name, process in self._processes.items()},
+            "pids": self._processes.pids(),
             "legacy": legacy,
         }
         half = self._options.state.with_suffix(".part")
         half.write_text(json.dumps(state), encoding="utf-8")
         half.replace(self._options.state)
-
-    async def _stop_all(self) -> None:
-        store = self._processes.pop("valkey", None)
-        await asyncio.gather(*(process.stop(GRACE_S) for process in self._processes.values()))
-        if store is not None:
-            # Last, so that what the services wrote while ending is kept.
-            await store.stop(1.0)

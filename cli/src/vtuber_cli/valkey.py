@@ -2,6 +2,10 @@
 
 import asyncio
 from pathlib import Path
+from typing import Final
+
+NAME: Final = "valkey"
+"""Of its process."""
 
 
 class NoValkey(Exception):

@@ -20,7 +20,7 @@ from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from input_handler.unattended import Unattended
 from input_handler.upload import Recording
-from service_runtime import work_list
+from service_runtime import holding, work_list
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
 from service_runtime.errors import TooMany, Unavailable
@@ -36,7 +36,7 @@ WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work_list, "BLOCK_S", 0.02)
+    monkeypatch.setattr(holding, "BLOCK_S", 0.02)
     monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
     monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
 
@@ -60,7 +60,7 @@ class House:
         """The first replica ends without a word: its processing list stays."""
         await self.works[0]._feeding.close()
         await self.works[0]._working.close()
-        await self.works[0]._redis.aclose()
+        await self.works[0]._holding.aclose()
 
     async def heard(self, *results: AsrResult | str | bytes, **options: FlagSet | bool) -> None:
         """These transcripts, oldest first, worked on to the end."""

@@ -14,9 +14,9 @@ from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from memory.context import ViewerContext
 from memory.intake import OLDER_PRODUCER, Intake
 from service_runtime import effects, refusals
+from service_runtime.holding import Holding
 from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
 
 Worked = Callable[..., Awaitable[None]]
 Take = Callable[..., Awaitable[None]]
@@ -146,10 +146,10 @@ async def test_of_a_session_one_turn_is_passed_on_at_a_time_in_the_order_of_arri
     assert names(await passed_on(redis)) == ["live-001#1", "other#1"]
     for number in (1, 2, 3):
         await redis.delete(NEXT)
-        work = WorkList(url, "answered", "one")
+        work = Holding(url, "answered", "one", lease_s=5)
         await redis.lpush(redis_names.processing("answered", "one"), "x")
-        await work._finish("x", [effects.advance("live-001", f"live-001#{number}", NEXT)])
-        await work._redis.aclose()
+        await work.finish("x", [effects.advance("live-001", f"live-001#{number}", NEXT)])
+        await work.aclose()
         assert names(await passed_on(redis)) == ([f"live-001#{number + 1}"] if number < 3 else [])
     assert await redis.exists(redis_names.backlog("live-001")) == 0
 

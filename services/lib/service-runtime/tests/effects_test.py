@@ -11,7 +11,7 @@ from dialog_contracts.legacy_chain import MemoryUpdate, TaskResponse
 from dialog_contracts.samples import TurnSample
 from service_runtime import effects
 from service_runtime.effects import Effect
-from service_runtime.work_list import WorkList
+from service_runtime.holding import Holding
 
 
 def record(turn: int, user: str = "q", reply: str = "a") -> TurnRecord:
@@ -20,10 +20,10 @@ def record(turn: int, user: str = "q", reply: str = "a") -> TurnRecord:
 
 async def finished(url: str, redis: "Redis", *all_effects: Effect) -> None:
     """As if a job ended with these."""
-    work = WorkList(url, "test", "one")
+    work = Holding(url, "test", "one", lease_s=5)
     await redis.lpush(redis_names.processing("test", "one"), "x")
-    assert await work._finish("x", all_effects)
-    await work._redis.aclose()
+    assert await work.finish("x", all_effects) == []
+    await work.aclose()
 
 
 async def turns(redis: "Redis") -> list[tuple[int, str]]:
@@ -89,27 +89,27 @@ async def test_a_sample_can_be_read_back_whole(url: str, redis: "Redis") -> None
 
 async def test_everything_of_one_job_happens_or_nothing(url: str, redis: "Redis") -> None:
     """Nothing of it where somebody else has the job."""
-    work = WorkList(url, "test", "one")
+    work = Holding(url, "test", "one", lease_s=5)
     response = TaskResponse(message_id="s#1", task_id="s", text="hi")
     everything = [effects.answer(response), effects.push("next", response), *effects.remember("s", [record(1)])]
-    assert not await work._finish("not ours", everything)
+    assert await work.finish("not ours", everything) is None
     assert await redis.keys() == []
     await redis.lpush(redis_names.processing("test", "one"), "ours")
-    assert await work._finish("ours", everything)
+    assert await work.finish("ours", everything) == []
     assert set(await redis.keys()) == {
         redis_names.answers("s"),
         "next",
         redis_names.history("s"),
         redis_names.SESSIONS,
     }
-    await work._redis.aclose()
+    await work.aclose()
 
 
 async def test_what_is_no_effect_is_refused_before_anything_happens(url: str, redis: "Redis") -> None:
-    work = WorkList(url, "test", "one")
+    work = Holding(url, "test", "one", lease_s=5)
     await redis.lpush(redis_names.processing("test", "one"), "x")
     for wrong in ((effects.ANSWER, "only", "four", "parts"), ("SET", "a", 5)):
         with pytest.raises(ValueError, match="not an effect"):
-            await work._finish("x", [("SET", "first", "1"), wrong])  # type: ignore[list-item]
+            await work.finish("x", [("SET", "first", "1"), wrong])  # type: ignore[list-item]
     assert await redis.keys() == [redis_names.processing("test", "one")]
-    await work._redis.aclose()
+    await work.aclose()

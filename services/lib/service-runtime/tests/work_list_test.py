@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
-from service_runtime import work_list
+from service_runtime import holding, work_list
 from service_runtime.effects import Effect
 from service_runtime.job import Job
 from service_runtime.work_list import WorkList
@@ -25,7 +25,7 @@ Handle = Callable[[Job], Any]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
     monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
-    monkeypatch.setattr(work_list, "BLOCK_S", 0.1)
+    monkeypatch.setattr(holding, "BLOCK_S", 0.1)
 
 
 @asynccontextmanager
@@ -44,7 +44,7 @@ async def crash(consumer: WorkList) -> None:
     """It ends without a word: its lease runs out, its processing list stays."""
     await pause(consumer)
     await consumer._cut_off()
-    await consumer._redis.aclose()
+    await consumer._holding.aclose()
 
 
 async def pause(consumer: WorkList) -> None:

@@ -13,7 +13,7 @@ from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from service_runtime import effects, work_scripts
 from service_runtime.effects import Effect
-from service_runtime.work_list import WorkList
+from service_runtime.holding import Holding
 
 LIST = "user_input_queue"
 
@@ -24,10 +24,10 @@ def chat(session: str, turn: int) -> UserInput:
 
 async def finished(url: str, redis: "Redis", *all_effects: Effect) -> None:
     """As if a job ended with these."""
-    work = WorkList(url, LIST, "direct")
+    work = Holding(url, LIST, "direct", lease_s=5)
     await redis.lpush(redis_names.processing(LIST, "direct"), "x")
-    assert await work._finish("x", all_effects)
-    await work._redis.aclose()
+    assert await work.finish("x", all_effects) is not None
+    await work.aclose()
 
 
 async def test_of_a_session_only_the_first_turn_is_in_the_chain(url: str, redis: "Redis") -> None:

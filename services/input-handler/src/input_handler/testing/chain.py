@@ -15,8 +15,8 @@ from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime import effects
 from service_runtime.answers import Answers
+from service_runtime.holding import Holding
 from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
 
 REQUEST: Final = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1", lang="zh"))
 
@@ -56,10 +56,10 @@ class Chain:
                 **more,
             }
         )
-        work = WorkList(self._url, "test", "test")
+        work = Holding(self._url, "test", "test", lease_s=5)
         await self._redis.client.lpush(redis_names.processing("test", "test"), "x")
-        await work._finish("x", [effects.answer(response)])
-        await work._redis.aclose()
+        await work.finish("x", [effects.answer(response)])
+        await work.aclose()
 
 
 def caller_of(

@@ -10,29 +10,24 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from dialog_contracts import redis_names
 from dialog_telemetry import metrics
-from service_runtime import work_scripts
-from service_runtime.effects import ADVANCE, ANSWER, SUBMIT, Effect
+from service_runtime.effects import Effect
+from service_runtime.holding import BLOCK_S, Holding
 from service_runtime.job import GivenUp, Handle, Job, to_the_dead
-from service_runtime.redis_link import tried_once
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("work")
 
-BLOCK_S: Final = 0.5
 RENEW_EVERY_S: Final = 1.0
 AGAIN_AFTER_S: Final = 0.25
 CUT_OFF_AGAIN_S: Final = 0.5
-
-_PARTS: Final = {SUBMIT: 6, ADVANCE: 4, ANSWER: 6}
 
 
 class WorkList:
@@ -49,13 +44,8 @@ class WorkList:
         attempts_max: int = 3,
         close_within_s: float = 5.0,
     ) -> None:
-        self.name, self._consumer = name, consumer
-        self._lease_ms, self._attempts_max, self._close_within_s = int(lease_s * 1000), attempts_max, close_within_s
-        # A message that is not UTF-8 is somebody's mistake and goes to the dead list; it must be readable for that.
-        readable = "surrogateescape"
-        self._redis = tried_once(redis_url, timeout_s=BLOCK_S + 2, connect_timeout_s=2, encoding_errors=readable)
-        self._processing = redis_names.processing(name, consumer)
-        self._attempts = redis_names.attempts(name)
+        self.name, self._attempts_max, self._close_within_s = name, attempts_max, close_within_s
+        self._holding = Holding(redis_url, name, consumer, lease_s=lease_s)
         self._room = asyncio.Semaphore(at_once)
         self._feeding, self._working = TaskOwner(), TaskOwner()
         # A message may be there twice, word for word.
@@ -105,9 +95,9 @@ class WorkList:
             await self._feeding.close()
         await self._cut_off()
         with suppress(RedisError, OSError):
-            await self._put_back(await self._held(), counts=False)
-            await self._redis.zrem(redis_names.consumers(self.name), self._consumer)
-        await self._redis.aclose()
+            await self._holding.put_back(await self._holding.all(), counts=False)
+            await self._holding.leave()
+        await self._holding.aclose()
 
     async def _cut_off(self) -> None:
         while True:
@@ -123,7 +113,7 @@ class WorkList:
                 # Before the first message is taken: who dies with it must be missed.
                 await self._renew()
                 # Whatever a process of this name left behind when it died.
-                await self._recover(self._idle(await self._held()), "restart")
+                await self._recover(self._idle(await self._holding.all()), "restart")
             self._here()
             while not self._closing:
                 await self._room.acquire()
@@ -143,14 +133,11 @@ class WorkList:
 
     async def _fetch(self) -> str | None:
         async with self._fetching:
-            if self._closing:
-                return None
-            raw = await self._redis.blmove(self.name, self._processing, BLOCK_S, "RIGHT", "LEFT")  # type: ignore[arg-type]
-            return None if raw is None else str(raw)
+            return None if self._closing else await self._holding.fetch()
 
     async def _do(self, raw: str, handle: Handle, given_up: GivenUp) -> None:
         try:
-            attempts = int(await self._redis.hget(self._attempts, raw) or 0)
+            attempts = await self._holding.attempts(raw)
             if attempts > self._attempts_max:
                 await self._give_up(raw, given_up)
                 return
@@ -184,29 +171,23 @@ class WorkList:
         """Back to the list after a pause, as an attempt."""
         await asyncio.sleep(AGAIN_AFTER_S)
         with suppress(RedisError, OSError):
-            await self._put_back([raw], counts=True)
+            await self._holding.put_back([raw], counts=True)
 
     async def _finish(self, raw: str, effects: Sequence[Effect]) -> bool:
-        parts = [raw]
-        for effect in effects:
-            if len(effect) != _PARTS.get(effect[0], len(effect)) or not all(isinstance(part, str) for part in effect):
-                raise ValueError(f"not an effect: {effect!r:.200}")
-            parts += [str(len(effect)), *effect]
         while True:
             try:
-                found, *errors = await self._redis.eval(work_scripts.DONE, 2, self._processing, self._attempts, *parts)
+                errors = await self._holding.finish(raw, effects)
                 break
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 self._away(error)
                 await asyncio.sleep(AGAIN_AFTER_S)
-        finished = bool(found)
-        for text in errors:
+        for text in errors or ():
             metrics.WORK_DONE.labels(list=self.name, outcome="effect_failed").inc()
-            log.error("effect_failed", list=self.name, error=str(text)[:200])
-        metrics.WORK_DONE.labels(list=self.name, outcome="done" if finished else "taken_away").inc()
-        if not finished:
+            log.error("effect_failed", list=self.name, error=text[:200])
+        metrics.WORK_DONE.labels(list=self.name, outcome="done" if errors is not None else "taken_away").inc()
+        if errors is None:
             log.warning("work_was_taken_away", list=self.name)
-        return finished
+        return errors is not None
 
     async def _keep_lease(self) -> None:
         strays: set[str] = set()
@@ -215,7 +196,7 @@ class WorkList:
                 async with self._looking:
                     await self._renew()
                     # Fetches whose answer was lost on the way. Seen twice: the first time they may have been on their way still.
-                    idle = self._idle(await self._held())
+                    idle = self._idle(await self._holding.all())
                     seen, strays = strays, set(idle)
                     await self._recover([raw for raw in idle if raw in seen], "stray")
                 await asyncio.sleep(RENEW_EVERY_S)
@@ -223,15 +204,9 @@ class WorkList:
             self._away(error)
 
     async def _renew(self) -> None:
-        keys = (self.name, redis_names.consumers(self.name), self._attempts)
-        prefix = redis_names.processing(self.name, "")
-        back, self._waiting = await self._redis.eval(work_scripts.RENEW, 3, *keys, self._consumer, str(self._lease_ms), prefix)
+        back, self._waiting = await self._holding.renew()
         metrics.WORK_WAITING.labels(list=self.name).set(self._waiting)
-        self._note_recovered(int(back), "lease")
-
-    async def _held(self) -> list[str]:
-        """What is in the processing list, newest first."""
-        return [str(raw) for raw in await self._redis.lrange(self._processing, 0, -1)]
+        self._note_recovered(back, "lease")
 
     def _idle(self, held: list[str]) -> list[str]:
         """Those of them that nobody here works on."""
@@ -244,19 +219,12 @@ class WorkList:
         return idle
 
     async def _recover(self, messages: list[str], reason: str) -> None:
-        self._note_recovered(await self._put_back(messages, counts=True), reason)
+        self._note_recovered(await self._holding.put_back(messages, counts=True), reason)
 
     def _note_recovered(self, count: int, reason: str) -> None:
         if count:
             metrics.WORK_RECOVERED.labels(list=self.name).inc(count)
             log.warning("work_taken_back", list=self.name, messages=count, reason=reason)
-
-    async def _put_back(self, messages: list[str], *, counts: bool) -> int:
-        if not messages:
-            return 0
-        keys = (self.name, self._processing, self._attempts)
-        made: Any = await self._redis.eval(work_scripts.PUT_BACK, 3, *keys, "1" if counts else "0", *messages)
-        return int(made)
 
     def _here(self) -> None:
         if self._why is not None:

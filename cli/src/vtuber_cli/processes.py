@@ -1,0 +1,74 @@
+"""The child processes of `vtuber run`, by name: each with a log, started again under the same name, ended together."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from vtuber_cli.console import Console, LogFile
+from vtuber_cli.process import Process
+from vtuber_cli.valkey import NAME as VALKEY
+
+GRACE_S: Final = 3.5
+"""Together with Valkey's own second below the five in which Ctrl-C has to end everything."""
+
+
+class CannotRun(Exception):
+    """One sentence, with the way out."""
+
+
+class Processes:
+    """`logs`: the folder of their raw lines; what they say is also printed, except by Valkey."""
+
+    def __init__(self, console: Console, logs: Path) -> None:
+        self._console, self._folder = console, logs
+        self._logs: dict[str, LogFile] = {}
+        self._running: dict[str, Process] = {}
+
+    async def launch(self, name: str, colour: str, command: list[str], env: dict[str, str]) -> None:
+        """Start one, or start it again. Raises CannotRun."""
+        if name not in self._logs:
+            self._logs[name] = LogFile(self._folder / f"{name}.log")
+        log = self._logs[name]
+
+        def line(raw: str) -> None:
+            log.add(raw)
+            if name != VALKEY:
+                self._console.service_line(name, colour, raw)
+
+        process = self._running[name] = Process(name, command, env, line)
+        try:
+            await process.start()
+        except OSError as error:
+            raise CannotRun(f"{name} cannot be started: {error}. `make clean` and try again.") from error
+
+    async def wait(self, name: str) -> int:
+        """Its exit status, when it has ended."""
+        return await self._running[name].wait()
+
+    def ended(self, name: str) -> bool:
+        """Whether it has."""
+        return self._running[name].returncode is not None
+
+    def log_of(self, name: str) -> Path:
+        """The file of its raw lines."""
+        return self._logs[name].path
+
+    def crash_report(self, name: str) -> str:
+        """How it ended, and what it said last."""
+        log = self._logs[name]
+        tail = "\n".join(f"    {self._console.readable(raw)}" for raw in log.last[-6:])
+        return f"{name} ended with status {self._running[name].returncode}. Its last lines ({log.path}):\n{tail}"
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name."""
+        return {name: process.pid for name, process in self._running.items()}
+
+    async def stop_all(self) -> None:
+        """Ask all to end, then make them."""
+        store = self._running.pop(VALKEY, None)
+        await asyncio.gather(*(process.stop(GRACE_S) for process in self._running.values()))
+        if store is not None:
+            # Last, so that what the services wrote while ending is kept.
+            await store.stop(1.0)
+        for log in self._logs.values():
+            log.close()
