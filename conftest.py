@@ -123,7 +123,7 @@ def crash() -> Callable[[WorkList], Awaitable[None]]:
         async with consumer._fetching, consumer._looking:
             await consumer._feeding.close()
         await consumer._cut_off()
-        await consumer._redis.aclose()
+        await consumer._holding.aclose()
 
     return died
 
