@@ -16,7 +16,7 @@ CALLS_AGAIN_S = 0.1
 
 @dataclass
 class Listener:
-    """`listen` until cancelled; then `unfinished` says what was not whole."""
+    """`listen` until cancelled; then `unfinished` and `lost` say what was not whole."""
 
     place: Room
     connections: list[Viewer] = field(default_factory=list)
@@ -37,28 +37,38 @@ class Listener:
             await asyncio.sleep(CALLS_AGAIN_S)
 
     @property
-    def unfinished(self) -> list[int]:
-        """Turns that began to sound on a connection and came to no end there, although the next turn did not cut them off.
+    def lost(self) -> list[int]:
+        """Turns whose engine was called lost, and of which nothing more came.
 
-        Of an engine that says nothing for a second viewers are told `engine_lost`. It may have stood still with its machine: then it
-        goes on, and so does its turn.
+        An engine that says nothing for a second is called so. It may have stood still with its machine: then its turn goes on.
         """
         found = []
         for viewer in self.connections:
+            present, lost = 0, set[int]()
+            for message in viewer.order:
+                if isinstance(message, dict) and message.get("code") == "engine_lost":
+                    lost.add(present)
+                elif isinstance(message, int) or (message.get("turn") and message["type"] != "STATE"):
+                    # Sound or words of it, its end, its beginning anew; that nothing sounds is said of a lost one too.
+                    present = message if isinstance(message, int) else message["turn"]
+                    lost.discard(present)
+            found += sorted(lost)
+        return found
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Turns that began to sound on a connection and came to no end there, although the next turn did not cut them off."""
+        found = []
+        for viewer in self.connections:
             sounding: int | None = None
-            lost = False
             for message in viewer.order:
                 if isinstance(message, int):
-                    sounding, lost = message, False
-                elif message.get("code") == "engine_lost":
-                    lost = True
+                    sounding = message
                 elif message.get("action") in ("END", "STOP_ACK", "STOP") and message.get("turn") == sounding:
                     sounding = None
                 elif message.get("action") == "START" and sounding is not None and message["turn"] != sounding:
                     found.append(sounding)
                     sounding = None
-            if lost and sounding is not None:
-                found.append(sounding)
         return found
 
     @property

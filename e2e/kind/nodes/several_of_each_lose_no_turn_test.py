@@ -106,6 +106,7 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
     )
     for listener in listeners:
         assert listener.unfinished == [], "what begins to sound is heard to its end, or cut off by the next turn"
+        assert listener.lost == []
         assert listener.heard_turns > 0
     assert away < AWAY_S
     assert longest < patience_s

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from dialog_contracts.http import ChatRequest, ErrorBody
+from dialog_contracts.http import ChatRequest
 from dialog_contracts.owners import by_preference
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
@@ -14,19 +14,24 @@ from input_handler.engines import Engines
 from input_handler.errors import EngineFailed, EngineRefused
 from input_handler.owners import Owners
 from input_handler.sync_path import SyncPath
-from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    CUT,
+    DONE,
+    DRAINING,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    moved_to,
+    refusal,
+)
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
 REQUEST = ChatRequest(session_id="live-001", content="hi", turn=1)
 HOME, STAND_IN = by_preference("live-001", 2)
 WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
-DRAINING = Answer(steps=[ErrorBody(code="draining", message="m").to_json().encode()], status=503)
-
-
-def moved_to(ordinal: int) -> Answer:
-    body = ErrorBody(code="not_owner", message="m", owner=ordinal)
-    return Answer(steps=[body.to_json().encode()], status=421)
 
 
 class Spread:

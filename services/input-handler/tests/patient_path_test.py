@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from dialog_contracts.http import ChatRequest, ErrorBody
+from dialog_contracts.http import ChatRequest
 from dialog_contracts.owners import by_preference
 from dialog_telemetry import metrics
 from input_handler import patient_path
@@ -16,7 +16,18 @@ from input_handler.errors import EngineFailed
 from input_handler.owners import Owners
 from input_handler.patient_path import PatientPath
 from input_handler.sync_path import SyncPath
-from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    CUT,
+    DONE,
+    DRAINING,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    moved_to,
+    refusal,
+)
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
@@ -25,7 +36,6 @@ STOP = ChatRequest(session_id="live-001", type="COMMAND", content="STOP")
 HOME, STAND_IN = by_preference("live-001", 2)
 WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 NAMES = ["control", "text-delta", "done"]
-DRAINING = Answer(steps=[ErrorBody(code="draining", message="m").to_json().encode()], status=503)
 
 
 @pytest.fixture
@@ -71,25 +81,17 @@ async def test_an_engine_that_is_being_replaced_is_waited_for_by_everybody(stack
     assert came() == 5
 
 
-async def test_but_not_longer_than_the_settings_say(stack: AsyncExitStack) -> None:
+@pytest.mark.parametrize(("wait_s", "waited"), [(0.5, 1), (0, 0)], ids=["not for ever", "not where the chain answers"])
+async def test_but_not_longer_than_the_settings_say(stack: AsyncExitStack, wait_s: float, waited: int) -> None:
     in_vain = waits("in_vain")
-    path = await path_to(stack, f"http://127.0.0.1:{ports.free()}", wait_s=0.5)
+    path = await path_to(stack, f"http://127.0.0.1:{ports.free()}", wait_s=wait_s)
     with pytest.raises(EngineFailed, match="not_reached"):
         await asked(path)
-    assert in_vain() == 1
-
-
-async def test_where_the_chain_answers_nobody_waits(stack: AsyncExitStack) -> None:
-    in_vain = waits("in_vain")
-    path = await path_to(stack, f"http://127.0.0.1:{ports.free()}", wait_s=0)
-    with pytest.raises(EngineFailed, match="not_reached"):
-        await asked(path)
-    assert in_vain() == 0
+    assert in_vain() == waited
 
 
 async def test_a_session_that_its_engine_still_has_while_it_ends_is_waited_for(stack: AsyncExitStack) -> None:
-    moved = Answer(steps=[ErrorBody(code="not_owner", message="m", owner=HOME).to_json().encode()], status=421)
-    leaving, staying = ScriptedEngine([DRAINING]), ScriptedEngine([moved, moved, WHOLE])
+    leaving, staying = ScriptedEngine([DRAINING]), ScriptedEngine([moved_to(HOME), moved_to(HOME), WHOLE])
     urls = {HOME: await url_of(stack, leaving), STAND_IN: await url_of(stack, staying)}
     path = await path_to(stack, urls[0], urls[1])
     assert await asked(path) == NAMES

@@ -107,6 +107,7 @@ async def test_a_viewer_that_reads_nothing_is_closed_and_delays_nobody(output: "
             await asyncio.sleep(0)
         assert len(took) > 50
         assert statistics.median(took) < 0.1
+        assert sorted(took)[-3] < 0.5, "the machine may stand still once or twice"
         assert closed._value.get() == before + 1
         stuck.transport.resume_reading()
         assert (await output.close_of(stuck))[0] in (1013, 1006)

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Alive, Start
 from output_handler import sockets
@@ -32,3 +34,14 @@ async def test_who_stood_still_himself_does_not_say_that_the_engine_did(listen: 
     assert "engine_lost" in str(heard), "and now it is the engine"
     watching.cancel()
     hub.close()
+
+
+async def test_what_was_heard_since_is_not_taken_for_later_than_it_is(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = EngineLink(await wired([]))  # type: ignore[arg-type]
+    link.says_alive = True
+    link.heard()
+    link.excuse(60)
+    now = asyncio.get_running_loop().time()
+    with monkeypatch.context() as later:
+        later.setattr(asyncio.get_running_loop(), "time", lambda: now + SILENT_S)
+        assert link.silent

@@ -12,11 +12,12 @@ from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.engines import Engines
 from input_handler.errors import EngineFailed, EngineRefused
+from input_handler.sync_path import AWAY, HANGS
 
 log = structlog.get_logger("owners")
 
 MOVED: Final = "not_owner"
-GONE: Final = frozenset(("not_reached", "not_accepted_in_time", "circuit_open", "draining"))
+GONE: Final = AWAY | HANGS
 """Failures of an engine that is not there, or hangs: another one has the session, or takes it once its lease has run out."""
 
 REMEMBERED: Final = 10_000

@@ -11,14 +11,13 @@ from dialog_contracts.http import ChatRequest, Command, TurnType
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.errors import EngineFailed
-from input_handler.owners import MainPath
+from input_handler.owners import GONE, MainPath
 from input_handler.sync_path import AWAY
 
 log = structlog.get_logger("turn")
 
 LOOK_EVERY_S: Final = 0.2
 
-HANGS: Final = frozenset(("not_accepted_in_time", "circuit_open"))
 HANGS_S: Final = 5.0
 """So long for an engine that hangs: after its lease (three seconds) another one has its sessions. Alone, it is not waited for longer."""
 
@@ -49,7 +48,7 @@ class PatientPath:
                         yield frame
                 return
             except EngineFailed as failure:
-                if begun or failure.reason not in AWAY | HANGS:
+                if begun or failure.reason not in GONE:
                     raise
                 if failure.reason in AWAY:
                     until, hangs_since = began + wait_s, None

@@ -21,6 +21,9 @@ log = structlog.get_logger("turn")
 AWAY: Final = frozenset(("not_reached", "draining"))
 """Failures of an engine that ends or starts. They cost no time."""
 
+HANGS: Final = frozenset(("not_accepted_in_time", "circuit_open"))
+"""Failures of one that hangs, or did so often."""
+
 AGAIN_WITHIN_S: Final = 2.0
 CIRCUIT: Final = "engine"
 CIRCUIT_STATES: Final = {"closed": 0, "half-opened": 1, "opened": 2}

@@ -33,7 +33,7 @@ class EngineLink:
 
     def excuse(self, seconds: float) -> None:
         """Nobody listened for so long: this process stood still itself, and what the engine said meanwhile is still to be read."""
-        self._heard_at += seconds
+        self._heard_at = min(self._heard_at + seconds, asyncio.get_running_loop().time())
 
     @property
     def silent(self) -> bool:

@@ -35,6 +35,12 @@ def refusal(status: int, code: str, *, next_turn: int | None = None) -> Answer:
     return Answer(steps=[body.to_json().encode()], status=status)
 
 
+def moved_to(ordinal: int) -> Answer:
+    """What an engine answers for a session that another one has."""
+    return Answer(steps=[ErrorBody(code="not_owner", message="m", owner=ordinal).to_json().encode()], status=421)
+
+
+DRAINING: Final = refusal(503, "draining")
 ACCEPTED: Final = sse.ControlEvent(action="ACCEPTED")
 HELLO: Final = sse.TextDeltaEvent(content="今晚")
 DONE: Final = sse.DoneEvent(stats=sse.DoneStats(tokens=1))
