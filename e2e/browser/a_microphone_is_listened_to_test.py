@@ -125,6 +125,24 @@ async def test_who_speaks_is_heard_and_cuts_in(stack: Stack, asr: Asr, speaker: 
     assert window.problems == []
 
 
+async def test_without_echo_cancellation_they_speak_in_turns(stack: Stack, asr: Asr, speaker: Browser) -> None:
+    """What her own voice would be in the microphone is not sent: it would cut her off."""
+    window = await Window.open(speaker, stack.url, "echo", **CALM)
+    await window.page.evaluate("() => { MediaStreamTrack.prototype.getSettings = () => ({ echoCancellation: false }); }")
+    await window.page.click(".mic")
+    await window.shows("speak when she is silent")
+    await asr.until(lambda: len(asr.audio) > 16_000)
+    await window.say("Tell me about yourself, please.")
+    await window.until("v.playhead?.sounding && v.playhead.offsetMs > 400")
+    before = len(asr.audio)
+    await asyncio.sleep(1)
+    assert len(asr.audio) == before
+    assert (await window.state())["playhead"]["sounding"]
+    await window.page.keyboard.press("Escape")
+    await asr.until(lambda: len(asr.audio) > before + 16_000)
+    assert window.problems == []
+
+
 async def test_nobody_listens_and_the_page_says_so(as_newcomer: Stack, speaker: Browser) -> None:
     window = await Window.open(speaker, as_newcomer.url, "deaf", **CALM)
     await window.page.click(".mic")
