@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from hypothesis.strategies import sampled_from
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dialog_contracts import redis_names
 from dialog_engine import ownership
@@ -189,6 +190,17 @@ async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits
         took.append(clock() - began)
     # The shortest of them: the machine may stand still as well.
     assert min(took) < ownership.TAKE_WITHIN_S + 0.1
+
+
+async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_session_is(link: RedisLink) -> None:
+    async def fails(_: "Redis") -> None:
+        raise RedisConnectionError("reset")
+
+    await engine(link, 1).own(SESSION)
+    with pytest.raises(RedisDown):
+        await link.call("history", fails)
+    with pytest.raises(NotOwner):
+        await engine(link, 0).own(SESSION)
 
 
 async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_than_what_follows(

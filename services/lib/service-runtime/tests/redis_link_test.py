@@ -41,6 +41,17 @@ async def test_after_a_failure_calls_fail_at_once_until_one_is_let_through() -> 
     await link.aclose()
 
 
+async def test_who_needs_to_know_asks_also_after_a_failure_and_then_nobody_rests_any_longer() -> None:
+    link = RedisLink("redis://127.0.0.1:1/0", clock=Clock())
+    with pytest.raises(RedisDown, match="ConnectionError"):
+        await link.call("history", fails)
+    with pytest.raises(RedisDown, match="ConnectionError"):
+        await link.call("history", works)
+    assert await link.promptly("owner", works, 1) == "ok"
+    assert await link.call("history", works) == "ok"
+    await link.aclose()
+
+
 async def test_an_error_answer_is_a_failure_but_not_a_rest() -> None:
     link = RedisLink("redis://127.0.0.1:1/0", clock=Clock())
     with pytest.raises(RedisDown, match="ResponseError"):

@@ -77,6 +77,9 @@ class RedisLink:
         if self._clock() < self._down_until:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, self._why or "resting after a failure")
+        return await self._ask(purpose, work)
+
+    async def _ask(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
         try:
             result = await work(self.client)
         except (RedisError, OSError) as error:
@@ -87,16 +90,20 @@ class RedisLink:
             self._why = type(error).__name__
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, type(error).__name__) from error
+        self._down_until = 0.0
         if self._why is not None:
             log.info("redis_back", purpose=purpose)
             self._why = None
         return result
 
     async def promptly(self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float) -> T:
-        """The same for a caller with less time than the link's own deadlines. Late is not down: others still have the time to wait."""
+        """The same for a caller with less time than the link's own deadlines, and who needs to know: asked also after a failure.
+
+        Late is not down: others still have the time to wait.
+        """
         try:
             async with asyncio.timeout(within_s):
-                return await self.call(purpose, work)
+                return await self._ask(purpose, work)
         except TimeoutError as error:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, f"no answer within {within_s} s") from error
