@@ -27,6 +27,7 @@ from input_handler.testing.scripted_engine import (
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.answers import Answers
+from service_runtime.errors import InvalidField
 from service_runtime.redis_link import RedisLink
 
 Make = Callable[..., TurnCaller]
@@ -144,6 +145,67 @@ async def test_resuming_asks_for_the_turn_of_the_event(engine: ScriptedEngine, m
     assert engine.headers[0]["last-event-id"] == "42.7"
 
 
+async def test_nothing_after_the_last_event_is_a_whole_answer_and_no_failure(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[])]
+    caller = make(circuit_failures=1, circuit_open_s=60)
+    for _ in range(24):
+        assert await called(caller, last_event_id="42.9") == []
+    engine.answers = [WHOLE]
+    assert names(await called(caller))[-1] == "done"
+
+
+async def test_whoever_resumes_waits_for_what_is_due_next_and_not_for_accepted(engine: ScriptedEngine, make: Make) -> None:
+    """Before: a turn that paused for 300 ms counted as an engine that does not accept."""
+    rest = sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()
+    engine.answers = [Answer(steps=[0.4, rest])]
+    caller = make(accepted_within_s=0.3, first_delta_within_s=0.2, circuit_failures=1, circuit_open_s=60)
+    assert [frame.id for frame in await called(caller, last_event_id="42.7")] == ["42.8", "42.9"]
+    engine.answers = [WHOLE]
+    # The engine, this time, is quick: a limit of this test must not be one that a stalled machine reaches.
+    assert names(await called(make()))[-1] == "done"
+
+
+async def test_an_error_that_is_all_that_is_left_is_passed_on(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[sse.frame(ErrorEvent(code="llm_failed", message="m"), "42.8").encode()])]
+    frames = await called(make(), last_event_id="42.7")
+    assert (names(frames), error_of(frames).code) == (["error"], "llm_failed")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["junk", "7", "7.", ".7", "7.8.9", "-1.2", "0.1", "9" * 11 + ".0", "1." + "9" * 5000, "١.٢", "1.2\r\nX: y"]
+)
+async def test_what_is_no_events_id_is_refused_by_name_and_takes_no_number(
+    engine: ScriptedEngine, make: Make, wrong: str
+) -> None:
+    caller = make()
+    with pytest.raises(InvalidField, match="Last-Event-ID"):
+        await called(caller, last_event_id=wrong)
+    engine.answers = [WHOLE]
+    await called(caller)
+    assert [request.turn for request in engine.requests] == [1]
+
+
+async def test_a_chosen_number_goes_to_the_engine_with_what_is_known_here(engine: ScriptedEngine, make: Make) -> None:
+    """Only the engine knows of turns whose counter has gone."""
+    engine.answers = [WHOLE]
+    caller = make()
+    await called(caller, REQUEST.model_copy(update={"turn": 7}))
+    await called(caller, REQUEST.model_copy(update={"turn": 2**31 - 1}))
+    await called(caller)
+    assert [(request.turn, request.meta.known_turn) for request in engine.requests] == [(7, 0), (2**31 - 1, 7), (8, None)]
+
+
+async def test_a_number_out_of_reach_is_not_given_to_the_chain(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(500, "internal")]
+    caller = make()
+    with pytest.raises(LegacyUnavailable):
+        await called(caller, REQUEST.model_copy(update={"turn": 100}))
+    for far in (201, 2**31 - 1):
+        with pytest.raises(InvalidField, match=f"{far} is out of reach; the session's next turn is 101") as refused:
+            await called(caller, REQUEST.model_copy(update={"turn": far}))
+        assert (refused.value.body.field, refused.value.body.next_turn) == ("turn", 101)
+
+
 @pytest.mark.parametrize("status", [409, 422])
 async def test_a_refusal_is_passed_on_as_it_is(engine: ScriptedEngine, make: Make, status: int) -> None:
     engine.answers = [refusal(status, "busy")]
@@ -223,10 +285,10 @@ async def test_the_engines_own_error_after_the_first_delta_is_passed_on(engine: 
 
 
 async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_later(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = make(circuit_failures=2, circuit_open_s=1)
     for _ in range(2):
-        with pytest.raises(LegacyUnavailable, match="status_500"):
+        with pytest.raises(LegacyUnavailable, match="cut"):
             await called(caller)
     with pytest.raises(LegacyUnavailable, match="circuit_open"):
         await called(caller)
@@ -242,9 +304,9 @@ async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_late
 async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not_wait_for_it(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = make(circuit_failures=1, circuit_open_s=0.5, first_delta_within_s=1)
-    with pytest.raises(LegacyUnavailable, match="status_500"):
+    with pytest.raises(LegacyUnavailable, match="cut"):
         await called(caller)
     engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
     await asyncio.sleep(0.55)
@@ -264,7 +326,7 @@ async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not
 
 
 async def test_a_turn_that_looks_and_is_left_by_its_caller_lets_the_next_one_look(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = make(circuit_failures=1, circuit_open_s=0.1)
     with pytest.raises(LegacyUnavailable):
         await called(caller)

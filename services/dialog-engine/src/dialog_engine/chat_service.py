@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from dialog_contracts import sse
+from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
@@ -32,7 +32,7 @@ from dialog_llm.brains import Brains
 from dialog_voice import language
 from dialog_voice.voice import Voice
 from dialog_voice.voices import Voices
-from service_runtime.errors import InvalidField
+from service_runtime.errors import InvalidField, out_of_reach
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("chat")
@@ -68,6 +68,7 @@ class ChatService:
 
     def start(self) -> None:
         """Connect to the output-handlers, and keep the leases of sessions in use."""
+        self._tasks.start("counters", self._shelf.expire_counters())
         self.outputs.start(self._tasks)
         self._hand_over.start()
 
@@ -107,6 +108,10 @@ class ChatService:
             if isinstance(found, EventLog):
                 yield found.follow(after)
                 return
+            if after >= len(found.events.frames) and not found.events.closed:
+                raise InvalidField(
+                    f"Last-Event-ID: event {after} of turn {found.order.turn} is yet to come", field="Last-Event-ID"
+                )
             found.callers += 1
             try:
                 # What the turn has begun goes before what its caller reads.
@@ -144,11 +149,16 @@ class ChatService:
             if known is None and resuming:
                 raise _lost(turn)
             if known is None or known.request_id != request_id or (request_id is None and not resuming):
-                raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=session.last_turn + 1)
+                free = session.last_turn + 1 if session.last_turn < limits.TURN_MAX else None
+                raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=free)
             return known.run
         epoch = await self._ownership.own(session.session_id)
         if resuming:
             raise _lost(turn)
+        if request.meta.known_turn is not None:
+            last = max(request.meta.known_turn, session.last_turn)
+            if turn > last + limits.TURN_REACH:
+                raise out_of_reach(turn, last)
         self._interrupt(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
             return await self._commands.reset(session, turn, request_id)

@@ -112,10 +112,12 @@ def build(settings: InputSettings) -> Starlette:
         asked = await read_model(request, ChatRequest)
         headers = request.headers
         frames = caller.call(asked, last_event_id=headers.get("last-event-id"), traceparent=headers.get("traceparent"))
-        first = await anext(frames)
+        # Nothing at all is the answer to a caller that has every event of the turn already.
+        first = await anext(frames, None)
 
         async def batches() -> AsyncIterator[list[SseFrame]]:
-            yield [first]
+            if first is not None:
+                yield [first]
             async for frame in frames:
                 yield [frame]
 

@@ -17,6 +17,7 @@ from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, E
 from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
 from input_handler.turn_numbers import Numbered, TurnNumbers
+from service_runtime.errors import InvalidField, out_of_reach
 
 log = structlog.get_logger("turn")
 
@@ -53,10 +54,13 @@ class TurnCaller:
         traceparent: str | None = None,
         whole_file: bool = False,
     ) -> AsyncGenerator[SseFrame, None]:
-        """The events of the turn, ids included. Raises EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
+        """The events of the turn, ids included; none, where the caller has them all.
+
+        Raises InvalidField, EngineRefused, TooManyTurns, NoNumbersLeft or LegacyUnavailable before the first event.
 
         `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late.
         """
+        check_event_id(last_event_id)
         if self._running >= self._turns_max:
             raise TooManyTurns(f"{self._turns_max} turns at once is the limit", retry_after_s=1)
         self._running += 1
@@ -73,7 +77,7 @@ class TurnCaller:
         flags = self._flags.resolve(request.session_id)
         if whole_file and self._legacy.enabled:
             flags = flags.model_copy(update={"SYNC_TTS_STREAMING": False, "SYNC_TTS_BARGE_IN": False})
-        request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags})})
+        request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags, "known_turn": None})})
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
             async with aclosing(self._stop(request, traceparent)) as frames:
                 async for frame in frames:
@@ -82,7 +86,8 @@ class TurnCaller:
         chosen_outside = request.turn is not None or last_event_id is not None
         number = await self._first_number(request, last_event_id)
         for _ in range(NUMBERS_TRIED):
-            numbered = request.model_copy(update={"turn": number.turn})
+            meta = request.meta.model_copy(update={"known_turn": number.after})
+            numbered = request.model_copy(update={"turn": number.turn, "meta": meta})
             try:
                 async with aclosing(self._traced(numbered, flags, number, last_event_id, traceparent)) as frames:
                     async for frame in frames:
@@ -106,13 +111,11 @@ class TurnCaller:
             raise LegacyUnavailable(f"the engine does not answer ({failure.reason})", code="engine_unavailable") from failure
 
     async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> Numbered:
-        if request.turn is not None:
-            return Numbered(request.turn)
         if last_event_id is not None:
-            try:
-                return Numbered(max(1, sse.split_event_id(last_event_id)[0]))
-            except ValueError:
-                pass  # The engine refuses it with the field's name.
+            turn = request.turn or sse.split_event_id(last_event_id)[0]
+            return await self._numbers.chosen(request.session_id, turn, resumed=True)
+        if request.turn is not None:
+            return await self._numbers.chosen(request.session_id, request.turn)
         return await self._numbers.take(request.session_id, request.meta.request_id)
 
     async def _traced(
@@ -183,6 +186,8 @@ class TurnCaller:
                 if error.body.code != "turn_lost" or not await self._legacy.has(request.session_id, number.turn):
                     raise
                 reason = "answered_elsewhere"
+        if not number.in_reach:
+            raise out_of_reach(number.turn, number.after or 0)
         legacy = self._legacy.events(
             request,
             reason,
@@ -230,15 +235,27 @@ class TurnCaller:
                 return
             except (EngineFailed, EngineRefused, AnsweredElsewhere) as error:
                 why = str(error)
+                if isinstance(error, EngineFailed) and error.frame is not None:
+                    yield error.frame
+                    return
         metrics.REJOINED.labels(outcome="lost").inc()
         log.warning("engine_lost", reason=reason, again=why)
         lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
         yield sse.frame(lost, f"{request.turn}.{_number_of(after) + 1}")
 
 
+def check_event_id(last_event_id: str | None) -> None:
+    """Raises InvalidField for what cannot be the id of an event."""
+    if last_event_id is None:
+        return
+    try:
+        turn, _ = sse.split_event_id(last_event_id)
+    except ValueError as error:
+        raise InvalidField(f"Last-Event-ID: {error}", field="Last-Event-ID") from error
+    if turn < 1:
+        raise InvalidField("Last-Event-ID: turns are numbered from 1", field="Last-Event-ID")
+
+
 def _number_of(event_id: str | None) -> int:
     """The place of an event in its turn; -1 before the first."""
-    try:
-        return sse.split_event_id(event_id)[1] if event_id is not None else -1
-    except ValueError:
-        return -1
+    return sse.split_event_id(event_id)[1] if event_id is not None else -1

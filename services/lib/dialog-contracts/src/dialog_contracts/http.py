@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dialog_contracts import limits
-from dialog_contracts.model import SessionId, ShortText, SnakeModel, Turn, WireModel
+from dialog_contracts.model import Count, SessionId, ShortText, SnakeModel, Turn, WireModel
 
 
 class FlagSet(SnakeModel):
@@ -39,7 +39,7 @@ class Command(StrEnum):
 
 
 class Meta(WireModel):
-    """What belongs to a request beside its content. `flags` is internal: the gateway's callers cannot set it."""
+    """What belongs to a request beside its content. `flags` and `knownTurn` are internal: the gateway's callers cannot set them."""
 
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
         default=None, description="Idempotency key of the client's message: the same key never asks the model twice."
@@ -52,6 +52,9 @@ class Meta(WireModel):
     )
     turn: Turn | None = Field(default=None, description="The turn that STOP means; without it, the one that sounds.")
     flags: FlagSet | None = Field(default=None, description="Internal: the flags of this turn, resolved once by input-handler.")
+    known_turn: Count | None = Field(
+        default=None, description="Internal, with a number that the caller chose: the highest one that input-handler knows."
+    )
 
 
 class ChatRequest(WireModel):

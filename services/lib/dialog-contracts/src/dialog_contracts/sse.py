@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -71,6 +71,9 @@ EVENT_TYPES: dict[str, type[ChatEvent]] = {
 }
 
 
+_DIGITS: Final = len(str(limits.COUNT_MAX))
+
+
 @dataclass(frozen=True, slots=True)
 class SseFrame:
     """One event as it stands on the wire: id `<turn>.<n>`, name, data (JSON text)."""
@@ -98,9 +101,14 @@ def frame(event: ChatEvent, event_id: str) -> SseFrame:
 def split_event_id(event_id: str) -> tuple[int, int]:
     """`"42.7"` → (42, 7); raises ValueError for anything else."""
     turn, _, number = event_id.partition(".")
-    if not (turn.isascii() and turn.isdigit() and number.isascii() and number.isdigit()):
+    if not (_is_count(turn) and _is_count(number)):
         raise ValueError(f"an event id is <turn>.<n>, not {event_id[:40]!r}")
     return int(turn), int(number)
+
+
+def _is_count(text: str) -> bool:
+    # Its length first: Python refuses to read very long numbers, and with another error.
+    return len(text) <= _DIGITS and text.isascii() and text.isdigit() and int(text) <= limits.COUNT_MAX
 
 
 class SseParser:

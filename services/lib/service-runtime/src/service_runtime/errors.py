@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from dialog_contracts import limits
 from dialog_contracts.http import ErrorBody
 from dialog_telemetry import metrics
 
@@ -112,6 +113,17 @@ def field_error(error: ValidationError) -> InvalidField:
     limit = first.get("ctx", {}).get("max_length")
     message = first["msg"].removeprefix("Value error, ")
     return InvalidField(f"{path or 'body'}: {message}", field=path or None, limit=limit if isinstance(limit, int) else None)
+
+
+def out_of_reach(turn: int, last: int) -> InvalidField:
+    """A caller chose a number that is too far from the session's last turn."""
+    reach = limits.TURN_REACH
+    return InvalidField(
+        f"turn: {turn} is out of reach; the session's next turn is {last + 1}, and a chosen number may be {reach} beyond its last at most",
+        field="turn",
+        limit=last + reach,
+        next_turn=last + 1,
+    )
 
 
 def respond(error: ServiceError) -> JSONResponse:
