@@ -77,4 +77,5 @@ def build(settings: EngineSettings) -> Starlette:
         # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
         return EventStream(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
 
-    return application.create(probe, parts, [Route("/chat/stream", chat_stream, methods=["POST"])], leave=service.leave)
+    routes = [Route("/chat/stream", chat_stream, methods=["POST"])]
+    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.leave)

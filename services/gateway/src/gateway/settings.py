@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, IPvAnyNetwork, field_validator
 from pydantic_settings import NoDecode
 
 from service_runtime.settings import ServiceSettings
@@ -17,10 +17,14 @@ class GatewaySettings(ServiceSettings):
     output_handler_url: str = "http://127.0.0.1:8002"
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins of other sites whose pages may connect, exact, separated by commas. The gateway's own page always may."""
+    """Origins of other sites whose pages may call and connect, exact, separated by commas. The gateway's own page always may."""
+
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    """Networks of proxies before this gateway, e.g. 10.0.0.0/8, separated by commas: limits count the client that these name in
+    X-Forwarded-For, and not the proxy."""
 
     requests_a_second: float = Field(default=20, gt=0)
-    """Turns, STOPs and new sockets a client address may begin each second, on average; over it 429."""
+    """Turns, STOPs and new sockets a client address may begin each second, on average, and as often read something; over it 429."""
 
     requests_at_once: int = Field(default=60, ge=1)
     """… and how many it may have saved up."""
@@ -28,7 +32,7 @@ class GatewaySettings(ServiceSettings):
     sockets_an_address: int = Field(default=500, ge=1)
     """Open WebSockets of one client address."""
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _by_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

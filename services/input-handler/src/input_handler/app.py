@@ -148,7 +148,7 @@ def build(settings: InputSettings) -> Starlette:
         Route("/sessions/{session_id}/turns", turns),
         WebSocketRoute("/ws/input", ws_input),
     ]
-    return application.create(probe, parts, routes)
+    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts)
 
 
 def _engines(settings: InputSettings) -> Engines:

@@ -132,7 +132,9 @@ def test_an_event_id_is_turn_and_number(turn: int, number: int) -> None:
     assert split_event_id(f"{turn}.{number}") == (turn, number)
 
 
-@pytest.mark.parametrize("wrong", ["", "42", "42.", ".7", "a.b", "4.2.1", "-1.2", "１.２", "².", "9" * 11 + ".0", "1." + "9" * 5_000, f"{2**31}.0"])
+@pytest.mark.parametrize(
+    "wrong", ["", "42", "42.", ".7", "a.b", "4.2.1", "-1.2", "１.２", "².", "9" * 11 + ".0", "1." + "9" * 5_000, f"{2**31}.0"]
+)
 def test_anything_else_is_no_event_id(wrong: str) -> None:
     with pytest.raises(ValueError, match="an event id is"):
         split_event_id(wrong)

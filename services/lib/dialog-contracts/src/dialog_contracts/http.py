@@ -1,12 +1,15 @@
 """Bodies of the HTTP endpoints: a turn, STOP, history, errors."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dialog_contracts import limits
 from dialog_contracts.model import Count, SessionId, ShortText, SnakeModel, Turn, WireModel
+
+CLIENT_HEADER: Final = "x-vtuber-client"
+"""Internal, from the gateway: whose request this is, as limits count clients."""
 
 
 class FlagSet(SnakeModel):

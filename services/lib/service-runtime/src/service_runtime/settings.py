@@ -2,10 +2,10 @@
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
@@ -23,6 +23,10 @@ class ServiceSettings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis or Valkey. A service starts and goes on without it; what needs it then says so."""
 
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names in requests' Host headers that this service answers to, separated by commas, `*.` for all below one. IP addresses, `localhost`
+    and the machine's own name always count; for services behind the gateway so do names without a dot and those of a cluster."""
+
     pod_name: str | None = Field(default=None, max_length=253)
     """This pod's name, under which it acknowledges flag documents; absent outside a cluster."""
 
@@ -34,6 +38,11 @@ class ServiceSettings(BaseSettings):
 
     legacy_enabled: bool = True
     """Whether the legacy chain runs. Without it nothing is queued for it, and what only it can do is answered with a clear error."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _hosts_by_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @property
     def process_name(self) -> str:
