@@ -14,6 +14,7 @@ from input_handler import transcripts as module
 from input_handler.engine_client import EngineClient
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
+from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import ACCEPTED, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
 from input_handler.transcripts import Transcripts
 from input_handler.turn_caller import TurnCaller
@@ -52,7 +53,13 @@ class House:
     def replica(self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None) -> Transcripts:
         sync = SyncPath(self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100)
         path = LegacyPath(self._redis, self._answers, enabled=legacy, within_s=5)
-        caller = TurnCaller(sync, path, TurnNumbers(self._redis), FixedFlags(flags or FlagSet()))
+        caller = TurnCaller(
+            sync,
+            path,
+            TurnNumbers(self._redis),
+            FixedFlags(flags or FlagSet()),
+            plenty(),
+        )
         self.works.append(WorkList(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2))
         return Transcripts(self._redis, self.blobs, Unattended(caller, path), self.works[-1])
 

@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 
 from dialog_contracts import sse
-from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.http import ChatRequest, FlagSet, Meta, TurnType
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FixedFlags
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineRefused, LegacyUnavailable, TooManyTurns
 from input_handler.legacy_path import LegacyPath
+from input_handler.running_turns import RunningTurns
 from input_handler.sync_path import SyncPath
+from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
@@ -51,7 +53,8 @@ def caller_of(client: EngineClient, redis: RedisLink, flags: FlagSet | None = No
     """
     settings = {"accepted_within_s": 10, "first_delta_within_s": 10, "circuit_failures": 100} | sync
     legacy = LegacyPath(redis, Answers("redis://127.0.0.1:1/0"), enabled=False, within_s=1)
-    return TurnCaller(SyncPath(client, **settings), legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet()))  # type: ignore[arg-type]
+    sync_path = SyncPath(client, **settings)  # type: ignore[arg-type]
+    return TurnCaller(sync_path, legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet()), plenty())
 
 
 @pytest.fixture
@@ -360,15 +363,37 @@ async def test_a_model_that_fails_and_callers_that_leave_say_nothing_against_the
 async def test_more_turns_at_once_than_the_limit_are_refused(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG])]
     caller = make()
-    caller._turns_max = 1
+    caller._running = RunningTurns(in_all=1, a_client=1, a_session=1)
     frames = caller.call(REQUEST)
     await anext(frames)
+    engine.answers = [WHOLE]
+    stop = ChatRequest(session_id="live-001", type=TurnType.COMMAND, content="STOP")
+    assert names(await called(caller, stop))[-1] == "done", "who stops something asks for no place"
     with pytest.raises(TooManyTurns) as refused:
         await called(caller)
     assert (refused.value.status, refused.value.body.code) == (429, "too_many_turns")
     await frames.aclose()
     engine.answers = [WHOLE]
     assert names(await called(caller))[-1] == "done"
+
+
+async def test_whose_turn_it_is_goes_to_the_engine_and_what_a_caller_says_of_it_does_not(
+    engine: ScriptedEngine, make: Make
+) -> None:
+    engine.answers = [WHOLE]
+    said = REQUEST.model_copy(update={"meta": Meta(client="10.9.9.9", known_turn=7)})
+    await called(make(), said, client="10.0.0.1")
+    await called(make(), said)
+    assert [(request.meta.client, request.meta.known_turn) for request in engine.requests] == [("10.0.0.1", None), (None, None)]
+
+
+async def test_a_client_that_has_enough_turns_is_refused_and_gets_none_from_the_other_path(
+    engine: ScriptedEngine, make: Make
+) -> None:
+    engine.answers = [refusal(429, "client_busy")]
+    with pytest.raises(EngineRefused) as refused:
+        await called(make())
+    assert (refused.value.status, refused.value.body.code) == (429, "client_busy")
 
 
 async def test_a_slow_reply_after_its_first_delta_is_waited_for(engine: ScriptedEngine, make: Make) -> None:

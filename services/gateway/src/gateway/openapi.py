@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 _TEMPLATE = "#/components/schemas/{model}"
-INTERNAL = {"Meta": ("flags", "knownTurn")}
+INTERNAL = {"Meta": ("flags", "client", "knownTurn")}
 """Fields that only services set; the gateway's callers need not know them."""
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 from pydantic import ValidationError
 
-from dialog_contracts.http import ChatRequest, ErrorBody
+from dialog_contracts.http import CLIENT_BUSY, ChatRequest, ErrorBody
 from dialog_contracts.sse import SseFrame, SseParser
 from input_handler.errors import EngineFailed, EngineRefused
 from service_runtime.service_pool import ServicePool
@@ -75,7 +75,7 @@ async def _refusal(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefus
             body = ErrorBody.model_validate_json(await answer.read())
     except (ValidationError, aiohttp.ClientError, OSError):
         return EngineFailed(f"status_{answer.status}")
-    if answer.status == 429:
+    if answer.status == 429 and body.code != CLIENT_BUSY:
         return EngineFailed("overloaded", body.message)
     if answer.status < 500:
         return EngineRefused(answer.status, body)

@@ -54,6 +54,12 @@ class InputSettings(ServiceSettings):
     turns_at_once: int = Field(default=256, ge=1, le=100_000)
     """Turns that this process has open; one more is answered 429."""
 
+    turns_a_client: int = Field(default=64, ge=1, le=100_000)
+    """… of them those of one client address; one more is answered 429."""
+
+    turns_a_session: int = Field(default=8, ge=1, le=100_000)
+    """… and of one session: one speaks, the others wait for it or were cut off by it."""
+
     turns_a_connection: int = Field(default=4, ge=1, le=64)
     """Turns that one `/ws/input` connection may have running: written, spoken, uploaded."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Final
 
 import structlog
@@ -13,9 +13,10 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
 from dialog_telemetry import attributes, metrics, trace_context
-from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable, TooManyTurns
+from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
+from input_handler.running_turns import RunningTurns
 from input_handler.turn_numbers import Numbered, TurnNumbers
 from service_runtime.errors import InvalidField, out_of_reach
 
@@ -38,13 +39,12 @@ class TurnCaller:
         legacy: LegacyPath,
         numbers: TurnNumbers,
         flags: FlagSource,
+        running: RunningTurns,
         *,
-        turns_max: int = 256,
         legacy_first_s: float = 3.0,
     ) -> None:
         self._sync, self._legacy, self._numbers, self._flags = sync, legacy, numbers, flags
-        self._turns_max, self._legacy_first_s = turns_max, legacy_first_s
-        self._running = 0
+        self._running, self._legacy_first_s = running, legacy_first_s
 
     async def call(
         self,
@@ -53,23 +53,23 @@ class TurnCaller:
         last_event_id: str | None = None,
         traceparent: str | None = None,
         whole_file: bool = False,
+        client: str | None = None,
     ) -> AsyncGenerator[SseFrame, None]:
         """The events of the turn, ids included; none, where the caller has them all.
 
         Raises InvalidField, EngineRefused, TooManyTurns, NoNumbersLeft or LegacyUnavailable before the first event.
 
-        `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late.
+        `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late. `client`: whose turn it is,
+        as limits count clients.
         """
         check_event_id(last_event_id)
-        if self._running >= self._turns_max:
-            raise TooManyTurns(f"{self._turns_max} turns at once is the limit", retry_after_s=1)
-        self._running += 1
-        try:
+        request = request.model_copy(update={"meta": request.meta.model_copy(update={"client": client, "known_turn": None})})
+        # Who stops something asks for no place.
+        stops = request.type is TurnType.COMMAND and request.content == Command.STOP
+        with nullcontext() if stops else self._running.place(request.session_id, client):
             async with aclosing(self._call(request, last_event_id, traceparent, whole_file)) as frames:
                 async for frame in frames:
                     yield frame
-        finally:
-            self._running -= 1
 
     async def _call(
         self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, whole_file: bool
@@ -77,7 +77,7 @@ class TurnCaller:
         flags = self._flags.resolve(request.session_id)
         if whole_file and self._legacy.enabled:
             flags = flags.model_copy(update={"SYNC_TTS_STREAMING": False, "SYNC_TTS_BARGE_IN": False})
-        request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags, "known_turn": None})})
+        request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags})})
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
             async with aclosing(self._stop(request, traceparent)) as frames:
                 async for frame in frames:

@@ -35,8 +35,10 @@ class Uploads:
         service_tasks: TaskOwner,
         slots: TurnSlots,
         room: UploadRoom,
+        client: str,
     ) -> None:
         self._session_id, self._unattended, self._transcripts = session_id, unattended, transcripts
+        self._client = client
         self._service_tasks, self._slots, self._room = service_tasks, slots, room
         self._upload = Upload()
         self.patience_ends = 0.0
@@ -108,7 +110,7 @@ class Uploads:
     async def _ask(self, request: ChatRequest, traceparent: str | None) -> None:
         self._slots.take()
         try:
-            frames = await self._unattended.begin(request, traceparent)
+            frames = await self._unattended.begin(request, traceparent, client=self._client)
         except BaseException:
             self._slots.free()
             raise

@@ -29,6 +29,7 @@ class TurnOrder:
     traceparent: str | None
     text: Callable[[], AsyncGenerator[str, None]]
     epoch: int = 0
+    client: str | None = None
 
     @property
     def correlation_id(self) -> str:

@@ -12,6 +12,10 @@ CLIENT_HEADER: Final = "x-vtuber-client"
 """Internal, from the gateway: whose request this is, as limits count clients."""
 
 
+CLIENT_BUSY: Final = "client_busy"
+"""Code of an engine's 429 that is about its caller's client and not about the engine: the turn is nobody else's either."""
+
+
 class FlagSet(SnakeModel):
     """The five flags as one turn sees them. Field names are the flags' own names, on the wire too."""
 
@@ -42,7 +46,7 @@ class Command(StrEnum):
 
 
 class Meta(WireModel):
-    """What belongs to a request beside its content. `flags` and `knownTurn` are internal: the gateway's callers cannot set them."""
+    """What belongs to a request beside its content. `flags`, `client` and `knownTurn` are internal: input-handler sets them."""
 
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
         default=None, description="Idempotency key of the client's message: the same key never asks the model twice."
@@ -55,6 +59,7 @@ class Meta(WireModel):
     )
     turn: Turn | None = Field(default=None, description="The turn that STOP means; without it, the one that sounds.")
     flags: FlagSet | None = Field(default=None, description="Internal: the flags of this turn, resolved once by input-handler.")
+    client: ShortText | None = Field(default=None, description="Internal: whose turn this is, as limits count clients.")
     known_turn: Count | None = Field(
         default=None, description="Internal, with a number that the caller chose: the highest one that input-handler knows."
     )

@@ -17,7 +17,7 @@ BODIES: Final[tuple[type[BaseModel], ...]] = (
     http.ErrorBody,
     *sse.EVENT_TYPES.values(),
 )
-INTERNAL: Final = {"Meta": ("flags", "knownTurn")}
+INTERNAL: Final = {"Meta": ("flags", "client", "knownTurn")}
 """Fields that only services set; whatever a caller writes there is replaced."""
 
 _ERRORS: Final = {
