@@ -156,14 +156,21 @@ async def test_ten_thousand_chunks_of_an_upload_are_too_many(fake_models: Stack)
         assert closed.value.rcvd.code == 1008
 
 
-async def test_a_frame_in_ten_thousand_fragments_is_one_frame(fake_models: Stack) -> None:
+async def test_a_message_in_hundreds_of_frames_is_one_message_and_one_in_thousands_is_refused(fake_models: Stack) -> None:
     async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
         await speaker.recv()
-        await speaker.send("x" for _ in range(10_000))
+        await speaker.send("x" for _ in range(400))
         assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "Invalid JSON format"
         whole = json.dumps({"type": "text", "action": "data_chunk", "chunk_id": 0, "text": "hello"})
         await speaker.send(char for char in whole)
         assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "File chunk received"
+    async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
+        await speaker.recv()
+        with pytest.raises(ConnectionClosed) as closed:
+            await speaker.send("" for _ in range(10_000))
+            await asyncio.wait_for(speaker.recv(), timeouts.TURN)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
 
 
 async def test_a_microphone_that_nobody_listens_to_is_refused(fake_models: Stack) -> None:

@@ -447,3 +447,37 @@ async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [WHOLE]
     await called(caller)
     assert engine.requests[1].turn == 1
+
+
+@pytest.mark.parametrize(
+    "first", [refusal(429, "overloaded"), Answer(steps=[CUT]), Answer(wait_s=0.5, steps=[HANG])], ids=["busy", "cut", "late"]
+)
+async def test_an_engine_that_was_only_too_busy_is_asked_again_before_a_person_is(
+    engine: ScriptedEngine, make: Make, first: Answer
+) -> None:
+    engine.answers = [first, first, WHOLE]
+    caller = make(accepted_within_s=0.2)
+    caller._ask_again_s = 20
+    assert names(await called(caller)) == ["control", "text-delta", "done"]
+    assert {request.turn for request in engine.requests} == {1}
+
+
+async def test_an_engine_that_stays_too_busy_is_one_clear_error(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(429, "overloaded")]
+    caller = make()
+    caller._ask_again_s = 1
+    with pytest.raises(LegacyUnavailable, match="overloaded"):
+        await called(caller)
+    assert len(engine.requests) > 1
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(500, "internal"), Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))])]
+)
+async def test_one_that_failed_for_another_reason_is_not(engine: ScriptedEngine, make: Make, answer: Answer) -> None:
+    engine.answers = [answer, WHOLE]
+    caller = make()
+    caller._ask_again_s = 60
+    with pytest.raises(LegacyUnavailable):
+        await called(caller)
+    assert len(engine.requests) == 1

@@ -71,6 +71,7 @@ def build(settings: InputSettings) -> Starlette:
         TurnNumbers(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
         RunningTurns(in_all=settings.turns_at_once, a_client=settings.turns_a_client, a_session=settings.turns_a_session),
+        ask_again_s=settings.ask_again_s,
     )
     unattended = Unattended(caller, legacy)
     transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from dialog_contracts.http import CLIENT_BUSY, ChatRequest, ErrorBody
 from dialog_contracts.sse import SseFrame, SseParser
+from dialog_telemetry import metrics
 from input_handler.errors import EngineFailed, EngineRefused
 from service_runtime.service_pool import ServicePool
 
@@ -49,6 +50,7 @@ class EngineClient:
             async with asyncio.timeout(accepted_within_s):
                 answer = await self._pool.request("POST", "/chat/stream", body=request.to_json().encode(), headers=headers)
         except TimeoutError as error:
+            metrics.DEADLINES_MISSED.labels(deadline="accepted").inc()
             raise EngineFailed("not_accepted_in_time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFailed("not_reached", type(error).__name__) from error

@@ -42,6 +42,9 @@ class InputSettings(ServiceSettings):
     engine_wait_s: float = Field(default=0, ge=0, le=120)
     """How long a turn waits for an engine that is being replaced, where no legacy chain answers meanwhile. For one that hangs: 5 s."""
 
+    ask_again_s: float = Field(default=8.0, ge=0, le=60)
+    """How long an engine that was too busy is asked again where the legacy chain cannot take the turn either."""
+
     circuit_failures: int = Field(default=3, ge=1, le=100)
     """After so many failures of the engine in a row, turns go to the legacy chain at once …"""
 

@@ -108,6 +108,9 @@ class SyncPath:
                 async with asyncio.timeout_at(None if limit is None else began + limit):
                     frame = await anext(frames, None)
             except TimeoutError as error:
+                metrics.DEADLINES_MISSED.labels(
+                    deadline="accepted" if reason.startswith("not_accepted") else "first_delta"
+                ).inc()
                 raise EngineFailed(reason) from error
             if frame is None:
                 return

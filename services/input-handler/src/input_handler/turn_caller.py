@@ -13,6 +13,7 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
 from dialog_telemetry import attributes, metrics, trace_context
+from input_handler.circuit import OPEN, SILENT
 from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
@@ -25,6 +26,10 @@ log = structlog.get_logger("turn")
 NUMBERS_TRIED: Final = 5
 REJOIN_TRIES: Final = 3
 REJOIN_PAUSE_S: Final = 0.1
+ASK_AGAIN_PAUSE_S: Final = 0.2
+BUSY: Final = frozenset(("overloaded", *SILENT, OPEN))
+"""Failures of an engine that may only have had no time."""
+
 SYNC_OFF: Final = "sync_core_off"
 BEHIND_LEGACY: Final = "behind_legacy"
 """The chain still had an earlier turn of the session, and keeps the order by answering this one, too."""
@@ -42,9 +47,10 @@ class TurnCaller:
         running: RunningTurns,
         *,
         legacy_first_s: float = 3.0,
+        ask_again_s: float = 0.0,
     ) -> None:
         self._sync, self._legacy, self._numbers, self._flags = sync, legacy, numbers, flags
-        self._running, self._legacy_first_s = running, legacy_first_s
+        self._running, self._legacy_first_s, self._ask_again_s = running, legacy_first_s, ask_again_s
 
     async def call(
         self,
@@ -207,10 +213,50 @@ class TurnCaller:
                     yield frame
         except LegacyUnavailable as error:
             if told is None:
-                raise
+                async with aclosing(self._asked_again(request, reason, error, last_event_id, traceparent)) as frames:
+                    async for frame in frames:
+                        yield frame
+                return
             # The stream has begun already: its end is an event.
             event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
             yield sse.frame(event, f"{number.turn}.{told + 1}")
+
+    async def _asked_again(
+        self,
+        request: ChatRequest,
+        reason: str,
+        unavailable: LegacyUnavailable,
+        last_event_id: str | None,
+        traceparent: str | None,
+    ) -> AsyncGenerator[SseFrame, None]:
+        """Neither path took the turn. An engine that was only too busy for a short deadline is asked again, with a longer one, before a
+        person is told to. Raises `unavailable`.
+        """
+        clock = asyncio.get_running_loop().time
+        until, pause = clock() + self._ask_again_s, ASK_AGAIN_PAUSE_S
+        told: int | None = None
+        while reason in BUSY and clock() + pause < until:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+            try:
+                async with aclosing(self._sync.events(request, last_event_id, traceparent, again=True)) as frames:
+                    async for frame in frames:
+                        told = _number_of(frame.id)
+                        yield frame
+                metrics.ASKED_AGAIN.labels(outcome="answered").inc()
+                return
+            except AnsweredElsewhere:
+                break
+            except EngineFailed as failure:
+                reason = failure.reason
+                log.info("asked_again", reason=str(failure))
+                if told is not None:
+                    event = ErrorEvent(code=unavailable.body.code, message=unavailable.body.message, retryable=True)
+                    yield sse.frame(event, f"{request.turn}.{told + 1}")
+                    return
+        if self._ask_again_s and reason in BUSY:
+            metrics.ASKED_AGAIN.labels(outcome="in_vain").inc()
+        raise unavailable
 
     async def _is_behind_legacy(self, session_id: str, number: Numbered) -> bool:
         """Whether the chain has a turn before this one and does not come to its end. Nobody waits where this one goes there anyway."""

@@ -54,24 +54,24 @@ class Uploads:
         self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
         before = self._upload.size
         answer = self._upload.announce(frame)
-        self._room.enter(self._upload.size - before)
+        self._room.enter(self._client, self._upload.size - before)
         return answer
 
     def add(self, data: bytes) -> str:
         """The chunk."""
         self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
         before = self._upload.size
-        if self._upload.announced and not self._room.has_room(len(data)):
+        if self._upload.announced and not self._room.has_room(self._client, len(data)):
             answer = self._upload.refuse(self._room.FULL)
         else:
             answer = self._upload.add(data)
-        self._room.enter(self._upload.size - before)
+        self._room.enter(self._client, self._upload.size - before)
         return answer
 
     def drop(self) -> Upload:
         """What was kept of it is nobody's any more, except the caller's."""
         upload, self._upload = self._upload, Upload()
-        self._room.leave(upload.size)
+        self._room.enter(self._client, -upload.size)
         return upload
 
     def give_up(self) -> str:
@@ -104,7 +104,12 @@ class Uploads:
             raise UploadRefused("recordings need the legacy chain, which is switched off")
         assert meta.request_id is not None
         await self._transcripts.send(
-            self._session_id, recording, request_id=meta.request_id, lang=meta.lang, traceparent=traceparent
+            self._session_id,
+            recording,
+            request_id=meta.request_id,
+            lang=meta.lang,
+            traceparent=traceparent,
+            client=self._client,
         )
 
     async def _ask(self, request: ChatRequest, traceparent: str | None) -> None:

@@ -23,6 +23,10 @@ SPEECH_CONTROLS_FAILED = Counter(
 SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
 SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine took while this one believed to have them.")
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
+ASKED_AGAIN = Counter(
+    "dialog_asked_again", "Turns that neither path took at first and that an engine was asked again.", ["outcome"]
+)
+DEADLINES_MISSED = Counter("dialog_deadlines_missed", "Answers that did not come in time, by the deadline.", ["deadline"])
 CONNECTIONS_REPLACED = Counter(
     "dialog_connections_replaced", "Connections without a whole request that were closed for newer ones, by limit.", ["limit"]
 )
