@@ -12,6 +12,7 @@ import structlog
 from dialog_llm.errors import ProviderError, Reason
 from dialog_llm.openai_failures import failure_of
 from dialog_llm.provider import GenerationOptions, Message
+from service_runtime.vendor_words import host_of
 
 if TYPE_CHECKING:
     import openai
@@ -62,6 +63,7 @@ class OpenAiProvider:
 
     def __init__(self, config: OpenAiConfig, *, name: str = "openai", jitter: Callable[[], float] = random.random) -> None:
         self.name = name
+        self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
         self._jitter = jitter
         self._client: openai.AsyncOpenAI | None = None

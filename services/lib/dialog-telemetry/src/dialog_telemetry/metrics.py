@@ -23,6 +23,7 @@ SPEECH_CONTROLS_FAILED = Counter(
 SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
 SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine took while this one believed to have them.")
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
+TURNS_BROKEN = Counter("dialog_turns_broken", "Turns that an unforeseen error of ours ended, by what failed.", ["where"])
 STRANGERS = Counter("dialog_strangers", "Answers from something else at a service's address; its connections were given up.")
 TURNS_NOT_AWAITED = Counter("dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end.")
 HEARD_WORDS_LOST = Counter("dialog_heard_words_lost", "Cut voice files whose heard words could not be filed.")

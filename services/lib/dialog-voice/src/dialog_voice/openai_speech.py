@@ -17,6 +17,7 @@ from dialog_voice.reader import Reader
 from dialog_voice.script_split import speakable
 from dialog_voice.untimed import UntimedFragment
 from dialog_voice.voice import VoiceAudio
+from service_runtime.vendor_words import host_of
 
 if TYPE_CHECKING:
     import httpx
@@ -62,6 +63,7 @@ class OpenAiSpeechVoice:
 
     def __init__(self, config: OpenAiSpeechConfig, *, name: str = "openai", reader: Reader | None = None) -> None:
         self.name = name
+        self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
         self._reader = reader
         self._client: httpx.AsyncClient | None = None
