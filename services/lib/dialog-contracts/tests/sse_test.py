@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ FRAMES = st.lists(
 )
 
 
-def read(pieces: list[bytes], **options: int) -> list[SseFrame]:
+def read(pieces: list[bytes], **options: Any) -> list[SseFrame]:
     parser = SseParser(**options)
     return [found for piece in pieces for found in parser.feed(piece)]
 

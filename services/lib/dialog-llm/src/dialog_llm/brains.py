@@ -56,6 +56,7 @@ class Brains:
                 else settings.llm_temperature,
                 idle_gap_s=settings.llm_idle_gap_s,
                 wall_clock_s=settings.llm_wall_clock_s,
+                thinking_s=settings.llm_thinking_s,
                 stop=("观众：", "Viewer:"),
             ),
         )
