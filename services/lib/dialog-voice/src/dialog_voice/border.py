@@ -12,6 +12,7 @@ import structlog
 
 from dialog_contracts.visemes import VISEMES
 from dialog_voice.errors import ProviderError, VoiceError
+from dialog_voice.sound_kind import kind_of
 from dialog_voice.voice import VisemeCue, Voice, VoiceAudio, WordCue
 from service_runtime.strangers import about, asked_to_stop, close_stranger, name_of
 
@@ -56,6 +57,8 @@ class Border:
                     if item is _NO_MORE:
                         break
                     audio = self._checked(item, len(text))
+                    if not delivered and (kind := kind_of(audio.pcm, whole=False)) not in ("PCM", None):
+                        raise ProviderError(self.name, "bad_audio", f"{kind} where samples should be")
                     pcm = odd + audio.pcm
                     pcm, odd = (pcm[:-1], pcm[-1:]) if len(pcm) % 2 else (pcm, b"")
                     if pcm:
