@@ -77,3 +77,25 @@ async def test_the_first_deltas_come_at_once_later_ones_in_gatherings_and_the_en
     assert all(after - before >= GATHER_S - 0.001 for (before, _), (after, _) in zip(came[2:-1], came[3:-1], strict=False))
     assert came[-1][0] == 0.2, "the end waits for nothing"
     assert len(came) <= 8
+
+
+async def test_thoughts_reach_those_who_read_now_and_nobody_later() -> None:
+    log = EventLog(1)
+    log.append(ControlEvent(action="ACCEPTED"))
+    found: list[str] = []
+
+    async def read() -> None:
+        async for batch in log.follow():
+            found.extend(frame.id or frame.data for frame in batch)
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    log.thinking()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    log.append(TextDeltaEvent(content="a"))
+    log.append(DoneEvent(stats=DoneStats()))
+    log.thinking()
+    await reading
+    assert found == ["1.0", "thinking", "1.1", "1.2"]
+    assert await collect(log) == ["1.0", "1.1", "1.2"]

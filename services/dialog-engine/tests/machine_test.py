@@ -167,6 +167,10 @@ class AnyOrder(RuleBasedStateMachine):
     def caller_left(self) -> None:
         self.take(self.turn.caller_left())
 
+    @rule(gently=st.booleans())
+    def broke(self, gently: bool) -> None:
+        self.take(self.turn.failed_inside() if gently else self.turn.broke())
+
     @rule()
     def claim_lost(self) -> None:
         self.take(self.turn.claim_lost())

@@ -56,8 +56,13 @@ async def test_a_voice_that_fails_or_is_slow_costs_sound_and_never_the_text(
     assert counted._value.get() == before + 1
 
 
-async def test_a_reply_that_nobody_could_speak_is_answered_with_its_text(house: "House") -> None:
-    house.voice.fails_at, house.voice.fails_with = 0, KeyError("a bug")
+async def test_a_reply_that_nobody_could_speak_is_answered_with_its_text(
+    house: "House", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> str:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(house.blobs, "put", broken)
     await house.redis.rpush(redis_names.backlog("live-001"), "live-001#3\n{}", "live-001#4\n{}")
     await house.asked(house.request())
     answer = await house.answer()

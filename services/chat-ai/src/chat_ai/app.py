@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 
-import structlog
 from starlette.applications import Starlette
 
 from chat_ai.author import Author
@@ -18,9 +17,8 @@ from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
 from service_runtime.tasks import TaskOwner
+from service_runtime.warming import Warming
 from service_runtime.work_list import WorkList
-
-log = structlog.get_logger("chat_ai")
 
 
 def build(settings: ChatSettings) -> Starlette:
@@ -40,11 +38,7 @@ def build(settings: ChatSettings) -> Starlette:
     probe = Probe("chat-ai")
     probe.detail("flags", watch.state)
 
-    async def warm_up() -> None:
-        try:
-            await brains.own.warm()
-        except LlmError as error:
-            log.warning("llm_warm_failed", provider=brains.own.name, reason=error.reason, detail=str(error))
+    probe.detail("models", lambda: brains.report().to_wire())
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
@@ -53,6 +47,6 @@ def build(settings: ChatSettings) -> Starlette:
         watch.start()
         stack.push_async_callback(watch.aclose)
         # Beside the work: what a predecessor of this name left behind must not wait for it.
-        tasks.start("warm-up", warm_up())
+        tasks.start("warm-up", Warming("models", brains.own, LlmError).run())
 
     return worker.create(probe, work, replies.take, refusals.given_up, parts)

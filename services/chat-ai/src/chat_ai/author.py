@@ -11,7 +11,7 @@ from dialog_contracts.limits import REPLY_CHARS
 from dialog_llm import prompt
 from dialog_llm.brains import Brain, Brains
 from dialog_llm.errors import LlmError
-from dialog_llm.provider import Message
+from dialog_llm.provider import Ended, Message
 from dialog_telemetry import metrics
 
 log = structlog.get_logger("author")
@@ -57,7 +57,10 @@ class Author:
             try:
                 async with aclosing(brain.llm.stream(messages, brain.options)) as pieces:
                     async for piece in pieces:
-                        text += piece
+                        if isinstance(piece, str):
+                            text += piece
+                        elif isinstance(piece, Ended):
+                            log.warning("reply_cut_by_its_model", provider=brain.llm.name, reason=piece.reason, chars=len(text))
                 break
             except LlmError as error:
                 if not (text and tries_left):

@@ -1,6 +1,5 @@
 """Routes of the engine, and the order in which its parts start and end."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -17,6 +16,8 @@ from dialog_engine.redis_shelf import RedisShelf
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
 from dialog_llm.brains import Brains
+from dialog_llm.errors import LlmError
+from dialog_voice.errors import VoiceError
 from dialog_voice.voices import Voices
 from service_runtime import application
 from service_runtime.bodies import read_model
@@ -24,11 +25,13 @@ from service_runtime.event_stream import EventStream
 from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
+from service_runtime.tasks import TaskOwner
+from service_runtime.warming import Warming
 
 
 def build(settings: EngineSettings) -> Starlette:
     """The application of one engine process."""
-    redis = RedisLink(settings.redis_url)
+    redis, tasks = RedisLink(settings.redis_url), TaskOwner()
     memory = ShortTermMemory(settings.dialog_engine_db)
     documents = Documents()
     brains, voices = Brains(settings, documents), Voices(settings, documents)
@@ -37,9 +40,11 @@ def build(settings: EngineSettings) -> Starlette:
     )
     ownership = Ownership(redis, ordinal=settings.ordinal, shared=settings.session_leases)
     service = ChatService(settings, memory, brains, voices, RedisShelf(redis), ownership)
-    warm = {"state": "warming"}
+    models, sounds = Warming("models", brains.own, LlmError), Warming("voices", voices.own, VoiceError)
     probe = Probe("dialog-engine")
-    probe.need("warm-up", lambda: None if warm["state"] == "done" else warm["state"])
+    probe.need("warm-up", lambda: "warming" if models.untried or sounds.untried else None)
+    probe.need("model", lambda: models.reason)
+    probe.need("voice", lambda: sounds.reason)
     probe.need(
         "output-handler",
         lambda: None if any(link.connected for link in service.outputs.links) else "no output-handler is connected",
@@ -47,10 +52,8 @@ def build(settings: EngineSettings) -> Starlette:
     probe.detail("redis", lambda: redis.down_because or "ok")
     probe.detail("sessions", lambda: len(ownership.held))
     probe.detail("flags", watch.state)
-
-    async def warm_up() -> None:
-        await asyncio.gather(brains.own.warm(), voices.warm())
-        warm["state"] = "done"
+    probe.detail("models", lambda: brains.report().to_wire())
+    probe.detail("voices", lambda: voices.own.report().to_wire())
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
@@ -64,12 +67,10 @@ def build(settings: EngineSettings) -> Starlette:
             stack.push_async_callback(watch.aclose)
             service.start()
             stack.push_async_callback(service.close)
-            warming = asyncio.create_task(warm_up())
-            try:
-                yield
-            finally:
-                warming.cancel()
-                await asyncio.gather(warming, return_exceptions=True)
+            stack.push_async_callback(tasks.close)
+            for warming in (models, sounds):
+                tasks.start("warm-up", warming.run())
+            yield
 
     async def chat_stream(request: Request) -> Response:
         body = await read_model(request, ChatRequest)

@@ -230,7 +230,7 @@ class ChatService:
         async def ours(epoch: int) -> bool:
             return await self._ownership.certain(session.session_id, epoch)
 
-        def ended(runner: TurnRunner, sample: TurnSample) -> None:
+        def ended(runner: TurnRunner, sample: TurnSample | None) -> None:
             self._running -= 1
             if not self._running:
                 self._quiet.set()
@@ -241,10 +241,11 @@ class ChatService:
             if session.running is runner:
                 session.running = None
             self._finished.keep(session.session_id, runner.order.turn, runner.events, runner.order.request_id)
-            if not runner.stored:
+            if not runner.may_be_stored:
                 session.free(runner.order.turn, runner.order.request_id)
             self._hand_over.ended(session)
-            self._tasks.start("sample", self._shelf.add_sample(sample))
+            if sample is not None:
+                self._tasks.start("sample", self._shelf.add_sample(sample))
 
         def whole_file(request: TtsRequest) -> None:
             self._tasks.start("voice-file", self._ask_for_voice(request))

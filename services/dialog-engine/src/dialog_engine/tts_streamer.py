@@ -13,6 +13,7 @@ import structlog
 from dialog_engine.speech.chunks import Chunk, ChunkCutter
 from dialog_engine.speech.ear_reports import EarReports
 from dialog_engine.speech.pacer import Pacer
+from dialog_engine.turn.weak_call import weakly
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.fragments import Fragment
@@ -52,8 +53,9 @@ class TtsStreamer:
         self._starts: list[int] = []
         self._heard: list[tuple[int, int]] = []
         self._ears = EarReports()
-        self._tasks = TaskOwner()
+        self._tasks = TaskOwner(weakly(self._task_over))
         self._cancelled = False
+        self._told_the_end = False
         self.spoken_fragments = 0
         self.failed_fragments = 0
 
@@ -145,7 +147,17 @@ class TtsStreamer:
         if self._pacing is not None:
             await self._pacing
         if not self._cancelled:
+            self._told_the_end = True
             self._hooks.all_sent()
+
+    def _task_over(self, name: str, _: BaseException | None) -> None:
+        """The voice ended without a word about it, so something of ours failed: what was sent was all."""
+        if name != "speak" or self._cancelled or self._told_the_end:
+            return
+        self._told_the_end = True
+        self.failed_fragments += 1
+        self.cancel()
+        self._hooks.all_sent()
 
     async def _next(self) -> Fragment | None:
         while not self._fragments:

@@ -8,6 +8,7 @@ from dialog_engine.sessions import Session
 from dialog_engine.shared_history import SharedHistory
 from dialog_llm import prompt
 from dialog_llm.brains import Brain
+from dialog_llm.provider import Piece
 
 
 class TurnTexts:
@@ -16,20 +17,20 @@ class TurnTexts:
     def __init__(self, history: SharedHistory, context_turns: int) -> None:
         self._history, self._context_turns = history, context_turns
 
-    def of(self, session: Session, brain: Brain, user_text: str, said: str | None) -> Callable[[], AsyncGenerator[str, None]]:
+    def of(self, session: Session, brain: Brain, user_text: str, said: str | None) -> Callable[[], AsyncGenerator[Piece, None]]:
         """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
         still speaks, as it was heard in the end.
         """
         spoken, session.spoken_elsewhere = session.spoken_elsewhere, 0
         recent = session.prompt_turns(self._context_turns)
 
-        def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[str, None]:
+        def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[Piece, None]:
             return brain.llm.stream(prompt.build(brain.instructions, turns, user_text), brain.options)
 
-        async def verbatim() -> AsyncGenerator[str, None]:
+        async def verbatim() -> AsyncGenerator[Piece, None]:
             yield said or ""
 
-        async def once_hushed() -> AsyncGenerator[str, None]:
+        async def once_hushed() -> AsyncGenerator[Piece, None]:
             # Our START cuts it off, and then it is said what was heard.
             await self._history.adopt_again(session, spoken)
             async with aclosing(answer(session.prompt_turns(self._context_turns))) as pieces:

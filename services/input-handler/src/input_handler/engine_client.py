@@ -40,7 +40,7 @@ class EngineClient:
     async def stream(
         self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, accepted_within_s: float
     ) -> AsyncGenerator[AsyncGenerator[SseFrame, None], None]:
-        """The turn's events. Raises EngineRefused, EngineFailed; leaving the context closes the call."""
+        """The turn's events, and its comments. Raises EngineRefused, EngineFailed; leaving the context closes the call."""
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
@@ -62,7 +62,7 @@ class EngineClient:
             answer.close()
 
     async def _frames(self, answer: aiohttp.ClientResponse) -> AsyncGenerator[SseFrame, None]:
-        parser = SseParser()
+        parser = SseParser(comments=True)
         try:
             async for data in answer.content.iter_any():
                 for frame in parser.feed(data):

@@ -100,7 +100,10 @@ class SyncPath:
     async def _in_time(
         self, frames: AsyncGenerator[SseFrame, None], began: float, accepted_within_s: float, after: int
     ) -> AsyncGenerator[SseFrame, None]:
-        """The frames, as long as ACCEPTED and the first delta come in time, counted from the call; whoever has them waits for neither."""
+        """The events, as long as ACCEPTED and the first delta come in time, counted from the call, or from the model's last thought.
+
+        Whoever has them already waits for neither.
+        """
         reason = "not_accepted_in_time" if after < 0 else "no_delta_in_time"
         limit: float | None = accepted_within_s if after < 0 else self._first_delta_within_s if after == 0 else None
         while True:
@@ -114,6 +117,10 @@ class SyncPath:
                 raise EngineFailed(reason) from error
             if frame is None:
                 return
+            if frame.event == sse.COMMENT:
+                if frame == sse.THINKING and limit is not None and reason == "no_delta_in_time":
+                    limit = asyncio.get_running_loop().time() - began + self._first_delta_within_s
+                continue
             if frame.event == "control" and reason == "not_accepted_in_time":
                 limit, reason = self._first_delta_within_s, "no_delta_in_time"
             elif frame.event != "control":

@@ -1,9 +1,11 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialog_contracts import sse
 from dialog_contracts.sse import (
     EVENT_NAMES,
     EVENT_TYPES,
@@ -33,7 +35,7 @@ FRAMES = st.lists(
 )
 
 
-def read(pieces: list[bytes], **options: int) -> list[SseFrame]:
+def read(pieces: list[bytes], **options: Any) -> list[SseFrame]:
     parser = SseParser(**options)
     return [found for piece in pieces for found in parser.feed(piece)]
 
@@ -138,3 +140,15 @@ def test_an_event_id_is_turn_and_number(turn: int, number: int) -> None:
 def test_anything_else_is_no_event_id(wrong: str) -> None:
     with pytest.raises(ValueError, match="an event id is"):
         split_event_id(wrong)
+
+
+def test_comments_are_frames_for_whoever_asks_for_them() -> None:
+    wire = b": still here\n\n" + sse.THINKING.encode() + b"event: done\ndata: {}\n\n"
+    assert [frame.event for frame in SseParser().feed(wire)] == ["done"]
+    found = list(SseParser(comments=True).feed(wire))
+    assert [(frame.event, frame.data) for frame in found] == [
+        ("comment", "still here"),
+        ("comment", "thinking"),
+        ("done", "{}"),
+    ]
+    assert found[1] == sse.THINKING

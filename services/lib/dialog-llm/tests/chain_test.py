@@ -51,7 +51,7 @@ class _Clock:
 
 
 async def _reply(chain: LlmChain) -> str:
-    return "".join([piece async for piece in chain.stream([Message("user", "hi")], GenerationOptions())])
+    return "".join([str(piece) async for piece in chain.stream([Message("user", "hi")], GenerationOptions())])
 
 
 def _count(provider: str, reason: str) -> float:

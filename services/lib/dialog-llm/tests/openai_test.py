@@ -1,15 +1,18 @@
 import asyncio
+import json
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from dialog_llm.border import Border
 from dialog_llm.errors import ProviderError
 from dialog_llm.openai import OpenAiConfig, OpenAiProvider
-from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.provider import THINKING, Ended, GenerationOptions, Message
 from dialog_llm.testing.openai_server import Behaviour, OpenAiServer
 
 _KEY = "sk-very-secret-0123456789"
@@ -34,12 +37,12 @@ def _patient(provider: OpenAiProvider, first_token_timeout_s: float) -> OpenAiPr
     return OpenAiProvider(replace(provider._config, first_token_timeout_s=first_token_timeout_s))
 
 
-async def _reply(provider: OpenAiProvider, options: GenerationOptions | None = None) -> list[str]:
+async def _reply(provider: OpenAiProvider, options: GenerationOptions | None = None) -> list[Any]:
     return [piece async for piece in provider.stream(_QUESTION, options or GenerationOptions())]
 
 
-async def _failure(provider: OpenAiProvider, options: GenerationOptions | None = None) -> tuple[ProviderError, list[str]]:
-    pieces: list[str] = []
+async def _failure(provider: OpenAiProvider, options: GenerationOptions | None = None) -> tuple[ProviderError, list[Any]]:
+    pieces: list[Any] = []
     stream = provider.stream(_QUESTION, options or GenerationOptions())
     try:
         async for piece in stream:
@@ -236,3 +239,103 @@ async def test_sessions_do_not_wait_for_each_other(
     later(20)
     assert [len(reply) for reply in await asyncio.gather(*replying)] == [3] * 5
     await patient.aclose()
+
+
+def _chunk(content: Any = "", reason: Any = None, index: int = 0, **delta: Any) -> str:
+    choice = {"index": index, "delta": {"content": content, **delta}, "finish_reason": reason}
+    return "data: " + json.dumps({"id": "x", "object": "chat.completion.chunk", "choices": [choice]})
+
+
+_DONE = "data: [DONE]"
+
+
+async def _said(server: OpenAiServer, provider: OpenAiProvider, *raw: str | float, **options: Any) -> list[Any]:
+    server.script.append(Behaviour(raw=raw))
+    return [piece async for piece in Border(provider).stream(_QUESTION, GenerationOptions(**options))]
+
+
+@pytest.mark.parametrize("reason", ["", "null", "None", None, "stop", "eos"])
+async def test_a_reason_on_every_chunk_ends_nothing(server: OpenAiServer, provider: OpenAiProvider, reason: str | None) -> None:
+    chunks = (_chunk("One ", reason), 0.7, _chunk("two ", reason), _chunk("three", reason), _DONE)
+    assert await _said(server, provider, *chunks) == ["One ", "two ", "three"]
+
+
+async def test_a_real_reason_ends_the_reply_though_the_connection_stays_open(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
+    began = time.monotonic()
+    assert await _said(server, provider, _chunk("Hello", ""), _chunk("", "stop"), 5.0) == ["Hello"]
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("length", "length"), ("MAX_TOKENS", "length"), ("content_filter", "content_filter")]
+)
+async def test_a_reply_that_was_cut_says_so(server: OpenAiServer, provider: OpenAiProvider, reason: str, told: Any) -> None:
+    assert await _said(server, provider, _chunk("Long"), _chunk("", reason), _DONE) == ["Long", Ended(told)]
+
+
+async def test_done_without_a_reason_is_a_complete_reply_and_an_end_without_both_is_not(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
+    assert await _said(server, provider, _chunk("Hello"), _DONE) == ["Hello"]
+    with pytest.raises(ProviderError, match="cut_stream"):
+        await _said(server, provider, _chunk("Hello"))
+    with pytest.raises(ProviderError, match="cut_stream"):
+        await _said(server, provider, _chunk("Hello"), _chunk("", "insufficient_system_resource"), _DONE)
+
+
+async def test_of_several_choices_one_is_read(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    chunks = (_chunk("My "), _chunk("Your ", index=1), _chunk("", "stop", index=1), _chunk("answer"), _chunk("", "stop"), _DONE)
+    assert await _said(server, provider, *chunks) == ["My ", "answer"]
+
+
+@pytest.mark.parametrize("text", [" ", "\n\n", "<think></think> "])
+async def test_white_space_alone_is_no_reply(server: OpenAiServer, provider: OpenAiProvider, text: str) -> None:
+    for _ in range(2):
+        server.script.append(Behaviour(raw=(_chunk(text), _chunk("", "stop"), _DONE)))
+    with pytest.raises(ProviderError, match="empty"):
+        await _said(server, provider, _chunk(text), _chunk("", "stop"), _DONE)
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "reasoning_details"])
+async def test_thoughts_in_a_field_of_their_own_are_not_said(server: OpenAiServer, provider: OpenAiProvider, name: str) -> None:
+    thought: dict[str, Any] = {name: [{"text": "secret"}] if name == "reasoning_details" else "secret"}
+    found = await _said(server, provider, _chunk(None, **thought), _chunk(None, **thought), _chunk("Hello"), _DONE)
+    assert [piece for piece in found if isinstance(piece, str)] == ["Hello"]
+    assert found[0] is THINKING
+
+
+@pytest.mark.parametrize("thought", [_chunk(None, reasoning_content="hm"), _chunk("<think>hm")])
+async def test_a_model_that_thinks_longer_than_a_first_token_may_take_is_waited_for(
+    server: OpenAiServer, provider: OpenAiProvider, thought: str
+) -> None:
+    quick = OpenAiProvider(replace(provider._config, first_token_timeout_s=0.6))
+    await quick.warm()
+    raw = (thought, 0.5, _chunk("hm" if "think" in thought else None, reasoning="hm"), 0.5, _chunk("</think>Hello"), _DONE)
+    found = await _said(server, quick, *raw, wall_clock_s=0.8, idle_gap_s=5)
+    await quick.aclose()
+    assert [piece for piece in found if isinstance(piece, str)] == ["Hello"]
+
+
+async def test_thoughts_that_take_all_tokens_say_so(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    for _ in range(2):
+        server.script.append(Behaviour(raw=(_chunk("<think>hm"), _chunk("", "length"), _DONE)))
+    with pytest.raises(ProviderError, match="took all of max_tokens"):
+        await _said(server, provider, _chunk("<think>hm"), _chunk("", "length"), _DONE)
+
+
+async def test_content_as_parts_and_halves_of_characters_are_understood(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hi "}]
+    found = await _said(server, provider, _chunk(parts), _chunk("\ud83d"), _chunk("\ude00"), _DONE)
+    assert "".join(piece for piece in found if isinstance(piece, str)) == "Hi 😀"
+
+
+async def test_content_that_is_no_text_is_refused_by_its_type(server: OpenAiServer, provider: OpenAiProvider) -> None:
+    with pytest.raises(ProviderError, match="type int"):
+        await _said(server, provider, _chunk(5), _DONE)
+
+
+@pytest.mark.parametrize("last", [_DONE, "data: [DONE]\n", "data:[DONE]", "event: done\ndata: [DONE]"])
+async def test_done_is_seen_however_it_is_written(server: OpenAiServer, provider: OpenAiProvider, last: str) -> None:
+    assert await _said(server, provider, ": a comment", "id: 4\n" + _chunk("Hello"), last) == ["Hello"]

@@ -32,3 +32,8 @@ def test_old_turns_fall_out_when_the_context_is_full() -> None:
     long = "x" * (prompt.CONTEXT_CHARS // 3)
     messages = prompt.build("p", [record(turn, f"q{turn}", long) for turn in range(1, 9)], "new")
     assert [message.content for message in messages if message.role == "user"] == ["q7", "q8", "new"]
+
+
+def test_thoughts_that_earlier_versions_stored_are_not_sent_back() -> None:
+    turns = [record(1, reply="<think>secret</think>Hello"), record(2, reply="<think>nothing else")]
+    assert [message.content for message in prompt.build("p", turns, "new")] == ["p", "q", "Hello", "q", "new"]

@@ -1,5 +1,7 @@
 import asyncio
+import io
 import time
+import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -196,3 +198,31 @@ async def test_warming_opens_a_connection_and_notices_when_there_is_none(voice: 
 async def test_nothing_to_say_needs_no_request(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
     assert [piece async for piece in voice.synthesize(" 😀 ", "en")] == []
     assert server.requests == []
+
+
+def _wav(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as made:
+        made.setnchannels(1)
+        made.setsampwidth(2)
+        made.setframerate(24_000)
+        made.writeframes(pcm)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["audio/pcm", "audio/mpeg", "application/json", "text/html", "application/octet-stream"]
+)
+@pytest.mark.parametrize("form", ["pcm", "wav"])
+async def test_bytes_say_what_they_are_and_content_types_do_not(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice, content_type: str, form: str
+) -> None:
+    pcm = hum(300)
+    server.script.append(Behaviour(content_type=content_type, whole=pcm if form == "pcm" else _wav(pcm)))
+    assert b"".join([piece.pcm async for piece in voice.synthesize("Hello.", "en")]) == pcm
+
+
+async def test_an_error_text_is_not_played_under_any_content_type(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
+    server.script.append(Behaviour(content_type="audio/pcm", whole=b'{"error": "model not loaded"}'))
+    with pytest.raises(ProviderError, match="bad_audio .*JSON.*model not loaded"):
+        [piece async for piece in voice.synthesize("Hello.", "en")]

@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 
-import structlog
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
@@ -14,11 +13,10 @@ from service_runtime.blobs import Blobs
 from service_runtime.flag_watch import FlagWatch
 from service_runtime.probes import Probe
 from service_runtime.tasks import TaskOwner
+from service_runtime.warming import Warming
 from service_runtime.work_list import WorkList
 from tts.settings import TtsSettings
 from tts.speaker import Speaker
-
-log = structlog.get_logger("tts")
 
 
 def build(settings: TtsSettings) -> Starlette:
@@ -35,18 +33,12 @@ def build(settings: TtsSettings) -> Starlette:
         at_once=settings.spoken_at_once,
         close_within_s=settings.shutdown_grace_s,
     )
-    warm = {"state": "warming"}
+    warming = Warming("voices", voices.own, VoiceError)
     probe = Probe("tts")
-    probe.need("warm-up", lambda: None if warm["state"] == "done" else warm["state"])
+    # Only until it was tried: a reply without a voice is answered with its text, and the voice may be back by then.
+    probe.need("warm-up", lambda: "warming" if warming.untried else None)
     probe.detail("flags", watch.state)
-
-    async def warm_up() -> None:
-        try:
-            await voices.warm()
-        except VoiceError as error:
-            # It may be back when somebody has something to say.
-            log.warning("voice_warm_failed", provider=voices.own.name, reason=error.reason, detail=str(error))
-        warm["state"] = "done"
+    probe.detail("voices", lambda: voices.own.report().to_wire())
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(blobs.aclose)
@@ -55,6 +47,6 @@ def build(settings: TtsSettings) -> Starlette:
         watch.start()
         stack.push_async_callback(watch.aclose)
         # Beside the work: what a predecessor of this name left behind must not wait for it.
-        tasks.start("warm-up", warm_up())
+        tasks.start("warm-up", warming.run())
 
     return worker.create(probe, work, speaker.take, speaker.given_up, parts)

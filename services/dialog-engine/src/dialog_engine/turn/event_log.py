@@ -22,6 +22,7 @@ class EventLog:
         self.turn = turn
         self.frames: list[SseFrame] = []
         self.closed = False
+        self._thoughts = 0
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -32,6 +33,12 @@ class EventLog:
         self.frames.append(sse.frame(event, f"{self.turn}.{len(self.frames)}"))
         self.closed = isinstance(event, DoneEvent | ErrorEvent)
         self._wake()
+
+    def thinking(self) -> None:
+        """Let readers know that the model thinks; no event, so nobody who comes later learns of it."""
+        if not self.closed:
+            self._thoughts += 1
+            self._wake()
 
     @property
     def done(self) -> bool:
@@ -51,7 +58,7 @@ class EventLog:
 
     async def follow(self, after: int = -1) -> AsyncIterator[list[SseFrame]]:
         """Frames after number `after`, as they come, those that are there together; ends when the log closes."""
-        at = after + 1
+        at, thoughts = after + 1, self._thoughts
         while True:
             if at < len(self.frames):
                 ready = self.frames[at:]
@@ -61,6 +68,9 @@ class EventLog:
                     await self._gather()
             elif self.closed:
                 return
+            elif thoughts < self._thoughts:
+                thoughts = self._thoughts
+                yield [sse.THINKING]
             else:
                 await self._changed.wait()
 

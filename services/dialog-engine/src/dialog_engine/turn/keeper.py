@@ -28,6 +28,7 @@ class TurnKeeper:
         self._order, self._parts, self._tasks = order, parts, tasks
         self._last: asyncio.Task[None] | None = None
         self.stored = False
+        self._on_their_way = 0
 
     def keep(self, turn: StoredTurn, outcome: Outcome) -> None:
         """Begin to store it; the next prompt sees it at once. `outcome` hears None when it is durable, else the problem.
@@ -35,7 +36,13 @@ class TurnKeeper:
         Until then the commit holds whoever is told, who may have nobody else left; afterwards it does not.
         """
         self._parts.remember(turn.record())
+        self._on_their_way += 1
         self._last = self._tasks.start("commit", self._commit(turn, self._last, outcome))
+
+    @property
+    def may_be_stored(self) -> bool:
+        """It is, or a commit is on its way."""
+        return self.stored or self._on_their_way > 0
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
@@ -50,11 +57,13 @@ class TurnKeeper:
         if not turn.revision and not await self._parts.ours(self._order.epoch):
             log.error("not_stored", reason="another engine has this session now", turn=turn.turn)
             self._parts.forget(self._order.turn)
+            self._on_their_way -= 1
             outcome(MOVED)
             return
         if turn.revision and not self.stored:
             # The caller was told that the turn is not stored; a later form of it must not say otherwise.
             self._parts.forget(self._order.turn)
+            self._on_their_way -= 1
             outcome(FAILED)
             return
         try:
@@ -63,9 +72,11 @@ class TurnKeeper:
             log.error("commit_failed", error=repr(error)[:200])
             if not self.stored:
                 self._parts.forget(self._order.turn)
+            self._on_their_way -= 1
             outcome(FAILED)
             return
         self.stored = True
+        self._on_their_way -= 1
         metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
         outcome(None)
         self._parts.stored()

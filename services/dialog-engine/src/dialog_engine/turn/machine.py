@@ -9,6 +9,7 @@ when a stop cut what was already committed.
 """
 
 from enum import Enum, auto
+from typing import Final, Literal
 
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, ErrorEvent, TextDeltaEvent
 from dialog_engine.turn.actions import (
@@ -25,6 +26,9 @@ from dialog_engine.turn.actions import (
     SendStopAck,
 )
 from dialog_voice.fragments import FragmentCutter
+
+INTERNAL: Final = "internal"
+INTERNAL_WORDS: Final = "an error on our side; it was logged"
 
 
 class Text(Enum):
@@ -66,6 +70,7 @@ class TurnMachine:
         self._revised = False
         self._wants_audio_time = voiced
         self._failure: ErrorEvent | None = None
+        self._cut_by: Literal["length", "content_filter"] | None = None
 
     @property
     def over(self) -> bool:
@@ -88,6 +93,10 @@ class TurnMachine:
         self.shape.append(len(content))
         actions: list[Action] = [Say(fragment) for fragment in self._cutter.feed(content)] if self._voiced else []
         return [*actions, Emit(TextDeltaEvent(content=content)), Caption(content, start, eos=False)]
+
+    def cut(self, reason: Literal["length", "content_filter"]) -> None:
+        """The reply ends, and not by its own end: `done` says so."""
+        self._cut_by = reason
 
     def model_ended(self) -> list[Action]:
         """The model has said everything."""
@@ -113,6 +122,30 @@ class TurnMachine:
         # What was said was said: it is remembered as it stands, and the caller is told after the commit.
         self.text, self._failure = Text.COMMITTING, error
         return [*self._last_words(), Caption("", len(self.reply), eos=True), Commit(self.reply, interrupted=True, revision=0)]
+
+    def failed_inside(self) -> list[Action]:
+        """Something of ours failed in a way that nobody foresaw. What was said is kept, the rest ends here; nothing is relied on twice."""
+        if self.text is Text.WAITING:
+            return [CancelModel(), *self.model_failed(INTERNAL, INTERNAL_WORDS, retryable=True)]
+        if self.text is not Text.STREAMING:
+            return self.broke()
+        self._failure = ErrorEvent(code=INTERNAL, message=INTERNAL_WORDS)
+        self.text, self._wants_audio_time = Text.COMMITTING, False
+        actions: list[Action] = [CancelModel()]
+        if self.voice is not Voice.OVER:
+            self.voice = Voice.OVER
+            actions.append(CancelVoice())
+        return [*actions, SendStopAck(self.reply), Commit(self.reply, interrupted=True, revision=0)]
+
+    def broke(self) -> list[Action]:
+        """It failed once more: whatever state this is in, the turn ends now, because nothing else would end it."""
+        if self.finished:
+            return []
+        actions: list[Action] = [CancelModel()] if self.text in (Text.WAITING, Text.STREAMING) else []
+        text = self.text if self.text in (Text.DONE, Text.CANCELLED) else Text.FAILED
+        actions += self._abandon(text, "failed", INTERNAL, self.reply or None)
+        # After a stop the viewers know.
+        return [action for action in actions if not (self.stopped and isinstance(action, SendStopAck))]
 
     def committed(self) -> list[Action]:
         """The last Commit is durable."""
@@ -206,14 +239,14 @@ class TurnMachine:
             return []
         return [*(Say(fragment) for fragment in self._cutter.flush()), NoMoreToSay()]
 
-    def _abandon(self, text: Text, outcome: str, reason: str) -> list[Action]:
+    def _abandon(self, text: Text, outcome: str, reason: str, heard: str | None = None) -> list[Action]:
         self.text = text
         actions: list[Action] = []
         if self.voice is not Voice.OVER:
             self.voice = Voice.OVER
             actions.append(CancelVoice())
         self.finished = True
-        return [*actions, SendStopAck(None), Finish(outcome, reason)]
+        return [*actions, SendStopAck(heard), Finish(outcome, reason)]
 
     def _settle(self) -> list[Action]:
         """`done` (or the late error) when it is due, and the end of the turn when nothing is left."""
@@ -238,5 +271,6 @@ class TurnMachine:
             first_audio_ms=self.first_audio_ms,
             tokens=len(self.shape),
             interrupted=self.stopped,
+            finish_reason=self._cut_by,
             turn=self.turn,
         )

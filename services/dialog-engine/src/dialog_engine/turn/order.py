@@ -10,6 +10,7 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_shelf import Claim
+from dialog_llm.provider import Piece
 from dialog_voice.voice import Voice
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class TurnOrder:
     flags: FlagSet
     lang: str
     traceparent: str | None
-    text: Callable[[], AsyncGenerator[str, None]]
+    text: Callable[[], AsyncGenerator[Piece, None]]
     epoch: int = 0
     client: str | None = None
 
@@ -62,4 +63,5 @@ class TurnParts:
     whole_file: Callable[[TtsRequest], None] | None
     """Have a reply spoken into one file, where SYNC_TTS_STREAMING is off; sends END too. None: there is nobody to do it."""
 
-    ended: Callable[["TurnRunner", TurnSample], None]
+    ended: Callable[["TurnRunner", TurnSample | None], None]
+    """Nothing of the turn is left to do; without a sample where none could be made."""

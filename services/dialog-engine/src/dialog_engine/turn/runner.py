@@ -8,7 +8,7 @@ from typing import Final, Literal
 import structlog
 
 from dialog_contracts.ingest import Played
-from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
+from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, ErrorEvent, TextDeltaEvent
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import LOOK_AGAIN_MS, SpeechHooks, TtsStreamer
 from dialog_engine.turn import actions, frames
@@ -16,13 +16,14 @@ from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.claim import TurnClaim
 from dialog_engine.turn.clock import TurnClock
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.keeper import TurnKeeper
-from dialog_engine.turn.machine import Text, TurnMachine, Voice
+from dialog_engine.turn.keeper import FAILED, TurnKeeper
+from dialog_engine.turn.machine import INTERNAL, INTERNAL_WORDS, Text, TurnMachine, Voice
 from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.report import TurnReport
 from dialog_engine.turn.trace import TurnTrace
 from dialog_engine.turn.weak_call import weakly
 from dialog_llm.errors import LlmError
+from dialog_llm.provider import Ended, Thinking
 from dialog_telemetry import metrics
 from service_runtime.tasks import TaskOwner
 
@@ -32,8 +33,11 @@ DONE_WAITS_FOR_AUDIO_S: Final = 2.0
 """`done` carries the time of the first audio; a voice later than this does not hold it up."""
 
 
+THINKING_EVERY_MS: Final = 1_000.0
+
+
 class TurnRunner:
-    """One running turn. `begin` starts it; it ends by itself."""
+    """One running turn. `begin` starts it; it ends by itself, whatever fails in it."""
 
     def __init__(self, order: TurnOrder, parts: TurnParts) -> None:
         self.order, self._parts = order, parts
@@ -42,7 +46,9 @@ class TurnRunner:
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
         self._claim = TurnClaim(order.correlation_id, parts.claim)
-        self._tasks = TaskOwner()
+        self._tasks = TaskOwner(weakly(self._task_over))
+        self._broken = False
+        self._thought_at = -THINKING_EVERY_MS
         self._model: asyncio.Task[None] | None = None
         self._keeper = TurnKeeper(order, parts, self._tasks)
         self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
@@ -53,7 +59,11 @@ class TurnRunner:
     def begin(self) -> None:
         """Announce the turn and start the model."""
         metrics.TURNS_RUNNING.inc()
-        self._trace.run(self._begin)
+        try:
+            self._trace.run(self._begin)
+        # The owner of the turn: it ends, whatever it was.
+        except Exception as error:  # noqa: BLE001
+            self._break_off("begin", error)
 
     def _begin(self) -> None:
         self._trace.begin()
@@ -84,6 +94,11 @@ class TurnRunner:
     def sounding(self) -> bool:
         """Its voice is not over."""
         return self.machine.voice is not Voice.OVER
+
+    @property
+    def may_be_stored(self) -> bool:
+        """It is durable, or will be: its number is taken."""
+        return self._keeper.may_be_stored
 
     @property
     def stored(self) -> bool:
@@ -136,6 +151,12 @@ class TurnRunner:
         try:
             async with aclosing(self.order.text()) as pieces:
                 async for piece in pieces:
+                    if isinstance(piece, Thinking):
+                        self._note_thinking()
+                        continue
+                    if isinstance(piece, Ended):
+                        self.machine.cut(piece.reason)
+                        continue
                     if self._claim.state is None:
                         if not await self._claim.take():
                             self._apply(self.machine.claim_lost())
@@ -155,39 +176,78 @@ class TurnRunner:
                 self.machine.model_failed(error.code, "the language model cannot answer now", retryable=error.retryable)
             )
 
+    def _note_thinking(self) -> None:
+        """Before the first word somebody waits for it, and must know that it comes."""
+        now = self._clock.ms()
+        if self.machine.text is Text.WAITING and now - self._thought_at >= THINKING_EVERY_MS:
+            self._thought_at = now
+            self.events.thinking()
+
+    def _task_over(self, name: str, error: BaseException | None) -> None:
+        """A task that ends without a verdict is an error of the turn."""
+        if name == "model" and self.machine.text in (Text.WAITING, Text.STREAMING):
+            self._break_off(name, error)
+        elif name == "commit" and error is not None:
+            self._apply(self.machine.commit_failed(FAILED))
+        elif name == "claim" and error is not None:
+            self._break_off(name, error)
+
+    def _break_off(self, where: str, error: BaseException | None) -> None:
+        """End the turn by what still works of it: at first gently, and the next time at once."""
+        log.error("turn_broke", where=where, error=repr(error)[:200], exc_info=error)
+        metrics.TURNS_BROKEN.labels(where=where).inc()
+        if self.machine.finished:
+            return
+        decided = self.machine.broke() if self._broken else self.machine.failed_inside()
+        self._broken = True
+        if self.machine.finished and not self.events.closed:
+            self.events.append(ErrorEvent(code=INTERNAL, message=INTERNAL_WORDS, retryable=not self.machine.shape))
+        self._apply(decided)
+
     async def _settle_claim(self) -> None:
         if not await self._claim.settle():
             self._apply(self.machine.claim_lost())
 
     def _apply(self, decided: Sequence[actions.Action]) -> None:
+        """Carry out each of them, whatever becomes of the others: one that fails ends the turn."""
+        failed: list[tuple[str, Exception]] = []
         for action in decided:
-            match action:
-                case actions.Emit(event):
-                    self._emit(event)
-                case actions.Caption(content, start, eos):
-                    self._captions.add(content, start, eos)
-                case actions.Say(fragment):
-                    if self._speech is not None:
-                        self._speech.say(fragment)
-                case actions.NoMoreToSay():
-                    if self._speech is not None:
-                        self._speech.no_more()
-                case actions.Commit():
-                    self._keeper.keep(self._report.to_store(action), self._kept)
-                case actions.CancelModel():
-                    self._cancel_model()
-                case actions.CancelVoice():
-                    if self._speech is not None:
-                        self._speech.cancel()
-                        self._tasks.start("hush", self._speech.close())
-                case actions.SendEnd():
-                    self._captions.flush()
-                    self._send_end()
-                case actions.SendStopAck(heard):
-                    self._captions.drop()
-                    self._parts.publish(frames.stop_ack(self.order, heard), False)
-                case actions.Finish():
-                    self._end(action)
+            try:
+                self._carry_out(action)
+            # The owner of the turn: what was decided is not lost with the action before it.
+            except Exception as error:  # noqa: BLE001
+                failed.append((type(action).__name__, error))
+        for where, problem in failed:
+            self._break_off(where, problem)
+
+    def _carry_out(self, action: actions.Action) -> None:
+        match action:
+            case actions.Emit(event):
+                self._emit(event)
+            case actions.Caption(content, start, eos):
+                self._captions.add(content, start, eos)
+            case actions.Say(fragment):
+                if self._speech is not None:
+                    self._speech.say(fragment)
+            case actions.NoMoreToSay():
+                if self._speech is not None:
+                    self._speech.no_more()
+            case actions.Commit():
+                self._keeper.keep(self._report.to_store(action), self._kept)
+            case actions.CancelModel():
+                self._cancel_model()
+            case actions.CancelVoice():
+                if self._speech is not None:
+                    self._speech.cancel()
+                    self._tasks.start("hush", self._speech.close())
+            case actions.SendEnd():
+                self._captions.flush()
+                self._send_end()
+            case actions.SendStopAck(heard):
+                self._captions.drop()
+                self._parts.publish(frames.stop_ack(self.order, heard), False)
+            case actions.Finish():
+                self._end(action)
 
     def _emit(self, event: ChatEvent) -> None:
         if isinstance(event, DoneEvent):
@@ -235,19 +295,26 @@ class TurnRunner:
             self._apply(self.machine.played_out())
 
     def _end(self, finish: actions.Finish) -> None:
+        metrics.TURNS_RUNNING.dec()
+        metrics.TURNS.labels(path="sync", outcome=finish.outcome).inc()
+        sample = None
+        try:
+            self._tell_the_end(finish)
+            sample = self._report.sample(finish, self._trace.traceparent)
+        finally:
+            if not self.events.closed:
+                self.events.close()
+            self._parts.ended(self, sample)
+
+    def _tell_the_end(self, finish: actions.Finish) -> None:
         self._clock.end()
         # Its last error, if it was cancelled, holds this turn.
         self._model = None
-        if not self.events.closed:
-            self.events.close()
         if self._speech is None and finish.outcome == "completed":
             self._captions.flush()
             if self._parts.whole_file is not None:
                 self._parts.whole_file(frames.voice_request(self.order, self.machine.reply, self._trace.traceparent))
             else:
                 self._parts.publish(frames.end(self.order, 0), False)
-        metrics.TURNS_RUNNING.dec()
-        metrics.TURNS.labels(path="sync", outcome=finish.outcome).inc()
         self._report.ended(finish)
         self._trace.end(finish.outcome)
-        self._parts.ended(self, self._report.sample(finish, self._trace.traceparent))

@@ -86,6 +86,7 @@ PARTS: Final[tuple[type[WireModel], ...]] = (
     SnakeModel,
     http.FlagSet,
     http.Meta,
+    http.ProviderReport,
     http.SessionSummary,
     ingest.AudioFormat,
     legacy_chain.ChainMeta,

@@ -160,6 +160,15 @@ class SessionList(WireModel):
     sessions: list[SessionSummary]
 
 
+class ProviderReport(WireModel):
+    """What `/readyz` of engine and legacy chain says of language models (`details.models`) and voices (`details.voices`)."""
+
+    configured: list[str] = Field(description="By name, in the order in which they are asked.")
+    in_use: str | None = Field(default=None, description="The first of them that answers; absent while none has.")
+    about: dict[str, str] = Field(default={}, description="Model and address, of those that have some.")
+    why_not: dict[str, str] = Field(default={}, description="Of each that does not answer, or is not set up: why.")
+
+
 class Readiness(WireModel):
     """Body of `/readyz`: 200 when `ready`, else 503 with the reasons."""
 

@@ -44,6 +44,9 @@ class DoneStats(SnakeModel):
     llm: str | None = Field(default=None, description="Provider that answered.")
     voice: str | None = Field(default=None, description="Voice that spoke first, or why there is none.")
     interrupted: bool = False
+    finish_reason: Literal["length", "content_filter"] | None = Field(
+        default=None, description="Why the model stopped before its own end: too long, or its vendor would not have it said."
+    )
     turn: int | None = None
     path: Literal["sync", "legacy"] | None = Field(default=None, description="`legacy`: the fallback answered; absent: sync.")
     fallback_reason: str | None = Field(default=None, description="With legacy: why the main path did not answer.")
@@ -53,6 +56,10 @@ class DoneEvent(WireModel):
     """`event: done`. Sent after the turn is committed; ends the stream."""
 
     stats: DoneStats
+
+
+COMMENT: Final = "comment"
+"""Name of a frame that is a comment on the wire: no event, and of no interest to clients."""
 
 
 ChatEvent = ControlEvent | TextDeltaEvent | ErrorEvent | DoneEvent
@@ -84,6 +91,8 @@ class SseFrame:
 
     def encode(self) -> bytes:
         """The frame's bytes, with the blank line that ends it."""
+        if self.event == COMMENT:
+            return f": {self.data}\n\n".encode()
         head = f"id: {self.id}\n" if self.id is not None else ""
         data = "\n".join(f"data: {line}" for line in self.data.split("\n"))
         return f"{head}event: {self.event}\n{data}\n\n".encode()
@@ -91,6 +100,11 @@ class SseFrame:
     def parse(self) -> ChatEvent:
         """The typed event; raises KeyError for an unknown name, pydantic.ValidationError for wrong data."""
         return EVENT_TYPES[self.event].model_validate_json(self.data)
+
+
+THINKING: Final = SseFrame(event=COMMENT, data="thinking")
+"""From an engine whose model thinks before its first word, once a second: whoever waits for that word may wait longer. A comment, since
+clients of earlier versions know no other events."""
 
 
 def frame(event: ChatEvent, event_id: str) -> SseFrame:
@@ -112,10 +126,10 @@ def _is_count(text: str) -> bool:
 
 
 class SseParser:
-    """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped."""
+    """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped, or frames of their own."""
 
-    def __init__(self, *, max_event_bytes: int = limits.EVENT_BYTES) -> None:
-        self._max = max_event_bytes
+    def __init__(self, *, max_event_bytes: int = limits.EVENT_BYTES, comments: bool = False) -> None:
+        self._max, self._comments = max_event_bytes, comments
         self._rest = b""
         self._after_cr = False
         self._event = ""
@@ -160,6 +174,8 @@ class SseParser:
             return self._dispatch()
         field, _, value = raw.decode("utf-8").partition(":")
         value = value.removeprefix(" ")
+        if not field and self._comments:
+            return SseFrame(event=COMMENT, data=value)
         if field == "data":
             self._data.append(value)
             self._size += len(raw)

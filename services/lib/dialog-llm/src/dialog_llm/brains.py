@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dialog_contracts.http import ProviderReport
 from dialog_contracts.session_document import Persona, SessionLlm
 from dialog_flags.documents import Documents
 from dialog_llm import making
@@ -29,7 +30,7 @@ class Brains:
     def __init__(self, settings: LlmSettings, documents: Documents, own: LlmProvider | None = None) -> None:
         self._settings, self._documents = settings, documents
         self._keys = SessionKeys(settings.session_keys_dir)
-        self.own = own or making.own(settings)
+        self.own = LlmChain.of(own or making.own(settings))
         self._llms: SessionProviders[SessionLlm, LlmProvider] = SessionProviders(
             self.own,
             make=lambda wanted, key: making.of_session(wanted, settings, key),
@@ -55,6 +56,7 @@ class Brains:
                 else settings.llm_temperature,
                 idle_gap_s=settings.llm_idle_gap_s,
                 wall_clock_s=settings.llm_wall_clock_s,
+                thinking_s=settings.llm_thinking_s,
                 stop=("观众：", "Viewer:"),
             ),
         )
@@ -62,6 +64,13 @@ class Brains:
     def missing_keys(self) -> list[str]:
         """Key files that documents name for their language models and that are not mounted (yet)."""
         return self._keys.missing(document.llm.api_key_file for document in self._documents if document.llm is not None)
+
+    def report(self) -> ProviderReport:
+        """Which of the service's own models answers, and why not those before it; also of those that are named and not set up."""
+        report = self.own.report()
+        absent = making.absent(self._settings)
+        configured = list(dict.fromkeys((*self._settings.llm_chain, *report.configured))) if absent else report.configured
+        return report.model_copy(update={"configured": configured, "why_not": {**absent, **report.why_not}})
 
     async def aclose(self) -> None:
         """Close them all."""

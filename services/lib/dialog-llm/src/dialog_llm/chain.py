@@ -6,18 +6,25 @@ from contextlib import aclosing
 
 import structlog
 
+from dialog_contracts.http import ProviderReport
+from dialog_llm.border import Border
 from dialog_llm.errors import AllProvidersFailed, LlmError
-from dialog_llm.provider import GenerationOptions, LlmProvider, Message
+from dialog_llm.provider import GenerationOptions, LlmProvider, Message, Piece
 from dialog_telemetry import metrics
+from service_runtime.provider_states import ProviderStates
+from service_runtime.strangers import about, name_of
 
 _log = structlog.get_logger("llm")
 
 # These say that the next call will fail as well, and a dead address costs its whole connect timeout each time.
 _COOLING_REASONS = frozenset({"unauthorized", "quota", "connection"})
 
+# These say something of one prompt or one reply, and nothing of the model's being there.
+_TEXT_REASONS = frozenset({"empty", "filtered", "wall_clock"})
+
 
 class LlmChain:
-    """An `LlmProvider` that asks `providers` in order.
+    """An `LlmProvider` that asks `providers` in order, each behind its `Border`.
 
     It falls through to the next one only while nothing has been produced: after the first piece somebody has heard the
     beginning of an answer, and another model would contradict it, so errors then propagate. Every fall-through is logged
@@ -34,34 +41,36 @@ class LlmChain:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self._providers = tuple(providers)
-        self._cool_down_s = cool_down_s
-        self._clock = clock
-        self._cold_until: dict[int, float] = {}
+        self._providers = tuple(each if isinstance(each, LlmChain | Border) else Border(each) for each in providers)
+        named = [(each.name, about(each)) for each in self._providers]
+        self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    @classmethod
+    def of(cls, provider: LlmProvider) -> "LlmChain":
+        """A chain of this one, under its name; a chain as it is."""
+        return provider if isinstance(provider, LlmChain) else cls([provider], name=name_of(provider))
+
+    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
         """Yield the first working provider's pieces. Raises its `LlmError` after a piece, `AllProvidersFailed` before."""
         failures: list[tuple[str, str]] = []
         last: LlmError | None = None
-        now = self._clock()
-        cold = {position for position, until in self._cold_until.items() if now < until}
-        ignore_cold = len(cold) == len(self._providers)
+        cold = self._states.cold()
         for position, provider in enumerate(self._providers):
-            if position in cold and not ignore_cold:
+            if position in cold:
                 self._fell_through(provider, "cooling_down", failures)
                 continue
             produced = False
             try:
                 async with aclosing(provider.stream(messages, options)) as pieces:
                     async for piece in pieces:
-                        if not produced:
+                        if not produced and isinstance(piece, str):
                             produced = True
-                            self._cold_until.pop(position, None)
+                            self._states.answered(position)
                         yield piece
                 return
             except LlmError as error:
-                if error.reason in _COOLING_REASONS:
-                    self._cold_until[position] = self._clock() + self._cool_down_s
+                if error.reason not in _TEXT_REASONS:
+                    self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
                 if produced:
                     raise
                 last = error
@@ -69,12 +78,33 @@ class LlmChain:
         raise AllProvidersFailed(failures, last) from last
 
     async def warm(self) -> None:
-        """Warm every provider, one after the other. A failing one is logged and stays in the chain: it may be back later."""
-        for provider in self._providers:
+        """Warm every provider that is not, one after the other. A failing one is logged and stays in the chain: it may be back later.
+
+        Raises `AllProvidersFailed` where none is warm.
+        """
+        failures: list[tuple[str, str]] = []
+        last: LlmError | None = None
+        for position in self._states.unwarmed:
+            provider = self._providers[position]
             try:
                 await provider.warm()
+                self._states.answered(position)
             except LlmError as error:
+                last = error
+                failures.append((provider.name, error.reason))
+                self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
                 _log.warning("llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error))
+        if len(failures) == len(self._providers):
+            raise AllProvidersFailed(failures, last)
+
+    @property
+    def all_warm(self) -> bool:
+        """Whether every provider has answered, and did the last time."""
+        return not self._states.unwarmed
+
+    def report(self) -> ProviderReport:
+        """Who answers, and why not who should."""
+        return self._states.report()
 
     async def aclose(self) -> None:
         """Close every provider."""

@@ -29,6 +29,8 @@ Reason = Literal[
     "empty",
     "filtered",
     "cooling_down",
+    "bad_content",
+    "unexpected",
 ]
 
 _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
@@ -46,6 +48,8 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "filtered": ("llm_refused", False),
     "empty": ("llm_empty", True),
     "cooling_down": ("llm_unavailable", True),
+    "bad_content": ("llm_unavailable", False),
+    "unexpected": ("llm_unavailable", True),
 }
 
 

@@ -3,26 +3,31 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
+from dialog_contracts.sse import SseParser
 from dialog_llm.errors import ProviderError, Reason
+from dialog_llm.openai_chunks import DONE, told
 from dialog_llm.openai_failures import failure_of
-from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.openai_reply import Reply
+from dialog_llm.provider import GenerationOptions, Message, Piece
+from service_runtime.vendor_words import host_of
 
 if TYPE_CHECKING:
     import openai
-    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+    from openai import AsyncAPIResponse
+    from openai.types.chat import ChatCompletionMessageParam
 
 _log = structlog.get_logger("llm")
 
 # Failures that another try a moment later often does not have. A timeout is none: it has already used the time there was.
 _RETRIED: Final[frozenset[str]] = frozenset({"rate_limited", "server_error", "connection", "empty"})
-_DRAIN_S: Final = 0.5
-"""How long to wait for [DONE] behind the finish reason: with it the connection is kept for the next turn."""
+_EVENT_BYTES: Final = 1_000_000
+_WHOLE_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,13 @@ class OpenAiProvider:
 
     def __init__(self, config: OpenAiConfig, *, name: str = "openai", jitter: Callable[[], float] = random.random) -> None:
         self.name = name
+        self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
         self._jitter = jitter
         self._client: openai.AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
         """Yield the reply. Raises `ProviderError`: any reason before a piece; idle_gap, wall_clock or cut_stream after one."""
         client = await self._loaded()
         now = asyncio.get_running_loop().time
@@ -78,7 +84,7 @@ class OpenAiProvider:
             try:
                 async with aclosing(self._attempt(client, messages, options, first_deadline, end)) as pieces:
                     async for piece in pieces:
-                        produced = True
+                        produced = produced or isinstance(piece, str)
                         yield piece
                 return
             except ProviderError as error:
@@ -120,48 +126,42 @@ class OpenAiProvider:
         options: GenerationOptions,
         first_deadline: float,
         end: float,
-    ) -> AsyncGenerator[str, None]:
+    ) -> AsyncGenerator[Piece, None]:
+        import httpx2
         import openai
 
+        reply = Reply(options, first_deadline, end)
         now = asyncio.get_running_loop().time
-        produced = finished = filtered = False
-        limit: Reason = "timeout_first_token"
         try:
-            async with asyncio.timeout_at(first_deadline):
-                answer = await self._request(client, messages, options)
-            async with answer:
-                deadline = first_deadline
+            async with AsyncExitStack() as call:
+                async with asyncio.timeout_at(first_deadline):
+                    answer = await call.enter_async_context(self._request(client, messages, options))
+                chunks = _chunks(answer)
+                call.push_async_callback(chunks.aclose)
                 while True:
                     # Around one chunk only: a timeout held open over a yield would go off in the consumer's code.
-                    async with asyncio.timeout_at(deadline):
-                        chunk = await anext(answer, None)
-                    if chunk is None:
+                    async with asyncio.timeout_at(reply.deadline):
+                        data = await anext(chunks, None)
+                    if data is None:
                         break
-                    piece, reason = _content(chunk)
-                    finished = finished or reason is not None
-                    filtered = filtered or reason == "content_filter"
-                    if piece:
-                        produced = True
+                    for piece in reply.take(data, now()):
                         yield piece
-                    if finished:
-                        deadline = now() + _DRAIN_S
-                    elif produced:
-                        deadline = min(end, now() + options.idle_gap_s)
-                        limit = "wall_clock" if deadline == end else "idle_gap"
         except TimeoutError as error:
-            if not finished:
-                raise self._error("wall_clock" if now() >= end else limit) from error
-        except (openai.OpenAIError, ValueError) as error:
-            if not finished:
-                raise failure_of(error, self.name, self._config.api_key, produced=produced) from self._cause(error)
-        if not produced:
-            raise self._error("filtered" if filtered else "empty")
-        if not finished:
-            raise self._error("cut_stream", "the stream ended without a finish reason")
+            if not reply.complete:
+                raise self._error("wall_clock" if now() >= reply.end else reply.limit) from error
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
+            if not reply.complete:
+                raise failure_of(error, self.name, self._config.api_key, produced=reply.produced) from self._cause(error)
+        for piece in reply.finish():
+            yield piece
+        if (problem := reply.problem()) is not None:
+            raise self._error(*problem)
+        if (ended := told(reply.ending)) is not None:
+            yield ended
 
-    async def _request(
+    def _request(
         self, client: "openai.AsyncOpenAI", messages: Sequence[Message], options: GenerationOptions
-    ) -> "openai.AsyncStream[ChatCompletionChunk]":
+    ) -> "AbstractAsyncContextManager[AsyncAPIResponse[Any]]":
         import openai
 
         limit = options.max_tokens
@@ -174,7 +174,8 @@ class OpenAiProvider:
                     prompt.append({"role": "user", "content": message.content})
                 case "assistant":
                     prompt.append({"role": "assistant", "content": message.content})
-        return await client.chat.completions.create(
+        # As bytes: the library's own reading of the stream loses whether [DONE] came, and fields that OpenAI's servers do not have.
+        return client.chat.completions.with_streaming_response.create(
             model=self._config.model,
             messages=prompt,
             temperature=options.temperature,
@@ -218,9 +219,21 @@ class OpenAiProvider:
         return None if key and key in f"{error!r}{error}" else error
 
 
-def _content(chunk: "ChatCompletionChunk") -> tuple[str, str | None]:
-    """The text and the finish reason in a chunk; the usage chunk at the end has no choices."""
-    if not chunk.choices:
-        return "", None
-    choice = chunk.choices[0]
-    return (choice.delta.content or "") if choice.delta is not None else "", choice.finish_reason
+async def _chunks(answer: "AsyncAPIResponse[Any]") -> AsyncGenerator[str, None]:
+    """The data of each event; of a server that does not stream, its whole answer. Raises ValueError for an event that is too long."""
+    if answer.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
+        whole = b""
+        async for data in answer.iter_bytes():
+            whole += data
+            if len(whole) > _WHOLE_BYTES:
+                raise ValueError(f"an answer of more than {_WHOLE_BYTES} bytes")
+        yield whole.decode("utf-8", "replace")
+        yield DONE
+        return
+    parser = SseParser(max_event_bytes=_EVENT_BYTES)
+    async for data in answer.iter_bytes():
+        for frame in parser.feed(data):
+            yield frame.data
+    # Some servers leave out the blank line behind [DONE].
+    for frame in parser.feed(b"\n\n"):
+        yield frame.data

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from dialog_llm.errors import ProviderError, Reason
+from dialog_llm.openai_chunks import ErrorInStream
 
 _RETRY_AFTER_LIMIT_S: Final = 3600.0
 
 
 def failure_of(error: Exception, provider: str, api_key: str, *, produced: bool) -> ProviderError:
-    """Return the `ProviderError` for an exception of the library, or for the `ValueError` of a stream that is no JSON.
+    """Return the `ProviderError` for an exception of the library or of its transport, or for the `ValueError` of a stream that is no JSON.
 
     `produced`: pieces have been yielded, so whatever broke cut the stream.
     """
+    import httpx2
     import openai
 
     detail = str(error)
@@ -28,6 +30,10 @@ def failure_of(error: Exception, provider: str, api_key: str, *, produced: bool)
     if isinstance(error, openai.APIConnectionError):
         # Its own text is only "Connection error."; the cause knows which.
         return ProviderError(provider, "connection", f"{detail} {error.__cause__ or ''}", secrets=secrets)
+    if isinstance(error, httpx2.HTTPError):
+        return ProviderError(provider, "connection", f"{type(error).__name__} {detail}", secrets=secrets)
+    if isinstance(error, ErrorInStream):
+        return ProviderError(provider, _of_code(error.code), detail, secrets=secrets)
     return ProviderError(provider, "server_error", detail, secrets=secrets)
 
 
@@ -44,6 +50,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return None
         seconds = email.utils.mktime_tz(date) - time.time()
     return seconds if 0 <= seconds <= _RETRY_AFTER_LIMIT_S else None
+
+
+def _of_code(code: str) -> Reason:
+    if "quota" in code:
+        return "quota"
+    if code.isdigit():
+        return _of_status(int(code), None)
+    return "rate_limited" if "rate_limit" in code else "server_error"
 
 
 def _of_status(status: int, code: str | None) -> Reason:

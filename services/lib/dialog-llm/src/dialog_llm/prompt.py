@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dialog_contracts.http import TurnRecord
+from dialog_llm import thoughts
 from dialog_llm.provider import Message
 
 CONTEXT_CHARS: Final = 6_000
@@ -23,8 +24,9 @@ def build(persona: str, recent: Sequence[TurnRecord], user_text: str) -> list[Me
     for record in reversed(taken):
         if record.user:
             messages.append(Message("user", record.user))
-        if record.reply:
+        # What earlier versions stored may hold thoughts; models answer worse when they read their own.
+        if reply := thoughts.without(record.reply):
             # The model should know that it was cut off, or it takes half a sentence for its own style.
-            messages.append(Message("assistant", record.reply + ("… [interrupted]" if record.interrupted else "")))
+            messages.append(Message("assistant", reply + ("… [interrupted]" if record.interrupted else "")))
     messages.append(Message("user", user_text))
     return messages

@@ -28,6 +28,8 @@ class LlmSettings(ModelSettings):
 
     llm_idle_gap_s: float = Field(default=8.0, gt=0, le=120)
     llm_wall_clock_s: float = Field(default=60.0, gt=0, le=600)
+    llm_thinking_s: float = Field(default=120.0, gt=0, le=600)
+    """Longest thinking before the first word. A model that thinks is not taken for dead, and viewers wait: small models answer sooner."""
 
     persona: str = Field(default=PERSONA, max_length=8_000)
     context_turns: int = Field(default=20, ge=0, le=200)

@@ -30,6 +30,7 @@ DEADLINES_MISSED = Counter("dialog_deadlines_missed", "Answers that did not come
 CONNECTIONS_REPLACED = Counter(
     "dialog_connections_replaced", "Connections without a whole request that were closed for newer ones, by limit.", ["limit"]
 )
+TURNS_BROKEN = Counter("dialog_turns_broken", "Turns that an unforeseen error of ours ended, by what failed.", ["where"])
 STRANGERS = Counter("dialog_strangers", "Answers from something else at a service's address; its connections were given up.")
 TURNS_NOT_AWAITED = Counter("dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end.")
 HEARD_WORDS_LOST = Counter("dialog_heard_words_lost", "Cut voice files whose heard words could not be filed.")

@@ -6,9 +6,13 @@ from contextlib import aclosing
 
 import structlog
 
+from dialog_contracts.http import ProviderReport
 from dialog_telemetry import metrics
+from dialog_voice.border import Border
 from dialog_voice.errors import AllVoicesFailed, VoiceCutOff, VoiceError
 from dialog_voice.voice import BYTES_PER_MS, Voice, VoiceAudio
+from service_runtime.provider_states import ProviderStates
+from service_runtime.strangers import about, name_of
 
 _log = structlog.get_logger("voice")
 
@@ -17,7 +21,7 @@ _TEXT_REASONS = frozenset({"bad_request", "empty"})
 
 
 class VoiceChain:
-    """A `Voice` that speaks with the first of `voices` that can.
+    """A `Voice` that speaks with the first of `voices` that can, each behind its `Border`.
 
     A fragment that fails before its first sample is spoken by the next voice. One that fails later raises `VoiceCutOff`, because
     a change of voice inside a word is worse than a gap. Either way the failed voice is left out for `cool_down_s` seconds of
@@ -34,33 +38,36 @@ class VoiceChain:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self._voices = tuple(voices)
-        self._cool_down_s = cool_down_s
-        self._clock = clock
-        self._cold_until: dict[int, float] = {}
+        self._voices = tuple(each if isinstance(each, VoiceChain | Border) else Border(each) for each in voices)
+        named = [(each.name, about(each)) for each in self._voices]
+        self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
+
+    @classmethod
+    def of(cls, voice: Voice) -> "VoiceChain":
+        """A chain of this one, under its name; a chain as it is."""
+        return voice if isinstance(voice, VoiceChain) else cls([voice], name=name_of(voice))
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
         """Yield one fragment. Raises `VoiceCutOff` after some audio, `AllVoicesFailed` before any."""
         failures: list[tuple[str, str]] = []
         last: VoiceError | None = None
-        now = self._clock()
-        cold = {position for position, until in self._cold_until.items() if now < until}
-        ignore_cold = len(cold) == len(self._voices)
+        cold = self._states.cold()
         for position, voice in enumerate(self._voices):
-            if position in cold and not ignore_cold:
+            if position in cold:
                 self._fell_through(voice, "cooling_down", failures)
                 continue
             delivered = 0
             try:
                 async with aclosing(voice.synthesize(text, lang)) as pieces:
                     async for piece in pieces:
+                        if not delivered:
+                            self._states.answered(position)
                         delivered += len(piece.pcm)
                         yield piece
-                self._cold_until.pop(position, None)
                 return
             except VoiceError as error:
                 if error.reason not in _TEXT_REASONS:
-                    self._cold_until[position] = self._clock() + self._cool_down_s
+                    self._states.failed(position, str(error), cools=True)
                 if delivered:
                     self._fell_through(voice, error.reason, failures, detail=str(error), delivered_ms=delivered / BYTES_PER_MS)
                     raise VoiceCutOff(voice.name, error.reason, delivered / BYTES_PER_MS) from error
@@ -69,12 +76,33 @@ class VoiceChain:
         raise AllVoicesFailed(failures, last) from last
 
     async def warm(self) -> None:
-        """Warm every voice, one after the other. A failing one is logged and stays in the chain: it may be back later."""
-        for voice in self._voices:
+        """Warm every voice that is not, one after the other. A failing one is logged and stays in the chain: it may be back later.
+
+        Raises `AllVoicesFailed` where none is warm.
+        """
+        failures: list[tuple[str, str]] = []
+        last: VoiceError | None = None
+        for position in self._states.unwarmed:
+            voice = self._voices[position]
             try:
                 await voice.warm()
+                self._states.answered(position)
             except VoiceError as error:
+                last = error
+                failures.append((voice.name, error.reason))
+                self._states.failed(position, str(error), cools=False)
                 _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
+        if len(failures) == len(self._voices):
+            raise AllVoicesFailed(failures, last)
+
+    @property
+    def all_warm(self) -> bool:
+        """Whether every voice has answered, and did the last time."""
+        return not self._states.unwarmed
+
+    def report(self) -> ProviderReport:
+        """Who speaks, and why not who should."""
+        return self._states.report()
 
     async def aclose(self) -> None:
         """Close every voice."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +60,7 @@ class EdgeVoice:
     def __init__(self, config: EdgeConfig | None = None, *, name: str = "edge") -> None:
         self.name = name
         self._config = config or EdgeConfig()
+        self.about = f"{self._config.voice_zh}, {self._config.voice_en}"
         self._communicate: type[Communicate] | None = None
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
@@ -94,6 +96,12 @@ class EdgeVoice:
     async def warm(self) -> None:
         """Load the libraries; the service allows no connection to be kept."""
         await asyncio.to_thread(self._load)
+
+    async def try_out(self) -> None:
+        """Have a word spoken: that costs nothing here, and without it nobody knows whether the service is there. Raises `ProviderError`."""
+        async with aclosing(self.synthesize("OK.", "en")) as pieces:
+            async for _ in pieces:
+                break
 
     async def aclose(self) -> None:
         """Nothing is kept open."""

@@ -30,6 +30,7 @@ Reason = Literal[
     "stalled",
     "not_started",
     "cooling_down",
+    "unexpected",
 ]
 
 _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
@@ -48,6 +49,7 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "stalled": ("voice_timeout", True),
     "not_started": ("voice_unavailable", True),
     "cooling_down": ("voice_unavailable", True),
+    "unexpected": ("voice_unavailable", True),
 }
 
 

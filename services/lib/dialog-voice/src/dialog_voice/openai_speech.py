@@ -1,9 +1,11 @@
-"""Any server that speaks OpenAI's `POST /audio/speech`: OpenAI, Kokoro-FastAPI, vLLM-Omni, LocalAI. Raw PCM, no word times.
+"""Any server that speaks OpenAI's `POST /audio/speech`: OpenAI, Kokoro-FastAPI, vLLM-Omni, LocalAI. Raw PCM is asked for, and what
+comes instead is decoded where that is possible; no word times.
 
 Which word is being said is found out by comparison with a reading of the same text, and by the pace that earlier fragments had.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,16 +14,21 @@ from typing import TYPE_CHECKING, Final
 from dialog_voice.errors import ProviderError, Reason
 from dialog_voice.held_back import HeldBack
 from dialog_voice.language import guess
+from dialog_voice.mp3 import BadAudio
 from dialog_voice.pace import USUAL, Pace
 from dialog_voice.reader import Reader
 from dialog_voice.script_split import speakable
+from dialog_voice.sound_stream import SoundStream
 from dialog_voice.untimed import UntimedFragment
-from dialog_voice.voice import VoiceAudio
+from dialog_voice.voice import SAMPLE_RATE, VoiceAudio
+from service_runtime.vendor_words import host_of
 
 if TYPE_CHECKING:
     import httpx
 
 _ERROR_BODY_LIMIT: Final = 2_000
+_RATE_MIN: Final = 8_000
+_RATE_MAX: Final = 192_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +62,14 @@ class OpenAiSpeechConfig:
 
 
 class OpenAiSpeechVoice:
-    """A `Voice`; the vendor's PCM is already s16le, 24 kHz, mono and passes through. Words and mouth shapes are estimates.
+    """A `Voice`; PCM of s16le, 24 kHz, mono passes through, other sound is decoded. Words and mouth shapes are estimates.
 
     `reader`, shared and closed by whoever made it, makes them good ones; without it they go by letters.
     """
 
     def __init__(self, config: OpenAiSpeechConfig, *, name: str = "openai", reader: Reader | None = None) -> None:
         self.name = name
+        self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
         self._reader = reader
         self._client: httpx.AsyncClient | None = None
@@ -87,22 +95,26 @@ class OpenAiSpeechVoice:
             response = await self._request(text, lang, deadline)
             try:
                 await self._check(response, deadline)
-                odd = b""
-                pieces = response.aiter_raw()
+                sound = SoundStream(pcm_rate=_rate_of(response.headers.get("content-type", "")))
+                pieces = response.aiter_bytes()
                 while True:
                     async with asyncio.timeout_at(deadline):
                         piece = await anext(pieces, None)
                     if piece is None:
                         break
-                    # TCP knows nothing of samples: half of one waits for its other half.
-                    pcm = odd + piece
-                    pcm, odd = (pcm[:-1], pcm[-1:]) if len(pcm) % 2 else (pcm, b"")
-                    if pcm:
+                    if pcm := sound.push(piece):
                         delivered = True
                         yield pcm
                     deadline = asyncio.get_running_loop().time() + self._config.idle_gap_s
+                # To decode a whole file takes a moment, in which others would wait.
+                pcm = await asyncio.to_thread(sound.finish) if sound.gathers else sound.finish()
+                if pcm:
+                    delivered = True
+                    yield pcm
             finally:
                 await response.aclose()
+        except BadAudio as error:
+            raise self._error("bad_audio", str(error)) from None
         except TimeoutError as error:
             raise self._error("idle_gap" if delivered else "timeout_first_audio") from error
         except httpx.HTTPError as error:
@@ -146,10 +158,8 @@ class OpenAiSpeechVoice:
             return await client.send(request, stream=True)
 
     async def _check(self, response: "httpx.Response", deadline: float) -> None:
+        # Under whatever content type: the bytes themselves say what they are.
         if response.status_code == 200:
-            kind = response.headers.get("content-type", "").partition(";")[0]
-            if kind in ("application/json", "text/html", "audio/mpeg", "audio/wav"):
-                raise self._error("bad_audio", f"asked for pcm, got {kind}")
             return
         async with asyncio.timeout_at(deadline):
             body = (await response.aread())[:_ERROR_BODY_LIMIT].decode("utf-8", "replace")
@@ -170,6 +180,13 @@ class OpenAiSpeechVoice:
 
     def _error(self, reason: Reason, detail: str = "") -> ProviderError:
         return ProviderError(self.name, reason, detail, secrets=(self._config.api_key,))
+
+
+def _rate_of(content_type: str) -> int:
+    """Samples a second, where a server tells them beside the type: `audio/pcm; rate=16000`."""
+    found = re.search(r"\brate=(\d{4,6})\b", content_type)
+    rate = int(found[1]) if found else SAMPLE_RATE
+    return rate if _RATE_MIN <= rate <= _RATE_MAX else SAMPLE_RATE
 
 
 def _of_status(status: int, body: str) -> Reason:

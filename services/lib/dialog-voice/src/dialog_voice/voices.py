@@ -19,7 +19,7 @@ class Voices:
         self._keys = SessionKeys(settings.session_keys_dir)
         self._reader = making.reader()
         means = making.Means(settings, self._reader)
-        self.own = own or making.own(means)
+        self.own = VoiceChain.of(own or making.own(means))
         self._voices: SessionProviders[SessionVoice, Voice] = SessionProviders(
             self.own,
             make=lambda wanted, key: making.of_session(wanted, means, key),
@@ -44,10 +44,8 @@ class Voices:
         return self._keys.missing(document.voice.api_key_file for document in self._documents if document.voice is not None)
 
     async def warm(self) -> None:
-        """The first synthesis loads dictionaries of both languages."""
+        """Warm the service's own voices. A vendor is asked for no sound: most of them charge for it. Raises `AllVoicesFailed`."""
         await self.own.warm()
-        async for _ in self.own.synthesize("你好，hello.", "zh"):
-            continue
 
     async def aclose(self) -> None:
         """Close them all."""

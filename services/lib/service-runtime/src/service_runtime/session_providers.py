@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from service_runtime.session_keys import SessionKeys
 from service_runtime.tasks import TaskOwner
+from service_runtime.vendor_words import printable
 
 log = structlog.get_logger("session_providers")
 
@@ -75,7 +76,13 @@ class SessionProviders(Generic[W, P]):
             log.warning("session_key_missing", file=wanted.api_key_file)
             return self._own
         if wanted not in self._items:
-            made = self._make(wanted, key)
+            try:
+                made = self._make(wanted, key)
+            # The border to providers: a document that its vendor's library does not like must not cost the session its turn.
+            except Exception as error:  # noqa: BLE001
+                self._fell_through.labels(provider=wanted.provider, reason="not_made").inc()
+                log.warning("session_provider_not_made", provider=wanted.provider, error=printable(repr(error), (key or "",)))
+                return self._own
             self._items[wanted] = (made, self._chain([made, self._own]))
         self._items.move_to_end(wanted)
         while len(self._items) > KEPT:
@@ -86,7 +93,8 @@ class SessionProviders(Generic[W, P]):
     async def aclose(self) -> None:
         """Close what documents asked for; `own` is its owner's."""
         await self._tasks.close()
-        await asyncio.gather(*(made.aclose() for made, _ in self._items.values()))
+        # One that cannot be closed must not keep the others open.
+        await asyncio.gather(*(made.aclose() for made, _ in self._items.values()), return_exceptions=True)
 
     @staticmethod
     async def _retire(item: P) -> None:

@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Read once in `__main__`, then passed on as an argument."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    # What a person set may be a secret in the wrong place: an error names the setting and not its value.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` inside a container."""

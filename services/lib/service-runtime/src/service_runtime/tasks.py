@@ -15,11 +15,16 @@ CANCEL_AGAIN_S: Final = 1.0
 
 
 class TaskOwner:
-    """Owns tasks of a part of a service. `close` cancels and awaits them all."""
+    """Owns tasks of a part of a service. `close` cancels and awaits them all.
 
-    def __init__(self) -> None:
+    `over` hears, until `close`, the name of each task that has ended, and its error if it crashed: whoever depends on a task learns of
+    its end, whatever ended it.
+    """
+
+    def __init__(self, over: Callable[[str, BaseException | None], None] | None = None) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._over = over
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -64,8 +69,11 @@ class TaskOwner:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             self._report(task.get_name(), error)
+        if self._over is not None and not self._closed:
+            self._over(task.get_name(), error)
 
     @staticmethod
     def _report(name: str, error: BaseException) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 DETAIL_CHARS: Final = 200
 _KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
@@ -15,3 +16,10 @@ def printable(detail: str, secrets: Iterable[str] = ()) -> str:
             detail = detail.replace(secret, "***")
     detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
     return detail if len(detail) <= DETAIL_CHARS else detail[: DETAIL_CHARS - 1] + "…"
+
+
+def host_of(url: str) -> str:
+    """Host and port of an address, for people: never a user's name, a password or a query. Raises ValueError for what is no address."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port is not None else host

@@ -42,6 +42,9 @@ class Behaviour:
     first_token_s: float = 0.0
     per_word_s: float = 0.0
 
+    raw: tuple[str | float, ...] = ()
+    """Instead of all that: these lines of the stream, each with its blank line, and seconds between them; no end of their own."""
+
     status: int = 200
     retry_after: str = ""
     message: str = "mocked failure"
@@ -107,6 +110,13 @@ class OpenAiServer(VendorServer):
         await response.prepare(http)
         if behaviour.kind == "garbage":
             await response.write(b"data: {not json\n\n")
+            return response
+        if behaviour.raw:
+            for line in behaviour.raw:
+                if isinstance(line, str):
+                    await response.write(f"{line}\n\n".encode())
+                else:
+                    await asyncio.sleep(line)
             return response
         number = next(self._ids)
         await self._send(response, request, number, {"role": "assistant", "content": ""})

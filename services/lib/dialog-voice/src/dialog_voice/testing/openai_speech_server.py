@@ -37,6 +37,10 @@ class Behaviour:
     pieces: int = 2
     first_audio_s: float = 0.0
     per_piece_s: float = 0.0
+    content_type: str = "audio/pcm"
+    whole: bytes = b""
+    """Instead of the audio: this."""
+
     status: int = 200
     message: str = "mocked failure"
 
@@ -92,9 +96,9 @@ class OpenAiSpeechServer(VendorServer):
             return web.json_response({"error": {"message": behaviour.message}}, status=behaviour.status)
         if behaviour.kind == "json":
             return web.json_response({"audio": "elsewhere"})
-        response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
+        response = web.StreamResponse(headers={"Content-Type": behaviour.content_type})
         await response.prepare(http)
-        audio = b"" if behaviour.kind == "empty" else self._audio(str(request.body["input"]))
+        audio = b"" if behaviour.kind == "empty" else behaviour.whole or self._audio(str(request.body["input"]))
         for number, start in enumerate(range(0, len(audio), behaviour.piece_bytes)):
             if number == behaviour.pieces and behaviour.kind in ("cut", "stall"):
                 break
