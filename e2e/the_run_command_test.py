@@ -1,6 +1,8 @@
 """`make run`: one command up, Ctrl-C down with nothing left, clear sentences when it cannot, and conversations that stay."""
 
 import asyncio
+import fcntl
+import json
 import os
 import signal
 import socket
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -15,7 +18,8 @@ import pytest
 from e2e import timeouts
 from e2e.harness.alone import Stopwatch
 from e2e.harness.clients import chat, get, watching
-from e2e.harness.stack import ROOT, Stack, environment, running
+from e2e.harness.stack import FAKES, ROOT, Stack, environment, running
+from vtuber_cli import valkey
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
@@ -125,3 +129,32 @@ def test_say_prints_the_text_and_the_times_and_saves_the_voice(fake_models: Stac
     assert refused.returncode == 1
     assert "make run" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+async def test_what_is_said_on_a_full_pipe_and_a_store_that_is_killed_end_nothing(tmp_path: Path) -> None:
+    state, out = tmp_path / "state.json", tmp_path / "said"
+    os.mkfifo(out)
+    # Somebody who holds the other end and never reads, as a pager does.
+    pager = os.open(out, os.O_RDWR)
+    command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(tmp_path), "--state", str(state)]
+    env = environment({**FAKES, "FAKE_WORDS": "8", "LEGACY_ENABLED": "false", "MICROPHONE_ENABLED": "false"})
+    with out.open("wb") as pipe:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        process = subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, cwd=ROOT)
+    try:
+        async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
+            while not state.exists():
+                await asyncio.sleep(0.05)
+        made = json.loads(state.read_text())
+        for number in range(4):
+            assert (await chat(made["url"], "full", f"number {number}")).events[-1] == "done"
+        os.kill(made["pids"]["valkey"], signal.SIGKILL)
+        async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
+            while not await valkey.answers(urlsplit(made["redis"]).port or 0):
+                await asyncio.sleep(0.05)
+        assert (await chat(made["url"], "full", "after all")).events[-1] == "done"
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, timeouts.ENDED_FOR_SURE) == 0
+    finally:
+        process.kill()
+        os.close(pager)

@@ -92,6 +92,7 @@ def _models(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
+    from dialog_telemetry.output import steady
     from vtuber_cli.console import Console
     from vtuber_cli.run import Runner, RunOptions
 
@@ -103,9 +104,13 @@ def _run(asked: argparse.Namespace) -> int:
         return 2
 
     async def work() -> int:
-        return await Runner(loaded, options, Console()).run()
+        return await Runner(loaded, options, Console(steady(sys.stdout, _lost))).run()
 
     return asyncio.run(work())
+
+
+def _lost(lines: int) -> str:
+    return f"({lines} lines could not be written here)"
 
 
 if __name__ == "__main__":

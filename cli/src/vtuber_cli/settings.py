@@ -21,6 +21,7 @@ class ServiceSpec:
     """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready.
 
     `microphone`: microphones need it too, so it runs without the rest of that chain.
+    `without`: what is missing while it is not there.
     `service` is the name it was declared by; `ordinal` tells it from others of that service, whose names end in `-1`, `-2` and so on.
     """
 
@@ -33,6 +34,7 @@ class ServiceSpec:
     microphone: bool = False
     service: str = ""
     ordinal: int = 0
+    without: str = "it is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
             microphone=table.get("microphone", False),
             service=name,
             ordinal=ordinal,
+            without=table.get("without", ""),
         )
         for name, table in declared.items()
         for ordinal in range(replicas.get(name, 1))
