@@ -95,7 +95,10 @@ def test_a_busy_port_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
 async def test_a_wrong_setting_is_named_and_nothing_keeps_running(tmp_path: Path) -> None:
     wrong = {
         "LLM_CHAIN: 'nonsense' is not known": {"LLM_CHAIN": "nonsense"},
-        "SYNC_TTS_BARGE_IN is on but needs SYNC_TTS_STREAMING": {"SYNC_TTS_STREAMING": "false"},
+        "SYNC_TTS_BARGE_IN is on but needs SYNC_TTS_STREAMING": {
+            "SYNC_TTS_STREAMING": "false",
+            "SYNC_TTS_BARGE_IN": "true",
+        },
     }
     runs = (
         asyncio.to_thread(run_until_it_gives_up, tmp_path / str(number), env, "--ephemeral")
@@ -105,6 +108,15 @@ async def test_a_wrong_setting_is_named_and_nothing_keeps_running(tmp_path: Path
         assert ended.returncode == 1
         assert said in ended.stdout
         assert "Traceback" not in ended.stdout + ended.stderr
+
+
+async def test_one_variable_goes_back_to_the_chain_of_queues(tmp_path: Path) -> None:
+    with running(tmp_path, {**FAKES, "FAKE_WORDS": "8", "ENABLE_SYNC_CORE": "false"}, legacy=True) as stack:
+        answer = await chat(stack.url, "back", "Hello!")
+    assert answer.events[-1] == "done"
+    assert answer.stats["path"] == "legacy"
+    said = (tmp_path / "run.log").read_text()
+    assert "ENABLE_SYNC_CORE is off, and so is what needs it: SYNC_TTS_STREAMING, " in said
 
 
 async def test_what_is_not_built_yet_is_said(as_newcomer: Stack) -> None:

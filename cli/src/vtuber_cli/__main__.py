@@ -1,4 +1,4 @@
-"""`vtuber run`, `vtuber say`, `vtuber talk` and `vtuber models`."""
+"""The commands of `vtuber`."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from dialog_flags.flags import Flag
 from vtuber_cli import settings
 from vtuber_cli.settings import GATEWAY_PORT
 
@@ -57,11 +58,15 @@ def main() -> None:
     models.add_argument("--weights-only", action="store_true", help="fetch the models and not what runs them")
     models.add_argument("--try", action="store_true", dest="attempt", help="say a few sentences and hear them, with times")
 
+    _flags_parser(commands)
+
     asked = parser.parse_args()
     if asked.command == "run":
         sys.exit(_run(asked))
     if asked.command == "models":
         sys.exit(_models(asked))
+    if asked.command == "flags":
+        sys.exit(_flags(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
     if asked.command == "talk":
@@ -69,6 +74,33 @@ def main() -> None:
     from vtuber_cli import say as saying
 
     sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    flags = commands.add_parser("flags", help="a session's flags on a cluster: on, off, with all that belongs to it")
+    verbs = flags.add_subparsers(dest="verb", required=True)
+    for verb, what in (
+        ("off", "turn a flag off, and all that need it"),
+        ("on", "turn a flag on, and all that it needs"),
+        ("show", "which flags are on"),
+    ):
+        one = verbs.add_parser(verb, help=what)
+        one.add_argument("name", help="of the VtuberSession")
+        if verb != "show":
+            one.add_argument("flag", choices=[str(flag) for flag in Flag])
+            one.add_argument("--dry-run", action="store_true", help="only print the command that would be run")
+        one.add_argument("-n", "--namespace", help="of the VtuberSession (default: kubectl's)")
+        one.add_argument("--context", help="of the cluster (default: kubectl's)")
+
+
+def _flags(asked: argparse.Namespace) -> int:
+    from vtuber_cli import flags
+    from vtuber_cli.console import Console
+
+    place = flags.Place(asked.namespace, asked.context)
+    if asked.verb == "show":
+        return flags.show(asked.name, place=place, console=Console())
+    return flags.flip(asked.name, Flag(asked.flag), on=asked.verb == "on", place=place, dry=asked.dry_run, console=Console())
 
 
 def _talk(asked: argparse.Namespace) -> int:

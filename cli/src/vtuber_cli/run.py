@@ -233,6 +233,8 @@ class Runner:
             spec.service == "asr" for spec in self._services
         ):
             self._console.say(f"  {without}")
+        for note in self._settings.notes:
+            self._console.say(f"  {note}")
         self._console.say("  Ctrl-C ends everything; conversations stay in " + str(self._options.data))
         self._console.say()
 

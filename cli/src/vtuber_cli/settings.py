@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
+from vtuber_cli.profile import fitted, is_off
+
 GATEWAY_PORT: Final = 8000
 """Where the page is, unless another port is asked for."""
 
@@ -46,6 +48,8 @@ class RunSettings:
     inherited: Mapping[str, str]
     redis_url: str | None
     port: int | None
+    notes: tuple[str, ...] = ()
+    """What differs from the profile because a person said something."""
 
 
 def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings:
@@ -56,12 +60,22 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
     profile = declared.pop("profile")
     environment = dict(os.environ)
-    legacy, microphone = _enabled(environment, "LEGACY_ENABLED"), _enabled(environment, "MICROPHONE_ENABLED")
+    legacy, microphone = (not is_off(environment.get(name, "")) for name in ("LEGACY_ENABLED", "MICROPHONE_ENABLED"))
     for change in changes:
         service, name, value = _change(change)
         if service not in declared:
             raise ValueError(f"--set {change}: there is no service {service}; there are {', '.join(declared)}")
         declared[service].setdefault("env", {})[name] = value
+    # Flags are read by input-handler alone.
+    flags = {
+        **environment,
+        **{name: declared["input-handler"]["env"][name] for name in profile if name in declared["input-handler"]["env"]},
+    }
+    profile, notes = fitted(profile, flags)
+    if is_off(flags.get("ENABLE_SYNC_CORE", "")) and not legacy:
+        raise ValueError("ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on")
+    # Empty is not said: it must not replace what the profile says.
+    environment = {name: value for name, value in environment.items() if value.strip() or name not in profile}
     replicas = dict(_scale(scale, SCALABLE) for scale in scales)
     services = tuple(
         ServiceSpec(
@@ -88,16 +102,13 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         inherited=environment,
         redis_url=environment.get("REDIS_URL") or None,
         port=int(port) if port and port.isdigit() else None,
+        notes=tuple(notes),
     )
 
 
 def environment(**changes: str) -> dict[str, str]:
     """Of a child process: ours, with these changes."""
     return {**os.environ, **changes}
-
-
-def _enabled(variables: Mapping[str, str], name: str) -> bool:
-    return variables.get(name, "true").lower() not in ("false", "0", "no", "off")
 
 
 def _change(text: str) -> tuple[str, str, str]:
