@@ -60,6 +60,7 @@ async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_ev
             assert time.monotonic() - began < timeouts.ALL_ENDED
             assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
             await asyncio.gather(asking, return_exceptions=True)
+    nobody_was_refused(tmp_path)
     watch = Stopwatch()
     with running(tmp_path, AS_IT_COMES) as again:
         assert watch.seconds(again.process.pid) < timeouts.READY_AGAIN
@@ -74,6 +75,12 @@ async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_ev
         again.process.wait()
         _, alive = psutil.wait_procs(children, timeout=timeouts.ALL_ENDED)
         assert alive == []
+
+
+def nobody_was_refused(data: Path) -> None:
+    """Neither at the start nor at the end of a run does a process call one that is not there."""
+    said = (data / "run.log").read_text().splitlines()
+    assert [line for line in said if "efused" in line or "not_connected" in line or "unreachable" in line] == []
 
 
 def run_until_it_gives_up(data: Path, env: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:

@@ -29,7 +29,7 @@ class Ready(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 print(json.dumps({"event": "listening", "level": "info"}), flush=True)
-http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ready).serve_forever()
+http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
 """
 DYING = "import sys; sys.exit(7)"
 STUBBORN = (
@@ -137,7 +137,7 @@ async def test_a_wrong_setting_ends_the_run_with_the_services_own_words(tmp_path
 async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port(tmp_path: Path, settings: Settings) -> None:
     runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True), Console(io.StringIO()))
     (spec,) = runner._services
-    env = {"PORT": str(spec.port), "FLAG": "", "OTHER": ""}
+    env = {"HOST": "127.0.0.1", "PORT": str(spec.port), "FLAG": "", "OTHER": ""}
     somebody = Process("somebody", [sys.executable, "-c", READY], env, lambda _: None)
     await somebody.start()
     await runner._processes.launch("gateway", "blue", [sys.executable, "-c", ""], {})
@@ -282,3 +282,28 @@ async def test_everything_of_a_run_is_its_owners_alone(tmp_path: Path, settings:
     signal.raise_signal(signal.SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
     assert [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077] == []
+
+
+async def test_ports_of_services_move_where_they_are_taken_and_the_pages_address_is_a_persons(
+    tmp_path: Path, settings: Settings
+) -> None:
+    out, state = io.StringIO(), tmp_path / "state.json"
+    loaded = settings(READY)
+    page = ports.free("127.0.0.2")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        engine = replace(loaded.services[0], name="dialog-engine", port=taken)
+        runner = Runner(
+            replace(loaded, services=(*loaded.services, engine)),
+            RunOptions(data=tmp_path / "data", port=page, host="127.0.0.2", state=state),
+            Console(out),
+        )
+        running = asyncio.create_task(runner.run())
+        told = await started(state, running)
+    assert told["url"] == f"http://127.0.0.2:{page}"
+    assert told["ports"]["dialog-engine"] != taken
+    assert "  The usual ports of dialog-engine are in use; they have others.\n" in out.getvalue()
+    assert f"http://127.0.0.2:{page} " in out.getvalue()
+    assert readiness.of(page, "127.0.0.2") == (True, "")
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0

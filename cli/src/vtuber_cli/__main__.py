@@ -4,21 +4,23 @@ import argparse
 import asyncio
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from dialog_flags.flags import Flag
-from vtuber_cli import settings
+from vtuber_cli import gateway, settings
 from vtuber_cli.settings import GATEWAY_PORT
 
 
 def main() -> None:
     """Parse the command line and do it."""
     parser = argparse.ArgumentParser(prog="vtuber", description="A real-time AI VTuber, on this machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--version", action="version", version=f"vtuber {version('vtuber-cli')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
-    run.add_argument("--port", type=int, help="of the page (default 8000, or PORT)")
-    run.add_argument("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 lets your phone in")
+    run.add_argument("--port", type=_port, help="of the page (default 8000, or PORT)")
+    run.add_argument("--host", default="127.0.0.1", help="address of the page (default 127.0.0.1); 0.0.0.0 lets your phone in")
     run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
     run.add_argument("--ephemeral", action="store_true", help="free ports for everything but --port, for tests")
     run.add_argument(
@@ -42,7 +44,7 @@ def main() -> None:
     say.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
     say.add_argument("--wav", type=Path, help="save the voice here instead of playing it")
     say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
-    say.add_argument("--url", default=f"http://127.0.0.1:{GATEWAY_PORT}", help="address of the gateway")
+    say.add_argument("--url", help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)")
 
     talk = commands.add_parser("talk", help="speak, and hear her answer; Ctrl-C ends it")
     talk.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
@@ -50,7 +52,7 @@ def main() -> None:
     talk.add_argument("--wav", type=Path, help="speak this WAV file instead of the microphone")
     talk.add_argument("--out", type=Path, help="save her voice here instead of playing it")
     talk.add_argument("--headphones", action="store_true", help="the microphone does not hear her: cut in whenever you like")
-    talk.add_argument("--url", default=f"http://127.0.0.1:{GATEWAY_PORT}", help="address of the gateway")
+    talk.add_argument("--url", help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)")
 
     models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
     models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")
@@ -61,6 +63,9 @@ def main() -> None:
     _flags_parser(commands)
 
     asked = parser.parse_args()
+    if asked.command is None:
+        parser.print_help()
+        return
     if asked.command == "run":
         sys.exit(_run(asked))
     if asked.command == "models":
@@ -69,11 +74,22 @@ def main() -> None:
         sys.exit(_flags(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
+    try:
+        asked.url = gateway.address(asked.url or settings.gateway_url())
+    except ValueError as error:
+        parser.error(f"{'--url' if asked.url else 'VTUBER_URL'}: {error}")
     if asked.command == "talk":
         sys.exit(_talk(asked))
     from vtuber_cli import say as saying
 
     sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _port(text: str) -> int:
+    try:
+        return settings.port_number(text, "PORT")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
 
 
 def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,7 +1,26 @@
 """The gateway as the commands see it: its sockets, and what to say when it does not answer."""
 
+from urllib.parse import urlsplit
+
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
+
+from vtuber_cli.settings import GATEWAY_PORT
+
+
+def address(text: str) -> str:
+    """A gateway's address as a person writes it, with or without a scheme. Raises ValueError."""
+    written = (text if "://" in text else f"http://{text}").rstrip("/")
+    try:
+        parts = urlsplit(written)
+        host = parts.hostname or ""
+        complete = parts.scheme in ("http", "https") and bool(host) and " " not in host and parts.port != 0
+        complete = complete and not (parts.path or parts.query or parts.fragment)
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError(f"{text!r} is no address of a gateway; write one like http://127.0.0.1:{GATEWAY_PORT}")
+    return written
 
 
 class CannotReach(Exception):

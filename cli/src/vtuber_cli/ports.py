@@ -6,6 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
+from vtuber_cli import addresses
+
 
 def free(host: str = "127.0.0.1") -> int:
     """A port that nobody uses now and that, on Linux, no other program is given by chance while this process lives.
@@ -40,17 +42,17 @@ def refusal(port: int, host: str) -> str | None:
         return f"port {port}, which the page needs, is in use{holder(port)}. End that program, or choose another: PORT=8080 make run"
     if error.errno == errno.EACCES:
         return f"port {port} needs the rights of root. Choose one above 1023: PORT=8080 make run"
-    return f"the page cannot be served on {host}, port {port}: {error.strerror or error}"
+    return f"{host} is no address that this machine can listen on ({error.strerror or error}). There are {addresses.choices()}."
 
 
 def _bound(port: int, host: str) -> OSError | None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # Without this a port that was used a moment ago counts as busy, and a restart would have to wait a minute.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            # Without this a port that was used a moment ago counts as busy, and a restart would have to wait a minute.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            return error
+    except OSError as error:
+        return error
     return None
 
 

@@ -9,8 +9,12 @@ from vtuber_cli.log_file import LogFile
 from vtuber_cli.process import Process
 from vtuber_cli.valkey import NAME as VALKEY
 
-GRACE_S: Final = 3.5
-"""Together with Valkey's own second below the five in which Ctrl-C has to end everything."""
+GRACE_S: Final = 3.3
+LATER_S: Final = 0.7
+"""Together below the five in which Ctrl-C has to end everything."""
+
+CALLED: Final = ("output-handler", VALKEY)
+"""Others have connections to these as long as they run: they are ended after the rest, in this order, so that nobody is refused."""
 
 
 class CannotRun(Exception):
@@ -78,12 +82,9 @@ class Processes:
 
     async def stop_all(self) -> None:
         """Ask all to end, then make them."""
-        store = self._running.get(VALKEY)
-        services = [process for process in self._running.values() if process is not store]
-        await asyncio.gather(*(process.stop(GRACE_S) for process in services))
-        if store is not None:
-            # Last, so that what the services wrote while ending is kept.
-            await store.stop(1.0)
+        for stage in ("", *CALLED):
+            together = [process for name, process in self._running.items() if _called(name) == stage]
+            await asyncio.gather(*(process.stop(LATER_S if stage else GRACE_S) for process in together))
         for log in self._logs.values():
             log.close()
 
@@ -91,3 +92,8 @@ class Processes:
         """Now, and with all that they started. May be called by any thread, at any time."""
         for process in list(self._running.values()):
             process.kill()
+
+
+def _called(name: str) -> str:
+    # `output-handler-1` is one more of the same.
+    return next((each for each in CALLED if name.startswith(each)), "")

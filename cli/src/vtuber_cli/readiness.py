@@ -3,13 +3,15 @@
 import json
 from contextlib import suppress
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
+
+from vtuber_cli import addresses
 
 
-def of(port: int) -> tuple[bool, str]:
-    """Whether it is ready, and if not why."""
+def of(port: int, host: str = addresses.LOOPBACK) -> tuple[bool, str]:
+    """Whether it is ready, and if not why. `host` is an address of this machine, which no proxy knows."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+        with build_opener(ProxyHandler({})).open(f"{addresses.url(host, port)}/readyz", timeout=2) as answer:
             return answer.status == 200, ""
     except URLError as error:
         body = ""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import models, ports, readiness, valkey
+from vtuber_cli import addresses, models, ports, readiness, valkey
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
@@ -217,18 +217,22 @@ class Runner:
             if self._processes.ended(spec.name):
                 # A process that is gone is not ready, whoever answers on its port.
                 return False, "it has ended"
-            return await asyncio.to_thread(readiness.of, spec.port)
+            host = addresses.near(self._options.host) if spec.name == PAGE else addresses.LOOPBACK
+            return await asyncio.to_thread(readiness.of, spec.port, host)
 
     def _announce(self, seconds: float) -> None:
-        address = f"http://localhost:{self._port('gateway')}"
+        host, port = self._options.host, self._port(PAGE)
+        address = addresses.shown(host, port)
         self._write_state(legacy=False)
         paint = self._console.paint
         self._console.say()
         self._console.say(
             f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
         )
-        elsewhere = "" if self._port("gateway") == GATEWAY_PORT else f" --url {address}"
-        self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{elsewhere}')
+        if (lan := addresses.elsewhere(host, port)) is not None:
+            self._console.say(f"  In your network:  {lan}")
+        at = "" if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT) else f" --url {address}"
+        self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
         ):
@@ -243,7 +247,7 @@ class Runner:
         if self._options.state is None:
             return
         state = {
-            "url": f"http://127.0.0.1:{self._port('gateway')}",
+            "url": addresses.url(addresses.near(self._options.host), self._port(PAGE)),
             "redis": self._redis_url,
             "ports": {spec.name: spec.port for spec in self._services},
             "pids": self._processes.pids(),

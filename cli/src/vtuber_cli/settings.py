@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
+from vtuber_cli import known_settings
 from vtuber_cli.profile import fitted, is_off
 
 GATEWAY_PORT: Final = 8000
@@ -65,6 +66,7 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         service, name, value = _change(change)
         if service not in declared:
             raise ValueError(f"--set {change}: there is no service {service}; there are {', '.join(declared)}")
+        _known(change, service, name, known_settings.of_service(declared[service]["module"]))
         declared[service].setdefault("env", {})[name] = value
     # Flags are read by input-handler alone.
     flags = {
@@ -94,15 +96,17 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         for ordinal in range(replicas.get(name, 1))
         if legacy or not table.get("fallback", False) or (microphone and table.get("microphone", False))
     )
-    # PORT and HOST in a shell are meant for the address that people open, not for every process.
-    port = environment.pop("PORT", None)
+    known = {*known_settings.RUN, *(name for table in declared.values() for name in known_settings.of_service(table["module"]))}
+    # PORT and HOST in a shell are meant for the address that people open, not for every process. HOST is not even that: some
+    # shells set it to the machine's name.
+    port = environment.pop("PORT", "").strip()
     return RunSettings(
         services=services,
         profile=profile,
         inherited=environment,
         redis_url=environment.get("REDIS_URL") or None,
-        port=int(port) if port and port.isdigit() else None,
-        notes=tuple(notes),
+        port=port_number(port, "PORT") if port else None,
+        notes=(*notes, *known_settings.warnings(environment, known)),
     )
 
 
@@ -116,7 +120,29 @@ def _change(text: str) -> tuple[str, str, str]:
     service, dot, name = target.rpartition(".")
     if not (equals and dot and service and name):
         raise ValueError(f"--set {text}: write SERVICE.NAME=VALUE, e.g. dialog-engine.LLM_CHAIN=rules")
-    return service, name, value
+    return service, name.upper(), value
+
+
+def _known(change: str, service: str, name: str, names: set[str]) -> None:
+    if name in known_settings.GIVEN:
+        raise ValueError(f"--set {change}: a run gives its processes their {name}; say {known_settings.GIVEN[name]}")
+    if name not in names:
+        close = known_settings.meant(name, names)
+        hint = f"did you mean {close}? There" if close else "there"
+        there = ", ".join(sorted(names - set(known_settings.GIVEN)))
+        raise ValueError(f"--set {change}: {service} has no setting {name}; {hint} are {there}")
+
+
+def port_number(text: str, name: str) -> int:
+    """A port of a person's; raises ValueError with a sentence."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65_535):
+        raise ValueError(f"{name}={text}: a port is a number from 1 to 65535, e.g. {name}=8080")
+    return int(text)
+
+
+def gateway_url() -> str:
+    """Where the gateway is, unless the command line says so: VTUBER_URL, or this machine."""
+    return os.environ.get("VTUBER_URL", "").strip() or f"http://127.0.0.1:{GATEWAY_PORT}"
 
 
 def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:
