@@ -83,6 +83,11 @@ def nobody_was_refused(data: Path) -> None:
     assert [line for line in said if "efused" in line or "not_connected" in line or "unreachable" in line] == []
 
 
+def say(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vtuber_cli", "say", "Hello there!", "--session", "cli", "--url", url, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 def run_until_it_gives_up(data: Path, env: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vtuber_cli", "run", "--data", str(data), *options]
     return subprocess.run(command, env=environment(env), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -118,10 +123,11 @@ async def test_a_wrong_setting_is_named_and_nothing_keeps_running(tmp_path: Path
 
 
 async def test_one_variable_goes_back_to_the_chain_of_queues(tmp_path: Path) -> None:
-    with running(tmp_path, {**FAKES, "FAKE_WORDS": "8", "ENABLE_SYNC_CORE": "false"}, legacy=True) as stack:
-        answer = await chat(stack.url, "back", "Hello!")
-    assert answer.events[-1] == "done"
-    assert answer.stats["path"] == "legacy"
+    env = {**FAKES, "FAKE_WORDS": "8", "ENABLE_SYNC_CORE": "false"}
+    with running(tmp_path, env, legacy=True, options=["--https"]) as stack:
+        assert stack.url.startswith("https://127.0.0.1:")
+        told = await asyncio.to_thread(say, stack.url, "--wav", str(tmp_path / "back.wav"))
+    assert "answered by the fallback: sync_core_off" in told.stdout, told.stderr
     said = (tmp_path / "run.log").read_text()
     assert "ENABLE_SYNC_CORE is off, and so is what needs it: SYNC_TTS_STREAMING, " in said
 
@@ -134,8 +140,7 @@ async def test_what_is_not_built_yet_is_said(as_newcomer: Stack) -> None:
 
 def test_say_prints_the_text_and_the_times_and_saves_the_voice(fake_models: Stack, tmp_path: Path) -> None:
     wav = tmp_path / "out.wav"
-    command = [sys.executable, "-m", "vtuber_cli", "say", "Hello there!", "--session", "cli", "--wav", str(wav), "--url"]
-    said = subprocess.run([*command, fake_models.url], capture_output=True, text=True, timeout=60, check=True)
+    said = say(fake_models.url, "--wav", str(wav))
     lines = said.stdout.strip().splitlines()
     assert len(lines[0]) > 20
     assert "first text" in lines[-1]
@@ -144,7 +149,7 @@ def test_say_prints_the_text_and_the_times_and_saves_the_voice(fake_models: Stac
     data = wav.read_bytes()
     assert data[:4] == b"RIFF"
     assert len(data) > 48_000
-    refused = subprocess.run([*command, "http://127.0.0.1:9"], capture_output=True, text=True, timeout=60, check=False)
+    refused = say("http://127.0.0.1:9")
     assert refused.returncode == 1
     assert "make run" in refused.stderr
     assert "Traceback" not in refused.stderr

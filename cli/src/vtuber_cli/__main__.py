@@ -21,6 +21,9 @@ def main() -> None:
     run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
     run.add_argument("--port", type=_port, help="of the page (default 8000, or PORT)")
     run.add_argument("--host", default="127.0.0.1", help="address of the page (default 127.0.0.1); 0.0.0.0 lets your phone in")
+    run.add_argument(
+        "--https", action="store_true", help="with a certificate of this machine's own, so that phones give the microphone"
+    )
     run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
     run.add_argument("--ephemeral", action="store_true", help="free ports for everything but --port, for tests")
     run.add_argument(
@@ -144,7 +147,9 @@ def _run(asked: argparse.Namespace) -> int:
     from vtuber_cli.console import Console
     from vtuber_cli.run import Runner, RunOptions
 
-    options = RunOptions(data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state)
+    options = RunOptions(
+        data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state, https=asked.https
+    )
     try:
         loaded = settings.load(asked.set, asked.scale)
     except ValueError as error:

@@ -32,6 +32,11 @@ class DataFolder:
         """Of the embedded Valkey."""
         return self.path / STORE
 
+    @property
+    def tls(self) -> Path:
+        """Of the page's certificate."""
+        return (self.path / "tls").resolve()
+
     def open(self) -> None:
         """Make it, close it to others, and keep other runs out. Raises CannotRun."""
         ours = not self.path.exists() or self.store.exists() or self.logs.exists()

@@ -1,10 +1,13 @@
 """The gateway as the commands see it: its sockets, and what to say when it does not answer."""
 
+import ipaddress
+import ssl
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from vtuber_cli import addresses
 from vtuber_cli.settings import GATEWAY_PORT
 
 
@@ -23,6 +26,21 @@ def address(text: str) -> str:
     return written
 
 
+def trust(url: str) -> ssl.SSLContext | None:
+    """Whom to believe that he is `url`; None for http. What comes from this machine itself needs no certificate of others."""
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return None
+    return addresses.believed() if _is_here(parts.hostname or "") else ssl.create_default_context()
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class CannotReach(Exception):
     """One sentence, with the way out."""
 
@@ -31,7 +49,13 @@ def socket(url: str, path: str, subprotocol: str) -> connect:
     """A socket of the gateway at `url` (http or https), to be entered."""
     address = f"ws{url.removeprefix('http')}{path}"
     return connect(
-        address, subprotocols=[Subprotocol(subprotocol)], compression=None, proxy=None, open_timeout=5, close_timeout=1
+        address,
+        subprotocols=[Subprotocol(subprotocol)],
+        compression=None,
+        proxy=None,
+        open_timeout=5,
+        close_timeout=1,
+        ssl=trust(url),
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import addresses, models, ports, readiness, valkey
+from vtuber_cli import addresses, certificate, models, ports, readiness, valkey
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
@@ -26,7 +26,9 @@ PAGE: Final = "gateway"
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """Command-line options. `ephemeral`: free ports for everything but what `port` names.
-    `host`: where the gateway listens. `state`: file that gets ports and pids as JSON when all is ready.
+
+    `host`: where the gateway listens; `https`: with a certificate of our own. `state`: file that gets ports and pids as JSON when all
+    is ready.
     """
 
     data: Path
@@ -34,6 +36,12 @@ class RunOptions:
     host: str = "127.0.0.1"
     ephemeral: bool = False
     state: Path | None = None
+    https: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """Of the page's address."""
+        return "https" if self.https else "http"
 
 
 class Runner:
@@ -46,6 +54,7 @@ class Runner:
         self._data = DataFolder(options.data)
         self._processes = Processes(console, self._data.logs)
         self._looking = asyncio.Lock()
+        self._certificate: certificate.Certificate | None = None
 
     async def run(self) -> int:
         """Until Ctrl-C, SIGTERM or SIGHUP (0) or something that cannot be mended (1)."""
@@ -72,6 +81,8 @@ class Runner:
         began = time.monotonic()
         self._settle_ports()
         self._data.open()
+        if self._options.https:
+            self._certificate = certificate.own(self._data.tls, self._options.host)
         store = [] if self._settings.redis_url is not None else [await self._start_valkey()]
         main = [spec for spec in self._services if not spec.fallback]
         for spec in main:
@@ -208,6 +219,8 @@ class Runner:
         }
         # What the shell says wins over the profile, but never over the wiring between the processes of this run.
         env |= {key: fill(value, spec, self._services, self._options.data) for key, value in spec.env.items()}
+        if spec.name == PAGE and self._certificate is not None:
+            env |= {"TLS_CERTIFICATE": str(self._certificate.certificate), "TLS_KEY": str(self._certificate.key)}
         env |= {"REDIS_URL": self._redis_url, "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1"}
         await self._processes.launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
 
@@ -218,19 +231,26 @@ class Runner:
                 # A process that is gone is not ready, whoever answers on its port.
                 return False, "it has ended"
             host = addresses.near(self._options.host) if spec.name == PAGE else addresses.LOOPBACK
-            return await asyncio.to_thread(readiness.of, spec.port, host)
+            scheme = self._options.scheme if spec.name == PAGE else "http"
+            return await asyncio.to_thread(readiness.of, spec.port, host, scheme)
 
     def _announce(self, seconds: float) -> None:
-        host, port = self._options.host, self._port(PAGE)
-        address = addresses.shown(host, port)
+        host, port, scheme = self._options.host, self._port(PAGE), self._options.scheme
+        address = addresses.shown(host, port, scheme)
         self._write_state(legacy=False)
         paint = self._console.paint
         self._console.say()
         self._console.say(
             f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
         )
-        if (lan := addresses.elsewhere(host, port)) is not None:
+        if (lan := addresses.elsewhere(host, port, scheme)) is not None:
             self._console.say(f"  In your network:  {lan}")
+            if not self._options.https:
+                self._console.say("  A microphone there needs https: `vtuber run --https` (docs/phone.md)")
+        if self._certificate is not None:
+            self._console.say(
+                f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 {self._certificate.fingerprint}"
+            )
         at = "" if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT) else f" --url {address}"
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
@@ -247,7 +267,7 @@ class Runner:
         if self._options.state is None:
             return
         state = {
-            "url": addresses.url(addresses.near(self._options.host), self._port(PAGE)),
+            "url": addresses.url(addresses.near(self._options.host), self._port(PAGE), self._options.scheme),
             "redis": self._redis_url,
             "ports": {spec.name: spec.port for spec in self._services},
             "pids": self._processes.pids(),

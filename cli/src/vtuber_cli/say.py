@@ -75,7 +75,10 @@ async def _ask(
         "meta": {"requestId": str(uuid.uuid4()), **({"lang": lang} if lang else {})},
     }
     parser = SseParser()
-    async with aiohttp.ClientSession() as http, http.post(f"{url}/chat/stream", json=body) as answer:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/chat/stream", json=body, ssl=gateway.trust(url) or True) as answer,
+    ):
         if answer.status != 200:
             raise CannotSay(_refusal(answer.status, await answer.text()))
         async for data in answer.content.iter_any():

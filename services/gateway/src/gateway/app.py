@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Header, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -75,6 +76,7 @@ def build(settings: GatewaySettings) -> FastAPI:
             stack.callback(warming.cancel)
             yield
 
+    page = (PAGE / "index.html").read_text(encoding="utf-8").replace("{character}", escape(settings.character))
     app = application.extend(FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None)
     app.add_middleware(PageHeaders)
 
@@ -155,8 +157,8 @@ def build(settings: GatewaySettings) -> FastAPI:
         )
 
     @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    async def index() -> HTMLResponse:
+        return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
     openapi.install(app, [ChatRequest, StopRequest])
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))

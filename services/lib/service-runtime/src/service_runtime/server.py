@@ -75,6 +75,8 @@ def serve(
         ws_ping_timeout=20,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         h11_max_incomplete_event_size=limits.JSON_FRAME_BYTES,
     )
     server = _Server(config, getattr(app.state, "leave", None))

@@ -23,6 +23,11 @@ class ServiceSettings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis or Valkey. A service starts and goes on without it; what needs it then says so."""
 
+    tls_certificate: Path | None = None
+    """PEM file to speak https with, where nothing before the service does (`vtuber run --https`); with TLS_KEY."""
+
+    tls_key: Path | None = None
+
     pod_name: str | None = Field(default=None, max_length=253)
     """This pod's name, under which it acknowledges flag documents; absent outside a cluster."""
 
