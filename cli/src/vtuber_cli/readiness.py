@@ -3,13 +3,16 @@
 import json
 from contextlib import suppress
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+from vtuber_cli import addresses
 
 
-def of(port: int) -> tuple[bool, str]:
-    """Whether it is ready, and if not why."""
+def of(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> tuple[bool, str]:
+    """Whether it is ready, and if not why. `host` is an address of this machine: no proxy knows it, and its certificate is our own."""
+    handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.believed()))
     try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+        with build_opener(*handlers).open(f"{addresses.url(host, port, scheme)}/readyz", timeout=2) as answer:
             return answer.status == 200, ""
     except URLError as error:
         body = ""

@@ -7,6 +7,8 @@ from typing import Final
 NAME: Final = "valkey"
 """Of its process."""
 
+WITHOUT: Final = "there is no fallback, and what is said now is only in the engine's history"
+
 
 MEMORY: Final = "512mb"
 

@@ -156,7 +156,8 @@ async def test_the_page_comes_with_headers_that_protect_its_reader(http: httpx.A
         assert "ws:" not in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-cache"
-    assert (await http.get("/")).text == (PAGE / "index.html").read_text(encoding="utf-8")
+    written = (PAGE / "index.html").read_text(encoding="utf-8")
+    assert (await http.get("/")).text == written.replace("{character}", "default")
 
 
 @pytest.mark.parametrize(
@@ -168,3 +169,18 @@ async def test_no_file_beside_the_page_can_be_read(http: httpx.AsyncClient, path
     answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 404")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({}, "default"),
+        ({"character_name": "Miko"}, "Miko"),
+        ({"character_name": '"><b>', "persona": "x"}, "&quot;&gt;&lt;b&gt;"),
+        ({"persona": "You are somebody else."}, ""),
+    ],
+)
+async def test_the_page_calls_her_by_a_name_that_is_hers(said: dict[str, Any], name: str) -> None:
+    app = build(GatewaySettings(**said))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        assert f'<meta name="character" content="{name}">' in (await client.get("/")).text

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Header, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
@@ -70,6 +71,7 @@ def build(settings: GatewaySettings) -> FastAPI:
             stack.callback(warming.cancel)
             yield
 
+    page = (PAGE / "index.html").read_text(encoding="utf-8").replace("{character}", escape(settings.character))
     app = application.extend(FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None)
     # The last one is asked first.
     app.add_middleware(ReadLimit, admission=admission, clients=clients)
@@ -163,8 +165,8 @@ def build(settings: GatewaySettings) -> FastAPI:
         )
 
     @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    async def index() -> HTMLResponse:
+        return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
     openapi.install(app, [ChatRequest, StopRequest])
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))

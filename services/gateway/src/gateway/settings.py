@@ -16,6 +16,12 @@ class GatewaySettings(ServiceSettings):
     input_handler_url: str = "http://127.0.0.1:8001"
     output_handler_url: str = "http://127.0.0.1:8002"
 
+    character_name: str | None = Field(default=None, max_length=40)
+    """What the page calls her. Absent: the name of the built-in persona, and none where PERSONA is another one."""
+
+    persona: str | None = None
+    """The engine's; the page only looks whether there is one."""
+
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of other sites whose pages may call and connect, exact, separated by commas. The gateway's own page always may."""
 
@@ -31,6 +37,11 @@ class GatewaySettings(ServiceSettings):
 
     sockets_an_address: int = Field(default=500, ge=1)
     """Open WebSockets of one client address."""
+
+    @property
+    def character(self) -> str:
+        """For the page: her name, `default`, or empty."""
+        return self.character_name or ("default" if self.persona is None else "")
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod

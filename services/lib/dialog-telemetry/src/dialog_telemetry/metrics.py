@@ -112,4 +112,7 @@ TURN_END_SECONDS = Histogram(
 REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
 PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])
 TASKS = Gauge("dialog_tasks", "Tasks of the event loop: what grows without end here has leaked.")
+LOG_LINES_LOST = Gauge(
+    "dialog_log_lines_lost", "Log lines that could not be written: the disk or the pipe was full, or the pipe closed."
+)
 TASK_CRASHES = Counter("dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"])

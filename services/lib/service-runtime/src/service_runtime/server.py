@@ -73,6 +73,8 @@ def serve(
         ws_ping_timeout=20,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
     )
     server = _Server(config, getattr(app.state, "leave", None))
     with suppress(KeyboardInterrupt):

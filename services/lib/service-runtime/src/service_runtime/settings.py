@@ -28,6 +28,11 @@ class ServiceSettings(BaseSettings):
     """Names in requests' Host headers that this service answers to, separated by commas, `*.` for all below one. IP addresses, `localhost`
     and the machine's own name always count; for services behind the gateway so do names without a dot and those of a cluster."""
 
+    tls_certificate: Path | None = None
+    """PEM file to speak https with, where nothing before the service does (`vtuber run --https`); with TLS_KEY."""
+
+    tls_key: Path | None = None
+
     pod_name: str | None = Field(default=None, max_length=253)
     """This pod's name, under which it acknowledges flag documents; absent outside a cluster."""
 
