@@ -1,6 +1,7 @@
 import http.server
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -54,3 +55,14 @@ def test_nobody_there() -> None:
     ready, why = readiness.of(ports.free())
     assert not ready
     assert "refused" in why
+
+
+def test_no_proxy_of_the_environment_is_asked_about_this_machine(saying: Saying, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = f"http://127.0.0.1:{ports.free()}"
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, dead)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    # What urllib has learnt of the environment before.
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    assert readiness.of(saying(200, b"{}")) == (True, "")

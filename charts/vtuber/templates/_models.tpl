@@ -28,6 +28,17 @@ VOICE_CHAIN: {{ join "," . | quote }}
 {{- end }}
 {{- end }}
 
+{{/* What models and voices of the release and of sessions may be reached by and lead to. */}}
+{{- define "vtuber.providerEnv" -}}
+{{- $v := .Values.dialogEngine -}}
+{{- with $v.sessionEgressAllow }}
+SESSION_EGRESS_ALLOW: {{ join "," . | quote }}
+{{- end }}
+{{- with $v.providerProxy }}
+PROVIDER_PROXY: {{ . | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "vtuber.sessionKeysMount" -}}
 { name: session-keys, mountPath: /var/run/vtuber/session-keys, readOnly: true }
 {{- end }}

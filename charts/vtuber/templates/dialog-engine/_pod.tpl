@@ -21,6 +21,7 @@ env:
   LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}
   {{- include "vtuber.llmEnv" . | nindent 2 }}
   {{- include "vtuber.voiceEnv" . | nindent 2 }}
+  {{- include "vtuber.providerEnv" . | nindent 2 }}
 mounts:
   - { name: data, mountPath: /var/lib/vtuber }
   - {{ include "vtuber.sessionKeysMount" . }}

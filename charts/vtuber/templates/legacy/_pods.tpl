@@ -33,6 +33,7 @@ env:
   SESSION_KEYS_DIR: /var/run/vtuber/session-keys
   {{- include "vtuber.llmEnv" $root | nindent 2 }}
   {{- include "vtuber.voiceEnv" $root | nindent 2 }}
+  {{- include "vtuber.providerEnv" $root | nindent 2 }}
   {{- end }}
 {{- if $component.flags }}
 mounts: [{{ include "vtuber.sessionKeysMount" $root }}]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import numpy as np
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -214,4 +215,12 @@ async def test_an_unknown_voice_is_named_in_the_error() -> None:
     with pytest.raises(ProviderError, match="xx-nowhere"):
         await _speak(voice, "Hello")
     assert (await _speak(voice, "你好", "zh"))[0]
+    await voice.aclose()
+
+
+async def test_its_child_knows_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    voice = EspeakVoice()
+    await voice.warm()
+    assert psutil.Process(voice.child.pid).environ() == {}
     await voice.aclose()

@@ -17,7 +17,7 @@ from service_runtime.strangers import about, name_of
 _log = structlog.get_logger("llm")
 
 # These say that the next call will fail as well, and a dead address costs its whole connect timeout each time.
-_COOLING_REASONS = frozenset({"unauthorized", "quota", "connection"})
+_COOLING_REASONS = frozenset({"unauthorized", "quota", "connection", "address_refused"})
 
 # These say something of one prompt or one reply, and nothing of the model's being there.
 _TEXT_REASONS = frozenset({"empty", "filtered", "wall_clock"})

@@ -31,6 +31,7 @@ Reason = Literal[
     "cooling_down",
     "bad_content",
     "unexpected",
+    "address_refused",
 ]
 
 _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
@@ -50,6 +51,7 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "cooling_down": ("llm_unavailable", True),
     "bad_content": ("llm_unavailable", False),
     "unexpected": ("llm_unavailable", True),
+    "address_refused": ("llm_unavailable", False),
 }
 
 

@@ -5,6 +5,7 @@ from dialog_llm.chain import LlmChain
 from dialog_llm.provider import LlmProvider
 from dialog_llm.settings import LlmSettings
 from service_runtime import factories
+from service_runtime.egress import EgressRules
 
 
 def own(settings: LlmSettings) -> LlmProvider:
@@ -39,6 +40,7 @@ def of_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> Ll
         settings.openai_url(wanted.base_url),
         key or settings.openai_key(wanted.base_url),
         wanted.model or settings.llm_model,
+        settings.egress_of(wanted.base_url),
     )
 
 
@@ -48,10 +50,17 @@ def _rules() -> LlmProvider:
     return RulesProvider()
 
 
-def _openai(settings: LlmSettings, url: str, key: str, model: str) -> LlmProvider:
+def _openai(settings: LlmSettings, url: str, key: str, model: str, egress: EgressRules | None = None) -> LlmProvider:
     # Imported where it is asked for: the client is a third of a second of everybody's start.
     from dialog_llm.openai import OpenAiConfig, OpenAiProvider
 
     return OpenAiProvider(
-        OpenAiConfig(base_url=url, api_key=key, model=model, first_token_timeout_s=settings.llm_first_token_timeout_s)
+        OpenAiConfig(
+            base_url=url,
+            api_key=key,
+            model=model,
+            first_token_timeout_s=settings.llm_first_token_timeout_s,
+            proxy=settings.proxy_of(url),
+            egress=egress,
+        )
     )

@@ -15,6 +15,8 @@ from dialog_llm.openai_chunks import DONE, told
 from dialog_llm.openai_failures import failure_of
 from dialog_llm.openai_reply import Reply
 from dialog_llm.provider import GenerationOptions, Message, Piece
+from service_runtime import egress
+from service_runtime.egress import EgressRules
 from service_runtime.vendor_words import host_of
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ class OpenAiConfig:
 
     proxy: str | None = None
     """An HTTP proxy's address; proxies named in the process environment are not used."""
+
+    egress: EgressRules | None = None
+    """Where it may lead, for an address that a session chose."""
 
 
 class OpenAiProvider:
@@ -110,7 +115,7 @@ class OpenAiProvider:
             _log.debug("llm_models_not_listed", provider=self.name)
         except TimeoutError as error:
             raise self._error("connection", "no answer to /models") from error
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, OSError) as error:
             raise failure_of(error, self.name, self._config.api_key, produced=False) from self._cause(error)
 
     async def aclose(self) -> None:
@@ -149,7 +154,7 @@ class OpenAiProvider:
         except TimeoutError as error:
             if not reply.complete:
                 raise self._error("wall_clock" if now() >= reply.end else reply.limit) from error
-        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError) as error:
             if not reply.complete:
                 raise failure_of(error, self.name, self._config.api_key, produced=reply.produced) from self._cause(error)
         for piece in reply.finish():
@@ -197,12 +202,21 @@ class OpenAiProvider:
 
         # Reading has no limit here: the first piece, the gaps and the whole have theirs in `stream`.
         timeout = openai.Timeout(None, connect=self._config.connect_timeout_s)
+        http = openai.DefaultAsyncHttpxClient(
+            timeout=timeout,
+            proxy=self._config.proxy,
+            trust_env=False,
+            # A redirect would take the key along, to wherever it leads.
+            follow_redirects=False,
+        )
+        if self._config.egress is not None:
+            egress.guard(http, self._config.egress, proxied=self._config.proxy is not None)
         return openai.AsyncOpenAI(
             base_url=self._config.base_url,
             api_key=self._config.api_key or "none",
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, proxy=self._config.proxy, trust_env=False),
+            http_client=http,
         )
 
     def _pause(self, error: ProviderError, attempt: int) -> float:

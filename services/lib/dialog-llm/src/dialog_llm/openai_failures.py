@@ -7,6 +7,8 @@ from typing import Final
 
 from dialog_llm.errors import ProviderError, Reason
 from dialog_llm.openai_chunks import ErrorInStream
+from service_runtime.egress import refused_by
+from service_runtime.vendor_words import host_of
 
 _RETRY_AFTER_LIMIT_S: Final = 3600.0
 
@@ -21,16 +23,23 @@ def failure_of(error: Exception, provider: str, api_key: str, *, produced: bool)
 
     detail = str(error)
     secrets = (api_key,)
+    if (refused := refused_by(error)) is not None:
+        return ProviderError(provider, "address_refused", str(refused))
     if produced:
         return ProviderError(provider, "cut_stream", detail, secrets=secrets)
     if isinstance(error, openai.APIStatusError):
+        if 300 <= error.status_code < 400:
+            where = error.response.headers.get("location", "")
+            return ProviderError(
+                provider, "bad_request", f"redirected to {host_of(where) or where}: write that address", secrets=secrets
+            )
         reason = _of_status(error.status_code, error.code)
         wait = retry_after(error.response.headers) if reason == "rate_limited" or error.status_code == 503 else None
         return ProviderError(provider, reason, detail, secrets=secrets, retry_after_s=wait)
     if isinstance(error, openai.APIConnectionError):
         # Its own text is only "Connection error."; the cause knows which.
         return ProviderError(provider, "connection", f"{detail} {error.__cause__ or ''}", secrets=secrets)
-    if isinstance(error, httpx2.HTTPError):
+    if isinstance(error, httpx2.HTTPError | OSError):
         return ProviderError(provider, "connection", f"{type(error).__name__} {detail}", secrets=secrets)
     if isinstance(error, ErrorInStream):
         return ProviderError(provider, _of_code(error.code), detail, secrets=secrets)

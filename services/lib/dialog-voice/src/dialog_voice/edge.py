@@ -11,10 +11,16 @@ from dialog_voice.script_split import passages, speakable
 from dialog_voice.voice import VoiceAudio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import ClientSession
     from edge_tts import Communicate
 
 _PASSAGE_CHARS: Final = 800
 """edge-tts cuts at 4 096 bytes of its own accord, in the middle of a sentence if it must; no passage gets there."""
+
+ADDRESS: Final = "wss://speech.platform.bing.com"
+"""Where the service is; edge-tts knows the rest of it."""
 
 _GOODBYE_S: Final = 0.02
 """How long a cancelled socket may wait for the other side's close frame."""
@@ -168,26 +174,35 @@ class EdgeVoice:
         messages.put_nowait({"type": "failed", "error": failure})
 
     def _load(self) -> "type[Communicate]":
-        """Import edge-tts and its kin; with another endpoint, a private copy of the one module that knows the address.
+        """Import edge-tts and its kin: a private copy of the one module that connects.
 
-        The library has no parameter for it, and its module's global belongs to everybody in the process.
+        It takes proxies from the environment by rules of its own, so its sessions are made not to, and there is no parameter for its
+        address; its globals belong to everybody in the process.
         """
         if self._communicate is None:
+            import functools
             import importlib.util
+            import types
 
-            import edge_tts.communicate
+            import aiohttp
             import miniaudio  # noqa: F401 - loaded here, off the event loop, for the first fragment's sake
 
-            self._communicate = edge_tts.communicate.Communicate
+            spec = importlib.util.find_spec("edge_tts.communicate")
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            ours = types.SimpleNamespace(**vars(aiohttp))
+            ours.ClientSession = functools.partial(_session, aiohttp.ClientSession)
+            vars(module)["aiohttp"] = ours
             if self._config.endpoint is not None:
-                spec = importlib.util.find_spec("edge_tts.communicate")
-                assert spec is not None
-                assert spec.loader is not None
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
                 vars(module)["WSS_URL"] = self._config.endpoint
-                self._communicate = module.Communicate
+            self._communicate = module.Communicate
         return self._communicate
+
+
+def _session(make: "Callable[..., ClientSession]", **options: Any) -> "ClientSession":
+    return make(**{**options, "trust_env": False})
 
 
 def _of_status(status: int) -> Reason:

@@ -31,6 +31,7 @@ Reason = Literal[
     "not_started",
     "cooling_down",
     "unexpected",
+    "address_refused",
 ]
 
 _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
@@ -50,6 +51,7 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "not_started": ("voice_unavailable", True),
     "cooling_down": ("voice_unavailable", True),
     "unexpected": ("voice_unavailable", True),
+    "address_refused": ("voice_unavailable", False),
 }
 
 

@@ -153,6 +153,8 @@ class EspeakChild:
                     "dialog_voice.espeak_process",
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
+                    # It reads texts of strangers in C: keys and addresses are nothing for it to have.
+                    env={},
                     limit=_PIPE_LIMIT,
                 )
             except OSError as error:

@@ -39,16 +39,19 @@ def of_session(wanted: SessionVoice, means: Means, key: str | None) -> Voice:
     if wanted.provider == "espeak":
         return _espeak(wanted.voice_zh, wanted.voice_en)
     if wanted.provider == "edge":
-        return _edge(wanted.voice_zh or settings.edge_voice_zh, wanted.voice_en or settings.edge_voice_en)
+        return _edge(settings, wanted.voice_zh, wanted.voice_en)
     from dialog_voice.openai_speech import OpenAiSpeechConfig, OpenAiSpeechVoice
 
+    url = settings.openai_url(wanted.base_url)
     return OpenAiSpeechVoice(
         OpenAiSpeechConfig(
-            base_url=settings.openai_url(wanted.base_url),
+            base_url=url,
             api_key=key or settings.openai_key(wanted.base_url),
             model=wanted.model or settings.openai_voice_model,
             voice_zh=wanted.voice_zh or settings.openai_voice,
             voice_en=wanted.voice_en or settings.openai_voice,
+            proxy=settings.proxy_of(url),
+            egress=settings.egress_of(wanted.base_url),
         ),
         reader=means.reader,
     )
@@ -58,7 +61,7 @@ def _named(name: str, means: Means) -> Voice:
     if name == "espeak":
         return _espeak(None, None)
     if name == "edge":
-        return _edge(means.settings.edge_voice_zh, means.settings.edge_voice_en)
+        return _edge(means.settings, None, None)
     if name == "openai":
         return of_session(SessionVoice(provider="openai"), means, None)
     made: Voice = factories.load(name, "VOICE_CHAIN")()
@@ -72,7 +75,13 @@ def _espeak(voice_zh: str | None, voice_en: str | None) -> Voice:
     return EspeakVoice(replace(usual, voice_zh=voice_zh or usual.voice_zh, voice_en=voice_en or usual.voice_en))
 
 
-def _edge(voice_zh: str, voice_en: str) -> Voice:
-    from dialog_voice.edge import EdgeConfig, EdgeVoice
+def _edge(settings: VoiceSettings, voice_zh: str | None, voice_en: str | None) -> Voice:
+    from dialog_voice.edge import ADDRESS, EdgeConfig, EdgeVoice
 
-    return EdgeVoice(EdgeConfig(voice_zh=voice_zh, voice_en=voice_en))
+    return EdgeVoice(
+        EdgeConfig(
+            voice_zh=voice_zh or settings.edge_voice_zh,
+            voice_en=voice_en or settings.edge_voice_en,
+            proxy=settings.proxy_of(ADDRESS),
+        )
+    )

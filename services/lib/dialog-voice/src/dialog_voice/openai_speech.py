@@ -21,6 +21,8 @@ from dialog_voice.script_split import speakable
 from dialog_voice.sound_stream import SoundStream
 from dialog_voice.untimed import UntimedFragment
 from dialog_voice.voice import SAMPLE_RATE, VoiceAudio
+from service_runtime import egress
+from service_runtime.egress import EgressRefused, EgressRules
 from service_runtime.vendor_words import host_of
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class OpenAiSpeechConfig:
 
     proxy: str | None = None
     """An HTTP proxy's address; proxies named in the process environment are not used."""
+
+    egress: EgressRules | None = None
+    """Where it may lead, for an address that a session chose."""
 
 
 class OpenAiSpeechVoice:
@@ -117,6 +122,8 @@ class OpenAiSpeechVoice:
             raise self._error("bad_audio", str(error)) from None
         except TimeoutError as error:
             raise self._error("idle_gap" if delivered else "timeout_first_audio") from error
+        except EgressRefused as error:
+            raise self._error("address_refused", str(error)) from error
         except httpx.HTTPError as error:
             raise self._error("cut_stream" if delivered else "connection", f"{type(error).__name__} {error}") from error
         if not delivered:
@@ -130,6 +137,8 @@ class OpenAiSpeechVoice:
             await self._reader.warm()
         try:
             response = await self._http().get("models", timeout=self._config.first_audio_timeout_s)
+        except EgressRefused as error:
+            raise self._error("address_refused", str(error)) from error
         except httpx.HTTPError as error:
             raise self._error("connection", f"{type(error).__name__} {error}") from error
         if response.status_code in (401, 403):
@@ -161,6 +170,10 @@ class OpenAiSpeechVoice:
         # Under whatever content type: the bytes themselves say what they are.
         if response.status_code == 200:
             return
+        if response.is_redirect:
+            # It would take the key along, to wherever it leads.
+            where = response.headers.get("location", "")
+            raise self._error("bad_request", f"redirected to {host_of(where) or where}: write that address")
         async with asyncio.timeout_at(deadline):
             body = (await response.aread())[:_ERROR_BODY_LIMIT].decode("utf-8", "replace")
         raise self._error(_of_status(response.status_code, body), f"{response.status_code} {body}")
@@ -175,7 +188,10 @@ class OpenAiSpeechVoice:
                 timeout=httpx.Timeout(None, connect=self._config.connect_timeout_s),
                 proxy=self._config.proxy,
                 trust_env=False,
+                follow_redirects=False,
             )
+            if self._config.egress is not None:
+                egress.guard(self._client, self._config.egress, proxied=self._config.proxy is not None)
         return self._client
 
     def _error(self, reason: Reason, detail: str = "") -> ProviderError:

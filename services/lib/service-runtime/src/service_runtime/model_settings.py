@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
+from service_runtime.egress import EgressRules
+from service_runtime.proxies import Proxies
 from service_runtime.settings import ServiceSettings
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
@@ -20,6 +23,19 @@ class ModelSettings(ServiceSettings):
 
     session_keys_dir: Path | None = None
     """Folder of the mounted Secret with the keys that VtuberSessions refer to. Files may come and go."""
+
+    session_egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where beside public addresses a session's own `baseUrl` may lead, by commas: `loopback`, `private`, `cluster`, `any`, a network
+    (10.1.0.0/16), a name with or without a port (ollama.llm.svc:11434). Link-local and metadata addresses: never."""
+
+    provider_proxy: str | None = Field(default=None, pattern=r"^(none|https?://\S+)$")
+    """The HTTP proxy for models and voices outside of this machine and its cluster; `none`: no proxy, whatever the environment says."""
+
+    http_proxy: str | None = None
+    https_proxy: str | None = None
+    all_proxy: str | None = None
+    no_proxy: str = ""
+    """These four as everywhere. They count for models and voices; our services reach each other without any proxy."""
 
     default_lang: str = Field(default="zh", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     """Language of a turn whose request names none and whose text shows none."""
@@ -41,3 +57,25 @@ class ModelSettings(ServiceSettings):
         if self.openai_api_key is None or (foreign_url is not None and foreign_url != self.openai_base_url):
             return "none"
         return self.openai_api_key.get_secret_value()
+
+    def proxy_of(self, url: str) -> str | None:
+        """The proxy by which this address is reached, if any."""
+        proxies = Proxies(self.provider_proxy, self.http_proxy, self.https_proxy, self.all_proxy, self.no_proxy)
+        return proxies.of(url)
+
+    def egress_of(self, chosen: str | None) -> EgressRules | None:
+        """The rules for an address that a session chose; None for the service's own, which is its owner's business."""
+        if chosen is None or chosen == self.openai_base_url:
+            return None
+        return EgressRules.parse(self.session_egress_allow)
+
+    @field_validator("session_egress_allow", mode="before")
+    @classmethod
+    def _allowed_by_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("session_egress_allow")
+    @classmethod
+    def _allowed_is_understood(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        EgressRules.parse(value)
+        return value
