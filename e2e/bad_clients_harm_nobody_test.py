@@ -101,7 +101,7 @@ async def test_no_number_ends_a_session(fake_models: Stack) -> None:
     assert (await chat(fake_models.url, "numbers")).turn == 1
     for far in (2**31 - 1, 1_000_000, 102):
         refused = await chat(fake_models.url, "numbers", turn=far)
-        assert (refused.status, refused.body["field"], refused.body["nextTurn"]) == (422, "turn", 2)
+        assert (refused.status, refused.body["code"], refused.body["nextTurn"]) == (409, "out_of_reach", 2)
     lost = await chat(fake_models.url, "numbers", headers={"Last-Event-ID": f"{2**31 - 1}.0"})
     assert (lost.status, lost.body["code"]) == (409, "turn_lost")
     assert (await chat(fake_models.url, "numbers")).turn == 2

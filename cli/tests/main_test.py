@@ -32,7 +32,7 @@ def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (("run", "--port", "70000"), "argument --port: a port is a number from 1 to 65535"),
         (("run", "--port", "0"), "argument --port: a port is a number from 1 to 65535"),
         (("run", "--port", "80a0"), "argument --port: a port is a number from 1 to 65535"),
-        (("run", "--set", "gateway.FOO=1"), "gateway has no setting FOO; there are ALLOWED_ORIGINS, "),
+        (("run", "--set", "gateway.FOO=1"), "gateway has no setting FOO; there are ALLOWED_HOSTS, ALLOWED_ORIGINS, "),
         (("run", "--set", "gateway.PORT=1"), "a run gives its processes their PORT; say `--port`"),
         (("run", "--set", "tts.VOICE_CHIAN=edge"), "tts has no setting VOICE_CHIAN; did you mean VOICE_CHAIN? There are "),
         (("say", "hi", "--url", "ftp://a"), "--url: 'ftp://a' is no address of a gateway"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dialog_engine.errors import TurnTaken
-from service_runtime.errors import InvalidField
+from service_runtime.errors import Conflict, InvalidField
 
 if TYPE_CHECKING:
     from conftest import Opens
@@ -59,7 +59,7 @@ async def test_a_number_that_a_caller_chose_is_taken_within_reach_of_the_last_on
     async with engine() as one:
         await one.say(1, request_id="r1")
         for known, turn in ((0, 102), (50, 151), (0, 2**31 - 1)):
-            with pytest.raises(InvalidField, match=f"{turn} is out of reach") as refused:
+            with pytest.raises(Conflict, match=f"{turn} is out of reach") as refused:
                 await one.say(turn, request_id="far", meta={"knownTurn": known})
             assert refused.value.body.field == "turn"
         await one.say(101, request_id="near", meta={"knownTurn": 0})

@@ -29,7 +29,7 @@ from input_handler.testing.scripted_engine import (
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.answers import Answers
-from service_runtime.errors import InvalidField
+from service_runtime.errors import Conflict, InvalidField
 from service_runtime.redis_link import RedisLink
 
 Make = Callable[..., TurnCaller]
@@ -204,7 +204,7 @@ async def test_a_number_out_of_reach_is_not_given_to_the_chain(engine: ScriptedE
     with pytest.raises(LegacyUnavailable):
         await called(caller, REQUEST.model_copy(update={"turn": 100}))
     for far in (201, 2**31 - 1):
-        with pytest.raises(InvalidField, match=f"{far} is out of reach; the session's next turn is 101") as refused:
+        with pytest.raises(Conflict, match=f"{far} is out of reach; the session's next turn is 101") as refused:
             await called(caller, REQUEST.model_copy(update={"turn": far}))
         assert (refused.value.body.field, refused.value.body.next_turn) == ("turn", 101)
 

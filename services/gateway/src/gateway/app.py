@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
@@ -17,9 +17,8 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from dialog_contracts.http import ChatRequest, ErrorBody, SessionList, SessionTurns, StopReply, StopRequest
+from dialog_contracts import openapi
 from dialog_flags.documents import Documents
-from gateway import openapi
 from gateway.admission import AdmissionControl
 from gateway.clients import Clients
 from gateway.errors import RateLimited
@@ -41,9 +40,6 @@ TURN_BEGINS_WITHIN_S: Final = 150.0
 
 STOPPED_WITHIN_S: Final = 5.0
 READ_WITHIN_S: Final = 5.0
-
-ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorBody} for code in (403, 409, 413, 422, 429, 503)}
-NUMBERED = "Server-Sent Events: `control`, `text-delta`, `error`, `done`; ids are `<turn>.<n>`."
 
 
 def build(settings: GatewaySettings) -> FastAPI:
@@ -91,42 +87,21 @@ def build(settings: GatewaySettings) -> FastAPI:
         admission.begin(client)
         return client
 
-    @app.post(
-        "/chat/stream",
-        responses={200: {"content": {"text/event-stream": {}}, "description": NUMBERED}, **ERRORS},
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": openapi.ref("ChatRequest")}}}
-        },
-        summary="One turn: say something, get the reply as it is made",
-    )
-    async def chat_stream(
-        request: Request, last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None
-    ) -> Response:
+    @app.post("/chat/stream")
+    async def chat_stream(request: Request) -> Response:
         client = admit(request)
         return input_http.forward("POST", "/chat/stream", request.headers, await request.body(), client=client)
 
-    @app.post(
-        "/control/stop",
-        status_code=202,
-        responses={202: {"model": StopReply}, 404: {"model": ErrorBody}, **ERRORS},
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": openapi.ref("StopRequest")}}}
-        },
-        summary="Silence a session at once",
-    )
+    @app.post("/control/stop")
     async def control_stop(request: Request) -> Response:
         admit(request)
         return output_http.forward("POST", "/control/stop", request.headers, await request.body())
 
-    @app.get("/sessions", responses={200: {"model": SessionList}, 503: {"model": ErrorBody}}, summary="Recent sessions")
+    @app.get("/sessions")
     async def sessions(request: Request) -> Response:
         return input_http.forward("GET", "/sessions", request.headers, head_within_s=READ_WITHIN_S)
 
-    @app.get(
-        "/sessions/{session_id}/turns",
-        responses={200: {"model": SessionTurns}, 503: {"model": ErrorBody}},
-        summary="Recent turns of a session",
-    )
+    @app.get("/sessions/{session_id}/turns")
     async def turns(request: Request, session_id: str) -> Response:
         # It may hold whatever a client can encode in a path, and the service behind reads it again.
         path = f"/sessions/{quote(session_id, safe='')}/turns"
@@ -168,7 +143,8 @@ def build(settings: GatewaySettings) -> FastAPI:
     async def index() -> HTMLResponse:
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
-    openapi.install(app, [ChatRequest, StopRequest])
+    # The contract's own document, of which a copy is in the repository: what is served and what is published are one.
+    app.openapi = openapi.document  # type: ignore[method-assign]  # FastAPI's documented way to give a document of one's own
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))
     app.mount("/page", StaticFiles(directory=PAGE))
     return app

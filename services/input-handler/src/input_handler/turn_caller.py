@@ -1,6 +1,7 @@
 """One turn from the outside: flags once, a number, then the path that answers it. One reply, whichever path."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from typing import Final
@@ -30,6 +31,7 @@ ASK_AGAIN_PAUSE_S: Final = 0.2
 BUSY: Final = frozenset(("overloaded", *SILENT, OPEN))
 """Failures of an engine that may only have had no time."""
 
+EVENT_ID: Final = re.compile(sse.EVENT_ID)
 SYNC_OFF: Final = "sync_core_off"
 BEHIND_LEGACY: Final = "behind_legacy"
 """The chain still had an earlier turn of the session, and keeps the order by answering this one, too."""
@@ -63,7 +65,7 @@ class TurnCaller:
     ) -> AsyncGenerator[SseFrame, None]:
         """The events of the turn, ids included; none, where the caller has them all.
 
-        Raises InvalidField, EngineRefused, TooManyTurns, NoNumbersLeft or LegacyUnavailable before the first event.
+        Raises InvalidField, Conflict, EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
 
         `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late. `client`: whose turn it is,
         as limits count clients.
@@ -294,12 +296,8 @@ def check_event_id(last_event_id: str | None) -> None:
     """Raises InvalidField for what cannot be the id of an event."""
     if last_event_id is None:
         return
-    try:
-        turn, _ = sse.split_event_id(last_event_id)
-    except ValueError as error:
-        raise InvalidField(f"Last-Event-ID: {error}", field="Last-Event-ID") from error
-    if turn < 1:
-        raise InvalidField("Last-Event-ID: turns are numbered from 1", field="Last-Event-ID")
+    if EVENT_ID.fullmatch(last_event_id) is None:
+        raise InvalidField(f"Last-Event-ID: an event id is <turn>.<n>, not {last_event_id[:40]!r}", field="Last-Event-ID")
 
 
 def _number_of(event_id: str | None) -> int:

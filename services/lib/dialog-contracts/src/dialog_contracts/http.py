@@ -1,9 +1,10 @@
 """Bodies of the HTTP endpoints: a turn, STOP, history, errors."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from dialog_contracts import limits
 from dialog_contracts.model import Count, SessionId, ShortText, SnakeModel, Turn, WireModel
@@ -14,6 +15,12 @@ CLIENT_HEADER: Final = "x-vtuber-client"
 
 CLIENT_BUSY: Final = "client_busy"
 """Code of an engine's 429 that is about its caller's client and not about the engine: the turn is nobody else's either."""
+
+
+NOT_BLANK: Final = "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
+"""A character that says something. Written out, because what `\\S` means is another thing in each language's regular expressions."""
+
+_NOT_BLANK: Final = re.compile(NOT_BLANK)
 
 
 class FlagSet(SnakeModel):
@@ -45,6 +52,19 @@ class Command(StrEnum):
     SAY = "SAY"
 
 
+def _conditions() -> dict[str, Any]:
+    """What a COMMAND needs, for readers of the schema."""
+    says = {"properties": {"type": {"const": TurnType.COMMAND}}, "required": ["type"]}
+    of_say = {"properties": {**says["properties"], "content": {"const": Command.SAY}}, "required": ["type", "content"]}
+    text = {"properties": {"text": {"type": "string", "pattern": NOT_BLANK}}, "required": ["text"]}
+    return {
+        "allOf": [
+            {"if": says, "then": {"properties": {"content": {"enum": list(Command)}}}},
+            {"if": of_say, "then": {"properties": {"meta": text}, "required": ["meta"]}},
+        ]
+    }
+
+
 class Meta(WireModel):
     """What belongs to a request beside its content. `flags`, `client` and `knownTurn` are internal: input-handler sets them."""
 
@@ -68,16 +88,20 @@ class Meta(WireModel):
 class ChatRequest(WireModel):
     """Body of `POST /chat/stream`."""
 
+    model_config = ConfigDict(json_schema_extra=_conditions())
+
     session_id: SessionId
     turn: Turn | None = Field(default=None, description="Optional from outside, always set by input-handler.")
     type: TurnType = TurnType.TEXT
-    content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)]
+    content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] = Field(
+        description="What is said, not blank; of a COMMAND its verb.", json_schema_extra={"minLength": 1, "pattern": NOT_BLANK}
+    )
     meta: Meta = Meta()
 
     @field_validator("content")
     @classmethod
     def _not_blank(cls, content: str) -> str:
-        if not content.strip():
+        if _NOT_BLANK.search(content) is None:
             raise ValueError("content is blank")
         # A lone surrogate cannot be encoded again; it would break every hop after this one.
         content.encode("utf-8")
@@ -88,7 +112,7 @@ class ChatRequest(WireModel):
         if self.type is TurnType.COMMAND:
             if self.content not in set(Command):
                 raise ValueError(f"content of a COMMAND is one of {', '.join(Command)}")
-            if self.content == Command.SAY and not (self.meta.text or "").strip():
+            if self.content == Command.SAY and _NOT_BLANK.search(self.meta.text or "") is None:
                 raise ValueError("meta.text is what SAY speaks; it is missing or blank")
         return self
 

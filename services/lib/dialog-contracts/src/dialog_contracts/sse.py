@@ -78,7 +78,10 @@ EVENT_TYPES: dict[str, type[ChatEvent]] = {
 }
 
 
-_DIGITS: Final = len(str(limits.COUNT_MAX))
+EVENT_ID: Final = r"^[1-9][0-9]{0,8}\.[0-9]{1,9}$"
+"""Of events of turns, which are numbered from 1."""
+
+_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,7 @@ def split_event_id(event_id: str) -> tuple[int, int]:
 
 
 def _is_count(text: str) -> bool:
-    # Its length first: Python refuses to read very long numbers, and with another error.
-    return len(text) <= _DIGITS and text.isascii() and text.isdigit() and int(text) <= limits.COUNT_MAX
+    return len(text) <= _DIGITS and text.isascii() and text.isdigit()
 
 
 class SseParser:
