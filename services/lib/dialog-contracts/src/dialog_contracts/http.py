@@ -54,8 +54,9 @@ class Command(StrEnum):
 
 def _conditions() -> dict[str, Any]:
     """What a COMMAND needs, for readers of the schema."""
-    says = {"properties": {"type": {"const": TurnType.COMMAND}}, "required": ["type"]}
-    of_say = {"properties": {**says["properties"], "content": {"const": Command.SAY}}, "required": ["type", "content"]}
+    verb: dict[str, Any] = {"type": {"const": TurnType.COMMAND}}
+    says = {"properties": verb, "required": ["type"]}
+    of_say = {"properties": {**verb, "content": {"const": Command.SAY}}, "required": ["type", "content"]}
     text = {"properties": {"text": {"type": "string", "pattern": NOT_BLANK}}, "required": ["text"]}
     return {
         "allOf": [
