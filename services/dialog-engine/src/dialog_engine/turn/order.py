@@ -30,6 +30,8 @@ class TurnOrder:
     traceparent: str | None
     text: Callable[[], AsyncGenerator[Piece, None]]
     epoch: int = 0
+    llm: Callable[[], tuple[str, dict[str, str]]] | None = None
+    """Who writes the reply, and why not those before it; None where nobody writes it."""
 
     @property
     def correlation_id(self) -> str:

@@ -21,14 +21,14 @@ def own(settings: LlmSettings) -> LlmProvider:
             providers.append(factories.load(name, "LLM_CHAIN")())
     if not providers:
         raise ValueError("LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL")
-    return providers[0] if len(providers) == 1 else LlmChain(providers)
+    return providers[0] if len(providers) == 1 else LlmChain(providers, absent=absent(settings))
 
 
 def absent(settings: LlmSettings) -> dict[str, str]:
     """Models of the chain that are left out, and why."""
     if "openai" not in settings.llm_chain or settings.openai_api_key is not None or settings.openai_base_url is not None:
         return {}
-    return {"openai": "not set up: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"}
+    return {"openai": "not set up: OPENAI_API_KEY or OPENAI_BASE_URL"}
 
 
 def of_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> LlmProvider:
