@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import models, ports, readiness, valkey
+from vtuber_cli import models, ports, providers, readiness, valkey
 from vtuber_cli.console import Console
 from vtuber_cli.processes import CannotRun, Processes
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
@@ -201,6 +201,8 @@ class Runner:
         )
         elsewhere = "" if self._port("gateway") == GATEWAY_PORT else f" --url {address}"
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{elsewhere}')
+        for line in providers.of_engine(readiness.ask(self._port("dialog-engine")).details):
+            self._console.say(f"  {line}")
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
         ):

@@ -18,7 +18,7 @@ from dialog_contracts import binary
 from dialog_contracts.ingest import Stop
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
-from vtuber_cli import gateway, speaker
+from vtuber_cli import gateway, providers, speaker
 
 QUIET_S: Final = 4.0
 """A voice that streams, or should, and is silent for so long is taken for ended."""
@@ -213,6 +213,8 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         f"{session_id}#{heard.turn}  "
         + "  ".join(f"{name} {value * 1000:.0f} ms" for name, value in times.items() if value is not None)
     )
+    if (by := providers.of_turn(heard.stats)) is not None:
+        print(by)
     if heard.stats.get("path") == "legacy":
         print(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}")
     return INTERRUPTED if heard.interrupted else 0

@@ -98,7 +98,7 @@ class LlmChain:
                 self._failed(position, error)
                 _log.warning("llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error))
         if len(failures) == len(self._providers):
-            raise AllProvidersFailed(failures, last)
+            raise AllProvidersFailed(failures, last) from last
 
     @property
     def all_warm(self) -> bool:

@@ -10,18 +10,21 @@ from service_runtime.egress import EgressRules
 
 def own(settings: LlmSettings) -> LlmProvider:
     """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
-    providers: list[LlmProvider] = []
-    for name in settings.llm_chain:
-        if name == "rules":
-            providers.append(_rules())
-        elif name == "openai":
-            if name not in absent(settings):
-                providers.append(_openai(settings, settings.openai_url(), settings.openai_key(), settings.llm_model))
-        else:
-            providers.append(factories.load(name, "LLM_CHAIN")())
+    left_out = absent(settings)
+    providers = [named(name, settings) for name in settings.llm_chain if name not in left_out]
     if not providers:
         raise ValueError("LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL")
-    return providers[0] if len(providers) == 1 else LlmChain(providers, absent=absent(settings))
+    return providers[0] if len(providers) == 1 else LlmChain(providers, absent=left_out)
+
+
+def named(name: str, settings: LlmSettings) -> LlmProvider:
+    """One model of the chain; raises ValueError for a name that is neither known nor importable."""
+    if name == "rules":
+        return _rules()
+    if name == "openai":
+        return _openai(settings, settings.openai_url(), settings.openai_key(), settings.llm_model)
+    made: LlmProvider = factories.load(name, "LLM_CHAIN")()
+    return made
 
 
 def absent(settings: LlmSettings) -> dict[str, str]:

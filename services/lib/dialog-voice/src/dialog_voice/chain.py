@@ -94,7 +94,7 @@ class VoiceChain:
                 self._failed(position, error, cools=False)
                 _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
         if len(failures) == len(self._voices):
-            raise AllVoicesFailed(failures, last)
+            raise AllVoicesFailed(failures, last) from last
 
     @property
     def all_warm(self) -> bool:
