@@ -1,13 +1,22 @@
 """What people are told of language models and voices: which one is in use, and why not the ones before it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from vtuber_cli import readiness
+from vtuber_cli.settings import ServiceSpec
 
 _KINDS: Final = (("models", "Model"), ("voices", "Voice"))
 
 
+def of_run(services: Sequence[ServiceSpec]) -> list[str]:
+    """What is in use in a run, as its engine says, which is asked; nothing where the run has none."""
+    engine = next((spec for spec in services if spec.service == "dialog-engine"), None)
+    return of_engine(readiness.ask(engine.port).details) if engine is not None else []
+
+
 def of_engine(details: Mapping[str, Any]) -> list[str]:
-    """One line a kind, from the details of the engine's `/readyz`."""
+    """One line for models and one for voices, from the details of the engine's `/readyz`."""
     return [line for key, kind in _KINDS if isinstance(report := details.get(key), dict) and (line := _line(kind, report))]
 
 

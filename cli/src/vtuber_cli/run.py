@@ -201,7 +201,7 @@ class Runner:
         )
         elsewhere = "" if self._port("gateway") == GATEWAY_PORT else f" --url {address}"
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{elsewhere}')
-        for line in providers.of_engine(readiness.ask(self._port("dialog-engine")).details):
+        for line in providers.of_run(self._services):
             self._console.say(f"  {line}")
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
