@@ -203,6 +203,8 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
             print("voice: no player found (aplay, paplay, afplay, ffplay, play); --wav FILE saves it")
     else:
         print("voice: none came")
+    if (by := providers.of_turn(heard.stats)) is not None:
+        print(by)
     times = {
         "first text": heard.first_text,
         "first audio": heard.first_audio,
@@ -213,8 +215,6 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         f"{session_id}#{heard.turn}  "
         + "  ".join(f"{name} {value * 1000:.0f} ms" for name, value in times.items() if value is not None)
     )
-    if (by := providers.of_turn(heard.stats)) is not None:
-        print(by)
     if heard.stats.get("path") == "legacy":
         print(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}")
     return INTERRUPTED if heard.interrupted else 0
