@@ -25,8 +25,10 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.pytest_cache/bytecode
 test: $(READY) ## unit tests, then the real processes, then a real browser
 	@$(BIN)/python -m e2e.harness.browser
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 services cli operator
-	@$(BIN)/pytest -q -n 2 --dist loadgroup e2e
+	@status=0; \
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --level 0 services cli operator || status=$$?; \
+	$(BIN)/pytest -q -n 2 --dist loadgroup --level 1 e2e || status=$$?; \
+	exit $$status
 
 check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/ruff check .
@@ -55,10 +57,10 @@ down: ## remove what `make up` made
 	@CONTEXT='$(CONTEXT)' $(PYTHON) -m e2e.kind.up down
 
 e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
-	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 --durations=12 e2e/kind --ignore e2e/kind/nodes
+	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 --durations=12 --level 2 e2e/kind --ignore e2e/kind/nodes
 
 e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, STOP from any replica, one engine becomes two (six minutes more)
-	@$(BIN)/pytest -q -s --durations=5 e2e/kind/nodes
+	@$(BIN)/pytest -q -s --durations=5 --level 2 e2e/kind/nodes
 
 fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff format .

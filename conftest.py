@@ -23,6 +23,8 @@ from service_runtime.redis_link import RedisLink
 from service_runtime.work_list import WorkList
 from vtuber_cli import ports
 
+pytest_plugins = ["e2e.harness.levels", "e2e.harness.outcomes"]
+
 Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
 
 settings.register_profile("noisy", deadline=None)

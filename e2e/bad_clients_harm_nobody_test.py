@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from e2e import timeouts
-from e2e.harness.clients import chat, get, metric, post, watching
+from e2e.harness.clients import TEXT, chat, get, metric, post, watching
 from e2e.harness.stack import Stack
 
 pytestmark = pytest.mark.processes
@@ -81,6 +81,34 @@ async def test_a_foreign_page_is_refused(fake_models: Stack) -> None:
     assert (await chat(fake_models.url, "origin", headers={"Origin": fake_models.url})).status == 200
 
 
+async def test_resuming_after_the_last_event_is_a_whole_answer_and_moves_no_circuit(fake_models: Stack) -> None:
+    turn = await chat(fake_models.url, "resumed", request_id="r-1")
+    last = turn.frames[-1].id or ""
+    body = {"sessionId": "resumed", "content": TEXT, "meta": {"requestId": "r-1"}}
+    for _ in range(24):
+        again = await post(fake_models.url, body, headers={"Last-Event-ID": last})
+        assert (again.status, again.frames) == (200, [])
+    assert (await post(fake_models.url, body, headers={"Last-Event-ID": turn.frames[-2].id or ""})).events == ["done"]
+    for junk in ("7", "x.y", "9" * 400 + ".1", "-1.0"):
+        refused = await post(fake_models.url, body, headers={"Last-Event-ID": junk})
+        assert (refused.status, refused.body["field"]) == (422, "Last-Event-ID")
+    readiness = await get(fake_models.service("input-handler") + "/readyz")
+    assert readiness["details"]["circuit"] == {"only": "closed"}
+    assert (await chat(fake_models.url, "somebody-else")).events[-1] == "done"
+
+
+async def test_no_number_ends_a_session(fake_models: Stack) -> None:
+    assert (await chat(fake_models.url, "numbers")).turn == 1
+    for far in (2**31 - 1, 1_000_000, 102):
+        refused = await chat(fake_models.url, "numbers", turn=far)
+        assert (refused.status, refused.body["code"], refused.body["nextTurn"]) == (409, "out_of_reach", 2)
+    lost = await chat(fake_models.url, "numbers", headers={"Last-Event-ID": f"{2**31 - 1}.0"})
+    assert (lost.status, lost.body["code"]) == (409, "turn_lost")
+    assert (await chat(fake_models.url, "numbers")).turn == 2
+    assert (await chat(fake_models.url, "numbers", turn=9)).turn == 9
+    assert (await chat(fake_models.url, "numbers")).turn == 10
+
+
 @pytest.mark.parametrize(
     "frame", ["{", "[]", '{"type":"NOPE"}', '{"type":"PLAYED","sessionId":"frames"}', '{"type":"TIME","t0":"x"}', b"\x00\x01"]
 )
@@ -128,14 +156,21 @@ async def test_ten_thousand_chunks_of_an_upload_are_too_many(fake_models: Stack)
         assert closed.value.rcvd.code == 1008
 
 
-async def test_a_frame_in_ten_thousand_fragments_is_one_frame(fake_models: Stack) -> None:
+async def test_a_message_in_hundreds_of_frames_is_one_message_and_one_in_thousands_is_refused(fake_models: Stack) -> None:
     async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
         await speaker.recv()
-        await speaker.send("x" for _ in range(10_000))
+        await speaker.send("x" for _ in range(400))
         assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "Invalid JSON format"
         whole = json.dumps({"type": "text", "action": "data_chunk", "chunk_id": 0, "text": "hello"})
         await speaker.send(char for char in whole)
         assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "File chunk received"
+    async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
+        await speaker.recv()
+        with pytest.raises(ConnectionClosed) as closed:
+            await speaker.send("" for _ in range(10_000))
+            await asyncio.wait_for(speaker.recv(), timeouts.TURN)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
 
 
 async def test_a_microphone_that_nobody_listens_to_is_refused(fake_models: Stack) -> None:

@@ -1,10 +1,9 @@
 import io
 import json
-from pathlib import Path
 
 import pytest
 
-from vtuber_cli.console import Console, LogFile
+from vtuber_cli.console import Console
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def test_a_log_line_becomes_event_turn_and_values(out: io.StringIO) -> None:
     assert console.readable(line(event="listening")) == "listening"
 
 
-@pytest.mark.parametrize("raw", ["plain words", "", "[1, 2]", '"text"', '{"no": "event here"}', "{broken"])
+@pytest.mark.parametrize("raw", ["plain words", "", "[1, 2]", '"text"', '{"no": "event here"}', "{broken", "[" * 100_000])
 def test_anything_else_stays_as_it_is(out: io.StringIO, raw: str) -> None:
     assert Console(out).readable(raw) == raw
 
@@ -46,12 +45,3 @@ def test_colours_mark_level_turn_and_service_only_where_asked_for(out: io.String
 def test_a_services_line_begins_with_its_name(out: io.StringIO) -> None:
     Console(out).service_line("gateway", "yellow", line(event="listening", port=8000))
     assert out.getvalue() == "gateway         listening  port=8000\n"
-
-
-def test_a_log_file_keeps_everything_and_remembers_the_last_lines(tmp_path: Path) -> None:
-    log = LogFile(tmp_path / "logs" / "gateway.log")
-    for number in range(30):
-        log.add(f"line {number} 今晚")
-    assert log.last == [f"line {number} 今晚" for number in range(18, 30)]
-    log.close()
-    assert (tmp_path / "logs" / "gateway.log").read_text(encoding="utf-8").splitlines()[0] == "line 0 今晚"

@@ -6,11 +6,14 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
-from vtuber_cli import ports, readiness
+from vtuber_cli import ports, processes, readiness, restarts
 from vtuber_cli.console import Console
 from vtuber_cli.process import Process
 from vtuber_cli.run import Runner, RunOptions
@@ -26,9 +29,32 @@ class Ready(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 print(json.dumps({"event": "listening", "level": "info"}), flush=True)
-http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ready).serve_forever()
+http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
 """
-MISCONFIGURED = "import sys; print('FLAG: must be a number'); sys.exit(2)"
+DYING = "import sys; sys.exit(7)"
+STUBBORN = (
+    """
+import signal, subprocess, sys
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"])
+"""
+    + READY
+)
+CHATTY = (
+    """
+import sys, threading
+def talk():
+    for number in range(3_000):
+        sys.stdout.write("x" * 1_000 + "\\n")
+        sys.stdout.flush()
+    sys.stdout.write("y" * 3_000_000 + "\\nsaid everything\\n")
+    sys.stdout.flush()
+threading.Thread(target=talk, daemon=True).start()
+"""
+    + READY
+)
+MISCONFIGURED = "import sys; print('gateway: FLAG: must be a number'); sys.exit(2)"
 FLAKY = (
     """
 import os, pathlib, sys
@@ -49,7 +75,13 @@ def settings(tmp_path: Path) -> Settings:
         (tmp_path / "fake_service.py").write_text(program)
         inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "FLAG": "from the shell"}
         spec = ServiceSpec(
-            "gateway", "fake_service", ports.free(), "yellow", {"OTHER": "http://127.0.0.1:{gateway}", **env}, service="gateway"
+            "gateway",
+            "fake_service",
+            ports.free(),
+            "yellow",
+            {"OTHER": "http://127.0.0.1:{gateway}", **env},
+            service="gateway",
+            without="the page is gone",
         )
         profile = {"FLAG": "from the profile", "QUIET": "true"}
         return RunSettings((spec,), profile, inherited, redis_url="redis://127.0.0.1:1/0", port=None)
@@ -64,7 +96,7 @@ async def test_a_busy_port_is_one_sentence_that_names_its_holder(tmp_path: Path,
         runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", port=port), Console(out))
         assert await runner.run() == 1
     said = out.getvalue()
-    assert f"port {port}, which gateway needs, is in use (process {os.getpid()}: " in said
+    assert f"port {port}, which the page needs, is in use (process {os.getpid()}: " in said
     assert "PORT=8080 make run" in said
     assert said.count("\n") == 1
 
@@ -99,14 +131,13 @@ async def test_a_wrong_setting_ends_the_run_with_the_services_own_words(tmp_path
     out = io.StringIO()
     runner = Runner(settings(MISCONFIGURED), RunOptions(data=tmp_path / "data", ephemeral=True), Console(out))
     assert await asyncio.wait_for(runner.run(), 10) == 1
-    assert "Cannot run: gateway ended with status 2" in out.getvalue()
-    assert "    FLAG: must be a number" in out.getvalue()
+    assert out.getvalue().splitlines()[-1] == "Cannot run: gateway: FLAG: must be a number"
 
 
 async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port(tmp_path: Path, settings: Settings) -> None:
     runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True), Console(io.StringIO()))
     (spec,) = runner._services
-    env = {"PORT": str(spec.port), "FLAG": "", "OTHER": ""}
+    env = {"HOST": "127.0.0.1", "PORT": str(spec.port), "FLAG": "", "OTHER": ""}
     somebody = Process("somebody", [sys.executable, "-c", READY], env, lambda _: None)
     await somebody.start()
     await runner._processes.launch("gateway", "blue", [sys.executable, "-c", ""], {})
@@ -114,7 +145,7 @@ async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port
     async with asyncio.timeout(10):
         while not readiness.of(spec.port)[0]:
             await asyncio.sleep(0.02)
-    assert runner._state(spec) == (False, "it has ended")
+    assert await runner._state(spec) == (False, "it has ended")
     await runner._processes.stop_all()
     await somebody.stop(1)
 
@@ -127,6 +158,152 @@ async def test_a_service_that_crashes_is_started_again(tmp_path: Path, settings:
     async with asyncio.timeout(10):
         while not (state.exists() and state.read_text()):
             await asyncio.sleep(0.02)
-    assert "gateway ended with status 7; it is started again" in out.getvalue()
+    assert "gateway ended with status 7; it is started again in 0.3 s. Until then the page is gone. Its log: " in out.getvalue()
+    assert "gateway is back." in out.getvalue()
     signal.raise_signal(signal.SIGTERM)
     assert await asyncio.wait_for(running, 5) == 0
+
+
+async def started(state: Path, running: asyncio.Task[int]) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while not (state.exists() and state.read_text()):
+            assert not running.done()
+            await asyncio.sleep(0.02)
+    told: dict[str, Any] = json.loads(state.read_text())
+    return told
+
+
+async def test_what_keeps_ending_ends_nothing_else(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarts, "FIRST_S", 0.01)
+    monkeypatch.setattr(restarts, "LONGEST_S", 0.02)
+    out, state = io.StringIO(), tmp_path / "state.json"
+    loaded = settings(READY)
+    (tmp_path / "dying_service.py").write_text(DYING)
+    engine = replace(
+        loaded.services[0], name="dialog-engine", module="dying_service", port=ports.free(), without="others answer"
+    )
+    runner = Runner(
+        replace(loaded, services=(*loaded.services, engine)),
+        RunOptions(data=tmp_path / "data", ephemeral=True, state=state),
+        Console(out),
+    )
+    running = asyncio.create_task(runner.run())
+    await started(state, running)
+    async with asyncio.timeout(20):
+        while out.getvalue().count("dialog-engine ended with status 7") < 6:
+            assert not running.done()
+            await asyncio.sleep(0.02)
+    assert "Without dialog-engine: it ended with status 7. Until it is ready, others answer. See " in out.getvalue()
+    (tmp_path / "dying_service.py").write_text(READY)
+    async with asyncio.timeout(20):
+        while "dialog-engine is back." not in out.getvalue():
+            await asyncio.sleep(0.02)
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0
+
+
+async def test_what_ran_well_and_then_refuses_its_settings_ends_nothing(tmp_path: Path, settings: Settings) -> None:
+    out, state = io.StringIO(), tmp_path / "state.json"
+    runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True, state=state), Console(out))
+    running = asyncio.create_task(runner.run())
+    told = await started(state, running)
+    (tmp_path / "fake_service.py").write_text(MISCONFIGURED)
+    os.kill(told["pids"]["gateway"], signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while "gateway ended with status 2; it is started again" not in out.getvalue():
+            assert not running.done()
+            await asyncio.sleep(0.02)
+    signal.raise_signal(signal.SIGHUP)
+    assert await asyncio.wait_for(running, 10) == 0
+
+
+async def test_a_second_ctrl_c_ends_at_once_what_does_not_listen_and_all_that_it_started(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_S", 300)
+    state = tmp_path / "state.json"
+    options = RunOptions(data=tmp_path / "data", ephemeral=True, state=state)
+    running = asyncio.create_task(Runner(settings(STUBBORN), options, Console(io.StringIO())).run())
+    told = await started(state, running)
+    below = psutil.Process(told["pids"]["gateway"]).children()
+    assert len(below) == 1
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0.1)
+    assert not running.done()
+    signal.raise_signal(signal.SIGINT)
+    assert await asyncio.wait_for(running, 20) == 0
+    _, alive = psutil.wait_procs(below, timeout=5)
+    assert alive == []
+
+
+async def test_a_process_that_stands_still_is_ended_too(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_S", 0.1)
+    state = tmp_path / "state.json"
+    options = RunOptions(data=tmp_path / "data", ephemeral=True, state=state)
+    running = asyncio.create_task(Runner(settings(READY), options, Console(io.StringIO())).run())
+    told = await started(state, running)
+    os.kill(told["pids"]["gateway"], signal.SIGSTOP)
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0
+    assert not psutil.pid_exists(told["pids"]["gateway"])
+
+
+async def test_logs_that_cannot_be_written_and_lines_without_end_hold_no_service(tmp_path: Path, settings: Settings) -> None:
+    out, state, data = io.StringIO(), tmp_path / "state.json", tmp_path / "data"
+    running = asyncio.create_task(
+        Runner(settings(CHATTY), RunOptions(data=data, ephemeral=True, state=state), Console(out)).run()
+    )
+    async with asyncio.timeout(10):
+        while not (data / "logs" / "gateway.log").exists():
+            await asyncio.sleep(0)
+    # As on a full disk: the next file cannot be made.
+    (data / "logs" / "gateway.log").unlink()
+    (data / "logs").rename(data / "moved")
+    (data / "logs").write_text("")
+    async with asyncio.timeout(20):
+        while "said everything" not in out.getvalue():
+            assert not running.done()
+            await asyncio.sleep(0.02)
+    assert "bytes more)" in out.getvalue()
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0
+
+
+async def test_everything_of_a_run_is_its_owners_alone(tmp_path: Path, settings: Settings) -> None:
+    state, data = tmp_path / "state.json", tmp_path / "data"
+    program = "open('made', 'w').close()\n" + READY
+    loaded = settings(program)
+    running = asyncio.create_task(
+        Runner(loaded, RunOptions(data=data, ephemeral=True, state=state), Console(io.StringIO())).run()
+    )
+    await started(state, running)
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0
+    assert [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077] == []
+
+
+async def test_ports_of_services_move_where_they_are_taken_and_the_pages_address_is_a_persons(
+    tmp_path: Path, settings: Settings
+) -> None:
+    out, state = io.StringIO(), tmp_path / "state.json"
+    loaded = settings(READY)
+    page = ports.free("127.0.0.2")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        engine = replace(loaded.services[0], name="dialog-engine", port=taken)
+        runner = Runner(
+            replace(loaded, services=(*loaded.services, engine)),
+            RunOptions(data=tmp_path / "data", port=page, host="127.0.0.2", state=state),
+            Console(out),
+        )
+        running = asyncio.create_task(runner.run())
+        told = await started(state, running)
+    assert told["url"] == f"http://127.0.0.2:{page}"
+    assert told["ports"]["dialog-engine"] != taken
+    assert "  The usual ports of dialog-engine are in use; they have others.\n" in out.getvalue()
+    assert f"http://127.0.0.2:{page} " in out.getvalue()
+    assert readiness.of(page, "127.0.0.2") == (True, "")
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0

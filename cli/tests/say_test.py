@@ -9,9 +9,10 @@ import pytest
 from dialog_contracts import sse
 from dialog_contracts.http import ErrorBody
 from dialog_contracts.ingest import StopAck
-from vtuber_cli import ports
+from vtuber_cli import device, ports
 from vtuber_cli import say as saying
-from vtuber_cli.say import CannotSay, Heard
+from vtuber_cli.hearing import Heard, Patience
+from vtuber_cli.say import CannotSay
 from vtuber_cli.testing.asked_gateway import AskedGateway, chunk, end, idle, start
 
 
@@ -32,7 +33,7 @@ async def url(gateway: AskedGateway) -> AsyncIterator[str]:
 async def said(url: str, shown: list[str] | None = None, lang: str | None = None, *, file: float = 0.1) -> Heard:
     show = (shown if shown is not None else []).append
     async with asyncio.timeout(5):
-        patience = saying.Patience(quiet=0.1, file=file)
+        patience = Patience(quiet=0.1, file=file)
         return await saying.say(url, "live-001", "今晚玩什么？", lang=lang, show=show, patience=patience)
 
 
@@ -56,6 +57,79 @@ async def test_text_streams_and_the_voice_is_collected(gateway: AskedGateway, ur
 async def test_the_end_of_the_turn_before_is_not_taken_for_ours(gateway: AskedGateway, url: str, ending: str) -> None:
     gateway.before = [start(41), chunk(41, 0)]
     gateway.after = [chunk(41, 1), ending, *gateway.after]
+    assert bytes((await said(url)).pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
+
+
+class Ear:
+    """A voice that notes what it is given."""
+
+    sounding = False
+
+    def __init__(self) -> None:
+        self.noted = list[tuple[int, bytes | str]]()
+        self.first = asyncio.Event()
+
+    def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
+        self.noted.append((turn, pcm[:2]))
+        self.first.set()
+
+    def end(self, turn: int) -> None:
+        self.noted.append((turn, "end"))
+
+    def flush(self, turn: int | None) -> None:
+        self.noted.append((0 if turn is None else turn, "flush"))
+
+    def hold(self) -> None:
+        raise AssertionError
+
+    def go_on(self) -> None:
+        raise AssertionError
+
+    async def rested(self) -> None:
+        self.noted.append((0, "rested"))
+
+    async def aclose(self) -> None:
+        self.noted.append((0, "closed"))
+
+
+async def test_the_voice_is_played_while_it_comes_and_nobody_elses(gateway: AskedGateway, url: str) -> None:
+    gateway.before = [start(41), chunk(41, 0)]
+    gateway.after = [chunk(41, 1), end(41), start(42), chunk(42, 0), 0.6, chunk(42, 1), end(42)]
+    ear = Ear()
+    asking = asyncio.create_task(
+        saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None, voice=ear, patience=Patience(2, 2))
+    )
+    async with asyncio.timeout(5):
+        await ear.first.wait()
+        assert not asking.done()
+        assert ear.noted == [(2, bytes([42, 0]))]
+        await asking
+    assert ear.noted == [(2, bytes([42, 0])), (2, bytes([42, 1])), (2, "end"), (0, "rested"), (0, "closed")]
+
+
+async def test_a_turn_that_was_withdrawn_falls_silent_and_its_second_answer_sounds(gateway: AskedGateway, url: str) -> None:
+    withdrawn = StopAck(session_id="live-001", turn=42).to_json()
+    gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[1])
+    gateway.after = [start(42), chunk(42, 0), 0.1, withdrawn, 0.1, start(42), chunk(42, 1), end(42)]
+    ear = Ear()
+    async with asyncio.timeout(5):
+        await saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear, patience=Patience(2, 2))
+    assert ear.noted[:4] == [(1, bytes([42, 0])), (1, "flush"), (2, bytes([42, 1])), (2, "end")]
+
+
+async def test_who_leaves_hears_no_word_more(gateway: AskedGateway, url: str) -> None:
+    gateway.after = [start(42), chunk(42, 0)]
+    ear = Ear()
+    asking = asyncio.create_task(saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear))
+    async with asyncio.timeout(5):
+        await ear.first.wait()
+        asking.cancel()
+        await asking
+    assert ear.noted[1:] == [(0, "flush"), (0, "closed")]
+
+
+async def test_frames_that_are_none_end_nothing(gateway: AskedGateway, url: str) -> None:
+    gateway.after = ["{", "[]", b"?", '{"action": "START"}', *gateway.after]
     assert bytes((await said(url)).pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
 
 
@@ -195,3 +269,56 @@ async def test_the_command_tells_when_the_fallback_answered(
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "今晚玩"
     assert told[-1] == "answered by the fallback: not_accepted_in_time"
+
+
+@pytest.mark.parametrize(
+    ("player", "sentence"),
+    [
+        (
+            None,
+            "voice: no sound: neither PortAudio nor one of aplay, paplay, ffplay, play, afplay is here; --wav FILE saves it",
+        ),
+        (
+            "#!/bin/sh\necho 'ALSA lib pcm.c' >&2\necho 'audio open error: No such file' >&2\nexit 1\n",
+            "voice: aplay cannot play here (audio open error: No such file); --wav FILE saves it",
+        ),
+        ("#!/bin/sh\nexec /bin/cat > /dev/null\n", "voice: played (0.1 s)"),
+    ],
+    ids=["no player", "no sound card", "a player"],
+)
+async def test_what_became_of_the_voice_is_one_true_sentence(
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    player: str | None,
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(device, "of_this_machine", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if player is not None:
+        (tmp_path / "aplay").write_text(player)
+        (tmp_path / "aplay").chmod(0o755)
+    assert await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=None) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1] == sentence
+    assert told.err == ""
+
+
+async def test_a_wav_that_cannot_be_is_refused_before_anything_is_asked(
+    gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "missing" / "out.wav"
+    assert await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=path) == 1
+    told = capsys.readouterr()
+    assert told.err == f"--wav: {path} cannot be written: there is no folder {path.parent}.\n"
+    assert gateway.request == {}
+
+
+async def test_an_error_after_the_text_stands_on_a_line_of_its_own(
+    gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.events[-1] = sse.ErrorEvent(code="not_stored", message="the turn could not be stored")
+    assert await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=tmp_path / "x.wav") == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("今晚玩", "\nnot_stored: the turn could not be stored\n")

@@ -17,7 +17,7 @@ def test_every_declared_service_exists_and_has_a_port_of_its_own(monkeypatch: py
     assert (loaded.redis_url, loaded.port) == (None, None)
 
 
-@pytest.mark.parametrize(("said", "port"), [("8080", 8080), ("", None), ("many", None)])
+@pytest.mark.parametrize(("said", "port"), [("8080", 8080), (" 8080 ", 8080), ("", None)])
 def test_port_in_the_shell_is_the_pages_and_not_every_process(
     monkeypatch: pytest.MonkeyPatch, said: str, port: int | None
 ) -> None:
@@ -29,11 +29,23 @@ def test_port_in_the_shell_is_the_pages_and_not_every_process(
     assert loaded.redis_url == "redis://elsewhere:6379/0"
 
 
+@pytest.mark.parametrize("said", ["many", "80a0", "0", "70000", "-1", "8080.0", "８０８０", "9" * 5000])
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("PORT", said)
+    with pytest.raises(ValueError, match=r"^PORT=.*: a port is a number from 1 to 65535"):
+        settings.load()
+
+
+def test_a_variable_that_is_nearly_a_setting_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KY", "sk-…")
+    assert "OPENAI_API_KY is no setting: did you mean OPENAI_API_KEY?" in settings.load().notes
+
+
 def test_one_variable_of_one_service_can_be_set() -> None:
-    loaded = settings.load(["input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000?a=b", "gateway.ORIGINS=a.b"])
+    loaded = settings.load(["input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000?a=b", "gateway.allowed_origins=http://a.b"])
     env = {spec.name: spec.env for spec in loaded.services}
     assert env["input-handler"]["DIALOG_ENGINE_URL"] == "http://127.0.0.1:9000?a=b"
-    assert env["gateway"]["ORIGINS"] == "a.b"
+    assert env["gateway"]["ALLOWED_ORIGINS"] == "http://a.b"
 
 
 @pytest.mark.parametrize("change", ["", "gateway", "gateway.X", "=x", ".X=1", "gateway.=1"])
@@ -71,9 +83,9 @@ def test_without_microphones_asr_is_a_part_of_the_legacy_chain(
 
 
 def test_a_service_can_run_more_than_once_each_with_a_name_and_a_port_of_its_own() -> None:
-    loaded = settings.load(["dialog-engine.X=1"], ["dialog-engine=3", "output-handler=2"])
+    loaded = settings.load(["dialog-engine.LLM_MODEL=1"], ["dialog-engine=3", "output-handler=2"])
     engines = [spec for spec in loaded.services if spec.service == "dialog-engine"]
-    assert [(spec.name, spec.ordinal, spec.env["X"]) for spec in engines] == [
+    assert [(spec.name, spec.ordinal, spec.env["LLM_MODEL"]) for spec in engines] == [
         ("dialog-engine", 0, "1"),
         ("dialog-engine-1", 1, "1"),
         ("dialog-engine-2", 2, "1"),

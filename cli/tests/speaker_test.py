@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vtuber_cli import speaker
-from vtuber_cli.speaker import TAIL_S, Saved, Speaker
+from vtuber_cli import device, players
+from vtuber_cli.players import FileSound, ProgramSound, wav
+from vtuber_cli.speaker import TAIL_S, Saved, Speaker, unwritable
 
 
 @dataclass
@@ -41,7 +42,7 @@ def room(tmp_path: Path) -> Room:
 @pytest.fixture
 async def loud(room: Room) -> AsyncIterator[Speaker]:
     script = f"exec /bin/cat > {room.folder}/$$.pcm"
-    made = Speaker(("/bin/sh", "-c", script, "{rate}"), clock=lambda: room.now)
+    made = Speaker(lambda: ProgramSound(("/bin/sh", "-c", script, "{rate}")), clock=lambda: room.now)
     yield made
     await made.aclose()
 
@@ -117,7 +118,9 @@ async def test_it_stands_still_and_goes_on(room: Room, loud: Speaker) -> None:
 
 
 async def test_a_player_that_ends_before_its_time_costs_its_turn_and_no_other() -> None:
-    dying = Speaker(("/bin/sh", "-c", "exit 1"))
+    troubles = list[str]()
+    command = ("/bin/sh", "-c", "echo 'no such card' >&2; exit 1")
+    dying = Speaker(lambda: ProgramSound(command), trouble=troubles.append)
     for _ in range(50):
         dying.feed(1, bytes(65_536), 24_000)
     dying.end(1)
@@ -127,6 +130,28 @@ async def test_a_player_that_ends_before_its_time_costs_its_turn_and_no_other() 
     dying.end(2)
     async with asyncio.timeout(10):
         await dying.rested()
+    assert troubles == ["/bin/sh cannot play here (no such card)"], "once"
+
+
+async def test_a_program_that_is_none_is_told_and_no_error() -> None:
+    troubles = list[str]()
+    missing = Speaker(lambda: ProgramSound(("/nowhere/player",)), trouble=troubles.append)
+    missing.feed(1, b"one", 24_000)
+    missing.end(1)
+    async with asyncio.timeout(10):
+        await missing.rested()
+    assert troubles == ["/nowhere/player cannot be started (No such file or directory)"]
+
+
+async def test_a_program_that_only_plays_files_gets_the_whole_turn(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.wav"
+    loud = Speaker(lambda: FileSound(("/bin/sh", "-c", f'cp "$0" {kept}')))
+    loud.feed(1, b"\1\0", 24_000)
+    loud.feed(1, b"\2\0", 24_000)
+    loud.end(1)
+    async with asyncio.timeout(10):
+        await loud.rested()
+    assert kept.read_bytes() == wav(b"\1\0\2\0", 24_000)
 
 
 async def test_letting_go_ends_every_player(room: Room, loud: Speaker) -> None:
@@ -136,17 +161,33 @@ async def test_letting_go_ends_every_player(room: Room, loud: Speaker) -> None:
     assert not any(psutil.pid_exists(pid) for pid in room.pids)
 
 
-def test_the_player_of_this_machine_is_one_that_plays_what_still_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_player_of_this_machine_is_the_device_or_else_one_that_plays_what_still_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "of_this_machine", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Speaker.of_this_machine() is None
-    assert not speaker.play(speaker.wav(b"\0\0" * 100, 24_000)), "a machine without a player is no error"
     for name in ("afplay", "play"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 0\n")
         (tmp_path / name).chmod(0o755)
-    found = Speaker.of_this_machine()
+    found = players.of_this_machine()
     assert found is not None
-    assert found._command[0] == "play", "afplay plays only files"
-    assert speaker.play(speaker.wav(b"\0\0" * 100, 24_000))
+    assert found.name == "play", "afplay plays only files"
+    assert Speaker.of_this_machine() is not None
+    (tmp_path / "play").unlink()
+    whole = players.of_this_machine()
+    assert whole is not None
+    assert isinstance(whole.sound(), FileSound)
+
+
+@pytest.mark.parametrize("where", ["missing/her.wav", ".", "file/her.wav"])
+def test_where_no_file_can_be_is_one_sentence(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("")
+    why = unwritable(tmp_path / where)
+    assert why is not None
+    assert str(tmp_path) in why
+    assert unwritable(tmp_path / "her.wav") is None
+    assert sorted(os.listdir(tmp_path)) == ["file"]
 
 
 async def test_what_is_saved_is_one_file_and_no_microphone_hears_it(tmp_path: Path) -> None:
@@ -156,5 +197,5 @@ async def test_what_is_saved_is_one_file_and_no_microphone_hears_it(tmp_path: Pa
     saved.feed(2, b"\2\0", 24_000)
     assert not saved.sounding
     await saved.aclose()
-    assert (tmp_path / "her.wav").read_bytes() == speaker.wav(b"\1\0\2\0", 24_000)
+    assert (tmp_path / "her.wav").read_bytes() == wav(b"\1\0\2\0", 24_000)
     assert os.listdir(tmp_path) == ["her.wav"]

@@ -17,7 +17,7 @@ from dialog_contracts import binary
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Hold, SpeechChunk, Start, Stop, StopAck
 from dialog_contracts.input_socket import Final, InputError, Partial, SpeechDropped, SpeechStarted, TurnEvent
-from vtuber_cli import ports, speaker
+from vtuber_cli import players, ports
 from vtuber_cli import talk as talking
 from vtuber_cli.console import Console
 from vtuber_cli.recorder import Recording
@@ -140,7 +140,7 @@ async def test_what_is_spoken_becomes_words_a_reply_and_a_voice(
         "lang": "en",
     }
     assert capsys.readouterr().out == f"you  > Who are you?\nshe  > I am Luna. \nvoice: {out}\n"
-    assert out.read_bytes() == speaker.wav(bytes([7, 0]) * 960, 24_000)
+    assert out.read_bytes() == players.wav(bytes([7, 0]) * 960, 24_000)
 
 
 @pytest.mark.parametrize("turns", [True, False])
@@ -274,5 +274,5 @@ async def test_ctrl_c_turns_everything_off(gateway: Gateway, url: str, tmp_path:
         out, err = await process.communicate()
         await gateway.mic_off.wait()
     assert (process.returncode, err.decode()) == (0, "")
-    assert "no player found" in out.decode()
+    assert "Speak; one at a time" in out.decode()
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))

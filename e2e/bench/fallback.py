@@ -22,6 +22,7 @@ from e2e.harness.flag_documents import known_everywhere, write
 from e2e.harness.stack import FAKES, Stack, running
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
+from input_handler.testing.chain import plenty
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import Numbered
 
@@ -145,4 +146,4 @@ class _Numbers:
 def _caller() -> TurnCaller:
     sync = SyncPath(_Engine(), accepted_within_s=0.3, first_delta_within_s=8)  # type: ignore[arg-type]
     legacy = LegacyPath(None, None, enabled=True, within_s=30)  # type: ignore[arg-type]
-    return TurnCaller(sync, legacy, _Numbers(), FixedFlags(FlagSet()))  # type: ignore[arg-type]
+    return TurnCaller(sync, legacy, _Numbers(), FixedFlags(FlagSet()), plenty())  # type: ignore[arg-type]

@@ -73,6 +73,7 @@ def running(
     legacy: bool = False,
     changes: Sequence[str] = (),
     scales: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """Start everything, wait until it is ready, end it with Ctrl-C. `legacy`: with the legacy chain, which is waited for too."""
     state = data / "state.json"
@@ -82,6 +83,7 @@ def running(
     command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(data), "--state", str(state)]
     command += [part for change in changes for part in ("--set", change)]
     command += [part for scale in scales for part in ("--scale", scale)]
+    command += options
     env = {"LEGACY_ENABLED": str(legacy).lower(), "MICROPHONE_ENABLED": str(legacy).lower(), **(env or {})}
     process = subprocess.Popen(command, env=environment(env), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     try:

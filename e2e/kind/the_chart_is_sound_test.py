@@ -217,3 +217,34 @@ def test_every_value_is_explained_and_nothing_else_is_allowed() -> None:
             compare(merged["properties"][name], value[name], f"{path}.{name}")
 
     compare(schema, values, "")
+
+
+def environment(documents: list[dict[str, Any]], component: str) -> dict[str, str]:
+    """What a component's container is told."""
+    [pod] = [pod for name, pod in pods(documents) if name == f"vtuber-{component}"]
+    return {entry["name"]: entry.get("value", "") for entry in pod["spec"]["containers"][0]["env"]}
+
+
+def test_the_gateway_answers_to_the_names_that_lead_to_it(helm: str) -> None:
+    service = "vtuber-gateway,vtuber-gateway.somewhere,vtuber-gateway.somewhere.svc,vtuber-gateway.somewhere.svc.cluster.local"
+    assert environment(rendered(helm), "gateway")["ALLOWED_HOSTS"] == service
+    told = environment(
+        rendered(
+            helm,
+            "--set",
+            "ingress.enabled=true,ingress.host=live.example.org,gateway.allowedHosts={a.example,*.b.example}",
+            "--set",
+            "gateway.trustedProxies={10.0.0.0/8,fd00::/8}",
+        ),
+        "gateway",
+    )
+    assert told["ALLOWED_HOSTS"] == f"{service},live.example.org,a.example,*.b.example"
+    assert told["TRUSTED_PROXIES"] == "10.0.0.0/8,fd00::/8"
+
+
+def test_each_engine_answers_to_its_own_name(helm: str) -> None:
+    documents = rendered(helm, "--set", "dialogEngine.replicas=2")
+    urls = environment(documents, "input-handler")["DIALOG_ENGINE_URLS"].split(",")
+    names = [url.removeprefix("http://").partition(":")[0] for url in urls]
+    assert names == ["vtuber-dialog-engine-0.vtuber-dialog-engine-pods", "vtuber-dialog-engine-1.vtuber-dialog-engine-pods"]
+    assert environment(documents, "dialog-engine")["ALLOWED_HOSTS"] == "*.vtuber-dialog-engine-pods"

@@ -1,23 +1,29 @@
-"""`vtuber run`, `vtuber say`, `vtuber talk` and `vtuber models`."""
+"""The commands of `vtuber`."""
 
 import argparse
 import asyncio
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-from vtuber_cli import settings
+from dialog_flags.flags import Flag
+from vtuber_cli import gateway, settings
 from vtuber_cli.settings import GATEWAY_PORT
 
 
 def main() -> None:
     """Parse the command line and do it."""
     parser = argparse.ArgumentParser(prog="vtuber", description="A real-time AI VTuber, on this machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--version", action="version", version=f"vtuber {version('vtuber-cli')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
-    run.add_argument("--port", type=int, help="of the page (default 8000, or PORT)")
-    run.add_argument("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 lets your phone in")
+    run.add_argument("--port", type=_port, help="of the page (default 8000, or PORT)")
+    run.add_argument("--host", default="127.0.0.1", help="address of the page (default 127.0.0.1); 0.0.0.0 lets your phone in")
+    run.add_argument(
+        "--https", action="store_true", help="with a certificate of this machine's own, so that phones give the microphone"
+    )
     run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
     run.add_argument("--ephemeral", action="store_true", help="free ports for everything but --port, for tests")
     run.add_argument(
@@ -41,7 +47,7 @@ def main() -> None:
     say.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
     say.add_argument("--wav", type=Path, help="save the voice here instead of playing it")
     say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
-    say.add_argument("--url", default=f"http://127.0.0.1:{GATEWAY_PORT}", help="address of the gateway")
+    say.add_argument("--url", help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)")
 
     talk = commands.add_parser("talk", help="speak, and hear her answer; Ctrl-C ends it")
     talk.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
@@ -49,7 +55,7 @@ def main() -> None:
     talk.add_argument("--wav", type=Path, help="speak this WAV file instead of the microphone")
     talk.add_argument("--out", type=Path, help="save her voice here instead of playing it")
     talk.add_argument("--headphones", action="store_true", help="the microphone does not hear her: cut in whenever you like")
-    talk.add_argument("--url", default=f"http://127.0.0.1:{GATEWAY_PORT}", help="address of the gateway")
+    talk.add_argument("--url", help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)")
 
     models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
     models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")
@@ -64,20 +70,65 @@ def main() -> None:
     )
     doctor.add_argument("--json", action="store_true", help="for programs")
 
+    _flags_parser(commands)
+
     asked = parser.parse_args()
+    if asked.command is None:
+        parser.print_help()
+        return
     if asked.command == "run":
         sys.exit(_run(asked))
     if asked.command == "models":
         sys.exit(_models(asked))
     if asked.command == "doctor":
         sys.exit(_doctor(asked))
+    if asked.command == "flags":
+        sys.exit(_flags(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
+    try:
+        asked.url = gateway.address(asked.url or settings.gateway_url())
+    except ValueError as error:
+        parser.error(f"{'--url' if asked.url else 'VTUBER_URL'}: {error}")
     if asked.command == "talk":
         sys.exit(_talk(asked))
     from vtuber_cli import say as saying
 
     sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _port(text: str) -> int:
+    try:
+        return settings.port_number(text, "PORT")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
+
+
+def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    flags = commands.add_parser("flags", help="a session's flags on a cluster: on, off, with all that belongs to it")
+    verbs = flags.add_subparsers(dest="verb", required=True)
+    for verb, what in (
+        ("off", "turn a flag off, and all that need it"),
+        ("on", "turn a flag on, and all that it needs"),
+        ("show", "which flags are on"),
+    ):
+        one = verbs.add_parser(verb, help=what)
+        one.add_argument("name", help="of the VtuberSession")
+        if verb != "show":
+            one.add_argument("flag", choices=[str(flag) for flag in Flag])
+            one.add_argument("--dry-run", action="store_true", help="only print the command that would be run")
+        one.add_argument("-n", "--namespace", help="of the VtuberSession (default: kubectl's)")
+        one.add_argument("--context", help="of the cluster (default: kubectl's)")
+
+
+def _flags(asked: argparse.Namespace) -> int:
+    from vtuber_cli import flags
+    from vtuber_cli.console import Console
+
+    place = flags.Place(asked.namespace, asked.context)
+    if asked.verb == "show":
+        return flags.show(asked.name, place=place, console=Console())
+    return flags.flip(asked.name, Flag(asked.flag), on=asked.verb == "on", place=place, dry=asked.dry_run, console=Console())
 
 
 def _talk(asked: argparse.Namespace) -> int:
@@ -112,10 +163,13 @@ def _models(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
+    from dialog_telemetry.output import steady
     from vtuber_cli.console import Console
     from vtuber_cli.run import Runner, RunOptions
 
-    options = RunOptions(data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state)
+    options = RunOptions(
+        data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state, https=asked.https
+    )
     try:
         loaded = settings.load(asked.set, asked.scale)
     except ValueError as error:
@@ -123,9 +177,13 @@ def _run(asked: argparse.Namespace) -> int:
         return 2
 
     async def work() -> int:
-        return await Runner(loaded, options, Console()).run()
+        return await Runner(loaded, options, Console(steady(sys.stdout, _lost))).run()
 
     return asyncio.run(work())
+
+
+def _lost(lines: int) -> str:
+    return f"({lines} lines could not be written here)"
 
 
 if __name__ == "__main__":

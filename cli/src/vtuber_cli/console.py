@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Final, TextIO
 
 COLOURS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "grey": 90, "bold": 1}
@@ -46,7 +45,7 @@ class Console:
         """`event  live-001#3  key=value …` out of a JSON line; anything else as it is."""
         try:
             line = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             return raw
         if not isinstance(line, dict) or "event" not in line:
             return raw
@@ -59,23 +58,3 @@ class Console:
         parts = [part for part in (event, turn, self.paint(values, "grey") if values else None) if part]
         error = f"\n{line['exception']}" if "exception" in line else ""
         return "  ".join(parts) + error
-
-
-class LogFile:
-    """Raw lines of one service, and the last few of them for an error report."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
-        self.last: list[str] = []
-
-    def add(self, raw: str) -> None:
-        """One line."""
-        self._file.write(raw + "\n")
-        self._file.flush()
-        self.last = [*self.last[-11:], raw]
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

@@ -1,7 +1,44 @@
 """The gateway as the commands see it: its sockets, and what to say when it does not answer."""
 
+import ipaddress
+import ssl
+from urllib.parse import urlsplit
+
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
+
+from vtuber_cli import addresses
+from vtuber_cli.settings import GATEWAY_PORT
+
+
+def address(text: str) -> str:
+    """A gateway's address as a person writes it, with or without a scheme. Raises ValueError."""
+    written = (text if "://" in text else f"http://{text}").rstrip("/")
+    try:
+        parts = urlsplit(written)
+        host = parts.hostname or ""
+        complete = parts.scheme in ("http", "https") and bool(host) and " " not in host and parts.port != 0
+        complete = complete and not (parts.path or parts.query or parts.fragment)
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError(f"{text!r} is no address of a gateway; write one like http://127.0.0.1:{GATEWAY_PORT}")
+    return written
+
+
+def trust(url: str) -> ssl.SSLContext | None:
+    """Whom to believe that he is `url`; None for http. What comes from this machine itself needs no certificate of others."""
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return None
+    return addresses.believed() if _is_here(parts.hostname or "") else ssl.create_default_context()
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class CannotReach(Exception):
@@ -12,7 +49,13 @@ def socket(url: str, path: str, subprotocol: str) -> connect:
     """A socket of the gateway at `url` (http or https), to be entered."""
     address = f"ws{url.removeprefix('http')}{path}"
     return connect(
-        address, subprotocols=[Subprotocol(subprotocol)], compression=None, proxy=None, open_timeout=5, close_timeout=1
+        address,
+        subprotocols=[Subprotocol(subprotocol)],
+        compression=None,
+        proxy=None,
+        open_timeout=5,
+        close_timeout=1,
+        ssl=trust(url),
     )
 
 

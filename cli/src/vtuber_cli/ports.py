@@ -1,9 +1,12 @@
 """Which TCP ports are free, and who holds those that are not."""
 
 import atexit
+import errno
 import socket
 import sys
 from pathlib import Path
+
+from vtuber_cli import addresses
 
 
 def free(host: str = "127.0.0.1") -> int:
@@ -26,21 +29,37 @@ def free(host: str = "127.0.0.1") -> int:
 
 
 def busy(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something listens there."""
-    with socket.socket() as probe:
-        # Without this a port that was used a moment ago counts as busy, and a restart would have to wait a minute.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    """Whether something listens there, or nothing may."""
+    return _bound(port, host) is not None
+
+
+def refusal(port: int, host: str) -> str | None:
+    """Why the page cannot be served there, in one sentence with the way out; None where it can."""
+    error = _bound(port, host)
+    if error is None:
+        return None
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port}, which the page needs, is in use{holder(port)}. End that program, or choose another: PORT=8080 make run"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs the rights of root. Choose one above 1023: PORT=8080 make run"
+    return f"{host} is no address that this machine can listen on ({error.strerror or error}). There are {addresses.choices()}."
+
+
+def _bound(port: int, host: str) -> OSError | None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            # Without this a port that was used a moment ago counts as busy, and a restart would have to wait a minute.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError:
-            return True
-    return False
+    except OSError as error:
+        return error
+    return None
 
 
 def holder(port: int) -> str:
     """`" (process 123: python)"` where the system tells, else an empty text."""
     try:
-        rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        rows = [row for table in ("tcp", "tcp6") for row in Path("/proc/net", table).read_text().splitlines()[1:]]
     except OSError:
         return ""
     inodes = {row.split()[9] for row in rows if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"}

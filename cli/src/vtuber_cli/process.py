@@ -2,17 +2,28 @@
 
 import asyncio
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
-LINE_BYTES: Final = 1024 * 1024
+from vtuber_cli.lines import Lines
+
+READ_BYTES: Final = 64 * 1024
+LAST_WORDS_S: Final = 0.5
+"""After its end, for what it wrote before."""
+
+KILLED_WITHIN_S: Final = 1.0
+"""A process that was killed is gone by then, unless the kernel cannot let go of it; nobody waits for that."""
+
+PRIVATE: Final = 0o077
 _PR_SET_PDEATHSIG: Final = 1
 
 
 class Process:
-    """`start` it, read its lines by the callback, `stop` it."""
+    """`start` it, have its lines by the callback, `stop` it. Its output is read whatever the callback does with it."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], line: Callable[[str], None]) -> None:
         self.name, self._command, self._env, self._line = name, command, env, line
@@ -38,7 +49,8 @@ class Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            limit=LINE_BYTES,
+            # Conversations are nobody else's business.
+            umask=PRIVATE,
             # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the children in order.
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
@@ -46,28 +58,44 @@ class Process:
         self._reader = asyncio.create_task(self._read(self._child))
 
     async def wait(self) -> int:
-        """Its exit status, after its last line."""
+        """Its exit status, after its last line. What it started and left behind is ended."""
         assert self._child is not None
         assert self._reader is not None
         status = await self._child.wait()
-        await asyncio.wait([self._reader], timeout=0.5)
+        self._kill_group()
+        await asyncio.wait([self._reader], timeout=LAST_WORDS_S)
         return status
 
     async def stop(self, grace_s: float) -> None:
-        """Ask it to end, then make it."""
-        if self._child is None or self._child.returncode is not None:
+        """Ask it to end, then make it, and all that it started."""
+        if self._child is None:
             return
-        self._child.terminate()
-        try:
-            await asyncio.wait_for(self._child.wait(), grace_s)
-        except TimeoutError:
-            self._child.kill()
-            await self._child.wait()
+        with suppress(ProcessLookupError):
+            self._child.terminate()
+        ended = asyncio.create_task(self._child.wait())
+        await asyncio.wait([ended], timeout=grace_s)
+        self._kill_group()
+        await asyncio.wait([ended], timeout=KILLED_WITHIN_S)
+        ended.cancel()
+
+    def kill(self) -> None:
+        """Now: it, and all that it started."""
+        if self._child is not None and self._child.returncode is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        # Its session's number is its own process id, also when it is gone and what it started is not.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def _read(self, child: asyncio.subprocess.Process) -> None:
         assert child.stdout is not None
-        while raw := await child.stdout.readline():
-            self._line(raw.decode("utf-8", "replace").rstrip("\n"))
+        lines = Lines()
+        while data := await child.stdout.read(READ_BYTES):
+            for line in lines.feed(data):
+                self._line(line)
+        for line in lines.end():
+            self._line(line)
 
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

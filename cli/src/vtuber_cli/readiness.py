@@ -6,11 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
-_DIRECTLY: Final = build_opener(ProxyHandler({}))
-"""A proxy of the environment, asked for this machine's addresses, asks its own machine."""
-
+from vtuber_cli import addresses
 
 _PROVIDERS: Final = ("model:", "voice:")
 """Reasons for which a service is not ready and yet does what it can: text without a voice, the legacy chain's answers without a model."""
@@ -32,16 +30,17 @@ class State:
         return self.ready or (bool(self.reasons) and all(reason.startswith(_PROVIDERS) for reason in self.reasons))
 
 
-def of(port: int) -> tuple[bool, str]:
-    """Whether it has started, and if it is not ready why."""
-    state = ask(port)
+def of(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> tuple[bool, str]:
+    """Whether it has started, and if it is not ready why. `host` is an address of this machine."""
+    state = ask(port, host, scheme)
     return state.started, state.why
 
 
-def ask(port: int) -> State:
-    """All that it says."""
+def ask(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> State:
+    """All that it says. No proxy of the environment knows this machine's addresses, and its certificate is our own."""
+    handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.believed()))
     try:
-        with _DIRECTLY.open(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+        with build_opener(*handlers).open(f"{addresses.url(host, port, scheme)}/readyz", timeout=2) as answer:
             return State(answer.status == 200, details=_read(answer.read()).get("details") or {})
     except HTTPError as error:
         with suppress(OSError):

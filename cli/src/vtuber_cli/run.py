@@ -2,29 +2,33 @@
 
 import asyncio
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import models, ports, providers, readiness, valkey
+from vtuber_cli import addresses, certificate, models, ports, providers, readiness, valkey
 from vtuber_cli.console import Console
+from vtuber_cli.data_folder import DataFolder
+from vtuber_cli.ending import Ending
+from vtuber_cli.keeper import Keeper
 from vtuber_cli.processes import CannotRun, Processes
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
 from vtuber_cli.wiring import fill
 
 READY_WITHIN_S: Final = 60
-CRASHES_FORGIVEN: Final = 3
-CRASH_WINDOW_S: Final = 60
+PAGE: Final = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """Command-line options. `ephemeral`: free ports for everything but what `port` names.
-    `host`: where the gateway listens. `state`: file that gets ports and pids as JSON when all is ready.
+
+    `host`: where the gateway listens; `https`: with a certificate of our own. `state`: file that gets ports and pids as JSON when all
+    is ready.
     """
 
     data: Path
@@ -32,6 +36,12 @@ class RunOptions:
     host: str = "127.0.0.1"
     ephemeral: bool = False
     state: Path | None = None
+    https: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """Of the page's address."""
+        return "https" if self.https else "http"
 
 
 class Runner:
@@ -41,112 +51,164 @@ class Runner:
         self._settings, self._options, self._console = settings, options, console
         self._services = self._with_ports(settings)
         self._valkey_port = ports.free() if options.ephemeral else VALKEY_PORT
-        self._redis_url = settings.redis_url or f"redis://127.0.0.1:{self._valkey_port}/0"
-        self._processes = Processes(console, options.data / "logs")
-        self._crashes: dict[str, list[float]] = {}
-        self._ending = asyncio.Event()
+        self._data = DataFolder(options.data)
+        self._processes = Processes(console, self._data.logs)
+        self._looking = asyncio.Lock()
+        self._certificate: certificate.Certificate | None = None
 
     async def run(self) -> int:
-        """Until Ctrl-C or SIGTERM (0) or something that cannot be mended (1)."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._ending.set)
-        try:
-            return await self._run()
-        except CannotRun as error:
-            self._console.say(f"{self._console.paint('Cannot run:', 'red')} {error}")
-            return 1
-        finally:
-            await self._processes.stop_all()
+        """Until Ctrl-C, SIGTERM or SIGHUP (0) or something that cannot be mended (1)."""
+        with Ending(self._processes.kill_all) as ending:
+            running, asked = asyncio.create_task(self._run()), asyncio.create_task(ending.asked.wait())
+            try:
+                await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    running.result()
+                self._console.say("Stopping …")
+                return 0
+            except CannotRun as error:
+                self._console.say(f"{self._console.paint('Cannot run:', 'red')} {error}")
+                return 1
+            finally:
+                for task in (running, asked):
+                    task.cancel()
+                await asyncio.gather(running, asked, return_exceptions=True)
+                await self._processes.stop_all()
+                self._data.close()
 
-    async def _run(self) -> int:
+    async def _run(self) -> None:
+        """For ever. Raises CannotRun."""
         began = time.monotonic()
-        self._check_ports()
-        self._options.data.mkdir(parents=True, exist_ok=True)
-        if self._settings.redis_url is None:
-            await self._start_valkey()
+        self._settle_ports()
+        self._data.open()
+        if self._options.https:
+            self._certificate = certificate.own(self._data.tls, self._options.host)
+        store = [] if self._settings.redis_url is not None else [await self._start_valkey()]
         main = [spec for spec in self._services if not spec.fallback]
         for spec in main:
             await self._start(spec)
-        watching = [asyncio.create_task(self._watch(spec)) for spec in main]
-        ended = asyncio.create_task(self._ending.wait())
-        ready = asyncio.create_task(self._all_ready(main))
-        fallback: asyncio.Task[None] | None = None
+        keepers = [self._keeper(spec) for spec in main]
+        tasks = [asyncio.create_task(keeper.keep()) for keeper in [*store, *keepers]]
+        tasks.append(asyncio.create_task(self._tell(keepers, began)))
         try:
-            await asyncio.wait([*watching, ended, ready], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                ready.result()
-                self._announce(time.monotonic() - began)
-                fallback = asyncio.create_task(self._run_fallback())
-            done, _ = await asyncio.wait([*watching, ended], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {ended}:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
                 task.result()
         finally:
-            tasks = [*watching, ended, ready, *([fallback] if fallback is not None else [])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        self._console.say("Stopping …")
-        return 0
+            await _end(tasks)
+
+    async def _tell(self, main: Sequence[Keeper], began: float) -> None:
+        """Say when all is ready, or what is missing; then run the legacy chain, so that nobody waits for it."""
+        missing = await self._missing(main)
+        self._announce(time.monotonic() - began)
+        for keeper in missing:
+            self._console.say(f"  {self._console.paint(f'Without {keeper.name}:', 'red')} {self._why_missing(keeper)}")
+        await self._run_fallback()
 
     async def _run_fallback(self) -> None:
-        """The legacy chain, after the main path so that nobody waits for it. It is watched too, but never ends the run."""
+        """The legacy chain. It is kept going too, but never ends the run."""
         chain = [spec for spec in self._services if spec.fallback]
-        if not chain:
-            return
         for spec in chain:
             await self._start(spec)
-        async with asyncio.TaskGroup() as together:
-            for spec in chain:
-                together.create_task(self._watch_fallback(spec))
-            try:
-                await self._all_ready(chain)
-            except CannotRun as error:
-                self._console.say(f"{self._console.paint('No fallback:', 'red')} {error}")
-                return
-            self._write_state(legacy=True)
-            self._console.say("  The fallback is ready too.")
-
-    async def _watch_fallback(self, spec: ServiceSpec) -> None:
+        keepers = [self._keeper(spec) for spec in chain]
+        tasks = [asyncio.create_task(self._keep_fallback(keeper)) for keeper in keepers]
         try:
-            await self._watch(spec)
+            for keeper in await self._missing(keepers):
+                self._console.say(f"{self._console.paint('No fallback:', 'red')} {keeper.name}: {self._why_missing(keeper)}")
+            for keeper in keepers:
+                await keeper.until_ready()
+            if chain:
+                self._write_state(legacy=True)
+                self._console.say("  The fallback is ready too.")
+            await asyncio.wait(tasks or [asyncio.create_task(asyncio.Event().wait())])
+        finally:
+            await _end(tasks)
+
+    async def _keep_fallback(self, keeper: Keeper) -> None:
+        try:
+            await keeper.keep()
         except CannotRun as error:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
+
+    def _keeper(self, spec: ServiceSpec) -> Keeper:
+        return Keeper(
+            spec.name,
+            self._processes,
+            self._console,
+            partial(self._start, spec),
+            partial(self._state, spec),
+            without=spec.without,
+        )
+
+    async def _missing(self, keepers: Sequence[Keeper]) -> list[Keeper]:
+        """Those that are not ready, after as long as is worth waiting."""
+        waiting = [asyncio.create_task(keeper.settled()) for keeper in keepers]
+        if waiting:
+            await asyncio.wait(waiting, timeout=READY_WITHIN_S)
+        await _end(waiting)
+        return [keeper for keeper in keepers if not keeper.is_ready]
+
+    def _why_missing(self, keeper: Keeper) -> str:
+        return f"{keeper.because}. Until it is ready, {keeper.without}. See {self._processes.log_of(keeper.name)}"
 
     def _with_ports(self, settings: RunSettings) -> tuple[ServiceSpec, ...]:
         chosen = self._options.port or (None if self._options.ephemeral else settings.port)
         specs = settings.services
         if self._options.ephemeral:
             specs = tuple(replace(spec, port=ports.free()) for spec in specs)
-        return tuple(replace(spec, port=chosen) if chosen is not None and spec.name == "gateway" else spec for spec in specs)
+        return tuple(replace(spec, port=chosen) if chosen is not None and spec.name == PAGE else spec for spec in specs)
 
     def _port(self, name: str) -> int:
         return next(spec.port for spec in self._services if spec.name == name)
 
-    def _check_ports(self) -> None:
-        wanted = {spec.port: spec.name for spec in self._services}
-        if self._settings.redis_url is None:
-            wanted[self._valkey_port] = valkey.NAME
-        for port, name in wanted.items():
-            if ports.busy(port):
-                out = "or choose another: PORT=8080 make run" if name == "gateway" else "it may be an earlier `make run`"
-                raise CannotRun(f"port {port}, which {name} needs, is in use{ports.holder(port)}. End that program, {out}.")
+    def _settle_ports(self) -> None:
+        """The page's port was chosen by a person; of all others, one that is taken is as good as the next."""
+        page = self._port(PAGE)
+        if (why := ports.refusal(page, self._options.host)) is not None:
+            raise CannotRun(why)
+        taken = {page}
 
-    async def _start_valkey(self) -> None:
-        folder = self._options.data / "valkey"
-        folder.mkdir(parents=True, exist_ok=True)
+        def settled(port: int) -> int:
+            if port in taken or ports.busy(port):
+                port = ports.free()
+            taken.add(port)
+            return port
+
+        before = self._services
+        self._services = tuple(spec if spec.name == PAGE else replace(spec, port=settled(spec.port)) for spec in before)
+        self._valkey_port = settled(self._valkey_port) if self._settings.redis_url is None else self._valkey_port
+        moved = [spec.name for spec, old in zip(self._services, before, strict=True) if spec.port != old.port]
+        if moved:
+            self._console.say(f"  The usual ports of {', '.join(moved)} are in use; they have others.")
+
+    @property
+    def _redis_url(self) -> str:
+        return self._settings.redis_url or f"redis://127.0.0.1:{self._valkey_port}/0"
+
+    async def _start_valkey(self) -> Keeper:
         try:
-            command = valkey.command(folder.resolve(), self._valkey_port)
+            command = valkey.command(self._data.store.resolve(), self._valkey_port)
         except valkey.NoValkey as error:
             raise CannotRun(str(error)) from error
-        await self._processes.launch(valkey.NAME, "grey", command, {})
-        for _ in range(200):
+
+        async def start() -> None:
+            await self._processes.launch(valkey.NAME, "grey", command, {})
+
+        async def ready() -> tuple[bool, str]:
+            return await valkey.answers(self._valkey_port), "it does not answer"
+
+        await start()
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not (await ready())[0]:
             if self._processes.ended(valkey.NAME):
-                raise CannotRun(self._processes.crash_report(valkey.NAME))
-            if await valkey.answers(self._valkey_port):
-                return
+                raise CannotRun(
+                    f"Valkey does not start with what is in {self._data.store}: make room, or move that folder away to begin "
+                    f"with an empty one. {self._processes.crash_report(valkey.NAME)}"
+                )
+            if time.monotonic() > deadline:
+                raise CannotRun(f"Valkey did not answer within {READY_WITHIN_S} s; see {self._processes.log_of(valkey.NAME)}")
             await asyncio.sleep(0.05)
-        raise CannotRun(f"valkey did not answer within 10 s; see {self._processes.log_of(valkey.NAME)}")
+        return Keeper(valkey.NAME, self._processes, self._console, start, ready, without=valkey.WITHOUT)
 
     async def _start(self, spec: ServiceSpec) -> None:
         env = {
@@ -157,56 +219,48 @@ class Runner:
         }
         # What the shell says wins over the profile, but never over the wiring between the processes of this run.
         env |= {key: fill(value, spec, self._services, self._options.data) for key, value in spec.env.items()}
+        if spec.name == PAGE and self._certificate is not None:
+            env |= {"TLS_CERTIFICATE": str(self._certificate.certificate), "TLS_KEY": str(self._certificate.key)}
         env |= {"REDIS_URL": self._redis_url, "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1"}
         await self._processes.launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
 
-    async def _watch(self, spec: ServiceSpec) -> None:
-        while True:
-            status = await self._processes.wait(spec.name)
-            now = time.monotonic()
-            crashes = [at for at in self._crashes.get(spec.name, []) if now - at < CRASH_WINDOW_S] + [now]
-            self._crashes[spec.name] = crashes
-            if status == 2 or len(crashes) > CRASHES_FORGIVEN:
-                raise CannotRun(self._processes.crash_report(spec.name))
-            self._console.say(
-                f"{self._console.paint(f'{spec.name} ended with status {status}', 'red')}; it is started again. "
-                f"Its log: {self._processes.log_of(spec.name)}"
-            )
-            await asyncio.sleep(0.3)
-            await self._start(spec)
-
-    async def _all_ready(self, specs: Sequence[ServiceSpec]) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
-        for spec in specs:
-            while not (state := await asyncio.to_thread(self._state, spec))[0]:
-                if time.monotonic() > deadline:
-                    raise CannotRun(
-                        f"{spec.name} is not ready after {READY_WITHIN_S} s: {state[1]}. See {self._processes.log_of(spec.name)}"
-                    )
-                await asyncio.sleep(0.1)
-
-    def _state(self, spec: ServiceSpec) -> tuple[bool, str]:
-        # A process that is gone is not ready, whoever answers on its port.
-        if self._processes.ended(spec.name):
-            return False, "it has ended"
-        return readiness.of(spec.port)
+    async def _state(self, spec: ServiceSpec) -> tuple[bool, str]:
+        # One at a time: looking costs a start on two cores more than it tells.
+        async with self._looking:
+            if self._processes.ended(spec.name):
+                # A process that is gone is not ready, whoever answers on its port.
+                return False, "it has ended"
+            host = addresses.near(self._options.host) if spec.name == PAGE else addresses.LOOPBACK
+            scheme = self._options.scheme if spec.name == PAGE else "http"
+            return await asyncio.to_thread(readiness.of, spec.port, host, scheme)
 
     def _announce(self, seconds: float) -> None:
-        address = f"http://localhost:{self._port('gateway')}"
+        host, port, scheme = self._options.host, self._port(PAGE), self._options.scheme
+        address = addresses.shown(host, port, scheme)
         self._write_state(legacy=False)
         paint = self._console.paint
         self._console.say()
         self._console.say(
             f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
         )
-        elsewhere = "" if self._port("gateway") == GATEWAY_PORT else f" --url {address}"
-        self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{elsewhere}')
+        if (lan := addresses.elsewhere(host, port, scheme)) is not None:
+            self._console.say(f"  In your network:  {lan}")
+            if not self._options.https:
+                self._console.say("  A microphone there needs https: `vtuber run --https` (docs/phone.md)")
+        if self._certificate is not None:
+            self._console.say(
+                f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 {self._certificate.fingerprint}"
+            )
+        at = "" if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT) else f" --url {address}"
+        self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
         for line in providers.of_run(self._services):
             self._console.say(f"  {line}")
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
         ):
             self._console.say(f"  {without}")
+        for note in self._settings.notes:
+            self._console.say(f"  {note}")
         self._console.say("  Ctrl-C ends everything; conversations stay in " + str(self._options.data))
         self._console.say()
 
@@ -215,12 +269,21 @@ class Runner:
         if self._options.state is None:
             return
         state = {
-            "url": f"http://127.0.0.1:{self._port('gateway')}",
+            "url": addresses.url(addresses.near(self._options.host), self._port(PAGE), self._options.scheme),
             "redis": self._redis_url,
             "ports": {spec.name: spec.port for spec in self._services},
             "pids": self._processes.pids(),
             "legacy": legacy,
         }
         half = self._options.state.with_suffix(".part")
-        half.write_text(json.dumps(state), encoding="utf-8")
-        half.replace(self._options.state)
+        try:
+            half.write_text(json.dumps(state), encoding="utf-8")
+            half.replace(self._options.state)
+        except OSError as error:
+            self._console.say(f"{self._options.state} cannot be written: {error.strerror}")
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""`vtuber say`: one turn in the terminal; text as it streams, the voice to a file or the speaker, and the times at the ear's side."""
+"""`vtuber say`: one turn in the terminal; the text and the voice as they come, or the voice in a file, and the times at the ear's side."""
 
 import asyncio
 import json
@@ -6,27 +6,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import aiohttp
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
-from dialog_contracts import binary
-from dialog_contracts.ingest import Stop
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
-from vtuber_cli import gateway, providers, speaker
+from dialog_telemetry.output import steady
+from vtuber_cli import gateway, providers
+from vtuber_cli.hearing import Heard, Hearing, Patience
+from vtuber_cli.players import wav
+from vtuber_cli.speaker import NO_PLAYER, Speaker, Voice, unwritable
 
-QUIET_S: Final = 4.0
-"""A voice that streams, or should, and is silent for so long is taken for ended."""
-
-FILE_WITHIN_S: Final = 40.0
-"""Of a voice that comes as one file after the text: output-handler ends the turn itself when there is none within 30 s."""
-
-STOPPED_WITHIN_S: Final = 1.0
 INTERRUPTED: Final = 130
 
 
@@ -34,58 +27,47 @@ class CannotSay(gateway.CannotReach):
     """Nobody is there, or the turn was refused."""
 
 
-@dataclass(slots=True)
-class Heard:
-    """What came of a turn. Times in s from the request."""
-
-    text: str = ""
-    pcm: bytearray = field(default_factory=bytearray)
-    sample_rate: int = 24_000
-    first_text: float | None = None
-    first_audio: float | None = None
-    total: float | None = None
-    turn: int | None = None
-    stats: dict[str, object] = field(default_factory=dict)
-    voice_follows: bool = False
-    """Its voice is made after its text, as one file."""
-    interrupted: bool = False
-    """By whoever waited for it, who left."""
-    silence: float | None = None
-    """From STOP to the word that nothing follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for sound, in s."""
-
-    quiet: float = QUIET_S
-    file: float = FILE_WITHIN_S
-
-
 async def say(
-    url: str, session_id: str, text: str, *, lang: str | None, show: Callable[[str], None], patience: Patience | None = None
+    url: str,
+    session_id: str,
+    text: str,
+    *,
+    lang: str | None,
+    show: Callable[[str], None],
+    voice: Voice | None = None,
+    patience: Patience | None = None,
 ) -> Heard:
-    """One turn over the public API; raises CannotSay. Who cancels it stops the turn, and has what was heard until then."""
+    """One turn over the public API; raises CannotSay. Who cancels it stops the turn, and has what was heard until then.
+
+    `voice` plays the turn while it comes.
+    """
     heard = Heard()
     try:
         async with gateway.socket(url, f"/ws/output/{session_id}", SUBPROTOCOL_BINARY) as viewer:
             began = time.monotonic()
-            listening = asyncio.create_task(_listen(viewer, heard, began))
+            hearing = Hearing(viewer, heard, began, voice)
             try:
-                await _ask(url, session_id, text, lang, heard, began, show)
-                await _voice_ended(listening, heard, patience or Patience())
+                await _ask(url, session_id, text, lang, heard, hearing, began, show)
+                await hearing.ended(patience or Patience())
             except asyncio.CancelledError:
-                await _stop(viewer, session_id, listening, heard)
+                heard.interrupted = True
+                await hearing.stop(session_id)
             finally:
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+                await hearing.aclose()
     except (OSError, WebSocketException, aiohttp.ClientError) as error:
         raise CannotSay(gateway.no_answer(url, error)) from error
     return heard
 
 
 async def _ask(
-    url: str, session_id: str, text: str, lang: str | None, heard: Heard, began: float, show: Callable[[str], None]
+    url: str,
+    session_id: str,
+    text: str,
+    lang: str | None,
+    heard: Heard,
+    hearing: Hearing,
+    began: float,
+    show: Callable[[str], None],
 ) -> None:
     body = {
         "sessionId": session_id,
@@ -93,7 +75,10 @@ async def _ask(
         "meta": {"requestId": str(uuid.uuid4()), **({"lang": lang} if lang else {})},
     }
     parser = SseParser()
-    async with aiohttp.ClientSession() as http, http.post(f"{url}/chat/stream", json=body) as answer:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/chat/stream", json=body, ssl=gateway.trust(url) or True) as answer,
+    ):
         if answer.status != 200:
             raise CannotSay(_refusal(answer.status, await answer.text()))
         async for data in answer.content.iter_any():
@@ -101,6 +86,7 @@ async def _ask(
                 event = frame.parse()
                 if frame.id is not None:
                     heard.turn = split_event_id(frame.id)[0]
+                    hearing.pass_on()
                 if isinstance(event, TextDeltaEvent) and event.content:
                     heard.first_text = heard.first_text or time.monotonic() - began
                     heard.text += event.content
@@ -115,106 +101,74 @@ async def _ask(
                     )
 
 
-async def _listen(viewer: ClientConnection, heard: Heard, began: float) -> None:
-    """Collect the sound of our turn until nothing more follows; the turn before may still be sounding."""
-    turn = None
-    async for message in viewer:
-        if isinstance(message, bytes):
-            chunk = binary.unpack(message)
-            if chunk.turn == turn:
-                heard.first_audio = heard.first_audio or time.monotonic() - began
-                heard.sample_rate = chunk.sample_rate
-                heard.pcm += chunk.payload
-            continue
-        frame = json.loads(message)
-        if frame.get("action") == "START":
-            turn = frame["turn"]
-            heard.pcm.clear()
-            heard.first_audio = None
-        elif frame.get("action") == "STOP_ACK" and frame.get("heardText") is None and frame.get("turn") == turn:
-            # Withdrawn: the legacy chain may answer under the same number, with a START of its own.
-            turn = None
-        elif frame.get("turn") == turn == heard.turn and _over(frame, heard):
-            return
-
-
-def _over(frame: dict[str, object], heard: Heard) -> bool:
-    """Whether this frame of our turn is its last."""
-    if frame.get("action") == "END":
-        heard.voice_follows = frame.get("voiceFollows") is True
-        return not heard.voice_follows
-    return frame.get("action") == "STOP_ACK" or (frame.get("type") == "STATE" and frame.get("phase") == "IDLE")
-
-
-async def _voice_ended(listening: asyncio.Task[None], heard: Heard, patience: Patience) -> None:
-    """Until the turn's end is told; a voice that is silent for too long has none."""
-    while True:
-        before = (len(heard.pcm), heard.voice_follows)
-        awaited = heard.voice_follows and not heard.pcm
-        await asyncio.wait([listening], timeout=patience.file if awaited else patience.quiet)
-        if listening.done() or before == (len(heard.pcm), heard.voice_follows):
-            return
-
-
-async def _stop(viewer: ClientConnection, session_id: str, listening: asyncio.Task[None], heard: Heard) -> None:
-    """Nobody listens any more: not a word more of our turn, and of no other."""
-    heard.interrupted = True
-    if heard.turn is None or listening.done():
-        return
-    began = time.monotonic()
-    await viewer.send(Stop(session_id=session_id, turn=heard.turn, reason="say").to_json())
-    await asyncio.wait([listening], timeout=STOPPED_WITHIN_S)
-    if listening.done():
-        heard.silence = time.monotonic() - began
-
-
 def _refusal(status: int, body: str) -> str:
     try:
         error = json.loads(body)
         return f"{error['code']}: {error['message']}"
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return f"HTTP {status}"
 
 
 def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Path | None) -> int:
     """The command; exit status 0 when the turn was answered, 130 when Ctrl-C stopped it."""
+    # Whoever reads only the first lines does not end her.
+    out, troubles, begun = steady(sys.stdout), list[str](), list[str]()
+    if wav_path is not None and (why := unwritable(wav_path)) is not None:
+        sys.stderr.write(f"--wav: {why}\n")
+        return 1
 
     def show(piece: str) -> None:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
+        begun[:] = [piece]
+        out.write(piece)
+        out.flush()
+
+    async def work() -> Heard:
+        voice = Speaker.of_this_machine(troubles.append) if wav_path is None else None
+        if wav_path is None and voice is None:
+            troubles.append(NO_PLAYER)
+        return await say(url.rstrip("/"), session_id, text, lang=lang, show=show, voice=voice)
 
     try:
-        heard = asyncio.run(say(url.rstrip("/"), session_id, text, lang=lang, show=show))
+        heard = asyncio.run(work())
     except CannotSay as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write("\n" * bool(begun) + f"{error}\n")
         return 1
     except KeyboardInterrupt:
         # Before there was anything to stop.
         return INTERRUPTED
-    print()
+    if wav_path is not None and heard.pcm:
+        try:
+            wav_path.write_bytes(wav(bytes(heard.pcm), heard.sample_rate))
+        except OSError as error:
+            sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
+            return 1
+    by = providers.of_turn(heard.stats)
+    told = [_voice(heard, wav_path, troubles), *([by] if by is not None else []), _times(session_id, heard)]
+    out.write("\n" + "\n".join(told) + "\n")
+    if heard.stats.get("path") == "legacy":
+        out.write(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}\n")
+    out.flush()
+    return INTERRUPTED if heard.interrupted else 0
+
+
+def _voice(heard: Heard, wav_path: Path | None, troubles: list[str]) -> str:
+    """What became of the voice, in one line."""
+    seconds = len(heard.pcm) / 2 / heard.sample_rate
     if heard.interrupted and wav_path is None:
-        print("voice: stopped")
-    elif heard.pcm:
-        file = speaker.wav(bytes(heard.pcm), heard.sample_rate)
-        if wav_path is not None:
-            wav_path.write_bytes(file)
-            print(f"voice: {wav_path} ({len(heard.pcm) / 2 / heard.sample_rate:.1f} s)")
-        elif not speaker.play(file):
-            print("voice: no player found (aplay, paplay, afplay, ffplay, play); --wav FILE saves it")
-    else:
-        print("voice: none came")
-    if (by := providers.of_turn(heard.stats)) is not None:
-        print(by)
+        return "voice: stopped"
+    if not heard.pcm:
+        return "voice: none came"
+    if wav_path is None:
+        return f"voice: {troubles[0]}; --wav FILE saves it" if troubles else f"voice: played ({seconds:.1f} s)"
+    return f"voice: {wav_path} ({seconds:.1f} s)"
+
+
+def _times(session_id: str, heard: Heard) -> str:
     times = {
         "first text": heard.first_text,
         "first audio": heard.first_audio,
         "whole text": heard.total,
         "stop to silence": heard.silence,
     }
-    print(
-        f"{session_id}#{heard.turn}  "
-        + "  ".join(f"{name} {value * 1000:.0f} ms" for name, value in times.items() if value is not None)
-    )
-    if heard.stats.get("path") == "legacy":
-        print(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}")
-    return INTERRUPTED if heard.interrupted else 0
+    known = (f"{name} {value * 1000:.0f} ms" for name, value in times.items() if value is not None)
+    return f"{session_id}#{heard.turn}  " + "  ".join(known)

@@ -8,6 +8,9 @@ from importlib import resources
 from typing import Final
 from urllib.parse import urlsplit
 
+from vtuber_cli import known_settings
+from vtuber_cli.profile import fitted, is_off
+
 GATEWAY_PORT: Final = 8000
 """Where the page is, unless another port is asked for."""
 
@@ -22,6 +25,7 @@ class ServiceSpec:
     """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready.
 
     `microphone`: microphones need it too, so it runs without the rest of that chain.
+    `without`: what is missing while it is not there.
     `service` is the name it was declared by; `ordinal` tells it from others of that service, whose names end in `-1`, `-2` and so on.
     """
 
@@ -34,6 +38,7 @@ class ServiceSpec:
     microphone: bool = False
     service: str = ""
     ordinal: int = 0
+    without: str = "it is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class RunSettings:
     inherited: Mapping[str, str]
     redis_url: str | None
     port: int | None
+    notes: tuple[str, ...] = ()
+    """What differs from the profile because a person said something."""
 
 
 def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings:
@@ -55,12 +62,23 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
     profile = declared.pop("profile")
     environment = dict(os.environ)
-    legacy, microphone = _enabled(environment, "LEGACY_ENABLED"), _enabled(environment, "MICROPHONE_ENABLED")
+    legacy, microphone = (not is_off(environment.get(name, "")) for name in ("LEGACY_ENABLED", "MICROPHONE_ENABLED"))
     for change in changes:
         service, name, value = _change(change)
         if service not in declared:
             raise ValueError(f"--set {change}: there is no service {service}; there are {', '.join(declared)}")
+        _known(change, service, name, known_settings.of_service(declared[service]["module"]))
         declared[service].setdefault("env", {})[name] = value
+    # Flags are read by input-handler alone.
+    flags = {
+        **environment,
+        **{name: declared["input-handler"]["env"][name] for name in profile if name in declared["input-handler"]["env"]},
+    }
+    profile, notes = fitted(profile, flags)
+    if is_off(flags.get("ENABLE_SYNC_CORE", "")) and not legacy:
+        raise ValueError("ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on")
+    # Empty is not said: it must not replace what the profile says.
+    environment = {name: value for name, value in environment.items() if value.strip() or name not in profile}
     replicas = dict(_scale(scale, SCALABLE) for scale in scales)
     services = tuple(
         ServiceSpec(
@@ -73,19 +91,23 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
             microphone=table.get("microphone", False),
             service=name,
             ordinal=ordinal,
+            without=table.get("without", ""),
         )
         for name, table in declared.items()
         for ordinal in range(replicas.get(name, 1))
         if legacy or not table.get("fallback", False) or (microphone and table.get("microphone", False))
     )
-    # PORT and HOST in a shell are meant for the address that people open, not for every process.
-    port = environment.pop("PORT", None)
+    known = {*known_settings.RUN, *(name for table in declared.values() for name in known_settings.of_service(table["module"]))}
+    # PORT and HOST in a shell are meant for the address that people open, not for every process. HOST is not even that: some
+    # shells set it to the machine's name.
+    port = environment.pop("PORT", "").strip()
     return RunSettings(
         services=services,
         profile=profile,
         inherited=environment,
         redis_url=environment.get("REDIS_URL") or None,
-        port=int(port) if port and port.isdigit() else None,
+        port=port_number(port, "PORT") if port else None,
+        notes=(*notes, *known_settings.warnings(environment, known)),
     )
 
 
@@ -128,16 +150,34 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
-def _enabled(variables: Mapping[str, str], name: str) -> bool:
-    return variables.get(name, "true").lower() not in ("false", "0", "no", "off")
-
-
 def _change(text: str) -> tuple[str, str, str]:
     target, equals, value = text.partition("=")
     service, dot, name = target.rpartition(".")
     if not (equals and dot and service and name):
         raise ValueError(f"--set {text}: write SERVICE.NAME=VALUE, e.g. dialog-engine.LLM_CHAIN=rules")
-    return service, name, value
+    return service, name.upper(), value
+
+
+def _known(change: str, service: str, name: str, names: set[str]) -> None:
+    if name in known_settings.GIVEN:
+        raise ValueError(f"--set {change}: a run gives its processes their {name}; say {known_settings.GIVEN[name]}")
+    if name not in names:
+        close = known_settings.meant(name, names)
+        hint = f"did you mean {close}? There" if close else "there"
+        there = ", ".join(sorted(names - set(known_settings.GIVEN)))
+        raise ValueError(f"--set {change}: {service} has no setting {name}; {hint} are {there}")
+
+
+def port_number(text: str, name: str) -> int:
+    """A port of a person's; raises ValueError with a sentence."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65_535):
+        raise ValueError(f"{name}={text}: a port is a number from 1 to 65535, e.g. {name}=8080")
+    return int(text)
+
+
+def gateway_url() -> str:
+    """Where the gateway is, unless the command line says so: VTUBER_URL, or this machine."""
+    return os.environ.get("VTUBER_URL", "").strip() or f"http://127.0.0.1:{GATEWAY_PORT}"
 
 
 def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:

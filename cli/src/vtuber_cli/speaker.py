@@ -1,61 +1,24 @@
-"""The sound of this machine: programs that play, and turns that are played while they come."""
+"""Turns that are played while they come, or kept."""
 
 import asyncio
 import contextlib
-import shutil
-import signal
-import struct
-import subprocess
-import tempfile
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from vtuber_cli import device, players
+from vtuber_cli.players import CannotPlay, Sound, SoundMaker, wav
 
-@dataclass(frozen=True, slots=True)
-class Player:
-    """A program that plays a file that is named last, and s16le mono samples from its input, if it can; {rate}: samples a second."""
-
-    file: tuple[str, ...]
-    stream: tuple[str, ...] | None = None
-
-
-PLAYERS: Final = (
-    Player(("aplay", "-q"), ("aplay", "-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}")),
-    Player(("paplay",), ("paplay", "--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
-    Player(("afplay",)),
-    Player(
-        ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"),
-        ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet", "-f", "s16le", "-ar", "{rate}", "-i", "-"),
-    ),
-    Player(("play", "-q"), ("play", "-q", "-t", "raw", "-e", "signed", "-b", "16", "-c", "1", "-r", "{rate}", "-")),
-)
 TAIL_S: Final = 0.3
 """So long a room still sounds, and a recorder still holds what it heard, after the player has ended."""
 
 SILENT_S: Final = 10.0
 """A turn of which nothing came for so long is taken for ended."""
 
-
-def wav(pcm: bytes, sample_rate: int) -> bytes:
-    """A WAV file of s16le mono samples."""
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16
-    )
-    return head + struct.pack("<4sI", b"data", len(pcm)) + pcm
-
-
-def play(file: bytes) -> bool:
-    """Play a WAV file by the first player this machine has; false when it has none."""
-    for player in PLAYERS:
-        if shutil.which(player.file[0]):
-            with tempfile.NamedTemporaryFile(suffix=".wav") as made:
-                made.write(file)
-                made.flush()
-                return subprocess.run([*player.file, made.name], check=False, stderr=subprocess.DEVNULL).returncode == 0
-    return False
+NO_PLAYER: Final = f"no sound: neither PortAudio nor one of {', '.join(player.name for player in players.PLAYERS)} is here"
 
 
 class Voice(Protocol):
@@ -88,82 +51,83 @@ class Voice(Protocol):
 
 
 @dataclass(eq=False)
-class _Sound:
+class _Turn:
     """A turn on its way to the ear."""
 
     rate: int
+    sound: Sound
     pieces: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
-    process: asyncio.subprocess.Process | None = None
     task: asyncio.Task[None] | None = None
     stopped: bool = False
 
 
 class Speaker:
-    """Plays turns as they come, one after another, each by a process of its own that can be ended in the middle of a word."""
+    """Plays turns as they come, one after another; each can be ended in the middle of a word.
 
-    def __init__(self, command: tuple[str, ...], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._command = command
-        self._clock = clock
-        self._sounds: dict[int, _Sound] = {}
+    `trouble` is told once why there is no sound; what comes afterwards is tried all the same.
+    """
+
+    def __init__(
+        self, make: SoundMaker, *, trouble: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._make, self._trouble, self._clock = make, trouble, clock
+        self._turns: dict[int, _Turn] = {}
         self._quiet_at = 0.0
         self._flushed = 0
         """The last turn that was stopped; what comes of it still is not played."""
 
     @classmethod
-    def of_this_machine(cls) -> "Speaker | None":
-        """With the first player that is there and can play what is still coming."""
-        for player in PLAYERS:
-            if player.stream is not None and shutil.which(player.stream[0]):
-                return cls(player.stream)
-        return None
+    def of_this_machine(cls, trouble: Callable[[str], None] | None = None) -> "Speaker | None":
+        """On the sound device, else by the first player that is there; None without either."""
+        if (make := device.of_this_machine()) is not None:
+            return cls(make, trouble=trouble)
+        player = players.of_this_machine()
+        return None if player is None else cls(player.sound, trouble=trouble)
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
         """The next piece of a turn."""
         if turn <= self._flushed:
             return
-        sound = self._sounds.get(turn)
-        if sound is None:
-            before = [each.task for each in self._sounds.values() if each.task is not None]
-            sound = self._sounds[turn] = _Sound(sample_rate)
-            sound.task = asyncio.create_task(self._play(sound, before))
+        playing = self._turns.get(turn)
+        if playing is None:
+            before = [each.task for each in self._turns.values() if each.task is not None]
+            playing = self._turns[turn] = _Turn(sample_rate, self._make())
+            playing.task = asyncio.create_task(self._play(playing, before))
             # Not at the end of `_play`: a task that is cancelled before it began never comes there.
-            sound.task.add_done_callback(lambda _: self._ended(turn))
-        sound.pieces.put_nowait(pcm)
+            playing.task.add_done_callback(lambda _: self._ended(turn))
+        playing.pieces.put_nowait(pcm)
 
     def end(self, turn: int) -> None:
         """All pieces of the turn have come."""
-        if turn in self._sounds:
-            self._sounds[turn].pieces.put_nowait(None)
+        if turn in self._turns:
+            self._turns[turn].pieces.put_nowait(None)
 
     def flush(self, turn: int | None) -> None:
         """The turn is stopped; what the player holds of it is lost with the player."""
-        for number, sound in self._sounds.items():
-            if turn in (None, number) and sound.task is not None and not sound.stopped:
-                sound.stopped = True
-                sound.task.cancel()
+        for number, playing in self._turns.items():
+            if turn in (None, number) and playing.task is not None and not playing.stopped:
+                playing.stopped = True
+                playing.task.cancel()
                 self._flushed = max(self._flushed, number)
 
     def hold(self) -> None:
-        """Stand still: the player is stopped, and sounds for as long as the sound card has something."""
-        self._signal(signal.SIGSTOP)
+        """Stand still."""
+        for playing in self._turns.values():
+            playing.sound.hold()
 
     def go_on(self) -> None:
         """Go on after `hold`."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for sound in self._sounds.values():
-            if sound.process is not None and sound.process.returncode is None:
-                sound.process.send_signal(number)
+        for playing in self._turns.values():
+            playing.sound.go_on()
 
     @property
     def sounding(self) -> bool:
         """Whether a microphone in this room hears it."""
-        return bool(self._sounds) or self._clock() < self._quiet_at
+        return bool(self._turns) or self._clock() < self._quiet_at
 
     async def rested(self) -> None:
         """Until all turns have been heard."""
-        while tasks := [sound.task for sound in self._sounds.values() if sound.task is not None]:
+        while tasks := [playing.task for playing in self._turns.values() if playing.task is not None]:
             await asyncio.wait(tasks)
             # Whoever is told that a task is done is told in turn.
             await asyncio.sleep(0)
@@ -174,41 +138,44 @@ class Speaker:
         await self.rested()
 
     def _ended(self, turn: int) -> None:
-        del self._sounds[turn]
+        del self._turns[turn]
         self._quiet_at = self._clock() + TAIL_S
 
-    async def _play(self, sound: _Sound, before: list[asyncio.Task[None]]) -> None:
+    async def _play(self, playing: _Turn, before: list[asyncio.Task[None]]) -> None:
         try:
             if before:
                 await asyncio.wait(before)
-            await self._pass_on(sound)
-        except OSError:
-            # The player ended before its time; the next turn has another.
-            pass
+            await self._pass_on(playing)
+        except CannotPlay as error:
+            # This turn is lost to the ear; the next one is tried.
+            if self._trouble is not None:
+                trouble, self._trouble = self._trouble, None
+                trouble(str(error))
         finally:
-            if sound.process is not None and sound.process.returncode is None:
-                sound.process.kill()
-                await sound.process.wait()
+            await playing.sound.aclose()
 
-    async def _pass_on(self, sound: _Sound) -> None:
-        command = [part.format(rate=sound.rate) for part in self._command]
-        quiet = asyncio.subprocess.DEVNULL
-        # A session of its own: Ctrl-C is ours to pass on.
-        sound.process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
-        )
-        pipe = sound.process.stdin
-        assert pipe is not None
+    async def _pass_on(self, playing: _Turn) -> None:
+        await playing.sound.begin(playing.rate)
         with contextlib.suppress(TimeoutError):
             while True:
                 async with asyncio.timeout(SILENT_S):
-                    piece = await sound.pieces.get()
+                    piece = await playing.pieces.get()
                 if piece is None:
                     break
-                pipe.write(piece)
-                await pipe.drain()
-        pipe.close()
-        await sound.process.wait()
+                await playing.sound.write(piece)
+        await playing.sound.finish()
+
+
+def unwritable(path: Path) -> str | None:
+    """Why no file can be written there, in one sentence; None where it can. Nothing is written yet."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        return f"{path} is a folder; name a file in it."
+    if not folder.is_dir():
+        return f"{path} cannot be written: there is no folder {folder}."
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        return f"{path} cannot be written: you have no right to."
+    return None
 
 
 class Saved:

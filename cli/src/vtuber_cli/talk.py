@@ -27,7 +27,7 @@ from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
 from vtuber_cli import gateway, recorder
 from vtuber_cli.console import Console
 from vtuber_cli.recorder import CannotRecord, Source
-from vtuber_cli.speaker import Saved, Speaker, Voice
+from vtuber_cli.speaker import NO_PLAYER, Saved, Speaker, Voice, unwritable
 from vtuber_cli.transcript import Transcript
 
 ANSWER_WAIT_S: Final = 15.0
@@ -210,11 +210,12 @@ def main(url: str, session_id: str, *, lang: str | None, wav_path: Path | None, 
     transcript = Transcript(console)
 
     async def talk() -> None:
-        voice: Voice | None = Saved(out_path) if out_path is not None else Speaker.of_this_machine()
+        def silent(why: str) -> None:
+            transcript.note(f"{why}: her words are only written; --out FILE keeps her voice")
+
+        voice: Voice | None = Saved(out_path) if out_path is not None else Speaker.of_this_machine(silent)
         if voice is None:
-            transcript.note(
-                "no player found (aplay, paplay, ffplay, play): her words are only written; --out FILE keeps her voice"
-            )
+            silent(NO_PLAYER)
             voice = Saved(None)
         in_turns = source.in_the_room and not headphones
         if source.in_the_room:
@@ -222,6 +223,9 @@ def main(url: str, session_id: str, *, lang: str | None, wav_path: Path | None, 
             console.say(console.paint(f"Speak; {hint}. Ctrl-C ends it.", "grey"))
         await Talk(url.rstrip("/"), session_id, source, voice, transcript, lang=lang, turns=in_turns).run()
 
+    if out_path is not None and (why := unwritable(out_path)) is not None:
+        sys.stderr.write(f"--out: {why}\n")
+        return 1
     try:
         source = recorder.source(wav_path)
         asyncio.run(talk())

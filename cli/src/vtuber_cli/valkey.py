@@ -7,6 +7,11 @@ from typing import Final
 NAME: Final = "valkey"
 """Of its process."""
 
+WITHOUT: Final = "there is no fallback, and what is said now is only in the engine's history"
+
+
+MEMORY: Final = "512mb"
+
 
 class NoValkey(Exception):
     """There is no server program for this machine in the wheel."""
@@ -23,6 +28,8 @@ def command(folder: Path, port: int) -> list[str]:
         why = f"the embedded Valkey does not run on this machine ({error})"
         raise NoValkey(f"{why}; set REDIS_URL to a Redis or Valkey of your own") from error
     options = {"bind": "127.0.0.1", "port": port, "dir": folder, "appendonly": "yes", "appendfsync": "everysec", "save": ""}
+    # Full, it refuses what comes next. It must never make room by itself: queues and turn numbers would go.
+    options |= {"maxmemory": MEMORY, "maxmemory-policy": "noeviction"}
     return [str(program), *(str(part) for key, value in options.items() for part in (f"--{key}", value))]
 
 

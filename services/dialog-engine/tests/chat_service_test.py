@@ -7,7 +7,7 @@ import pytest
 
 from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import TextDeltaEvent
-from dialog_engine.errors import TooManyTurns
+from dialog_engine.errors import ClientBusy, TooManyTurns
 from service_runtime.errors import InvalidField
 
 if TYPE_CHECKING:
@@ -99,3 +99,17 @@ async def test_a_request_without_a_number_is_refused_by_field(engine: "Opens") -
             async with one.service.open(ChatRequest(session_id="s", content="hi"), None, None):
                 raise AssertionError
         assert caught.value.body.field == "turn"
+
+
+async def test_a_client_has_so_many_turns_until_their_voices_are_over_and_others_go_on(engine: "Opens") -> None:
+    meta = {"client": "10.0.0.1"}
+    async with engine(["word "] * 40, max_client_turns=2) as one:
+        for session in ("a", "b"):
+            assert (await one.say(1, session=session, meta=meta)).names[-1] == "done"
+        for session in ("c", "d"):
+            with pytest.raises(ClientBusy, match="2 turns at once is the limit of a client address"):
+                await one.say(1, session=session, meta=meta)
+        assert (await one.say(1, session="c", meta={"client": "10.0.0.2"})).names[-1] == "done"
+        # A turn that cuts off another one of the same client takes its place.
+        assert (await one.say(2, session="a", meta=meta)).names[-1] == "done"
+    assert not one.service._of_client

@@ -91,6 +91,8 @@ class Shelf:
         known = self.history.get(session_id, {})
         return [known[number] for number in sorted(known) if number > turn], self.resets.get(session_id, 0)
 
+    async def expire_counters(self) -> None: ...
+
     async def spoken(self, session_id: str) -> int:
         return 0
 

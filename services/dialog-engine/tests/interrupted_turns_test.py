@@ -8,6 +8,7 @@ import pytest
 from dialog_contracts.ingest import Hold, Stop, StopResult
 from dialog_engine.errors import Busy
 from dialog_engine.ingest_link import OutputLink
+from dialog_engine.redis_shelf import Claim
 
 if TYPE_CHECKING:
     from conftest import Opens
@@ -189,3 +190,24 @@ async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_sto
         await asyncio.sleep(0.15)
         assert await one.memory.find("s", 1) is None
         assert one.shelf.history.get("s", {}) == {}
+
+
+async def test_a_turn_that_is_stopped_before_its_first_word_is_nobody_elses_any_more(engine: "Opens") -> None:
+    """Its caller may be about to give it to the other path; the claim is what keeps it from there."""
+    async with engine(["word "], gap_s=3600) as one:
+        claimed: list[str] = []
+        ask = one.shelf.claim_reply
+
+        async def noted(correlation_id: str) -> Claim:
+            claimed.append(correlation_id)
+            return await ask(correlation_id)
+
+        one.shelf.claim_reply = noted  # type: ignore[method-assign]
+        talking = asyncio.create_task(one.say(1))
+        async with asyncio.timeout(10):
+            while not one.brain.open:
+                await asyncio.sleep(0.001)
+        assert claimed == []
+        assert one.service._feedback.stop("s", None, "test") == 1
+        assert (await talking).done.stats.interrupted
+        assert claimed == ["s#1"]

@@ -36,6 +36,13 @@ async def test_a_turn_comes_back_as_it_was_stored(memory: ShortTermMemory) -> No
     assert await memory.find("live-002", 1) is None
 
 
+async def test_what_cannot_be_stored_is_its_writers_failure_and_nobody_elses(memory: ShortTermMemory) -> None:
+    with pytest.raises(apsw.Error, match="surrogates"):
+        await memory.commit(turn(1, reply="half a character: \ud83d"))
+    await memory.commit(turn(2))
+    assert await memory.find("live-001", 2) == turn(2)
+
+
 async def test_a_session_is_loaded_with_its_last_turns_oldest_first(memory: ShortTermMemory) -> None:
     for number in range(1, 31):
         await memory.commit(turn(number))

@@ -42,6 +42,21 @@ async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_on
     assert await link.client.ttl(redis_names.history("s")) > 0
 
 
+async def test_counters_have_an_end_also_those_that_older_versions_left_without(link: RedisLink) -> None:
+    old, young, used = (redis_names.turn_counter(name) for name in ("old", "young", "used"))
+    await link.client.mset({old: 7, used: 9})
+    await link.client.set(young, 3, ex=50)
+    await RedisShelf(link).publish_history("new", [record(1)])
+    await RedisShelf(link).publish_history("used", [record(1)])
+    for name in ("new", "used"):
+        assert 0 < await link.client.ttl(redis_names.turn_counter(name)) <= redis_names.SESSION_TTL_S
+    assert await link.client.ttl(old) == -1
+    await RedisShelf(link).expire_counters()
+    assert 0 < await link.client.ttl(old) <= redis_names.SESSION_TTL_S
+    assert 0 < await link.client.ttl(young) <= 50
+    assert await link.client.get(old) == "7"
+
+
 async def test_history_is_bounded_and_the_oldest_goes(link: RedisLink) -> None:
     await RedisShelf(link).publish_history("s", [record(turn) for turn in range(1, 61)])
     found = await RedisShelf(link).turns_after("s", 0)

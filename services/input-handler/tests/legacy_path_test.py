@@ -15,7 +15,7 @@ from input_handler.engine_client import EngineClient
 from input_handler.errors import LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
-from input_handler.testing.chain import REQUEST, Chain, called, caller_of, done, text, told
+from input_handler.testing.chain import REQUEST, Chain, called, caller_of, done, plenty, text, told
 from input_handler.testing.scripted_engine import ACCEPTED, DONE, HELLO, Answer, ScriptedEngine, events, refusal
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
@@ -149,7 +149,7 @@ async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
 ) -> None:
     legacy = LegacyPath(redis, answers, enabled=False, within_s=1)
     caller = TurnCaller(
-        SyncPath(client, accepted_within_s=1, first_delta_within_s=1), legacy, TurnNumbers(redis), FixedFlags(OFF)
+        SyncPath(client, accepted_within_s=1, first_delta_within_s=1), legacy, TurnNumbers(redis), FixedFlags(OFF), plenty()
     )
     with pytest.raises(LegacyUnavailable, match="switched off"):
         await called(caller)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -14,16 +15,18 @@ from input_handler import transcripts as module
 from input_handler.engine_client import EngineClient
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
+from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import ACCEPTED, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
 from input_handler.transcripts import Transcripts
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from input_handler.unattended import Unattended
 from input_handler.upload import Recording
-from service_runtime import holding, work_list
+from service_runtime import effects, holding, work_list
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
 from service_runtime.errors import TooMany, Unavailable
+from service_runtime.recording_room import RecordingRoom
 from service_runtime.redis_link import RedisLink
 from service_runtime.work_list import WorkList
 
@@ -52,7 +55,13 @@ class House:
     def replica(self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None) -> Transcripts:
         sync = SyncPath(self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100)
         path = LegacyPath(self._redis, self._answers, enabled=legacy, within_s=5)
-        caller = TurnCaller(sync, path, TurnNumbers(self._redis), FixedFlags(flags or FlagSet()))
+        caller = TurnCaller(
+            sync,
+            path,
+            TurnNumbers(self._redis),
+            FixedFlags(flags or FlagSet()),
+            plenty(),
+        )
         self.works.append(WorkList(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2))
         return Transcripts(self._redis, self.blobs, Unattended(caller, path), self.works[-1])
 
@@ -134,6 +143,57 @@ async def test_one_recording_more_than_may_wait_is_refused_and_not_kept(
         await transcripts.send("live-001", RECORDING, request_id="upload-2", lang=None, traceparent=None)
     assert (refused.value.status, refused.value.body.code, refused.value.body.retryable) == (429, "asr_busy", True)
     assert await redis.client.dbsize() == kept
+
+
+async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_included(house: House, redis: RedisLink) -> None:
+    """Before: 50 recordings, 771 MB in Redis."""
+    transcripts = house.replica()
+    transcripts._room = RecordingRoom(redis, in_all=5_000, a_client=3_000)
+    big = Recording(b"OggS" + bytes(996), "ogg")
+
+    async def send(client: str, number: int) -> None:
+        await transcripts.send(client, big, request_id=f"{client}-{number}", lang=None, traceparent=None, client=client)
+
+    for number in range(3):
+        await send("one", number)
+    with pytest.raises(
+        TooMany, match="recordings of this client that are waiting or being heard have at most 3000 bytes"
+    ) as refused:
+        await send("one", 3)
+    assert (refused.value.body.code, refused.value.body.limit, refused.value.retry_after_s) == ("asr_busy", 3000, 10)
+    # Taken out of the queue, they are in work and still there.
+    task = AsrTask.from_json(str(await redis.client.rpop(redis_names.ASR_TASKS)))
+    with pytest.raises(TooMany):
+        await send("one", 4)
+    for number in range(2):
+        await send("two", number)
+    with pytest.raises(TooMany, match="recordings of all clients"):
+        await send("three", 0)
+    assert len([key async for key in redis.client.scan_iter("blob:*")]) == 5
+    # Heard, one is gone half a minute later, and with it its place.
+    for effect in effects.heard_recording(task.audio.id):
+        await redis.client.execute_command(*effect)  # type: ignore[no-untyped-call]
+    left = await redis.client.zscore(redis_names.RECORDING_ENDS, task.audio.id) or 0.0
+    assert left - time.time() < redis_names.HEARD_BLOB_TTL_S + 1
+    await redis.client.zadd(redis_names.RECORDING_ENDS, {task.audio.id: 1})
+    await send("one", 5)
+    assert await redis.client.ttl(redis_names.RECORDING_SIZES) > 0
+
+
+async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(house: House, redis: RedisLink) -> None:
+    await redis.client.lpush(redis_names.TTS_REQUESTS, "x" * 150_000)
+    used = int((await redis.client.info("memory"))["used_memory"])
+    await redis.client.config_set("maxmemory-policy", "noeviction")
+    await redis.client.config_set("maxmemory", used + 300_000)
+    try:
+        with pytest.raises(Unavailable, match="Redis has no memory left") as refused:
+            big = Recording(b"OggS" + bytes(500_000), "ogg")
+            for number in range(3):
+                await house.replica().send("live-001", big, request_id=str(number), lang=None, traceparent=None)
+        assert refused.value.body.code == "asr_unavailable"
+        assert await redis.client.llen(redis_names.TTS_REQUESTS) == 1
+    finally:
+        await redis.client.config_set("maxmemory", 0)
 
 
 @pytest.mark.parametrize("away", ["blobs", "queue", "both"])

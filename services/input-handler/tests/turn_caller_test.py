@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 
 from dialog_contracts import sse
-from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.http import ChatRequest, FlagSet, Meta, TurnType
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FixedFlags
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineRefused, LegacyUnavailable, TooManyTurns
 from input_handler.legacy_path import LegacyPath
+from input_handler.running_turns import RunningTurns
 from input_handler.sync_path import SyncPath
+from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
@@ -27,6 +29,7 @@ from input_handler.testing.scripted_engine import (
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.answers import Answers
+from service_runtime.errors import Conflict, InvalidField
 from service_runtime.redis_link import RedisLink
 
 Make = Callable[..., TurnCaller]
@@ -50,7 +53,8 @@ def caller_of(client: EngineClient, redis: RedisLink, flags: FlagSet | None = No
     """
     settings = {"accepted_within_s": 10, "first_delta_within_s": 10, "circuit_failures": 100} | sync
     legacy = LegacyPath(redis, Answers("redis://127.0.0.1:1/0"), enabled=False, within_s=1)
-    return TurnCaller(SyncPath(client, **settings), legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet()))  # type: ignore[arg-type]
+    sync_path = SyncPath(client, **settings)  # type: ignore[arg-type]
+    return TurnCaller(sync_path, legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet()), plenty())
 
 
 @pytest.fixture
@@ -144,6 +148,67 @@ async def test_resuming_asks_for_the_turn_of_the_event(engine: ScriptedEngine, m
     assert engine.headers[0]["last-event-id"] == "42.7"
 
 
+async def test_nothing_after_the_last_event_is_a_whole_answer_and_no_failure(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[])]
+    caller = make(circuit_failures=1, circuit_open_s=60)
+    for _ in range(24):
+        assert await called(caller, last_event_id="42.9") == []
+    engine.answers = [WHOLE]
+    assert names(await called(caller))[-1] == "done"
+
+
+async def test_whoever_resumes_waits_for_what_is_due_next_and_not_for_accepted(engine: ScriptedEngine, make: Make) -> None:
+    """Before: a turn that paused for 300 ms counted as an engine that does not accept."""
+    rest = sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()
+    engine.answers = [Answer(steps=[0.4, rest])]
+    caller = make(accepted_within_s=0.3, first_delta_within_s=0.2, circuit_failures=1, circuit_open_s=60)
+    assert [frame.id for frame in await called(caller, last_event_id="42.7")] == ["42.8", "42.9"]
+    engine.answers = [WHOLE]
+    # The engine, this time, is quick: a limit of this test must not be one that a stalled machine reaches.
+    assert names(await called(make()))[-1] == "done"
+
+
+async def test_an_error_that_is_all_that_is_left_is_passed_on(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [Answer(steps=[sse.frame(ErrorEvent(code="llm_failed", message="m"), "42.8").encode()])]
+    frames = await called(make(), last_event_id="42.7")
+    assert (names(frames), error_of(frames).code) == (["error"], "llm_failed")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["junk", "7", "7.", ".7", "7.8.9", "-1.2", "0.1", "9" * 11 + ".0", "1." + "9" * 5000, "١.٢", "1.2\r\nX: y"]
+)
+async def test_what_is_no_events_id_is_refused_by_name_and_takes_no_number(
+    engine: ScriptedEngine, make: Make, wrong: str
+) -> None:
+    caller = make()
+    with pytest.raises(InvalidField, match="Last-Event-ID"):
+        await called(caller, last_event_id=wrong)
+    engine.answers = [WHOLE]
+    await called(caller)
+    assert [request.turn for request in engine.requests] == [1]
+
+
+async def test_a_chosen_number_goes_to_the_engine_with_what_is_known_here(engine: ScriptedEngine, make: Make) -> None:
+    """Only the engine knows of turns whose counter has gone."""
+    engine.answers = [WHOLE]
+    caller = make()
+    await called(caller, REQUEST.model_copy(update={"turn": 7}))
+    await called(caller, REQUEST.model_copy(update={"turn": 2**31 - 1}))
+    await called(caller)
+    assert [(request.turn, request.meta.known_turn) for request in engine.requests] == [(7, 0), (2**31 - 1, 7), (8, None)]
+
+
+async def test_a_number_out_of_reach_is_not_given_to_the_chain(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(500, "internal")]
+    caller = make()
+    with pytest.raises(LegacyUnavailable):
+        await called(caller, REQUEST.model_copy(update={"turn": 100}))
+    for far in (201, 2**31 - 1):
+        with pytest.raises(Conflict, match=f"{far} is out of reach; the session's next turn is 101") as refused:
+            await called(caller, REQUEST.model_copy(update={"turn": far}))
+        assert (refused.value.body.field, refused.value.body.next_turn) == ("turn", 101)
+
+
 @pytest.mark.parametrize("status", [409, 422])
 async def test_a_refusal_is_passed_on_as_it_is(engine: ScriptedEngine, make: Make, status: int) -> None:
     engine.answers = [refusal(status, "busy")]
@@ -223,10 +288,10 @@ async def test_the_engines_own_error_after_the_first_delta_is_passed_on(engine: 
 
 
 async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_later(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = make(circuit_failures=2, circuit_open_s=1)
     for _ in range(2):
-        with pytest.raises(LegacyUnavailable, match="status_500"):
+        with pytest.raises(LegacyUnavailable, match="cut"):
             await called(caller)
     with pytest.raises(LegacyUnavailable, match="circuit_open"):
         await called(caller)
@@ -242,9 +307,9 @@ async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_late
 async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not_wait_for_it(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = make(circuit_failures=1, circuit_open_s=0.5, first_delta_within_s=1)
-    with pytest.raises(LegacyUnavailable, match="status_500"):
+    with pytest.raises(LegacyUnavailable, match="cut"):
         await called(caller)
     engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
     await asyncio.sleep(0.55)
@@ -264,7 +329,7 @@ async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not
 
 
 async def test_a_turn_that_looks_and_is_left_by_its_caller_lets_the_next_one_look(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = make(circuit_failures=1, circuit_open_s=0.1)
     with pytest.raises(LegacyUnavailable):
         await called(caller)
@@ -298,15 +363,37 @@ async def test_a_model_that_fails_and_callers_that_leave_say_nothing_against_the
 async def test_more_turns_at_once_than_the_limit_are_refused(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG])]
     caller = make()
-    caller._turns_max = 1
+    caller._running = RunningTurns(in_all=1, a_client=1, a_session=1)
     frames = caller.call(REQUEST)
     await anext(frames)
+    engine.answers = [WHOLE]
+    stop = ChatRequest(session_id="live-001", type=TurnType.COMMAND, content="STOP")
+    assert names(await called(caller, stop))[-1] == "done", "who stops something asks for no place"
     with pytest.raises(TooManyTurns) as refused:
         await called(caller)
     assert (refused.value.status, refused.value.body.code) == (429, "too_many_turns")
     await frames.aclose()
     engine.answers = [WHOLE]
     assert names(await called(caller))[-1] == "done"
+
+
+async def test_whose_turn_it_is_goes_to_the_engine_and_what_a_caller_says_of_it_does_not(
+    engine: ScriptedEngine, make: Make
+) -> None:
+    engine.answers = [WHOLE]
+    said = REQUEST.model_copy(update={"meta": Meta(client="10.9.9.9", known_turn=7)})
+    await called(make(), said, client="10.0.0.1")
+    await called(make(), said)
+    assert [(request.meta.client, request.meta.known_turn) for request in engine.requests] == [("10.0.0.1", None), (None, None)]
+
+
+async def test_a_client_that_has_enough_turns_is_refused_and_gets_none_from_the_other_path(
+    engine: ScriptedEngine, make: Make
+) -> None:
+    engine.answers = [refusal(429, "client_busy")]
+    with pytest.raises(EngineRefused) as refused:
+        await called(make())
+    assert (refused.value.status, refused.value.body.code) == (429, "client_busy")
 
 
 async def test_a_slow_reply_after_its_first_delta_is_waited_for(engine: ScriptedEngine, make: Make) -> None:
@@ -360,3 +447,37 @@ async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [WHOLE]
     await called(caller)
     assert engine.requests[1].turn == 1
+
+
+@pytest.mark.parametrize(
+    "first", [refusal(429, "overloaded"), Answer(steps=[CUT]), Answer(wait_s=0.5, steps=[HANG])], ids=["busy", "cut", "late"]
+)
+async def test_an_engine_that_was_only_too_busy_is_asked_again_before_a_person_is(
+    engine: ScriptedEngine, make: Make, first: Answer
+) -> None:
+    engine.answers = [first, first, WHOLE]
+    caller = make(accepted_within_s=0.2)
+    caller._ask_again_s = 20
+    assert names(await called(caller)) == ["control", "text-delta", "done"]
+    assert {request.turn for request in engine.requests} == {1}
+
+
+async def test_an_engine_that_stays_too_busy_is_one_clear_error(engine: ScriptedEngine, make: Make) -> None:
+    engine.answers = [refusal(429, "overloaded")]
+    caller = make()
+    caller._ask_again_s = 1
+    with pytest.raises(LegacyUnavailable, match="overloaded"):
+        await called(caller)
+    assert len(engine.requests) > 1
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(500, "internal"), Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))])]
+)
+async def test_one_that_failed_for_another_reason_is_not(engine: ScriptedEngine, make: Make, answer: Answer) -> None:
+    engine.answers = [answer, WHOLE]
+    caller = make()
+    caller._ask_again_s = 60
+    with pytest.raises(LegacyUnavailable):
+        await called(caller)
+    assert len(engine.requests) == 1

@@ -6,6 +6,7 @@ import pytest
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
 from input_handler import turn_numbers
+from input_handler.errors import NoNumbersLeft
 from input_handler.turn_numbers import Numbered, TurnNumbers
 from service_runtime.redis_link import RedisLink
 
@@ -111,3 +112,39 @@ async def test_one_that_the_chain_has_had_for_too_long_is_not_waited_for(redis: 
     began = asyncio.get_running_loop().time()
     assert not await TurnNumbers(redis).legacy_is_busy("live-001", 5)
     assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_chosen_number_within_reach_is_the_counters_too(redis: RedisLink) -> None:
+    numbers = TurnNumbers(redis)
+    assert await numbers.chosen("live-001", 100) == Numbered(100, after=0)
+    assert (await TurnNumbers(redis).take("live-001", None)).turn == 101
+    assert await redis.client.ttl(redis_names.turn_counter("live-001")) > 0
+
+
+@pytest.mark.parametrize("turn", [102, 1_000_000, 2**31 - 1])
+async def test_one_out_of_reach_changes_nothing(redis: RedisLink, turn: int) -> None:
+    numbers = TurnNumbers(redis)
+    await numbers.take("live-001", None)
+    chosen = await numbers.chosen("live-001", turn)
+    assert (chosen.in_reach, chosen.after) == (False, 1)
+    assert (await numbers.take("live-001", None)).turn == 2
+
+
+async def test_the_number_of_a_turn_that_is_resumed_raises_no_counter(redis: RedisLink) -> None:
+    numbers = TurnNumbers(redis)
+    await numbers.chosen("live-001", 50, resumed=True)
+    assert (await numbers.take("live-001", None)).turn == 1
+
+
+async def test_without_redis_reach_is_counted_from_the_last_number_seen(no_redis: RedisLink) -> None:
+    numbers = TurnNumbers(no_redis)
+    assert (await numbers.chosen("live-001", 60)).in_reach
+    assert (await numbers.chosen("live-001", 160)).in_reach
+    assert not (await numbers.chosen("live-001", 261)).in_reach
+    assert (await numbers.take("live-001", None)).turn == 161
+
+
+async def test_a_session_that_has_had_every_number_says_so(redis: RedisLink) -> None:
+    await redis.client.set(redis_names.turn_counter("live-001"), 2**31 - 1)
+    with pytest.raises(NoNumbersLeft, match="use another sessionId"):
+        await TurnNumbers(redis).take("live-001", None)

@@ -153,7 +153,7 @@ async def test_a_turn_behind_one_that_the_chain_does_not_finish_goes_to_the_chai
 async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_chain(
     client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
 ) -> None:
-    engine.answers = [refusal(500, "internal")]
+    engine.answers = [Answer(steps=[CUT])]
     caller = caller_of(client, redis, answers, FlagSet(), legacy_first_s=5, circuit_failures=1, circuit_open_s=60)
     asking = asyncio.create_task(called(caller))
     await chain.answer(await chain.next())

@@ -14,6 +14,7 @@ from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineRefused, LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
+from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HELLO, Answer, ScriptedEngine, events, refusal
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
@@ -35,7 +36,16 @@ async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyPath]
 
 def unattended_of(client: EngineClient, redis: RedisLink, legacy: LegacyPath, flags: FlagSet | None = None) -> Unattended:
     sync = SyncPath(client, accepted_within_s=10, first_delta_within_s=10, circuit_failures=100)
-    return Unattended(TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet())), legacy)
+    return Unattended(
+        TurnCaller(
+            sync,
+            legacy,
+            TurnNumbers(redis),
+            FixedFlags(flags or FlagSet()),
+            plenty(),
+        ),
+        legacy,
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ class Nobody(Unattended):
 
 
 def uploads(room: UploadRoom) -> Uploads:
-    return Uploads("live-001", Nobody(), None, TaskOwner(), TurnSlots(4), room)
+    return Uploads("live-001", Nobody(), None, TaskOwner(), TurnSlots(4), room, "10.0.0.1")
 
 
 def chunk(number: int, **more: str) -> UploadFrame:

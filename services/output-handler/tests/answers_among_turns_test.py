@@ -154,3 +154,24 @@ async def test_a_newer_answer_waits_until_the_engines_speech_was_heard(room: "Ro
     assert not [line for line in sent.told() if line == "START 2"]
     await asyncio.sleep(0.2)
     assert "START 2" in sent.told()
+
+
+@pytest.mark.parametrize("engine_acknowledges", [True, False])
+async def test_a_turn_that_was_stopped_before_its_first_word_is_not_spoken_by_the_chain(
+    room: "Room", listen: "Listen", engine_acknowledges: bool
+) -> None:
+    """It fell back while it was being stopped. Before: 22 chunks of it after its STOP_ACK."""
+    _, sent = await listen(room.session)
+    room.stage.start(7)
+    assert room.session.silence.stop(None, "viewer")
+    if engine_acknowledges:
+        room.stage.stop_ack(7, heard="")
+    await asyncio.sleep(0.01)
+    sent.told()
+    await room.voiced(7, 2_000, flags=FLAGS)
+    await asyncio.sleep(5)
+    assert [line for line in sent.told() if not line.startswith("STATE IDLE")] == []
+    assert room.heard == ["live-001#7"], "nobody is told it later either"
+    await room.voiced(8, 1_000, flags=FLAGS)
+    await asyncio.sleep(3)
+    assert "START 8" in sent.told()

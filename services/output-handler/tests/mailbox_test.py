@@ -36,6 +36,9 @@ SPEAKING: dict[str, Any] = {"zero_ms": 0.0, "sent_ms": 2_000}
         (5, view(ended=True), 0, Fate.TURN),
         (5, view(text="今"), 0, Fate.LATE),
         (5, view(from_file=True), 0, Fate.LATE),
+        (5, view(stopped=True, ended=True), 0, Fate.TURN),
+        (5, view(stopped=True, ended=True, interrupted=True), 0, Fate.LATE),
+        (6, view(stopped=True, ended=True, interrupted=True), 0, Fate.TURN),
     ],
 )
 def test_what_becomes_of_an_answer(turn: int | None, present: TurnView | None, now: float, expected: Fate) -> None:

@@ -122,3 +122,34 @@ async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(stage: Stage,
     stage.stop_ack(heard="今")
     _, late = await listen(stage.session)
     assert await told(late) == ["START 1", "STATE INTERRUPTED", "TEXT 今"]
+
+
+@pytest.mark.parametrize("engine_acknowledges", [True, False])
+async def test_a_stopped_turn_that_was_given_to_another_engine_stays_silent(
+    stage: Stage, listen: Listen, engine_acknowledges: bool
+) -> None:
+    """It moved, or was asked again, while it was being stopped."""
+    _, sent = await listen(stage.session)
+    stage.start(7)
+    assert stage.session.silence.stop(None, "viewer")
+    if engine_acknowledges:
+        stage.stop_ack(7, heard="")
+    await told(sent)
+    for epoch in (1, 2):
+        stage.start(7, epoch=epoch)
+        stage.text("今晚", turn=7)
+        stage.chunks(0, 3, turn=7)
+        stage.end(7)
+    assert [line for line in await told(sent) if line not in ("STATE IDLE", "STOP_ACK 7")] == []
+    stage.start(8, epoch=2)
+    stage.chunks(0, 0, turn=8)
+    assert (await told(sent))[-3:] == ["STATE THINKING", "STATE SPEAKING", "CHUNK 0"]
+
+
+async def test_a_turn_that_its_engine_took_back_may_be_begun_again(stage: Stage, listen: Listen) -> None:
+    _, sent = await listen(stage.session)
+    stage.start(7)
+    stage.stop_ack(7)
+    stage.start(7, epoch=2)
+    stage.chunks(0, 0, turn=7)
+    assert (await told(sent))[-1] == "CHUNK 0"

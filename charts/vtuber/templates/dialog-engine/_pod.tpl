@@ -10,6 +10,8 @@ drain: {{ $v.drainSeconds }}
 speech: {{ $v.drainSeconds }}
 env:
   PORT: "8100"
+  # Where there are several, each is called by its own name, which has a dot.
+  ALLOWED_HOSTS: "*.{{ include "vtuber.name" (list . "dialog-engine") }}-pods"
   DIALOG_ENGINE_DB: /var/lib/vtuber/dialog-engine.db
   OUTPUT_INGEST_URLS: ws://{{ include "vtuber.name" (list . "output-handler") }}-pods:8002/ws/ingest/tts
   DRAIN_S: "{{ $v.drainSeconds }}"

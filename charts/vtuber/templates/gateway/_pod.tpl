@@ -10,6 +10,14 @@ env:
   PORT: "8000"
   INPUT_HANDLER_URL: http://{{ include "vtuber.name" (list . "input-handler") }}:8001
   OUTPUT_HANDLER_URL: http://{{ include "vtuber.name" (list . "output-handler") }}:8002
+  {{- $name := include "vtuber.name" (list . "gateway") }}
+  {{- $inside := printf "%s.%s" $name .Release.Namespace }}
+  {{- $hosts := list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside) }}
+  {{- if .Values.ingress.enabled }}{{ with .Values.ingress.host }}{{ $hosts = append $hosts . }}{{ end }}{{ end }}
+  ALLOWED_HOSTS: {{ join "," (concat $hosts $v.allowedHosts) | quote }}
+  {{- with $v.trustedProxies }}
+  TRUSTED_PROXIES: {{ join "," . | quote }}
+  {{- end }}
   {{- with $v.allowedOrigins }}
   ALLOWED_ORIGINS: {{ join "," . | quote }}
   {{- end }}

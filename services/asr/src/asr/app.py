@@ -73,7 +73,7 @@ def build(settings: AsrSettings) -> Starlette:
             tasks.keep("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
             yield
 
-    return application.create(probe, parts, [WebSocketRoute("/ws/asr", desk.serve)])
+    return application.create(probe, parts, [WebSocketRoute("/ws/asr", desk.serve)], allowed_hosts=settings.allowed_hosts)
 
 
 def choose(settings: AsrSettings) -> Recognizer:

@@ -69,7 +69,7 @@ class Listener:
         await job.done(
             effects.push(redis_names.ASR_FINALS, result),
             effects.announce(redis_names.ASR_RESULTS, result),
-            _forget(task.audio.id),
+            *effects.heard_recording(task.audio.id),
         )
 
     def given_up(self, raw: str) -> Sequence[Effect]:
@@ -132,9 +132,4 @@ def _unheard(
     result = AsrResult(task_id=session, status="failed", provider=provider, lang=lang, error=problem.code, meta=meta)
     answered = refusals.recording(session, problem.code, sentence, meta, blob_id=blob_id)
     told = [effects.announce(redis_names.ASR_RESULTS, result), answered]
-    return told if blob_id is None else [*told, _forget(blob_id)]
-
-
-def _forget(blob_id: str) -> Effect:
-    """Nobody needs the recording any more, except a consumer that took the same message in this moment."""
-    return ("EXPIRE", redis_names.blob(blob_id), str(redis_names.HEARD_BLOB_TTL_S))
+    return told if blob_id is None else [*told, *effects.heard_recording(blob_id)]

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dialog_contracts.http import ChatRequest
+from dialog_engine import database_file
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.ownership import Ownership
@@ -31,6 +32,7 @@ from service_runtime.warming import Warming
 
 def build(settings: EngineSettings) -> Starlette:
     """The application of one engine process."""
+    database_file.check(settings.dialog_engine_db)
     redis, tasks = RedisLink(settings.redis_url), TaskOwner()
     memory = ShortTermMemory(settings.dialog_engine_db)
     documents = Documents()
@@ -78,4 +80,5 @@ def build(settings: EngineSettings) -> Starlette:
         # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
         return EventStream(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
 
-    return application.create(probe, parts, [Route("/chat/stream", chat_stream, methods=["POST"])], leave=service.leave)
+    routes = [Route("/chat/stream", chat_stream, methods=["POST"])]
+    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.leave)

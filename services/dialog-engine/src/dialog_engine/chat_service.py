@@ -1,19 +1,20 @@
 """Sessions and their turns: takes a request, finds or begins its turn, gives the log of its events. At most one turn a session speaks."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from dialog_contracts import sse
+from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import SseFrame
 from dialog_engine.commands import Commands
-from dialog_engine.errors import Busy, TooManyTurns, TurnLost, TurnTaken
+from dialog_engine.errors import Busy, ClientBusy, TooManyTurns, TurnLost, TurnTaken
 from dialog_engine.feedback import Feedback
 from dialog_engine.finished_turns import FinishedTurns, Known
 from dialog_engine.hand_over import HandOver
@@ -33,7 +34,7 @@ from dialog_llm.chain import LlmChain
 from dialog_voice import language
 from dialog_voice.voice import Voice
 from dialog_voice.voices import Voices
-from service_runtime.errors import InvalidField
+from service_runtime.errors import InvalidField, out_of_reach
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("chat")
@@ -64,11 +65,13 @@ class ChatService:
         self._commands = Commands(self._feedback, memory, shelf, self._finished, self._tasks)
         self.outputs = Outputs(settings.output_ingest_urls, self._feedback.hooks)
         self._running = 0
+        self._of_client: Counter[str] = Counter()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     def start(self) -> None:
         """Connect to the output-handlers, and keep the leases of sessions in use."""
+        self._tasks.start("counters", self._shelf.expire_counters())
         self.outputs.start(self._tasks)
         self._hand_over.start()
 
@@ -99,7 +102,7 @@ class ChatService:
     ) -> AsyncIterator[AsyncIterator[list[SseFrame]]]:
         """The events of the request's turn from its first, or after `last_event_id`; leaving the context is the caller leaving.
 
-        Raises InvalidField, TurnTaken, TurnLost, Busy, TooManyTurns.
+        Raises InvalidField, TurnTaken, TurnLost, Busy, TooManyTurns, ClientBusy.
         """
         after = self._after(request, last_event_id)
         async with self._sessions.use(request.session_id) as session:
@@ -108,6 +111,10 @@ class ChatService:
             if isinstance(found, EventLog):
                 yield found.follow(after)
                 return
+            if after >= len(found.events.frames) and not found.events.closed:
+                raise InvalidField(
+                    f"Last-Event-ID: event {after} of turn {found.order.turn} is yet to come", field="Last-Event-ID"
+                )
             found.callers += 1
             try:
                 # What the turn has begun goes before what its caller reads.
@@ -145,11 +152,17 @@ class ChatService:
             if known is None and resuming:
                 raise _lost(turn)
             if known is None or known.request_id != request_id or (request_id is None and not resuming):
-                raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=session.last_turn + 1)
+                free = session.last_turn + 1 if session.last_turn < limits.TURN_MAX else None
+                raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=free)
             return known.run
         epoch = await self._ownership.own(session.session_id)
         if resuming:
             raise _lost(turn)
+        if request.meta.known_turn is not None:
+            last = max(request.meta.known_turn, session.last_turn)
+            if turn > last + limits.TURN_REACH:
+                raise out_of_reach(turn, last)
+        self._check_client(session, request.meta.client)
         self._interrupt(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
             return await self._commands.reset(session, turn, request_id)
@@ -163,6 +176,15 @@ class ChatService:
         if runner is not None and runner.order.turn == turn:
             return Known(runner, runner.order.request_id)
         return await self._finished.find(session.session_id, turn)
+
+    def _check_client(self, session: Session, client: str | None) -> None:
+        """Whether this client may have one more turn; the one that this turn cuts off is none any more."""
+        if client is None:
+            return
+        limit = self._settings.max_client_turns
+        cut_off = session.running is not None and session.running.order.client == client
+        if self._of_client[client] - cut_off >= limit:
+            raise ClientBusy(f"{limit} turns at once is the limit of a client address", limit=limit, retry_after_s=1)
 
     def _interrupt(self, session: Session) -> None:
         """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
@@ -188,9 +210,12 @@ class ChatService:
             text=self._texts.of(session, brain, user_text, said),
             epoch=epoch,
             llm=brain.llm.in_use if said is None and isinstance(brain.llm, LlmChain) else None,
+            client=request.meta.client,
         )
         runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))
         self._running += 1
+        if order.client is not None:
+            self._of_client[order.client] += 1
         self._quiet.clear()
         session.number(turn, order.request_id, asyncio.get_running_loop().time())
         session.running = runner
@@ -211,6 +236,10 @@ class ChatService:
             self._running -= 1
             if not self._running:
                 self._quiet.set()
+            if (client := runner.order.client) is not None:
+                self._of_client[client] -= 1
+                if not self._of_client[client]:
+                    del self._of_client[client]
             if session.running is runner:
                 session.running = None
             self._finished.keep(session.session_id, runner.order.turn, runner.events, runner.order.request_id)

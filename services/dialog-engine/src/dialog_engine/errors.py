@@ -5,11 +5,13 @@ ServiceError
 ├── TurnLost (409 turn_lost)        a caller resumes a turn that no engine knows: it died with its engine, before its commit
 ├── Busy (409 busy)                 a turn is speaking and must not be interrupted
 ├── TooManyTurns (429)              this process has as many turns as it can serve
+├── ClientBusy (429 client_busy)    one client has as many turns as it may have: no other path shall answer either
 ├── NotOwner (421 not_owner)        another engine has the session; says which
 └── Draining (503 draining)         this engine ends and begins nothing any more
 MemoryClosed                        the database thread is gone: the service is ending
 """
 
+from dialog_contracts.http import CLIENT_BUSY
 from service_runtime.errors import Conflict, Misdirected, TooMany, Unavailable
 
 
@@ -35,6 +37,12 @@ class TooManyTurns(TooMany):
     """The engine is full."""
 
     default_code = "too_many_turns"
+
+
+class ClientBusy(TooMany):
+    """One client address has enough."""
+
+    default_code = CLIENT_BUSY
 
 
 class NotOwner(Misdirected):

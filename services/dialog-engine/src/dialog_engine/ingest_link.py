@@ -20,6 +20,9 @@ log = structlog.get_logger("ingest")
 QUEUE_BYTES: Final = 8 * 1024 * 1024
 """What may wait for one output-handler (about two minutes of one session's speech); beyond it chunks are dropped and counted."""
 
+STARTED_WITHIN_S: Final = 2.0
+"""An output-handler that is not there for so long is worth a line."""
+
 ALIVE_EVERY_S: Final = 0.25
 _ALIVE: Final = Alive().to_json()
 
@@ -45,6 +48,8 @@ class OutputLink:
         self._queue: deque[str] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
+        self._missed_since: float | None = None
+        self._told = False
 
     def send(self, frame: str, *, droppable: bool = False) -> None:
         """Queue a frame. Frames for a closed socket are dropped: after a reconnect the session is told anew from its present state."""
@@ -73,6 +78,7 @@ class OutputLink:
                 proxy=None,
             ) as socket:
                 self.connected = True
+                self._missed_since, self._told = None, False
                 metrics.INGEST_LINKS.inc()
                 log.info("output_connected", url=self.url)
                 writer = asyncio.create_task(self._write(socket), name="ingest-write")
@@ -84,8 +90,19 @@ class OutputLink:
                     metrics.INGEST_LINKS.dec()
                     writer.cancel()
                     await asyncio.gather(writer, return_exceptions=True)
-        except (OSError, WebSocketException) as error:
+        except ConnectionClosed as error:
             log.info("output_not_connected", url=self.url, reason=type(error).__name__)
+        except (OSError, WebSocketException) as error:
+            self._tell(type(error).__name__)
+
+    def _tell(self, reason: str) -> None:
+        """Once, and not of the moment in which all processes start."""
+        now = asyncio.get_running_loop().time()
+        if self._missed_since is None:
+            self._missed_since = now
+        if not self._told and now - self._missed_since >= STARTED_WITHIN_S:
+            self._told = True
+            log.info("output_not_connected", url=self.url, reason=reason)
 
     def _lost(self) -> None:
         self.connected = False

@@ -69,6 +69,10 @@ class SessionImage:
     """Idempotency keys of the latest messages, and the turns they became."""
 
 
+class Unstorable(apsw.Error):
+    """What was to be stored or read is nothing that SQLite takes."""
+
+
 _SELECT: Final = """
 SELECT u.sessionId, u.turn, u.text, a.text, a.ts, u.requestId, a.interrupted, a.revision, a.shape, a.stats, a.path
 FROM turns u JOIN turns a ON a.sessionId = u.sessionId AND a.turn = u.turn AND a.role = 'assistant'
@@ -182,6 +186,9 @@ class ShortTermMemory:
                 value = work(db)
             except apsw.Error as error:
                 loop.call_soon_threadsafe(_fail, result, error)
+            except (ValueError, TypeError, OverflowError) as error:
+                # A text that no database takes (half of a character) is its writer's failure. The thread serves all others too.
+                loop.call_soon_threadsafe(_fail, result, Unstorable(repr(error)))
             else:
                 loop.call_soon_threadsafe(_succeed, result, value)
 

@@ -19,8 +19,11 @@ from service_runtime.sounding import Sounding
 
 log = structlog.get_logger("redis_shelf")
 
+COUNTERS_AT_ONCE: Final = 1_000
+
 _RAISE_COUNTER: Final = """
-if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+if last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) else redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 """
 
 
@@ -69,7 +72,7 @@ class RedisShelf:
                 # A list, as versions before 0.2 kept it. The database has all of it.
                 await client.delete(redis_names.history(session_id))
                 await effects.carry_out(client, commands)
-            await client.eval(_RAISE_COUNTER, 1, redis_names.turn_counter(session_id), last)
+            await client.eval(_RAISE_COUNTER, 1, redis_names.turn_counter(session_id), last, str(redis_names.SESSION_TTL_S))
 
         return await self._try("history", work)
 
@@ -80,6 +83,19 @@ class RedisShelf:
         except RedisDown as error:
             log.warning("history_not_read", reason=str(error))
             return None
+
+    async def expire_counters(self) -> None:
+        """Counters of turns without an end of their own, as versions before 0.3 left them, get one."""
+
+        async def work(client: Redis) -> None:
+            found = [key async for key in client.scan_iter(match=redis_names.turn_counter("*"), count=1_000)]
+            for begin in range(0, len(found), COUNTERS_AT_ONCE):
+                async with client.pipeline(transaction=False) as together:
+                    for key in found[begin : begin + COUNTERS_AT_ONCE]:
+                        together.expire(key, redis_names.SESSION_TTL_S, nx=True)
+                    await together.execute()
+
+        await self._redis.patiently("counters", work)
 
     async def spoken(self, session_id: str) -> int:
         """The turn of the session that another engine, or a voice file, still speaks; 0 for none."""

@@ -9,7 +9,7 @@ from service_runtime.server import serve
 
 def main() -> None:
     """Serve until told to end."""
-    serve("gateway", GatewaySettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES, ws=Edge)
+    serve("gateway", GatewaySettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES, ws=Edge, each_address=True)
 
 
 if __name__ == "__main__":

@@ -3,49 +3,43 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Final
+from urllib.parse import quote
 
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from dialog_contracts.http import ChatRequest, ErrorBody, SessionList, SessionTurns, StopReply, StopRequest
+from dialog_contracts import openapi
 from dialog_flags.documents import Documents
-from gateway import openapi
-from gateway.doorkeeper import Doorkeeper
+from gateway.admission import AdmissionControl
+from gateway.clients import Clients
+from gateway.errors import RateLimited
 from gateway.http_proxy import HttpProxy
+from gateway.page_headers import PageHeaders
+from gateway.read_limit import ReadLimit
 from gateway.settings import GatewaySettings
 from gateway.socket_proxy import SocketProxy
 from service_runtime import application
-from service_runtime.errors import ServiceError
 from service_runtime.flag_watch import FlagWatch
+from service_runtime.http.hosts import AllowedHosts, HostGuard, denied
 from service_runtime.probes import Probe
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
 # Swagger UI's own files, because /docs has to work without the internet; only the files of the package are used.
 SWAGGER: Final = Path(str(resources.files("fastapi_swagger") / "resources"))
-HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
-POLICY: Final = (
-    "default-src 'self'; script-src 'self'{scripts}; style-src 'self'{scripts}; img-src 'self' data:; "
-    "connect-src 'self' ws: wss:; frame-ancestors 'self'"
-)
-PAGE_POLICY: Final = (b"content-security-policy", POLICY.format(scripts="").encode())
-DOCS_POLICY: Final = (b"content-security-policy", POLICY.format(scripts=" 'unsafe-inline'").encode())
-"""Swagger's page starts itself by a script inside it."""
-
 TURN_BEGINS_WITHIN_S: Final = 150.0
 """More than input-handler ever takes for the head of its answer: it may wait two minutes for an only engine that is being replaced."""
 
 STOPPED_WITHIN_S: Final = 5.0
-
-ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorBody} for code in (403, 409, 413, 422, 429, 503)}
-NUMBERED = "Server-Sent Events: `control`, `text-delta`, `error`, `done`; ids are `<turn>.<n>`."
+READ_WITHIN_S: Final = 5.0
 
 
 def build(settings: GatewaySettings) -> FastAPI:
@@ -53,12 +47,10 @@ def build(settings: GatewaySettings) -> FastAPI:
     input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_BEGINS_WITHIN_S)
     output_http = HttpProxy(settings.output_handler_url, head_within_s=STOPPED_WITHIN_S)
     input_sockets, output_sockets = SocketProxy(settings.input_handler_url), SocketProxy(settings.output_handler_url)
-    doorkeeper = Doorkeeper(
-        settings.allowed_origins,
-        a_second=settings.requests_a_second,
-        at_once=settings.requests_at_once,
-        sockets=settings.sockets_an_address,
+    admission = AdmissionControl(
+        a_second=settings.requests_a_second, at_once=settings.requests_at_once, sockets=settings.sockets_an_address
     )
+    clients = Clients(settings.trusted_proxies)
     watch = FlagWatch(Documents(), "gateway", settings)
     probe = Probe("gateway")
     probe.detail("flags", watch.state)
@@ -75,65 +67,58 @@ def build(settings: GatewaySettings) -> FastAPI:
             stack.callback(warming.cancel)
             yield
 
+    page = (PAGE / "index.html").read_text(encoding="utf-8").replace("{character}", escape(settings.character))
     app = application.extend(FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None)
+    # The last one is asked first.
+    app.add_middleware(ReadLimit, admission=admission, clients=clients)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["content-type", "last-event-id", "traceparent"],
+        expose_headers=["retry-after"],
+        max_age=600,
+    )
+    app.add_middleware(HostGuard, hosts=AllowedHosts(settings.allowed_hosts, settings.allowed_origins))
     app.add_middleware(PageHeaders)
 
-    def admit(request: Request) -> None:
-        doorkeeper.check_origin(request.headers.get("origin"), request.headers.get("host"))
-        doorkeeper.take_token(request.client.host if request.client else "")
+    def admit(request: Request) -> str:
+        client = clients.of(request.scope)
+        admission.begin(client)
+        return client
 
-    @app.post(
-        "/chat/stream",
-        responses={200: {"content": {"text/event-stream": {}}, "description": NUMBERED}, **ERRORS},
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": openapi.ref("ChatRequest")}}}
-        },
-        summary="One turn: say something, get the reply as it is made",
-    )
-    async def chat_stream(
-        request: Request, last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None
-    ) -> Response:
-        admit(request)
-        return input_http.forward("POST", "/chat/stream", dict(request.headers), await request.body())
+    @app.post("/chat/stream")
+    async def chat_stream(request: Request) -> Response:
+        client = admit(request)
+        return input_http.forward("POST", "/chat/stream", request.headers, await request.body(), client=client)
 
-    @app.post(
-        "/control/stop",
-        status_code=202,
-        responses={202: {"model": StopReply}, 404: {"model": ErrorBody}, **ERRORS},
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": openapi.ref("StopRequest")}}}
-        },
-        summary="Silence a session at once",
-    )
+    @app.post("/control/stop")
     async def control_stop(request: Request) -> Response:
         admit(request)
-        return output_http.forward("POST", "/control/stop", dict(request.headers), await request.body())
+        return output_http.forward("POST", "/control/stop", request.headers, await request.body())
 
-    @app.get("/sessions", responses={200: {"model": SessionList}, 503: {"model": ErrorBody}}, summary="Recent sessions")
+    @app.get("/sessions")
     async def sessions(request: Request) -> Response:
-        return input_http.forward("GET", "/sessions", dict(request.headers))
+        return input_http.forward("GET", "/sessions", request.headers, head_within_s=READ_WITHIN_S)
 
-    @app.get(
-        "/sessions/{session_id}/turns",
-        responses={200: {"model": SessionTurns}, 503: {"model": ErrorBody}},
-        summary="Recent turns of a session",
-    )
+    @app.get("/sessions/{session_id}/turns")
     async def turns(request: Request, session_id: str) -> Response:
-        return input_http.forward("GET", f"/sessions/{session_id}/turns", dict(request.headers))
+        # It may hold whatever a client can encode in a path, and the service behind reads it again.
+        path = f"/sessions/{quote(session_id, safe='')}/turns"
+        return input_http.forward("GET", path, request.headers, head_within_s=READ_WITHIN_S)
 
     async def proxy_socket(socket: WebSocket, proxy: SocketProxy, path: str) -> None:
-        address = socket.client.host if socket.client else ""
+        client = clients.of(socket.scope)
         try:
-            doorkeeper.check_origin(socket.headers.get("origin"), socket.headers.get("host"))
-            doorkeeper.take_token(address)
-            doorkeeper.socket_opened(address)
-        except ServiceError as error:
-            await socket.send_denial_response(Response(error.body.to_json(), error.status, media_type="application/json"))
+            admission.open_socket(client)
+        except RateLimited as error:
+            await denied(error, socket.scope, socket.receive, socket.send)
             return
+        flooded = False
         try:
-            await proxy.forward(socket, path)
+            flooded = await proxy.forward(socket, path, client)
         finally:
-            doorkeeper.socket_closed(address)
+            admission.socket_closed(client, flooded=flooded)
 
     @app.websocket("/ws/input")
     async def ws_input(socket: WebSocket) -> None:
@@ -155,34 +140,11 @@ def build(settings: GatewaySettings) -> FastAPI:
         )
 
     @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    async def index() -> HTMLResponse:
+        return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
-    openapi.install(app, [ChatRequest, StopRequest])
+    # The contract's own document, of which a copy is in the repository: what is served and what is published are one.
+    app.openapi = openapi.document  # type: ignore[method-assign]  # FastAPI's documented way to give a document of one's own
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))
     app.mount("/page", StaticFiles(directory=PAGE))
     return app
-
-
-class PageHeaders:
-    """Adds the headers that keep a browser from being used against its owner, and makes it ask whether a module is still current."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"]
-        fixed = [*HEADERS, DOCS_POLICY if path == "/docs" else PAGE_POLICY]
-        if path.startswith("/page/"):
-            fixed.append((b"cache-control", b"no-cache"))
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *fixed]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)

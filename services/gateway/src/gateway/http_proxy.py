@@ -1,7 +1,7 @@
 """Passes a request on and its answer back, byte by byte as they come; the caller's leaving closes the call behind at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -9,6 +9,7 @@ import aiohttp
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
 from gateway.errors import ServiceAway
 from service_runtime.service_pool import ServicePool
@@ -35,11 +36,25 @@ class HttpProxy:
         """Whether the service says so; also warms a connection."""
         return await self._pool.ready()
 
-    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Response:
-        """The service's answer as a response that streams. It raises ServiceAway instead of beginning."""
-        passed = {name: value for name, value in headers.items() if name in PASSED_ON}
+    def forward(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        client: str | None = None,
+        head_within_s: float | None = None,
+    ) -> Response:
+        """The service's answer as a response that streams. It raises ServiceAway instead of beginning.
+
+        `client`: whose request it is, for the limits of the service.
+        """
+        passed = {name: value for name in PASSED_ON if (value := headers.get(name)) is not None}
+        if client:
+            passed[CLIENT_HEADER] = client
         asking = partial(self._pool.request, method, path, body=body, headers=passed)
-        return ProxiedResponse(asking, path, self._head_within_s)
+        return ProxiedResponse(asking, path, head_within_s or self._head_within_s)
 
 
 class ProxiedResponse(Response):

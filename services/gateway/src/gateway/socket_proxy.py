@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
 from gateway.splice import EXTENSION, Edge, Refused, Service
 from service_runtime import unread
@@ -28,26 +29,28 @@ class SocketProxy:
         self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
         self._netloc, self._folder = parts.netloc, parts.path.rstrip("/")
 
-    async def forward(self, client: WebSocket, path: str) -> None:
-        """Serve one socket until either side ends it."""
+    async def forward(self, client: WebSocket, path: str, name: str) -> bool:
+        """Serve one socket until either side ends it; true when its client had to be ended. `name`: whose it is, for the service."""
         edge = client.scope["extensions"][EXTENSION]
         assert isinstance(edge, Edge)
         try:
             async with asyncio.timeout(OPEN_WITHIN_S):
-                service = await self._dial(client, path)
+                service = await self._dial(client, path, name)
         except (OSError, Refused) as error:
             log.warning("service_away", path=path.partition("?")[0], reason=f"{type(error).__name__}: {error}")
             await self._away(client)
-            return
+            return False
         with metrics.PROXIED.labels(kind="websocket").track_inprogress():
-            await edge.join(service)
+            return await edge.join(service)
 
-    async def _dial(self, client: WebSocket, path: str) -> Service:
+    async def _dial(self, client: WebSocket, path: str, name: str) -> Service:
         """The service's end, with its consent. TimeoutError is an OSError."""
         _, service = await asyncio.get_running_loop().create_connection(Service, self._host, self._port, ssl=self._tls or None)
         unread.take_little(service.transport.get_extra_info("socket"))
         lines = [f"GET {self._folder}{path} HTTP/1.1", f"Host: {self._netloc}", "Upgrade: websocket", "Connection: Upgrade"]
-        lines += [f"{name}: {value}" for name in PASSED_ON for value in client.headers.getlist(name)]
+        lines += [f"{passed}: {value}" for passed in PASSED_ON for value in client.headers.getlist(passed)]
+        if name:
+            lines.append(f"{CLIENT_HEADER}: {name}")
         service.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         try:
             await service.head

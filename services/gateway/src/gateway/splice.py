@@ -7,16 +7,18 @@ it concerns the gateway but its size, so client and service talk to each other d
 import asyncio
 from typing import Final, cast
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from dialog_contracts import limits
-from gateway.frame_cursor import FrameCursor
+from dialog_telemetry import metrics
+from service_runtime.http import bounds
+from service_runtime.http.bounded_socket import BoundedSocket
+from service_runtime.http.frame_budget import STEP_BYTES, FrameBudget
+from service_runtime.http.frame_cursor import FrameCursor
 
 EXTENSION: Final = "vtuber.splice"
 """In the scope's extensions: the client's end of a socket, an `Edge`."""
 
-HEARD_OUT_S: Final = 1.0
 HEAD_BYTES_MAX: Final = 16 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -80,27 +82,29 @@ class Service(asyncio.Protocol):
             self._edge.transport.resume_reading()
 
 
-class Edge(WebSocketsSansIOProtocol):
+class Edge(BoundedSocket):
     """The client's end: uvicorn's protocol as long as the application decides about the handshake, then only bytes."""
 
     _service: Service | None = None
     _early = b""
     _refused = False
 
-    async def join(self, service: Service) -> None:
-        """Hand the connection over, until both ends are closed."""
-        self._ended = asyncio.Event()
+    async def join(self, service: Service) -> bool:
+        """Hand the connection over, until both ends are closed; true when the client had sent more than it may."""
+        self._over = asyncio.Event()
         self._sent, self._received = FrameCursor(), FrameCursor()
+        self._frames = FrameBudget(self._received)
         self._service = service
         # For uvicorn this socket is over: it pings nobody and closes nothing.
         self.handshake_complete = self.close_sent = True
         if self.transport.is_closing():
             service.transport.close()
-            return
+            return False
         service.join(self)
         self._take(self._early, service)
         self._early = b""
-        await self._ended.wait()
+        await self._over.wait()
+        return self._refused
 
     def deliver(self, head: bytes, frames: bytes) -> None:
         """From the service."""
@@ -133,7 +137,7 @@ class Edge(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self._service is not None:
             self._service.transport.close()
-            self._ended.set()
+            self._over.set()
 
     def pause_writing(self) -> None:
         """The client reads too slowly: the service waits."""
@@ -158,20 +162,28 @@ class Edge(WebSocketsSansIOProtocol):
         self.transport.close()
 
     def _take(self, data: bytes, service: Service) -> None:
-        if self._refused or service.transport.is_closing():
-            return
-        self._received.feed(data)
-        if self._received.largest <= limits.BINARY_FRAME_BYTES:
-            service.transport.write(data)
-            return
-        # Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment.
-        self._refused = True
-        self._say_goodbye(CloseCode.MESSAGE_TOO_BIG)
-        service.transport.close()
-        self.loop.call_later(HEARD_OUT_S, self.transport.close)
+        for begin in range(0, len(data), STEP_BYTES):
+            if self._refused or service.transport.is_closing():
+                return
+            step = data[begin : begin + STEP_BYTES]
+            self._received.feed(step)
+            if self._received.largest > limits.BINARY_FRAME_BYTES:
+                self._refuse(service, CloseCode.MESSAGE_TOO_BIG, f"a frame has at most {limits.BINARY_FRAME_BYTES} bytes")
+            elif (why := self._frames.passed()) is not None:
+                metrics.REFUSED.labels(code="too_many_frames").inc()
+                self._refuse(service, CloseCode.POLICY_VIOLATION, why)
+            else:
+                service.transport.write(step)
 
-    def _say_goodbye(self, code: CloseCode) -> None:
+    def _refuse(self, service: Service, code: CloseCode, why: str) -> None:
+        """Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment."""
+        self._refused = True
+        self._say_goodbye(code, why)
+        service.transport.close()
+        self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+
+    def _say_goodbye(self, code: CloseCode, why: str = "") -> None:
         """A close frame of our own, where the service sent none, and not into the middle of a frame."""
         if self._sent.between and not self._sent.closed and not self.transport.is_closing():
-            self.transport.write(Frame(Opcode.CLOSE, Close(code, "").serialize()).serialize(mask=False))
+            self.transport.write(Frame(Opcode.CLOSE, Close(code, why).serialize()).serialize(mask=False))
             self._sent.closed = True

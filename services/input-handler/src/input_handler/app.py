@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from dialog_contracts import redis_names
-from dialog_contracts.http import ChatRequest
+from dialog_contracts import limits, redis_names
+from dialog_contracts.http import CLIENT_HEADER, ChatRequest
 from dialog_contracts.sse import SseFrame
 from dialog_flags.documents import Documents
 from dialog_flags.provider import DocumentProvider
@@ -28,6 +28,7 @@ from input_handler.listening.output_control import OutputControl
 from input_handler.listening.spoken_to import SpokenToNotice
 from input_handler.owners import Owners
 from input_handler.patient_path import PatientPath
+from input_handler.running_turns import RunningTurns
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
 from input_handler.sync_path import SyncPath
@@ -69,7 +70,8 @@ def build(settings: InputSettings) -> Starlette:
         legacy,
         TurnNumbers(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
-        turns_max=settings.turns_at_once,
+        RunningTurns(in_all=settings.turns_at_once, a_client=settings.turns_a_client, a_session=settings.turns_a_session),
+        ask_again_s=settings.ask_again_s,
     )
     unattended = Unattended(caller, legacy)
     transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
@@ -111,11 +113,18 @@ def build(settings: InputSettings) -> Starlette:
     async def chat_stream(request: Request) -> Response:
         asked = await read_model(request, ChatRequest)
         headers = request.headers
-        frames = caller.call(asked, last_event_id=headers.get("last-event-id"), traceparent=headers.get("traceparent"))
-        first = await anext(frames)
+        frames = caller.call(
+            asked,
+            last_event_id=headers.get("last-event-id"),
+            traceparent=headers.get("traceparent"),
+            client=_client_of(request),
+        )
+        # Nothing at all is the answer to a caller that has every event of the turn already.
+        first = await anext(frames, None)
 
         async def batches() -> AsyncIterator[list[SseFrame]]:
-            yield [first]
+            if first is not None:
+                yield [first]
             async for frame in frames:
                 yield [frame]
 
@@ -137,8 +146,9 @@ def build(settings: InputSettings) -> Starlette:
             await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return
         slots = TurnSlots(settings.turns_a_connection)
-        own = Uploads(session_id, unattended, transcripts, tasks, slots, uploads)
-        await InputSocket(socket, session_id, caller, slots, own, microphones).serve()
+        client = _client_of(socket)
+        own = Uploads(session_id, unattended, transcripts, tasks, slots, uploads, client)
+        await InputSocket(socket, session_id, caller, slots, own, microphones, client).serve()
 
     routes = [
         Route("/chat/stream", chat_stream, methods=["POST"]),
@@ -146,7 +156,13 @@ def build(settings: InputSettings) -> Starlette:
         Route("/sessions/{session_id}/turns", turns),
         WebSocketRoute("/ws/input", ws_input),
     ]
-    return application.create(probe, parts, routes)
+    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts)
+
+
+def _client_of(connection: HTTPConnection) -> str:
+    """Whose it is: who the gateway says, else whoever connected."""
+    said = connection.headers.get(CLIENT_HEADER)
+    return said[: limits.META_CHARS] if said else connection.client.host if connection.client else ""
 
 
 def _engines(settings: InputSettings) -> Engines:

@@ -8,8 +8,9 @@ from typing import Final
 import aiohttp
 from pydantic import ValidationError
 
-from dialog_contracts.http import ChatRequest, ErrorBody
+from dialog_contracts.http import CLIENT_BUSY, ChatRequest, ErrorBody
 from dialog_contracts.sse import SseFrame, SseParser
+from dialog_telemetry import metrics
 from input_handler.errors import EngineFailed, EngineRefused
 from service_runtime.service_pool import ServicePool
 
@@ -49,6 +50,7 @@ class EngineClient:
             async with asyncio.timeout(accepted_within_s):
                 answer = await self._pool.request("POST", "/chat/stream", body=request.to_json().encode(), headers=headers)
         except TimeoutError as error:
+            metrics.DEADLINES_MISSED.labels(deadline="accepted").inc()
             raise EngineFailed("not_accepted_in_time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFailed("not_reached", type(error).__name__) from error
@@ -75,7 +77,7 @@ async def _refusal(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefus
             body = ErrorBody.model_validate_json(await answer.read())
     except (ValidationError, aiohttp.ClientError, OSError):
         return EngineFailed(f"status_{answer.status}")
-    if answer.status == 429:
+    if answer.status == 429 and body.code != CLIENT_BUSY:
         return EngineFailed("overloaded", body.message)
     if answer.status < 500:
         return EngineRefused(answer.status, body)

@@ -6,19 +6,21 @@ EngineHasIt                        the other path found the turn claimed by an e
 ServiceError
 ├── EngineRefused (4xx)            the engine said no: its body is passed on as it is
 ├── TooManyTurns (429)             this input-handler has all the turns it takes
+├── NoNumbersLeft (409)            the session has had every number that a turn may have
 └── LegacyUnavailable (503)        the main path failed and the legacy chain cannot take the turn
 """
 
 from dialog_contracts.http import ErrorBody
-from service_runtime.errors import ServiceError, TooMany, Unavailable
+from dialog_contracts.sse import SseFrame
+from service_runtime.errors import Conflict, ServiceError, TooMany, Unavailable
 
 
 class EngineFailed(Exception):
-    """Before the first delta: the turn may be given to the other path."""
+    """Before the first delta: the turn may be given to the other path. `frame`: the engine's own word for it, if it had one."""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", *, frame: SseFrame | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
+        self.reason, self.frame = reason, frame
 
 
 class AnsweredElsewhere(Exception):
@@ -42,6 +44,12 @@ class TooManyTurns(TooMany):
     """More turns at once than the settings allow."""
 
     default_code = "too_many_turns"
+
+
+class NoNumbersLeft(Conflict):
+    """There is no next turn in this session."""
+
+    default_code = "no_numbers_left"
 
 
 class LegacyUnavailable(Unavailable):

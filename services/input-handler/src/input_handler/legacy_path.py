@@ -22,6 +22,9 @@ from service_runtime.redis_link import RedisDown, RedisLink
 
 log = structlog.get_logger("legacy")
 
+QUEUED_WITHIN_S: Final = 10.0
+"""Nobody else would answer: a Redis that is late, on a machine that is too busy, is waited for."""
+
 QUEUED: Final = "queued"
 ALREADY: Final = "already"
 ENGINE_HAS_IT: Final = "sync"
@@ -117,9 +120,10 @@ class LegacyPath:
             return str(await client.eval(_CLAIM_AND_PUSH, len(keys), *keys, *values))
 
         try:
-            outcome = await self._redis.call("legacy", work)
+            # Once more does no harm: a turn that is in the queue is found there by its claim.
+            outcome = await self._redis.within(QUEUED_WITHIN_S, "legacy", work)
         except RedisDown as error:
-            raise self._unavailable(reason, detail, "Redis does not answer") from error
+            raise self._unavailable(reason, detail, error.why) from error
         if outcome == QUEUED:
             metrics.FALLBACKS.labels(reason=reason).inc()
             log.warning("legacy_turn", reason=reason, detail=detail) if reason != "sync_core_off" else log.info("legacy_turn")

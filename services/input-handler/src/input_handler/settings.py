@@ -42,6 +42,9 @@ class InputSettings(ServiceSettings):
     engine_wait_s: float = Field(default=0, ge=0, le=120)
     """How long a turn waits for an engine that is being replaced, where no legacy chain answers meanwhile. For one that hangs: 5 s."""
 
+    ask_again_s: float = Field(default=8.0, ge=0, le=60)
+    """How long an engine that was too busy is asked again where the legacy chain cannot take the turn either."""
+
     circuit_failures: int = Field(default=3, ge=1, le=100)
     """After so many failures of the engine in a row, turns go to the legacy chain at once …"""
 
@@ -53,6 +56,12 @@ class InputSettings(ServiceSettings):
 
     turns_at_once: int = Field(default=256, ge=1, le=100_000)
     """Turns that this process has open; one more is answered 429."""
+
+    turns_a_client: int = Field(default=64, ge=1, le=100_000)
+    """… of them those of one client address; one more is answered 429."""
+
+    turns_a_session: int = Field(default=8, ge=1, le=100_000)
+    """… and of one session: one speaks, the others wait for it or were cut off by it."""
 
     turns_a_connection: int = Field(default=4, ge=1, le=64)
     """Turns that one `/ws/input` connection may have running: written, spoken, uploaded."""

@@ -50,8 +50,9 @@ class InputSocket:
         slots: TurnSlots,
         uploads: Uploads,
         microphones: Microphones,
+        client: str,
     ) -> None:
-        self._socket, self._session_id, self._caller = socket, session_id, caller
+        self._socket, self._session_id, self._caller, self._client = socket, session_id, caller, client
         self._slots, self._uploads, self._microphones = slots, uploads, microphones
         self._tasks = TaskOwner()
         self._bad = 0
@@ -140,7 +141,7 @@ class InputSocket:
 
     async def _forward(self, request: ChatRequest, say: SayText, *, heard: str | None = None) -> None:
         traceparent = say.traceparent or self._socket.headers.get("traceparent")
-        frames = self._caller.call(request, last_event_id=say.last_event_id, traceparent=traceparent)
+        frames = self._caller.call(request, last_event_id=say.last_event_id, traceparent=traceparent, client=self._client)
         try:
             async with aclosing(frames):
                 async for frame in frames:

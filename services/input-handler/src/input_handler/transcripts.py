@@ -18,6 +18,7 @@ from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
 from service_runtime.errors import ServiceError, TooMany, Unavailable, field_error
 from service_runtime.job import Job
+from service_runtime.recording_room import RecordingRoom
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.work_list import WorkList
 
@@ -26,6 +27,10 @@ log = structlog.get_logger("transcripts")
 AT_ONCE: Final = 16
 RECORDINGS_WAITING_MAX: Final = 32
 """Of up to 16 MB each, in Redis. At a few seconds a recording whoever comes after them would wait longer than anybody does."""
+
+
+QUEUED_WITHIN_S: Final = 10.0
+"""A busy machine is waited for: the alternative is that somebody has to say all of it again."""
 
 
 class _Final(AsrResult):
@@ -39,6 +44,7 @@ class Transcripts:
 
     def __init__(self, redis: RedisLink, blobs: Blobs, turns: Unattended, work: WorkList) -> None:
         self._redis, self._blobs, self._turns, self._work = redis, blobs, turns, work
+        self._room = RecordingRoom(redis)
 
     def start(self) -> None:
         """Begin to take transcripts."""
@@ -49,7 +55,14 @@ class Transcripts:
         await self._work.aclose()
 
     async def send(
-        self, session_id: str, recording: Recording, *, request_id: str, lang: str | None, traceparent: str | None
+        self,
+        session_id: str,
+        recording: Recording,
+        *,
+        request_id: str,
+        lang: str | None,
+        traceparent: str | None,
+        client: str = "",
     ) -> None:
         """Returns once the recording is in the queue. Raises Unavailable, TooMany."""
         meta = ChainMeta(
@@ -68,15 +81,26 @@ class Transcripts:
             await client.lpush(redis_names.ASR_TASKS, task.to_json())
 
         try:
-            if await self._redis.call("asr", waiting) >= RECORDINGS_WAITING_MAX:
+            if await self._redis.within(QUEUED_WITHIN_S, "asr", waiting) >= RECORDINGS_WAITING_MAX:
                 raise TooMany(
                     f"{RECORDINGS_WAITING_MAX} recordings wait already; please send it again", code="asr_busy", retry_after_s=5
                 )
-            blob = AudioBlob(id=await self._blobs.put(recording.data), format=recording.kind)
+            blob_id = self._blobs.new_id()
+            await self._room.take(blob_id, len(recording.data), client)
+            blob = AudioBlob(id=await self._kept(recording.data, blob_id), format=recording.kind)
             task = AsrTask(task_id=session_id, audio=blob, options=AsrOptions(lang=lang), meta=meta)
-            await self._redis.call("asr", push)
+            await self._redis.within(QUEUED_WITHIN_S, "asr", push)
         except RedisDown as error:
-            raise Unavailable("the recording cannot be queued now: Redis does not answer", code="asr_unavailable") from error
+            raise Unavailable(f"the recording cannot be queued now: {error.why}", code="asr_unavailable") from error
+
+    async def _kept(self, data: bytes, blob_id: str) -> str:
+        """The blob's id. A Redis that is late is asked once more: a person would have to say all of it again."""
+        try:
+            return await self._blobs.put(data, blob_id)
+        except RedisDown as error:
+            if error.full:
+                raise
+            return await self._blobs.put(data, blob_id)
 
     async def _ask(self, job: Job) -> None:
         """The turn of one transcript. The job is done when the turn is: a turn cut off with this process is asked again, once."""

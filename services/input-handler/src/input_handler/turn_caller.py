@@ -1,8 +1,9 @@
 """One turn from the outside: flags once, a number, then the path that answers it. One reply, whichever path."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Final
 
 import structlog
@@ -13,16 +14,24 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
 from dialog_telemetry import attributes, metrics, trace_context
-from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable, TooManyTurns
+from input_handler.circuit import OPEN, SILENT
+from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
+from input_handler.running_turns import RunningTurns
 from input_handler.turn_numbers import Numbered, TurnNumbers
+from service_runtime.errors import InvalidField, out_of_reach
 
 log = structlog.get_logger("turn")
 
 NUMBERS_TRIED: Final = 5
 REJOIN_TRIES: Final = 3
 REJOIN_PAUSE_S: Final = 0.1
+ASK_AGAIN_PAUSE_S: Final = 0.2
+BUSY: Final = frozenset(("overloaded", *SILENT, OPEN))
+"""Failures of an engine that may only have had no time."""
+
+EVENT_ID: Final = re.compile(sse.EVENT_ID)
 SYNC_OFF: Final = "sync_core_off"
 BEHIND_LEGACY: Final = "behind_legacy"
 """The chain still had an earlier turn of the session, and keeps the order by answering this one, too."""
@@ -37,13 +46,13 @@ class TurnCaller:
         legacy: LegacyPath,
         numbers: TurnNumbers,
         flags: FlagSource,
+        running: RunningTurns,
         *,
-        turns_max: int = 256,
         legacy_first_s: float = 3.0,
+        ask_again_s: float = 0.0,
     ) -> None:
         self._sync, self._legacy, self._numbers, self._flags = sync, legacy, numbers, flags
-        self._turns_max, self._legacy_first_s = turns_max, legacy_first_s
-        self._running = 0
+        self._running, self._legacy_first_s, self._ask_again_s = running, legacy_first_s, ask_again_s
 
     async def call(
         self,
@@ -52,20 +61,23 @@ class TurnCaller:
         last_event_id: str | None = None,
         traceparent: str | None = None,
         whole_file: bool = False,
+        client: str | None = None,
     ) -> AsyncGenerator[SseFrame, None]:
-        """The events of the turn, ids included. Raises EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
+        """The events of the turn, ids included; none, where the caller has them all.
 
-        `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late.
+        Raises InvalidField, Conflict, EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
+
+        `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late. `client`: whose turn it is,
+        as limits count clients.
         """
-        if self._running >= self._turns_max:
-            raise TooManyTurns(f"{self._turns_max} turns at once is the limit", retry_after_s=1)
-        self._running += 1
-        try:
+        check_event_id(last_event_id)
+        request = request.model_copy(update={"meta": request.meta.model_copy(update={"client": client, "known_turn": None})})
+        # Who stops something asks for no place.
+        stops = request.type is TurnType.COMMAND and request.content == Command.STOP
+        with nullcontext() if stops else self._running.place(request.session_id, client):
             async with aclosing(self._call(request, last_event_id, traceparent, whole_file)) as frames:
                 async for frame in frames:
                     yield frame
-        finally:
-            self._running -= 1
 
     async def _call(
         self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, whole_file: bool
@@ -82,7 +94,8 @@ class TurnCaller:
         chosen_outside = request.turn is not None or last_event_id is not None
         number = await self._first_number(request, last_event_id)
         for _ in range(NUMBERS_TRIED):
-            numbered = request.model_copy(update={"turn": number.turn})
+            meta = request.meta.model_copy(update={"known_turn": number.after})
+            numbered = request.model_copy(update={"turn": number.turn, "meta": meta})
             try:
                 async with aclosing(self._traced(numbered, flags, number, last_event_id, traceparent)) as frames:
                     async for frame in frames:
@@ -106,13 +119,11 @@ class TurnCaller:
             raise LegacyUnavailable(f"the engine does not answer ({failure.reason})", code="engine_unavailable") from failure
 
     async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> Numbered:
-        if request.turn is not None:
-            return Numbered(request.turn)
         if last_event_id is not None:
-            try:
-                return Numbered(max(1, sse.split_event_id(last_event_id)[0]))
-            except ValueError:
-                pass  # The engine refuses it with the field's name.
+            turn = request.turn or sse.split_event_id(last_event_id)[0]
+            return await self._numbers.chosen(request.session_id, turn, resumed=True)
+        if request.turn is not None:
+            return await self._numbers.chosen(request.session_id, request.turn)
         return await self._numbers.take(request.session_id, request.meta.request_id)
 
     async def _traced(
@@ -183,6 +194,8 @@ class TurnCaller:
                 if error.body.code != "turn_lost" or not await self._legacy.has(request.session_id, number.turn):
                     raise
                 reason = "answered_elsewhere"
+        if not number.in_reach:
+            raise out_of_reach(number.turn, number.after or 0)
         legacy = self._legacy.events(
             request,
             reason,
@@ -202,10 +215,50 @@ class TurnCaller:
                     yield frame
         except LegacyUnavailable as error:
             if told is None:
-                raise
+                async with aclosing(self._asked_again(request, reason, error, last_event_id, traceparent)) as frames:
+                    async for frame in frames:
+                        yield frame
+                return
             # The stream has begun already: its end is an event.
             event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
             yield sse.frame(event, f"{number.turn}.{told + 1}")
+
+    async def _asked_again(
+        self,
+        request: ChatRequest,
+        reason: str,
+        unavailable: LegacyUnavailable,
+        last_event_id: str | None,
+        traceparent: str | None,
+    ) -> AsyncGenerator[SseFrame, None]:
+        """Neither path took the turn. An engine that was only too busy for a short deadline is asked again, with a longer one, before a
+        person is told to. Raises `unavailable`.
+        """
+        clock = asyncio.get_running_loop().time
+        until, pause = clock() + self._ask_again_s, ASK_AGAIN_PAUSE_S
+        told: int | None = None
+        while reason in BUSY and clock() + pause < until:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+            try:
+                async with aclosing(self._sync.events(request, last_event_id, traceparent, again=True)) as frames:
+                    async for frame in frames:
+                        told = _number_of(frame.id)
+                        yield frame
+                metrics.ASKED_AGAIN.labels(outcome="answered").inc()
+                return
+            except AnsweredElsewhere:
+                break
+            except EngineFailed as failure:
+                reason = failure.reason
+                log.info("asked_again", reason=str(failure))
+                if told is not None:
+                    event = ErrorEvent(code=unavailable.body.code, message=unavailable.body.message, retryable=True)
+                    yield sse.frame(event, f"{request.turn}.{told + 1}")
+                    return
+        if self._ask_again_s and reason in BUSY:
+            metrics.ASKED_AGAIN.labels(outcome="in_vain").inc()
+        raise unavailable
 
     async def _is_behind_legacy(self, session_id: str, number: Numbered) -> bool:
         """Whether the chain has a turn before this one and does not come to its end. Nobody waits where this one goes there anyway."""
@@ -230,15 +283,23 @@ class TurnCaller:
                 return
             except (EngineFailed, EngineRefused, AnsweredElsewhere) as error:
                 why = str(error)
+                if isinstance(error, EngineFailed) and error.frame is not None:
+                    yield error.frame
+                    return
         metrics.REJOINED.labels(outcome="lost").inc()
         log.warning("engine_lost", reason=reason, again=why)
         lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
         yield sse.frame(lost, f"{request.turn}.{_number_of(after) + 1}")
 
 
+def check_event_id(last_event_id: str | None) -> None:
+    """Raises InvalidField for what cannot be the id of an event."""
+    if last_event_id is None:
+        return
+    if EVENT_ID.fullmatch(last_event_id) is None:
+        raise InvalidField(f"Last-Event-ID: an event id is <turn>.<n>, not {last_event_id[:40]!r}", field="Last-Event-ID")
+
+
 def _number_of(event_id: str | None) -> int:
     """The place of an event in its turn; -1 before the first."""
-    try:
-        return sse.split_event_id(event_id)[1] if event_id is not None else -1
-    except ValueError:
-        return -1
+    return sse.split_event_id(event_id)[1] if event_id is not None else -1

@@ -10,8 +10,9 @@ from typing import Final
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from dialog_contracts import redis_names
+from dialog_contracts import limits, redis_names
 from dialog_contracts.legacy_chain import UserInput
+from input_handler.errors import NoNumbersLeft
 from service_runtime.redis_link import RedisDown, RedisLink
 
 SESSIONS_REMEMBERED: Final = 10_000
@@ -40,13 +41,31 @@ return {turn, redis.call('LLEN', KEYS[2]), 0}
 """
 
 
+# A number from outside that is in reach is the counter's too: the next message gets one after it.
+_CHOOSE: Final = """
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+local turn = tonumber(ARGV[2])
+if turn > last and turn <= last + tonumber(ARGV[3]) then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1]) end
+return last
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A turn's number; how many turns of the session are in the legacy chain; whether this message had the number already."""
+    """A turn's number; how many turns of the session are in the legacy chain; whether this message had the number already.
+
+    `after`: of a number that the caller chose, the highest one that is known here.
+    """
 
     turn: int
     legacy_pending: int = 0
     known: bool = False
+    after: int | None = None
+
+    @property
+    def in_reach(self) -> bool:
+        """Whether this number may be the session's next, as far as is known here."""
+        return self.after is None or self.turn <= self.after + limits.TURN_REACH
 
 
 class TurnNumbers:
@@ -63,6 +82,22 @@ class TurnNumbers:
     async def skip_to(self, session_id: str, request_id: str | None, next_turn: int) -> Numbered:
         """A number that is free according to the engine."""
         return await self._number(_SKIP, session_id, request_id, next_turn, next_turn)
+
+    async def chosen(self, session_id: str, turn: int, *, resumed: bool = False) -> Numbered:
+        """A number that the caller chose, for a new turn or of one that was begun (`resumed`)."""
+
+        async def work(client: Redis) -> int:
+            values = (redis_names.SESSION_TTL_S, turn, 0 if resumed else limits.TURN_REACH)
+            return int(await client.eval(_CHOOSE, 1, redis_names.turn_counter(session_id), *(str(value) for value in values)))
+
+        try:
+            last = await self._redis.call("turn_number", work)
+        except RedisDown:
+            last = 0
+        number = Numbered(turn, after=max(last, self._last.get(session_id, 0)))
+        if number.in_reach and not resumed:
+            self._note(session_id, turn)
+        return number
 
     async def legacy_is_busy(self, session_id: str, within_s: float) -> bool:
         """Whether a turn of the session is still in the legacy chain after this time: the next one must not overtake it.
@@ -103,11 +138,16 @@ class TurnNumbers:
         except RedisDown:
             # Read after the wait: of two messages at once each gets a number of its own.
             number = Numbered(max(without_redis, self._last.get(session_id, 0) + 1))
-        self._last[session_id] = max(number.turn, self._last.get(session_id, 0))
+        if number.turn > limits.TURN_MAX:
+            raise NoNumbersLeft(f"session {session_id} has had all of its {limits.TURN_MAX} turns; use another sessionId")
+        self._note(session_id, number.turn)
+        return number
+
+    def _note(self, session_id: str, turn: int) -> None:
+        self._last[session_id] = max(turn, self._last.get(session_id, 0))
         self._last.move_to_end(session_id)
         while len(self._last) > SESSIONS_REMEMBERED:
             self._last.popitem(last=False)
-        return number
 
 
 def _asked_before_s(entry: str) -> float:

@@ -16,9 +16,11 @@ class Unattended:
     def __init__(self, caller: TurnCaller, legacy: LegacyPath) -> None:
         self._caller, self._legacy = caller, legacy
 
-    async def begin(self, request: ChatRequest, traceparent: str | None) -> AsyncGenerator[SseFrame, None]:
+    async def begin(
+        self, request: ChatRequest, traceparent: str | None, *, client: str | None = None
+    ) -> AsyncGenerator[SseFrame, None]:
         """The turn's events once there is one; raises ServiceError when neither path takes it."""
-        frames = self._caller.call(request, traceparent=traceparent, whole_file=True)
+        frames = self._caller.call(request, traceparent=traceparent, whole_file=True, client=client)
         return _from(await anext(frames), frames)
 
     async def finish(self, session_id: str, frames: AsyncGenerator[SseFrame, None]) -> None:

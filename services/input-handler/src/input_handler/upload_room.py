@@ -1,27 +1,30 @@
-"""Memory for uploads on their way: what all connections of this process hold of them together."""
+"""Memory for uploads on their way: what all connections of this process hold of them together, and what those of one client do."""
 
+from collections import Counter
 from typing import Final
 
 BYTES_MAX: Final = 256 * 1024 * 1024
 """Sixteen of the longest recordings at once; they are seconds on their way."""
 
+A_CLIENT_BYTES_MAX: Final = 48 * 1024 * 1024
+
 
 class UploadRoom:
-    """`has_room` before bytes are kept, `enter` when they are, `leave` when they go."""
+    """`has_room` before bytes are kept, `enter` when they are, and when they go."""
 
     FULL: Final = "too many uploads at once; please send it again"
 
-    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
-        self._bytes_max, self.held = bytes_max, 0
+    def __init__(self, bytes_max: int = BYTES_MAX, a_client_max: int = A_CLIENT_BYTES_MAX) -> None:
+        self._bytes_max, self._a_client_max, self.held = bytes_max, a_client_max, 0
+        self._clients: Counter[str] = Counter()
 
-    def has_room(self, size: int) -> bool:
-        """Whether so many bytes more may be kept."""
-        return self.held + size <= self._bytes_max
+    def has_room(self, client: str, size: int) -> bool:
+        """Whether so many bytes more of this client may be kept."""
+        return self.held + size <= self._bytes_max and self._clients[client] + size <= self._a_client_max
 
-    def enter(self, size: int) -> None:
+    def enter(self, client: str, size: int) -> None:
         """So many more are kept; fewer, when it is negative."""
         self.held += size
-
-    def leave(self, size: int) -> None:
-        """So many went."""
-        self.held -= size
+        self._clients[client] += size
+        if not self._clients[client]:
+            del self._clients[client]

@@ -35,8 +35,10 @@ class Uploads:
         service_tasks: TaskOwner,
         slots: TurnSlots,
         room: UploadRoom,
+        client: str,
     ) -> None:
         self._session_id, self._unattended, self._transcripts = session_id, unattended, transcripts
+        self._client = client
         self._service_tasks, self._slots, self._room = service_tasks, slots, room
         self._upload = Upload()
         self.patience_ends = 0.0
@@ -52,24 +54,24 @@ class Uploads:
         self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
         before = self._upload.size
         answer = self._upload.announce(frame)
-        self._room.enter(self._upload.size - before)
+        self._room.enter(self._client, self._upload.size - before)
         return answer
 
     def add(self, data: bytes) -> str:
         """The chunk."""
         self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
         before = self._upload.size
-        if self._upload.announced and not self._room.has_room(len(data)):
+        if self._upload.announced and not self._room.has_room(self._client, len(data)):
             answer = self._upload.refuse(self._room.FULL)
         else:
             answer = self._upload.add(data)
-        self._room.enter(self._upload.size - before)
+        self._room.enter(self._client, self._upload.size - before)
         return answer
 
     def drop(self) -> Upload:
         """What was kept of it is nobody's any more, except the caller's."""
         upload, self._upload = self._upload, Upload()
-        self._room.leave(upload.size)
+        self._room.enter(self._client, -upload.size)
         return upload
 
     def give_up(self) -> str:
@@ -102,13 +104,18 @@ class Uploads:
             raise UploadRefused("recordings need the legacy chain, which is switched off")
         assert meta.request_id is not None
         await self._transcripts.send(
-            self._session_id, recording, request_id=meta.request_id, lang=meta.lang, traceparent=traceparent
+            self._session_id,
+            recording,
+            request_id=meta.request_id,
+            lang=meta.lang,
+            traceparent=traceparent,
+            client=self._client,
         )
 
     async def _ask(self, request: ChatRequest, traceparent: str | None) -> None:
         self._slots.take()
         try:
-            frames = await self._unattended.begin(request, traceparent)
+            frames = await self._unattended.begin(request, traceparent, client=self._client)
         except BaseException:
             self._slots.free()
             raise

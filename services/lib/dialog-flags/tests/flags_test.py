@@ -3,7 +3,7 @@ from itertools import product
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.flags import NEEDS, FixedFlags, Flag, IllegalFlags, problems
+from dialog_flags.flags import NEEDS, FixedFlags, Flag, IllegalFlags, dependents_of, needs_of, problems
 from dialog_flags.support import unsupported
 
 
@@ -42,3 +42,18 @@ def test_what_is_not_built_is_said() -> None:
     off = FlagSet(ENABLE_SYNC_CORE=False)
     assert unsupported([off], legacy=True) == {}
     assert set(unsupported([off], legacy=False)) == {"ENABLE_SYNC_CORE", "SYNC_TTS_STREAMING"}
+
+
+@pytest.mark.parametrize("flag", list(Flag))
+def test_a_flag_with_all_it_needs_is_legal_and_so_is_everything_on_but_it_and_its_dependents(flag: Flag) -> None:
+    off = dict.fromkeys(Flag, False)
+    assert problems(FlagSet(**{**off, **dict.fromkeys([*needs_of(flag), flag], True)})) == []
+    assert problems(FlagSet(**{**dict.fromkeys(Flag, True), **dict.fromkeys([*dependents_of(flag), flag], False)})) == []
+    for needed in needs_of(flag):
+        assert flag in dependents_of(needed)
+
+
+def test_the_way_back_from_the_core_takes_everything_with_it() -> None:
+    assert set(dependents_of(Flag.ENABLE_SYNC_CORE)) == set(Flag) - {Flag.ENABLE_SYNC_CORE}
+    assert dependents_of(Flag.SYNC_TTS_BARGE_IN) == []
+    assert needs_of(Flag.ENABLE_LTM) == [Flag.ENABLE_SYNC_CORE, Flag.ENABLE_STREAMS_OUTBOX]

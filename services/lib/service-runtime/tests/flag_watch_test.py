@@ -14,6 +14,7 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import FlagAck, FlagTable, SessionDocument
 from dialog_flags.documents import Documents
 from service_runtime.flag_watch import FlagWatch
+from service_runtime.session_keys import SessionKeys
 from service_runtime.settings import ServiceSettings
 
 
@@ -126,3 +127,27 @@ async def test_a_wrong_document_is_counted_and_the_rest_is_taken(tmp_path: Path,
             await becomes(lambda: documents.revision == 10)
             assert set(documents.by_session()) == {"live-001"}
     assert "bad_flag_document" in capsys.readouterr().out
+
+
+async def test_what_nobody_can_read_in_redis_stops_no_acknowledgement(tmp_path: Path) -> None:
+    """Before: one field, or one key file, that is not UTF-8, and no flag moved anywhere any more."""
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "bad").write_bytes(b"\xff\xfesk-secret")
+    with Store(tmp_path / "store") as store:
+        async with Redis.from_url(store.url, decode_responses=True) as redis, AsyncExitStack() as stack:
+            await redis.hset(redis_names.FLAGS, "binary", b"\xff\xfe")
+            await write(redis, 10, document("live-001", 1))
+            documents = watching(stack, store.url, missing=SessionKeys(keys).missing(["bad"]))
+
+            async def told() -> bool:
+                ack = await redis.hget(redis_names.FLAGS_ACKS, "engine-0")
+                return ack is not None and FlagAck.from_json(ack).revision == 10
+
+            await becomes(told)
+            assert (await acknowledged(redis)).missing_keys == ["bad"]
+            assert list(documents.by_session()) == ["live-001"]
+            await redis.set(redis_names.FLAGS_REVISION, "junk")
+            await redis.publish(redis_names.FLAGS_CHANGED, "junk")
+            await write(redis, 12, document("live-001", 2))
+            await becomes(lambda: documents.revision == 12)

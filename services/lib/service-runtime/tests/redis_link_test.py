@@ -1,10 +1,13 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from dialog_telemetry import metrics
 from service_runtime.redis_link import RedisDown, RedisLink
 
 
@@ -105,4 +108,54 @@ async def test_patience_waits_until_redis_is_there_and_no_longer_than_that_helps
     with pytest.raises(RedisDown) as down:
         await link.patiently("history", wrong)
     assert down.value.wrong_type
+    await link.aclose()
+
+
+@pytest.mark.looptime
+async def test_who_has_time_asks_a_redis_that_is_late_again_until_it_answers() -> None:
+    loop = asyncio.get_running_loop()
+    link = RedisLink("redis://127.0.0.1:1/0", clock=loop.time)
+    asked: list[float] = []
+
+    async def late(_: Redis) -> str:
+        asked.append(loop.time())
+        if loop.time() - asked[0] < 7:
+            await asyncio.sleep(2)
+            raise RedisTimeoutError("late")
+        return "ok"
+
+    before = metrics.DEADLINES_MISSED.labels(deadline="redis_asr_patient")._value.get()
+    assert await link.within(10, "asr", late) == "ok"
+    assert len(asked) == 5
+    assert metrics.DEADLINES_MISSED.labels(deadline="redis_asr_patient")._value.get() == before + 4
+    await link.aclose()
+
+
+@pytest.mark.looptime
+async def test_and_gives_up_when_its_own_time_is_over() -> None:
+    loop = asyncio.get_running_loop()
+    link = RedisLink("redis://127.0.0.1:1/0", clock=loop.time)
+
+    async def never(_: Redis) -> str:
+        await asyncio.sleep(3600)
+        return "never"
+
+    began = loop.time()
+    with pytest.raises(RedisDown, match="TimeoutError"):
+        await link.within(10, "asr", never)
+    assert 9 < loop.time() - began <= 10.5
+    await link.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("says", "seconds"), [(fails, 1.0), (wrong, 0.1)])
+async def test_a_redis_that_refuses_or_says_no_is_not_waited_for(
+    says: Callable[[Redis], Awaitable[str]], seconds: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    link = RedisLink("redis://127.0.0.1:1/0", clock=loop.time)
+    began = loop.time()
+    with pytest.raises(RedisDown):
+        await link.within(10, "asr", says)
+    assert loop.time() - began <= seconds
     await link.aclose()

@@ -96,4 +96,4 @@ def build(settings: OutputSettings) -> Starlette:
         Route("/control/pause", hold("PAUSE"), methods=["POST"]),
         Route("/control/resume", hold("RESUME"), methods=["POST"]),
     ]
-    return application.create(probe, parts, routes)
+    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts)

@@ -22,7 +22,7 @@ class Fate(StrEnum):
     WAIT = "wait"
     """Something older still sounds, or the engine has not finished the text yet."""
     LATE = "late"
-    """A newer turn is on air, or the turn was answered without it: it is not voiced."""
+    """A newer turn is on air, or the turn was answered without it, or stopped: it is not voiced."""
     ASIDE = "aside"
     """It names no turn (an older producer): only viewers of the older dialect can place it."""
 
@@ -69,7 +69,7 @@ def fate(letter: Letter, view: TurnView | None, now_ms: float) -> Fate:
         return Fate.TURN
     if turn > view.turn:
         return Fate.WAIT if view.awaits_voice or view.audible(now_ms) else Fate.TURN
-    if turn < view.turn:
+    if turn < view.turn or view.interrupted:
         return Fate.LATE
     if view.awaits_voice:
         return Fate.VOICE

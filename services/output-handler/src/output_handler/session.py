@@ -215,6 +215,11 @@ class Session:
         if self.stale(frame):
             log.warning("stale_start", turn=frame.turn, epoch=frame.epoch, **self.lines)
             return
+        if view is not None and frame.turn == view.turn and view.interrupted:
+            # It fell back, or moved, while it was being stopped: it stays silent here, whoever speaks it.
+            self.epoch = frame.epoch
+            log.warning("stopped_turn_begun_again", path=frame.path, **self.lines)
+            return
         if view is not None and frame.turn == view.turn and (view.from_file or frame.epoch == self.epoch):
             # The engine tells a running turn again after a reconnect; viewers know it already. One that a file speaks is out of its hands.
             view.ended = view.ended and view.from_file

@@ -40,7 +40,7 @@ class Silence:
             self.cut_file(view, reason, known=False)
             session.tell_file_stop(self._stop_of(view, reason))
             return True
-        view.stopped, view.stop_asked_at = True, now
+        view.stopped, view.stop_asked_at, view.interrupted = True, now, True
         stop = self._stop_of(view, reason).to_json()
         session.to_engine(stop)
         self._flush(view, stop)
@@ -102,6 +102,6 @@ class Silence:
         view.replied = view.replied or view.ended or (view.stop_asked_at is None and not view.text and not view.from_file)
         view.stopped, view.ended, view.awaits_voice = True, True, False
         if frame.heard_text is not None:
-            view.text = frame.heard_text
+            view.text, view.interrupted = frame.heard_text, True
         self._session.broadcast(raw)
         self._session.reply(view)

@@ -36,7 +36,8 @@ class TurnView:
 
     `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaits_voice`: until that file is there;
     `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer. `paused_at`: the clock's value since which
-    it stands still. `lost`: nothing is heard of its engine, which may only stand still for a moment.
+    it stands still. `lost`: nothing is heard of its engine, which may only stand still for a moment. `interrupted`: somebody stopped it; no
+    path may begin it anew, whatever it has been given to meanwhile.
     """
 
     turn: int
@@ -59,6 +60,7 @@ class TurnView:
     replied: bool = False
     paused_at: float | None = None
     lost: bool = False
+    interrupted: bool = False
 
     @classmethod
     def of(cls, start: Start, now_ms: float) -> Self:

@@ -30,6 +30,7 @@ class TurnOrder:
     traceparent: str | None
     text: Callable[[], AsyncGenerator[Piece, None]]
     epoch: int = 0
+    client: str | None = None
     llm: Callable[[], tuple[str, dict[str, str]]] | None = None
     """Who writes the reply, and why not those before it; None where nobody writes it."""
 

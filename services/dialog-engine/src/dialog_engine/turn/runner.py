@@ -115,6 +115,9 @@ class TurnRunner:
         if decided:
             self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
             self._trace.run(self._apply, decided)
+            if self._claim.state is None:
+                # Stopped before its first word: its caller may be about to give it to the other path, which would speak it all the same.
+                self._tasks.start("claim", self._claim.take())
         return bool(decided)
 
     def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:

@@ -31,6 +31,8 @@ export class Composer {
     });
     language.addEventListener("change", () => this.#changed());
     this.#changed();
+    // Where a finger would only bring up a keyboard over half of the page, it stays down.
+    if (matchMedia("(pointer: fine)").matches) this.area.focus({ preventScroll: true });
   }
 
   /** Somebody is writing something. */

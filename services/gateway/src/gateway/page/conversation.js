@@ -86,9 +86,8 @@ export class Conversation {
     const { turn } = row;
     row.user.parentElement?.toggleAttribute("hidden", !turn.user);
     row.user.textContent = turn.user;
-    const own = turn.requestId !== null;
-    row.item.classList.toggle("other", !own && turn.ts === null);
-    row.who.textContent = language.text(own || turn.ts !== null ? "you" : "someone");
+    row.item.classList.toggle("other", !turn.mine);
+    row.who.textContent = language.text(turn.mine ? "you" : "someone");
     const waiting = !turn.reply && (turn.status === "pending" || turn.status === "running");
     row.item.classList.toggle("waiting", waiting);
     row.item.classList.toggle("running", turn.status === "running" && !!turn.reply);

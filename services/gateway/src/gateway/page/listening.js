@@ -4,7 +4,7 @@
 import { language } from "./language.js";
 
 /** @type {Record<import("./microphone.js").MicrophoneState, import("./texts.js").TextKey>} */
-const LABELS = { off: "micOff", asking: "micAsking", on: "micOn", denied: "micDenied", missing: "micMissing" };
+const LABELS = { off: "micOff", asking: "micAsking", on: "micOn", denied: "micDenied", missing: "micMissing", insecure: "micInsecure" };
 
 export class Listening {
   /** @param {HTMLFormElement} form @param {{onToggle: () => void}} handlers */

@@ -8,6 +8,7 @@ import { Clock } from "./clock.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { publish } from "./diagnostics.js";
+import { Greeting } from "./greeting.js";
 import { Input } from "./input.js";
 import { language } from "./language.js";
 import { Latencies } from "./latency.js";
@@ -15,6 +16,7 @@ import { Listening } from "./listening.js";
 import { Microphone } from "./microphone.js";
 import { closed, follow, shapeAt } from "./mouth.js";
 import { Output } from "./output.js";
+import { OwnWords } from "./own.js";
 import { Pace } from "./pace.js";
 import { Playback } from "./playback.js";
 import { Recall } from "./recall.js";
@@ -22,6 +24,9 @@ import { currentSession, SessionDialog } from "./sessions.js";
 import { Stage } from "./stage.js";
 import { Turns } from "./turn.js";
 import { VolumeControl } from "./volume.js";
+
+/** A way out takes longer to read than a remark. */
+const LONG_NOTICE_MS = 20_000;
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const element = (id) => /** @type {T} */ (document.getElementById(id));
@@ -34,6 +39,7 @@ document.title = `${sessionId} · VTuber`;
 new SessionDialog(element("session"), element("sessions"), sessionId);
 
 const state = { phase: "IDLE", turn: 0, hearing: false, connection: { input: "connecting", output: "connecting" } };
+const own = new OwnWords(sessionId);
 const latencies = new Latencies();
 const announcer = new Announcer(element("announcer"));
 const stage = new Stage(element("stage"));
@@ -50,7 +56,9 @@ const turns = new Turns(
     announcer.follow(turn);
   },
   (turn) => conversation.remove(turn),
+  (record) => own.has(record),
 );
+new Greeting(element("empty"), (text) => say(text));
 
 const clock = new Clock();
 const playback = new Playback(clock, {
@@ -95,6 +103,7 @@ const microphone = new Microphone({
     } else {
       input.deafen();
       if (listens === "denied" || listens === "missing") stage.notice(language.text(listens === "denied" ? "micDenied" : "micMissing"));
+      if (listens === "insecure") stage.notice(language.text("micInsecure"), LONG_NOTICE_MS);
     }
   },
   speaking: () => soundingTurn() !== null,
@@ -122,6 +131,7 @@ function say(text) {
   if (sounding) latencies.stop(sounding, now);
   const requestId = input.say(text, language.of(text));
   latencies.ask(requestId, now);
+  own.asked(requestId);
   turns.asked(requestId, text);
   conversation.toEnd();
 }
@@ -150,7 +160,8 @@ function busy() {
 function takeEvent({ requestId, turn, event, data }) {
   if (requestId) {
     latencies.number(requestId, turn);
-    turns.numbered(requestId, turn);
+    const entry = turns.numbered(requestId, turn);
+    if (entry) own.numbered(turn, entry.user);
   }
   if (event === "text-delta" && requestId) {
     if (data.content) latencies.text(turn, performance.now());
@@ -168,6 +179,7 @@ function takeHeard({ type, text = "", turn = 0 }) {
   listening.partial(type === "PARTIAL" ? text : "");
   if (type === "FINAL") {
     turns.heard(turn, text);
+    own.numbered(turn, text);
     conversation.toEnd();
   }
   showPhase();

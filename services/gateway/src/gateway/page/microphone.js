@@ -9,7 +9,7 @@
 const SAMPLE_RATE = 16_000;
 const WANTED = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
 
-/** @typedef {"off"|"asking"|"on"|"denied"|"missing"} MicrophoneState */
+/** @typedef {"off"|"asking"|"on"|"denied"|"missing"|"insecure"} MicrophoneState */
 
 export class Microphone {
   /**
@@ -33,6 +33,11 @@ export class Microphone {
 
   async on() {
     if (this.state === "on" || this.state === "asking") return;
+    // A page from another machine over plain http has no microphones to ask for, whatever is plugged in.
+    if (!isSecureContext || !navigator.mediaDevices) {
+      this.#enter(isSecureContext ? "missing" : "insecure");
+      return;
+    }
     this.#enter("asking");
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: WANTED });
@@ -70,7 +75,8 @@ export class Microphone {
 
   /** @param {MicrophoneState} state */
   #enter(state) {
-    if (state === this.state) return;
+    // Asked again and refused again is said again.
+    if (state === this.state && state !== "insecure") return;
     this.state = state;
     this.handlers.onState(state);
   }

@@ -22,8 +22,6 @@ export class Recall {
     this.handlers = handlers;
     /** Only the newest reading counts. */
     this.reading = 0;
-    /** What is new after the first one happened while this window was open. */
-    this.begun = false;
     this.away = false;
     this.timer = 0;
   }
@@ -58,8 +56,7 @@ export class Recall {
       return;
     }
     if (reading !== this.reading) return;
-    this.turns.history(records, this.begun);
-    this.begun = true;
+    this.turns.history(records);
     const open = this.turns.unfinished.filter((turn) => !this.handlers.goesOn(turn));
     if (final) for (const { turn } of open) this.turns.failed(null, turn, "turn_lost");
     else if (open.length) this.timer = window.setTimeout(() => this.#read(reading, 0, true), LOST_AFTER_MS);

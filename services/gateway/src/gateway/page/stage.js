@@ -42,12 +42,12 @@ export class Stage {
     else this.hearTimer = window.setTimeout(() => (this.hear.hidden = false), PATIENCE_MS);
   }
 
-  /** @param {string} text */
-  notice(text) {
+  /** @param {string} text @param {number} [ms] for longer sentences */
+  notice(text, ms = NOTICE_MS) {
     clearTimeout(this.noteTimer);
     this.note.textContent = text;
     this.note.hidden = false;
-    this.noteTimer = window.setTimeout(() => (this.note.hidden = true), NOTICE_MS);
+    this.noteTimer = window.setTimeout(() => (this.note.hidden = true), ms);
   }
 
   #write() {

@@ -13,6 +13,7 @@
  * @property {number} turn 0 while the server has not numbered it
  * @property {number} order place in the conversation: the number, or after what was known when it was asked
  * @property {string | null} requestId of this window's own message
+ * @property {boolean} mine this browser said it, in this window or before
  * @property {string} user
  * @property {string} reply
  * @property {Status} status
@@ -29,8 +30,12 @@
  */
 
 export class Turns {
-  /** @param {(turn: Turn) => void} onChange @param {(turn: Turn) => void} onGone an entry that turned out to be another one */
-  constructor(onChange, onGone) {
+  /**
+   * @param {(turn: Turn) => void} onChange @param {(turn: Turn) => void} onGone an entry that turned out to be another one
+   * @param {(record: Past) => boolean} isMine this browser said what the record holds
+   */
+  constructor(onChange, onGone, isMine) {
+    this.isMine = isMine;
     this.onChange = onChange;
     this.onGone = onGone;
     /** @type {Turn[]} */
@@ -58,9 +63,9 @@ export class Turns {
 
   /**
    * Turns that are over, as the server keeps them. What is not here is added, what a break left in the middle is completed.
-   * @param {Past[]} records @param {boolean} [missed] they happened while this window was open, so that new ones are somebody else's
+   * @param {Past[]} records
    */
-  history(records, missed = false) {
+  history(records) {
     for (const record of records) {
       const { turn, user, reply, ts, interrupted, path, requestId } = record;
       // The answer that numbers an own message may have been lost in the same break.
@@ -70,7 +75,7 @@ export class Turns {
         continue;
       }
       const entry = this.#add({ turn, user, status: "done" });
-      Object.assign(entry, { reply, ts: missed ? null : ts, interrupted, fallback: path === "legacy" });
+      Object.assign(entry, { reply, ts, mine: this.isMine(record), interrupted, fallback: path === "legacy" });
       this.onChange(entry);
     }
     const newest = this.latest?.turn ?? 0;
@@ -83,7 +88,7 @@ export class Turns {
 
   /** This window asked. @param {string} requestId @param {string} user */
   asked(requestId, user) {
-    const entry = this.#add({ requestId, user, status: "pending" });
+    const entry = this.#add({ requestId, mine: true, user, status: "pending" });
     this.onChange(entry);
     return entry;
   }
@@ -92,6 +97,8 @@ export class Turns {
   heard(number, user) {
     const entry = this.started(number, user);
     entry.requestId ??= `heard-${number}`;
+    entry.mine = true;
+    this.onChange(entry);
     return entry;
   }
 
@@ -188,6 +195,7 @@ export class Turns {
     if (entry.status === "done" && !unsaid && !cut) return;
     entry.turn = entry.order = turn;
     entry.user ||= user;
+    entry.mine ||= this.isMine({ turn, user, reply, ts: 0 });
     if (unsaid) entry.interrupted = false;
     if (cut) Object.assign(entry, { interrupted: true, heard: reply });
     // Of one that was cut off, this window may have read more than was heard.
@@ -206,7 +214,7 @@ export class Turns {
   /** @param {Partial<Turn>} fields @returns {Turn} */
   #add(fields) {
     const entry = {
-      ...{ key: `t${++this.count}`, turn: 0, requestId: null, user: "", reply: "", status: /** @type {Status} */ ("running") },
+      ...{ key: `t${++this.count}`, turn: 0, requestId: null, mine: false, user: "", reply: "", status: /** @type {Status} */ ("running") },
       ...{ interrupted: false, heard: null, error: null, ts: null, fallback: false, reason: null, instead: null },
       ...{ order: fields.turn ?? (this.latest?.turn ?? 0) + 0.5 },
       ...fields,

@@ -4,6 +4,7 @@
 import { language } from "./language.js";
 
 const KEY = "vtuber.volume";
+const MUTED_KEY = "vtuber.muted";
 
 export class VolumeControl {
   /** @param {HTMLElement} root @param {(volume: number) => void} onChange volume 0..1 */
@@ -11,7 +12,7 @@ export class VolumeControl {
     this.onChange = onChange;
     this.button = /** @type {HTMLButtonElement} */ (root.querySelector("button"));
     this.slider = /** @type {HTMLInputElement} */ (root.querySelector("input"));
-    this.muted = false;
+    this.muted = storedMuted();
     this.slider.value = String(stored());
     this.slider.addEventListener("input", () => {
       this.muted = false;
@@ -35,9 +36,18 @@ export class VolumeControl {
     this.onChange(silent ? 0 : percent / 100);
     try {
       localStorage.setItem(KEY, String(percent));
+      localStorage.setItem(MUTED_KEY, String(this.muted));
     } catch {
       // Without storage the next visit begins at the default.
     }
+  }
+}
+
+function storedMuted() {
+  try {
+    return localStorage.getItem(MUTED_KEY) === "true";
+  } catch {
+    return false;
   }
 }
 

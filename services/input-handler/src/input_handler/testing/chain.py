@@ -10,6 +10,7 @@ from dialog_contracts.sse import DoneEvent, SseFrame, TextDeltaEvent
 from dialog_flags.flags import FixedFlags
 from input_handler.engine_client import EngineClient
 from input_handler.legacy_path import LegacyPath
+from input_handler.running_turns import RunningTurns
 from input_handler.sync_path import SyncPath
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
@@ -62,6 +63,11 @@ class Chain:
         await work.aclose()
 
 
+def plenty() -> RunningTurns:
+    """Room for more turns than a test has."""
+    return RunningTurns(in_all=100, a_client=100, a_session=100)
+
+
 def caller_of(
     client: EngineClient,
     redis: RedisLink,
@@ -84,7 +90,14 @@ def caller_of(
         circuit_open_s=circuit_open_s,
     )
     legacy = LegacyPath(redis, answers, enabled=True, within_s=within_s)
-    return TurnCaller(sync, legacy, TurnNumbers(redis), FixedFlags(flags), legacy_first_s=legacy_first_s)
+    return TurnCaller(
+        sync,
+        legacy,
+        TurnNumbers(redis),
+        FixedFlags(flags),
+        plenty(),
+        legacy_first_s=legacy_first_s,
+    )
 
 
 async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:

@@ -1,12 +1,26 @@
 """Bodies of the HTTP endpoints: a turn, STOP, history, errors."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from dialog_contracts import limits
-from dialog_contracts.model import SessionId, ShortText, SnakeModel, Turn, WireModel
+from dialog_contracts.model import Count, SessionId, ShortText, SnakeModel, Turn, WireModel
+
+CLIENT_HEADER: Final = "x-vtuber-client"
+"""Internal, from the gateway: whose request this is, as limits count clients."""
+
+
+CLIENT_BUSY: Final = "client_busy"
+"""Code of an engine's 429 that is about its caller's client and not about the engine: the turn is nobody else's either."""
+
+
+NOT_BLANK: Final = "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
+"""A character that says something. Written out, because what `\\S` means is another thing in each language's regular expressions."""
+
+_NOT_BLANK: Final = re.compile(NOT_BLANK)
 
 
 class FlagSet(SnakeModel):
@@ -38,8 +52,22 @@ class Command(StrEnum):
     SAY = "SAY"
 
 
+def _conditions() -> dict[str, Any]:
+    """What a COMMAND needs, for readers of the schema."""
+    verb: dict[str, Any] = {"type": {"const": TurnType.COMMAND}}
+    says = {"properties": verb, "required": ["type"]}
+    of_say = {"properties": {**verb, "content": {"const": Command.SAY}}, "required": ["type", "content"]}
+    text = {"properties": {"text": {"type": "string", "pattern": NOT_BLANK}}, "required": ["text"]}
+    return {
+        "allOf": [
+            {"if": says, "then": {"properties": {"content": {"enum": list(Command)}}}},
+            {"if": of_say, "then": {"properties": {"meta": text}, "required": ["meta"]}},
+        ]
+    }
+
+
 class Meta(WireModel):
-    """What belongs to a request beside its content. `flags` is internal: the gateway's callers cannot set it."""
+    """What belongs to a request beside its content. `flags`, `client` and `knownTurn` are internal: input-handler sets them."""
 
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
         default=None, description="Idempotency key of the client's message: the same key never asks the model twice."
@@ -52,21 +80,29 @@ class Meta(WireModel):
     )
     turn: Turn | None = Field(default=None, description="The turn that STOP means; without it, the one that sounds.")
     flags: FlagSet | None = Field(default=None, description="Internal: the flags of this turn, resolved once by input-handler.")
+    client: ShortText | None = Field(default=None, description="Internal: whose turn this is, as limits count clients.")
+    known_turn: Count | None = Field(
+        default=None, description="Internal, with a number that the caller chose: the highest one that input-handler knows."
+    )
 
 
 class ChatRequest(WireModel):
     """Body of `POST /chat/stream`."""
 
+    model_config = ConfigDict(json_schema_extra=_conditions())
+
     session_id: SessionId
     turn: Turn | None = Field(default=None, description="Optional from outside, always set by input-handler.")
     type: TurnType = TurnType.TEXT
-    content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)]
+    content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] = Field(
+        description="What is said, not blank; of a COMMAND its verb.", json_schema_extra={"minLength": 1, "pattern": NOT_BLANK}
+    )
     meta: Meta = Meta()
 
     @field_validator("content")
     @classmethod
     def _not_blank(cls, content: str) -> str:
-        if not content.strip():
+        if _NOT_BLANK.search(content) is None:
             raise ValueError("content is blank")
         # A lone surrogate cannot be encoded again; it would break every hop after this one.
         content.encode("utf-8")
@@ -77,7 +113,7 @@ class ChatRequest(WireModel):
         if self.type is TurnType.COMMAND:
             if self.content not in set(Command):
                 raise ValueError(f"content of a COMMAND is one of {', '.join(Command)}")
-            if self.content == Command.SAY and not (self.meta.text or "").strip():
+            if self.content == Command.SAY and _NOT_BLANK.search(self.meta.text or "") is None:
                 raise ValueError("meta.text is what SAY speaks; it is missing or blank")
         return self
 

@@ -27,6 +27,9 @@ EVENT_BYTES: Final = 256 * 1024
 """Longest Server-Sent Event."""
 
 TURN_MAX: Final = 2**31 - 1
+TURN_REACH: Final = 100
+"""How far beyond a session's last turn a number that a caller chooses may be: numbers that are left out cannot be had again."""
+
 COUNT_MAX: Final = 2**31 - 1
 """Largest seq, offset or place in a text: all fit the header of a binary chunk."""
 

@@ -10,8 +10,8 @@ from dialog_contracts import limits
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A live room or a conversation; it outlives connections."""
 
-Turn = Annotated[int, Field(ge=1, le=limits.TURN_MAX)]
-"""Number of a turn inside its session, from 1."""
+Turn = Annotated[int, Field(ge=1, le=limits.TURN_MAX, strict=True)]
+"""Number of a turn inside its session, from 1. No text and no truth value is read as one."""
 
 Count = Annotated[int, Field(ge=0, le=limits.COUNT_MAX)]
 """A seq, an offset in ms or a place in a text."""

@@ -17,16 +17,64 @@ BODIES: Final[tuple[type[BaseModel], ...]] = (
     http.ErrorBody,
     *sse.EVENT_TYPES.values(),
 )
-INTERNAL: Final = {"Meta": ("flags",)}
+INTERNAL: Final = {"Meta": ("flags", "client", "knownTurn")}
 """Fields that only services set; whatever a caller writes there is replaced."""
 
+VERSION: Final = "2.0.0"
+
+TAGS: Final = [
+    {"name": "conversation", "description": "Say something, and be silent again."},
+    {"name": "history", "description": "What was said."},
+]
+
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "ChatRequest": {
+        "text": {"sessionId": "live-001", "content": "今晚玩什么？", "meta": {"requestId": "m-1", "viewerId": "twitch:12345"}},
+        "verbatim": {"sessionId": "live-001", "type": "COMMAND", "content": "SAY", "meta": {"text": "Welcome, everybody!"}},
+        "new conversation": {"sessionId": "live-001", "type": "COMMAND", "content": "RESET"},
+    },
+    "StopRequest": {"whatever sounds": {"sessionId": "live-001"}, "one turn": {"sessionId": "live-001", "turn": 42}},
+    "StopReply": {"stopped": {"ok": True, "stopped": True}},
+    "SessionList": {"one": {"sessions": [{"sessionId": "live-001", "lastActive": 1790006400}]}},
+    "SessionTurns": {
+        "one": {
+            "sessionId": "live-001",
+            "turns": [{"turn": 42, "user": "今晚玩什么？", "reply": "今晚我们玩解谜", "ts": 1790006400, "interrupted": True}],
+        }
+    },
+}
+"""By body, then by what each is an example of."""
+
+_STREAM_EXAMPLE: Final = """id: 42.0
+event: control
+data: {"action":"ACCEPTED","sessionId":"live-001","turn":42}
+
+id: 42.1
+event: text-delta
+data: {"content":"今晚我们玩解谜","eos":false}
+
+id: 42.2
+event: done
+data: {"stats":{"ttft_ms":180.2,"first_audio_ms":240.9,"tokens":4,"interrupted":false,"turn":42}}
+
+"""
+
+_DOOR: Final = (400, 403, 405, 408, 413, 414, 429, 431, 500, 503)
+"""What any request may be answered with, before anybody looks at what it asks."""
+
 _ERRORS: Final = {
-    403: "This caller may not: a foreign page's Origin, or a role without the right.",
-    404: "`unknown_session`: no viewer and no turn of this session was ever seen.",
+    400: "No HTTP/1.1 request.",
+    403: "`host_refused`: the name in Host is none of this service's. `origin_refused`: a page of another site that is not on the list.",
+    404: "Nothing is at this path; of a STOP, `unknown_session`: no viewer and no turn of this session was ever seen.",
+    405: "This path has another method; `Allow` says which.",
+    408: "Head or body did not come in time.",
     409: "Right in form, wrong in the present state.",
     413: f"The body is longer than {limits.JSON_FRAME_BYTES} bytes; `limit` says so.",
+    414: "The URL is too long; `limit` says how long it may be.",
     422: "A field is wrong; `field` says which, as a path.",
     429: "Over a limit of rate or number; `Retry-After` says when to come back.",
+    431: "The head is too large; `limit` says which limit was passed.",
+    500: "An error on our side; it was logged.",
     503: "Something that is needed does not answer now; retryable.",
 }
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
@@ -56,16 +104,17 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "AI VTuber",
-            "version": "2.0.0",
+            "version": VERSION,
             "description": "Speech, mouth shapes and the microphone travel over WebSockets: see asyncapi.json.",
         },
+        "tags": TAGS,
         "paths": {
             "/chat/stream": {"post": _chat_stream()},
             "/control/stop": {"post": _control_stop()},
             "/sessions": {"get": _read("listSessions", "Recent sessions, the most recently active first", "SessionList")},
             "/sessions/{id}/turns": {
                 "get": {
-                    **_read("listTurns", "Recent turns of a session, oldest first", "SessionTurns", 422),
+                    **_read("listTurns", "Recent turns of a session, oldest first", "SessionTurns", 404, 422),
                     "parameters": [_session_parameter()],
                 }
             },
@@ -79,25 +128,30 @@ def _chat_stream() -> dict[str, Any]:
         "name": "Last-Event-ID",
         "in": "header",
         "description": "Resume after this event, of a running or a finished turn.",
-        "schema": {"type": "string", "pattern": r"^\d+\.\d+$"},
+        "schema": {"type": "string", "pattern": sse.EVENT_ID},
+        "example": "42.7",
     }
     trace = {
         "name": "traceparent",
         "in": "header",
         "description": "W3C trace context; the turn's trace continues it.",
         "schema": {"type": "string"},
+        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     }
     events = {"type": "string", "description": "See the table; `data` of each event is one of these.", "x-events": _events()}
     return {
         "operationId": "chatStream",
+        "tags": ["conversation"],
         "summary": "One turn: say something, get the reply as it is made",
         "parameters": [resume, trace],
         "requestBody": _body("ChatRequest"),
         "responses": {
-            "200": {"description": _STREAM, "content": {"text/event-stream": {"schema": events}}},
-            **_errors(403, 413, 422, 429, 503),
+            "200": {"description": _STREAM, "content": {"text/event-stream": {"schema": events, "example": _STREAM_EXAMPLE}}},
+            **_errors(422),
             "409": _error(
-                "`turn_taken` (with `nextTurn`): this number belongs to another message. `busy`: barge-in is off and a turn runs."
+                "`turn_taken` (with `nextTurn`): this number belongs to another message. `out_of_reach` (with `nextTurn`): it is too far "
+                "from the session's last one. `turn_lost`: what is resumed died with its engine. `busy`: barge-in is off and a turn runs. "
+                "`no_numbers_left`: the session has had all of them."
             ),
         },
     }
@@ -106,24 +160,26 @@ def _chat_stream() -> dict[str, Any]:
 def _control_stop() -> dict[str, Any]:
     return {
         "operationId": "controlStop",
+        "tags": ["conversation"],
         "summary": "Silence a session at once",
         "requestBody": _body("StopRequest"),
         "responses": {
             "202": _answer("Taken; `stopped` is false when nothing was sounding.", "StopReply"),
-            **_errors(403, 404, 413, 422, 429, 503),
+            **_errors(404, 422),
             "409": _error("`barge_in_off`: the running turn was started without SYNC_TTS_BARGE_IN."),
         },
     }
 
 
 def _read(operation: str, summary: str, model: str, *errors: int) -> dict[str, Any]:
-    responses = {"200": _answer(summary, model), **_errors(*errors, 503)}
-    return {"operationId": operation, "summary": summary, "responses": responses}
+    responses = {"200": _answer(summary, model), **_errors(*errors)}
+    return {"operationId": operation, "tags": ["history"], "summary": summary, "responses": responses}
 
 
 def _session_parameter() -> dict[str, Any]:
     pattern = http.ChatRequest.model_json_schema()["properties"]["sessionId"]["pattern"]
-    return {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": pattern}}
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": "id", "in": "path", "required": True, "schema": schema, "example": "live-001"}
 
 
 def _events() -> dict[str, Any]:
@@ -135,11 +191,16 @@ def _ref(model: str) -> dict[str, str]:
 
 
 def _body(model: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": _ref(model)}}}
+    return {"required": True, "content": {"application/json": _described(model)}}
 
 
 def _answer(description: str, model: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _ref(model)}}}
+    return {"description": description, "content": {"application/json": _described(model)}}
+
+
+def _described(model: str) -> dict[str, Any]:
+    examples = {name: {"value": value} for name, value in EXAMPLES.get(model, {}).items()}
+    return {"schema": _ref(model), "examples": examples} if examples else {"schema": _ref(model)}
 
 
 def _error(description: str) -> dict[str, Any]:
@@ -147,7 +208,7 @@ def _error(description: str) -> dict[str, Any]:
 
 
 def _errors(*statuses: int) -> dict[str, Any]:
-    made = {str(status): _error(_ERRORS[status]) for status in statuses}
+    made = {str(status): _error(_ERRORS[status]) for status in sorted({*_DOOR, *statuses})}
     for status in ("429", "503"):
         if status in made:
             made[status]["headers"] = _RETRY_AFTER

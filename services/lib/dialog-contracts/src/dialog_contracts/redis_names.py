@@ -48,6 +48,12 @@ BLOB_BYTES: Final = 32 * 1024 * 1024
 HEARD_BLOB_TTL_S: Final = 30
 """What is left of a blob's time once somebody has heard it."""
 
+RECORDING_ENDS: Final = "vtuber:recordings"
+"""Sorted set: blob of a recording → Unix seconds at which it is gone; bounded, with the TTL of a blob."""
+
+RECORDING_SIZES: Final = "vtuber:recordings:sizes"
+"""Hash: blob of a recording → its bytes, a space, and the client that sent it."""
+
 
 FILE_STOPS: Final = "vtuber:file_stops"
 """Channel: STOP of a reply that a voice file speaks, from one output-handler to all."""

@@ -81,6 +81,12 @@ EVENT_TYPES: dict[str, type[ChatEvent]] = {
 }
 
 
+EVENT_ID: Final = r"^[1-9][0-9]{0,8}\.[0-9]{1,9}$"
+"""Of events of turns, which are numbered from 1."""
+
+_DIGITS: Final = 9
+
+
 @dataclass(frozen=True, slots=True)
 class SseFrame:
     """One event as it stands on the wire: id `<turn>.<n>`, name, data (JSON text)."""
@@ -115,9 +121,13 @@ def frame(event: ChatEvent, event_id: str) -> SseFrame:
 def split_event_id(event_id: str) -> tuple[int, int]:
     """`"42.7"` → (42, 7); raises ValueError for anything else."""
     turn, _, number = event_id.partition(".")
-    if not (turn.isascii() and turn.isdigit() and number.isascii() and number.isdigit()):
+    if not (_is_count(turn) and _is_count(number)):
         raise ValueError(f"an event id is <turn>.<n>, not {event_id[:40]!r}")
     return int(turn), int(number)
+
+
+def _is_count(text: str) -> bool:
+    return len(text) <= _DIGITS and text.isascii() and text.isdigit()
 
 
 class SseParser:

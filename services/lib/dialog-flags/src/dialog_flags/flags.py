@@ -24,6 +24,17 @@ NEEDS: Final[dict[Flag, Flag]] = {
 }
 
 
+def needs_of(flag: Flag) -> list[Flag]:
+    """All flags that have to be on for this one, the first of all first."""
+    needed = NEEDS.get(flag)
+    return [] if needed is None else [*needs_of(needed), needed]
+
+
+def dependents_of(flag: Flag) -> list[Flag]:
+    """All flags that cannot be on without this one."""
+    return [other for other in Flag if flag in needs_of(other)]
+
+
 class IllegalFlags(ValueError):
     """A flag is on whose needed flag is off. The message names both."""
 

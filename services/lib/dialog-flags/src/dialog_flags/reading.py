@@ -1,6 +1,7 @@
 """Reads what Redis or a mounted file says into a table; a document that is wrong is left out and named, the others count."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -8,33 +9,49 @@ from pydantic import ValidationError
 from dialog_contracts.session_document import FlagTable, SessionDocument
 from dialog_flags.flags import problems
 
+Read = tuple[FlagTable, list[str]]
+"""The table, and one sentence for each document that is wrong."""
 
-def from_file(path: Path) -> FlagTable | None:
-    """The mounted `flags.json`; None when it is not there (it is optional). Raises ValueError when it cannot be read."""
+
+def from_file(path: Path, before: Mapping[str, SessionDocument]) -> Read | None:
+    """The mounted `flags.json`; None when it is not there (it is optional). Raises ValueError when it is no table at all."""
     try:
-        return FlagTable.from_json(path.read_bytes())
+        found = json.loads(path.read_bytes())
+        revision, documents = found["revision"], found.get("documents", [])
+        names = [document.get("sessionId") for document in documents]
+        table = FlagTable(revision=revision)
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
-        raise ValueError(f"{path.name}: {error}") from error
+    # What the file holds is not repeated: only which part of it is wrong.
+    except OSError as error:
+        raise ValueError(f"{path.name}: {type(error).__name__}") from error
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        raise ValueError(f"{path.name}: it is no table of documents") from None
+    fields = [(str(name), json.dumps(document).encode()) for name, document in zip(names, documents, strict=True)]
+    return _read(table.revision, fields, before)
 
 
-def from_hash(revision: int, fields: Mapping[str, str], before: Mapping[str, SessionDocument]) -> tuple[FlagTable, list[str]]:
-    """The table that a hash holds, and one sentence for each field that is wrong; such a session keeps its document of before."""
+def from_hash(revision: int, fields: Mapping[bytes, bytes], before: Mapping[str, SessionDocument]) -> Read:
+    """The table that a hash holds; a session whose field is wrong keeps its document of before."""
+    return _read(revision, [(name.decode("utf-8", "replace"), text) for name, text in fields.items()], before)
+
+
+def _read(revision: int, fields: Iterable[tuple[str, bytes]], before: Mapping[str, SessionDocument]) -> Read:
     documents: list[SessionDocument] = []
     wrong: list[str] = []
-    for session_id, text in fields.items():
+    for session_id, text in fields:
         try:
             document = SessionDocument.from_json(text)
             found = problems(document.flags)
             if document.session_id != session_id:
                 found = [*found, f"it speaks of {document.session_id}"]
         except ValidationError as error:
-            found = [str(error.errors()[0]["msg"])]
+            first = error.errors(include_input=False)[0]
+            found = [f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")]
         if not found:
             documents.append(document)
             continue
-        wrong.append(f"{session_id}: {'; '.join(found)}")
+        wrong.append(f"{session_id[:100]}: {'; '.join(found)}")
         if session_id in before:
             documents.append(before[session_id])
     return FlagTable(revision=revision, documents=documents), wrong

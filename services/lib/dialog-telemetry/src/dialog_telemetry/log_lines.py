@@ -1,5 +1,9 @@
-"""JSON log lines on standard output: one object a line, with `service`, and within a turn `correlationId` and `trace_id`."""
+"""JSON log lines on standard output: one object a line, with `service`, and within a turn `correlationId` and `trace_id`.
 
+Nobody who writes one fails or waits because of it: what cannot be written is counted (`dialog_log_lines_lost`).
+"""
+
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -9,7 +13,8 @@ from typing import Any
 import structlog
 
 from dialog_contracts.model import correlation_id
-from dialog_telemetry import attributes, trace_context
+from dialog_telemetry import attributes, metrics, trace_context
+from dialog_telemetry.output import SteadyOutput, steady
 
 
 def _add_trace_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -27,6 +32,14 @@ def configure(service: str, level: str = "INFO") -> None:
         event[attributes.LOG_SERVICE] = service
         return event
 
+    def lost(lines: int) -> str:
+        return json.dumps({"event": "log_lines_lost", "level": "warning", attributes.LOG_SERVICE: service, "lines": lines})
+
+    out = steady(sys.stdout, lost)
+    if isinstance(out, SteadyOutput):
+        metrics.LOG_LINES_LOST.set_function(lambda: out.lines_lost)
+    # What Python itself has to say of a thread or a warning goes there; a pipe that nobody reads would hold it for ever.
+    sys.stderr = steady(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -38,10 +51,10 @@ def configure(service: str, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -23,6 +23,13 @@ SPEECH_CONTROLS_FAILED = Counter(
 SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
 SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine took while this one believed to have them.")
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
+ASKED_AGAIN = Counter(
+    "dialog_asked_again", "Turns that neither path took at first and that an engine was asked again.", ["outcome"]
+)
+DEADLINES_MISSED = Counter("dialog_deadlines_missed", "Answers that did not come in time, by the deadline.", ["deadline"])
+CONNECTIONS_REPLACED = Counter(
+    "dialog_connections_replaced", "Connections without a whole request that were closed for newer ones, by limit.", ["limit"]
+)
 TURNS_BROKEN = Counter("dialog_turns_broken", "Turns that an unforeseen error of ours ended, by what failed.", ["where"])
 STRANGERS = Counter("dialog_strangers", "Answers from something else at a service's address; its connections were given up.")
 TURNS_NOT_AWAITED = Counter("dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end.")
@@ -105,4 +112,7 @@ TURN_END_SECONDS = Histogram(
 REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
 PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])
 TASKS = Gauge("dialog_tasks", "Tasks of the event loop: what grows without end here has leaked.")
+LOG_LINES_LOST = Gauge(
+    "dialog_log_lines_lost", "Log lines that could not be written: the disk or the pipe was full, or the pipe closed."
+)
 TASK_CRASHES = Counter("dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"])

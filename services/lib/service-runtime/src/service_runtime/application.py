@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from dialog_contracts import limits
 from service_runtime import errors
+from service_runtime.http.hosts import AllowedHosts, HostGuard
 from service_runtime.limits import BodyLimit
 from service_runtime.probes import Probe
 
@@ -22,16 +23,25 @@ A = TypeVar("A", bound=Starlette)
 
 
 def create(
-    probe: Probe, lifespan: Lifespan, routes: Sequence[BaseRoute], *, leave: Callable[[], None] | None = None
+    probe: Probe,
+    lifespan: Lifespan,
+    routes: Sequence[BaseRoute],
+    *,
+    allowed_hosts: Sequence[str] = (),
+    leave: Callable[[], None] | None = None,
 ) -> Starlette:
-    """An application that starts and ends its parts by `lifespan` and has these routes and the probes.
+    """An application of a service behind the gateway: starts and ends its parts by `lifespan`, has these routes and the probes.
 
+    `allowed_hosts`: names it answers to beside those of a cluster's services. No page may call it, but for the gateway's.
     `leave` is called on the event loop as soon as the process is told to end, while requests still run.
     """
     app = Starlette(
         routes=[*routes, *probe.routes()],
         lifespan=_lifespan(lifespan),
-        middleware=[Middleware(BodyLimit, max_bytes=limits.JSON_FRAME_BYTES)],
+        middleware=[
+            Middleware(HostGuard, hosts=AllowedHosts(allowed_hosts, inside=True)),
+            Middleware(BodyLimit, max_bytes=limits.JSON_FRAME_BYTES),
+        ],
         exception_handlers=errors.HANDLERS,
     )
     app.state.leave = leave

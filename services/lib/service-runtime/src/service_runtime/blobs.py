@@ -44,12 +44,17 @@ class Blobs:
         )
         self._down = False
 
-    async def put(self, data: bytes) -> str:
+    @staticmethod
+    def new_id() -> str:
+        """For `put`, where the id has to be known before."""
+        return uuid.uuid4().hex
+
+    async def put(self, data: bytes, blob_id: str | None = None) -> str:
         """Keep bytes for `BLOB_TTL_S` seconds; gives their id. Raises BlobTooLarge."""
         if len(data) > redis_names.BLOB_BYTES:
             limit = redis_names.BLOB_BYTES
             raise BlobTooLarge(f"a blob of {len(data)} bytes is larger than the limit of {limit}", limit=limit)
-        name = uuid.uuid4().hex
+        name = blob_id or self.new_id()
 
         async def work() -> None:
             await self._redis.set(redis_names.blob(name), data, ex=redis_names.BLOB_TTL_S)

@@ -89,6 +89,17 @@ def said(record: TurnRecord, session_id: str) -> list[Effect]:
     ]
 
 
+def heard_recording(blob_id: str) -> list[Effect]:
+    """Nobody needs a recording any more, except a consumer that took the same message in this moment: it soon ends, and with it its place
+    in the room for recordings.
+    """
+    left_s = redis_names.HEARD_BLOB_TTL_S
+    return [
+        ("EXPIRE", redis_names.blob(blob_id), str(left_s)),
+        ("ZADD", redis_names.RECORDING_ENDS, "XX", "LT", str(int(time.time()) + left_s), blob_id),
+    ]
+
+
 def sample(entry: TurnSample) -> Effect:
     """One entry of `vtuber:turns`."""
     fields = ("session", entry.session_id, "turn", str(entry.turn), "sample", entry.to_json())

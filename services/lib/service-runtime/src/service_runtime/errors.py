@@ -17,13 +17,17 @@ from typing import Any, ClassVar, Final
 import structlog
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
+from dialog_contracts import limits
 from dialog_contracts.http import ErrorBody
 from dialog_telemetry import metrics
 
 log = structlog.get_logger("errors")
+
+CALLER_LEFT: Final = 499
+"""Only for those who read about it: the caller does not."""
 
 
 class ServiceError(Exception):
@@ -105,6 +109,13 @@ class Unavailable(ServiceError):
     status, default_code, retryable = 503, "unavailable", True
 
 
+async def _caller_left(_: Request, error: Exception) -> Response:
+    """Nobody is there to be answered, and nothing of ours went wrong."""
+    assert isinstance(error, ClientDisconnect)
+    metrics.REFUSED.labels(code="caller_left").inc()
+    return Response(status_code=CALLER_LEFT)
+
+
 def field_error(error: ValidationError) -> InvalidField:
     """The first problem of a validation, as one sentence with the field's wire path."""
     first = error.errors()[0]
@@ -112,6 +123,18 @@ def field_error(error: ValidationError) -> InvalidField:
     limit = first.get("ctx", {}).get("max_length")
     message = first["msg"].removeprefix("Value error, ")
     return InvalidField(f"{path or 'body'}: {message}", field=path or None, limit=limit if isinstance(limit, int) else None)
+
+
+def out_of_reach(turn: int, last: int) -> Conflict:
+    """A caller chose a number that is too far from the session's last turn."""
+    reach = limits.TURN_REACH
+    return Conflict(
+        f"turn: {turn} is out of reach; the session's next turn is {last + 1}, and a chosen number may be {reach} beyond its last at most",
+        code="out_of_reach",
+        field="turn",
+        limit=last + reach,
+        next_turn=last + 1,
+    )
 
 
 def respond(error: ServiceError) -> JSONResponse:
@@ -139,8 +162,9 @@ async def _internal(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body.to_wire(), status_code=500)
 
 
-HANDLERS: Final[dict[Any, Callable[[Request, Exception], Awaitable[JSONResponse]]]] = {
+HANDLERS: Final[dict[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
     ServiceError: _service_error,
+    ClientDisconnect: _caller_left,
     HTTPException: _http_error,
     Exception: _internal,
 }

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from dialog_contracts import redis_names
 from dialog_contracts.session_document import FlagAck
 from dialog_flags import reading
-from dialog_flags.documents import Documents
+from dialog_flags.documents import Documents, Origin
 from dialog_telemetry import metrics
 from service_runtime.settings import ServiceSettings
 from service_runtime.tasks import TaskOwner
@@ -24,6 +24,7 @@ from service_runtime.tasks import TaskOwner
 log = structlog.get_logger("flags")
 
 REDIS_TIMEOUT_S: Final = 2.0
+REVISION_DIGITS: Final = 18
 
 
 class FlagWatch:
@@ -42,7 +43,7 @@ class FlagWatch:
         self._pod, self._file = settings.pod_name, settings.flags_file
         self._missing_keys, self._clock = missing_keys, clock
         self._redis: Redis = Redis.from_url(
-            settings.redis_url, decode_responses=True, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+            settings.redis_url, decode_responses=False, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
         )
         self._tasks = TaskOwner()
         # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
@@ -100,37 +101,39 @@ class FlagWatch:
                 both.get(redis_names.FLAGS_REVISION)
                 fields, revision = await both.execute()
             # Between the two reads the key may have gone: an emptied Redis changes nothing, the operator will fill it again.
-            if revision is not None:
-                self._take(int(revision), fields)
+            if (number := _revision(revision)) is not None:
+                self._take(number, fields)
         await self._acknowledge()
 
     async def _changed(self) -> bool:
-        revision = await self._redis.get(redis_names.FLAGS_REVISION)
+        revision = _revision(await self._redis.get(redis_names.FLAGS_REVISION))
         if revision is None:
             return False
-        return self._documents.origin != "redis" or int(revision) != self._documents.revision
+        return self._documents.origin != "redis" or revision != self._documents.revision
 
-    def _take(self, revision: int, fields: dict[str, str]) -> None:
-        table, wrong = reading.from_hash(revision, fields, self._documents.by_session())
+    def _take(self, revision: int, fields: dict[bytes, bytes]) -> None:
+        self._replace(reading.from_hash(revision, fields, self._documents.by_session()), "redis")
+
+    def _replace(self, read: reading.Read, origin: Origin) -> None:
+        table, wrong = read
         for sentence in wrong:
             metrics.REFUSED.labels(code="bad_flag_document").inc()
             log.error("bad_flag_document", problem=sentence)
-        self._documents.replace(table, "redis")
+        self._documents.replace(table, origin)
         self._loaded()
 
     def _read_file(self) -> None:
         if self._file is None:
             return
         try:
-            table = reading.from_file(self._file)
+            read = reading.from_file(self._file, self._documents.by_session())
         except ValueError as error:
             metrics.FLAG_LOADS.labels(outcome="bad_file").inc()
             log.error("bad_flag_file", problem=str(error)[:300])
             return
         # The kubelet brings the file up to a minute late: never go back behind what Redis said.
-        if table is not None and table.revision > self._documents.revision:
-            self._documents.replace(table, "file")
-            self._loaded()
+        if read is not None and read[0].revision > self._documents.revision:
+            self._replace(read, "file")
 
     def _loaded(self) -> None:
         metrics.FLAG_LOADS.labels(outcome=self._documents.origin).inc()
@@ -152,3 +155,8 @@ class FlagWatch:
             both.hset(redis_names.FLAGS_ACKS, self._pod, ack.to_json())
             both.publish(redis_names.FLAGS_ACKS, self._pod)
             await both.execute()
+
+
+def _revision(raw: bytes | str | None) -> int | None:
+    """None where there is none, or nothing that the operator could have written: then nothing changes."""
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) <= REVISION_DIGITS else None

@@ -1,5 +1,6 @@
 """Settings of services that speak for the character: what language models and voices have in common."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,6 +39,14 @@ class ModelSettings(ServiceSettings):
 
     default_lang: str = Field(default="zh", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     """Language of a turn whose request names none and whose text shows none."""
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _sendable(cls, key: SecretStr | None) -> SecretStr | None:
+        # A client that cannot send it as a header raises an error that repeats it.
+        if key is not None and re.fullmatch("[!-~]+", key.get_secret_value()) is None:
+            raise ValueError("a key is one word of printable ASCII characters; this one is not")
+        return key
 
     def openai_url(self, chosen: str | None = None) -> str:
         """The server's address: a session's, the service's, or OpenAI's own."""

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dialog_telemetry import metrics
@@ -31,12 +31,34 @@ def tried_once(url: str, *, timeout_s: float, connect_timeout_s: float, encoding
     )
 
 
+REFUSED_S: Final = 1.0
+"""How long a Redis that refuses connections is asked again, by those who have time: it may be starting anew."""
+
+UNHURRIED_S: Final = 2.0
+AGAIN_AFTER_S: Final = 0.05
+AGAIN_AFTER_MAX_S: Final = 0.5
+
+
+def _without_hurry(url: str) -> Redis:
+    return tried_once(url, timeout_s=UNHURRIED_S, connect_timeout_s=UNHURRIED_S)
+
+
 class RedisDown(Exception):
     """Redis did not answer within its deadline, or answered with an error; `purpose` says what for."""
 
     def __init__(self, purpose: str, why: str) -> None:
         super().__init__(f"Redis is not available for {purpose}: {why}")
         self.purpose = purpose
+
+    @property
+    def full(self) -> bool:
+        """Redis is well, and has no memory left."""
+        return isinstance(self.__cause__, OutOfMemoryError)
+
+    @property
+    def why(self) -> str:
+        """For whoever asked for something: a part of a sentence."""
+        return "Redis has no memory left" if self.full else "Redis does not answer"
 
     @property
     def wrong_type(self) -> bool:
@@ -62,6 +84,7 @@ class RedisLink:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1),
         )
+        self._unhurried = _without_hurry(url)
         self._rest_s = rest_s
         self._clock = clock
         self._down_until = 0.0
@@ -89,6 +112,8 @@ class RedisLink:
                 log.warning("redis_down", purpose=purpose, reason=repr(error)[:200])
             self._why = type(error).__name__
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+            if isinstance(error, RedisTimeoutError | TimeoutError):
+                metrics.DEADLINES_MISSED.labels(deadline=f"redis_{purpose}").inc()
             raise RedisDown(purpose, type(error).__name__) from error
         self._down_until = 0.0
         if self._why is not None:
@@ -108,6 +133,33 @@ class RedisLink:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, f"no answer within {within_s} s") from error
 
+    async def within(self, seconds: float, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+        """The result of `work` for a caller with time, where the alternative is that something a person said is lost.
+
+        A Redis that is late, as on a machine that is too busy, is asked again until the seconds are over; one that refuses connections, or
+        says no, only for `REFUSED_S`. `work` may be carried out more than once. Raises RedisDown.
+        """
+        began, pause = self._clock(), AGAIN_AFTER_S
+        while True:
+            left = seconds - (self._clock() - began)
+            try:
+                async with asyncio.timeout(max(left, 0)):
+                    result = await work(self._unhurried)
+            except (RedisError, OSError) as error:
+                late = isinstance(error, RedisTimeoutError | TimeoutError)
+                metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+                if late:
+                    metrics.DEADLINES_MISSED.labels(deadline=f"redis_{purpose}_patient").inc()
+                passed = self._clock() - began
+                says_no = isinstance(error, RedisError) and not isinstance(error, RedisConnectionError | RedisTimeoutError)
+                if says_no or passed + pause > (seconds if late else min(seconds, REFUSED_S)):
+                    raise RedisDown(purpose, type(error).__name__) from error
+                log.info("redis_asked_again", purpose=purpose, reason=type(error).__name__, after_s=round(passed, 2))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, AGAIN_AFTER_MAX_S)
+                continue
+            return result
+
     async def patiently(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
         """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost.
 
@@ -122,5 +174,6 @@ class RedisLink:
                 await asyncio.sleep(self._rest_s / 2)
 
     async def aclose(self) -> None:
-        """Close the pool."""
+        """Close the pools."""
         await self.client.aclose()
+        await self._unhurried.aclose()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 import uvicorn
@@ -17,6 +17,8 @@ from starlette.applications import Starlette
 from dialog_contracts import limits
 from dialog_telemetry import log_lines
 from service_runtime import unread
+from service_runtime.http import serving
+from service_runtime.http.bounded_socket import BoundedSocket
 from service_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -30,11 +32,12 @@ def serve(
     build: Callable[[S], Starlette],
     *,
     ws_max_bytes: int = limits.JSON_FRAME_BYTES,
-    ws: type[asyncio.Protocol] | Literal["websockets-sansio"] = "websockets-sansio",
+    ws: type[asyncio.Protocol] = BoundedSocket,
+    each_address: bool = False,
 ) -> None:
     """Read the settings, configure telemetry, build the application and serve it until SIGTERM or SIGINT.
 
-    `ws`: who speaks WebSocket, for uvicorn.
+    `ws`: who speaks WebSocket, for uvicorn. `each_address`: clients come here themselves, and are told apart by their addresses.
 
     Wrong settings end the process with one sentence each and status 2.
     """
@@ -58,24 +61,20 @@ def serve(
     # A worker thread (SQLite) that holds the interpreter may keep the event loop waiting for so long: 1 ms instead of 5.
     sys.setswitchinterval(0.001)
     structlog.get_logger("server").info("listening", host=settings.host, port=settings.port)
-    config = uvicorn.Config(
+    serving.allow_many_files()
+    config = serving.config(
         app,
+        each_address=each_address,
+        ws=ws,
+        ws_max_bytes=ws_max_bytes,
         host=settings.host,
         port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        date_header=False,
-        ws=ws,
-        ws_max_size=ws_max_bytes,
-        # Compression costs 300 kB a connection and milliseconds a frame, and speech does not shrink.
-        ws_per_message_deflate=False,
         ws_ping_interval=20,
         ws_ping_timeout=20,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
-        h11_max_incomplete_event_size=limits.JSON_FRAME_BYTES,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
     )
     server = _Server(config, getattr(app.state, "leave", None))
     with suppress(KeyboardInterrupt):

@@ -1,7 +1,21 @@
-"""Keys that sessions' documents refer to: files of a mounted Secret, by name."""
+"""Keys that sessions' documents refer to: files of a mounted Secret, by name.
 
+What is in a file is never part of an error or a log line: an exception that carries it (of a decoder, of an HTTP client that refuses a
+header) would be printed by whoever catches it. So a key is only taken where it can be sent as it is, and any other file is none yet.
+"""
+
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger("session_keys")
+
+KEY_BYTES: Final = 8 * 1024
+_SENDABLE: Final = re.compile(rb"[!-~]+")
+"""What an HTTP header takes, without spaces."""
 
 
 class SessionKeys:
@@ -9,17 +23,36 @@ class SessionKeys:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._told: dict[str, str] = {}
 
     def read(self, name: str | None) -> str | None:
-        """The key, or None while it is not there."""
+        """The key, or None while it is not there, or is none."""
         if name is None or self._folder is None:
             return None
         try:
             # The name's pattern has no separator, so it cannot lead out of the folder.
-            return Path(self._folder / name).read_text().strip() or None
-        except OSError:
+            with Path(self._folder / name).open("rb") as file:
+                data = file.read(KEY_BYTES + 1).strip()
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            return self._unusable(name, type(error).__name__)
+        if not data:
+            return self._unusable(name, "empty")
+        if len(data) > KEY_BYTES:
+            return self._unusable(name, f"longer than {KEY_BYTES} bytes")
+        if _SENDABLE.fullmatch(data) is None:
+            return self._unusable(name, "not one word of printable ASCII")
+        self._told.pop(name, None)
+        return data.decode("ascii")
 
     def missing(self, names: Iterable[str | None]) -> list[str]:
-        """Those that are named and not mounted (yet)."""
+        """Those that are named and not mounted (yet), or not usable."""
         return sorted({name for name in names if name is not None and self.read(name) is None})
+
+    def _unusable(self, name: str, why: str) -> str | None:
+        """Said once for each reason: the file is looked at every few seconds."""
+        if self._told.get(name) != why:
+            self._told[name] = why
+            log.error("session_key_unusable", file=name, reason=why)
+        return None

@@ -2,16 +2,17 @@
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
     """Read once in `__main__`, then passed on as an argument."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    # What a person set may be a secret in the wrong place: an error names the setting and not its value.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` inside a container."""
@@ -22,6 +23,15 @@ class ServiceSettings(BaseSettings):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis or Valkey. A service starts and goes on without it; what needs it then says so."""
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names in requests' Host headers that this service answers to, separated by commas, `*.` for all below one. IP addresses, `localhost`
+    and the machine's own name always count; for services behind the gateway so do names without a dot and those of a cluster."""
+
+    tls_certificate: Path | None = None
+    """PEM file to speak https with, where nothing before the service does (`vtuber run --https`); with TLS_KEY."""
+
+    tls_key: Path | None = None
 
     pod_name: str | None = Field(default=None, max_length=253)
     """This pod's name, under which it acknowledges flag documents; absent outside a cluster."""
@@ -34,6 +44,11 @@ class ServiceSettings(BaseSettings):
 
     legacy_enabled: bool = True
     """Whether the legacy chain runs. Without it nothing is queued for it, and what only it can do is answered with a clear error."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _hosts_by_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @property
     def process_name(self) -> str:

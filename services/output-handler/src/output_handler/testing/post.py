@@ -93,9 +93,9 @@ class HeldBlobs(Blobs):
         self.files: dict[str, bytes] = {}
         self.down = False
 
-    async def put(self, data: bytes) -> str:
+    async def put(self, data: bytes, blob_id: str | None = None) -> str:
         """Kept for ever."""
-        name = f"{len(self.files):032x}"
+        name = blob_id or f"{len(self.files):032x}"
         self.files[name] = data
         return name
 

@@ -4,13 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from dialog_contracts import limits
 from service_runtime import unread
+from service_runtime.http import serving as bounded
+from service_runtime.http.bounded_socket import BoundedSocket
 
 ENDS_WITHIN_S: Final = 1.0
 
@@ -20,20 +22,12 @@ async def serving(
     app: ASGIApp,
     *,
     ws_max_bytes: int = limits.JSON_FRAME_BYTES,
-    ws: type[asyncio.Protocol] | Literal["websockets-sansio"] = "websockets-sansio",
+    ws: type[asyncio.Protocol] = BoundedSocket,
+    each_address: bool = False,
     port: int = 0,
 ) -> AsyncIterator[int]:
     """Serve the application inside the block; gives its port. No signal handlers, so Ctrl-C still ends the tests."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        ws=ws,
-        ws_max_size=ws_max_bytes,
-        ws_per_message_deflate=False,
-    )
+    config = bounded.config(app, each_address=each_address, ws=ws, ws_max_bytes=ws_max_bytes)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

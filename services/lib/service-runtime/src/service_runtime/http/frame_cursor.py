@@ -2,20 +2,27 @@
 
 from typing import Final
 
+_CONTINUATION: Final = 0
 _CLOSE: Final = 8
+_CONTROL: Final = 8
+"""Opcodes from here on are control frames."""
+
+_FIN: Final = 0x80
 _MASKED: Final = 0x80
 _EXTENDED: Final = {126: 2, 127: 8}
 """Length field → bytes of the length that follows it."""
 
 
 class FrameCursor:
-    """`closed`: a close frame has come. `largest`: the longest payload that was announced, in bytes."""
+    """`closed`: a close frame has come. `largest`: the longest payload that was announced, in bytes. `frames`: how many have begun;
+    `parts`: those of them that are no whole message; `fragments`: the most that one message came in so far.
+    """
 
     def __init__(self) -> None:
         self.closed = False
-        self.largest = 0
+        self.largest = self.frames = self.parts = self.fragments = 0
         self._head = b""
-        self._left = 0
+        self._left = self._of_message = 0
 
     @property
     def between(self) -> bool:
@@ -44,7 +51,18 @@ class FrameCursor:
         payload = int.from_bytes(head[2 : 2 + _EXTENDED[length]], "big") if length in _EXTENDED else length
         self._left = payload
         self.largest = max(self.largest, payload)
-        self.closed = self.closed or head[0] & 0x0F == _CLOSE
+        self._count(head[0] & 0x0F, final=bool(head[0] & _FIN))
+
+    def _count(self, opcode: int, *, final: bool) -> None:
+        self.frames += 1
+        if opcode >= _CONTROL:
+            self.parts += 1
+            self.closed = self.closed or opcode == _CLOSE
+            return
+        self._of_message = self._of_message + 1 if opcode == _CONTINUATION else 1
+        self.fragments = max(self.fragments, self._of_message)
+        if opcode == _CONTINUATION or not final:
+            self.parts += 1
 
 
 def _head_bytes(known: bytes) -> int:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Close, Frame, Opcode
 
-from gateway.frame_cursor import FrameCursor
+from service_runtime.http.frame_cursor import FrameCursor
 
 LENGTHS = st.sampled_from((0, 1, 125, 126, 127, 300, 65_535, 65_536))
 DATA, CONTROL = st.sampled_from((Opcode.TEXT, Opcode.BINARY)), st.sampled_from((Opcode.PING, Opcode.PONG))

@@ -1,0 +1,100 @@
+"""The folder of a run: conversations, logs, the embedded store. Nobody else's to read, and one run's at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+from vtuber_cli.processes import CannotRun
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+LOGS: Final = "logs"
+STORE: Final = "valkey"
+_LOCK: Final = ".lock"
+_ELSEWHERE: Final = "or keep data elsewhere: `vtuber run --data FOLDER`"
+
+
+class DataFolder:
+    """`open` it before anything is started. Subfolders: `logs`, `valkey`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @property
+    def logs(self) -> Path:
+        """Of all services."""
+        return self.path / LOGS
+
+    @property
+    def store(self) -> Path:
+        """Of the embedded Valkey."""
+        return self.path / STORE
+
+    @property
+    def tls(self) -> Path:
+        """Of the page's certificate."""
+        return (self.path / "tls").resolve()
+
+    def open(self) -> None:
+        """Make it, close it to others, and keep other runs out. Raises CannotRun."""
+        ours = not self.path.exists() or self.store.exists() or self.logs.exists()
+        for folder in (self.path, self.logs, self.store):
+            _make(folder)
+        self._hold()
+        # A folder that somebody chose and that holds other things keeps its mode; what we make in it has ours.
+        if ours:
+            self._close_to_others()
+
+    def close(self) -> None:
+        """Let other runs in."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _hold(self) -> None:
+        path = self.path / _LOCK
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise CannotRun(f"{path} cannot be written ({error.strerror}): make {self.path} writable, {_ELSEWHERE}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(self._lock, 20).decode("ascii", "replace").strip()
+            self.close()
+            who = f"process {holder}" if holder else "another process"
+            raise CannotRun(
+                f"{self.path} is in use by another `vtuber run` ({who}): end that one, {_ELSEWHERE} --port 8481."
+            ) from error
+        except OSError:
+            # A file system without locks.
+            return
+        try:
+            os.ftruncate(self._lock, 0)
+            os.write(self._lock, str(os.getpid()).encode())
+        except OSError as error:
+            raise CannotRun(f"{path} cannot be written ({error.strerror}): make room in {self.path}, {_ELSEWHERE}.") from error
+
+    def _close_to_others(self) -> None:
+        for at, folders, files in os.walk(self.path):
+            if Path(at) == self.path and "models" in folders:
+                folders.remove("models")  # 150 MB that everybody may read.
+            for name, mode in [(".", FOLDER_MODE), *((name, FILE_MODE) for name in files)]:
+                path = Path(at, name)
+                try:
+                    if path.lstat().st_mode & 0o077 and not path.is_symlink():
+                        path.chmod(mode)
+                except OSError:
+                    continue  # Somebody else's, or gone.
+
+
+def _make(folder: Path) -> None:
+    for part in (*reversed(folder.parents), folder):
+        if part.exists() and not part.is_dir():
+            raise CannotRun(f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}.")
+    try:
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotRun(f"{folder} cannot be made ({error.strerror}): make room or give the right to, {_ELSEWHERE}.") from error

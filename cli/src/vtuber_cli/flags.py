@@ -1,0 +1,97 @@
+"""`vtuber flags`: one patch of a VtuberSession that turns a flag off with all that need it, or on with all that it needs."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dialog_flags.flags import Flag, dependents_of, needs_of
+from vtuber_cli.console import Console
+
+WITHIN_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which cluster and namespace; None: what kubectl takes."""
+
+    namespace: str | None = None
+    context: str | None = None
+
+    def kubectl(self, *arguments: str) -> list[str]:
+        """A command line."""
+        chosen = [*(["--context", self.context] if self.context else []), *(["-n", self.namespace] if self.namespace else [])]
+        return ["kubectl", *chosen, *arguments]
+
+
+class CannotFlip(Exception):
+    """One sentence, with the way out."""
+
+
+def change(flag: Flag, *, on: bool) -> dict[str, bool]:
+    """What has to be said of which flags, so that the API server takes it whatever was said before."""
+    return dict.fromkeys([str(each) for each in ([*needs_of(flag), flag] if on else [*dependents_of(flag)[::-1], flag])], on)
+
+
+def patch(name: str, flag: Flag, *, on: bool) -> list[str]:
+    """Arguments of kubectl."""
+    wanted = json.dumps({"spec": {"flags": change(flag, on=on)}}, separators=(",", ":"))
+    return ["patch", "vts", name, "--type=merge", "-p", wanted]
+
+
+def flip(name: str, flag: Flag, *, on: bool, place: Place, dry: bool, console: Console) -> int:
+    """Print the command and, unless `dry`, do it; the exit status."""
+    command = place.kubectl(*patch(name, flag, on=on))
+    console.say(shlex.join(command))
+    if dry:
+        return 0
+    try:
+        _run(command, name)
+    except CannotFlip as error:
+        console.say(f"{console.paint('Nothing was changed:', 'red')} {error}")
+        return 1
+    said = ", ".join(f"{each} {'on' if on else 'off'}" for each in change(flag, on=on))
+    console.say(
+        f"{said}. The next turn of each pod goes by it; `{shlex.join(place.kubectl('get', 'vts', name))}` shows how far it is."
+    )
+    return 0
+
+
+def show(name: str, *, place: Place, console: Console) -> int:
+    """Each flag as the session wants it, as it is, and what it waits for."""
+    try:
+        found: dict[str, Any] = json.loads(_run(place.kubectl("get", "vts", name, "-o", "json"), name))
+    except CannotFlip as error:
+        console.say(str(error))
+        return 1
+    wanted = found.get("spec", {}).get("flags", {})
+    for flag in found.get("status", {}).get("flags", []):
+        state = "on" if flag.get("effective") else "off"
+        asked = wanted.get(flag["name"])
+        wish = "" if asked is None or asked == flag.get("effective") else f", wanted {'on' if asked else 'off'}"
+        pods = f"{flag.get('acknowledgedPods', 0)} of {flag.get('livePods', 0)} pods go by it"
+        shown = console.paint(f"{state:<4}", "green" if state == "on" else "grey")
+        console.say(f"  {flag['name']:<22} {shown}{flag.get('phase', '')}{wish}; {pods}")
+    if not found.get("status", {}).get("flags"):
+        console.say(f"No operator has looked at {name} yet: is one running in that namespace?")
+    return 0
+
+
+def _run(command: Sequence[str], name: str) -> str:
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WITHIN_S)
+    except FileNotFoundError as error:
+        raise CannotFlip("kubectl is not on PATH; type the command where it is.") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotFlip(f"the cluster did not answer within {WITHIN_S} s.") from error
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"kubectl ended with status {done.returncode}"
+    if "NotFound" in said and "vtubersessions" in said:
+        said = (
+            f"there is no VtuberSession {name} in that namespace (-n NAMESPACE says which). A session without one goes by "
+            "that of all, whose sessionId is *: `kubectl get vts -A` lists them."
+        )
+    raise CannotFlip(said)

@@ -1,0 +1,69 @@
+"""The raw lines of one service on disk: bounded in size and number of files, and never a reason for anything to end."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+FILE_BYTES: Final = 8_000_000
+FILES: Final = 3
+"""`gateway.log` and two older ones, `gateway.log.1` and `gateway.log.2`."""
+
+LAST_LINES: Final = 12
+
+
+class LogFile:
+    """A line that cannot be written (the disk is full, the folder is gone) is counted, and the file says so when it is possible again."""
+
+    def __init__(self, path: Path, *, file_bytes: int = FILE_BYTES) -> None:
+        self.path, self._file_bytes = path, file_bytes
+        self._descriptor: int | None = None
+        self._size = 0
+        self._torn = False
+        self._unsaid = 0
+        self.lines_lost = 0
+        self.last: list[str] = []
+        """The newest lines, for an error report."""
+
+    def add(self, raw: str) -> None:
+        """One line."""
+        self.last = [*self.last[1 - LAST_LINES :], raw]
+        try:
+            if self._size >= self._file_bytes:
+                self._rotate()
+            self._write(raw)
+        except OSError:
+            self._unsaid += 1
+            self.lines_lost += 1
+            # A file that is there again tomorrow is another one.
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; a further line opens it again."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _write(self, raw: str) -> None:
+        if self._descriptor is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._size = os.fstat(self._descriptor).st_size
+        said = f"({self._unsaid} lines could not be written here)\n" if self._unsaid else ""
+        data = ("\n" if self._torn else "").encode() + (said + raw + "\n").encode("utf-8", "backslashreplace")
+        while data:
+            written = os.write(self._descriptor, data)
+            self._size += written
+            data = data[written:]
+            self._torn = bool(data)
+        self._unsaid = 0
+
+    def _rotate(self) -> None:
+        self.close()
+        for number in range(FILES - 1, 0, -1):
+            newer = self._numbered(number - 1)
+            if newer.exists():
+                newer.replace(self._numbered(number))
+        self._size = 0
+
+    def _numbered(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}") if number else self.path

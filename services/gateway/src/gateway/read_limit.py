@@ -1,0 +1,32 @@
+"""Reading is limited, too: history, probes and the page's files, by client address."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.admission import AdmissionControl
+from gateway.clients import Clients
+from gateway.errors import RateLimited
+from service_runtime.errors import respond
+
+FREE: Final = "/healthz"
+"""The kubelet ends a pod that does not answer it."""
+
+FILES: Final = ("/page/", "/docs/assets/")
+
+
+class ReadLimit:
+    """ASGI middleware. What begins something is counted where it begins."""
+
+    def __init__(self, app: ASGIApp, admission: AdmissionControl, clients: Clients) -> None:
+        self._app, self._admission, self._clients = app, admission, clients
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] == "http" and scope["method"] != "POST" and scope["path"] != FREE:
+            try:
+                self._admission.read(self._clients.of(scope), file=scope["path"].startswith(FILES))
+            except RateLimited as error:
+                await respond(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

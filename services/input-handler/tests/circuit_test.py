@@ -1,0 +1,63 @@
+import asyncio
+
+import pytest
+
+from dialog_contracts.http import ErrorBody
+from input_handler.circuit import Circuit
+from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
+
+REFUSED = EngineRefused(422, ErrorBody(code="invalid", message="m"))
+SILENT = ["not_accepted_in_time", "no_delta_in_time", "cut"]
+AWAY = ["not_reached", "draining"]
+ANSWERED = ["status_500", "status_502", "overloaded", "engine_llm_failed"]
+pytestmark = pytest.mark.looptime
+
+
+def made(failures: int = 2, *, waited_for: bool = False) -> Circuit:
+    return Circuit("test", failures=failures, open_s=0.01, waited_for=waited_for)
+
+
+async def ended(circuit: Circuit, *errors: BaseException) -> str:
+    """Turns that end so, one after another; the state after them."""
+    for error in errors:
+        with pytest.raises(type(error)):
+            async with circuit.let_through():
+                raise error
+    return circuit.state
+
+
+@pytest.mark.parametrize("reason", [*SILENT, *AWAY])
+async def test_an_engine_that_is_gone_or_silent_opens_it(reason: str) -> None:
+    circuit = made()
+    assert await ended(circuit, EngineFailed(reason), EngineFailed(reason)) == "opened"
+    assert circuit.resting
+    with pytest.raises(EngineFailed, match="circuit_open"):
+        async with circuit.let_through():
+            raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"), [*((reason, "opened") for reason in SILENT), *((reason, "closed") for reason in AWAY)]
+)
+async def test_one_that_is_waited_for_may_be_away(reason: str, state: str) -> None:
+    assert await ended(made(waited_for=True), EngineFailed(reason), EngineFailed(reason)) == state
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*map(EngineFailed, ANSWERED), REFUSED, AnsweredElsewhere(), ValueError("ours"), GeneratorExit(), asyncio.CancelledError()],
+    ids=repr,
+)
+async def test_whatever_a_client_can_cause_does_not_open_it(error: BaseException) -> None:
+    assert await ended(made(), *[error] * 20) == "closed"
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), GeneratorExit(), asyncio.CancelledError()], ids=repr)
+async def test_nor_does_a_client_that_leaves_keep_it_closed(error: BaseException) -> None:
+    """Before: every caller that left said that the engine was well, and one that left again and again kept a dead engine in use."""
+    circuit = made()
+    assert await ended(circuit, EngineFailed("cut"), error, EngineFailed("cut")) == "opened"
+
+
+async def test_an_answer_of_any_kind_begins_the_count_anew() -> None:
+    assert await ended(made(), EngineFailed("cut"), EngineFailed("status_500"), EngineFailed("cut")) == "closed"

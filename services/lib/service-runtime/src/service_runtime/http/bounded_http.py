@@ -1,0 +1,225 @@
+"""HTTP/1.1 of uvicorn with bounds: heads, bodies and the time they take, and connections that only wait.
+
+uvicorn's parser (httptools) keeps whatever comes until a line is complete and has no limits of its own. Here the bytes of a message are
+counted as they come, those of its body apart (the application counts these), and a clock runs from the first byte to the last.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any, Final
+
+import httptools
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dialog_contracts.http import ErrorBody
+from dialog_telemetry import metrics
+from service_runtime.http import bounds
+from service_runtime.http.connections import Connections
+
+log = structlog.get_logger("http")
+
+
+class MessageRefused(Exception):
+    """Raised within a callback of the parser, which stops there."""
+
+    def __init__(self, status: int, code: str, message: str, limit: int) -> None:
+        super().__init__(message)
+        self.status, self.body = status, ErrorBody(code=code, message=message, limit=limit)
+
+
+URL_TOO_LONG: Final = MessageRefused(414, "url_too_long", f"a URL has at most {bounds.URL_BYTES} bytes", bounds.URL_BYTES)
+HEAD_TOO_LONG: Final = MessageRefused(431, "head_too_large", f"a head has at most {bounds.HEAD_BYTES} bytes", bounds.HEAD_BYTES)
+LINE_TOO_LONG: Final = MessageRefused(
+    431, "head_too_large", f"a header has at most {bounds.LINE_BYTES} bytes", bounds.LINE_BYTES
+)
+TOO_MANY_HEADERS: Final = MessageRefused(431, "head_too_large", f"a head has at most {bounds.HEADERS} headers", bounds.HEADERS)
+TOO_MUCH_FRAMING: Final = MessageRefused(
+    413, "too_large", f"chunk sizes and trailers have at most {bounds.FRAMING_BYTES} bytes", bounds.FRAMING_BYTES
+)
+TOO_MANY_REQUESTS: Final = MessageRefused(
+    429, "too_many", f"at most {bounds.PIPELINED} requests of a connection may wait for their answers", bounds.PIPELINED
+)
+HEAD_TOO_LATE: Final = MessageRefused(
+    408, "request_timeout", f"the head was not complete within {bounds.HEAD_WITHIN_S:.0f} s", round(bounds.HEAD_WITHIN_S)
+)
+BODY_TOO_LATE: Final = MessageRefused(
+    408, "request_timeout", f"the body was not complete within {bounds.BODY_WITHIN_S:.0f} s", round(bounds.BODY_WITHIN_S)
+)
+REPLACED: Final = MessageRefused(
+    408,
+    "request_timeout",
+    f"more than {bounds.WAITING_AN_ADDRESS} connections of this address have sent no whole request; this was the oldest",
+    bounds.WAITING_AN_ADDRESS,
+)
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. `waiting`: those of the process."""
+
+    def __init__(self, *args: Any, waiting: Connections, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._waiting = waiting
+        self._begun = self._in_head = self._complete = self._refused = False
+        self._bytes = self._body_bytes = self._heard_out = 0
+        self._clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It waits for its first request."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait(bounds.HEAD_WITHIN_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes of it."""
+        self._stop_clock()
+        self._waiting.ended(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """The next bytes. Raises nothing: a message that is wrong or too large is answered, and its connection ends."""
+        if self._refused:
+            self._heard_out += len(data)
+            if self._heard_out > bounds.HEARD_OUT_BYTES:
+                self.transport.abort()
+            return
+        self._unset_keepalive_if_required()
+        self._bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+            self._check_size()
+        except MessageRefused as refusal:
+            self._refuse(refusal)
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
+        except httptools.HttpParserError as error:
+            self._refuse(error.__context__ if isinstance(error.__context__, MessageRefused) else _unreadable(error))
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._begun = self._in_head = True
+        self._complete = False
+        self._body_bytes = 0
+        self._wait(bounds.HEAD_WITHIN_S)
+
+    def on_url(self, url: bytes) -> None:
+        """A part of it."""
+        super().on_url(url)
+        if len(self.url) > bounds.URL_BYTES:
+            raise URL_TOO_LONG
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer of a chunked body."""
+        if not self._in_head:
+            return
+        super().on_header(name, value)
+        if len(name) + len(value) > bounds.LINE_BYTES:
+            raise LINE_TOO_LONG
+        if len(self.headers) > bounds.HEADERS:
+            raise TOO_MANY_HEADERS
+
+    def on_headers_complete(self) -> None:
+        """The request goes to the application, which reads its body."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > bounds.HEAD_BYTES:
+            raise HEAD_TOO_LONG
+        if len(self.pipeline) >= bounds.PIPELINED:
+            raise TOO_MANY_REQUESTS
+        self._in_head = False
+        self._bytes = 0
+        self._wait(bounds.BODY_WITHIN_S)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of it."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._complete = True
+        self._bytes = 0
+        self._stop_clock()
+        self._waiting.runs(self)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Another request may come, if this one did."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if not self._complete:
+            # Answered before its body was here: whoever still sends it is heard out.
+            self._leave()
+        elif not self.pipeline:
+            self._waiting.waits(self, self.client[0] if self.client else "", kept=True)
+
+    def give_way(self) -> None:
+        """Another connection takes this one's place."""
+        if self._begun and not self._complete:
+            self._refuse(REPLACED)
+        else:
+            self.transport.close()
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_clock()
+        self._waiting.runs(self)
+        self._clock = self.loop.call_later(seconds, self._too_late)
+        self._waiting.waits(self, self.client[0] if self.client else "")
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _too_late(self) -> None:
+        if not self._begun:
+            # It has never said a word: there is nothing to answer.
+            self.transport.close()
+        else:
+            self._refuse(HEAD_TOO_LATE if self._in_head else BODY_TOO_LATE)
+
+    def _check_size(self) -> None:
+        """What the parser keeps of a message that is not complete."""
+        if self._in_head and self._bytes > bounds.HEAD_BYTES:
+            raise HEAD_TOO_LONG if self.headers else URL_TOO_LONG
+        if self._begun and not self._in_head and not self._complete and self._bytes - self._body_bytes > bounds.FRAMING_BYTES:
+            raise TOO_MUCH_FRAMING
+
+    def _upgrade(self) -> None:
+        if not self._should_upgrade():
+            return
+        self._stop_clock()
+        self._waiting.ended(self)
+        self.handle_websocket_upgrade()
+
+    def _refuse(self, refusal: MessageRefused) -> None:
+        """Answer, where no other answer is under way, and end the connection."""
+        if self._refused or self.transport.is_closing():
+            return
+        metrics.REFUSED.labels(code=refusal.body.code).inc()
+        log.info("message_refused", status=refusal.status, code=refusal.body.code)
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = json.dumps(refusal.body.to_wire()).encode()
+            head = (
+                f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+            if self.cycle is not None and not self.cycle.response_complete:
+                # Its application waits for the rest of the body, and learns that nothing comes.
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._refused = True
+        self._stop_clock()
+        self._waiting.ended(self)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+
+
+def _unreadable(error: httptools.HttpParserError) -> MessageRefused:
+    return MessageRefused(400, "bad_request", f"this is no HTTP/1.1 request: {str(error)[:100]}", 0)

@@ -1,0 +1,82 @@
+"""WebSocket of uvicorn with bounds: pings that nobody takes the answers of, and frames that are parts of messages."""
+
+from http import HTTPStatus
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
+
+from dialog_telemetry import metrics
+from service_runtime.http import bounds
+from service_runtime.http.frame_budget import STEP_BYTES, FrameBudget
+from service_runtime.http.frame_cursor import FrameCursor
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """One connection. How many messages it may send is its endpoint's to say."""
+
+    _pong = b""
+    _ended = False
+
+    def data_received(self, data: bytes) -> None:
+        """The next bytes, in small steps: thousands of frames fit into what a socket gives at once."""
+        if not self.handshake_initiated:
+            super().data_received(data)
+            self._cursor = FrameCursor()
+            self._budget = FrameBudget(self._cursor, parts_only=True)
+            return
+        for begin in range(0, len(data), STEP_BYTES):
+            if self._ended or self.transport.is_closing():
+                return
+            step = data[begin : begin + STEP_BYTES]
+            self._cursor.feed(step)
+            if (why := self._budget.passed()) is not None:
+                self._end(why)
+            else:
+                super().data_received(step)
+
+    def handle_ping(self) -> None:
+        """Answer, unless the last answer has not been taken yet: only the latest ping needs one (RFC 6455 §5.5.3)."""
+        self._pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self._send_pong()
+
+    def resume_writing(self) -> None:
+        """The client has taken what it was sent."""
+        super().resume_writing()
+        self._send_pong()
+
+    def handle_parser_exception(self) -> None:
+        """Of frames that are wrong; a handshake that is wrong is answered, too."""
+        if self.handshake_initiated:
+            super().handle_parser_exception()
+            return
+        metrics.REFUSED.labels(code="bad_request").inc()
+        status = HTTPStatus.BAD_REQUEST
+        body = b'{"code":"bad_request","message":"this is no WebSocket handshake"}'
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def _send_pong(self) -> None:
+        pong, self._pong = self._pong, b""
+        if pong and not self.transport.is_closing():
+            self.transport.write(pong)
+
+    def _end(self, why: str) -> None:
+        """Close, and hear the client out for a moment, so that it learns why."""
+        metrics.REFUSED.labels(code="too_many_frames").inc()
+        self._ended = True
+        code = CloseCode.POLICY_VIOLATION
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code), "reason": why})
+        if self.handshake_complete and not self.close_sent:
+            self.conn.send_close(code, why)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        # With a timer set, the application's end is not the connection's.
+        self.close_timer = self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)

@@ -1,0 +1,82 @@
+"""The connections of a process that have no request yet, or half of one: bounded for each client address and in all.
+
+Nobody is refused for others' idle connections: when another one comes, the one that has waited longest goes. Whoever sends its request at
+once is never the oldest; a flood of silent or slow connections only replaces itself.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from dialog_telemetry import metrics
+from service_runtime.http import bounds
+
+NETWORK_BITS: Final = 64
+"""Of an IPv6 address: one machine has all the addresses of its network."""
+
+
+class Waiting(Protocol):
+    """A connection that can be told to go."""
+
+    def give_way(self) -> None:
+        """Another one takes its place."""
+        ...
+
+
+class Connections:
+    """`waits` and `runs` as a connection goes from one to the other; `ended` at its end, whichever it was in.
+
+    `each_address`: whether clients are told apart by their addresses. Where all of them come through one door, they are not.
+    """
+
+    def __init__(self, *, each_address: bool) -> None:
+        self._each_address = each_address
+        self._all: OrderedDict[Waiting, tuple[str, bool]] = OrderedDict()
+        self._of_client: dict[tuple[str, bool], OrderedDict[Waiting, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def waits(self, connection: Waiting, address: str, *, kept: bool = False) -> None:
+        """It has no whole request; nothing changes for one that waits already. `kept`: it has had some, and may have more."""
+        if connection in self._all:
+            return
+        client = (client_of(address), kept)
+        self._all[connection] = client
+        own = self._of_client.setdefault(client, OrderedDict())
+        own[connection] = None
+        if self._each_address and len(own) > (bounds.KEPT_AN_ADDRESS if kept else bounds.WAITING_AN_ADDRESS):
+            self._replace(next(iter(own)), "address")
+        elif len(self._all) > bounds.WAITING:
+            self._replace(next(iter(self._all)), "all")
+
+    def runs(self, connection: Waiting) -> None:
+        """It has a whole request, or became a WebSocket."""
+        client = self._all.pop(connection, None)
+        if client is None:
+            return
+        own = self._of_client[client]
+        del own[connection]
+        if not own:
+            del self._of_client[client]
+
+    ended = runs
+
+    def _replace(self, connection: Waiting, limit: str) -> None:
+        self.runs(connection)
+        metrics.CONNECTIONS_REPLACED.labels(limit=limit).inc()
+        connection.give_way()
+
+
+def client_of(address: str) -> str:
+    """Whose address this is: itself, or its network where one machine has many."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        if not parsed.is_loopback:
+            return str(ipaddress.ip_network((parsed, NETWORK_BITS), strict=False))
+    return str(parsed)

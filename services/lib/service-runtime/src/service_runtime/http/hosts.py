@@ -1,0 +1,129 @@
+"""The names a service answers to.
+
+A page of a stranger can give its own name the address of this machine after it was loaded (DNS rebinding); its requests then come here as
+those of our own page, but for one thing: they carry the stranger's name. An address cannot be given another meaning, so requests to an IP
+address are always taken, and so are the names that only this machine, or this cluster, can have.
+"""
+
+import ipaddress
+import json
+import socket
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service_runtime.errors import Refused, ServiceError, respond
+
+CLUSTER_SUFFIXES: Final = (".svc", ".cluster.local")
+"""Names below these lead to this cluster."""
+
+
+class HostRefused(Refused):
+    """The request is meant for a name that is not ours."""
+
+    default_code = "host_refused"
+
+
+class OriginRefused(Refused):
+    """The browser says that a page of another site is calling."""
+
+    default_code = "origin_refused"
+
+
+class AllowedHosts:
+    """`names` are added to those that are always ours; `*.example.org` is every name below it. `origins` are other sites' pages, exact.
+
+    `inside`: of a service that no stranger is meant to reach; services call each other by names without a dot, and by a cluster's.
+    """
+
+    def __init__(self, names: Iterable[str] = (), origins: Iterable[str] = (), *, inside: bool = False) -> None:
+        own = socket.gethostname().lower()
+        own_names = {"localhost", own, own.partition(".")[0], own.partition(".")[0] + ".local"}
+        given = {_plain(name) for name in names}
+        self._names = own_names | {name for name in given if not name.startswith("*.")}
+        below = {name[1:] for name in given if name.startswith("*.")}
+        self._suffixes = (".localhost", *(CLUSTER_SUFFIXES if inside else ()), *below)
+        self._origins, self._inside = frozenset(origins), inside
+
+    def check(self, host: str | None, origin: str | None) -> None:
+        """Of one request. Raises HostRefused, OriginRefused."""
+        name = _name_of(host)
+        if not name:
+            raise HostRefused("a request needs one Host header with a name or an address", field="Host")
+        if not self._ours(name):
+            setting = "ALLOWED_HOSTS" if self._inside else "ALLOWED_HOSTS (in the chart: gateway.allowedHosts)"
+            raise HostRefused(f"{name[:100]!r} is no name of this service; {setting} can add it", field="Host")
+        if origin is None or origin in self._origins:
+            return
+        # Clients that send no Origin (curl, the vtuber command) are no browsers. A page of ours comes from where it calls.
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme in ("http", "https") and host and parts.netloc.lower() == host.lower():
+            return
+        raise OriginRefused(f"pages of {origin[:100]!r} may not call; ALLOWED_ORIGINS can add them", field="Origin")
+
+    def _ours(self, name: str) -> bool:
+        return (
+            _is_address(name)
+            or name in self._names
+            or name.endswith(self._suffixes)
+            or (self._inside and "." not in name and ":" not in name)
+        )
+
+
+class HostGuard:
+    """ASGI middleware, for requests and WebSockets alike."""
+
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One of them."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        try:
+            # Of two, nobody knows which one the next program goes by.
+            self._hosts.check(hosts[0] if len(hosts) == 1 else None, ", ".join(origins) if origins else None)
+        except Refused as error:
+            await denied(error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+async def denied(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or the handshake of a WebSocket, with an error."""
+    answer: Response = respond(error)
+    if scope["type"] == "http":
+        await answer(scope, receive, send)
+        return
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "websocket.http.response.body", "body": json.dumps(error.body.to_wire()).encode()})
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().rstrip(".")
+
+
+def _name_of(host: str | None) -> str:
+    """Of `name:port`, `1.2.3.4`, `[::1]:8000`: the name or address; empty where there is none."""
+    if not host:
+        return ""
+    if host.startswith("["):
+        return _plain(host[1:].partition("]")[0])
+    return _plain(host.partition(":")[0])
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return True

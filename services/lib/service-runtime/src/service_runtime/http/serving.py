@@ -1,0 +1,50 @@
+"""uvicorn with the settings that real-time speech needs, and with bounds at its door."""
+
+import asyncio
+import resource
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from dialog_contracts import limits
+from service_runtime.http.bounded_http import BoundedHttp
+from service_runtime.http.bounded_socket import BoundedSocket
+from service_runtime.http.connections import Connections
+
+FILES_WANTED: Final = 65_536
+"""Open files: a connection is one, and two at the gateway. Many systems begin with 1 024."""
+
+
+def config(
+    app: ASGIApp,
+    *,
+    each_address: bool = False,
+    ws: type[asyncio.Protocol] = BoundedSocket,
+    ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+    **more: Any,
+) -> uvicorn.Config:
+    """`each_address`: connections are bounded for each client's address, where this is the door that clients come through."""
+    return uvicorn.Config(
+        app,
+        http=partial(BoundedHttp, waiting=Connections(each_address=each_address)),  # type: ignore[arg-type]  # it is only called
+        ws=ws,
+        ws_max_size=ws_max_bytes,
+        # Compression costs 300 kB a connection and milliseconds a frame, and speech does not shrink.
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        date_header=False,
+        **more,
+    )
+
+
+def allow_many_files() -> None:
+    """As many as the system gives without asking; otherwise nobody could connect any more where some hundred do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
