@@ -66,3 +66,13 @@ def test_no_proxy_of_the_environment_is_asked_about_this_machine(saying: Saying,
     # What urllib has learnt of the environment before.
     monkeypatch.setattr(urllib.request, "_opener", None)
     assert readiness.of(saying(200, b"{}")) == (True, "")
+
+
+def test_a_service_that_lacks_only_a_voice_has_started(saying: Saying) -> None:
+    def told(*reasons: str) -> tuple[bool, str]:
+        return readiness.of(saying(503, json.dumps({"reasons": reasons}).encode()))
+
+    assert told("voice: edge: connection", "model: openai: connection")[0]
+    assert not told("voice: edge: connection", "output-handler: none")[0]
+    assert not told("warm-up: warming")[0]
+    assert not told()[0]

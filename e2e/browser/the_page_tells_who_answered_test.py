@@ -71,3 +71,14 @@ async def answered_by_the_fallback(window: Window, url: str, session: str, reaso
         "its voice was heard to the end"
     )
     assert await window.page.locator(".fallback").count() == 1, "one reply, one note"
+
+
+async def test_rules_that_answer_in_place_of_a_model_are_named_once(as_newcomer: Stack, chromium: Browser) -> None:
+    window = await Window.open(chromium, as_newcomer.url, "rules-page", **CALM)
+    await window.say("Hello there")
+    await window.shows("by rules, espeak, in place of openai (not set up: OPENAI_API_KEY or OPENAI_BASE_URL)")
+    await window.until("v.turn === 1 && v.phase === 'IDLE'")
+    await window.say("Thank you")
+    await window.until("v.turn === 2 && v.phase === 'IDLE' && v.captionText === v.replyText")
+    assert await window.page.locator(".instead").count() == 1
+    assert window.problems == []

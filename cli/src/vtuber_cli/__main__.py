@@ -63,6 +63,13 @@ def main() -> None:
     models.add_argument("--weights-only", action="store_true", help="fetch the models and not what runs them")
     models.add_argument("--try", action="store_true", dest="attempt", help="say a few sentences and hear them, with times")
 
+    doctor = commands.add_parser("doctor", help="what is configured, what answers, what is slow and what is missing")
+    doctor.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
+    doctor.add_argument(
+        "--providers", action="store_true", help="let each configured model and voice say one sentence, with times"
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs")
+
     _flags_parser(commands)
 
     asked = parser.parse_args()
@@ -73,6 +80,8 @@ def main() -> None:
         sys.exit(_run(asked))
     if asked.command == "models":
         sys.exit(_models(asked))
+    if asked.command == "doctor":
+        sys.exit(_doctor(asked))
     if asked.command == "flags":
         sys.exit(_flags(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
@@ -128,6 +137,17 @@ def _talk(asked: argparse.Namespace) -> int:
     return talk.main(
         asked.url, asked.session, lang=asked.lang, wav_path=asked.wav, out_path=asked.out, headphones=asked.headphones
     )
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from vtuber_cli import doctor
+    from vtuber_cli.console import Console
+
+    try:
+        return doctor.main(asked.data, attempt=asked.providers, as_json=asked.json, console=Console())
+    except ValueError as error:
+        print(f"Cannot look: {error}", file=sys.stderr)
+        return 2
 
 
 def _models(asked: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import addresses, certificate, models, ports, readiness, valkey
+from vtuber_cli import addresses, certificate, models, ports, providers, readiness, valkey
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
@@ -253,6 +253,8 @@ class Runner:
             )
         at = "" if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT) else f" --url {address}"
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
+        for line in providers.of_run(self._services):
+            self._console.say(f"  {line}")
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
         ):

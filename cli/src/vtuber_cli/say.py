@@ -15,7 +15,7 @@ from websockets.exceptions import WebSocketException
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
 from dialog_telemetry.output import steady
-from vtuber_cli import gateway
+from vtuber_cli import gateway, providers
 from vtuber_cli.hearing import Heard, Hearing, Patience
 from vtuber_cli.players import wav
 from vtuber_cli.speaker import NO_PLAYER, Speaker, Voice, unwritable
@@ -142,7 +142,9 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         except OSError as error:
             sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
             return 1
-    out.write(f"\n{_voice(heard, wav_path, troubles)}\n{_times(session_id, heard)}\n")
+    by = providers.of_turn(heard.stats)
+    told = [_voice(heard, wav_path, troubles), *([by] if by is not None else []), _times(session_id, heard)]
+    out.write("\n" + "\n".join(told) + "\n")
     if heard.stats.get("path") == "legacy":
         out.write(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}\n")
     out.flush()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
+from urllib.parse import urlsplit
 
 from vtuber_cli import known_settings
 from vtuber_cli.profile import fitted, is_off
@@ -108,6 +109,40 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         port=port_number(port, "PORT") if port else None,
         notes=(*notes, *known_settings.warnings(environment, known)),
     )
+
+
+PROVIDER_SETTINGS: Final[Mapping[str, str]] = {
+    "LLM_CHAIN": "openai,rules",
+    "LLM_MODEL": "",
+    "OPENAI_BASE_URL": "",
+    "OPENAI_API_KEY": "not set",
+    "VOICE_CHAIN": "espeak",
+    "PROVIDER_PROXY": "",
+    "HTTP_PROXY": "",
+    "HTTPS_PROXY": "",
+    "ALL_PROXY": "",
+    "NO_PROXY": "",
+}
+"""What decides who answers and speaks, and what holds where the environment says nothing; nothing to tell: empty."""
+
+
+def of_providers() -> dict[str, str]:
+    """These settings as they are, for people: without any key, and of addresses only where they lead."""
+    told: dict[str, str] = {}
+    for name, usual in PROVIDER_SETTINGS.items():
+        value = os.environ.get(name) or os.environ.get(name.lower())
+        if name.endswith("_KEY"):
+            told[name] = "set" if value else usual
+        elif value and (name.endswith("_URL") or (name.endswith("_PROXY") and name != "NO_PROXY")):
+            told[name] = _place(value)
+        elif value or usual:
+            told[name] = value or f"{usual} (usual)"
+    return told
+
+
+def _place(address: str) -> str:
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    return f"{parts.scheme + '://' if parts.scheme else ''}{parts.hostname or '?'}{f':{parts.port}' if parts.port else ''}"
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dialog_engine.turn.report import TurnReport
 from dialog_engine.turn.runner import TurnRunner
 from dialog_llm.provider import THINKING, Ended
 from dialog_telemetry import metrics
+from dialog_voice.errors import ProviderError
 
 if TYPE_CHECKING:
     from conftest import Engine, Opens
@@ -152,3 +153,26 @@ async def test_a_reply_that_was_cut_says_so(engine: "Opens") -> None:
         assert (found.text, found.done.stats.finish_reason) == ("Long ", "length")
         again = await one.say(1, flags={}, after="1.0")
         assert again.done.stats.finish_reason == "length"
+
+
+async def test_a_voice_that_never_speaks_leaves_a_turn_that_ends_with_done(
+    engine: "Opens", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> Any:
+        await committed.wait()
+        raise ProviderError("scripted", "connection")
+        yield
+
+    committed = asyncio.Event()
+    after = TurnMachine.committed
+
+    def noticed(self: TurnMachine) -> Any:
+        committed.set()
+        return after(self)
+
+    monkeypatch.setattr(TurnMachine, "committed", noticed)
+    monkeypatch.setattr(runner, "DONE_WAITS_FOR_AUDIO_S", 30)
+    async with engine(["Hello there. ", "And more."]) as one:
+        monkeypatch.setattr(one.service._voices.own, "synthesize", silent)
+        stats = (await one.say(1)).done.stats
+        assert (stats.voice, stats.finish_reason) == ("unavailable", None)

@@ -56,3 +56,11 @@ async def test_a_disk_that_is_full_fails_the_turn_and_leaves_no_trace_of_it(engi
         assert (again.names[-1], again[0].id) == ("done", "2.0"), "the same message may come again under its number"
         prompts = [message.content for message in one.brain.prompts[-1]]
         assert prompts.count("second") == 1, "the turn that history never saw is not in the prompt either"
+
+
+async def test_done_names_who_answered_and_who_should_have(engine: "Opens") -> None:
+    async with engine() as one:
+        stats = (await one.say(1)).done.stats
+        assert (stats.llm, stats.voice, stats.instead_of) == ("scripted", "scripted", None)
+        said = (await one.say(2, "SAY", type="COMMAND", meta={"text": "As it is."})).done.stats
+        assert (said.llm, said.voice) == (None, "scripted")

@@ -38,7 +38,7 @@ def build(settings: ChatSettings) -> Starlette:
     probe = Probe("chat-ai")
     probe.detail("flags", watch.state)
 
-    probe.detail("models", lambda: brains.report().to_wire())
+    probe.detail("models", lambda: brains.own.report().to_wire())
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)

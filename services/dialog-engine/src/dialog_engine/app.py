@@ -54,7 +54,7 @@ def build(settings: EngineSettings) -> Starlette:
     probe.detail("redis", lambda: redis.down_because or "ok")
     probe.detail("sessions", lambda: len(ownership.held))
     probe.detail("flags", watch.state)
-    probe.detail("models", lambda: brains.report().to_wire())
+    probe.detail("models", lambda: brains.own.report().to_wire())
     probe.detail("voices", lambda: voices.own.report().to_wire())
 
     @asynccontextmanager

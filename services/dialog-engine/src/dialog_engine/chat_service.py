@@ -30,6 +30,7 @@ from dialog_engine.turn.order import TurnOrder, TurnParts
 from dialog_engine.turn.runner import TurnRunner
 from dialog_engine.turn_texts import TurnTexts
 from dialog_llm.brains import Brains
+from dialog_llm.chain import LlmChain
 from dialog_voice import language
 from dialog_voice.voice import Voice
 from dialog_voice.voices import Voices
@@ -207,6 +208,7 @@ class ChatService:
             traceparent=traceparent,
             text=self._texts.of(session, brain, user_text, said),
             epoch=epoch,
+            llm=brain.llm.in_use if said is None and isinstance(brain.llm, LlmChain) else None,
             client=request.meta.client,
         )
         runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))

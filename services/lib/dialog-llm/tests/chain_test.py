@@ -138,3 +138,18 @@ async def test_warming_survives_a_provider_that_fails_and_closing_reaches_all() 
     await chain.aclose()
     assert first.closed
     assert second.closed
+
+
+async def test_it_says_who_answers_and_why_not_those_before() -> None:
+    first = _Provider("a", _Failure("connection"))
+    inner = LlmChain([_Provider("b", _Failure("quota")), _Provider("c", "ok")], absent={"openai": "not set up"})
+    chain = LlmChain([first, inner])
+    assert chain.in_use() == ("a", {})
+    assert await _reply(chain) == "ok"
+    assert chain.in_use() == ("c", {"a": "connection", "openai": "not set up", "b": "quota"})
+    report = inner.report()
+    assert (report.configured, report.in_use) == (["openai", "b", "c"], "c")
+    assert report.why_not == {"openai": "not set up", "b": "b: quota"}
+    first.script = ["back"]
+    await chain.warm()
+    assert chain.in_use() == ("a", {})

@@ -115,3 +115,14 @@ async def test_warming_survives_a_voice_that_fails_and_closing_reaches_all() -> 
     await chain.aclose()
     assert first.closed
     assert second.closed
+
+
+async def test_it_says_who_speaks_and_why_not_those_before() -> None:
+    first, second = _Voice("a", ["connection"]), _Voice("b", [b"cc"])
+    chain = VoiceChain([first, VoiceChain([second])])
+    assert await _heard(chain) == b"cc"
+    assert chain.in_use() == ("b", {"a": "connection"})
+    assert chain.report().why_not == {"a": "a: connection"}
+    first.script = [b"aa"]
+    await chain.warm()
+    assert chain.in_use() == ("a", {})

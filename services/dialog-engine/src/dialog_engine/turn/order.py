@@ -31,6 +31,8 @@ class TurnOrder:
     text: Callable[[], AsyncGenerator[Piece, None]]
     epoch: int = 0
     client: str | None = None
+    llm: Callable[[], tuple[str, dict[str, str]]] | None = None
+    """Who writes the reply, and why not those before it; None where nobody writes it."""
 
     @property
     def correlation_id(self) -> str:

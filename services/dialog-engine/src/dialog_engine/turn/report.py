@@ -12,6 +12,7 @@ from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn.actions import Commit, Finish
 from dialog_engine.turn.machine import TurnMachine
 from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_voice.chain import VoiceChain
 
 log = structlog.get_logger("turn")
 
@@ -26,12 +27,20 @@ class TurnReport:
 
     def stats(self, known: DoneStats) -> DoneStats:
         """With what only the shell knows: the voice, and the time until now."""
-        voice = self._parts.voice.name if self._speech is not None else "file" if self._parts.whole_file is not None else "off"
+        llm, instead_of = self._order.llm() if self._order.llm is not None else (None, {})
+        voice = "file" if self._parts.whole_file is not None else "off"
+        if self._speech is not None:
+            voice, silent = self._speaking()
+            instead_of = {**instead_of, **silent}
         if self._speech is not None and self._speech.failed_fragments and not self._speech.spoken_fragments:
             voice = "unavailable"
-        extra = {"total_ms": round(self._now(), 1), "voice": voice}
+        extra = {"total_ms": round(self._now(), 1), "voice": voice, "llm": llm, "instead_of": instead_of or None}
         times = {name: round(value, 1) for name in ("ttft_ms", "first_audio_ms") if (value := getattr(known, name)) is not None}
         return known.model_copy(update={**extra, **times})
+
+    def _speaking(self) -> tuple[str, dict[str, str]]:
+        voice = self._parts.voice
+        return voice.in_use() if isinstance(voice, VoiceChain) else (voice.name, {})
 
     def to_store(self, commit: Commit) -> StoredTurn:
         """The turn as history has it."""

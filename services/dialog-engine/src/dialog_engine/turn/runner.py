@@ -1,6 +1,7 @@
 """Carries out what the turn machine decides: the model's task, the voice, the commits, the frames for viewers."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final, Literal
@@ -47,6 +48,8 @@ class TurnRunner:
         self.callers = 0
         self._claim = TurnClaim(order.correlation_id, parts.claim)
         self._tasks = TaskOwner(weakly(self._task_over))
+        self._decided: deque[actions.Action] = deque()
+        self._applying = False
         self._broken = False
         self._thought_at = -THINKING_EVERY_MS
         self._model: asyncio.Task[None] | None = None
@@ -212,16 +215,24 @@ class TurnRunner:
             self._apply(self.machine.claim_lost())
 
     def _apply(self, decided: Sequence[actions.Action]) -> None:
-        """Carry out each of them, whatever becomes of the others: one that fails ends the turn."""
-        failed: list[tuple[str, Exception]] = []
-        for action in decided:
-            try:
-                self._carry_out(action)
-            # The owner of the turn: what was decided is not lost with the action before it.
-            except Exception as error:  # noqa: BLE001
-                failed.append((type(action).__name__, error))
-        for where, problem in failed:
-            self._break_off(where, problem)
+        """Carry out each of them, whatever becomes of the others: one that fails ends the turn.
+
+        What is decided meanwhile comes after them: a turn that ends at once must not end before its `done`.
+        """
+        self._decided.extend(decided)
+        if self._applying:
+            return
+        self._applying = True
+        try:
+            while self._decided:
+                action = self._decided.popleft()
+                try:
+                    self._carry_out(action)
+                # The owner of the turn: what was decided is not lost with the action before it.
+                except Exception as error:  # noqa: BLE001
+                    self._break_off(type(action).__name__, error)
+        finally:
+            self._applying = False
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:

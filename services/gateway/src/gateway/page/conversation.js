@@ -106,6 +106,7 @@ export class Conversation {
       if (turn.reason) note.textContent += ` · ${note.title}`;
       parts.push(note);
     }
+    if (turn.instead) parts.push(tag("span", "instead", language.text("instead", turn.instead)));
     if (turn.status === "failed") {
       parts.push(tag("span", "failed", language.error(turn.error ?? "error")));
       if (turn.requestId) {

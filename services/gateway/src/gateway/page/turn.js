@@ -23,6 +23,7 @@
  * @property {number | null} ts Unix seconds
  * @property {boolean} fallback the main path did not answer, the legacy chain did
  * @property {string | null} reason why, as the server names it
+ * @property {{by: string, others: string} | null} instead who answered and spoke in place of whom, where that has changed since the turn before
  *
  * @typedef {{turn: number, user: string, reply: string, ts: number, interrupted?: boolean, path?: string, requestId?: string}} Past
  *   a turn that is over; the reply of an interrupted one is what was heard of it
@@ -42,6 +43,7 @@ export class Turns {
     /** @type {Map<Turn, {own: string, spoken: string}>} a reply as told by the input socket, and by the output socket */
     this.sides = new Map();
     this.count = 0;
+    this.lastInstead = "";
   }
 
   /** @param {number} number @returns {Turn | undefined} */
@@ -160,12 +162,16 @@ export class Turns {
     this.onChange(entry);
   }
 
-  /** @param {string | null} requestId @param {number} number @param {{path?: string, fallback_reason?: string}} [stats] */
+  /**
+   * @param {string | null} requestId @param {number} number
+   * @param {{path?: string, fallback_reason?: string, llm?: string, voice?: string, instead_of?: Record<string, string>}} [stats]
+   */
   done(requestId, number, stats = {}) {
     const entry = this.#either(requestId, number);
     if (!entry || entry.status === "failed") return;
     entry.status = "done";
     if (stats.path === "legacy") this.#fellBack(entry, stats.fallback_reason);
+    else entry.instead = this.#instead(stats.llm, stats.voice, stats.instead_of ?? {});
     this.onChange(entry);
   }
 
@@ -209,12 +215,24 @@ export class Turns {
   #add(fields) {
     const entry = {
       ...{ key: `t${++this.count}`, turn: 0, requestId: null, mine: false, user: "", reply: "", status: /** @type {Status} */ ("running") },
-      ...{ interrupted: false, heard: null, error: null, ts: null, fallback: false, reason: null },
+      ...{ interrupted: false, heard: null, error: null, ts: null, fallback: false, reason: null, instead: null },
       ...{ order: fields.turn ?? (this.latest?.turn ?? 0) + 0.5 },
       ...fields,
     };
     this.entries.push(entry);
     return entry;
+  }
+
+  /**
+   * Told once, and again when it changes: nobody wants it below every line.
+   * @param {string | undefined} llm @param {string | undefined} voice @param {Record<string, string>} instead
+   */
+  #instead(llm, voice, instead) {
+    const by = [llm, voice].filter(Boolean).join(", ");
+    const others = Object.entries(instead).map(([name, why]) => `${name} (${why})`).join(", ");
+    if (others === this.lastInstead) return null;
+    this.lastInstead = others;
+    return others ? { by, others } : null;
   }
 
   /** Told by START, by `done`, or by both. @param {Turn} entry @param {string | undefined} reason */

@@ -43,6 +43,9 @@ class DoneStats(SnakeModel):
     total_ms: float | None = None
     llm: str | None = Field(default=None, description="Provider that answered.")
     voice: str | None = Field(default=None, description="Voice that spoke first, or why there is none.")
+    instead_of: dict[str, str] | None = Field(
+        default=None, description="Models and voices that come first and did not answer, by name: why, in a word or two."
+    )
     interrupted: bool = False
     finish_reason: Literal["length", "content_filter"] | None = Field(
         default=None, description="Why the model stopped before its own end: too long, or its vendor would not have it said."

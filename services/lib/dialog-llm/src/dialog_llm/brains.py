@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from dialog_contracts.http import ProviderReport
 from dialog_contracts.session_document import Persona, SessionLlm
 from dialog_flags.documents import Documents
 from dialog_llm import making
@@ -30,7 +29,8 @@ class Brains:
     def __init__(self, settings: LlmSettings, documents: Documents, own: LlmProvider | None = None) -> None:
         self._settings, self._documents = settings, documents
         self._keys = SessionKeys(settings.session_keys_dir)
-        self.own = LlmChain.of(own or making.own(settings))
+        absent = making.absent(settings) if own is None else {}
+        self.own = LlmChain.of(own or making.own(settings), absent=absent)
         self._llms: SessionProviders[SessionLlm, LlmProvider] = SessionProviders(
             self.own,
             make=lambda wanted, key: making.of_session(wanted, settings, key),
@@ -64,13 +64,6 @@ class Brains:
     def missing_keys(self) -> list[str]:
         """Key files that documents name for their language models and that are not mounted (yet)."""
         return self._keys.missing(document.llm.api_key_file for document in self._documents if document.llm is not None)
-
-    def report(self) -> ProviderReport:
-        """Which of the service's own models answers, and why not those before it; also of those that are named and not set up."""
-        report = self.own.report()
-        absent = making.absent(self._settings)
-        configured = list(dict.fromkeys((*self._settings.llm_chain, *report.configured))) if absent else report.configured
-        return report.model_copy(update={"configured": configured, "why_not": {**absent, **report.why_not}})
 
     async def aclose(self) -> None:
         """Close them all."""

@@ -1,7 +1,7 @@
 """Several language models in order of preference, used as one."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -39,16 +39,20 @@ class LlmChain:
         name: str = "chain",
         cool_down_s: float = 20.0,
         clock: Callable[[], float] = time.monotonic,
+        absent: Mapping[str, str] | None = None,
     ) -> None:
+        """`absent`: who is named in settings and not among the providers, and why."""
         self.name = name
+        self._absent = dict(absent or {})
         self._providers = tuple(each if isinstance(each, LlmChain | Border) else Border(each) for each in providers)
         named = [(each.name, about(each)) for each in self._providers]
+        self._why: dict[int, str] = {}
         self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
 
     @classmethod
-    def of(cls, provider: LlmProvider) -> "LlmChain":
+    def of(cls, provider: LlmProvider, *, absent: Mapping[str, str] | None = None) -> "LlmChain":
         """A chain of this one, under its name; a chain as it is."""
-        return provider if isinstance(provider, LlmChain) else cls([provider], name=name_of(provider))
+        return provider if isinstance(provider, LlmChain) else cls([provider], name=name_of(provider), absent=absent)
 
     async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
         """Yield the first working provider's pieces. Raises its `LlmError` after a piece, `AllProvidersFailed` before."""
@@ -65,12 +69,11 @@ class LlmChain:
                     async for piece in pieces:
                         if not produced and isinstance(piece, str):
                             produced = True
-                            self._states.answered(position)
+                            self._answered(position)
                         yield piece
                 return
             except LlmError as error:
-                if error.reason not in _TEXT_REASONS:
-                    self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
+                self._failed(position, error)
                 if produced:
                     raise
                 last = error
@@ -88,28 +91,51 @@ class LlmChain:
             provider = self._providers[position]
             try:
                 await provider.warm()
-                self._states.answered(position)
+                self._answered(position)
             except LlmError as error:
                 last = error
                 failures.append((provider.name, error.reason))
-                self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
+                self._failed(position, error)
                 _log.warning("llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error))
         if len(failures) == len(self._providers):
-            raise AllProvidersFailed(failures, last)
+            raise AllProvidersFailed(failures, last) from last
 
     @property
     def all_warm(self) -> bool:
         """Whether every provider has answered, and did the last time."""
         return not self._states.unwarmed
 
+    def in_use(self) -> tuple[str, dict[str, str]]:
+        """Who answers now, by the last replies, and of those before it: why they do not, in a word or two each."""
+        for position, provider in enumerate(self._providers):
+            if position not in self._why:
+                name, within = provider.in_use() if isinstance(provider, LlmChain) else (provider.name, {})
+                return name, {**self._reasons(position), **within}
+        return self.name, self._reasons(len(self._providers))
+
+    def _reasons(self, until: int) -> dict[str, str]:
+        return {**self._absent, **{self._providers[at].name: why for at, why in sorted(self._why.items()) if at < until}}
+
     def report(self) -> ProviderReport:
         """Who answers, and why not who should."""
-        return self._states.report()
+        report = self._states.report()
+        return report.model_copy(
+            update={"configured": [*self._absent, *report.configured], "why_not": {**self._absent, **report.why_not}}
+        )
 
     async def aclose(self) -> None:
         """Close every provider."""
         for provider in self._providers:
             await provider.aclose()
+
+    def _answered(self, position: int) -> None:
+        self._why.pop(position, None)
+        self._states.answered(position)
+
+    def _failed(self, position: int, error: LlmError) -> None:
+        self._why[position] = error.reason
+        if error.reason not in _TEXT_REASONS:
+            self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
 
     def _fell_through(
         self, provider: LlmProvider, reason: str, failures: list[tuple[str, str]], detail: str | None = None

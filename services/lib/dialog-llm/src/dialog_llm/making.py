@@ -10,25 +10,28 @@ from service_runtime.egress import EgressRules
 
 def own(settings: LlmSettings) -> LlmProvider:
     """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
-    providers: list[LlmProvider] = []
-    for name in settings.llm_chain:
-        if name == "rules":
-            providers.append(_rules())
-        elif name == "openai":
-            if name not in absent(settings):
-                providers.append(_openai(settings, settings.openai_url(), settings.openai_key(), settings.llm_model))
-        else:
-            providers.append(factories.load(name, "LLM_CHAIN")())
+    left_out = absent(settings)
+    providers = [named(name, settings) for name in settings.llm_chain if name not in left_out]
     if not providers:
         raise ValueError("LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL")
-    return providers[0] if len(providers) == 1 else LlmChain(providers)
+    return providers[0] if len(providers) == 1 else LlmChain(providers, absent=left_out)
+
+
+def named(name: str, settings: LlmSettings) -> LlmProvider:
+    """One model of the chain; raises ValueError for a name that is neither known nor importable."""
+    if name == "rules":
+        return _rules()
+    if name == "openai":
+        return _openai(settings, settings.openai_url(), settings.openai_key(), settings.llm_model)
+    made: LlmProvider = factories.load(name, "LLM_CHAIN")()
+    return made
 
 
 def absent(settings: LlmSettings) -> dict[str, str]:
     """Models of the chain that are left out, and why."""
     if "openai" not in settings.llm_chain or settings.openai_api_key is not None or settings.openai_base_url is not None:
         return {}
-    return {"openai": "not set up: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"}
+    return {"openai": "not set up: OPENAI_API_KEY or OPENAI_BASE_URL"}
 
 
 def of_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> LlmProvider:

@@ -40,6 +40,7 @@ class VoiceChain:
         self.name = name
         self._voices = tuple(each if isinstance(each, VoiceChain | Border) else Border(each) for each in voices)
         named = [(each.name, about(each)) for each in self._voices]
+        self._why: dict[int, str] = {}
         self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
 
     @classmethod
@@ -61,13 +62,13 @@ class VoiceChain:
                 async with aclosing(voice.synthesize(text, lang)) as pieces:
                     async for piece in pieces:
                         if not delivered:
-                            self._states.answered(position)
+                            self._answered(position)
                         delivered += len(piece.pcm)
                         yield piece
                 return
             except VoiceError as error:
                 if error.reason not in _TEXT_REASONS:
-                    self._states.failed(position, str(error), cools=True)
+                    self._failed(position, error, cools=True)
                 if delivered:
                     self._fell_through(voice, error.reason, failures, detail=str(error), delivered_ms=delivered / BYTES_PER_MS)
                     raise VoiceCutOff(voice.name, error.reason, delivered / BYTES_PER_MS) from error
@@ -86,19 +87,30 @@ class VoiceChain:
             voice = self._voices[position]
             try:
                 await voice.warm()
-                self._states.answered(position)
+                self._answered(position)
             except VoiceError as error:
                 last = error
                 failures.append((voice.name, error.reason))
-                self._states.failed(position, str(error), cools=False)
+                self._failed(position, error, cools=False)
                 _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
         if len(failures) == len(self._voices):
-            raise AllVoicesFailed(failures, last)
+            raise AllVoicesFailed(failures, last) from last
 
     @property
     def all_warm(self) -> bool:
         """Whether every voice has answered, and did the last time."""
         return not self._states.unwarmed
+
+    def in_use(self) -> tuple[str, dict[str, str]]:
+        """Who speaks now, by the last fragments, and of those before it: why they do not, in a word each."""
+        for position, voice in enumerate(self._voices):
+            if position not in self._why:
+                name, within = voice.in_use() if isinstance(voice, VoiceChain) else (voice.name, {})
+                return name, {**self._reasons(position), **within}
+        return self.name, self._reasons(len(self._voices))
+
+    def _reasons(self, until: int) -> dict[str, str]:
+        return {self._voices[at].name: why for at, why in sorted(self._why.items()) if at < until}
 
     def report(self) -> ProviderReport:
         """Who speaks, and why not who should."""
@@ -108,6 +120,14 @@ class VoiceChain:
         """Close every voice."""
         for voice in self._voices:
             await voice.aclose()
+
+    def _answered(self, position: int) -> None:
+        self._why.pop(position, None)
+        self._states.answered(position)
+
+    def _failed(self, position: int, error: VoiceError, *, cools: bool) -> None:
+        self._why[position] = error.reason
+        self._states.failed(position, str(error), cools=cools)
 
     def _fell_through(
         self,

@@ -27,7 +27,7 @@ def reader() -> Reader:
 
 def own(means: Means) -> Voice:
     """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
-    voices = [_named(name, means) for name in means.settings.voice_chain]
+    voices = [named(name, means) for name in means.settings.voice_chain]
     if not voices:
         raise ValueError("VOICE_CHAIN: no voice is named")
     return voices[0] if len(voices) == 1 else VoiceChain(voices)
@@ -57,7 +57,8 @@ def of_session(wanted: SessionVoice, means: Means, key: str | None) -> Voice:
     )
 
 
-def _named(name: str, means: Means) -> Voice:
+def named(name: str, means: Means) -> Voice:
+    """One voice of the chain; raises ValueError for a name that is neither known nor importable."""
     if name == "espeak":
         return _espeak(None, None)
     if name == "edge":

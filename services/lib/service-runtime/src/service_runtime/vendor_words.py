@@ -8,12 +8,16 @@ from urllib.parse import urlsplit
 DETAIL_CHARS: Final = 200
 _KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
 
+_OBJECTS: Final = re.compile(r"\s?(?:\w+[:=])?<[\w.]+ object at 0x[0-9a-fA-F]+>")
+
 
 def printable(detail: str, secrets: Iterable[str] = ()) -> str:
     """`detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
     for secret in secrets:
         if secret:
             detail = detail.replace(secret, "***")
+    # Libraries put their objects into messages; nobody reads addresses of memory.
+    detail = _OBJECTS.sub("", detail)
     detail = " ".join(_KEY_SHAPES.sub("***", detail).split())
     return detail if len(detail) <= DETAIL_CHARS else detail[: DETAIL_CHARS - 1] + "…"
 

@@ -50,8 +50,9 @@ class Warming:
             else:
                 self.untried = False
                 if not self._ready:
+                    if self.reason is not None:
+                        log.info("warm_after_all", what=self._what, provider=self._chain.name)
                     self._ready, self.reason = True, None
-                    log.info("warm", what=self._what, provider=self._chain.name)
                 if self._chain.all_warm:
                     return
             await asyncio.sleep(pause_s)

@@ -1,0 +1,173 @@
+"""`vtuber doctor`: in one screen, what is configured, what answers, what is slow and what is missing; with `--providers`, how each does."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from vtuber_cli import models, providers, readiness, settings
+from vtuber_cli.console import Console
+from vtuber_cli.settings import ServiceSpec
+
+State = Literal["ok", "slow", "missing", "off", "note"]
+COLOURS: Final[Mapping[State, str]] = {"ok": "green", "slow": "yellow", "missing": "red", "off": "grey", "note": "grey"}
+
+SLOW_MS: Final = 500.0
+"""Of an answer on this machine, which takes five."""
+
+SLOW_FIRST_MS: Final[Mapping[str, float]] = {"model": 1_500.0, "voice": 1_000.0}
+"""To the first word, and to the first sound: later than that, people begin to wait."""
+
+ROOM_MB: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line. `missing`: it should be there and is not; `off`: nobody asked for it."""
+
+    area: Literal["settings", "services", "providers", "machine"]
+    name: str
+    state: State
+    told: str = ""
+    ms: float | None = None
+
+
+def main(data: Path, *, attempt: bool, as_json: bool, console: Console) -> int:
+    """The command; exit status 0 where nothing is missing."""
+    found: list[Finding] = []
+    for finding in _all(data, attempt=attempt):
+        found.append(finding)
+        if not as_json:
+            _say(finding, found, console)
+    if as_json:
+        console.say(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2))
+    else:
+        _conclude(found, console)
+    return 1 if any(finding.state == "missing" for finding in found) else 0
+
+
+def _all(data: Path, *, attempt: bool) -> Iterator[Finding]:
+    yield from _settings()
+    yield from of_services(settings.load().services)
+    yield from _machine(data)
+    if attempt:
+        yield from of_trials(_trial())
+
+
+def _settings() -> Iterator[Finding]:
+    for name, value in settings.of_providers().items():
+        yield Finding("settings", name, "note", value)
+
+
+def of_services(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """What the services say of themselves, and the engine of models and voices."""
+    with ThreadPoolExecutor(len(specs)) as together:
+        states = list(together.map(_ask, specs))
+    if not any(state.answers for _, state, _ in states):
+        yield Finding("services", "all", "off", "nothing runs here on the usual ports; `make run` starts it")
+        return
+    for spec, state, ms in states:
+        if state.ready:
+            yield Finding("services", spec.name, "slow" if ms > SLOW_MS else "ok", f"port {spec.port}", ms)
+        elif state.answers:
+            yield Finding("services", spec.name, "missing", f"port {spec.port}, not ready: {state.why}", ms)
+        else:
+            without = "she answers without it, and has no fallback" if spec.fallback else "she does not answer"
+            yield Finding("services", spec.name, "missing", f"port {spec.port}, not running: {without}")
+    for _, state, _ in states:
+        for line in providers.of_engine(state.details):
+            kind, _, told = line.partition(": ")
+            answers = not told.startswith("none answers")
+            yield Finding("providers", f"{kind.lower()} in use", "ok" if answers else "missing", told)
+        if state.details.get("models"):
+            # The engine's; the legacy chain's are the same.
+            break
+
+
+def _ask(spec: ServiceSpec) -> tuple[ServiceSpec, readiness.State, float]:
+    began = time.monotonic()
+    state = readiness.ask(spec.port)
+    return spec, state, round((time.monotonic() - began) * 1000, 1)
+
+
+def _machine(data: Path) -> Iterator[Finding]:
+    without = models.missing(models.folder(data))
+    yield Finding("machine", "speech models", "off" if without else "ok", without or f"in {models.folder(data)}")
+    folder = next(path for path in (data, *data.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free // 1_000_000
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        yield Finding("machine", "data", "missing", f"{data} cannot be written: conversations would be lost")
+    else:
+        yield Finding("machine", "data", "ok" if free > ROOM_MB else "missing", f"{data}, {free} MB free")
+
+
+def _trial() -> Iterator[dict[str, Any]]:
+    """What the engine's own trial says, as it says it."""
+    command = [sys.executable, "-m", "dialog_engine.trial"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as trial:
+        assert trial.stdout is not None
+        assert trial.stderr is not None
+        for line in trial.stdout:
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(told, dict) and "kind" in told:
+                yield told
+        problem = trial.stderr.read().strip()
+    if trial.returncode:
+        yield {
+            "kind": "settings",
+            "name": "trial",
+            "configured": True,
+            "problem": problem.splitlines()[-1] if problem else "it broke off",
+        }
+
+
+def of_trials(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """What the engine's trials say."""
+    for told in trials:
+        kind, name, about = told["kind"], told["name"], told.get("about")
+        label, where = f"{kind} {name}", f" ({about})" if about else ""
+        first, total = told.get("first_ms"), told.get("total_ms")
+        problem = told.get("problem") or (None if first is not None else "nothing came")
+        if problem is not None:
+            known = str(problem).removeprefix(f"{name}: ")
+            off = not told.get("configured") or known.startswith("not set up")
+            yield Finding("providers", label, "off" if off else "missing", known + where)
+            continue
+        said = f"{told['audio_ms'] / 1000:.1f} s of sound" if told.get("audio_ms") is not None else f"“{_short(told['said'])}”"
+        times = f"first {'sound' if kind == 'voice' else 'word'} {first:.0f} ms, whole {total:.0f} ms: {said}{where}"
+        yield Finding("providers", label, "slow" if (first or 0.0) > SLOW_FIRST_MS[kind] else "ok", times, first)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59] + "…"
+
+
+def _say(finding: Finding, found: list[Finding], console: Console) -> None:
+    if len(found) == 1 or found[-2].area != finding.area:
+        console.say(console.paint(finding.area, "bold"))
+    state = console.paint(f"{finding.state:<8}", COLOURS[finding.state])
+    took = f"  {finding.ms:.0f} ms" if finding.ms is not None and finding.area == "services" else ""
+    console.say(f"  {state} {finding.name:<22} {finding.told}{took}")
+
+
+def _conclude(found: list[Finding], console: Console) -> None:
+    missing = [finding.name for finding in found if finding.state == "missing"]
+    slow = [finding.name for finding in found if finding.state == "slow"]
+    console.say()
+    if missing:
+        console.say(f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md says what to do.")
+    if slow:
+        console.say(f"  {console.paint('Slow:', 'yellow')} {', '.join(slow)}.")
+    if not missing and not slow:
+        console.say(f"  {console.paint('All is well.', 'green')}")

@@ -1,0 +1,144 @@
+"""Each configured model and voice says one sentence: `python -m dialog_engine.trial`, one line of JSON for each, as it is done.
+
+It reads the same settings as the engine. Edge and OpenAI are tried also where they are not configured, OpenAI with the user's key only.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from dialog_engine.settings import EngineSettings
+from dialog_llm import making as models
+from dialog_llm.chain import LlmChain
+from dialog_llm.errors import LlmError
+from dialog_llm.provider import GenerationOptions, LlmProvider, Message
+from dialog_telemetry import log_lines
+from dialog_voice import making as voices
+from dialog_voice.chain import VoiceChain
+from dialog_voice.errors import VoiceError
+from dialog_voice.making import Means
+from dialog_voice.voice import BYTES_PER_MS, Voice
+from service_runtime.strangers import about
+
+QUESTION: Final = "Say hello to a new viewer, in one short sentence."
+SENTENCE: Final = "Hello, 你好, this is how I sound."
+WITHIN_S: Final = 30.0
+WRONG_SETTINGS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of one. Times in ms from the request, imports and connections not counted; `problem`: why nothing came."""
+
+    kind: Literal["model", "voice"]
+    name: str
+    about: str = ""
+    configured: bool = True
+    first_ms: float | None = None
+    total_ms: float | None = None
+    said: str = ""
+    audio_ms: int | None = None
+    problem: str | None = None
+
+
+async def each(settings: EngineSettings) -> AsyncIterator[Trial]:
+    """All of them, one after the other."""
+    absent = models.absent(settings)
+    for name in settings.llm_chain:
+        if name in absent:
+            yield Trial("model", name, problem=absent[name])
+        else:
+            yield await _model(name, lambda name=name: models.named(name, settings), settings)  # type: ignore[misc]
+    for name in _voices(settings):
+        configured = name in settings.voice_chain
+        yield await _voice(name, lambda means, name=name: voices.named(name, means), settings, configured=configured)  # type: ignore[misc]
+
+
+def _voices(settings: EngineSettings) -> list[str]:
+    own_key = ["openai"] if settings.openai_api_key is not None else []
+    return list(dict.fromkeys((*settings.voice_chain, "edge", *own_key)))
+
+
+async def _model(name: str, make: Callable[[], LlmProvider], settings: EngineSettings) -> Trial:
+    what = ""
+    chain: LlmChain | None = None
+    try:
+        made = make()
+        what, chain = about(made), LlmChain.of(made)
+        async with asyncio.timeout(WITHIN_S):
+            await chain.warm()
+            began, first, said = time.monotonic(), None, ""
+            options = GenerationOptions(max_tokens=settings.llm_max_tokens, temperature=settings.llm_temperature)
+            async with aclosing(chain.stream([Message("user", QUESTION)], options)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        first = first or time.monotonic()
+                        said += piece
+        return Trial("model", name, what, True, _ms(began, first), _ms(began, time.monotonic()), said)
+    except (LlmError, ValueError, TimeoutError) as error:
+        return Trial("model", name, what, problem=_problem(error))
+    finally:
+        if chain is not None:
+            await chain.aclose()
+
+
+async def _voice(name: str, make: Callable[[Means], Voice], settings: EngineSettings, *, configured: bool) -> Trial:
+    what = ""
+    chain: VoiceChain | None = None
+    try:
+        made = make(Means(settings))
+        what, chain = about(made), VoiceChain.of(made)
+        async with asyncio.timeout(WITHIN_S):
+            await chain.warm()
+            began, first, length = time.monotonic(), None, 0
+            async with aclosing(chain.synthesize(SENTENCE, "en")) as pieces:
+                async for piece in pieces:
+                    first = first or time.monotonic()
+                    length += len(piece.pcm)
+        total = _ms(began, time.monotonic())
+        return Trial("voice", name, what, configured, _ms(began, first), total, SENTENCE, length // BYTES_PER_MS)
+    except (VoiceError, ValueError, TimeoutError) as error:
+        return Trial("voice", name, what, configured, problem=_problem(error))
+    finally:
+        if chain is not None:
+            await chain.aclose()
+
+
+def _problem(error: Exception) -> str:
+    # A chain of one tells only that it failed; its cause tells how.
+    cause = error.__cause__ if isinstance(error.__cause__, LlmError | VoiceError) else error
+    return str(cause) or f"nothing within {WITHIN_S:.0f} s"
+
+
+def _ms(began: float, at: float | None) -> float | None:
+    return None if at is None else round((at - began) * 1000, 1)
+
+
+async def _print(settings: EngineSettings) -> None:
+    async for trial in each(settings):
+        sys.stdout.write(json.dumps(asdict(trial), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Try them all; wrong settings end it with one sentence each and status 2."""
+    log_lines.configure("trial", "CRITICAL")
+    try:
+        settings = EngineSettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"{name}: {problem['msg'].removeprefix('Value error, ')}\n")
+        sys.exit(WRONG_SETTINGS)
+    asyncio.run(_print(settings))
+
+
+if __name__ == "__main__":
+    main()
