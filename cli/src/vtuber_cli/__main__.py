@@ -12,8 +12,8 @@ from vtuber_cli import gateway, settings
 from vtuber_cli.settings import GATEWAY_PORT
 
 
-def main() -> None:
-    """Parse the command line and do it."""
+def command_line() -> argparse.ArgumentParser:
+    """What may be typed."""
     parser = argparse.ArgumentParser(prog="vtuber", description="A real-time AI VTuber, on this machine.")
     parser.add_argument("--version", action="version", version=f"vtuber {version('vtuber-cli')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -64,7 +64,12 @@ def main() -> None:
     models.add_argument("--try", action="store_true", dest="attempt", help="say a few sentences and hear them, with times")
 
     _flags_parser(commands)
+    return parser
 
+
+def main() -> None:
+    """Parse the command line and do it."""
+    parser = command_line()
     asked = parser.parse_args()
     if asked.command is None:
         parser.print_help()
