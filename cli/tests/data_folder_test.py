@@ -63,6 +63,16 @@ def test_what_was_open_to_others_is_closed_and_models_stay_as_they_are(tmp_path:
     assert mode(data / "models" / "whisper") == 0o755
 
 
+def test_a_folder_that_holds_only_models_is_closed_too(tmp_path: Path) -> None:
+    data = tmp_path / ".data"
+    (data / "models").mkdir(parents=True)
+    data.chmod(0o755)
+    folder = DataFolder(data)
+    folder.open()
+    folder.close()
+    assert mode(data) == 0o700
+
+
 def test_a_folder_of_somebodys_own_keeps_its_mode_and_a_new_one_is_closed(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)

@@ -11,6 +11,7 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 LOGS: Final = "logs"
 STORE: Final = "valkey"
+MODELS: Final = "models"
 _LOCK: Final = ".lock"
 _ELSEWHERE: Final = "or keep data elsewhere: `vtuber run --data FOLDER`"
 
@@ -30,7 +31,7 @@ class DataFolder:
     @property
     def store(self) -> Path:
         """Of the embedded Valkey."""
-        return self.path / STORE
+        return (self.path / STORE).resolve()
 
     @property
     def tls(self) -> Path:
@@ -39,8 +40,8 @@ class DataFolder:
 
     def open(self) -> None:
         """Make it, close it to others, and keep other runs out. Raises CannotRun."""
-        ours = not self.path.exists() or self.store.exists() or self.logs.exists()
-        for folder in (self.path, self.logs, self.store):
+        ours = not self.path.exists() or any((self.path / name).exists() for name in (LOGS, STORE, MODELS))
+        for folder in (self.path, self.logs, self.path / STORE):
             _make(folder)
         self._hold()
         # A folder that somebody chose and that holds other things keeps its mode; what we make in it has ours.
@@ -79,8 +80,8 @@ class DataFolder:
 
     def _close_to_others(self) -> None:
         for at, folders, files in os.walk(self.path):
-            if Path(at) == self.path and "models" in folders:
-                folders.remove("models")  # 150 MB that everybody may read.
+            if Path(at) == self.path and MODELS in folders:
+                folders.remove(MODELS)  # 150 MB that everybody may read.
             for name, mode in [(".", FOLDER_MODE), *((name, FILE_MODE) for name in files)]:
                 path = Path(at, name)
                 try:
