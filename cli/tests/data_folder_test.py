@@ -12,7 +12,7 @@ def refused(path: Path) -> str:
         DataFolder(path).open()
     said = str(refusal.value)
     assert path.parts[-2] in said
-    assert "vtuber run --data FOLDER" in said
+    assert "`vtuber run --data FOLDER" in said
     assert "\n" not in said
     return said
 
@@ -96,3 +96,17 @@ def test_a_second_run_in_the_same_folder_is_refused_with_the_first_ones_number(t
     second = DataFolder(tmp_path / ".data")
     second.open()
     second.close()
+
+
+def test_a_folder_of_another_user_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / ".data"
+    data.mkdir()
+    # Root may go everywhere: the kernel's answers are given in its place.
+    monkeypatch.setattr(os.path, "exists", lambda path: os.path.isdir(path) and Path(path).parent != data)
+
+    def denied(path: Path, *_: object, **__: object) -> None:
+        if path.parent == data:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    assert "cannot be made (Permission denied)" in refused(data)

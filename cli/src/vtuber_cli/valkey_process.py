@@ -32,7 +32,7 @@ async def start(processes: Processes, console: Console, folder: Path, port: int,
         if processes.ended(valkey.NAME):
             raise CannotRun(
                 f"Valkey does not start with what is in {folder}: make room, or move that folder away to begin with an empty one. "
-                + processes.crash_report(valkey.NAME)
+                f"It said: {processes.last_words(valkey.NAME)}"
             )
         if time.monotonic() > deadline:
             raise CannotRun(f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}")
