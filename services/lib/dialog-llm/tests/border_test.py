@@ -196,3 +196,9 @@ async def test_leaving_early_closes_what_is_inside() -> None:
     assert await anext(stream) == "a"
     await stream.aclose()
     assert stranger.closed
+
+
+async def test_a_model_whose_server_keeps_the_opening_tag_thinks_aloud_only_once() -> None:
+    border = Border(Stranger("hm", "</think>", "Hello"))
+    replies = [[piece async for piece in border.stream(ASKED, GenerationOptions())] for _ in range(2)]
+    assert replies == [["hm", "Hello"], [THINKING, "Hello"]]

@@ -10,7 +10,7 @@ import structlog
 from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
 from dialog_llm.errors import LlmError, ProviderError, Reason
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, LlmProvider, Message, Piece, Thinking
-from dialog_llm.thoughts import Thoughts
+from dialog_llm.thoughts import Habit, Thoughts
 from service_runtime.strangers import about, asked_to_stop, close_stranger, name_of
 
 _log = structlog.get_logger("llm")
@@ -27,10 +27,11 @@ class Border:
     def __init__(self, provider: LlmProvider) -> None:
         self.name, self.about = name_of(provider), about(provider)
         self._provider = provider
+        self._habit = Habit()
 
     async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
         """Yield the reply. Raises `ProviderError`."""
-        clean = _Clean()
+        clean = _Clean(self._habit.begin())
         now = asyncio.get_running_loop().time
         end = now() + options.wall_clock_s
         thought = said = False
@@ -59,6 +60,7 @@ class Border:
                             said = True
                             end = now() + options.wall_clock_s if thought else end
                         yield piece
+                self._habit.learn(clean.thoughts)
                 for piece in clean.finish():
                     said = True
                     yield piece
@@ -103,8 +105,8 @@ class Border:
 class _Clean:
     """What came, as pieces: text without thoughts, `THINKING` for those."""
 
-    def __init__(self) -> None:
-        self._characters, self._thoughts = WholeCharacters(), Thoughts()
+    def __init__(self, thoughts: Thoughts) -> None:
+        self._characters, self.thoughts = WholeCharacters(), thoughts
         self._said = False
         self._blank = False
         self._thought = False
@@ -122,14 +124,14 @@ class _Clean:
             if is_thought:
                 made += self._thinking()
             elif text:
-                made += self._text(self._thoughts.feed(self._characters.feed(text)))
-                if self._thoughts.thinking:
+                made += self._text(self.thoughts.feed(self._characters.feed(text)))
+                if self.thoughts.thinking:
                     made += self._thinking()
         return made
 
     def finish(self) -> list[Piece]:
         """The text's last characters."""
-        return self._text(self._thoughts.feed(self._characters.finish()) + self._thoughts.finish())
+        return self._text(self.thoughts.feed(self._characters.finish()) + self.thoughts.finish())
 
     def why_empty(self) -> tuple[Reason, str]:
         """The failure of a reply without a word."""
