@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import structlog
 
@@ -14,6 +15,9 @@ from dialog_llm.thoughts import Habit, Thoughts
 from service_runtime.strangers import about, asked_to_stop, close_stranger, name_of
 
 _log = structlog.get_logger("llm")
+
+_WARM_WITHIN_S: Final = 30.0
+"""Providers of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
 
 
 class Border:
@@ -74,7 +78,13 @@ class Border:
     async def warm(self) -> None:
         """See `LlmProvider`. Raises `ProviderError`."""
         async with self._failures():
-            await self._provider.warm()
+            try:
+                async with asyncio.timeout(_WARM_WITHIN_S) as limit:
+                    await self._provider.warm()
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise ProviderError(self.name, "connection", f"not warm after {_WARM_WITHIN_S:.0f} s") from error
 
     async def aclose(self) -> None:
         """Close it; what that raises is logged, because nobody could do more about it."""
