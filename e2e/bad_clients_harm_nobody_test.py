@@ -91,7 +91,7 @@ async def test_resuming_after_the_last_event_is_a_whole_answer_and_moves_no_circ
     assert (await post(fake_models.url, body, headers={"Last-Event-ID": turn.frames[-2].id or ""})).events == ["done"]
     for junk in ("7", "x.y", "9" * 400 + ".1", "-1.0"):
         refused = await post(fake_models.url, body, headers={"Last-Event-ID": junk})
-        assert (refused.status, refused.body["field"]) == (422, "Last-Event-ID")
+        assert (refused.status, refused.body["code"], refused.body["field"]) == (409, "unknown_event", "Last-Event-ID")
     readiness = await get(fake_models.service("input-handler") + "/readyz")
     assert readiness["details"]["circuit"] == {"only": "closed"}
     assert (await chat(fake_models.url, "somebody-else")).events[-1] == "done"

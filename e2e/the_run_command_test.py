@@ -123,7 +123,7 @@ async def test_a_wrong_setting_is_named_and_nothing_keeps_running(tmp_path: Path
 
 
 async def test_one_variable_goes_back_to_the_chain_of_queues(tmp_path: Path) -> None:
-    env = {**FAKES, "FAKE_WORDS": "8", "ENABLE_SYNC_CORE": "false"}
+    env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10", "ENABLE_SYNC_CORE": "false"}
     with running(tmp_path, env, legacy=True, options=["--https"]) as stack:
         assert stack.url.startswith("https://127.0.0.1:")
         told = await asyncio.to_thread(say, stack.url, "--wav", str(tmp_path / "back.wav"))
@@ -161,7 +161,9 @@ async def test_what_is_said_on_a_full_pipe_and_a_store_that_is_killed_end_nothin
     # Somebody who holds the other end and never reads, as a pager does.
     pager = os.open(out, os.O_RDWR)
     command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(tmp_path), "--state", str(state)]
-    env = environment({**FAKES, "FAKE_WORDS": "8", "LEGACY_ENABLED": "false", "MICROPHONE_ENABLED": "false"})
+    env = environment(
+        {**FAKES, "FAKE_WORDS": "8", "FAKE_CHAR_MS": "10", "LEGACY_ENABLED": "false", "MICROPHONE_ENABLED": "false"}
+    )
     with out.open("wb") as pipe:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
         process = subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, cwd=ROOT)

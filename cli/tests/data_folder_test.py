@@ -12,7 +12,7 @@ def refused(path: Path) -> str:
         DataFolder(path).open()
     said = str(refusal.value)
     assert path.parts[-2] in said
-    assert "vtuber run --data FOLDER" in said
+    assert "`vtuber run --data FOLDER" in said
     assert "\n" not in said
     return said
 
@@ -63,6 +63,16 @@ def test_what_was_open_to_others_is_closed_and_models_stay_as_they_are(tmp_path:
     assert mode(data / "models" / "whisper") == 0o755
 
 
+def test_a_folder_that_holds_only_models_is_closed_too(tmp_path: Path) -> None:
+    data = tmp_path / ".data"
+    (data / "models").mkdir(parents=True)
+    data.chmod(0o755)
+    folder = DataFolder(data)
+    folder.open()
+    folder.close()
+    assert mode(data) == 0o700
+
+
 def test_a_folder_of_somebodys_own_keeps_its_mode_and_a_new_one_is_closed(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)
@@ -86,3 +96,17 @@ def test_a_second_run_in_the_same_folder_is_refused_with_the_first_ones_number(t
     second = DataFolder(tmp_path / ".data")
     second.open()
     second.close()
+
+
+def test_a_folder_of_another_user_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / ".data"
+    data.mkdir()
+    # Root may go everywhere: the kernel's answers are given in its place.
+    monkeypatch.setattr(os.path, "exists", lambda path: os.path.isdir(path) and Path(path).parent != data)
+
+    def denied(path: Path, *_: object, **__: object) -> None:
+        if path.parent == data:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    assert "cannot be made (Permission denied)" in refused(data)

@@ -1,8 +1,11 @@
+import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
+import vtuber_cli
 from vtuber_cli.__main__ import main
 
 
@@ -37,7 +40,7 @@ def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (("run", "--set", "tts.VOICE_CHIAN=edge"), "tts has no setting VOICE_CHIAN; did you mean VOICE_CHAIN? There are "),
         (("say", "hi", "--url", "ftp://a"), "--url: 'ftp://a' is no address of a gateway"),
         (("say", "hi", "--session", "a b"), "--session: 1 to 64 of A-Z a-z 0-9 _ -"),
-        (("flags", "off", "live-001", "SYNC"), "invalid choice: 'SYNC' (choose from 'ENABLE_SYNC_CORE', "),
+        (("flags", "off", "live-001", "SYNC"), "there is no flag SYNC; there are ENABLE_SYNC_CORE, SYNC_TTS_STREAMING, "),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence_that_says_what_can(
@@ -58,3 +61,12 @@ def test_the_gateways_address_may_be_in_the_environment(
     monkeypatch.setenv("VTUBER_URL", value)
     assert typed(monkeypatch, "say", "hi") in (1, 2)
     assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_models_are_fetched_where_nothing_is_installed() -> None:
+    folder = Path(vtuber_cli.__file__).parents[1]
+    # Without site-packages, as in the building of an image.
+    command = [sys.executable, "-S", "-m", "vtuber_cli", "models", "--check", "--data", "/nowhere"]
+    done = subprocess.run(command, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "missing" in done.stdout

@@ -307,3 +307,17 @@ async def test_ports_of_services_move_where_they_are_taken_and_the_pages_address
     assert readiness.of(page, "127.0.0.2") == (True, "")
     signal.raise_signal(signal.SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
+
+
+async def test_a_store_that_is_garbage_is_one_sentence(tmp_path: Path, settings: Settings) -> None:
+    out, store = io.StringIO(), tmp_path / "data" / "valkey" / "appendonlydir"
+    store.mkdir(parents=True)
+    (store / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    (store / "appendonly.aof.1.incr.aof").write_bytes(b"garbage" * 50)
+    loaded = replace(settings(READY), redis_url=None)
+    runner = Runner(loaded, RunOptions(data=tmp_path / "data", ephemeral=True), Console(out))
+    assert await asyncio.wait_for(runner.run(), 30) == 1
+    said = out.getvalue()
+    assert said.count("\n") == 1
+    assert f"Valkey does not start with what is in {tmp_path / 'data' / 'valkey'}: make room, or move that folder away" in said
+    assert "Bad file format" in said

@@ -11,7 +11,7 @@ from typing import Final
 
 from e2e.kind import cluster, forward, images, timeouts
 from e2e.kind.namespace import Namespace
-from e2e.kind.programs import ROOT, CommandFailed, MissingProgram, need
+from e2e.kind.programs import ROOT, CommandFailed, MissingProgram, need, run
 from e2e.kind.release import Release
 
 CLUSTER: Final = "vtuber"
@@ -89,6 +89,9 @@ def up(context: str | None, port: int) -> None:
         tell(f"images are not pushed anywhere: {context} has to see this machine's Docker")
     namespace = Namespace(context, NAMESPACE)
     namespace.create()
+    if own:
+        # So that what a person types next lands where the operator looks, also without -n.
+        run("kubectl", "config", "set-context", context, "--namespace", NAMESPACE)
     service = (
         [f"gateway.service.type=NodePort,gateway.service.nodePort={cluster.NODE_PORT}"]
         if own
@@ -123,7 +126,10 @@ def down(context: str | None) -> None:
 
 def main() -> None:
     """`up` or `down`; CONTEXT and PORT come from the environment, as make hands them over."""
-    context, port = os.environ.get("CONTEXT") or None, int(os.environ.get("PORT") or 8080)
+    context, said = os.environ.get("CONTEXT") or None, os.environ.get("PORT", "").strip() or "8080"
+    if not (said.isascii() and said.isdigit() and 1 <= int(said[:6]) <= 65_535):
+        sys.exit(f"PORT={said}: a port is a number from 1 to 65535")
+    port = int(said)
     verbs: dict[str, Callable[[], None]] = {"up": lambda: up(context, port), "down": lambda: down(context)}
     try:
         verbs[sys.argv[1]]()

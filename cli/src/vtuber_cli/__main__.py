@@ -1,4 +1,4 @@
-"""The commands of `vtuber`."""
+"""The commands of `vtuber`. The top imports only what comes with Python: `models` also runs where nothing is installed (Dockerfile)."""
 
 import argparse
 import asyncio
@@ -7,15 +7,14 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from dialog_flags.flags import Flag
-from vtuber_cli import gateway, settings
+from vtuber_cli import settings
 from vtuber_cli.settings import GATEWAY_PORT
 
 
-def main() -> None:
-    """Parse the command line and do it."""
+def command_line() -> argparse.ArgumentParser:
+    """What may be typed."""
     parser = argparse.ArgumentParser(prog="vtuber", description="A real-time AI VTuber, on this machine.")
-    parser.add_argument("--version", action="version", version=f"vtuber {version('vtuber-cli')}")
+    parser.add_argument("--version", action="store_true", help="say which version this is, and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
@@ -71,8 +70,16 @@ def main() -> None:
     doctor.add_argument("--json", action="store_true", help="for programs")
 
     _flags_parser(commands)
+    return parser
 
+
+def main() -> None:
+    """Parse the command line and do it."""
+    parser = command_line()
     asked = parser.parse_args()
+    if asked.version:
+        print(f"vtuber {version('vtuber-cli')}")
+        return
     if asked.command is None:
         parser.print_help()
         return
@@ -86,6 +93,8 @@ def main() -> None:
         sys.exit(_flags(asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
+    from vtuber_cli import gateway
+
     try:
         asked.url = gateway.address(asked.url or settings.gateway_url())
     except ValueError as error:
@@ -115,20 +124,25 @@ def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         one = verbs.add_parser(verb, help=what)
         one.add_argument("name", help="of the VtuberSession")
         if verb != "show":
-            one.add_argument("flag", choices=[str(flag) for flag in Flag])
+            one.add_argument("flag", help="ENABLE_SYNC_CORE, for one")
             one.add_argument("--dry-run", action="store_true", help="only print the command that would be run")
         one.add_argument("-n", "--namespace", help="of the VtuberSession (default: kubectl's)")
         one.add_argument("--context", help="of the cluster (default: kubectl's)")
 
 
 def _flags(asked: argparse.Namespace) -> int:
+    from dialog_flags.flags import Flag
     from vtuber_cli import flags
     from vtuber_cli.console import Console
 
     place = flags.Place(asked.namespace, asked.context)
     if asked.verb == "show":
         return flags.show(asked.name, place=place, console=Console())
-    return flags.flip(asked.name, Flag(asked.flag), on=asked.verb == "on", place=place, dry=asked.dry_run, console=Console())
+    if asked.flag not in list(Flag):
+        print(f"vtuber flags: there is no flag {asked.flag}; there are {', '.join(Flag)}", file=sys.stderr)
+        return 2
+    on = asked.verb == "on"
+    return flags.flip(asked.name, Flag(asked.flag), on=on, place=place, dry=asked.dry_run, console=Console())
 
 
 def _talk(asked: argparse.Namespace) -> int:

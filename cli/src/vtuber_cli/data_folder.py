@@ -11,6 +11,7 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 LOGS: Final = "logs"
 STORE: Final = "valkey"
+MODELS: Final = "models"
 _LOCK: Final = ".lock"
 _ELSEWHERE: Final = "or keep data elsewhere: `vtuber run --data FOLDER`"
 
@@ -30,7 +31,7 @@ class DataFolder:
     @property
     def store(self) -> Path:
         """Of the embedded Valkey."""
-        return self.path / STORE
+        return (self.path / STORE).resolve()
 
     @property
     def tls(self) -> Path:
@@ -39,8 +40,9 @@ class DataFolder:
 
     def open(self) -> None:
         """Make it, close it to others, and keep other runs out. Raises CannotRun."""
-        ours = not self.path.exists() or self.store.exists() or self.logs.exists()
-        for folder in (self.path, self.logs, self.store):
+        # os.path: Path's own questions raise where a folder is somebody else's.
+        ours = not os.path.exists(self.path) or any(os.path.exists(self.path / name) for name in (LOGS, STORE, MODELS))
+        for folder in (self.path, self.logs, self.path / STORE):
             _make(folder)
         self._hold()
         # A folder that somebody chose and that holds other things keeps its mode; what we make in it has ours.
@@ -66,7 +68,8 @@ class DataFolder:
             self.close()
             who = f"process {holder}" if holder else "another process"
             raise CannotRun(
-                f"{self.path} is in use by another `vtuber run` ({who}): end that one, {_ELSEWHERE} --port 8481."
+                f"{self.path} is in use by another `vtuber run` ({who}): end that one, or give this one a folder and a port of its "
+                "own: `vtuber run --data FOLDER --port 8481`."
             ) from error
         except OSError:
             # A file system without locks.
@@ -79,8 +82,8 @@ class DataFolder:
 
     def _close_to_others(self) -> None:
         for at, folders, files in os.walk(self.path):
-            if Path(at) == self.path and "models" in folders:
-                folders.remove("models")  # 150 MB that everybody may read.
+            if Path(at) == self.path and MODELS in folders:
+                folders.remove(MODELS)  # 150 MB that everybody may read.
             for name, mode in [(".", FOLDER_MODE), *((name, FILE_MODE) for name in files)]:
                 path = Path(at, name)
                 try:
@@ -92,9 +95,11 @@ class DataFolder:
 
 def _make(folder: Path) -> None:
     for part in (*reversed(folder.parents), folder):
-        if part.exists() and not part.is_dir():
+        if os.path.exists(part) and not os.path.isdir(part):
             raise CannotRun(f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}.")
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotRun(f"{folder} cannot be made ({error.strerror}): make room or give the right to, {_ELSEWHERE}.") from error
+        raise CannotRun(
+            f"{folder} cannot be made ({error.strerror}): make room there, make it this user's, {_ELSEWHERE}."
+        ) from error

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,6 @@ from typing import Final
 
 from vtuber_cli.lines import Lines
 
-READ_BYTES: Final = 64 * 1024
 LAST_WORDS_S: Final = 0.5
 """After its end, for what it wrote before."""
 
@@ -26,76 +26,101 @@ class Process:
     """`start` it, have its lines by the callback, `stop` it. Its output is read whatever the callback does with it."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], line: Callable[[str], None]) -> None:
-        self.name, self._command, self._env, self._line = name, command, env, line
-        self._child: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self.name, self._command, self._env = name, command, env
+        self._protocol = _Protocol(line)
+        self._transport: asyncio.SubprocessTransport | None = None
 
     @property
     def pid(self) -> int:
         """The child's process id."""
-        assert self._child is not None
-        return self._child.pid
+        assert self._transport is not None
+        return self._transport.get_pid()
 
     @property
     def returncode(self) -> int | None:
         """Its exit status, None while it runs."""
-        return self._child.returncode if self._child is not None else None
+        return self._transport.get_returncode() if self._transport is not None else None
 
     async def start(self) -> None:
         """Raises OSError when the program cannot be started."""
-        self._child = await asyncio.create_subprocess_exec(
+        self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
+            lambda: self._protocol,
             *self._command,
             env=dict(self._env),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             # Conversations are nobody else's business.
             umask=PRIVATE,
             # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the children in order.
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
-        self._reader = asyncio.create_task(self._read(self._child))
 
     async def wait(self) -> int:
         """Its exit status, after its last line. What it started and left behind is ended."""
-        assert self._child is not None
-        assert self._reader is not None
-        status = await self._child.wait()
-        self._kill_group()
-        await asyncio.wait([self._reader], timeout=LAST_WORDS_S)
+        assert self._transport is not None
+        await self._protocol.ended.wait()
+        await self._clear(LAST_WORDS_S)
+        status = self._transport.get_returncode()
+        assert status is not None
         return status
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, then make it, and all that it started."""
-        if self._child is None:
+        if self._transport is None:
             return
         with suppress(ProcessLookupError):
-            self._child.terminate()
-        ended = asyncio.create_task(self._child.wait())
-        await asyncio.wait([ended], timeout=grace_s)
-        self._kill_group()
-        await asyncio.wait([ended], timeout=KILLED_WITHIN_S)
-        ended.cancel()
+            self._transport.terminate()
+        await _happens(self._protocol.ended, grace_s)
+        await self._clear(KILLED_WITHIN_S)
 
     def kill(self) -> None:
         """Now: it, and all that it started."""
-        if self._child is not None and self._child.returncode is None:
+        if self._transport is not None and self._transport.get_returncode() is None:
             self._kill_group()
+
+    async def _clear(self, within_s: float) -> None:
+        """Of what it started nothing runs any more; what was said is read."""
+        assert self._transport is not None
+        self._kill_group()
+        await _happens(self._protocol.said, within_s)
+        await _happens(self._protocol.ended, within_s)
+        self._transport.close()
 
     def _kill_group(self) -> None:
         # Its session's number is its own process id, also when it is gone and what it started is not.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    async def _read(self, child: asyncio.subprocess.Process) -> None:
-        assert child.stdout is not None
-        lines = Lines()
-        while data := await child.stdout.read(READ_BYTES):
-            for line in lines.feed(data):
-                self._line(line)
-        for line in lines.end():
+
+class _Protocol(asyncio.SubprocessProtocol):
+    """Not asyncio's streams: their `wait` waits for the pipe too, which whatever the child left behind keeps open."""
+
+    def __init__(self, line: Callable[[str], None]) -> None:
+        self._line, self._lines = line, Lines()
+        self.ended, self.said = asyncio.Event(), asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """The next bytes of what it says."""
+        for line in self._lines.feed(data):
             self._line(line)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Nobody has the pipe any more."""
+        for line in self._lines.end():
+            self._line(line)
+        self.said.set()
+
+    def process_exited(self) -> None:
+        """The process itself is gone."""
+        self.ended.set()
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
 
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

@@ -76,6 +76,10 @@ class Processes:
         ]
         return "\n".join(words) or self.crash_report(name)
 
+    def last_words(self, name: str) -> str:
+        """The last line that it said."""
+        return self._logs[name].last[-1] if self._logs[name].last else "nothing"
+
     def pids(self) -> dict[str, int]:
         """Process ids by name."""
         return {name: process.pid for name, process in self._running.items()}

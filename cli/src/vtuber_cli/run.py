@@ -5,12 +5,12 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import addresses, certificate, models, ports, providers, readiness, valkey
+from vtuber_cli import addresses, certificate, models, places, ports, providers, readiness, valkey_process
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
@@ -49,8 +49,8 @@ class Runner:
 
     def __init__(self, settings: RunSettings, options: RunOptions, console: Console) -> None:
         self._settings, self._options, self._console = settings, options, console
-        self._services = self._with_ports(settings)
-        self._valkey_port = ports.free() if options.ephemeral else VALKEY_PORT
+        self._services = places.chosen(settings, PAGE, options.port, ephemeral=options.ephemeral)
+        self._valkey_port: int | None = ports.free() if options.ephemeral else VALKEY_PORT
         self._data = DataFolder(options.data)
         self._processes = Processes(console, self._data.logs)
         self._looking = asyncio.Lock()
@@ -83,7 +83,11 @@ class Runner:
         self._data.open()
         if self._options.https:
             self._certificate = certificate.own(self._data.tls, self._options.host)
-        store = [] if self._settings.redis_url is not None else [await self._start_valkey()]
+        store = []
+        if self._valkey_port is not None:
+            store.append(
+                await valkey_process.start(self._processes, self._console, self._data.store, self._valkey_port, READY_WITHIN_S)
+            )
         main = [spec for spec in self._services if not spec.fallback]
         for spec in main:
             await self._start(spec)
@@ -108,8 +112,12 @@ class Runner:
     async def _run_fallback(self) -> None:
         """The legacy chain. It is kept going too, but never ends the run."""
         chain = [spec for spec in self._services if spec.fallback]
-        for spec in chain:
-            await self._start(spec)
+        try:
+            for spec in chain:
+                await self._start(spec)
+        except CannotRun as error:
+            self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
+            return
         keepers = [self._keeper(spec) for spec in chain]
         tasks = [asyncio.create_task(self._keep_fallback(keeper)) for keeper in keepers]
         try:
@@ -120,7 +128,7 @@ class Runner:
             if chain:
                 self._write_state(legacy=True)
                 self._console.say("  The fallback is ready too.")
-            await asyncio.wait(tasks or [asyncio.create_task(asyncio.Event().wait())])
+            await asyncio.gather(*tasks)
         finally:
             await _end(tasks)
 
@@ -151,64 +159,21 @@ class Runner:
     def _why_missing(self, keeper: Keeper) -> str:
         return f"{keeper.because}. Until it is ready, {keeper.without}. See {self._processes.log_of(keeper.name)}"
 
-    def _with_ports(self, settings: RunSettings) -> tuple[ServiceSpec, ...]:
-        chosen = self._options.port or (None if self._options.ephemeral else settings.port)
-        specs = settings.services
-        if self._options.ephemeral:
-            specs = tuple(replace(spec, port=ports.free()) for spec in specs)
-        return tuple(replace(spec, port=chosen) if chosen is not None and spec.name == PAGE else spec for spec in specs)
-
     def _port(self, name: str) -> int:
         return next(spec.port for spec in self._services if spec.name == name)
 
     def _settle_ports(self) -> None:
-        """The page's port was chosen by a person; of all others, one that is taken is as good as the next."""
-        page = self._port(PAGE)
-        if (why := ports.refusal(page, self._options.host)) is not None:
+        """Raises CannotRun where the page's own is taken."""
+        if (why := ports.refusal(self._port(PAGE), self._options.host)) is not None:
             raise CannotRun(why)
-        taken = {page}
-
-        def settled(port: int) -> int:
-            if port in taken or ports.busy(port):
-                port = ports.free()
-            taken.add(port)
-            return port
-
-        before = self._services
-        self._services = tuple(spec if spec.name == PAGE else replace(spec, port=settled(spec.port)) for spec in before)
-        self._valkey_port = settled(self._valkey_port) if self._settings.redis_url is None else self._valkey_port
-        moved = [spec.name for spec, old in zip(self._services, before, strict=True) if spec.port != old.port]
+        store = self._valkey_port if self._settings.redis_url is None else None
+        self._services, self._valkey_port, moved = places.settled(self._services, PAGE, store)
         if moved:
             self._console.say(f"  The usual ports of {', '.join(moved)} are in use; they have others.")
 
     @property
     def _redis_url(self) -> str:
         return self._settings.redis_url or f"redis://127.0.0.1:{self._valkey_port}/0"
-
-    async def _start_valkey(self) -> Keeper:
-        try:
-            command = valkey.command(self._data.store.resolve(), self._valkey_port)
-        except valkey.NoValkey as error:
-            raise CannotRun(str(error)) from error
-
-        async def start() -> None:
-            await self._processes.launch(valkey.NAME, "grey", command, {})
-
-        async def ready() -> tuple[bool, str]:
-            return await valkey.answers(self._valkey_port), "it does not answer"
-
-        await start()
-        deadline = time.monotonic() + READY_WITHIN_S
-        while not (await ready())[0]:
-            if self._processes.ended(valkey.NAME):
-                raise CannotRun(
-                    f"Valkey does not start with what is in {self._data.store}: make room, or move that folder away to begin "
-                    f"with an empty one. {self._processes.crash_report(valkey.NAME)}"
-                )
-            if time.monotonic() > deadline:
-                raise CannotRun(f"Valkey did not answer within {READY_WITHIN_S} s; see {self._processes.log_of(valkey.NAME)}")
-            await asyncio.sleep(0.05)
-        return Keeper(valkey.NAME, self._processes, self._console, start, ready, without=valkey.WITHOUT)
 
     async def _start(self, spec: ServiceSpec) -> None:
         env = {

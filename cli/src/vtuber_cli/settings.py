@@ -9,7 +9,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vtuber_cli import known_settings
-from vtuber_cli.profile import fitted, is_off
 
 GATEWAY_PORT: Final = 8000
 """Where the page is, unless another port is asked for."""
@@ -59,6 +58,9 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
 
     `changes`: `service.NAME=value` each; `scales`: `service=2` each. Raises ValueError for one that is not so, or names an unknown service.
     """
+    # Here, because `vtuber models` runs where nothing is installed, in the building of an image.
+    from vtuber_cli.profile import fitted, is_off
+
     declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
     profile = declared.pop("profile")
     environment = dict(os.environ)

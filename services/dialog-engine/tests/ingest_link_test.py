@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
 from dialog_contracts.ingest import Alive, Played, Stop, Subscribe
@@ -144,3 +145,18 @@ async def test_an_output_handler_that_is_not_there_is_tried_again() -> None:
     await tasks.close()
     with pytest.raises(RuntimeError, match="closed"):
         outputs.start(tasks)
+
+
+async def test_one_that_is_not_there_is_worth_a_line_after_two_seconds_and_only_once(later: Callable[[float], None]) -> None:
+    handler = OutputHandler()
+    with capture_logs() as lines:
+        async with serve(handler, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+        link = ingest_link.OutputLink(f"ws://127.0.0.1:{port}/ws/ingest/tts", handler.hooks)
+        for _ in range(3):
+            await link.run()
+        assert [line["event"] for line in lines] == [], "all processes start at once"
+        for _ in range(3):
+            later(ingest_link.STARTED_WITHIN_S)
+            await link.run()
+        assert [line["event"] for line in lines] == ["output_not_connected"]

@@ -29,7 +29,7 @@ from input_handler.testing.scripted_engine import (
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.answers import Answers
-from service_runtime.errors import Conflict, InvalidField
+from service_runtime.errors import Conflict
 from service_runtime.redis_link import RedisLink
 
 Make = Callable[..., TurnCaller]
@@ -181,7 +181,7 @@ async def test_what_is_no_events_id_is_refused_by_name_and_takes_no_number(
     engine: ScriptedEngine, make: Make, wrong: str
 ) -> None:
     caller = make()
-    with pytest.raises(InvalidField, match="Last-Event-ID"):
+    with pytest.raises(Conflict, match="Last-Event-ID"):
         await called(caller, last_event_id=wrong)
     engine.answers = [WHOLE]
     await called(caller)

@@ -34,7 +34,7 @@ from dialog_llm.chain import LlmChain
 from dialog_voice import language
 from dialog_voice.voice import Voice
 from dialog_voice.voices import Voices
-from service_runtime.errors import InvalidField, out_of_reach
+from service_runtime.errors import Conflict, InvalidField, out_of_reach
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("chat")
@@ -112,9 +112,8 @@ class ChatService:
                 yield found.follow(after)
                 return
             if after >= len(found.events.frames) and not found.events.closed:
-                raise InvalidField(
-                    f"Last-Event-ID: event {after} of turn {found.order.turn} is yet to come", field="Last-Event-ID"
-                )
+                why = f"Last-Event-ID: event {after} of turn {found.order.turn} is yet to come"
+                raise Conflict(why, code="unknown_event", field="Last-Event-ID")
             found.callers += 1
             try:
                 # What the turn has begun goes before what its caller reads.

@@ -29,12 +29,13 @@ def check(path: Path) -> None:
         raise UnusableDatabase(
             f"{SETTING}: the folder {folder} cannot be made ({error.strerror}); name another file"
         ) from error
-    if path.is_dir():
-        raise UnusableDatabase(f"{SETTING}: {path} is a folder, and has to be a file; move it away, or name another file")
+    # os.path: Path's own questions raise where a folder is somebody else's.
     for each in (folder, path):
-        if each.exists() and not os.access(each, os.W_OK | os.R_OK):
-            raise UnusableDatabase(f"{SETTING}: {each} cannot be written; give this user the right to, or name another file")
-    if path.exists():
+        if os.path.exists(each) and not os.access(each, os.W_OK | os.R_OK | (os.X_OK if os.path.isdir(each) else 0)):
+            raise UnusableDatabase(f"{SETTING}: {each} cannot be written; make it this user's, or name another file")
+    if os.path.isdir(path):
+        raise UnusableDatabase(f"{SETTING}: {path} is a folder, and has to be a file; move it away, or name another file")
+    if os.path.exists(path):
         _read(path)
 
 

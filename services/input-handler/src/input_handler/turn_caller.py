@@ -20,7 +20,7 @@ from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
 from input_handler.running_turns import RunningTurns
 from input_handler.turn_numbers import Numbered, TurnNumbers
-from service_runtime.errors import InvalidField, out_of_reach
+from service_runtime.errors import Conflict, out_of_reach
 
 log = structlog.get_logger("turn")
 
@@ -65,7 +65,7 @@ class TurnCaller:
     ) -> AsyncGenerator[SseFrame, None]:
         """The events of the turn, ids included; none, where the caller has them all.
 
-        Raises InvalidField, Conflict, EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
+        Raises Conflict, EngineRefused, TooManyTurns or LegacyUnavailable before the first event.
 
         `whole_file`: the caller speaks the older dialect, whose viewers read one audio file and may come late. `client`: whose turn it is,
         as limits count clients.
@@ -293,11 +293,10 @@ class TurnCaller:
 
 
 def check_event_id(last_event_id: str | None) -> None:
-    """Raises InvalidField for what cannot be the id of an event."""
-    if last_event_id is None:
-        return
-    if EVENT_ID.fullmatch(last_event_id) is None:
-        raise InvalidField(f"Last-Event-ID: an event id is <turn>.<n>, not {last_event_id[:40]!r}", field="Last-Event-ID")
+    """Raises Conflict for what cannot be the id of an event: nobody was ever sent it."""
+    if last_event_id is not None and EVENT_ID.fullmatch(last_event_id) is None:
+        why = f"Last-Event-ID: no event has the id {last_event_id[:40]!r}; ids are <turn>.<n>"
+        raise Conflict(why, code="unknown_event", field="Last-Event-ID")
 
 
 def _number_of(event_id: str | None) -> int:

@@ -49,6 +49,8 @@ export class Composer {
     this.stop.disabled = !busy;
     this.area.dataset.placeholder = key;
     this.area.placeholder = language.text(key);
+    // A field without a text is as high as its placeholder.
+    this.#changed();
   }
 
   /** @param {KeyboardEvent} event */

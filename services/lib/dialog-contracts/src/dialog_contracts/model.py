@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from dialog_contracts import limits
@@ -10,8 +10,16 @@ from dialog_contracts import limits
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A live room or a conversation; it outlives connections."""
 
-Turn = Annotated[int, Field(ge=1, le=limits.TURN_MAX, strict=True)]
-"""Number of a turn inside its session, from 1. No text and no truth value is read as one."""
+
+def _number(value: object) -> object:
+    """JSON's numbers only, as its schema says: 7.0 is one, "7" and true are none."""
+    if isinstance(value, bool | str | bytes):
+        raise ValueError("a turn is a whole number")
+    return value
+
+
+Turn = Annotated[int, Field(ge=1, le=limits.TURN_MAX), BeforeValidator(_number)]
+"""Number of a turn inside its session, from 1."""
 
 Count = Annotated[int, Field(ge=0, le=limits.COUNT_MAX)]
 """A seq, an offset in ms or a place in a text."""

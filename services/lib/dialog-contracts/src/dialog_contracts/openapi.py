@@ -45,19 +45,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 }
 """By body, then by what each is an example of."""
 
-_STREAM_EXAMPLE: Final = """id: 42.0
-event: control
-data: {"action":"ACCEPTED","sessionId":"live-001","turn":42}
-
-id: 42.1
-event: text-delta
-data: {"content":"今晚我们玩解谜","eos":false}
-
-id: 42.2
-event: done
-data: {"stats":{"ttft_ms":180.2,"first_audio_ms":240.9,"tokens":4,"interrupted":false,"turn":42}}
-
-"""
+_EVENT_EXAMPLE: Final = {"id": "42.1", "event": "text-delta", "data": '{"content":"今晚我们玩解谜","eos":false}'}
 
 _DOOR: Final = (400, 403, 405, 408, 413, 414, 429, 431, 500, 503)
 """What any request may be answered with, before anybody looks at what it asks."""
@@ -127,8 +115,8 @@ def _chat_stream() -> dict[str, Any]:
     resume = {
         "name": "Last-Event-ID",
         "in": "header",
-        "description": "Resume after this event, of a running or a finished turn.",
-        "schema": {"type": "string", "pattern": sse.EVENT_ID},
+        "description": "`<turn>.<n>`: resume after this event, of a running or a finished turn.",
+        "schema": {"type": "string"},
         "example": "42.7",
     }
     trace = {
@@ -138,7 +126,18 @@ def _chat_stream() -> dict[str, Any]:
         "schema": {"type": "string"},
         "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     }
-    events = {"type": "string", "description": "See the table; `data` of each event is one of these.", "x-events": _events()}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": {"oneOf": list(_events().values())}}
+    events = {
+        "type": "object",
+        "description": "One event of the stream; its `data` is, by its name, one of `x-events`.",
+        "properties": {
+            "id": {"type": "string", "pattern": r"^[0-9]{1,9}\.[0-9]{1,9}$"},
+            "event": {"enum": list(sse.EVENT_TYPES)},
+            "data": data,
+        },
+        "required": ["event", "data"],
+        "x-events": _events(),
+    }
     return {
         "operationId": "chatStream",
         "tags": ["conversation"],
@@ -146,11 +145,12 @@ def _chat_stream() -> dict[str, Any]:
         "parameters": [resume, trace],
         "requestBody": _body("ChatRequest"),
         "responses": {
-            "200": {"description": _STREAM, "content": {"text/event-stream": {"schema": events, "example": _STREAM_EXAMPLE}}},
+            "200": {"description": _STREAM, "content": {"text/event-stream": {"schema": events, "example": _EVENT_EXAMPLE}}},
             **_errors(422),
             "409": _error(
                 "`turn_taken` (with `nextTurn`): this number belongs to another message. `out_of_reach` (with `nextTurn`): it is too far "
-                "from the session's last one. `turn_lost`: what is resumed died with its engine. `busy`: barge-in is off and a turn runs. "
+                "from the session's last one. `turn_lost`: what is resumed died with its engine. "
+                "`unknown_event`: nobody was sent the event that is resumed after. `busy`: barge-in is off and a turn runs. "
                 "`no_numbers_left`: the session has had all of them."
             ),
         },

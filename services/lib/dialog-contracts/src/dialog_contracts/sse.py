@@ -81,7 +81,7 @@ EVENT_TYPES: dict[str, type[ChatEvent]] = {
 }
 
 
-EVENT_ID: Final = r"^[1-9][0-9]{0,8}\.[0-9]{1,9}$"
+EVENT_ID: Final = r"^[1-9][0-9]{0,8}[.][0-9]{1,9}$"
 """Of events of turns, which are numbered from 1."""
 
 _DIGITS: Final = 9

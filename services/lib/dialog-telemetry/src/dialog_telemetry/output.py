@@ -12,7 +12,7 @@ from typing import Final, TextIO
 CAPACITY_BYTES: Final = 1 << 20
 """Of what waits for a reader."""
 
-EXIT_S: Final = 1.0
+EXIT_S: Final = 0.5
 """What still waits when the process ends gets so long."""
 
 _PIECE: Final = 4096

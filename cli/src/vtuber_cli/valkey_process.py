@@ -1,0 +1,40 @@
+"""The embedded store as a process of a run."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+from vtuber_cli import valkey
+from vtuber_cli.console import Console
+from vtuber_cli.keeper import Keeper
+from vtuber_cli.processes import CannotRun, Processes
+
+LOOK_EVERY_S: Final = 0.05
+
+
+async def start(processes: Processes, console: Console, folder: Path, port: int, within_s: float) -> Keeper:
+    """Start it and wait until it answers; whoever gets the keeper keeps it going. Raises CannotRun."""
+    try:
+        command = valkey.command(folder, port)
+    except valkey.NoValkey as error:
+        raise CannotRun(str(error)) from error
+
+    async def launch() -> None:
+        await processes.launch(valkey.NAME, "grey", command, {})
+
+    async def ready() -> tuple[bool, str]:
+        return await valkey.answers(port), "it does not answer"
+
+    await launch()
+    deadline = time.monotonic() + within_s
+    while not (await ready())[0]:
+        if processes.ended(valkey.NAME):
+            raise CannotRun(
+                f"Valkey does not start with what is in {folder}: make room, or move that folder away to begin with an empty one. "
+                f"It said: {processes.last_words(valkey.NAME)}"
+            )
+        if time.monotonic() > deadline:
+            raise CannotRun(f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}")
+        await asyncio.sleep(LOOK_EVERY_S)
+    return Keeper(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)
