@@ -196,3 +196,28 @@ async def test_leaving_early_closes_what_is_inside() -> None:
     assert await anext(stream) == "a"
     await stream.aclose()
     assert stranger.closed
+
+
+async def test_a_model_whose_server_keeps_the_opening_tag_thinks_aloud_only_once() -> None:
+    border = Border(Stranger("hm", "</think>", "Hello"))
+    replies = [[piece async for piece in border.stream(ASKED, GenerationOptions())] for _ in range(2)]
+    assert replies == [["hm", "Hello"], [THINKING, "Hello"]]
+
+
+async def test_a_warm_up_that_hangs_ends_and_keeps_nobody_else_waiting() -> None:
+    class Hangs(Stranger):
+        async def warm(self) -> None:
+            await asyncio.sleep(3600)
+
+    with pytest.raises(ProviderError, match="not warm after 30 s"):
+        await Border(Hangs()).warm()
+
+    class Quick(Stranger):
+        async def warm(self) -> None: ...
+
+    chain = LlmChain([Hangs(), Quick()])
+    warming = asyncio.create_task(chain.warm())
+    await asyncio.sleep(1)
+    assert chain.any_warm
+    await warming
+    assert (chain.any_warm, chain.all_warm) == (True, False)

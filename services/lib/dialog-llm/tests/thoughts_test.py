@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_llm import thoughts
-from dialog_llm.thoughts import Thoughts
+from dialog_llm.thoughts import Habit, Thoughts
 
 NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection")
 WHOLE = [
@@ -83,3 +83,27 @@ def test_it_is_known_while_it_thinks() -> None:
 def test_a_whole_text_loses_its_thoughts_and_the_space_around_them() -> None:
     assert thoughts.without("<think>hm</think>\n\nHello ") == "Hello"
     assert thoughts.without(" as it is ") == " as it is "
+
+
+def through(habit: Habit, text: str, step: int) -> str:
+    parser = habit.begin()
+    made = "".join(parser.feed(text[at : at + step]) for at in range(0, len(text), step)) + parser.finish()
+    habit.learn(parser)
+    return made
+
+
+@pytest.mark.parametrize("step", [1, 3, 100])
+def test_a_server_that_keeps_the_opening_tag_is_understood_from_the_second_reply_on(step: int) -> None:
+    habit = Habit()
+    assert through(habit, "hm</think>Hello", step) == "hmHello"
+    assert through(habit, "hm again</think>Hello", step) == "Hello"
+    assert through(habit, "</think>Hello", step) == "Hello"
+    assert through(habit, "no thought this time", step) == "no thought this time", "it was none after all"
+    assert through(habit, "nor now", step) == "nor now"
+
+
+@pytest.mark.parametrize("step", [1, 3, 100])
+def test_a_model_that_opens_its_thoughts_itself_loses_nothing_by_the_expectation(step: int) -> None:
+    habit = Habit()
+    through(habit, "hm</think>Hello", step)
+    assert through(habit, "Well, <think>hm</think>hello", step) == "Well, hello"

@@ -25,3 +25,24 @@ def test_a_part_that_lacks_something_itself_says_what(
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(ValueError, match="a_package_that_is_missing_there"):
         factories.load("half_written_part:make", "LLM_CHAIN")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("raise KeyError('at import')", "cannot be loaded: KeyError 'at import'"),
+        ("def make(): raise RuntimeError('no licence')", "cannot be made: RuntimeError no licence"),
+        ("def make(): return None", "makes a NoneType, which has no stream and no warm"),
+        ("def make(needed): return 1", "cannot be made: TypeError"),
+        ("x = (", "cannot be loaded: SyntaxError"),
+    ],
+)
+def test_whatever_a_plug_in_does_wrong_is_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, written: str, said: str
+) -> None:
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / f"part_{abs(hash(written))}.py").write_text(written + "\n")
+    monkeypatch.syspath_prepend(folder)
+    with pytest.raises(ValueError, match="^LLM_CHAIN: ") as caught:
+        factories.make(f"part_{abs(hash(written))}:make", "LLM_CHAIN", ("stream", "warm"))
+    assert said in str(caught.value)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from service_runtime.provider_states import ProviderStates
-from service_runtime.warming import Warming
+from service_runtime.warming import GRACE_S, Warming
 
 pytestmark = pytest.mark.looptime
 
@@ -29,6 +29,10 @@ class Chain:
         self.asked.append(asyncio.get_running_loop().time())
         if not any(self._here()):
             raise Away("nobody is there")
+
+    @property
+    def any_warm(self) -> bool:
+        return any(self._here())
 
     @property
     def all_warm(self) -> bool:
@@ -75,3 +79,18 @@ def test_when_all_are_cold_nobody_is_left_out() -> None:
     assert set(states.cold()) == {0}
     states.failed(1, "x", cools=True)
     assert not states.cold()
+
+
+async def test_one_that_hangs_keeps_the_others_waiting_for_a_moment_only() -> None:
+    class Hangs(Chain):
+        async def warm(self) -> None:
+            await asyncio.sleep(3600)
+
+    warming = Warming("models", Hangs(0, 1e9), Away)
+    task = asyncio.create_task(warming.run())
+    await asyncio.sleep(GRACE_S - 0.1)
+    assert warming.untried
+    await asyncio.sleep(0.2)
+    assert (warming.untried, warming.reason) == (False, None)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,15 +1,13 @@
 """Carries out what the turn machine decides: the model's task, the voice, the commits, the frames for viewers."""
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final, Literal
 
 import structlog
 
 from dialog_contracts.ingest import Played
-from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, ErrorEvent, TextDeltaEvent
+from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
 from dialog_engine.speech.chunks import Chunk
 from dialog_engine.tts_streamer import LOOK_AGAIN_MS, SpeechHooks, TtsStreamer
 from dialog_engine.turn import actions, frames
@@ -17,9 +15,10 @@ from dialog_engine.turn.captions import Captions
 from dialog_engine.turn.claim import TurnClaim
 from dialog_engine.turn.clock import TurnClock
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.keeper import FAILED, TurnKeeper
-from dialog_engine.turn.machine import INTERNAL, INTERNAL_WORDS, Text, TurnMachine, Voice
+from dialog_engine.turn.keeper import TurnKeeper
+from dialog_engine.turn.machine import Text, TurnMachine, Voice
 from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.owner import TurnOwner
 from dialog_engine.turn.report import TurnReport
 from dialog_engine.turn.trace import TurnTrace
 from dialog_engine.turn.weak_call import weakly
@@ -47,10 +46,8 @@ class TurnRunner:
         self.machine = TurnMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
         self.callers = 0
         self._claim = TurnClaim(order.correlation_id, parts.claim)
-        self._tasks = TaskOwner(weakly(self._task_over))
-        self._decided: deque[actions.Action] = deque()
-        self._applying = False
-        self._broken = False
+        self._owner = TurnOwner(self.machine, self.events, weakly(self._carry_out))
+        self._tasks = TaskOwner(weakly(self._owner.task_over))
         self._thought_at = -THINKING_EVERY_MS
         self._model: asyncio.Task[None] | None = None
         self._keeper = TurnKeeper(order, parts, self._tasks)
@@ -66,7 +63,7 @@ class TurnRunner:
             self._trace.run(self._begin)
         # The owner of the turn: it ends, whatever it was.
         except Exception as error:  # noqa: BLE001
-            self._break_off("begin", error)
+            self._owner.break_off("begin", error)
 
     def _begin(self) -> None:
         self._trace.begin()
@@ -114,7 +111,7 @@ class TurnRunner:
         decided = self.machine.stop(heard, reason)
         if decided:
             self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
-            self._trace.run(self._apply, decided)
+            self._trace.run(self._owner.apply, decided)
             if self._claim.state is None:
                 # Stopped before its first word: its caller may be about to give it to the other path, which would speak it all the same.
                 self._tasks.start("claim", self._claim.take())
@@ -136,11 +133,11 @@ class TurnRunner:
         """One caller less; without any, a turn that has not begun to answer is cancelled."""
         if self.callers == 0:
             claimed = self._claim.certain or self._claim.state is None
-            self._trace.run(self._apply, self.machine.caller_left(claimed=claimed))
+            self._trace.run(self._owner.apply, self.machine.caller_left(claimed=claimed))
 
     def session_lost(self) -> None:
         """Another engine has the session now."""
-        self._trace.run(self._apply, self.machine.session_lost())
+        self._trace.run(self._owner.apply, self.machine.session_lost())
 
     async def settled(self) -> None:
         """Wait until every commit so far is durable."""
@@ -165,20 +162,20 @@ class TurnRunner:
                         continue
                     if self._claim.state is None:
                         if not await self._claim.take():
-                            self._apply(self.machine.claim_lost())
+                            self._owner.apply(self.machine.claim_lost())
                             return
                         if not self._claim.certain:
                             self._tasks.start("claim", self._settle_claim())
                     decided = self.machine.delta(piece, self._clock.ms())
-                    self._apply(decided)
+                    self._owner.apply(decided)
                     if any(isinstance(action, actions.Say) for action in decided):
                         # A model that answers from memory never waits: the voice gets its turn on the loop here.
                         await asyncio.sleep(0)
-            self._apply(self.machine.model_ended())
+            self._owner.apply(self.machine.model_ended())
             self._report.written()
         except LlmError as error:
             log.warning("model_failed", code=error.code, reason=error.reason)
-            self._apply(
+            self._owner.apply(
                 self.machine.model_failed(error.code, "the language model cannot answer now", retryable=error.retryable)
             )
 
@@ -189,50 +186,9 @@ class TurnRunner:
             self._thought_at = now
             self.events.thinking()
 
-    def _task_over(self, name: str, error: BaseException | None) -> None:
-        """A task that ends without a verdict is an error of the turn."""
-        if name == "model" and self.machine.text in (Text.WAITING, Text.STREAMING):
-            self._break_off(name, error)
-        elif name == "commit" and error is not None:
-            self._apply(self.machine.commit_failed(FAILED))
-        elif name == "claim" and error is not None:
-            self._break_off(name, error)
-
-    def _break_off(self, where: str, error: BaseException | None) -> None:
-        """End the turn by what still works of it: at first gently, and the next time at once."""
-        log.error("turn_broke", where=where, error=repr(error)[:200], exc_info=error)
-        metrics.TURNS_BROKEN.labels(where=where).inc()
-        if self.machine.finished:
-            return
-        decided = self.machine.broke() if self._broken else self.machine.failed_inside()
-        self._broken = True
-        if self.machine.finished and not self.events.closed:
-            self.events.append(ErrorEvent(code=INTERNAL, message=INTERNAL_WORDS, retryable=not self.machine.shape))
-        self._apply(decided)
-
     async def _settle_claim(self) -> None:
         if not await self._claim.settle():
-            self._apply(self.machine.claim_lost())
-
-    def _apply(self, decided: Sequence[actions.Action]) -> None:
-        """Carry out each of them, whatever becomes of the others: one that fails ends the turn.
-
-        What is decided meanwhile comes after them: a turn that ends at once must not end before its `done`.
-        """
-        self._decided.extend(decided)
-        if self._applying:
-            return
-        self._applying = True
-        try:
-            while self._decided:
-                action = self._decided.popleft()
-                try:
-                    self._carry_out(action)
-                # The owner of the turn: what was decided is not lost with the action before it.
-                except Exception as error:  # noqa: BLE001
-                    self._break_off(type(action).__name__, error)
-        finally:
-            self._applying = False
+            self._owner.apply(self.machine.claim_lost())
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:
@@ -276,23 +232,23 @@ class TurnRunner:
 
     def _kept(self, problem: str | None) -> None:
         if problem is not None:
-            self._apply(self.machine.commit_failed(problem))
+            self._owner.apply(self.machine.commit_failed(problem))
             return
-        self._apply(self.machine.committed())
+        self._owner.apply(self.machine.committed())
         # In case the first chunk never comes: `done` has waited long enough then.
-        self._clock.later(DONE_WAITS_FOR_AUDIO_S, lambda: self._apply(self.machine.audio_time_unknown()))
+        self._clock.later(DONE_WAITS_FOR_AUDIO_S, lambda: self._owner.apply(self.machine.audio_time_unknown()))
 
     def _send_chunk(self, chunk: Chunk) -> None:
         self._parts.publish(frames.chunk(self.order, chunk), True)
 
     def _first_audio(self) -> None:
         self._captions.flush()
-        self._apply(self.machine.first_audio(self._clock.ms()))
+        self._owner.apply(self.machine.first_audio(self._clock.ms()))
         if self.machine.first_audio_ms is not None:
             metrics.TURN_FIRST_AUDIO.observe(self.machine.first_audio_ms / 1000)
 
     def _all_sent(self) -> None:
-        self._apply(self.machine.voice_sent())
+        self._owner.apply(self.machine.voice_sent())
 
     def _send_end(self) -> None:
         assert self._speech is not None
@@ -306,7 +262,7 @@ class TurnRunner:
         if remaining > 0:
             self._clock.later(max(remaining, LOOK_AGAIN_MS) / 1000, self._until_heard)
         else:
-            self._apply(self.machine.played_out())
+            self._owner.apply(self.machine.played_out())
 
     def _end(self, finish: actions.Finish) -> None:
         metrics.TURNS_RUNNING.dec()

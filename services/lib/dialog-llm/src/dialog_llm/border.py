@@ -4,16 +4,20 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import structlog
 
 from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
 from dialog_llm.errors import LlmError, ProviderError, Reason
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, LlmProvider, Message, Piece, Thinking
-from dialog_llm.thoughts import Thoughts
+from dialog_llm.thoughts import Habit, Thoughts
 from service_runtime.strangers import about, asked_to_stop, close_stranger, name_of
 
 _log = structlog.get_logger("llm")
+
+_WARM_WITHIN_S: Final = 30.0
+"""Providers of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
 
 
 class Border:
@@ -27,10 +31,11 @@ class Border:
     def __init__(self, provider: LlmProvider) -> None:
         self.name, self.about = name_of(provider), about(provider)
         self._provider = provider
+        self._habit = Habit()
 
     async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
         """Yield the reply. Raises `ProviderError`."""
-        clean = _Clean()
+        clean = _Clean(self._habit.begin())
         now = asyncio.get_running_loop().time
         end = now() + options.wall_clock_s
         thought = said = False
@@ -59,6 +64,7 @@ class Border:
                             said = True
                             end = now() + options.wall_clock_s if thought else end
                         yield piece
+                self._habit.learn(clean.thoughts)
                 for piece in clean.finish():
                     said = True
                     yield piece
@@ -72,7 +78,13 @@ class Border:
     async def warm(self) -> None:
         """See `LlmProvider`. Raises `ProviderError`."""
         async with self._failures():
-            await self._provider.warm()
+            try:
+                async with asyncio.timeout(_WARM_WITHIN_S) as limit:
+                    await self._provider.warm()
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise ProviderError(self.name, "connection", f"not warm after {_WARM_WITHIN_S:.0f} s") from error
 
     async def aclose(self) -> None:
         """Close it; what that raises is logged, because nobody could do more about it."""
@@ -103,8 +115,8 @@ class Border:
 class _Clean:
     """What came, as pieces: text without thoughts, `THINKING` for those."""
 
-    def __init__(self) -> None:
-        self._characters, self._thoughts = WholeCharacters(), Thoughts()
+    def __init__(self, thoughts: Thoughts) -> None:
+        self._characters, self.thoughts = WholeCharacters(), thoughts
         self._said = False
         self._blank = False
         self._thought = False
@@ -122,14 +134,14 @@ class _Clean:
             if is_thought:
                 made += self._thinking()
             elif text:
-                made += self._text(self._thoughts.feed(self._characters.feed(text)))
-                if self._thoughts.thinking:
+                made += self._text(self.thoughts.feed(self._characters.feed(text)))
+                if self.thoughts.thinking:
                     made += self._thinking()
         return made
 
     def finish(self) -> list[Piece]:
         """The text's last characters."""
-        return self._text(self._thoughts.feed(self._characters.finish()) + self._thoughts.finish())
+        return self._text(self.thoughts.feed(self._characters.finish()) + self.thoughts.finish())
 
     def why_empty(self) -> tuple[Reason, str]:
         """The failure of a reply without a word."""

@@ -1,5 +1,6 @@
 """Several language models in order of preference, used as one."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -81,24 +82,30 @@ class LlmChain:
         raise AllProvidersFailed(failures, last) from last
 
     async def warm(self) -> None:
-        """Warm every provider that is not, one after the other. A failing one is logged and stays in the chain: it may be back later.
+        """Warm every provider that is not, all at once. A failing one is logged and stays in the chain: it may be back later.
 
         Raises `AllProvidersFailed` where none is warm.
         """
-        failures: list[tuple[str, str]] = []
-        last: LlmError | None = None
-        for position in self._states.unwarmed:
-            provider = self._providers[position]
-            try:
-                await provider.warm()
-                self._answered(position)
-            except LlmError as error:
-                last = error
-                failures.append((provider.name, error.reason))
-                self._failed(position, error)
-                _log.warning("llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error))
+        found = await asyncio.gather(*(self._warm(position) for position in self._states.unwarmed))
+        failures = [failure for failure in found if failure is not None]
         if len(failures) == len(self._providers):
-            raise AllProvidersFailed(failures, last) from last
+            raise AllProvidersFailed([(name, error.reason) for name, error in failures], failures[-1][1]) from failures[-1][1]
+
+    async def _warm(self, position: int) -> tuple[str, LlmError] | None:
+        provider = self._providers[position]
+        try:
+            await provider.warm()
+        except LlmError as error:
+            self._failed(position, error)
+            _log.warning("llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error))
+            return provider.name, error
+        self._answered(position)
+        return None
+
+    @property
+    def any_warm(self) -> bool:
+        """Whether one has answered, and did the last time."""
+        return len(self._states.unwarmed) < len(self._providers)
 
     @property
     def all_warm(self) -> bool:

@@ -15,6 +15,7 @@ from dialog_llm.openai_chunks import DONE, told
 from dialog_llm.openai_failures import failure_of
 from dialog_llm.openai_reply import Reply
 from dialog_llm.provider import GenerationOptions, Message, Piece
+from dialog_llm.thoughts import Habit
 from service_runtime import egress
 from service_runtime.egress import EgressRules
 from service_runtime.vendor_words import host_of
@@ -75,6 +76,7 @@ class OpenAiProvider:
         self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
         self._jitter = jitter
+        self._habit = Habit()
         self._client: openai.AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
 
@@ -135,7 +137,8 @@ class OpenAiProvider:
         import httpx2
         import openai
 
-        reply = Reply(options, first_deadline, end)
+        thoughts = self._habit.begin()
+        reply = Reply(options, first_deadline, end, thoughts)
         now = asyncio.get_running_loop().time
         try:
             async with AsyncExitStack() as call:
@@ -157,6 +160,7 @@ class OpenAiProvider:
         except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError) as error:
             if not reply.complete:
                 raise failure_of(error, self.name, self._config.api_key, produced=reply.produced) from self._cause(error)
+        self._habit.learn(thoughts)
         for piece in reply.finish():
             yield piece
         if (problem := reply.problem()) is not None:

@@ -14,9 +14,9 @@ DRAIN_S: Final = 0.5
 class Reply:
     """`take` the data of each event until there is none, or `deadline`; then `finish`, and ask for a `problem`."""
 
-    def __init__(self, options: GenerationOptions, first_deadline: float, end: float) -> None:
+    def __init__(self, options: GenerationOptions, first_deadline: float, end: float, thoughts: Thoughts) -> None:
         self._options = options
-        self._choice, self._thoughts = Choice(), Thoughts()
+        self._choice, self._thoughts = Choice(), thoughts
         self.deadline, self.end = first_deadline, end
         self.limit: Reason = "timeout_first_token"
         """What has happened when the deadline passes."""

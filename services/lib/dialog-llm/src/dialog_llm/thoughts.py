@@ -1,7 +1,10 @@
 """Takes a model's thoughts out of its text, however the text is cut into pieces. Pure.
 
 Models without a field for their reasoning write it into the reply: `<think>…</think>`, under several names. A thought that is never
-closed reaches to the end; a closing tag without an opening one is dropped; the first closing tag ends a thought.
+closed reaches to the end; the first closing tag ends a thought.
+
+Some servers keep the opening tag for themselves, so that a reply begins in the middle of a thought. Nobody can know that of the
+first one, whose closing tag is dropped. From then on `Habit` expects it, and gives back what turned out to be no thought.
 """
 
 import re
@@ -20,13 +23,20 @@ _TAG_CHARS: Final = 110
 
 
 class Thoughts:
-    """One reply. `feed` each piece, then `finish`; both give what is no thought. `thinking`: the text so far ends in a thought."""
+    """One reply. `feed` each piece, then `finish`; both give what is no thought. `thinking`: the text so far ends in a thought.
 
-    def __init__(self) -> None:
+    `begun`: it probably begins within one; where no tag comes at all, it was none, and is given at the end.
+    """
+
+    def __init__(self, *, begun: bool = False) -> None:
         self._held = ""
-        self.thinking = False
+        self._doubtful: list[str] | None = [] if begun else None
+        self.thinking = begun
         self.any = False
-        """Whether there was a thought at all."""
+        """Whether there was a tag at all."""
+
+        self.unopened = False
+        """Whether the first tag was a closing one."""
 
     def feed(self, piece: str) -> str:
         """What of the text so far is certainly said, and was not given before."""
@@ -35,22 +45,48 @@ class Thoughts:
         text, self._held = self._held + piece, ""
         said = ""
         while (tag := _tag_in(text)) is not None:
-            if not self.thinking:
-                said += text[: tag.start()]
+            said += self._take(text[: tag.start()])
             text = text[tag.end() :]
-            closes = tag["close"] or tag["close2"] or tag["close3"]
+            closes = bool(tag["close"] or tag["close2"] or tag["close3"])
+            self.unopened = self.unopened or (closes and not self.any)
+            if self._doubtful is not None and not closes:
+                # It opens its thoughts itself, so what came before was none.
+                said += "".join(self._doubtful)
+            self._doubtful = None
             self.thinking = not closes and not tag["empty"]
             self.any = True
         at = _begins_a_tag(text)
-        if not self.thinking:
-            said += text[:at]
+        said += self._take(text[:at])
         self._held = text[at:]
         return said
 
     def finish(self) -> str:
         """The text ends: what looked like the beginning of a tag was none."""
         text, self._held = self._held, ""
+        said = self._take(text)
+        if self._doubtful is not None:
+            said, self._doubtful = "".join(self._doubtful), None
+        return said
+
+    def _take(self, text: str) -> str:
+        if self._doubtful is not None:
+            self._doubtful.append(text)
         return "" if self.thinking else text
+
+
+class Habit:
+    """How one model begins its replies, as the last one showed."""
+
+    def __init__(self) -> None:
+        self._begins_in_thought = False
+
+    def begin(self) -> Thoughts:
+        """For its next reply."""
+        return Thoughts(begun=self._begins_in_thought)
+
+    def learn(self, thoughts: Thoughts) -> None:
+        """That reply is over."""
+        self._begins_in_thought = thoughts.unopened
 
 
 def without(text: str) -> str:

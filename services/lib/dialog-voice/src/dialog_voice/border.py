@@ -18,6 +18,7 @@ from service_runtime.strangers import about, asked_to_stop, close_stranger, name
 
 _log = structlog.get_logger("voice")
 
+_WARM_WITHIN_S: Final = 30.0
 _SILENT_S: Final = 20.0
 """Voices of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
 
@@ -70,9 +71,15 @@ class Border:
     async def warm(self) -> None:
         """See `Voice`; a voice that has a way to be tried out free of charge, is. Raises `ProviderError`."""
         async with self._failures():
-            await self._voice.warm()
-            if (try_out := getattr(self._voice, "try_out", None)) is not None:
-                await try_out()
+            try:
+                async with asyncio.timeout(_WARM_WITHIN_S) as limit:
+                    await self._voice.warm()
+                    if (try_out := getattr(self._voice, "try_out", None)) is not None:
+                        await try_out()
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise ProviderError(self.name, "connection", f"not warm after {_WARM_WITHIN_S:.0f} s") from error
 
     async def aclose(self) -> None:
         """Close it; what that raises is logged, because nobody could do more about it."""

@@ -1,5 +1,6 @@
 """Several voices in order of preference, used as one."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -77,24 +78,30 @@ class VoiceChain:
         raise AllVoicesFailed(failures, last) from last
 
     async def warm(self) -> None:
-        """Warm every voice that is not, one after the other. A failing one is logged and stays in the chain: it may be back later.
+        """Warm every voice that is not, all at once. A failing one is logged and stays in the chain: it may be back later.
 
         Raises `AllVoicesFailed` where none is warm.
         """
-        failures: list[tuple[str, str]] = []
-        last: VoiceError | None = None
-        for position in self._states.unwarmed:
-            voice = self._voices[position]
-            try:
-                await voice.warm()
-                self._answered(position)
-            except VoiceError as error:
-                last = error
-                failures.append((voice.name, error.reason))
-                self._failed(position, error, cools=False)
-                _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
+        found = await asyncio.gather(*(self._warm(position) for position in self._states.unwarmed))
+        failures = [failure for failure in found if failure is not None]
         if len(failures) == len(self._voices):
-            raise AllVoicesFailed(failures, last) from last
+            raise AllVoicesFailed([(name, error.reason) for name, error in failures], failures[-1][1]) from failures[-1][1]
+
+    async def _warm(self, position: int) -> tuple[str, VoiceError] | None:
+        voice = self._voices[position]
+        try:
+            await voice.warm()
+        except VoiceError as error:
+            self._failed(position, error, cools=False)
+            _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
+            return voice.name, error
+        self._answered(position)
+        return None
+
+    @property
+    def any_warm(self) -> bool:
+        """Whether one has answered, and did the last time."""
+        return len(self._states.unwarmed) < len(self._voices)
 
     @property
     def all_warm(self) -> bool:

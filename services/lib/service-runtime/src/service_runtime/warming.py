@@ -9,6 +9,8 @@ log = structlog.get_logger("warming")
 
 PAUSE_S: Final = 1.0
 PAUSE_MAX_S: Final = 60.0
+GRACE_S: Final = 5.0
+"""So long the first ones of a chain get, though a later one has answered: the first turn should not pay for their connections."""
 
 
 class Warmable(Protocol):
@@ -18,6 +20,11 @@ class Warmable(Protocol):
 
     async def warm(self) -> None:
         """Warm those that are not; raises where none of all is."""
+        ...
+
+    @property
+    def any_warm(self) -> bool:
+        """Whether one has answered."""
         ...
 
     @property
@@ -41,19 +48,32 @@ class Warming:
         pause_s = PAUSE_S
         while True:
             try:
-                await self._chain.warm()
+                await self._warm()
             except self._failures as error:
                 self.untried = False
                 if not self._ready:
                     self.reason = str(error)
                 log.warning("not_warm", what=self._what, provider=self._chain.name, reason=str(error), again_in_s=pause_s)
             else:
-                self.untried = False
-                if not self._ready:
-                    if self.reason is not None:
-                        log.info("warm_after_all", what=self._what, provider=self._chain.name)
-                    self._ready, self.reason = True, None
+                self._note_ready()
                 if self._chain.all_warm:
                     return
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    async def _warm(self) -> None:
+        warm = asyncio.create_task(self._chain.warm())
+        try:
+            await asyncio.wait([warm], timeout=GRACE_S)
+            if not warm.done() and self._chain.any_warm:
+                self._note_ready()
+            await warm
+        finally:
+            warm.cancel()
+
+    def _note_ready(self) -> None:
+        self.untried = False
+        if not self._ready:
+            if self.reason is not None:
+                log.info("warm_after_all", what=self._what, provider=self._chain.name)
+            self._ready, self.reason = True, None
