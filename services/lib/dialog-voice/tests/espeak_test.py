@@ -210,6 +210,22 @@ async def test_a_child_that_hangs_is_killed_and_replaced() -> None:
     await voice.aclose()
 
 
+async def test_who_waits_behind_many_others_does_not_take_the_child_for_one_that_hangs() -> None:
+    """Before: a flood of turns made the last of them wait for longer than a stall, and the child was killed for everybody."""
+    voice = EspeakVoice(EspeakConfig(stall_timeout_s=1.0))
+    await voice.warm()
+    pid = voice.child.pid
+    long = "This sentence is one of very many that are said at the same time, and each has to wait for those before it. " * 8
+    speaking = [asyncio.create_task(_speak(voice, long)) for _ in range(50)]
+    began = asyncio.get_running_loop().time()
+    spoken = await asyncio.gather(*speaking)
+    waited = asyncio.get_running_loop().time() - began
+    assert all(audio for audio, *_ in spoken)
+    assert waited > 1.0, "or nobody waited for longer than a stall"
+    assert voice.child.pid == pid
+    await voice.aclose()
+
+
 async def test_an_unknown_voice_is_named_in_the_error() -> None:
     voice = EspeakVoice(EspeakConfig(voice_en="xx-nowhere"))
     with pytest.raises(ProviderError, match="xx-nowhere"):
