@@ -54,6 +54,8 @@ class _Life:
 BUSY_LIMIT_S: Final = 20.0
 """How long a request waits for its turn behind others; speech that comes later comes to nobody."""
 
+LOOK_AGAIN_S: Final = 0.1
+
 _GONE: Final[tuple[dict[str, Any], bytes]] = ({"end": "gone"}, b"")
 
 
@@ -136,6 +138,10 @@ class EspeakChild:
                 async with asyncio.timeout_at(min(stalls_at, patience_ends)):
                     return await answers.get()
             except TimeoutError as error:
+                # A loop that stood still itself hears only now what came meanwhile.
+                await asyncio.sleep(LOOK_AGAIN_S)
+                if not answers.empty():
+                    return answers.get_nowait()
                 if max(life.heard_at, asked_at) + self._stall_timeout_s > clock() and clock() < patience_ends:
                     continue
                 if clock() >= patience_ends:
