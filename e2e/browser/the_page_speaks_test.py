@@ -127,7 +127,7 @@ async def test_turns_of_others_appear(as_newcomer: Stack, chromium: Browser) -> 
 async def test_the_api_is_described_at_docs_without_the_internet(as_newcomer: Stack, chromium: Browser) -> None:
     window = Window(await chromium.new_page())
     await window.page.goto(f"{as_newcomer.url}/docs")
-    for path in ("/chat/stream", "/control/stop", "/sessions/{session_id}/turns"):
+    for path in ("/chat/stream", "/control/stop", "/sessions/{id}/turns"):
         await window.shows(path)
     assert "Unable to render" not in await window.page.inner_text("body")
     assert window.problems == []

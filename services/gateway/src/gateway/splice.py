@@ -176,11 +176,14 @@ class Edge(BoundedSocket):
                 service.transport.write(step)
 
     def _refuse(self, service: Service, code: CloseCode, why: str) -> None:
-        """Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment."""
+        """Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment; and one that
+        reads nothing is not waited for.
+        """
         self._refused = True
         self._say_goodbye(code, why)
         service.transport.close()
         self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+        self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
 
     def _say_goodbye(self, code: CloseCode, why: str = "") -> None:
         """A close frame of our own, where the service sent none, and not into the middle of a frame."""

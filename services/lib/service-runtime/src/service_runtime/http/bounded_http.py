@@ -219,6 +219,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+        # Closing waits until the other end has read what it was sent.
+        self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
 
 
 def _unreadable(error: httptools.HttpParserError) -> MessageRefused:

@@ -80,3 +80,5 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         # With a timer set, the application's end is not the connection's.
         self.close_timer = self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+        # Closing waits until the client has read what it was sent, which it may never do.
+        self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)

@@ -28,6 +28,9 @@ BODY_WITHIN_S: Final = 20.0
 HEARD_OUT_S: Final = 1.0
 """Whoever was refused is listened to for so long: closed with bytes unread, a connection is reset, and the refusal may be lost with it."""
 
+GONE_AFTER_S: Final = 3.0
+"""… and then it is gone, whether it has read the refusal or not."""
+
 HEARD_OUT_BYTES: Final = 4 * 1024 * 1024
 
 FRAMES_AT_ONCE: Final = 600
