@@ -62,6 +62,9 @@ e2e: $(READY) ## the cluster tests: docker, kind, kubectl and helm on PATH
 e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, STOP from any replica, one engine becomes two (six minutes more)
 	@$(BIN)/pytest -q -s --durations=5 --level 2 e2e/kind/nodes
 
+e2e-hostile: $(READY) ## what strangers do, at full strength; writes e2e/hostile/results/latest.json (five minutes)
+	@$(BIN)/pytest -q -n 0 --level 3 e2e/hostile
+
 fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only -q .
@@ -88,4 +91,4 @@ $(READY): $(BIN)/uv requirements.lock $(MEMBERS)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
 	@touch $@
 
-.PHONY: help run models test check bench soak images up down e2e e2e-nodes fmt lock clean
+.PHONY: help run models test check bench soak images up down e2e e2e-nodes e2e-hostile fmt lock clean

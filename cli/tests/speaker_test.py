@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from vtuber_cli import device, players
-from vtuber_cli.players import FileSound, ProgramSound, wav
+from vtuber_cli.players import CannotPlay, FileSound, FirstThatOpens, ProgramSound, wav
 from vtuber_cli.speaker import TAIL_S, Saved, Speaker, unwritable
 
 
@@ -178,6 +178,29 @@ def test_the_player_of_this_machine_is_the_device_or_else_one_that_plays_what_st
     whole = players.of_this_machine()
     assert whole is not None
     assert isinstance(whole.sound(), FileSound)
+
+
+class Refusing(FileSound):
+    """A device that is there and does not open."""
+
+    async def begin(self, rate: int) -> None:
+        raise CannotPlay(f"{rate} Hz is nothing for it")
+
+
+async def test_a_device_that_does_not_open_is_passed_over(tmp_path: Path) -> None:
+    kept, troubles = tmp_path / "kept.pcm", list[str]()
+    program = ("/bin/sh", "-c", f"exec /bin/cat > {kept}")
+    loud = Speaker(lambda: FirstThatOpens([lambda: Refusing(()), lambda: ProgramSound(program)]), trouble=troubles.append)
+    loud.feed(1, b"one", 24_000)
+    loud.end(1)
+    async with asyncio.timeout(10):
+        await loud.rested()
+    assert (kept.read_bytes(), troubles) == (b"one", [])
+    silent = Speaker(lambda: FirstThatOpens([lambda: Refusing(())]), trouble=troubles.append)
+    silent.feed(1, b"one", 24_000)
+    async with asyncio.timeout(10):
+        await silent.rested()
+    assert troubles == ["24000 Hz is nothing for it"]
 
 
 @pytest.mark.parametrize("where", ["missing/her.wav", ".", "file/her.wav"])

@@ -5,7 +5,7 @@ import shutil
 import signal
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -68,6 +68,52 @@ PLAYERS: Final = (
 def of_this_machine() -> Player | None:
     """The first that is there."""
     return next((player for player in PLAYERS if shutil.which(player.name)), None)
+
+
+class FirstThatOpens:
+    """By the first of several ways that takes these samples: a device may be there and refuse the rate, or be somebody else's now."""
+
+    def __init__(self, ways: Sequence[SoundMaker]) -> None:
+        self._ways = ways
+        self._sound: Sound | None = None
+
+    async def begin(self, rate: int) -> None:
+        """Raises what the last one says."""
+        for way in self._ways:
+            self._sound = way()
+            try:
+                await self._sound.begin(rate)
+            except CannotPlay:
+                if way is self._ways[-1]:
+                    raise
+                await self._sound.aclose()
+            else:
+                return
+
+    async def write(self, pcm: bytes) -> None:
+        """The next piece."""
+        assert self._sound is not None
+        await self._sound.write(pcm)
+
+    async def finish(self) -> None:
+        """Until all has been heard."""
+        assert self._sound is not None
+        await self._sound.finish()
+
+    async def aclose(self) -> None:
+        """Fall silent."""
+        if self._sound is not None:
+            await self._sound.aclose()
+
+    def hold(self) -> None:
+        """Stand still."""
+        if self._sound is not None:
+            self._sound.hold()
+
+    def go_on(self) -> None:
+        """Go on after `hold`."""
+        if self._sound is not None:
+            self._sound.go_on()
 
 
 class ProgramSound:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from vtuber_cli import device, players
-from vtuber_cli.players import CannotPlay, Sound, SoundMaker, wav
+from vtuber_cli.players import CannotPlay, FirstThatOpens, Sound, SoundMaker, wav
 
 TAIL_S: Final = 0.3
 """So long a room still sounds, and a recorder still holds what it heard, after the player has ended."""
@@ -78,11 +78,10 @@ class Speaker:
 
     @classmethod
     def of_this_machine(cls, trouble: Callable[[str], None] | None = None) -> "Speaker | None":
-        """On the sound device, else by the first player that is there; None without either."""
-        if (make := device.of_this_machine()) is not None:
-            return cls(make, trouble=trouble)
+        """On the sound device, where it opens, else by the first player that is there; None without either."""
         player = players.of_this_machine()
-        return None if player is None else cls(player.sound, trouble=trouble)
+        ways = [way for way in (device.of_this_machine(), player.sound if player is not None else None) if way is not None]
+        return cls(lambda: FirstThatOpens(ways), trouble=trouble) if ways else None
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
         """The next piece of a turn."""

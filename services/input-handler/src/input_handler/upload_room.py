@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Final
 
-BYTES_MAX: Final = 256 * 1024 * 1024
-"""Sixteen of the longest recordings at once; they are seconds on their way."""
+BYTES_MAX: Final = 96 * 1024 * 1024
+"""Six of the longest recordings at once; they are seconds on their way, and twice in memory on their way to Redis."""
 
-A_CLIENT_BYTES_MAX: Final = 48 * 1024 * 1024
+A_CLIENT_BYTES_MAX: Final = 32 * 1024 * 1024
 
 
 class UploadRoom:

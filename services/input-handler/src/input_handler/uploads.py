@@ -68,11 +68,10 @@ class Uploads:
         self._room.enter(self._client, self._upload.size - before)
         return answer
 
-    def drop(self) -> Upload:
-        """What was kept of it is nobody's any more, except the caller's."""
+    def drop(self) -> None:
+        """What was kept of it is nobody's any more."""
         upload, self._upload = self._upload, Upload()
         self._room.enter(self._client, -upload.size)
-        return upload
 
     def give_up(self) -> str:
         """It stood still for too long."""
@@ -82,9 +81,12 @@ class Uploads:
 
     async def finish(self, lang: object, traceparent: str | None) -> str:
         """`upload_complete`: returns once it is a turn, or queued."""
-        upload = self.drop()
+        # It has its place in memory until it is a turn, or queued.
+        upload, self._upload = self._upload, Upload()
+        size = upload.size
         try:
             found = upload.finish()
+            upload.chunks.clear()
             meta = Meta(request_id=f"{UPLOAD_ID}{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
             if isinstance(found, Recording):
                 await self._send_recording(found, meta, traceparent)
@@ -97,6 +99,8 @@ class Uploads:
         except ServiceError as error:
             metrics.REFUSED.labels(code=error.body.code).inc()
             return self._processed(f"{error.body.code}: {error.body.message}")
+        finally:
+            self._room.enter(self._client, -size)
         return self._processed(None)
 
     async def _send_recording(self, recording: Recording, meta: Meta, traceparent: str | None) -> None:

@@ -129,7 +129,7 @@ async def test_heads_and_bodies_that_do_not_come_are_408(port: int, monkeypatch:
 
 
 async def test_idle_connections_replace_each_other_and_nobody_else(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "WAITING_AN_ADDRESS", 20)
+    monkeypatch.setattr(bounds, "CONNECTING_AN_ADDRESS", 20)
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     for each in slow:

@@ -17,6 +17,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "WAITING_AN_ADDRESS", 3)
     monkeypatch.setattr(bounds, "KEPT_AN_ADDRESS", 5)
     monkeypatch.setattr(bounds, "WAITING", 10)
+    monkeypatch.setattr(bounds, "YOUNG_S", -1)
 
 
 def waiting(connections: Connections, count: int, address: str, *, kept: bool = False) -> list[Connection]:
@@ -84,3 +85,19 @@ def test_what_ended_is_forgotten() -> None:
 )
 def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address: str, client: str) -> None:
     assert client_of(address) == client
+
+
+def test_many_that_connect_at_once_are_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: of a hundred who all had sent their request, those went that were accepted first."""
+    monkeypatch.setattr(bounds, "YOUNG_S", 1)
+    monkeypatch.setattr(bounds, "CONNECTING_AN_ADDRESS", 8)
+    now = [0.0]
+    connections = Connections(each_address=True, clock=lambda: now[0])
+    first = waiting(connections, 8, "10.0.0.1")
+    assert not any(gave_way(first))
+    waiting(connections, 1, "10.0.0.1")
+    assert gave_way(first) == [True] + [False] * 7
+    now[0] = 1.5
+    later = waiting(connections, 3, "10.0.0.1")
+    assert gave_way(first) == [True] * 4 + [False] * 4, "one for each that comes"
+    assert not any(gave_way(later))

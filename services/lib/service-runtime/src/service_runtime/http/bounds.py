@@ -38,7 +38,14 @@ FRAGMENTS: Final = 512
 """Frames that one message may come in. Browsers send one, or one for each 128 kB."""
 
 WAITING_AN_ADDRESS: Final = 64
-"""Connections of one address that have no request, or half of one; the oldest goes when another comes. A browser opens 6."""
+"""Connections of one address that have had no request, or half of one, for longer than `YOUNG_S`; the oldest goes when another comes.
+A browser opens 6."""
+
+YOUNG_S: Final = 1.0
+"""Many that connect at once, and then all say what they want, are no flood."""
+
+CONNECTING_AN_ADDRESS: Final = 512
+"""… and so many with those that are younger."""
 
 KEPT_AN_ADDRESS: Final = 256
 """Connections of one address that are kept open between two requests."""

@@ -5,7 +5,9 @@ once is never the oldest; a flood of silent or slow connections only replaces it
 """
 
 import ipaddress
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from dialog_telemetry import metrics
@@ -29,10 +31,10 @@ class Connections:
     `each_address`: whether clients are told apart by their addresses. Where all of them come through one door, they are not.
     """
 
-    def __init__(self, *, each_address: bool) -> None:
-        self._each_address = each_address
+    def __init__(self, *, each_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._each_address, self._clock = each_address, clock
         self._all: OrderedDict[Waiting, tuple[str, bool]] = OrderedDict()
-        self._of_client: dict[tuple[str, bool], OrderedDict[Waiting, None]] = {}
+        self._of_client: dict[tuple[str, bool], OrderedDict[Waiting, float]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -44,8 +46,8 @@ class Connections:
         client = (client_of(address), kept)
         self._all[connection] = client
         own = self._of_client.setdefault(client, OrderedDict())
-        own[connection] = None
-        if self._each_address and len(own) > (bounds.KEPT_AN_ADDRESS if kept else bounds.WAITING_AN_ADDRESS):
+        now = own[connection] = self._clock()
+        if self._each_address and self._too_many(own, kept=kept, now=now):
             self._replace(next(iter(own)), "address")
         elif len(self._all) > bounds.WAITING:
             self._replace(next(iter(self._all)), "all")
@@ -61,6 +63,14 @@ class Connections:
             del self._of_client[client]
 
     ended = runs
+
+    @staticmethod
+    def _too_many(own: "OrderedDict[Waiting, float]", *, kept: bool, now: float) -> bool:
+        if kept:
+            return len(own) > bounds.KEPT_AN_ADDRESS
+        oldest = next(iter(own.values()))
+        limit = bounds.WAITING_AN_ADDRESS if now - oldest > bounds.YOUNG_S else bounds.CONNECTING_AN_ADDRESS
+        return len(own) > limit
 
     def _replace(self, connection: Waiting, limit: str) -> None:
         self.runs(connection)
