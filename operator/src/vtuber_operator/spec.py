@@ -124,7 +124,7 @@ class WantedLlm(SpecModel):
     )
     base_url: BaseUrl | None = Field(
         default=None,
-        description="Address up to and including the version, e.g. https://api.openai.com/v1; a public one, unless the release allows more.",
+        description="Address up to and including the version, e.g. https://api.openai.com/v1; public, unless the release allows more.",
     )
     model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Name of the model as its server spells it."
