@@ -47,7 +47,14 @@ class _Life:
 
     process: asyncio.subprocess.Process
     answers: dict[int, "asyncio.Queue[tuple[dict[str, Any], bytes]]"] = field(default_factory=dict)
+    heard_at: float = 0.0
+    """The loop's time at which it last said anything, to anybody."""
 
+
+BUSY_LIMIT_S: Final = 20.0
+"""How long a request waits for its turn behind others; speech that comes later comes to nobody."""
+
+LOOK_AGAIN_S: Final = 0.1
 
 _GONE: Final[tuple[dict[str, Any], bytes]] = ({"end": "gone"}, b"")
 
@@ -86,7 +93,7 @@ class EspeakChild:
     async def speak(self, parts: Sequence[Speech], *, lead_ms: float, tail_ms: float) -> AsyncGenerator[Frame, None]:
         """Yield the audio of `parts` as one. Leaving early tells the child, which stops within a frame.
 
-        Raises `ProviderError`: crashed, stalled, not_started, bad_request.
+        Raises `ProviderError`: crashed, stalled, busy, not_started, bad_request.
         """
         await self.started()
         life = self._life
@@ -122,14 +129,27 @@ class EspeakChild:
     async def _answer(
         self, life: _Life, answers: "asyncio.Queue[tuple[dict[str, Any], bytes]]"
     ) -> tuple[dict[str, Any], bytes]:
-        try:
-            async with asyncio.timeout(self._stall_timeout_s):
-                return await answers.get()
-        except TimeoutError as error:
-            # It may hang inside the library, where no cancel reaches it; the supervisor starts another.
-            if life.process.returncode is None:
-                life.process.kill()
-            raise ProviderError(self._name, "stalled", f"nothing came for {self._stall_timeout_s:g} s") from error
+        """The next one. Requests are spoken in their order, one at a time: whoever waits behind others is not behind a child that hangs."""
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
+        while True:
+            stalls_at, patience_ends = max(life.heard_at, asked_at) + self._stall_timeout_s, asked_at + BUSY_LIMIT_S
+            try:
+                async with asyncio.timeout_at(min(stalls_at, patience_ends)):
+                    return await answers.get()
+            except TimeoutError as error:
+                # A loop that stood still itself hears only now what came meanwhile.
+                await asyncio.sleep(LOOK_AGAIN_S)
+                if not answers.empty():
+                    return answers.get_nowait()
+                if max(life.heard_at, asked_at) + self._stall_timeout_s > clock() and clock() < patience_ends:
+                    continue
+                if clock() >= patience_ends:
+                    raise ProviderError(self._name, "busy", f"its turn did not come within {BUSY_LIMIT_S:g} s") from error
+                # It may hang inside the library, where no cancel reaches it; the supervisor starts another.
+                if life.process.returncode is None:
+                    life.process.kill()
+                raise ProviderError(self._name, "stalled", f"nothing came for {self._stall_timeout_s:g} s") from error
 
     def _check_end(self, message: dict[str, Any]) -> None:
         if message["end"] == "gone":
@@ -186,6 +206,7 @@ class EspeakChild:
                 pcm = await life.process.stdout.readexactly(pcm_bytes)
             except asyncio.IncompleteReadError:
                 return
+            life.heard_at = asyncio.get_running_loop().time()
             if "ready" in message:
                 self._ready.set()
             elif (answers := life.answers.get(message["id"])) is not None:
