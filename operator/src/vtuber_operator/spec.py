@@ -123,7 +123,8 @@ class WantedLlm(SpecModel):
         default="openai", description="rules: the built-in answers, offline; openai: any server with OpenAI's protocol."
     )
     base_url: BaseUrl | None = Field(
-        default=None, description="Address up to and including the version, e.g. https://api.openai.com/v1."
+        default=None,
+        description="Address up to and including the version, e.g. https://api.openai.com/v1; public, unless the release allows more.",
     )
     model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Name of the model as its server spells it."
@@ -148,7 +149,10 @@ class WantedVoice(SpecModel):
     voice_en: Annotated[VoiceName, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Name of the voice for all other text."
     )
-    base_url: BaseUrl | None = Field(default=None, description="Address up to and including the version.")
+    base_url: BaseUrl | None = Field(
+        default=None,
+        description="Address up to and including the version; a public one, unless the release allows more (sessionEgressAllow).",
+    )
     model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Name of the speech model."
     )

@@ -40,33 +40,35 @@ async def test_each_configured_model_and_voice_says_a_sentence_and_its_times() -
 
 
 async def test_what_is_not_set_up_or_does_not_answer_says_why() -> None:
-    found = await trials(llm_chain="openai, no.such:thing", voice_chain="espeak")
+    found = await trials(llm_chain="openai, no.such:thing", voice_chain="edge")
     assert found["model openai"].problem == "not set up: OPENAI_API_KEY or OPENAI_BASE_URL"
     assert "cannot be loaded" in str(found["model no.such:thing"].problem)
     async with OpenAiServer(default=Behaviour("status", status=401)) as server:
-        refused = (await trials(openai_base_url=server.address, llm_chain="openai"))["model openai"]
+        refused = (await trials(openai_base_url=server.address, llm_chain="openai", voice_chain="edge"))["model openai"]
     assert "unauthorized" in str(refused.problem)
 
 
 async def test_openais_voice_is_tried_with_the_users_key() -> None:
     async with OpenAiSpeechServer() as server:
-        found = await trials(openai_api_key="sk-own", openai_base_url=server.address, llm_chain="rules")
+        found = await trials(openai_api_key="sk-own", openai_base_url=server.address, llm_chain="rules", voice_chain="edge")
         assert (found["voice openai"].configured, found["voice openai"].problem) == (False, None)
         assert server.requests[0].authorization == "Bearer sk-own"
 
 
 async def test_the_program_prints_one_line_of_json_for_each(tmp_path: Path) -> None:
-    env = {"LLM_CHAIN": "rules", "VOICE_CHAIN": "espeak", "PROVIDER_PROXY": "http://127.0.0.1:9"}
+    env = {"LLM_CHAIN": "rules", "VOICE_CHAIN": "edge", "PROVIDER_PROXY": "http://127.0.0.1:9"}
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dialog_engine.trial", env=env, cwd=tmp_path, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await program.communicate()
     assert program.returncode == 0
     told = [json.loads(line) for line in out.decode().splitlines()]
-    assert [(line["kind"], line["name"]) for line in told] == [("model", "rules"), ("voice", "espeak"), ("voice", "edge")]
-    wrong = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "dialog_engine.trial", env={"LLM_MAX_TOKENS": "many"}, stderr=asyncio.subprocess.PIPE
-    )
-    _, complaint = await wrong.communicate()
-    assert wrong.returncode == trial.WRONG_SETTINGS
-    assert complaint.decode().startswith("LLM_MAX_TOKENS: ")
+    assert [(line["kind"], line["name"]) for line in told] == [("model", "rules"), ("voice", "edge")]
+
+
+def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LLM_MAX_TOKENS", "many")
+    with pytest.raises(SystemExit) as ended:
+        trial.main()
+    assert ended.value.code == trial.WRONG_SETTINGS
+    assert capsys.readouterr().err.startswith("LLM_MAX_TOKENS: ")

@@ -129,7 +129,6 @@ async def _print(settings: EngineSettings) -> None:
 
 def main() -> None:
     """Try them all; wrong settings end it with one sentence each and status 2."""
-    log_lines.configure("trial", "CRITICAL")
     try:
         settings = EngineSettings()
     except ValidationError as error:
@@ -137,6 +136,7 @@ def main() -> None:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             sys.stderr.write(f"{name}: {problem['msg'].removeprefix('Value error, ')}\n")
         sys.exit(WRONG_SETTINGS)
+    log_lines.configure("trial", "CRITICAL")
     asyncio.run(_print(settings))
 
 

@@ -221,3 +221,18 @@ async def test_a_warm_up_that_hangs_ends_and_keeps_nobody_else_waiting() -> None
     assert chain.any_warm
     await warming
     assert (chain.any_warm, chain.all_warm) == (True, False)
+
+
+async def test_a_plug_in_needs_no_more_than_its_one_method() -> None:
+    class Bare:
+        async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+            yield "Hello."
+
+        def warm(self) -> None:
+            """Not even a coroutine."""
+
+    chain = LlmChain.of(Bare())  # type: ignore[arg-type]
+    await chain.warm()
+    assert [piece async for piece in chain.stream(ASKED, GenerationOptions())] == ["Hello."]
+    assert (chain.name, chain.in_use()) == ("Bare", ("Bare", {}))
+    await chain.aclose()

@@ -193,3 +193,14 @@ async def test_the_library_is_left_as_it_was(voice: EdgeVoice) -> None:
     assert [piece async for piece in voice.synthesize("hi", "en")]
     assert vars(edge_tts.communicate)["WSS_URL"].startswith("wss://speech.platform.bing.com/")
     await voice.aclose()
+
+
+async def test_whatever_the_library_raises_is_told_at_once(server: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __init__(self, *_: object, **__: object) -> None:
+            raise LookupError("nobody foresaw this")
+
+    voice = EdgeVoice(EdgeConfig(endpoint=server.address, first_audio_timeout_s=3600))
+    monkeypatch.setattr(voice, "_load", lambda: Broken)
+    with pytest.raises(ProviderError, match="unexpected .LookupError nobody foresaw this"):
+        [piece async for piece in voice.synthesize("Hello", "en")]

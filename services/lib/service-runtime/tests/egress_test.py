@@ -74,7 +74,7 @@ async def test_nor_are_metadata_services_by_their_names(name: str) -> None:
 async def test_near_addresses_are_reached_by_the_setting_only(address: str, kind: str) -> None:
     with pytest.raises(EgressRefused, match=f"SESSION_EGRESS_ALLOW={kind} or models.example:80 allows it"):
         await resolving(STRICT, address).addresses("models.example", 80)
-    for allowed in (kind, "any", "models.example", "models.example:80", "*.example"):
+    for allowed in (kind, "any", "*", "models.example", "models.example:80", "*.example"):
         assert await resolving(EgressRules.parse([allowed]), address).addresses("models.example", 80) == [address]
     other = "private" if kind == "loopback" else "loopback"
     for allowed in (other, "models.example:81", "example", "*.models.example"):
@@ -124,7 +124,7 @@ def test_an_address_means_the_same_in_every_clothing(address: ipaddress.IPv4Addr
     assert plain == (address.is_global and not address.is_multicast and str(address) not in ("168.63.129.16", "192.0.0.192"))
 
 
-@pytest.mark.parametrize("entry", ["", "http://x", "10.0.0.0/40", "a b", "x:port", "*"])
+@pytest.mark.parametrize("entry", ["", "http://x", "10.0.0.0/40", "a b", "x:port", "*.", ":80"])
 def test_an_entry_that_says_nothing_is_refused_with_what_is_possible(entry: str) -> None:
     with pytest.raises(ValueError, match="SESSION_EGRESS_ALLOW: .* is none of loopback, private, cluster, any"):
         EgressRules.parse([entry])

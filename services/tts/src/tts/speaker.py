@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from dialog_contracts.legacy_chain import AudioBlob, TtsRequest, session_of
 from dialog_telemetry import attributes, metrics, trace_context
+from dialog_voice.chain import VoiceChain
 from dialog_voice.voices import Voices
 from service_runtime import refusals
 from service_runtime.blobs import Blobs
@@ -60,7 +61,8 @@ class Speaker:
             log.warning("voice_missing", code=speech.problem, reason=speech.detail[:200], audio_ms=speech.audio_ms)
         # A blob whose answer is never given expires by itself.
         sound = await self._keep(speech) if speech.pcm else None
-        spoken = Spoken(sound, voice.name, speech.audio_ms, speech.mouth, speech.problem, speech.detail)
+        name = voice.in_use()[0] if isinstance(voice, VoiceChain) else voice.name
+        spoken = Spoken(sound, name, speech.audio_ms, speech.mouth, speech.problem, speech.detail)
         answered = await job.done(*answers.effects_of(request, spoken, time.time()))
         if answered and answers.is_of_the_chain(request):
             metrics.TURNS.labels(path="legacy", outcome="completed").inc()

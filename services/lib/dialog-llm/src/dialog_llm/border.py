@@ -12,7 +12,7 @@ from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
 from dialog_llm.errors import LlmError, ProviderError, Reason
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, LlmProvider, Message, Piece, Thinking
 from dialog_llm.thoughts import Habit, Thoughts
-from service_runtime.strangers import about, asked_to_stop, close_stranger, name_of
+from service_runtime.strangers import about, asked_to_stop, call_if_there, close_stranger, name_of
 
 _log = structlog.get_logger("llm")
 
@@ -80,7 +80,7 @@ class Border:
         async with self._failures():
             try:
                 async with asyncio.timeout(_WARM_WITHIN_S) as limit:
-                    await self._provider.warm()
+                    await call_if_there(self._provider, "warm")
             except TimeoutError as error:
                 if not limit.expired():
                     raise
@@ -89,7 +89,7 @@ class Border:
     async def aclose(self) -> None:
         """Close it; what that raises is logged, because nobody could do more about it."""
         try:
-            await self._provider.aclose()
+            await call_if_there(self._provider, "aclose")
         # The border to providers and plug-ins.
         except Exception as error:  # noqa: BLE001
             _log.warning("llm_close_failed", provider=self.name, error=repr(error)[:200])

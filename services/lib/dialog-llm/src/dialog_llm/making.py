@@ -23,7 +23,7 @@ def named(name: str, settings: LlmSettings) -> LlmProvider:
         return _rules()
     if name == "openai":
         return _openai(settings, settings.openai_url(), settings.openai_key(), settings.llm_model)
-    made: LlmProvider = factories.make(name, "LLM_CHAIN", ("stream", "warm", "aclose"))
+    made: LlmProvider = factories.make(name, "LLM_CHAIN", ("stream",))
     return made
 
 

@@ -14,7 +14,7 @@ from dialog_contracts.visemes import VISEMES
 from dialog_voice.errors import ProviderError, VoiceError
 from dialog_voice.sound_kind import kind_of
 from dialog_voice.voice import VisemeCue, Voice, VoiceAudio, WordCue
-from service_runtime.strangers import about, asked_to_stop, close_stranger, name_of
+from service_runtime.strangers import about, asked_to_stop, call_if_there, close_stranger, name_of
 
 _log = structlog.get_logger("voice")
 
@@ -73,9 +73,8 @@ class Border:
         async with self._failures():
             try:
                 async with asyncio.timeout(_WARM_WITHIN_S) as limit:
-                    await self._voice.warm()
-                    if (try_out := getattr(self._voice, "try_out", None)) is not None:
-                        await try_out()
+                    await call_if_there(self._voice, "warm")
+                    await call_if_there(self._voice, "try_out")
             except TimeoutError as error:
                 if not limit.expired():
                     raise
@@ -84,7 +83,7 @@ class Border:
     async def aclose(self) -> None:
         """Close it; what that raises is logged, because nobody could do more about it."""
         try:
-            await self._voice.aclose()
+            await call_if_there(self._voice, "aclose")
         # The border to voices and plug-ins.
         except Exception as error:  # noqa: BLE001
             _log.warning("voice_close_failed", provider=self.name, error=repr(error)[:200])

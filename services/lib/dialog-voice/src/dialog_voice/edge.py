@@ -165,6 +165,9 @@ class EdgeVoice:
         except (ValueError, TypeError) as error:
             # A voice or a rate that edge-tts does not accept, or metadata that is no JSON.
             self._fail(messages, "bad_request", error)
+        # The border to edge-tts, whose task this is: nobody else would learn of it before a timeout.
+        except Exception as error:  # noqa: BLE001
+            self._fail(messages, "unexpected", error)
         else:
             messages.put_nowait(_END)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 
 from dialog_voice.errors import ProviderError
-from dialog_voice.espeak_wire import HEADER, BrokenFrame, pack, sizes, unpack
+from dialog_voice.espeak_wire import HEADER, pack, sizes, unpack
 
 _log = structlog.get_logger("voice")
 
@@ -185,8 +185,9 @@ class EspeakChild:
             life = self._life = _Life(process)
             try:
                 await self._read(life)
-            except BrokenFrame as error:
-                _log.error("espeak_garbled", detail=str(error))
+            # Garbage of any kind: whatever the child wrote, another one is started.
+            except Exception as error:  # noqa: BLE001
+                _log.error("espeak_garbled", detail=f"{type(error).__name__} {error}")
             finally:
                 await self._bury(life)
             self.restarts += 1

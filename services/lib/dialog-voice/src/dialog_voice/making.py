@@ -65,7 +65,7 @@ def named(name: str, means: Means) -> Voice:
         return _edge(means.settings, None, None)
     if name == "openai":
         return of_session(SessionVoice(provider="openai"), means, None)
-    made: Voice = factories.make(name, "VOICE_CHAIN", ("synthesize", "warm", "aclose"))
+    made: Voice = factories.make(name, "VOICE_CHAIN", ("synthesize",))
     return made
 
 

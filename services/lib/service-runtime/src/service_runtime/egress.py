@@ -70,8 +70,8 @@ class EgressRules:
         """
         kinds, networks, names = set(), [], []
         for entry in entries:
-            if entry in KINDS:
-                kinds.add(entry)
+            if entry in KINDS or entry == "*":
+                kinds.add("any" if entry == "*" else entry)
                 continue
             try:
                 networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))

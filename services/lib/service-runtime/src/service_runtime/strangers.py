@@ -1,6 +1,7 @@
 """What is needed around objects that others wrote: plug-ins and vendors' libraries, which may do anything."""
 
 import asyncio
+import inspect
 from typing import Final
 
 import structlog
@@ -31,6 +32,14 @@ def asked_to_stop() -> bool:
     """Whether a CancelledError that is handled now was meant for this task; otherwise something that it waited for was cancelled."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+async def call_if_there(stranger: object, method: str) -> None:
+    """Call a method that a plug-in need not have: not everybody has something to warm or to close."""
+    found = getattr(stranger, method, None)
+    made = found() if found is not None else None
+    if inspect.isawaitable(made):
+        await made
 
 
 async def close_stranger(stream: object, name: str) -> None:
