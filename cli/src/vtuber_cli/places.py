@@ -17,7 +17,7 @@ def chosen(settings: RunSettings, page: str, port: int | None, *, ephemeral: boo
 
 
 def settled(
-    specs: Sequence[ServiceSpec], page: str, store: int | None
+    specs: Sequence[ServiceSpec], page: str, store: int | None, claims: ports.Claims
 ) -> tuple[tuple[ServiceSpec, ...], int | None, list[str]]:
     """The services and the store's port (None: there is none) without those that are taken, and the names of what has moved.
 
@@ -26,7 +26,7 @@ def settled(
     taken = {spec.port for spec in specs if spec.name == page}
 
     def free(port: int) -> int:
-        if port in taken or ports.busy(port):
+        if port in taken or not claims.claim(port):
             port = ports.free()
         taken.add(port)
         return port

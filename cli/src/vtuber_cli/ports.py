@@ -33,6 +33,34 @@ def busy(port: int, host: str = "127.0.0.1") -> bool:
     return _bound(port, host) is not None
 
 
+class Claims:
+    """Ports that this run is on its way to listen on, so that another run that starts in the same second takes others. Linux only."""
+
+    def __init__(self) -> None:
+        self._marks: list[socket.socket] = []
+
+    def claim(self, port: int) -> bool:
+        """Whether it is ours: nobody listens there, and no other run means to."""
+        if busy(port):
+            return False
+        if sys.platform == "linux":
+            mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                # A name without a file: it is gone with whoever has it.
+                mark.bind(f"\0vtuber-port-{port}")
+            except OSError:
+                mark.close()
+                return False
+            self._marks.append(mark)
+        return True
+
+    def close(self) -> None:
+        """Let go of all."""
+        for mark in self._marks:
+            mark.close()
+        self._marks.clear()
+
+
 def refusal(port: int, host: str) -> str | None:
     """Why the page cannot be served there, in one sentence with the way out; None where it can."""
     error = _bound(port, host)

@@ -1,7 +1,6 @@
 """`vtuber run`: everything on this machine, from one declaration, until Ctrl-C."""
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import addresses, certificate, models, places, ports, providers, readiness, valkey_process
+from vtuber_cli import addresses, certificate, models, places, ports, providers, readiness, state_file, valkey_process
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
@@ -54,6 +53,7 @@ class Runner:
         self._data = DataFolder(options.data)
         self._processes = Processes(console, self._data.logs)
         self._looking = asyncio.Lock()
+        self._claims = ports.Claims()
         self._certificate: certificate.Certificate | None = None
 
     async def run(self) -> int:
@@ -75,6 +75,7 @@ class Runner:
                 await asyncio.gather(running, asked, return_exceptions=True)
                 await self._processes.stop_all()
                 self._data.close()
+                self._claims.close()
 
     async def _run(self) -> None:
         """For ever. Raises CannotRun."""
@@ -167,7 +168,7 @@ class Runner:
         if (why := ports.refusal(self._port(PAGE), self._options.host)) is not None:
             raise CannotRun(why)
         store = self._valkey_port if self._settings.redis_url is None else None
-        self._services, self._valkey_port, moved = places.settled(self._services, PAGE, store)
+        self._services, self._valkey_port, moved = places.settled(self._services, PAGE, store, self._claims)
         if moved:
             self._console.say(f"  The usual ports of {', '.join(moved)} are in use; they have others.")
 
@@ -240,12 +241,8 @@ class Runner:
             "pids": self._processes.pids(),
             "legacy": legacy,
         }
-        half = self._options.state.with_suffix(".part")
-        try:
-            half.write_text(json.dumps(state), encoding="utf-8")
-            half.replace(self._options.state)
-        except OSError as error:
-            self._console.say(f"{self._options.state} cannot be written: {error.strerror}")
+        if (problem := state_file.write(self._options.state, state)) is not None:
+            self._console.say(problem)
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

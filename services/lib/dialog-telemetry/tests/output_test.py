@@ -99,6 +99,15 @@ def test_a_stream_without_a_descriptor_stays_what_it_is(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "seen\n"
 
 
+def test_where_python_has_no_stream_at_all_everything_is_taken() -> None:
+    # `program >&-`
+    program = (
+        "import structlog; from dialog_telemetry import log_lines; log_lines.configure('svc'); structlog.get_logger().info('x')"
+    )
+    done = subprocess.run(["/bin/sh", "-c", f'exec "{sys.executable}" -c "{program}" >&- 2>&-'], timeout=60, check=False)
+    assert done.returncode == 0
+
+
 SERVICE = """
 import logging, sys, warnings, structlog
 from dialog_telemetry import log_lines

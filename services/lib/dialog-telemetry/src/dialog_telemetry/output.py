@@ -130,8 +130,10 @@ class SteadyOutput(io.TextIOBase):
         self.lines_lost += max(1, data.count(b"\n"))
 
 
-def steady(stream: TextIO, lost: Callable[[int], str] | None = None) -> TextIO:
-    """The stream's descriptor as SteadyOutput; a stream without a descriptor stays what it is."""
+def steady(stream: TextIO | None, lost: Callable[[int], str] | None = None) -> TextIO:
+    """The stream's descriptor as SteadyOutput; a stream without a descriptor stays what it is, and a closed one takes everything."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")
     if isinstance(stream, SteadyOutput):
         return stream
     try:
