@@ -33,11 +33,20 @@ PROGRAMS = [
 ]
 
 
+def program_of(line: list[str]) -> str:
+    """What a process of ours runs, by its command line."""
+    if "-m" in line:
+        return line[2]
+    if "-c" in line:
+        return next(name for name in PROGRAMS if name.rpartition(".")[2] in line[line.index("-c") + 1])
+    return Path(line[0].split()[0]).name
+
+
 def everything_of(stack: Stack) -> list[psutil.Process]:
     """All processes below the runner, each of which is one that belongs there."""
     children = psutil.Process(stack.process.pid).children(recursive=True)
     lines = [child.cmdline() for child in children]
-    programs = [line[2] if "-m" in line else Path(line[0].split()[0]).name for line in lines]
+    programs = [program_of(line) for line in lines]
     assert sorted(programs) == sorted(PROGRAMS), (stack.data / "run.log").read_text()
     return children
 

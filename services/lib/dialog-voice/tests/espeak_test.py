@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -274,4 +275,14 @@ async def test_its_child_knows_nothing_of_our_environment(monkeypatch: pytest.Mo
     voice = EspeakVoice()
     await voice.warm()
     assert psutil.Process(voice.child.pid).environ() == {}
+    await voice.aclose()
+
+
+async def test_its_child_finds_what_its_parent_has_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the images our packages are where PYTHONPATH says, which the child does not have."""
+    # A Python that knows nothing of this environment's packages.
+    monkeypatch.setattr(sys, "executable", sys._base_executable)  # type: ignore[attr-defined]
+    voice = EspeakVoice()
+    await voice.warm()
+    assert (await _speak(voice, "Hello"))[0]
     await voice.aclose()

@@ -15,6 +15,9 @@ from dialog_voice.espeak_wire import HEADER, pack, sizes, unpack
 
 _log = structlog.get_logger("voice")
 
+_START: Final = "import sys; sys.path[:] = sys.argv[1:]; from dialog_voice import espeak_process; espeak_process.main()"
+"""With an empty environment Python would not find our packages where PYTHONPATH names them, as in the images: their places are told."""
+
 _PIPE_LIMIT: Final = 1 << 18
 _STABLE_S: Final = 5.0
 """A child that lived this long is restarted at once; one that dies sooner waits, ever longer, so that a broken one costs little."""
@@ -169,8 +172,10 @@ class EspeakChild:
             try:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    "-m",
-                    "dialog_voice.espeak_process",
+                    "-I",
+                    "-c",
+                    _START,
+                    *filter(None, sys.path),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     # It reads texts of strangers in C: keys and addresses are nothing for it to have.
