@@ -273,7 +273,8 @@ async def test_logs_that_cannot_be_written_and_lines_without_end_hold_no_service
 
 async def test_everything_of_a_run_is_its_owners_alone(tmp_path: Path, settings: Settings) -> None:
     state, data = tmp_path / "state.json", tmp_path / "data"
-    program = "open('made', 'w').close()\n" + READY
+    # As a service makes its database.
+    program = f"open({str(data / 'made.db')!r}, 'w').close()\n" + READY
     loaded = settings(program)
     running = asyncio.create_task(
         Runner(loaded, RunOptions(data=data, ephemeral=True, state=state), Console(io.StringIO())).run()
@@ -281,6 +282,7 @@ async def test_everything_of_a_run_is_its_owners_alone(tmp_path: Path, settings:
     await started(state, running)
     signal.raise_signal(signal.SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
+    assert (data / "made.db").exists()
     assert [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077] == []
 
 
