@@ -117,6 +117,14 @@ async def test_a_name_that_is_rebound_to_this_machine_is_refused(open_gateway: O
                 assert (await http.request(method, path, headers=headers)).status_code == status
 
 
+async def test_the_name_that_it_listens_on_is_its_own(open_gateway: Open) -> None:
+    async with open_gateway(host="studio.lan") as http:
+        assert [(await http.get("/", headers={"host": name})).status_code for name in ("studio.lan:8000", "other.lan")] == [
+            200,
+            403,
+        ]
+
+
 async def test_a_path_cannot_lead_elsewhere_behind_the_gateway(http: httpx.AsyncClient) -> None:
     for path in ("/sessions/a%3Fb/turns", "/sessions/a%23b/turns", "/sessions/a%25b/turns"):
         assert (await http.get(path)).json()["path"] == path

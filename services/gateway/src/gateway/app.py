@@ -79,7 +79,9 @@ def build(settings: GatewaySettings) -> FastAPI:
         expose_headers=["retry-after"],
         max_age=600,
     )
-    app.add_middleware(HostGuard, hosts=AllowedHosts(settings.allowed_hosts, settings.allowed_origins))
+    # Who names an address to listen on by a name means to be reached by it.
+    hosts = AllowedHosts((*settings.allowed_hosts, settings.host), settings.allowed_origins)
+    app.add_middleware(HostGuard, hosts=hosts)
     app.add_middleware(PageHeaders)
 
     def admit(request: Request) -> str:
