@@ -1,7 +1,7 @@
 """Runs a command while its processes stand still now and then: `python -m e2e.harness.stalls make test`.
 
-Machines do that to us: a virtual one whose host is busy, a laptop that swaps. Every few seconds all processes below the command, or only one of
-them, are stopped for 0.2 to 0.9 s. A test that fails then depends on a quiet machine.
+Machines do that to us: a virtual one whose host is busy, a laptop that swaps. Every few seconds all processes below the command, or only
+one of them, are stopped for 0.2 to 0.9 s. A test that fails then depends on a quiet machine.
 """
 
 import random
