@@ -162,6 +162,7 @@ function takeEvent({ requestId, turn, event, data }) {
     latencies.number(requestId, turn);
     const entry = turns.numbered(requestId, turn);
     if (entry) own.numbered(turn, entry.user);
+    recall.numbered(turn);
   }
   if (event === "text-delta" && requestId) {
     if (data.content) latencies.text(turn, performance.now());
@@ -208,6 +209,7 @@ function takeFrame(frame) {
     else stage.notice(language.error(frame.code));
   } else if (frame.type === "START" || frame.action === "START") {
     turns.started(turn, frame.userText, frame);
+    recall.numbered(turn);
   } else if (frame.action === "PAUSE") {
     playback.pause(turn);
   } else if (frame.action === "RESUME") {

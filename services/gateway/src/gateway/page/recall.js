@@ -24,6 +24,9 @@ export class Recall {
     this.reading = 0;
     this.away = false;
     this.timer = 0;
+    this.holeTimer = 0;
+    /** The highest number that was looked at. */
+    this.seen = 0;
   }
 
   /** The session is not heard: turns may begin and end. */
@@ -36,6 +39,27 @@ export class Recall {
     const brokenOff = phase === "IDLE" && this.turns.find(turn)?.status === "running";
     if (this.away || brokenOff) this.read();
     this.away = false;
+  }
+
+  /**
+   * A turn has its number. The one before it, if it is not known here, may only be on its way into the history: it was said while this page
+   * was away, and is filed a moment after its end.
+   * @param {number} turn
+   */
+  numbered(turn) {
+    if (turn <= this.seen) return;
+    this.seen = turn;
+    clearTimeout(this.holeTimer);
+    this.#fillHole(turn - 1, 0);
+  }
+
+  /** @param {number} turn @param {number} tries */
+  #fillHole(turn, tries) {
+    if (turn < 1 || tries === AGAIN_MS.length || this.turns.find(turn)) return;
+    this.holeTimer = window.setTimeout(() => {
+      if (!this.turns.find(turn)) this.read();
+      this.#fillHole(turn, tries + 1);
+    }, AGAIN_MS[tries]);
   }
 
   /** Now; does not wait. */

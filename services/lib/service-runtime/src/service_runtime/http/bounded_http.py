@@ -62,7 +62,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._waiting = waiting
         self._begun = self._in_head = self._complete = self._refused = False
-        self._bytes = self._body_bytes = self._heard_out = 0
+        self._bytes = self._body_bytes = self._heard_out = self._pieces = 0
         self._clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,6 +85,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._bytes += len(data)
+        self._pieces += 1
         try:
             self.parser.feed_data(data)
             self._check_size()
@@ -155,11 +156,19 @@ class BoundedHttp(HttpToolsProtocol):
             self._waiting.waits(self, self.client[0] if self.client else "", kept=True)
 
     def give_way(self) -> None:
-        """Another connection takes this one's place."""
-        if self._begun and not self._complete:
-            self._refuse(REPLACED)
-        else:
-            self.transport.close()
+        """Another connection takes this one's place, unless what it waits for has come and was only not read yet."""
+        came = self._pieces
+
+        def gone() -> None:
+            if self._pieces != came and (self._complete or self._refused):
+                return
+            if self._begun and not self._complete:
+                self._refuse(REPLACED)
+            else:
+                self.transport.close()
+
+        # Twice: after a standstill of the process clocks ring first, and sockets are read between the two.
+        self.loop.call_later(bounds.READ_WITHIN_S, lambda: self.loop.call_later(bounds.READ_WITHIN_S, gone))
 
     def _wait(self, seconds: float) -> None:
         self._stop_clock()

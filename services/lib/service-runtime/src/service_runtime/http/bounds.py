@@ -47,6 +47,9 @@ A browser opens 6."""
 YOUNG_S: Final = 1.0
 """Many that connect at once, and then all say what they want, are no flood."""
 
+READ_WITHIN_S: Final = 0.05
+"""What a socket holds is read within this time by a process that runs."""
+
 CONNECTING_AN_ADDRESS: Final = 512
 """… and so many with those that are younger."""
 
