@@ -11,7 +11,7 @@ import httpx
 import pytest
 import structlog
 from e2e.harness.store import Store
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
@@ -27,7 +27,8 @@ pytest_plugins = ["e2e.harness.levels", "e2e.harness.outcomes"]
 
 Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
 
-settings.register_profile("noisy", deadline=None)
+# A machine that stands still for a second is no slow strategy.
+settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("noisy")
 
 # looptime asks for the current event loop before plain tests too; asyncio then makes one that nobody closes, and the warning about
