@@ -315,9 +315,11 @@ async def test_a_client_has_only_so_many_microphones_and_gets_them_back(engine_u
                 for _ in range(3):
                     await client.send(start)
                     await client.send('{"type":"MIC_STOP"}')
-                refusal = await answer(client)
+                try:
+                    refusal = await answer(client)
+                finally:
+                    leave.set()
                 assert (refusal["type"], refusal["code"]) == ("ERROR", "too_many_microphones")
-                leave.set()
             async with asyncio.timeout(20):
                 while len(heard) < 3:
                     async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], proxy=None) as client:

@@ -250,7 +250,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         metrics.REFUSED.labels(code=refusal.body.code).inc()
-        log.info("message_refused", status=refusal.status, code=refusal.body.code)
+        if (left_out := self._waiting.refusals.take()) is not None:
+            log.info("message_refused", status=refusal.status, code=refusal.body.code, left_out=left_out)
         answered = self._answered
         if answered is None or answered.response_complete or not answered.response_started:
             body = json.dumps(refusal.body.to_wire()).encode()
