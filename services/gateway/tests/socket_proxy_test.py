@@ -275,3 +275,18 @@ async def test_a_client_that_does_not_read_holds_up_the_service_and_not_the_memo
             assert len(await client.recv()) == 60_000
         assert written > before, "it goes on when the client reads on"
         client.transport.abort()
+
+
+async def test_a_handshake_that_is_none_is_no_error_of_ours(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """Before: each was answered, and then printed a traceback."""
+    async with serving(service) as behind, gateway(behind) as dial:
+        port = int(dial().uri.rpartition(":")[2].partition("/")[0])
+        for more in (b"", b"sec-websocket-key: x\r\n", b"sec-websocket-version: 7\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = b"GET /ws/input HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            writer.write(head + more + b"\r\n")
+            async with asyncio.timeout(10):
+                answer = await reader.read()
+            assert 400 <= int(answer.split(b" ")[1]) <= 431
+            writer.close()
+    assert not [record for record in caplog.records if record.exc_info]

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from dialog_contracts.http import ErrorBody
-from input_handler.circuit import Circuit
+from input_handler.circuit import LOOK_S, Circuit
 from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
 
 REFUSED = EngineRefused(422, ErrorBody(code="invalid", message="m"))
@@ -61,3 +61,26 @@ async def test_nor_does_a_client_that_leaves_keep_it_closed(error: BaseException
 
 async def test_an_answer_of_any_kind_begins_the_count_anew() -> None:
     assert await ended(made(), EngineFailed("cut"), EngineFailed("status_500"), EngineFailed("cut")) == "closed"
+
+
+async def test_a_caller_that_reads_nothing_does_not_keep_it_open() -> None:
+    """Before: the turn that looked waited for its caller, and everybody else was sent elsewhere for as long."""
+    circuit = Circuit("test", failures=2, open_s=0.0, waited_for=False)
+    assert await ended(circuit, EngineFailed("cut"), EngineFailed("cut")) == "opened"
+
+    async def looks() -> None:
+        async with circuit.let_through():
+            await asyncio.Event().wait()
+
+    slow = asyncio.create_task(looks())
+    await asyncio.sleep(1)
+    with pytest.raises(EngineFailed, match="circuit_open"):
+        async with circuit.let_through():
+            raise AssertionError
+    await asyncio.sleep(LOOK_S)
+    async with circuit.let_through():
+        pass
+    assert circuit.state == "closed"
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    assert circuit.state == "closed"

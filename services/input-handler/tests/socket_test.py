@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websocket
 from websockets.typing import Subprotocol
 
 from dialog_contracts import limits
 from dialog_contracts.input_socket import TurnEvent
+from dialog_contracts.viewer import SUBPROTOCOL
 from dialog_telemetry import metrics
 from input_handler import uploads
 from input_handler.app import build
@@ -285,3 +288,40 @@ async def test_a_text_frame_over_the_limit_is_1009(dial: Dial, text: str) -> Non
 async def test_an_illegal_session_id_is_4004(dial: Dial) -> None:
     async with dial("?sessionId=a.b") as socket:
         assert await closed(socket) == 4004
+
+
+async def test_a_client_has_only_so_many_microphones_and_gets_them_back(engine_url: str, no_redis_url: str) -> None:
+    """Before: one connection that turned its microphone on and off took every place that asr has, those of all clients."""
+    heard: list[str] = []
+    leave = asyncio.Event()
+
+    async def asr(socket: ServerConnection) -> None:
+        heard.append(str(await socket.recv()))
+        await leave.wait()
+
+    start = json.dumps({"type": "MIC_START", "sessionId": "live-001", "format": "pcm_s16le", "sampleRate": 16_000})
+    async with serve_websocket(asr, "127.0.0.1", 0) as behind:
+        port = behind.sockets[0].getsockname()[1]
+        settings = InputSettings(
+            dialog_engine_url=engine_url,
+            redis_url=no_redis_url,
+            asr_url=f"ws://127.0.0.1:{port}",
+            microphones_a_client=2,
+        )
+        async with serving(build(settings)) as own:
+            url = f"ws://127.0.0.1:{own}/ws/input?sessionId=live-001"
+            async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], proxy=None) as client:
+                await assigned(client)
+                for _ in range(3):
+                    await client.send(start)
+                    await client.send('{"type":"MIC_STOP"}')
+                try:
+                    refusal = await answer(client)
+                finally:
+                    leave.set()
+                assert (refusal["type"], refusal["code"]) == ("ERROR", "too_many_microphones")
+            async with asyncio.timeout(20):
+                while len(heard) < 3:
+                    async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], proxy=None) as client:
+                        await client.send(start)
+                        await asyncio.sleep(0.05)

@@ -129,7 +129,8 @@ class Edge(BoundedSocket):
                 self.transport.abort()
         else:
             super().data_received(data)
-            if self.handshake_initiated:
+            # A handshake that is none was answered, and has no scope.
+            if self.handshake_initiated and not self.transport.is_closing():
                 self.scope["extensions"][EXTENSION] = cast(dict[object, object], self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -77,7 +77,7 @@ def build(settings: InputSettings) -> Starlette:
     transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
     control = OutputControl(settings.output_handler_url)
     notice = SpokenToNotice(redis)
-    microphones = Microphones(settings.asr_url, control, notice)
+    microphones = Microphones(settings.asr_url, control, notice, a_client=settings.microphones_a_client)
     history, uploads = History(redis), UploadRoom()
     tasks = TaskOwner()
     probe = Probe(

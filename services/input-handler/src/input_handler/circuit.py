@@ -26,6 +26,9 @@ SILENT: Final = frozenset(("not_accepted_in_time", "no_delta_in_time", "cut"))
 """Failures of one that hangs or breaks down."""
 
 OPEN: Final = "circuit_open"
+LOOK_S: Final = 5.0
+"""So long one turn looks alone. Its caller may take nothing of what it is sent, and the turn then comes to no end by itself."""
+
 STATES: Final = {"closed": 0, "half-opened": 1, "opened": 2}
 NAME: Final = "engine"
 
@@ -43,7 +46,7 @@ class Circuit:
             default_threshold=failures, default_ttl=open_s, exclude=[(Exception, self._speaks_for)]
         )
         self._breakers.add_listener(self._note_state)
-        self._rests_until, self._looking = 0.0, False
+        self._rests_until, self._looking_until = 0.0, 0.0
         self.state = "closed"
 
     @property
@@ -55,13 +58,16 @@ class Circuit:
     async def let_through(self) -> AsyncGenerator[None, None]:
         """Raises EngineFailed where it is open. Half open, purgatory lets everybody through; here one turn looks, others go elsewhere."""
         breaker = await self._breakers.get_breaker(NAME)
-        if self._looking:
+        now = asyncio.get_running_loop().time()
+        if now < self._looking_until:
             raise EngineFailed(OPEN)
         try:
             await breaker.__aenter__()
         except OpenedState as error:
             raise EngineFailed(OPEN) from error
-        looks = self._looking = breaker.context.state == "half-opened"
+        looks = breaker.context.state == "half-opened"
+        if looks:
+            self._looking_until = now + LOOK_S
         try:
             yield
         except (EngineFailed, EngineRefused, AnsweredElsewhere) as error:
@@ -71,7 +77,7 @@ class Circuit:
             await breaker.__aexit__(None, None, None)
         finally:
             if looks:
-                self._looking = False
+                self._looking_until = 0.0
 
     def _speaks_for(self, error: BaseException) -> bool:
         return not (isinstance(error, EngineFailed) and error.reason in self._against)

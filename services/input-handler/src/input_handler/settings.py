@@ -60,6 +60,9 @@ class InputSettings(ServiceSettings):
     turns_a_client: int = Field(default=64, ge=1, le=100_000)
     """… of them those of one client address; one more is answered 429."""
 
+    microphones_a_client: int = Field(default=8, ge=1, le=1_000)
+    """Microphones of one client address that are heard at once; asr has 16 for all. One more is told `too_many_microphones`."""
+
     turns_a_session: int = Field(default=8, ge=1, le=100_000)
     """… and of one session: one speaks, the others wait for it or were cut off by it."""
 

@@ -169,8 +169,13 @@ class InputSocket:
             await self._refuse(wrong.body.code, wrong.body.message)
             return
         self._deafen()
-        self._microphone = self._microphones.open(start, self._send, self._ask_heard)
-        self._tasks.start("microphone", self._microphone.run())
+        try:
+            self._microphone = self._microphones.open(start, self._send, self._ask_heard, self._client)
+        except TooMany as full:
+            await self._refuse(full.body.code, full.body.message)
+            return
+        hears = self._tasks.start("microphone", self._microphone.run())
+        hears.add_done_callback(lambda _: self._microphones.closed(self._client))
 
     def _deafen(self) -> None:
         """What was said is heard to its end by its own task."""

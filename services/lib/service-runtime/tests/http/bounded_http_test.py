@@ -169,3 +169,99 @@ async def test_an_answer_before_the_end_of_the_body_ends_the_connection() -> Non
         answer = await answered(port, POST + b"content-length: 99999999\r\n\r\n", *[b"x" * 50_000] * 20)
         assert answer.startswith(b"HTTP/1.1 413")
         assert answer.endswith(b"no")
+
+
+@pytest.mark.parametrize(
+    "more", [b"content-length: 5\r\n\r\nhello", b"content-length: 5\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"]
+)
+@pytest.mark.parametrize("method", [GET, POST])
+async def test_a_handshake_with_a_body_is_refused(port: int, method: bytes, more: bytes) -> None:
+    """Before: it was never answered, and its connection stayed as long as its client liked."""
+    answer = await answered(port, method + b"upgrade: websocket\r\nconnection: upgrade\r\n" + more)
+    assert (status(answer), code(answer)) == (400, "bad_request")
+
+
+async def test_a_handshake_waits_for_the_answers_before_it() -> None:
+    """Before: both answered into one connection, which was then counted as one that waits, for ever."""
+
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["type"] == "http" and (await receive())["type"] != "http.disconnect":
+            continue
+
+    async with serving(never) as port:
+        upgrade = b"upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        key = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        answer = await answered(port, GET + b"\r\n" + GET + upgrade + key)
+        assert (status(answer), code(answer)) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        (b"content-length: 5\r\n\r\nhello", b"5"),
+        (b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n", b"8"),
+        (b"content-length: 0\r\n\r\n", b"0"),
+        (b"\r\n", b"0"),
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 1, 3])
+async def test_an_offer_of_another_protocol_changes_nothing(port: int, body: bytes, size: bytes, cut: int) -> None:
+    """Java's client and `curl --http2` offer h2c. Before: their bodies were lost (422), and so was their connection."""
+    offer = POST + b"upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\n" + body
+    sent = offer + offer + GET + b"connection: close\r\n\r\n"
+    at = len(offer) - cut
+    answer = await answered(port, sent[:at], sent[at:])
+    assert answer.count(b"HTTP/1.1 200") == 3
+    assert answer.count(b"\r\n" + size + b"\r\n0\r\n\r\n") >= 2 or size == b"0"
+
+
+async def test_a_body_after_an_offer_is_bounded_like_any_other(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "BODY_WITHIN_S", 0.1)
+    offer = POST + b"upgrade: h2c\r\nconnection: upgrade\r\n"
+    assert status(await answered(port, offer + b"content-length: 5\r\n\r\nhel")) == 408
+    monkeypatch.undo()
+    chunked = offer + b"transfer-encoding: chunked\r\n\r\n0\r\n"
+    assert status(await answered(port, chunked, *[b"trailer: " + b"x" * 6_000 + b"\r\n"] * 100)) == 413
+
+
+async def test_who_leaves_with_requests_in_line_ends_the_one_that_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """Before: only the last of them heard of it; the one that was being answered wrote on, and printed two tracebacks."""
+    ended = asyncio.Event()
+
+    async def long(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        await send({"type": "http.response.body", "body": b"late"})
+        ended.set()
+
+    async with serving(long) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write((GET + b"\r\n") * 3)
+        await reader.readuntil(b"200 OK")
+        writer.transport.abort()
+        async with asyncio.timeout(20):
+            await ended.wait()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_refusal_is_never_written_into_another_answer() -> None:
+    """Before: where one more request waited, the answer that was under way got a second head in its middle."""
+
+    async def begun(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                continue
+
+    async with serving(begun) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"begun")
+        writer.write(GET + b"\r\nnot http at all\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert b"HTTP/1.1" not in await reader.read()
+        writer.close()

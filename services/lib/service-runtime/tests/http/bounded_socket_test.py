@@ -122,3 +122,18 @@ async def test_a_client_that_reads_is_told_the_code_and_the_limit(port: int) -> 
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
         assert str(bounds.FRAGMENTS) in closed.value.rcvd.reason
+
+
+async def test_text_that_is_none_is_1007_and_no_error_of_ours(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Before: each such message printed a traceback."""
+    for pieces in ([frame(Opcode.TEXT, b"\xff\xfe")], [frame(Opcode.TEXT, b"\xc3", fin=False), frame(Opcode.CONT, b"\x28")]):
+        reader, writer = await opened(port)
+        writer.writelines(pieces)
+        assert await closed_with(reader) == 1007
+        writer.close()
+    reader, writer = await opened(port)
+    writer.write(frame(Opcode.TEXT, b"\xc3", fin=False) + frame(Opcode.CONT, b"\xa4"))
+    async with asyncio.timeout(10):
+        assert await reader.readexactly(4) == b"\x81\x02\xc3\xa4"
+    writer.close()
+    assert not [record for record in caplog.records if record.exc_info]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dialog_contracts.http import ErrorBody
 from dialog_telemetry import metrics
@@ -47,6 +47,10 @@ HEAD_TOO_LATE: Final = MessageRefused(
 BODY_TOO_LATE: Final = MessageRefused(
     408, "request_timeout", f"the body was not complete within {bounds.BODY_WITHIN_S:.0f} s", round(bounds.BODY_WITHIN_S)
 )
+HANDSHAKE_WITH_BODY: Final = MessageRefused(400, "bad_request", "a WebSocket handshake is a GET without a body", 0)
+HANDSHAKE_TOO_EARLY: Final = MessageRefused(
+    400, "bad_request", "a WebSocket handshake waits for the answers to the requests before it", 0
+)
 REPLACED: Final = MessageRefused(
     408,
     "request_timeout",
@@ -55,15 +59,19 @@ REPLACED: Final = MessageRefused(
 )
 
 
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection. `waiting`: those of the process."""
 
     def __init__(self, *args: Any, waiting: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._waiting = waiting
-        self._begun = self._in_head = self._complete = self._refused = False
+        self._begun = self._in_head = self._complete = self._refused = self._going_on = False
         self._bytes = self._body_bytes = self._heard_out = self._pieces = 0
         self._clock: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It waits for its first request."""
@@ -75,6 +83,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_clock()
         self._waiting.ended(self)
         super().connection_lost(exc)
+        # uvicorn tells the newest request only, which waits behind the one that is being answered.
+        self._tell_gone()
 
     def data_received(self, data: bytes) -> None:
         """The next bytes. Raises nothing: a message that is wrong or too large is answered, and its connection ends."""
@@ -84,20 +94,20 @@ class BoundedHttp(HttpToolsProtocol):
                 self.transport.abort()
             return
         self._unset_keepalive_if_required()
-        self._bytes += len(data)
         self._pieces += 1
         try:
-            self.parser.feed_data(data)
+            while (rest := self._parse(data)) is not None:
+                data = rest
             self._check_size()
         except MessageRefused as refusal:
             self._refuse(refusal)
-        except httptools.HttpParserUpgrade:
-            self._upgrade()
         except httptools.HttpParserError as error:
             self._refuse(error.__context__ if isinstance(error.__context__, MessageRefused) else _unreadable(error))
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._going_on:
+            return
         super().on_message_begin()
         self._begun = self._in_head = True
         self._complete = False
@@ -106,13 +116,15 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """A part of it."""
+        if self._going_on:
+            return
         super().on_url(url)
         if len(self.url) > bounds.URL_BYTES:
             raise URL_TOO_LONG
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer of a chunked body."""
-        if not self._in_head:
+        if not self._in_head or self._going_on:
             return
         super().on_header(name, value)
         if len(name) + len(value) > bounds.LINE_BYTES:
@@ -122,10 +134,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The request goes to the application, which reads its body."""
+        if self._going_on:
+            return
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > bounds.HEAD_BYTES:
             raise HEAD_TOO_LONG
         if len(self.pipeline) >= bounds.PIPELINED:
             raise TOO_MANY_REQUESTS
+        if self._is_handshake():
+            self._check_handshake()
         self._in_head = False
         self._bytes = 0
         self._wait(bounds.BODY_WITHIN_S)
@@ -137,7 +153,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole; one that asks for another protocol may still have its body before it (`_stay`)."""
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            return
         self._complete = True
         self._bytes = 0
         self._stop_clock()
@@ -195,9 +213,43 @@ class BoundedHttp(HttpToolsProtocol):
         if self._begun and not self._in_head and not self._complete and self._bytes - self._body_bytes > bounds.FRAMING_BYTES:
             raise TOO_MUCH_FRAMING
 
+    def _parse(self, data: bytes) -> bytes | None:
+        """What has to be parsed again, as the parser stops where it believes that another protocol begins."""
+        self._bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            if self._should_upgrade():
+                self._upgrade()
+            else:
+                self._stay()
+                return data[stopped.args[0] :]
+        return None
+
+    def _stay(self) -> None:
+        """Another protocol than ours is only an offer (`h2c` of curl and of Java's client): the request is answered as any other.
+
+        The parser takes it for over; its body is read by another one, which is told of it alone.
+        """
+        framing = [(name, value) for name, value in self.headers if name in _FRAMING]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in framing)
+        self.parser = httptools.HttpRequestParser(self)
+        self._going_on = True
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n")
+        finally:
+            self._going_on = False
+
+    def _is_handshake(self) -> bool:
+        return bool(self.parser.should_upgrade() and self._should_upgrade())
+
+    def _check_handshake(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            raise HANDSHAKE_TOO_EARLY
+        if any(name in _FRAMING and value != b"0" for name, value in self.headers):
+            raise HANDSHAKE_WITH_BODY
+
     def _upgrade(self) -> None:
-        if not self._should_upgrade():
-            return
         self._stop_clock()
         self._waiting.ended(self)
         self.handle_websocket_upgrade()
@@ -207,19 +259,28 @@ class BoundedHttp(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         metrics.REFUSED.labels(code=refusal.body.code).inc()
-        log.info("message_refused", status=refusal.status, code=refusal.body.code)
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if (left_out := self._waiting.refusals.take()) is not None:
+            log.info("message_refused", status=refusal.status, code=refusal.body.code, left_out=left_out)
+        answered = self._answered
+        if answered is None or answered.response_complete or not answered.response_started:
             body = json.dumps(refusal.body.to_wire()).encode()
             head = (
                 f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\ncontent-type: application/json\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
-            if self.cycle is not None and not self.cycle.response_complete:
-                # Its application waits for the rest of the body, and learns that nothing comes.
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
+            # Its application waits for the rest of the body, and learns that nothing comes.
+            self._tell_gone()
         self._leave()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _tell_gone(self) -> None:
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def _leave(self) -> None:
         self._refused = True

@@ -34,6 +34,16 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             else:
                 super().data_received(step)
 
+    def send_receive_event_to_app(self) -> None:
+        """A whole message. Text that is none is its sender's mistake, told by the close code, and no error of ours to be printed."""
+        if self.curr_msg_data_type == "text" and not _is_text(b"".join(self.frames)):
+            self.frames = []
+            metrics.REFUSED.labels(code="bad_utf8").inc()
+            self.conn.send_close(CloseCode.INVALID_DATA, "a text message is UTF-8")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         """Answer, unless the last answer has not been taken yet: only the latest ping needs one (RFC 6455 §5.5.3)."""
         self._pong = b"".join(self.conn.data_to_send())
@@ -82,3 +92,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
         # Closing waits until the client has read what it was sent, which it may never do.
         self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

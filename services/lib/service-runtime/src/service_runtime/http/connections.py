@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from dialog_telemetry import metrics
 from service_runtime.http import bounds
+from service_runtime.http.line_rate import LineRate
 
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: one machine has all the addresses of its network."""
@@ -33,6 +34,8 @@ class Connections:
 
     def __init__(self, *, each_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._each_address, self._clock = each_address, clock
+        self.refusals = LineRate(clock)
+        """Log lines of what connections are refused."""
         self._all: OrderedDict[Waiting, tuple[str, bool]] = OrderedDict()
         self._of_client: dict[tuple[str, bool], OrderedDict[Waiting, float]] = {}
 

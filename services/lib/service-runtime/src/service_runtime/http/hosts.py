@@ -7,10 +7,10 @@ address are always taken, and so are the names that only this machine, or this c
 
 import ipaddress
 import json
+import re
 import socket
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +19,11 @@ from service_runtime.errors import Refused, ServiceError, respond
 
 CLUSTER_SUFFIXES: Final = (".svc", ".cluster.local")
 """Names below these lead to this cluster."""
+
+
+_HOST: Final = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~%-]+)?)\]|(?P<name>[^\[\]:@/%\s,]*))(?::[0-9]{0,5})?"
+)
 
 
 class HostRefused(Refused):
@@ -59,11 +64,7 @@ class AllowedHosts:
         if origin is None or origin in self._origins:
             return
         # Clients that send no Origin (curl, the vtuber command) are no browsers. A page of ours comes from where it calls.
-        try:
-            parts = urlsplit(origin)
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme in ("http", "https") and host and parts.netloc.lower() == host.lower():
+        if host and origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower()):
             return
         raise OriginRefused(f"pages of {origin[:100]!r} may not call; ALLOWED_ORIGINS can add them", field="Origin")
 
@@ -114,16 +115,13 @@ def _plain(name: str) -> str:
 
 def _name_of(host: str | None) -> str:
     """Of `name:port`, `1.2.3.4`, `[::1]:8000`: the name or address; empty where there is none."""
-    if not host:
-        return ""
-    if host.startswith("["):
-        return _plain(host[1:].partition("]")[0])
-    return _plain(host.partition(":")[0])
+    parts = _HOST.fullmatch(host or "")
+    return _plain(parts["address"] or parts["name"] or "") if parts else ""
 
 
 def _is_address(name: str) -> bool:
     try:
-        ipaddress.ip_address(name.partition("%")[0])
+        ipaddress.ip_address(name)
     except ValueError:
         return False
     return True
