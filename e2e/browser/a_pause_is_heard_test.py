@@ -6,6 +6,7 @@ import time
 import pytest
 from playwright.async_api import Browser
 
+from e2e import timeouts
 from e2e.harness.browser import CALM, IN_STEP_MS, Window, settled
 from e2e.harness.clients import post
 from e2e.harness.stack import Stack
@@ -48,5 +49,5 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
     assert apart[-1] < IN_STEP_MS, "one that heard of the pause later than the other is in step again"
     await windows[0].until("v.phase === 'IDLE'", 40)
     # The ear of a page is a little behind the session's clock, more so after it said something again.
-    await windows[0].until("v.captionText === v.replyText", 3)
+    await windows[0].until("v.captionText === v.replyText", timeouts.TURN)
     assert windows[0].problems == windows[1].problems == []

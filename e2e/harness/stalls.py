@@ -26,8 +26,10 @@ def stop_some(below: psutil.Process, chance: random.Random) -> int:
         try:
             for process in chosen:
                 with suppress(psutil.Error):
-                    process.suspend()
-                    stopped.append(process)
+                    # One that a test has stopped itself stays so.
+                    if process.status() != psutil.STATUS_STOPPED:
+                        process.suspend()
+                        stopped.append(process)
             time.sleep(chance.uniform(*STOPPED_S))
         finally:
             for process in stopped:

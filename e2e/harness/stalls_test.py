@@ -27,5 +27,21 @@ def test_all_that_were_stopped_run_again(monkeypatch: pytest.MonkeyPatch) -> Non
                 child.kill()
 
 
+def test_what_a_test_has_stopped_itself_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stalls, "STOPPED_S", (0.01, 0.02))
+    with subprocess.Popen([sys.executable, "-c", SLEEPS]) as running:
+        below = psutil.Process(running.pid)
+        while not (children := below.children(recursive=True)):
+            pass
+        try:
+            children[0].suspend()
+            while children[0].status() != psutil.STATUS_STOPPED:
+                pass
+            assert [stalls.stop_some(below, random.Random(1)) for _ in range(5)] == [0] * 5
+            assert children[0].status() == psutil.STATUS_STOPPED
+        finally:
+            children[0].kill()
+
+
 def test_the_commands_status_is_given() -> None:
     assert stalls.main([sys.executable, "-c", "import sys; sys.exit(3)"]) == 3
