@@ -42,7 +42,8 @@ async def watched(stack: Stack, session: str) -> AsyncIterator[Cost]:
             cost.turns.append(await chat(stack.url, session, "Hello there, who are you?"))
 
     async def look() -> None:
-        while True:
+        # Not cancelled: redis-py on Python 3.11 swallows that in the middle of a call now and then.
+        while not over.is_set():
             for name, size in _memory(stack).items():
                 cost.take(name, (size - before.get(name, size)) / MB)
             used = int((await redis.info("memory"))["used_memory"])
@@ -57,8 +58,7 @@ async def watched(stack: Stack, session: str) -> AsyncIterator[Cost]:
         try:
             await talking
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            await looking
             await redis.aclose()
 
 

@@ -1,6 +1,7 @@
 """WebSocket of uvicorn with bounds: pings that nobody takes the answers of, and frames that are parts of messages."""
 
 from http import HTTPStatus
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
@@ -54,6 +55,12 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         """The client has taken what it was sent."""
         super().resume_writing()
         self._send_pong()
+
+    async def send(self, message: Any) -> None:
+        """From the application. A handshake that it answers with an HTTP response is complete, for uvicorn would log it as forgotten."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     def handle_parser_exception(self) -> None:
         """Of frames that are wrong; a handshake that is wrong is answered, too."""
