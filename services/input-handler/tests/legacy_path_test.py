@@ -184,3 +184,17 @@ async def test_a_caller_that_speaks_the_older_dialect_gets_its_voice_as_a_file(
     streaming = caller_of(client, redis, answers, flags)
     [frame async for frame in streaming.call(REQUEST, whole_file=True)]
     assert engine.requests[0].meta.flags == FlagSet(generation=7)
+
+
+async def test_the_counter_knows_the_number_of_a_turn_that_the_chain_has(
+    caller: TurnCaller, engine: ScriptedEngine, redis: RedisLink, no_redis: RedisLink, chain: Chain
+) -> None:
+    """It was given while Redis was late; other replicas count there, too."""
+    engine.answers = [refusal(500, "internal")]
+    caller._numbers = TurnNumbers(no_redis)
+    asking = asyncio.create_task(called(caller))
+    await chain.answer(await chain.next())
+    assert told(await asking)[0] == ("1.0", "control")
+    assert await redis.client.get(redis_names.turn_counter("live-001")) == "1"
+    assert await redis.client.ttl(redis_names.turn_counter("live-001")) > 0
+    assert (await TurnNumbers(redis).take("live-001", "another")).turn == 2

@@ -148,3 +148,16 @@ async def test_a_session_that_has_had_every_number_says_so(redis: RedisLink) -> 
     await redis.client.set(redis_names.turn_counter("live-001"), 2**31 - 1)
     with pytest.raises(NoNumbersLeft, match="use another sessionId"):
         await TurnNumbers(redis).take("live-001", None)
+
+
+async def test_a_number_that_was_given_while_redis_was_late_is_given_to_nobody_else(
+    redis: RedisLink, no_redis: RedisLink
+) -> None:
+    """Before: the next message got it again, and on the chain with it the other one's answer."""
+    numbers = TurnNumbers(redis)
+    assert [(await numbers.take("live-001", None)).turn for _ in range(4)] == [1, 2, 3, 4]
+    numbers._redis = no_redis
+    assert (await numbers.take("live-001", "late")).turn == 5
+    numbers._redis = redis
+    assert (await numbers.take("live-001", "next")).turn == 6
+    assert await redis.client.get(redis_names.turn_counter("live-001")) == "6"

@@ -36,6 +36,8 @@ if held == 'legacy' then return 'already' end
 if held then return 'sync' end
 redis.call('SET', KEYS[1], 'legacy', 'EX', ARGV[1])
 redis.call('LPUSH', KEYS[2], ARGV[2])
+-- A number that was given while Redis was late: nobody else may get it, and with it this turn's answer.
+if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[3]) then redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[4]) end
 return 'queued'
 """
 
@@ -116,7 +118,9 @@ class LegacyPath:
         claim = redis_names.reply_claim(correlation_id(request.session_id, request.turn))
 
         async def work(client: Redis) -> str:
-            keys, values = (claim, redis_names.USER_INPUT_QUEUE), (str(redis_names.REPLY_CLAIM_TTL_S), message.to_json())
+            keys = (claim, redis_names.USER_INPUT_QUEUE, redis_names.turn_counter(request.session_id))
+            lives = (str(redis_names.REPLY_CLAIM_TTL_S), str(redis_names.SESSION_TTL_S))
+            values = (lives[0], message.to_json(), str(request.turn), lives[1])
             return str(await client.eval(_CLAIM_AND_PUSH, len(keys), *keys, *values))
 
         try:

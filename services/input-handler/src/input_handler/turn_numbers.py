@@ -28,8 +28,9 @@ if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return {tonumber(known), pending, 1} end
 end
-local turn = redis.call('INCR', KEYS[1])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
+-- Numbers that were given while Redis was late are not in its counter.
+local turn = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[3])) + 1
+redis.call('SET', KEYS[1], turn, 'EX', ARGV[1])
 if KEYS[3] then redis.call('SET', KEYS[3], turn, 'EX', ARGV[2]) end
 return {turn, pending, 0}
 """
@@ -77,7 +78,7 @@ class TurnNumbers:
 
     async def take(self, session_id: str, request_id: str | None) -> Numbered:
         """The next number, or the one this message already has."""
-        return await self._number(_TAKE, session_id, request_id, 1)
+        return await self._number(_TAKE, session_id, request_id, 1, self._last.get(session_id, 0))
 
     async def skip_to(self, session_id: str, request_id: str | None, next_turn: int) -> Numbered:
         """A number that is free according to the engine."""
