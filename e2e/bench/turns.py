@@ -13,6 +13,8 @@ from websockets.typing import Subprotocol
 from dialog_contracts.binary import HEADER, MAGIC
 
 TOLD = 4
+HEARD_WITHIN_S = 60
+"""A turn that was refused is never heard: a bench that waits for it would wait for ever."""
 
 
 @dataclass
@@ -47,11 +49,17 @@ class Talk:
         body = {"type": "TEXT", "content": text, "meta": {"requestId": str(uuid.uuid4()), "lang": "en"}}
         began = time.perf_counter()
         await self.speaker.send(json.dumps(body))
-        while True:
-            message = await self.viewer.recv()
-            if isinstance(message, bytes) and message[:2] == MAGIC and (turn := HEADER.unpack_from(message)[3]) > known:
-                self.turn = turn
-                return (time.perf_counter() - began) * 1000
+        try:
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                while True:
+                    message = await self.viewer.recv()
+                    if isinstance(message, bytes) and message[:2] == MAGIC and (turn := HEADER.unpack_from(message)[3]) > known:
+                        self.turn = turn
+                        return (time.perf_counter() - began) * 1000
+        except TimeoutError as error:
+            raise RuntimeError(
+                f"{self.session_id}: nothing was heard for {HEARD_WITHIN_S} s; told: {list(self.told)}"
+            ) from error
 
     turn: int = 0
 

@@ -34,8 +34,9 @@ class EngineSettings(LlmSettings, VoiceSettings):
     max_running_turns: int = Field(default=256, ge=1)
     """Turns at once; one more is answered 429."""
 
-    max_client_turns: int = Field(default=64, ge=1)
-    """… of them those of one client address, until their voices are over; one more is refused, and the legacy chain is not asked."""
+    max_client_turns: int = Field(default=128, ge=1)
+    """… of them those of one client address, until their voices are over, which is long after their callers have left; one more is
+    refused, and the legacy chain is not asked."""
 
     @property
     def ordinal(self) -> int:
