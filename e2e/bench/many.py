@@ -9,11 +9,12 @@ import psutil
 
 from e2e.bench import figures
 from e2e.bench.bare import bare_first_audio
-from e2e.bench.turns import Talk
+from e2e.bench.turns import Talk, Unheard
 from e2e.harness.stack import FAKES, Stack, running
 
 REAL_TIMES = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_WORDS": "36", "FAKE_VOICE_S": "0.05"}
 SESSIONS = (1, 10, 25, 50)
+UNHEARD_MAX = 5
 ANSWERS = 48
 """At least so many turns are measured at each number of sessions, half of them stopped."""
 
@@ -27,8 +28,9 @@ async def many_sessions(data: Path) -> dict[str, float]:
             heard: list[float] = []
             stopped: list[float] = []
             before, began = _cpu(stack), time.monotonic()
-            await _crowd(stack, sessions, max(4, -(-ANSWERS // sessions)), heard, stopped)
+            unheard = await _crowd(stack, sessions, max(4, -(-ANSWERS // sessions)), heard, stopped)
             wall, name = time.monotonic() - began, f"n{sessions}"
+            found[f"{name}_unheard"] = unheard
             found |= figures.named(f"first_audio_{name}", heard) | figures.named(f"stop_{name}", stopped)
             for service, used in _cpu(stack).items():
                 found[f"{name}_cpu_{service}_share"] = round((used - before[service]) / wall, 3)
@@ -44,13 +46,22 @@ def _cpu(stack: Stack) -> dict[str, float]:
     return {name: used.user + used.system for name, used in times.items()}
 
 
-async def _crowd(stack: Stack, sessions: int, turns: int, heard: list[float], stopped: list[float]) -> None:
+async def _crowd(stack: Stack, sessions: int, turns: int, heard: list[float], stopped: list[float]) -> int:
+    """How many turns were not heard: a machine that stands still makes a viewer slow, and its turn goes on in captions."""
+    unheard: list[str] = []
+
     async def session(number: int) -> None:
         rng = random.Random(number)
         talk = await Talk.open(stack.ws, f"crowd-{sessions}-{number}")
         await talk.drain(rng.uniform(0.2, 2.2))
         for turn in range(turns + 1):
-            took = await talk.first_audio_ms()
+            try:
+                took = await talk.first_audio_ms()
+            except Unheard as error:
+                unheard.append(str(error))
+                if len(unheard) > UNHEARD_MAX:
+                    raise
+                continue
             if turn:
                 heard.append(took)
             # Somebody speaks again every 1.5 to 2.5 s, which is often; half of the replies are cut off on the way.
@@ -61,3 +72,4 @@ async def _crowd(stack: Stack, sessions: int, turns: int, heard: list[float], st
         await talk.close()
 
     await asyncio.gather(*(session(number) for number in range(sessions)))
+    return len(unheard)

@@ -13,8 +13,12 @@ from websockets.typing import Subprotocol
 from dialog_contracts.binary import HEADER, MAGIC
 
 TOLD = 4
-HEARD_WITHIN_S = 60
-"""A turn that was refused is never heard: a bench that waits for it would wait for ever."""
+HEARD_WITHIN_S = 20
+"""A turn that was refused is never heard, nor is one whose viewer was too slow and got its captions only: it is not waited for for ever."""
+
+
+class Unheard(Exception):
+    """With what its speaker was told."""
 
 
 @dataclass
