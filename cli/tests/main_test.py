@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import vtuber_cli
-from vtuber_cli.__main__ import main
+from vtuber_cli.__main__ import READER_LEFT, main
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -27,6 +28,17 @@ def test_without_a_command_the_commands_are_listed(monkeypatch: pytest.MonkeyPat
 def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "--version") == 0
     assert capsys.readouterr().out == f"vtuber {version('vtuber-cli')}\n"
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        command = [sys.executable, "-m", "vtuber_cli", "doctor"]
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (READER_LEFT, "")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,19 @@
 
 import argparse
 import asyncio
+import os
 import re
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from vtuber_cli import settings
 from vtuber_cli.settings import GATEWAY_PORT
+
+READER_LEFT: Final = 141
+"""The exit status that shells know: 128 and SIGPIPE."""
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -85,12 +91,8 @@ def main() -> None:
         return
     if asked.command == "run":
         sys.exit(_run(asked))
-    if asked.command == "models":
-        sys.exit(_models(asked))
-    if asked.command == "doctor":
-        sys.exit(_doctor(asked))
-    if asked.command == "flags":
-        sys.exit(_flags(asked))
+    if asked.command in (screens := {"models": _models, "doctor": _doctor, "flags": _flags}):
+        sys.exit(_printed(screens[asked.command], asked))
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
         parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
     from vtuber_cli import gateway
@@ -104,6 +106,16 @@ def main() -> None:
     from vtuber_cli import say as saying
 
     sys.exit(saying.main(asked.url, asked.session, asked.text, lang=asked.lang, wav_path=asked.wav))
+
+
+def _printed(command: Callable[[argparse.Namespace], int], asked: argparse.Namespace) -> int:
+    """A command that only prints: whoever reads may leave early (`vtuber doctor | head`), and that is no failure to show."""
+    try:
+        return command(asked)
+    except BrokenPipeError:
+        # What the interpreter flushes when it ends goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
 
 
 def _port(text: str) -> int:
