@@ -1,6 +1,4 @@
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -10,41 +8,20 @@ import pytest
 
 from vtuber_cli import doctor, ports, settings
 from vtuber_cli.console import Console
-from vtuber_cli.settings import ServiceSpec
+from vtuber_cli.service_addresses import ServiceAddress
+from vtuber_cli.testing.answering import answering
 
 Saying = Callable[[int, object], int]
 
 
 @pytest.fixture
 def saying() -> Iterator[Saying]:
-    servers: list[http.server.HTTPServer] = []
-
-    def start(status: int, body: object) -> int:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        servers.append(http.server.HTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return int(servers[-1].server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with answering() as start:
+        yield lambda status, body: start(status, json.dumps(body).encode())
 
 
-def spec(name: str, port: int, *, fallback: bool = False) -> ServiceSpec:
-    return ServiceSpec(name=name, module=name, port=port, colour="cyan", env={}, fallback=fallback)
-
-
-def lines(specs: list[ServiceSpec]) -> list[tuple[str, str, str]]:
-    return [(one.name, one.state, one.told.partition(", ")[2] or one.told) for one in doctor.of_services(specs)]
+def lines(*candidates: list[ServiceAddress]) -> list[tuple[str, str, str]]:
+    return [(one.name, one.state, one.told.partition(", ")[2] or one.told) for one in doctor.of_services(*candidates)]
 
 
 ENGINE = {
@@ -60,9 +37,9 @@ ENGINE = {
 def test_services_are_ready_or_say_why_not_or_are_not_there(saying: Saying) -> None:
     found = lines(
         [
-            spec("gateway", saying(200, {"ready": True})),
-            spec("dialog-engine", saying(503, ENGINE)),
-            spec("tts", ports.free(), fallback=True),
+            ServiceAddress("gateway", saying(200, {"ready": True})),
+            ServiceAddress("dialog-engine", saying(503, ENGINE)),
+            ServiceAddress("tts", ports.free(), fallback=True),
         ]
     )
     assert found == [
@@ -75,7 +52,17 @@ def test_services_are_ready_or_say_why_not_or_are_not_there(saying: Saying) -> N
 
 
 def test_where_nothing_runs_nothing_is_missing() -> None:
-    assert [state for _, state, _ in lines([spec("gateway", ports.free()), spec("tts", ports.free())])] == ["off"]
+    assert [state for _, state, _ in lines([ServiceAddress("gateway", ports.free()), ServiceAddress("tts", ports.free())])] == [
+        "off"
+    ]
+
+
+def test_the_run_of_this_folder_is_asked_before_the_usual_ports(saying: Saying) -> None:
+    here, usual = saying(200, {"ready": True}), saying(200, {"ready": True})
+    found = list(doctor.of_services([ServiceAddress("gateway", here)], [ServiceAddress("gateway", usual)]))
+    assert [one.told for one in found] == [f"port {here}"]
+    found = list(doctor.of_services([], [ServiceAddress("gateway", usual)]))
+    assert [one.told for one in found] == [f"port {usual}"]
 
 
 def trial(**told: Any) -> dict[str, Any]:
@@ -103,7 +90,7 @@ def test_what_a_provider_did_is_ok_slow_or_missing(told: dict[str, Any], state: 
 
 def test_one_screen_and_one_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "_trial", lambda: iter([trial(problem="openai: quota")]))
-    monkeypatch.setattr(doctor, "of_services", lambda _: iter(()))
+    monkeypatch.setattr(doctor, "of_services", lambda *_: iter(()))
     out = StringIO()
     assert doctor.main(tmp_path, attempt=True, as_json=False, console=Console(out, colours=False)) == 1
     assert out.getvalue().splitlines()[-1] == "  Missing: model openai. docs/troubleshooting.md says what to do."

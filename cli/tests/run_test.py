@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from vtuber_cli import ports, processes, readiness, restarts
+from vtuber_cli import ports, processes, readiness, restarts, service_addresses
 from vtuber_cli.console import Console
 from vtuber_cli.process import Process
 from vtuber_cli.run import Runner, RunOptions
@@ -109,6 +109,7 @@ async def test_it_runs_until_ctrl_c_and_says_where(tmp_path: Path, settings: Set
         while not (state.exists() and state.read_text()):
             await asyncio.sleep(0.02)
     told = json.loads(state.read_text())
+    assert {one.name: one.port for one in service_addresses.read(tmp_path / "data")} == told["ports"]
     reader, writer = await asyncio.open_connection("127.0.0.1", told["ports"]["gateway"])
     writer.write(b"GET / HTTP/1.0\r\n\r\n")
     body = (await reader.read()).partition(b"\r\n\r\n")[2]

@@ -9,6 +9,7 @@ def test_it_is_written_as_a_whole_and_again(tmp_path: Path) -> None:
     for legacy in (False, True):
         assert state_file.write(path, {"legacy": legacy}) is None
         assert json.loads(path.read_text()) == {"legacy": legacy}
+    assert path.stat().st_mode & 0o077 == 0
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 

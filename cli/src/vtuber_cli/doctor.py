@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from vtuber_cli import models, providers, readiness, settings
+from vtuber_cli import models, providers, readiness, service_addresses, settings
 from vtuber_cli.console import Console
-from vtuber_cli.settings import ServiceSpec
+from vtuber_cli.service_addresses import ServiceAddress
 
 State = Literal["ok", "slow", "missing", "off", "note"]
 COLOURS: Final[Mapping[State, str]] = {"ok": "green", "slow": "yellow", "missing": "red", "off": "grey", "note": "grey"}
@@ -55,7 +55,7 @@ def main(data: Path, *, attempt: bool, as_json: bool, console: Console) -> int:
 
 def _all(data: Path, *, attempt: bool) -> Iterator[Finding]:
     yield from _settings()
-    yield from of_services(settings.load().services)
+    yield from of_services(service_addresses.read(data), service_addresses.usual(settings.load().services))
     yield from _machine(data)
     if attempt:
         yield from of_trials(_trial())
@@ -66,21 +66,30 @@ def _settings() -> Iterator[Finding]:
         yield Finding("settings", name, "note", value)
 
 
-def of_services(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
-    """What the services say of themselves, and the engine of models and voices."""
-    with ThreadPoolExecutor(len(specs)) as together:
-        states = list(together.map(_ask, specs))
-    if not any(state.answers for _, state, _ in states):
-        yield Finding("services", "all", "off", "nothing runs here on the usual ports; `make run` starts it")
-        return
-    for spec, state, ms in states:
+def of_services(*candidates: Sequence[ServiceAddress]) -> Iterator[Finding]:
+    """What the services say of themselves, and the engine of models and voices: of the first candidates of whom one answers."""
+    for candidate in candidates:
+        states = _ask_all(candidate)
+        if any(state.answers for _, state, _ in states):
+            yield from _told(states)
+            return
+    yield Finding("services", "all", "off", "nothing runs here; `make run` starts it")
+
+
+def _ask_all(services: Sequence[ServiceAddress]) -> list[tuple[ServiceAddress, readiness.State, float]]:
+    with ThreadPoolExecutor(max(1, len(services))) as together:
+        return list(together.map(_ask, services))
+
+
+def _told(states: Sequence[tuple[ServiceAddress, readiness.State, float]]) -> Iterator[Finding]:
+    for service, state, ms in states:
         if state.ready:
-            yield Finding("services", spec.name, "slow" if ms > SLOW_MS else "ok", f"port {spec.port}", ms)
+            yield Finding("services", service.name, "slow" if ms > SLOW_MS else "ok", f"port {service.port}", ms)
         elif state.answers:
-            yield Finding("services", spec.name, "missing", f"port {spec.port}, not ready: {state.why}", ms)
+            yield Finding("services", service.name, "missing", f"port {service.port}, not ready: {state.why}", ms)
         else:
-            without = "she answers without it, and has no fallback" if spec.fallback else "she does not answer"
-            yield Finding("services", spec.name, "missing", f"port {spec.port}, not running: {without}")
+            without = "she answers without it, and has no fallback" if service.fallback else "she does not answer"
+            yield Finding("services", service.name, "missing", f"port {service.port}, not running: {without}")
     for _, state, _ in states:
         for line in providers.of_engine(state.details):
             kind, _, told = line.partition(": ")
@@ -91,10 +100,10 @@ def of_services(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
             break
 
 
-def _ask(spec: ServiceSpec) -> tuple[ServiceSpec, readiness.State, float]:
+def _ask(service: ServiceAddress) -> tuple[ServiceAddress, readiness.State, float]:
     began = time.monotonic()
-    state = readiness.ask(spec.port)
-    return spec, state, round((time.monotonic() - began) * 1000, 1)
+    state = readiness.ask(service.port, service.host, service.scheme)
+    return service, state, round((time.monotonic() - began) * 1000, 1)
 
 
 def _machine(data: Path) -> Iterator[Finding]:

@@ -9,7 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli import addresses, certificate, models, places, ports, providers, readiness, state_file, valkey_process
+from vtuber_cli import (
+    addresses,
+    certificate,
+    models,
+    places,
+    ports,
+    providers,
+    readiness,
+    service_addresses,
+    state_file,
+    valkey_process,
+)
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
@@ -82,6 +93,9 @@ class Runner:
         began = time.monotonic()
         self._settle_ports()
         self._data.open()
+        found = service_addresses.of_run(self._services, PAGE, self._options.host, self._options.scheme)
+        if (problem := service_addresses.write(self._options.data, found)) is not None:
+            self._console.say(problem)
         if self._options.https:
             self._certificate = certificate.own(self._data.tls, self._options.host)
         store = []

@@ -1,0 +1,36 @@
+"""HTTP servers that say one thing, whatever they are asked."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Answering = Callable[[int, bytes], int]
+"""Takes the status and the body, gives the port of a server that always answers so."""
+
+
+@contextmanager
+def answering() -> Iterator[Answering]:
+    """The servers end with the context."""
+    servers: list[http.server.HTTPServer] = []
+
+    def start(status: int, body: bytes) -> int:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(http.server.HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return int(servers[-1].server_address[1])
+
+    try:
+        yield start
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
