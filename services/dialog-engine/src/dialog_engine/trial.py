@@ -25,7 +25,7 @@ from dialog_voice.chain import VoiceChain
 from dialog_voice.errors import VoiceError
 from dialog_voice.making import Means
 from dialog_voice.voice import BYTES_PER_MS, Voice
-from service_runtime.strangers import about
+from service_runtime.untrusted_provider import about
 
 QUESTION: Final = "Say hello to a new viewer, in one short sentence."
 SENTENCE: Final = "Hello, 你好, this is how I sound."

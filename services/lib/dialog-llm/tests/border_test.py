@@ -11,40 +11,16 @@ from dialog_llm.border import Border
 from dialog_llm.chain import LlmChain
 from dialog_llm.errors import AllProvidersFailed, ProviderError
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, Message, Thinking
+from service_runtime.testing.scripted_provider import ScriptedProvider
 
 pytestmark = pytest.mark.looptime
 
 ASKED = [Message("user", "hi")]
 
 
-class Stranger:
-    """A plug-in: it yields what it was given, waits for the seconds among it, and raises the exceptions."""
-
-    name = "stranger"
-
-    def __init__(self, *script: Any) -> None:
-        self.script = script
-        self.closed = False
-        self.warms: Exception | None = None
-
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Any, None]:
-        try:
-            for step in self.script:
-                if isinstance(step, BaseException):
-                    raise step
-                if isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
-        finally:
-            self.closed = True
-
-    async def warm(self) -> None:
-        if self.warms is not None:
-            raise self.warms
-
-    async def aclose(self) -> None:
-        raise OSError("cannot be closed")
+class Stranger(ScriptedProvider):
+    def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Any, None]:
+        return self.play()
 
 
 async def pieces(provider: Any, **options: Any) -> list[Any]:
@@ -187,7 +163,7 @@ async def test_warming_and_closing_may_raise_anything_too() -> None:
         await LlmChain([stranger]).warm()
     with capture_logs() as logs:
         await LlmChain([stranger]).aclose()
-    assert [line["event"] for line in logs] == ["llm_close_failed"]
+    assert [line["event"] for line in logs] == ["provider_not_closed"]
 
 
 async def test_leaving_early_closes_what_is_inside() -> None:

@@ -12,37 +12,15 @@ from dialog_voice.border import Border
 from dialog_voice.chain import VoiceChain
 from dialog_voice.errors import AllVoicesFailed, ProviderError, VoiceCutOff
 from dialog_voice.voice import VisemeCue, VoiceAudio, WordCue
+from service_runtime.testing.scripted_provider import ScriptedProvider
 
 pytestmark = pytest.mark.looptime
 SOUND = VoiceAudio(b"\1\0" * 480)
 
 
-class Stranger:
-    """A plug-in: it yields what it was given, waits for the seconds among it, and raises the exceptions."""
-
-    name = "stranger"
-
-    def __init__(self, *script: Any) -> None:
-        self.script = script
-        self.closed = False
-
-    async def synthesize(self, text: str, lang: str) -> AsyncGenerator[Any, None]:
-        try:
-            for step in self.script:
-                if isinstance(step, BaseException):
-                    raise step
-                if isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
-        finally:
-            self.closed = True
-
-    async def warm(self) -> None:
-        raise LookupError("in warm-up")
-
-    async def aclose(self) -> None:
-        raise OSError("cannot be closed")
+class Stranger(ScriptedProvider):
+    def synthesize(self, text: str, lang: str) -> AsyncGenerator[Any, None]:
+        return self.play()
 
 
 async def heard(voice: Any) -> list[VoiceAudio]:
@@ -108,16 +86,16 @@ async def test_one_that_hangs_is_given_up_and_closed(script: tuple[Any, ...], re
 
 
 async def test_warming_and_closing_may_raise_anything_too() -> None:
+    stranger = Stranger()
+    stranger.warms = LookupError("in warm-up")
     with pytest.raises(AllVoicesFailed, match="stranger: unexpected"):
-        await VoiceChain([Stranger()]).warm()
-    await VoiceChain([Stranger()]).aclose()
+        await VoiceChain([stranger]).warm()
+    await VoiceChain([stranger]).aclose()
 
 
 async def test_a_voice_with_a_free_way_to_be_tried_out_is_tried_out_when_it_warms() -> None:
     class Free(Stranger):
         tried = 0
-
-        async def warm(self) -> None: ...
 
         async def try_out(self) -> None:
             self.tried += 1

@@ -1,23 +1,13 @@
 """The border to language models: whatever a provider or a plug-in raises or sends becomes a clean piece of text, or its typed failure."""
 
 import asyncio
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Final
-
-import structlog
 
 from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
 from dialog_llm.errors import LlmError, ProviderError, Reason
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, LlmProvider, Message, Piece, Thinking
 from dialog_llm.thoughts import Habit, Thoughts
-from service_runtime.strangers import about, asked_to_stop, call_if_there, close_stranger, name_of
-
-_log = structlog.get_logger("llm")
-
-_WARM_WITHIN_S: Final = 30.0
-"""Providers of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
+from service_runtime.untrusted_provider import NO_MORE, DeadlineReached, UntrustedProvider, next_before
 
 
 class Border:
@@ -29,8 +19,9 @@ class Border:
     """
 
     def __init__(self, provider: LlmProvider) -> None:
-        self.name, self.about = name_of(provider), about(provider)
         self._provider = provider
+        self._untrusted = UntrustedProvider(provider, ProviderError, LlmError)
+        self.name, self.about = self._untrusted.name, self._untrusted.about
         self._habit = Habit()
 
     async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
@@ -39,37 +30,20 @@ class Border:
         now = asyncio.get_running_loop().time
         end = now() + options.wall_clock_s
         thought = said = False
-        async with self._failures():
-            source: AsyncIterator[object] = self._provider.stream(messages, options)
-            try:
-                if inspect.isawaitable(source):
-                    # `async def stream` with a `return` in it.
-                    source = await source
-                pieces = aiter(source)
-                while True:
-                    try:
-                        async with asyncio.timeout_at(end):
-                            item = await anext(pieces, _NO_MORE)
-                    except TimeoutError as error:
-                        if now() < end:
-                            raise
-                        raise ProviderError(self.name, "wall_clock") from error
-                    if item is _NO_MORE:
-                        break
-                    for piece in clean.feed(item):
-                        if isinstance(piece, Thinking):
-                            if not thought and not said:
-                                thought, end = True, now() + options.thinking_s
-                        elif not said:
-                            said = True
-                            end = now() + options.wall_clock_s if thought else end
-                        yield piece
-                self._habit.learn(clean.thoughts)
-                for piece in clean.finish():
-                    said = True
+        async with self._untrusted.failures(), self._untrusted.items(self._provider.stream(messages, options)) as items:
+            while (item := await self._next(items, end)) is not NO_MORE:
+                for piece in self._cleaned(clean, item):
+                    if isinstance(piece, Thinking):
+                        if not thought and not said:
+                            thought, end = True, now() + options.thinking_s
+                    elif not said:
+                        said = True
+                        end = now() + options.wall_clock_s if thought else end
                     yield piece
-            finally:
-                await close_stranger(source, self.name)
+            self._habit.learn(clean.thoughts)
+            for piece in clean.finish():
+                said = True
+                yield piece
         if not said:
             raise ProviderError(self.name, *clean.why_empty())
         if clean.ended is not None:
@@ -77,39 +51,23 @@ class Border:
 
     async def warm(self) -> None:
         """See `LlmProvider`. Raises `ProviderError`."""
-        async with self._failures():
-            try:
-                async with asyncio.timeout(_WARM_WITHIN_S) as limit:
-                    await call_if_there(self._provider, "warm")
-            except TimeoutError as error:
-                if not limit.expired():
-                    raise
-                raise ProviderError(self.name, "connection", f"not warm after {_WARM_WITHIN_S:.0f} s") from error
+        await self._untrusted.warm("warm")
 
     async def aclose(self) -> None:
-        """Close it; what that raises is logged, because nobody could do more about it."""
-        try:
-            await call_if_there(self._provider, "aclose")
-        # The border to providers and plug-ins.
-        except Exception as error:  # noqa: BLE001
-            _log.warning("llm_close_failed", provider=self.name, error=repr(error)[:200])
+        """Close it; never raises."""
+        await self._untrusted.aclose()
 
-    @asynccontextmanager
-    async def _failures(self) -> AsyncGenerator[None, None]:
+    async def _next(self, items: AsyncIterator[object], end: float) -> object:
         try:
-            yield
-        except LlmError:
-            raise
+            return await next_before(items, end)
+        except DeadlineReached as error:
+            raise ProviderError(self.name, "wall_clock") from error
+
+    def _cleaned(self, clean: "_Clean", item: object) -> list[Piece]:
+        try:
+            return clean.feed(item)
         except ContentRefused as error:
             raise ProviderError(self.name, "bad_content", str(error)) from error
-        except asyncio.CancelledError as error:
-            if asked_to_stop():
-                raise
-            # Not we: something inside the provider was cancelled.
-            raise ProviderError(self.name, "unexpected", "cancelled within the provider") from error
-        # The border to providers and plug-ins: whatever it is, it is the provider's failure.
-        except Exception as error:
-            raise ProviderError(self.name, "unexpected", f"{type(error).__name__} {error}") from error
 
 
 class _Clean:
@@ -160,6 +118,3 @@ class _Clean:
             text = text.lstrip()
         self._said = self._said or bool(text)
         return [text] if text else []
-
-
-_NO_MORE = object()

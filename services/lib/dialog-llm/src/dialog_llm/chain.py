@@ -13,7 +13,7 @@ from dialog_llm.errors import AllProvidersFailed, LlmError
 from dialog_llm.provider import GenerationOptions, LlmProvider, Message, Piece
 from dialog_telemetry import metrics
 from service_runtime.provider_states import ProviderStates
-from service_runtime.strangers import about, name_of
+from service_runtime.untrusted_provider import about, name_of
 
 _log = structlog.get_logger("llm")
 

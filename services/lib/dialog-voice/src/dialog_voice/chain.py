@@ -13,7 +13,7 @@ from dialog_voice.border import Border
 from dialog_voice.errors import AllVoicesFailed, VoiceCutOff, VoiceError
 from dialog_voice.voice import BYTES_PER_MS, Voice, VoiceAudio
 from service_runtime.provider_states import ProviderStates
-from service_runtime.strangers import about, name_of
+from service_runtime.untrusted_provider import about, name_of
 
 _log = structlog.get_logger("voice")
 
