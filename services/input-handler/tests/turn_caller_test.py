@@ -1,3 +1,6 @@
+"""Every way of a turn through `TurnCaller`, which decides all of them in one place: numbers, resuming, refusals, failures before and
+after the first delta, the circuit, and asking again. They are one file because each is a variation of one scripted engine's answers."""
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
