@@ -1,4 +1,4 @@
-"""Whoever reaches the port may do what he likes: memory stays bounded, everybody else's turns end, and nothing is printed but one line.
+"""Hostile clients, whatever they do at the port: memory stays bounded, everybody else's turns end, and nothing is printed but one line.
 
 Gates are bytes, counts, and turns that end; no time is measured. At full strength: `make e2e-hostile`.
 """
