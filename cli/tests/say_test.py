@@ -11,9 +11,9 @@ from dialog_contracts.http import ErrorBody
 from dialog_contracts.ingest import StopAck
 from vtuber_cli import device, ports
 from vtuber_cli import say as saying
-from vtuber_cli.hearing import Heard, Patience
 from vtuber_cli.say import CannotSay
 from vtuber_cli.testing.asked_gateway import AskedGateway, chunk, end, idle, start
+from vtuber_cli.turn_playback import SayTimeouts, TurnResult
 
 
 @pytest.fixture
@@ -30,23 +30,23 @@ async def url(gateway: AskedGateway) -> AsyncIterator[str]:
         yield address
 
 
-async def said(url: str, shown: list[str] | None = None, lang: str | None = None, *, file: float = 0.1) -> Heard:
+async def said(url: str, shown: list[str] | None = None, lang: str | None = None, *, file: float = 0.1) -> TurnResult:
     show = (shown if shown is not None else []).append
     async with asyncio.timeout(5):
-        patience = Patience(quiet=0.1, file=file)
-        return await saying.say(url, "live-001", "今晚玩什么？", lang=lang, show=show, patience=patience)
+        timeouts = SayTimeouts(quiet=0.1, file=file)
+        return await saying.say(url, "live-001", "今晚玩什么？", lang=lang, show=show, timeouts=timeouts)
 
 
 async def test_text_streams_and_the_voice_is_collected(gateway: AskedGateway, url: str) -> None:
     shown: list[str] = []
-    heard = await said(url, shown, lang="zh")
+    result = await said(url, shown, lang="zh")
     assert shown == ["今晚", "玩"]
-    assert (heard.text, heard.turn, heard.sample_rate) == ("今晚玩", 42, 24_000)
-    assert bytes(heard.pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
-    assert heard.first_text is not None
-    assert heard.first_audio is not None
-    assert heard.total is not None
-    assert heard.first_text <= heard.total
+    assert (result.text, result.turn, result.sample_rate) == ("今晚玩", 42, 24_000)
+    assert bytes(result.pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
+    assert result.first_text is not None
+    assert result.first_audio is not None
+    assert result.total is not None
+    assert result.first_text <= result.total
     assert gateway.request["content"] == "今晚玩什么？"
     assert isinstance(gateway.request["meta"], dict)
     assert gateway.request["meta"]["lang"] == "zh"
@@ -97,7 +97,7 @@ async def test_the_voice_is_played_while_it_comes_and_nobody_elses(gateway: Aske
     gateway.after = [chunk(41, 1), end(41), start(42), chunk(42, 0), 0.6, chunk(42, 1), end(42)]
     ear = Ear()
     asking = asyncio.create_task(
-        saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None, voice=ear, patience=Patience(2, 2))
+        saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None, voice=ear, timeouts=SayTimeouts(2, 2))
     )
     async with asyncio.timeout(5):
         await ear.first.wait()
@@ -113,7 +113,7 @@ async def test_a_turn_that_was_withdrawn_falls_silent_and_its_second_answer_soun
     gateway.after = [start(42), chunk(42, 0), 0.1, withdrawn, 0.1, start(42), chunk(42, 1), end(42)]
     ear = Ear()
     async with asyncio.timeout(5):
-        await saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear, patience=Patience(2, 2))
+        await saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear, timeouts=SayTimeouts(2, 2))
     assert ear.noted[:4] == [(1, bytes([42, 0])), (1, "flush"), (2, bytes([42, 1])), (2, "end")]
 
 
@@ -135,8 +135,8 @@ async def test_frames_that_are_none_end_nothing(gateway: AskedGateway, url: str)
 
 async def test_a_voice_that_never_comes_is_not_waited_for_long(gateway: AskedGateway, url: str) -> None:
     gateway.after = [start(42)]
-    heard = await said(url)
-    assert (heard.text, bytes(heard.pcm), heard.first_audio) == ("今晚玩", b"", None)
+    result = await said(url)
+    assert (result.text, bytes(result.pcm), result.first_audio) == ("今晚玩", b"", None)
 
 
 WHOLE_FILE = [
@@ -149,8 +149,8 @@ WHOLE_FILE = [
 async def test_a_voice_that_follows_as_a_file_is_waited_for(gateway: AskedGateway, url: str, stats: sse.DoneStats) -> None:
     gateway.events[-1] = sse.DoneEvent(stats=stats)
     gateway.after = [start(42), 0.5, chunk(42, 0), chunk(42, 1), end(42)]
-    heard = await said(url, file=4)
-    assert bytes(heard.pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
+    result = await said(url, file=4)
+    assert bytes(result.pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
 
 
 async def test_an_end_that_says_a_voice_follows_is_none(gateway: AskedGateway, url: str) -> None:
@@ -172,8 +172,8 @@ async def test_a_file_that_never_comes_is_not_waited_for_longer_than_it_can_come
     gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[0])
     gateway.after = [start(42), 0.2, *after]
     began = time.monotonic()
-    heard = await said(url, file=4 if after else 1)
-    assert (bytes(heard.pcm), heard.first_audio) == (b"", None)
+    result = await said(url, file=4 if after else 1)
+    assert (bytes(result.pcm), result.first_audio) == (b"", None)
     assert time.monotonic() - began < 2
 
 
@@ -199,12 +199,12 @@ async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: AskedGateway, 
     await asyncio.sleep(0.5)
     left = time.perf_counter()
     asking.cancel()
-    heard = await asyncio.wait_for(asking, 3)
+    result = await asyncio.wait_for(asking, 3)
     took = time.perf_counter() - left
     assert (gateway.stop["action"], gateway.stop["turn"]) == ("STOP", 42)
-    assert heard.interrupted
-    assert heard.silence is not None
-    assert 0 < heard.silence <= took, "from leaving to the answer, and no more"
+    assert result.interrupted
+    assert result.silence is not None
+    assert 0 < result.silence <= took, "from leaving to the answer, and no more"
 
 
 async def test_who_leaves_before_she_answers_stops_nobody_else(gateway: AskedGateway, url: str) -> None:
@@ -212,8 +212,8 @@ async def test_who_leaves_before_she_answers_stops_nobody_else(gateway: AskedGat
     asking = asyncio.create_task(saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None))
     await asyncio.sleep(0.3)
     asking.cancel()
-    heard = await asyncio.wait_for(asking, 3)
-    assert (gateway.stop, heard.interrupted, heard.silence) == ({}, True, None)
+    result = await asyncio.wait_for(asking, 3)
+    assert (gateway.stop, result.interrupted, result.silence) == ({}, True, None)
 
 
 async def test_an_error_in_the_stream_is_said_in_its_words(gateway: AskedGateway, url: str) -> None:

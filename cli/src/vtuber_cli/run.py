@@ -24,8 +24,8 @@ from vtuber_cli import (
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
 from vtuber_cli.ending import Ending
-from vtuber_cli.keeper import Keeper
 from vtuber_cli.processes import CannotRun, Processes
+from vtuber_cli.service_supervisor import ServiceSupervisor
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
 from vtuber_cli.wiring import fill
 
@@ -106,9 +106,9 @@ class Runner:
         main = [spec for spec in self._services if not spec.fallback]
         for spec in main:
             await self._start(spec)
-        keepers = [self._keeper(spec) for spec in main]
-        tasks = [asyncio.create_task(keeper.keep()) for keeper in [*store, *keepers]]
-        tasks.append(asyncio.create_task(self._tell(keepers, began)))
+        supervisors = [self._supervisor(spec) for spec in main]
+        tasks = [asyncio.create_task(supervisor.run()) for supervisor in [*store, *supervisors]]
+        tasks.append(asyncio.create_task(self._tell(supervisors, began)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -116,12 +116,12 @@ class Runner:
         finally:
             await _end(tasks)
 
-    async def _tell(self, main: Sequence[Keeper], began: float) -> None:
+    async def _tell(self, main: Sequence[ServiceSupervisor], began: float) -> None:
         """Say when all is ready, or what is missing; then run the legacy chain, so that nobody waits for it."""
         missing = await self._missing(main)
         self._announce(time.monotonic() - began)
-        for keeper in missing:
-            self._console.say(f"  {self._console.paint(f'Without {keeper.name}:', 'red')} {self._why_missing(keeper)}")
+        for supervisor in missing:
+            self._console.say(f"  {self._console.paint(f'Without {supervisor.name}:', 'red')} {self._why_missing(supervisor)}")
         await self._run_fallback()
 
     async def _run_fallback(self) -> None:
@@ -133,13 +133,15 @@ class Runner:
         except CannotRun as error:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
             return
-        keepers = [self._keeper(spec) for spec in chain]
-        tasks = [asyncio.create_task(self._keep_fallback(keeper)) for keeper in keepers]
+        supervisors = [self._supervisor(spec) for spec in chain]
+        tasks = [asyncio.create_task(self._supervise_fallback(supervisor)) for supervisor in supervisors]
         try:
-            for keeper in await self._missing(keepers):
-                self._console.say(f"{self._console.paint('No fallback:', 'red')} {keeper.name}: {self._why_missing(keeper)}")
-            for keeper in keepers:
-                await keeper.until_ready()
+            for supervisor in await self._missing(supervisors):
+                self._console.say(
+                    f"{self._console.paint('No fallback:', 'red')} {supervisor.name}: {self._why_missing(supervisor)}"
+                )
+            for supervisor in supervisors:
+                await supervisor.until_ready()
             if chain:
                 self._write_state(legacy=True)
                 self._console.say("  The fallback is ready too.")
@@ -147,14 +149,14 @@ class Runner:
         finally:
             await _end(tasks)
 
-    async def _keep_fallback(self, keeper: Keeper) -> None:
+    async def _supervise_fallback(self, supervisor: ServiceSupervisor) -> None:
         try:
-            await keeper.keep()
+            await supervisor.run()
         except CannotRun as error:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
 
-    def _keeper(self, spec: ServiceSpec) -> Keeper:
-        return Keeper(
+    def _supervisor(self, spec: ServiceSpec) -> ServiceSupervisor:
+        return ServiceSupervisor(
             spec.name,
             self._processes,
             self._console,
@@ -163,16 +165,16 @@ class Runner:
             without=spec.without,
         )
 
-    async def _missing(self, keepers: Sequence[Keeper]) -> list[Keeper]:
+    async def _missing(self, supervisors: Sequence[ServiceSupervisor]) -> list[ServiceSupervisor]:
         """Those that are not ready, after as long as is worth waiting."""
-        waiting = [asyncio.create_task(keeper.settled()) for keeper in keepers]
+        waiting = [asyncio.create_task(supervisor.settled()) for supervisor in supervisors]
         if waiting:
             await asyncio.wait(waiting, timeout=READY_WITHIN_S)
         await _end(waiting)
-        return [keeper for keeper in keepers if not keeper.is_ready]
+        return [supervisor for supervisor in supervisors if not supervisor.is_ready]
 
-    def _why_missing(self, keeper: Keeper) -> str:
-        return f"{keeper.because}. Until it is ready, {keeper.without}. See {self._processes.log_of(keeper.name)}"
+    def _why_missing(self, supervisor: ServiceSupervisor) -> str:
+        return f"{supervisor.because}. Until it is ready, {supervisor.without}. See {self._processes.log_of(supervisor.name)}"
 
     def _port(self, name: str) -> int:
         return next(spec.port for spec in self._services if spec.name == name)

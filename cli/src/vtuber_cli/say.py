@@ -16,9 +16,9 @@ from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEven
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
 from dialog_telemetry.output import steady
 from vtuber_cli import gateway, providers
-from vtuber_cli.hearing import Heard, Hearing, Patience
 from vtuber_cli.players import wav
 from vtuber_cli.speaker import NO_PLAYER, Speaker, Voice, unwritable
+from vtuber_cli.turn_playback import SayTimeouts, TurnPlayback, TurnResult
 
 INTERRUPTED: Final = 130
 
@@ -35,28 +35,28 @@ async def say(
     lang: str | None,
     show: Callable[[str], None],
     voice: Voice | None = None,
-    patience: Patience | None = None,
-) -> Heard:
-    """One turn over the public API; raises CannotSay. Who cancels it stops the turn, and has what was heard until then.
+    timeouts: SayTimeouts | None = None,
+) -> TurnResult:
+    """One turn over the public API; raises CannotSay. Who cancels it stops the turn, and has what came until then.
 
     `voice` plays the turn while it comes.
     """
-    heard = Heard()
+    result = TurnResult()
     try:
         async with gateway.socket(url, f"/ws/output/{session_id}", SUBPROTOCOL_BINARY) as viewer:
             began = time.monotonic()
-            hearing = Hearing(viewer, heard, began, voice)
+            playback = TurnPlayback(viewer, result, began, voice)
             try:
-                await _ask(url, session_id, text, lang, heard, hearing, began, show)
-                await hearing.ended(patience or Patience())
+                await _ask(url, session_id, text, lang, result, playback, began, show)
+                await playback.ended(timeouts or SayTimeouts())
             except asyncio.CancelledError:
-                heard.interrupted = True
-                await hearing.stop(session_id)
+                result.interrupted = True
+                await playback.stop(session_id)
             finally:
-                await hearing.aclose()
+                await playback.aclose()
     except (OSError, WebSocketException, aiohttp.ClientError) as error:
         raise CannotSay(gateway.no_answer(url, error)) from error
-    return heard
+    return result
 
 
 async def _ask(
@@ -64,8 +64,8 @@ async def _ask(
     session_id: str,
     text: str,
     lang: str | None,
-    heard: Heard,
-    hearing: Hearing,
+    result: TurnResult,
+    playback: TurnPlayback,
     began: float,
     show: Callable[[str], None],
 ) -> None:
@@ -85,18 +85,18 @@ async def _ask(
             for frame in parser.feed(data):
                 event = frame.parse()
                 if frame.id is not None:
-                    heard.turn = split_event_id(frame.id)[0]
-                    hearing.pass_on()
+                    result.turn = split_event_id(frame.id)[0]
+                    playback.pass_on()
                 if isinstance(event, TextDeltaEvent) and event.content:
-                    heard.first_text = heard.first_text or time.monotonic() - began
-                    heard.text += event.content
+                    result.first_text = result.first_text or time.monotonic() - began
+                    result.text += event.content
                     show(event.content)
                 elif isinstance(event, ErrorEvent):
                     raise CannotSay(f"{event.code}: {event.message}")
                 elif isinstance(event, DoneEvent):
-                    heard.total = time.monotonic() - began
-                    heard.stats = event.stats.to_wire()
-                    heard.voice_follows = event.stats.voice == "file" or (
+                    result.total = time.monotonic() - began
+                    result.stats = event.stats.to_wire()
+                    result.voice_follows = event.stats.voice == "file" or (
                         event.stats.path == "legacy" and event.stats.voice != "unavailable"
                     )
 
@@ -122,53 +122,53 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         out.write(piece)
         out.flush()
 
-    async def work() -> Heard:
+    async def work() -> TurnResult:
         voice = Speaker.of_this_machine(troubles.append) if wav_path is None else None
         if wav_path is None and voice is None:
             troubles.append(NO_PLAYER)
         return await say(url.rstrip("/"), session_id, text, lang=lang, show=show, voice=voice)
 
     try:
-        heard = asyncio.run(work())
+        result = asyncio.run(work())
     except CannotSay as error:
         sys.stderr.write("\n" * bool(begun) + f"{error}\n")
         return 1
     except KeyboardInterrupt:
         # Before there was anything to stop.
         return INTERRUPTED
-    if wav_path is not None and heard.pcm:
+    if wav_path is not None and result.pcm:
         try:
-            wav_path.write_bytes(wav(bytes(heard.pcm), heard.sample_rate))
+            wav_path.write_bytes(wav(bytes(result.pcm), result.sample_rate))
         except OSError as error:
             sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
             return 1
-    by = providers.of_turn(heard.stats)
-    told = [_voice(heard, wav_path, troubles), *([by] if by is not None else []), _times(session_id, heard)]
+    by = providers.of_turn(result.stats)
+    told = [_voice(result, wav_path, troubles), *([by] if by is not None else []), _times(session_id, result)]
     out.write("\n" + "\n".join(told) + "\n")
-    if heard.stats.get("path") == "legacy":
-        out.write(f"answered by the fallback: {heard.stats.get('fallback_reason') or 'no reason given'}\n")
+    if result.stats.get("path") == "legacy":
+        out.write(f"answered by the fallback: {result.stats.get('fallback_reason') or 'no reason given'}\n")
     out.flush()
-    return INTERRUPTED if heard.interrupted else 0
+    return INTERRUPTED if result.interrupted else 0
 
 
-def _voice(heard: Heard, wav_path: Path | None, troubles: list[str]) -> str:
+def _voice(result: TurnResult, wav_path: Path | None, troubles: list[str]) -> str:
     """What became of the voice, in one line."""
-    seconds = len(heard.pcm) / 2 / heard.sample_rate
-    if heard.interrupted and wav_path is None:
+    seconds = len(result.pcm) / 2 / result.sample_rate
+    if result.interrupted and wav_path is None:
         return "voice: stopped"
-    if not heard.pcm:
+    if not result.pcm:
         return "voice: none came"
     if wav_path is None:
         return f"voice: {troubles[0]}; --wav FILE saves it" if troubles else f"voice: played ({seconds:.1f} s)"
     return f"voice: {wav_path} ({seconds:.1f} s)"
 
 
-def _times(session_id: str, heard: Heard) -> str:
+def _times(session_id: str, result: TurnResult) -> str:
     times = {
-        "first text": heard.first_text,
-        "first audio": heard.first_audio,
-        "whole text": heard.total,
-        "stop to silence": heard.silence,
+        "first text": result.first_text,
+        "first audio": result.first_audio,
+        "whole text": result.total,
+        "stop to silence": result.silence,
     }
     known = (f"{name} {value * 1000:.0f} ms" for name, value in times.items() if value is not None)
-    return f"{session_id}#{heard.turn}  " + "  ".join(known)
+    return f"{session_id}#{result.turn}  " + "  ".join(known)

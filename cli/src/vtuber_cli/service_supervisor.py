@@ -16,7 +16,7 @@ Start = Callable[[], Awaitable[None]]
 Ready = Callable[[], Awaitable[tuple[bool, str]]]
 
 
-class Keeper:
+class ServiceSupervisor:
     """`start` starts the process; `ready` says whether it is ready, else why not; `without`: what is missing without it."""
 
     def __init__(self, name: str, processes: Processes, console: Console, start: Start, ready: Ready, *, without: str) -> None:
@@ -29,7 +29,7 @@ class Keeper:
         self.because = "it has not answered yet"
         """Why it is not ready."""
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """For ever. Raises CannotRun for a process whose settings are wrong: unless it ran well with them before."""
         loop = asyncio.get_running_loop()
         while True:

@@ -1,4 +1,4 @@
-"""The ear of `vtuber say`: the sound of one turn as it comes, kept, and given to a player at once."""
+"""What `vtuber say` receives of one turn: its sound as it comes, kept, and given to a player at once."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ STOPPED_WITHIN_S: Final = 1.0
 
 
 @dataclass(slots=True)
-class Heard:
+class TurnResult:
     """What came of a turn. Times in s from the request."""
 
     text: str = ""
@@ -43,18 +43,18 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SayTimeouts:
     """How long to wait for sound, in s."""
 
     quiet: float = QUIET_S
     file: float = FILE_WITHIN_S
 
 
-class Hearing:
-    """Listens from the moment it is made; `heard.turn`, once it is known, says which turn is ours, and only that is played."""
+class TurnPlayback:
+    """Listens from the moment it is made; `result.turn`, once it is known, says which turn is ours, and only that is played."""
 
-    def __init__(self, viewer: ClientConnection, heard: Heard, began: float, voice: Voice | None) -> None:
-        self._viewer, self._heard, self._began, self._voice = viewer, heard, began, voice
+    def __init__(self, viewer: ClientConnection, result: TurnResult, began: float, voice: Voice | None) -> None:
+        self._viewer, self._result, self._began, self._voice = viewer, result, began, voice
         self._turn: int | None = None
         """The one whose sound comes now."""
         self._start = 0
@@ -62,14 +62,14 @@ class Hearing:
         self._played = 0
         self._listening = asyncio.create_task(self._listen())
 
-    async def ended(self, patience: Patience) -> None:
+    async def ended(self, timeouts: SayTimeouts) -> None:
         """Until the turn's end is told; a voice that is silent for too long has none."""
-        heard = self._heard
+        result = self._result
         while True:
-            before = (len(heard.pcm), heard.voice_follows)
-            awaited = heard.voice_follows and not heard.pcm
-            await asyncio.wait([self._listening], timeout=patience.file if awaited else patience.quiet)
-            if self._listening.done() or before == (len(heard.pcm), heard.voice_follows):
+            before = (len(result.pcm), result.voice_follows)
+            awaited = result.voice_follows and not result.pcm
+            await asyncio.wait([self._listening], timeout=timeouts.file if awaited else timeouts.quiet)
+            if self._listening.done() or before == (len(result.pcm), result.voice_follows):
                 break
         if self._voice is not None:
             self.pass_on()
@@ -80,13 +80,13 @@ class Hearing:
         """Nobody listens any more: not a word more of our turn, and of no other."""
         if self._voice is not None:
             self._voice.flush(None)
-        if self._heard.turn is None or self._listening.done():
+        if self._result.turn is None or self._listening.done():
             return
         began = time.monotonic()
-        await self._viewer.send(Stop(session_id=session_id, turn=self._heard.turn, reason="say").to_json())
+        await self._viewer.send(Stop(session_id=session_id, turn=self._result.turn, reason="say").to_json())
         await asyncio.wait([self._listening], timeout=STOPPED_WITHIN_S)
         if self._listening.done():
-            self._heard.silence = time.monotonic() - began
+            self._result.silence = time.monotonic() - began
 
     async def aclose(self) -> None:
         """Listen no longer, and fall silent."""
@@ -97,10 +97,10 @@ class Hearing:
 
     def pass_on(self) -> None:
         """What came of our turn, to the player."""
-        heard = self._heard
-        if self._voice is not None and heard.turn is not None and heard.turn == self._turn and self._played < len(heard.pcm):
-            self._voice.feed(self._start, bytes(heard.pcm[self._played :]), heard.sample_rate)
-            self._played = len(heard.pcm)
+        result = self._result
+        if self._voice is not None and result.turn is not None and result.turn == self._turn and self._played < len(result.pcm):
+            self._voice.feed(self._start, bytes(result.pcm[self._played :]), result.sample_rate)
+            self._played = len(result.pcm)
 
     async def _listen(self) -> None:
         """Collect the sound of our turn until nothing more follows; the turn before may still be sounding."""
@@ -115,10 +115,10 @@ class Hearing:
     def _sounds(self, chunk: binary.BinaryChunk) -> None:
         if chunk.turn != self._turn:
             return
-        heard = self._heard
-        heard.first_audio = heard.first_audio or time.monotonic() - self._began
-        heard.sample_rate = chunk.sample_rate
-        heard.pcm += chunk.payload
+        result = self._result
+        result.first_audio = result.first_audio or time.monotonic() - self._began
+        result.sample_rate = chunk.sample_rate
+        result.pcm += chunk.payload
         self.pass_on()
 
     def _is_last(self, frame: dict[str, object]) -> bool:
@@ -126,22 +126,22 @@ class Hearing:
         if action == "START" and isinstance(turn, int):
             self._turn, self._played = turn, 0
             self._start += 1
-            self._heard.pcm.clear()
-            self._heard.first_audio = None
+            self._result.pcm.clear()
+            self._result.first_audio = None
         elif action == "STOP_ACK" and frame.get("heardText") is None and turn == self._turn:
             # Withdrawn: the legacy chain may answer under the same number, with a START of its own.
             self._turn = None
             if self._voice is not None:
                 self._voice.flush(self._start)
-        elif turn == self._turn == self._heard.turn:
+        elif turn == self._turn == self._result.turn:
             return self._over(frame)
         return False
 
     def _over(self, frame: dict[str, object]) -> bool:
         """Whether this frame of our turn is its last."""
         if frame.get("action") == "END":
-            self._heard.voice_follows = frame.get("voiceFollows") is True
-            return not self._heard.voice_follows
+            self._result.voice_follows = frame.get("voiceFollows") is True
+            return not self._result.voice_follows
         if frame.get("action") == "STOP_ACK" and self._voice is not None:
             self._voice.flush(self._start)
         return frame.get("action") == "STOP_ACK" or (frame.get("type") == "STATE" and frame.get("phase") == "IDLE")

@@ -7,14 +7,14 @@ from typing import Final
 
 from vtuber_cli import valkey
 from vtuber_cli.console import Console
-from vtuber_cli.keeper import Keeper
 from vtuber_cli.processes import CannotRun, Processes
+from vtuber_cli.service_supervisor import ServiceSupervisor
 
 LOOK_EVERY_S: Final = 0.05
 
 
-async def start(processes: Processes, console: Console, folder: Path, port: int, within_s: float) -> Keeper:
-    """Start it and wait until it answers; whoever gets the keeper keeps it going. Raises CannotRun."""
+async def start(processes: Processes, console: Console, folder: Path, port: int, within_s: float) -> ServiceSupervisor:
+    """Start it and wait until it answers; whoever gets the supervisor keeps it going. Raises CannotRun."""
     try:
         command = valkey.command(folder, port)
     except valkey.NoValkey as error:
@@ -37,4 +37,4 @@ async def start(processes: Processes, console: Console, folder: Path, port: int,
         if time.monotonic() > deadline:
             raise CannotRun(f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}")
         await asyncio.sleep(LOOK_EVERY_S)
-    return Keeper(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)
+    return ServiceSupervisor(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)
