@@ -4,6 +4,7 @@ A session's author is not the cluster's: an address of theirs must not reach wha
 address is looked at, and the connection goes to the very address that was looked at, not to what the name says a moment later.
 """
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -196,8 +197,6 @@ def refused_by(error: BaseException | None) -> EgressRefused | None:
 
 
 async def _resolved(host: str, port: int) -> list[str]:
-    import asyncio
-
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
