@@ -105,7 +105,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def worked(url: str, redis: "Redis", quick: None) -> Callable[..., Awaitable[None]]:
     """Messages go through a list, oldest first, until nothing of them is left there."""
 
-    async def through(name: str, handle: Handle, given_up: GivenUp, *raws: str | bytes, at_once: int = 4) -> None:
+    async def through(
+        name: str, handle: Handle, given_up: GivenUp, *raws: str | bytes, at_once: int = 4
+    ) -> None:
         await redis.lpush(name, *raws)
         work = WorkList(url, name, "one", at_once=at_once)
         work.start(handle, given_up)
@@ -136,9 +138,13 @@ def get() -> Get:
     """What a service answers on this port at this path: its status, and JSON where it is JSON."""
 
     async def asked(port: int, path: str) -> tuple[int, Any]:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False
+        ) as client:
             answer = await client.get(path)
-            return answer.status_code, answer.json() if "json" in answer.headers["content-type"] else answer.text
+            return answer.status_code, answer.json() if "json" in answer.headers[
+                "content-type"
+            ] else answer.text
 
     return asked
 

@@ -45,7 +45,9 @@ async def test_the_engine_is_killed(stack: Stack) -> None:
     again = await answered(stack, "k", "three")
     # Nothing was committed of it, so there is no rest: joining a second reply to the first half would be a lie.
     last_id = next(frame.id for frame in reversed(broken.frames) if frame.id is not None)
-    resumed = await chat(stack.url, "k", "two", request_id="r2", turn=broken.turn, headers={"Last-Event-ID": last_id})
+    resumed = await chat(
+        stack.url, "k", "two", request_id="r2", turn=broken.turn, headers={"Last-Event-ID": last_id}
+    )
     assert (resumed.status, resumed.body["code"]) == (409, "turn_lost")
     assert len(again.text.split()) == 36
     turns = (await get(f"{stack.url}/sessions/k/turns"))["turns"]
@@ -73,7 +75,11 @@ async def test_while_the_engine_is_away_the_answer_is_legacy_unavailable(stack: 
         refused = await chat(stack.url, "away", "hello?")
     finally:
         os.kill(stack.pid_of("dialog-engine"), signal.SIGCONT)
-    assert (refused.status, refused.body["code"], refused.body["retryable"]) == (503, "legacy_unavailable", True)
+    assert (refused.status, refused.body["code"], refused.body["retryable"]) == (
+        503,
+        "legacy_unavailable",
+        True,
+    )
     assert (await answered(stack, "away", "and now?")).events.count("done") == 1
 
 
@@ -86,7 +92,9 @@ async def test_output_handler_is_killed(stack: Stack) -> None:
         # The text does not depend on it.
         assert (await asking).events[-1] == "done"
     async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
-        while not (await get(stack.service("gateway") + "/readyz"))["ready"] or not await _heard(stack):
+        while not (await get(stack.service("gateway") + "/readyz"))["ready"] or not await _heard(
+            stack
+        ):
             await asyncio.sleep(0.3)
 
 

@@ -41,9 +41,17 @@ async def test_who_speaks_is_heard_and_answered(
     address = f"{with_fallback.ws}/ws/input?sessionId={name}"
     async with (
         watching(with_fallback.ws, name) as viewer,
-        connect(address, subprotocols=[Subprotocol("vtuber.v2")], compression=None, proxy=None) as microphone,
+        connect(
+            address, subprotocols=[Subprotocol("vtuber.v2")], compression=None, proxy=None
+        ) as microphone,
     ):
-        start = {"type": "MIC_START", "sessionId": name, "format": form, "sampleRate": SAMPLE_RATE, "frameMs": FRAME_S * 1000}
+        start = {
+            "type": "MIC_START",
+            "sessionId": name,
+            "format": form,
+            "sampleRate": SAMPLE_RATE,
+            "frameMs": FRAME_S * 1000,
+        }
         await microphone.send(json.dumps(start))
         told = asyncio.create_task(until_final(microphone))
         for frame in framed(said):
@@ -55,11 +63,17 @@ async def test_who_speaks_is_heard_and_answered(
         assert kinds.count("SPEECH_STARTED") == 1
         assert kinds.index("SPEECH_STARTED") < kinds.index("FINAL")
         turn = frames[-1]["turn"]
-        await viewer.until(lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == turn])
-        assert numpy.frombuffer(b"".join(chunk.payload for chunk in viewer.chunks), "<i2").any(), "a voice, not silence"
+        await viewer.until(
+            lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == turn]
+        )
+        assert numpy.frombuffer(b"".join(chunk.payload for chunk in viewer.chunks), "<i2").any(), (
+            "a voice, not silence"
+        )
         assert viewer.seconds_of(turn) > 0
         phases = viewer.phases()
-        assert phases.index("LISTENING") < phases.index("THINKING"), "whoever watches sees that she listens"
+        assert phases.index("LISTENING") < phases.index("THINKING"), (
+            "whoever watches sees that she listens"
+        )
 
 
 async def until_final(microphone: ClientConnection) -> list[dict[str, Any]]:

@@ -19,14 +19,21 @@ async def test_repeating_a_request_id_replays_the_reply(fake_models: Stack) -> N
 
 
 async def test_two_at_the_same_time_share_one_turn(fake_models: Stack) -> None:
-    one, two = await asyncio.gather(*(chat(fake_models.url, "share", request_id="r1") for _ in range(2)))
+    one, two = await asyncio.gather(
+        *(chat(fake_models.url, "share", request_id="r1") for _ in range(2))
+    )
     assert one.frames == two.frames
 
 
 async def test_resuming_after_any_event_gives_the_rest(fake_models: Stack) -> None:
     whole = await chat(fake_models.url, "resume", request_id="r1")
     for cut in (0, 1, 17, len(whole.frames) - 2):
-        rest = await chat(fake_models.url, "resume", request_id="r1", headers={"Last-Event-ID": whole.frames[cut].id})
+        rest = await chat(
+            fake_models.url,
+            "resume",
+            request_id="r1",
+            headers={"Last-Event-ID": whole.frames[cut].id},
+        )
         assert rest.frames == whole.frames[cut + 1 :]
 
 
@@ -37,7 +44,9 @@ async def test_a_running_turn_can_be_joined_after_a_break(fake_models: Stack) ->
     assert joined.frames == (await whole).frames[4:]
 
 
-async def test_a_number_taken_by_another_message_is_409_with_the_next_one(fake_models: Stack) -> None:
+async def test_a_number_taken_by_another_message_is_409_with_the_next_one(
+    fake_models: Stack,
+) -> None:
     answer = await chat(fake_models.url, "taken")
     refused = await chat(fake_models.url, "taken", turn=answer.turn)
     assert refused.status == 409
@@ -45,6 +54,10 @@ async def test_a_number_taken_by_another_message_is_409_with_the_next_one(fake_m
 
 
 async def test_flags_cannot_be_set_from_outside(fake_models: Stack) -> None:
-    body = {"sessionId": "flags", "content": "hi", "meta": {"requestId": "r", "flags": {"SYNC_TTS_STREAMING": False}}}
+    body = {
+        "sessionId": "flags",
+        "content": "hi",
+        "meta": {"requestId": "r", "flags": {"SYNC_TTS_STREAMING": False}},
+    }
     answer = await post(fake_models.url, body)
     assert json.loads(answer.frames[-1].data)["stats"]["first_audio_ms"] > 0

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from e2e import timeouts
 from e2e.harness.clients import TEXT, chat, get, metric, post, watching
@@ -44,7 +44,11 @@ BAD: list[tuple[Any, int, str | None]] = [
     ({"sessionId": "bad", "content": "hi", "turn": 2**70}, 422, "turn"),
     ({"sessionId": "bad", "content": "hi", "type": "SING"}, 422, "type"),
     ({"sessionId": "bad", "content": "DANCE", "type": "COMMAND"}, 422, None),
-    ({"sessionId": "bad", "content": "hi", "meta": {"requestId": "has space"}}, 422, "meta.requestId"),
+    (
+        {"sessionId": "bad", "content": "hi", "meta": {"requestId": "has space"}},
+        422,
+        "meta.requestId",
+    ),
     (b"not json", 422, None),
     (b"[1,2,3]", 422, None),
     (b'{"sessionId":"bad","content":"\xff\xfe"}', 422, None),
@@ -55,7 +59,9 @@ BAD: list[tuple[Any, int, str | None]] = [
 
 
 @pytest.mark.parametrize(("body", "status", "field"), BAD, ids=range(len(BAD)))
-async def test_a_wrong_body_is_refused_by_name(fake_models: Stack, body: Any, status: int, field: str | None) -> None:
+async def test_a_wrong_body_is_refused_by_name(
+    fake_models: Stack, body: Any, status: int, field: str | None
+) -> None:
     answer = await post(fake_models.url, body)
     assert answer.status == status
     assert answer.body["message"]
@@ -77,21 +83,35 @@ async def test_a_foreign_page_is_refused(fake_models: Stack) -> None:
     refused = await chat(fake_models.url, "origin", headers={"Origin": "https://evil.example"})
     assert (refused.status, refused.body["code"]) == (403, "origin_refused")
     with pytest.raises(Exception, match="403"):
-        await connect(f"{fake_models.ws}/ws/output/origin", origin="https://evil.example", proxy=None)  # type: ignore[arg-type]
-    assert (await chat(fake_models.url, "origin", headers={"Origin": fake_models.url})).status == 200
+        await connect(
+            f"{fake_models.ws}/ws/output/origin",
+            origin=Origin("https://evil.example"),
+            proxy=None,
+        )
+    assert (
+        await chat(fake_models.url, "origin", headers={"Origin": fake_models.url})
+    ).status == 200
 
 
-async def test_resuming_after_the_last_event_is_a_whole_answer_and_moves_no_circuit(fake_models: Stack) -> None:
+async def test_resuming_after_the_last_event_is_a_whole_answer_and_moves_no_circuit(
+    fake_models: Stack,
+) -> None:
     turn = await chat(fake_models.url, "resumed", request_id="r-1")
     last = turn.frames[-1].id or ""
     body = {"sessionId": "resumed", "content": TEXT, "meta": {"requestId": "r-1"}}
     for _ in range(24):
         again = await post(fake_models.url, body, headers={"Last-Event-ID": last})
         assert (again.status, again.frames) == (200, [])
-    assert (await post(fake_models.url, body, headers={"Last-Event-ID": turn.frames[-2].id or ""})).events == ["done"]
+    assert (
+        await post(fake_models.url, body, headers={"Last-Event-ID": turn.frames[-2].id or ""})
+    ).events == ["done"]
     for junk in ("7", "x.y", "9" * 400 + ".1", "-1.0"):
         refused = await post(fake_models.url, body, headers={"Last-Event-ID": junk})
-        assert (refused.status, refused.body["code"], refused.body["field"]) == (409, "unknown_event", "Last-Event-ID")
+        assert (refused.status, refused.body["code"], refused.body["field"]) == (
+            409,
+            "unknown_event",
+            "Last-Event-ID",
+        )
     readiness = await get(fake_models.service("input-handler") + "/readyz")
     assert readiness["details"]["circuit"] == {"only": "closed"}
     assert (await chat(fake_models.url, "somebody-else")).events[-1] == "done"
@@ -101,7 +121,11 @@ async def test_no_number_ends_a_session(fake_models: Stack) -> None:
     assert (await chat(fake_models.url, "numbers")).turn == 1
     for far in (2**31 - 1, 1_000_000, 102):
         refused = await chat(fake_models.url, "numbers", turn=far)
-        assert (refused.status, refused.body["code"], refused.body["nextTurn"]) == (409, "out_of_reach", 2)
+        assert (refused.status, refused.body["code"], refused.body["nextTurn"]) == (
+            409,
+            "out_of_reach",
+            2,
+        )
     lost = await chat(fake_models.url, "numbers", headers={"Last-Event-ID": "999999999.0"})
     assert (lost.status, lost.body["code"]) == (409, "turn_lost")
     assert (await chat(fake_models.url, "numbers")).turn == 2
@@ -110,9 +134,19 @@ async def test_no_number_ends_a_session(fake_models: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", ["{", "[]", '{"type":"NOPE"}', '{"type":"PLAYED","sessionId":"frames"}', '{"type":"TIME","t0":"x"}', b"\x00\x01"]
+    "frame",
+    [
+        "{",
+        "[]",
+        '{"type":"NOPE"}',
+        '{"type":"PLAYED","sessionId":"frames"}',
+        '{"type":"TIME","t0":"x"}',
+        b"\x00\x01",
+    ],
 )
-async def test_a_wrong_frame_from_a_viewer_is_answered_and_the_connection_stays(fake_models: Stack, frame: str | bytes) -> None:
+async def test_a_wrong_frame_from_a_viewer_is_answered_and_the_connection_stays(
+    fake_models: Stack, frame: str | bytes
+) -> None:
     async with watching(fake_models.ws, "frames") as viewer:
         await viewer.socket.send(frame)
         await viewer.until(lambda v: v.of("ERROR"), timeouts.STOPPED)
@@ -122,7 +156,10 @@ async def test_a_wrong_frame_from_a_viewer_is_answered_and_the_connection_stays(
 
 
 async def test_a_frame_over_the_limit_closes_with_1009(fake_models: Stack) -> None:
-    for path, data in (("/ws/input?sessionId=big", b"x" * (1024 * 1024 + 1)), ("/ws/input?sessionId=big", "x" * 70_000)):
+    for path, data in (
+        ("/ws/input?sessionId=big", b"x" * (1024 * 1024 + 1)),
+        ("/ws/input?sessionId=big", "x" * 70_000),
+    ):
         async with connect(fake_models.ws + path, proxy=None, compression=None) as speaker:
             await speaker.recv()
             with pytest.raises(ConnectionClosed) as closed:
@@ -134,7 +171,9 @@ async def test_a_frame_over_the_limit_closes_with_1009(fake_models: Stack) -> No
 
 
 async def test_invalid_utf8_in_a_text_frame_closes_with_1007(fake_models: Stack) -> None:
-    async with connect(f"{fake_models.ws}/ws/input?sessionId=utf8", proxy=None, compression=None) as speaker:
+    async with connect(
+        f"{fake_models.ws}/ws/input?sessionId=utf8", proxy=None, compression=None
+    ) as speaker:
         await speaker.recv()
         with pytest.raises(ConnectionClosed) as closed:
             await speaker.send(b"\xff\xfe\xfd", text=True)
@@ -145,26 +184,38 @@ async def test_invalid_utf8_in_a_text_frame_closes_with_1007(fake_models: Stack)
 
 
 async def test_ten_thousand_chunks_of_an_upload_are_too_many(fake_models: Stack) -> None:
-    async with connect(f"{fake_models.ws}/ws/input?sessionId=flood", proxy=None, compression=None) as speaker:
+    async with connect(
+        f"{fake_models.ws}/ws/input?sessionId=flood", proxy=None, compression=None
+    ) as speaker:
         await speaker.recv()
         with pytest.raises(ConnectionClosed) as closed:
             for number in range(10_000):
-                await speaker.send(json.dumps({"type": "text", "action": "data_chunk", "chunk_id": number, "text": "x"}))
+                await speaker.send(
+                    json.dumps(
+                        {"type": "text", "action": "data_chunk", "chunk_id": number, "text": "x"}
+                    )
+                )
             while True:
                 await asyncio.wait_for(speaker.recv(), timeouts.STOPPED)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
 
 
-async def test_a_message_in_hundreds_of_frames_is_one_message_and_one_in_thousands_is_refused(fake_models: Stack) -> None:
-    async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
+async def test_a_message_in_hundreds_of_frames_is_one_message_and_one_in_thousands_is_refused(
+    fake_models: Stack,
+) -> None:
+    async with connect(
+        f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None
+    ) as speaker:
         await speaker.recv()
         await speaker.send("x" for _ in range(400))
         assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "Invalid JSON format"
         whole = json.dumps({"type": "text", "action": "data_chunk", "chunk_id": 0, "text": "hello"})
         await speaker.send(char for char in whole)
         assert await asyncio.wait_for(speaker.recv(), timeouts.TURN) == "File chunk received"
-    async with connect(f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None) as speaker:
+    async with connect(
+        f"{fake_models.ws}/ws/input?sessionId=pieces", proxy=None, compression=None
+    ) as speaker:
         await speaker.recv()
         with pytest.raises(ConnectionClosed) as closed:
             await speaker.send("" for _ in range(10_000))
@@ -175,9 +226,15 @@ async def test_a_message_in_hundreds_of_frames_is_one_message_and_one_in_thousan
 
 async def test_a_microphone_that_nobody_listens_to_is_refused(fake_models: Stack) -> None:
     protocols = [Subprotocol("vtuber.v2")]
-    async with connect(f"{fake_models.ws}/ws/input?sessionId=mic", subprotocols=protocols, proxy=None) as speaker:
+    async with connect(
+        f"{fake_models.ws}/ws/input?sessionId=mic", subprotocols=protocols, proxy=None
+    ) as speaker:
         await speaker.recv()
-        await speaker.send(json.dumps({"type": "MIC_START", "sessionId": "mic", "format": "opus", "sampleRate": 48000}))
+        await speaker.send(
+            json.dumps(
+                {"type": "MIC_START", "sessionId": "mic", "format": "opus", "sampleRate": 48000}
+            )
+        )
         assert json.loads(await speaker.recv())["code"] == "asr_unavailable"
 
 
@@ -232,7 +289,9 @@ async def test_a_client_that_never_reads_is_given_up_and_slows_nobody(fake_model
             assert await asyncio.to_thread(rest_of, stalled) > 4096
             began = time.monotonic()
             last = await chat(fake_models.url, "stalled")
-            await healthy.until(lambda v: [frame for frame in v.of("CONTROL", "END") if frame["turn"] == last.turn])
+            await healthy.until(
+                lambda v: [frame for frame in v.of("CONTROL", "END") if frame["turn"] == last.turn]
+            )
             assert time.monotonic() - began < timeouts.TURN / 2
             assert not healthy.of("ERROR")
             for turn in range(1, last.turn + 1):

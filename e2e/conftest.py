@@ -13,7 +13,10 @@ SYSTEMS = ("fake_models", "as_newcomer", "with_fallback")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "alone: promises seconds on the wall; runs while no other worker is inside a test")
+    config.addinivalue_line(
+        "markers",
+        "alone: promises seconds on the wall; runs while no other worker is inside a test",
+    )
 
 
 # Around everything else: a test's own timeout is not for its waiting.
@@ -29,7 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--dist loadgroup`: tests of the same system are run by the same worker, so that it is started once."""
     for item in items:
         used = getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(next((name for name in SYSTEMS if name in used), item.path.stem)))
+        item.add_marker(
+            pytest.mark.xdist_group(
+                next((name for name in SYSTEMS if name in used), item.path.stem)
+            )
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,7 +50,13 @@ def _grouped(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def fake_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """36 words, one every 10 ms; 10 ms of sound a character."""
-    env = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.03", "FAKE_WORD_S": "0.01", "FAKE_VOICE_S": "0.02", "FAKE_CHAR_MS": "10"}
+    env = {
+        **FAKES,
+        "FAKE_FIRST_TOKEN_S": "0.03",
+        "FAKE_WORD_S": "0.01",
+        "FAKE_VOICE_S": "0.02",
+        "FAKE_CHAR_MS": "10",
+    }
     with running(tmp_path_factory.mktemp("fake"), env) as stack:
         yield stack
 
@@ -51,7 +64,9 @@ def fake_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def as_newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Rules and espeak, all flags on: what `make run` gives without a key."""
-    with running(tmp_path_factory.mktemp("newcomer"), {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}) as stack:
+    with running(
+        tmp_path_factory.mktemp("newcomer"), {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
+    ) as stack:
         yield stack
 
 
@@ -66,5 +81,7 @@ def with_fallback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "input-handler.ENGINE_SILENT_S=2",
             "input-handler.CIRCUIT_FAILURES=100",
         ]
-        with running(tmp_path_factory.mktemp("fallback"), env, legacy=True, changes=changes) as stack:
+        with running(
+            tmp_path_factory.mktemp("fallback"), env, legacy=True, changes=changes
+        ) as stack:
             yield stack

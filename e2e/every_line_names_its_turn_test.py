@@ -15,11 +15,17 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 async def test_one_trace_from_the_caller_through_every_service(fake_models: Stack) -> None:
     async with watching(fake_models.ws, "traced") as viewer:
-        answer = await chat(fake_models.url, "traced", headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+        answer = await chat(
+            fake_models.url, "traced", headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+        )
         await viewer.until(lambda v: v.of("CONTROL", "END"))
         assert viewer.of("CONTROL", "START")[0]["traceparent"].split("-")[1] == TRACE
     for service in ("input-handler", "dialog-engine", "output-handler"):
-        lines = [line for line in fake_models.log_lines(service) if line.get("correlationId") == f"traced#{answer.turn}"]
+        lines = [
+            line
+            for line in fake_models.log_lines(service)
+            if line.get("correlationId") == f"traced#{answer.turn}"
+        ]
         assert lines, service
         assert {line["trace_id"] for line in lines} == {TRACE}, service
         assert {line["service"] for line in lines} == {service}
@@ -35,14 +41,65 @@ async def test_no_line_about_a_turn_is_without_its_name(fake_models: Stack) -> N
 
 
 PROCESS_EVENTS = {
-    *("listening", "leaving", "draining", "migrated", "flags_loaded", "flags_redis_down", "flags_redis_back", "task_crashed"),
-    *("output_connected", "output_not_connected", "outputs_not_found", "engine_connected", "engine_gone", "engine_silent"),
-    *("engine_heard_again", "stranger_answered", "circuit", "redis_down", "redis_back", "answers_redis_down"),
-    *("answers_redis_back", "answers_connected", "answers_forgotten", "work_connected", "work_unreachable", "work_taken_back"),
-    *("work_was_taken_away", "work_buried", "adopted", "session_taken", "session_lost", "lease_not_given_back"),
+    *(
+        "listening",
+        "leaving",
+        "draining",
+        "migrated",
+        "flags_loaded",
+        "flags_redis_down",
+        "flags_redis_back",
+        "task_crashed",
+    ),
+    *(
+        "output_connected",
+        "output_not_connected",
+        "outputs_not_found",
+        "engine_connected",
+        "engine_gone",
+        "engine_silent",
+    ),
+    *(
+        "engine_heard_again",
+        "stranger_answered",
+        "circuit",
+        "redis_down",
+        "redis_back",
+        "answers_redis_down",
+    ),
+    *(
+        "answers_redis_back",
+        "answers_connected",
+        "answers_forgotten",
+        "work_connected",
+        "work_unreachable",
+        "work_taken_back",
+    ),
+    *(
+        "work_was_taken_away",
+        "work_buried",
+        "adopted",
+        "session_taken",
+        "session_lost",
+        "lease_not_given_back",
+    ),
     *("lease_uncertain", "leases_not_renewed", "sounding_not_told"),
-    *("viewer_captions_only", "viewer_given_up", "bad_notice", "bad_ingest_frame", "bad_back_frame", "stop_not_answered"),
-    *("not_listened_to", "not_controlled", "voice_warm_failed", "llm_warm_failed", "espeak_restarted", "espeak_not_started"),
+    *(
+        "viewer_captions_only",
+        "viewer_given_up",
+        "bad_notice",
+        "bad_ingest_frame",
+        "bad_back_frame",
+        "stop_not_answered",
+    ),
+    *(
+        "not_listened_to",
+        "not_controlled",
+        "voice_warm_failed",
+        "llm_warm_failed",
+        "espeak_restarted",
+        "espeak_not_started",
+    ),
 }
 """Of a process, a connection, a list, a session or a microphone."""
 
@@ -53,7 +110,9 @@ async def test_with_the_chain_too_every_line_of_a_turn_has_its_name_and_its_trac
 ) -> None:
     session = f"{fault}-{uuid.uuid4().hex[:8]}"
     async with watching(with_fallback.ws, session) as viewer:
-        answer = await chat(with_fallback.url, session, headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+        answer = await chat(
+            with_fallback.url, session, headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+        )
         assert answer.events[-1] == ends
         await viewer.until(lambda v: v.of("CONTROL", "END"))
     ours = set()

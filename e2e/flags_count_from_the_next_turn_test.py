@@ -22,7 +22,9 @@ async def generations(stack: Stack, turns: int) -> list[object]:
     """Of the turns in the order of their ends, once there are so many."""
     async with asyncio.timeout(timeouts.TURN):
         while True:
-            ended = [line for line in stack.log_lines("dialog-engine") if line["event"] == "turn_ended"]
+            ended = [
+                line for line in stack.log_lines("dialog-engine") if line["event"] == "turn_ended"
+            ]
             if len(ended) >= turns:
                 return [line["flags_generation"] for line in ended]
             await asyncio.sleep(0.05)
@@ -31,11 +33,26 @@ async def generations(stack: Stack, turns: int) -> list[object]:
 @pytest.mark.timeout(120)
 async def test_on_and_off_while_a_session_talks(tmp_path: Path) -> None:
     # POD_NAME is the same for all here: what is acknowledged is looked at, not who was first.
-    env = {**FAKES, "FAKE_WORD_S": "0.01", "FAKE_CHAR_MS": "10", "POD_NAME": "this-machine", "SYNC_TTS_STREAMING": "false"}
+    env = {
+        **FAKES,
+        "FAKE_WORD_S": "0.01",
+        "FAKE_CHAR_MS": "10",
+        "POD_NAME": "this-machine",
+        "SYNC_TTS_STREAMING": "false",
+    }
     with running(
-        tmp_path, {**env, "SYNC_TTS_BARGE_IN": "false", "ENABLE_STREAMS_OUTBOX": "false", "ENABLE_LTM": "false"}
+        tmp_path,
+        {
+            **env,
+            "SYNC_TTS_BARGE_IN": "false",
+            "ENABLE_STREAMS_OUTBOX": "false",
+            "ENABLE_LTM": "false",
+        },
     ) as stack:
-        async with Redis.from_url(stack.redis, decode_responses=True) as redis, watching(stack.ws, "live-001") as viewer:
+        async with (
+            Redis.from_url(stack.redis, decode_responses=True) as redis,
+            watching(stack.ws, "live-001") as viewer,
+        ):
             silent = await chat(stack.url, "live-001", "one")
             assert silent.stats["voice"] == "off"
 
@@ -77,6 +94,12 @@ async def test_a_sessions_document_says_who_answers(as_newcomer: Stack) -> None:
         await write(redis, 201, "mia", VOICED, persona=persona, llm=llm)
         await known_everywhere(as_newcomer, 201)
         answer = await chat(as_newcomer.url, "mia", "hello")
-        assert (answer.events[-1], bool(answer.text)) == ("done", True), "without its key the engine's own model answers"
-        lines = [line for line in as_newcomer.log_lines("dialog-engine") if line["event"] == "session_key_missing"]
+        assert (answer.events[-1], bool(answer.text)) == ("done", True), (
+            "without its key the engine's own model answers"
+        )
+        lines = [
+            line
+            for line in as_newcomer.log_lines("dialog-engine")
+            if line["event"] == "session_key_missing"
+        ]
         assert [line["file"] for line in lines] == [key]

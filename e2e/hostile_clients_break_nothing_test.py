@@ -53,16 +53,22 @@ EXPECTED = {
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_an_attack_costs_little_and_nobody_else_notices(stack: Stack, name: str) -> None:
     attack, size, _ = ATTACKS[name]
-    crashed = [await crashes(stack, service) for service in ("gateway", "input-handler", "dialog-engine", "output-handler")]
+    crashed = [
+        await crashes(stack, service)
+        for service in ("gateway", "input-handler", "dialog-engine", "output-handler")
+    ]
     async with watched(stack, "somebody") as cost:
         found = await attack(Target.of(stack.url), size)
     assert set(found) <= EXPECTED[name], found
     assert found.total() > 0
-    assert all(turn.events[-1:] == ["done"] for turn in cost.turns), [turn.body for turn in cost.turns]
+    assert all(turn.events[-1:] == ["done"] for turn in cost.turns), [
+        turn.body for turn in cost.turns
+    ]
     assert cost.grew_mb < GREW_MB, cost
     assert cost.redis_mb < REDIS_MB, cost
     assert [
-        await crashes(stack, service) for service in ("gateway", "input-handler", "dialog-engine", "output-handler")
+        await crashes(stack, service)
+        for service in ("gateway", "input-handler", "dialog-engine", "output-handler")
     ] == crashed
     if name == "slow and idle":
         assert found["open"] <= bounds.CONNECTING_AN_ADDRESS
@@ -77,7 +83,9 @@ async def crashes(stack: Stack, service: str) -> float:
 
 
 async def test_afterwards_everything_is_as_it_was(stack: Stack) -> None:
-    assert (await get(stack.service("input-handler") + "/readyz"))["details"]["circuit"] == {"only": "closed"}
+    assert (await get(stack.service("input-handler") + "/readyz"))["details"]["circuit"] == {
+        "only": "closed"
+    }
     assert (await chat(stack.url, "somebody")).stats.get("path", "sync") == "sync"
     for service in ("gateway", "input-handler", "dialog-engine", "output-handler"):
         log = (stack.data / "logs" / f"{service}.log").read_text()

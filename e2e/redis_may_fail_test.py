@@ -62,7 +62,9 @@ async def test_turns_are_answered_and_numbered_without_it(stack: Stack, store: S
         await viewer.until(lambda v: [f for f in v.of("CONTROL", "END") if f["turn"] == 5])
 
 
-async def test_a_store_that_hangs_costs_a_moment_and_not_the_turn(stack: Stack, store: Store) -> None:
+async def test_a_store_that_hangs_costs_a_moment_and_not_the_turn(
+    stack: Stack, store: Store
+) -> None:
     with store:
         await asyncio.sleep(timeouts.REDIS_LOOKED_FOR_AGAIN)
         assert (await chat(stack.url, "h", "one")).turn == 1

@@ -18,8 +18,14 @@ async def stopped(viewer: Viewer) -> None:
 @pytest.mark.parametrize("by", ["socket", "http", "command", "new turn"])
 async def test_stop_from_anywhere_silences_this_session_only(fake_models: Stack, by: str) -> None:
     name = f"stop-{by.replace(' ', '-')}"
-    async with watching(fake_models.ws, name) as viewer, watching(fake_models.ws, f"{name}-other") as other:
-        asking = [asyncio.create_task(chat(fake_models.url, session)) for session in (name, f"{name}-other")]
+    async with (
+        watching(fake_models.ws, name) as viewer,
+        watching(fake_models.ws, f"{name}-other") as other,
+    ):
+        asking = [
+            asyncio.create_task(chat(fake_models.url, session))
+            for session in (name, f"{name}-other")
+        ]
         await viewer.until(lambda v: len(v.chunks) > 20)
         if by == "socket":
             await viewer.send(type="CONTROL", action="STOP", sessionId=name)
@@ -48,13 +54,18 @@ async def test_stop_from_anywhere_silences_this_session_only(fake_models: Stack,
 
 
 async def test_stop_twice_for_nothing_and_for_another_turn_is_harmless(fake_models: Stack) -> None:
-    assert (await post(fake_models.url, {"sessionId": "never-seen"}, path="/control/stop")).status == 404
+    assert (
+        await post(fake_models.url, {"sessionId": "never-seen"}, path="/control/stop")
+    ).status == 404
     async with watching(fake_models.ws, "twice") as viewer:
-        assert (await post(fake_models.url, {"sessionId": "twice"}, path="/control/stop")).body["stopped"] is False
+        assert (await post(fake_models.url, {"sessionId": "twice"}, path="/control/stop")).body[
+            "stopped"
+        ] is False
         asking = asyncio.create_task(chat(fake_models.url, "twice"))
         await viewer.until(lambda v: len(v.chunks) > 10)
         replies = [
-            await post(fake_models.url, {"sessionId": "twice", **turn}, path="/control/stop") for turn in ({"turn": 99}, {}, {})
+            await post(fake_models.url, {"sessionId": "twice", **turn}, path="/control/stop")
+            for turn in ({"turn": 99}, {}, {})
         ]
         assert [reply.body["stopped"] for reply in replies] == [False, True, False]
         await stopped(viewer)

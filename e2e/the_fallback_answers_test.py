@@ -45,7 +45,11 @@ def stack(with_fallback: Stack) -> Stack:
     async def documents() -> None:
         async with Redis.from_url(with_fallback.redis, decode_responses=True) as redis:
             revision = int(await redis.get(redis_names.FLAGS_REVISION) or 0)
-            for fault in (*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.AFTER_A_WORD, *faulty_engine.HARMLESS):
+            for fault in (
+                *faulty_engine.BEFORE_ANY_WORD,
+                *faulty_engine.AFTER_A_WORD,
+                *faulty_engine.HARMLESS,
+            ):
                 for name, flags in FLAGS.items():
                     revision += 1
                     await write(redis, revision, f"{fault}-{name}", flags)
@@ -61,21 +65,31 @@ def path_of(answer: Answer) -> str:
 
 async def fallbacks(stack: Stack) -> dict[str, float]:
     """Counted reasons."""
-    async with aiohttp.ClientSession() as http, http.get(f"{stack.service('input-handler')}/metrics") as answer:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{stack.service('input-handler')}/metrics") as answer,
+    ):
         text = await answer.text()
-    return {reason: float(count) for reason, count in re.findall(r'dialog_fallbacks_total{reason="(\w+)"} (\S+)', text)}
+    return {
+        reason: float(count)
+        for reason, count in re.findall(r'dialog_fallbacks_total{reason="(\w+)"} (\S+)', text)
+    }
 
 
 async def spoken(viewer: Viewer, answer: Answer) -> None:
     """Until the viewer has the end of this turn."""
-    await viewer.until(lambda seen: any(frame["turn"] == answer.turn for frame in seen.of("CONTROL", "END")))
+    await viewer.until(
+        lambda seen: any(frame["turn"] == answer.turn for frame in seen.of("CONTROL", "END"))
+    )
 
 
 @pytest.mark.parametrize("fault", [*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.HARMLESS])
 async def test_a_text_gets_exactly_one_reply_in_text_and_voice(stack: Stack, fault: str) -> None:
     before = await fallbacks(stack)
     legacy = await asyncio.gather(*(one_reply(stack, fault, flags) for flags in FLAGS))
-    assert sum((await fallbacks(stack)).values()) == sum(before.values()) + sum(legacy), "each is counted, once"
+    assert sum((await fallbacks(stack)).values()) == sum(before.values()) + sum(legacy), (
+        "each is counted, once"
+    )
 
 
 async def one_reply(stack: Stack, fault: str, flags: str) -> bool:
@@ -94,10 +108,14 @@ async def one_reply(stack: Stack, fault: str, flags: str) -> bool:
         assert not legacy or took < detection + ANSWERED_WITHIN_S
         await spoken(viewer, answer)
         await asyncio.sleep(0.2)
-        assert [frame["turn"] for frame in viewer.of("CONTROL", "END")] == [answer.turn], "one end of one reply"
+        assert [frame["turn"] for frame in viewer.of("CONTROL", "END")] == [answer.turn], (
+            "one end of one reply"
+        )
         words = answer.text.strip()
         # Streamed speech has its pauses between fragments; twice would be more than double.
-        assert len(words) * 0.008 < viewer.seconds_of(answer.turn) < len(words) * 0.018, "it was spoken, once"
+        assert len(words) * 0.008 < viewer.seconds_of(answer.turn) < len(words) * 0.018, (
+            "it was spoken, once"
+        )
         assert "".join(frame["content"] for frame in viewer.of("TEXT_DELTA")).strip() == words
         if legacy:
             (start,) = viewer.of("CONTROL", "START")[-1:]
@@ -106,7 +124,9 @@ async def one_reply(stack: Stack, fault: str, flags: str) -> bool:
     return legacy
 
 
-@pytest.mark.parametrize("fault", [*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.AFTER_A_WORD, *faulty_engine.HARMLESS])
+@pytest.mark.parametrize(
+    "fault", [*faulty_engine.BEFORE_ANY_WORD, *faulty_engine.AFTER_A_WORD, *faulty_engine.HARMLESS]
+)
 async def test_a_recording_gets_exactly_one_reply(stack: Stack, fault: str) -> None:
     recording = webm(1.0)
 
@@ -128,13 +148,17 @@ async def test_an_older_client_beside_a_page_is_answered_also_when_it_listens_af
 ) -> None:
     session = f"well-{flags}"
     async with watching(stack.ws, session) as viewer:
-        asked = asyncio.create_task(LegacyClient(stack.ws, session).say("Hello there, who are you?", listen_after_s=2))
+        asked = asyncio.create_task(
+            LegacyClient(stack.ws, session).say("Hello there, who are you?", listen_after_s=2)
+        )
         await viewer.until(lambda seen: seen.of("CONTROL", "END"))
         assert_spoken(await asyncio.wait_for(asked, timeouts.TURN))
 
 
 @pytest.mark.parametrize("fault", faulty_engine.AFTER_A_WORD)
-async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(stack: Stack, fault: str) -> None:
+async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(
+    stack: Stack, fault: str
+) -> None:
     for flags in ("core", "streaming", "bargein"):
         session = f"{fault}-{flags}"
         async with watching(stack.ws, session) as viewer:
@@ -143,12 +167,16 @@ async def test_after_the_first_word_there_is_an_error_and_never_a_second_reply(s
             assert "engine_lost" in answer.frames[-1].data
             await spoken(viewer, answer)
             await asyncio.sleep(0.3)
-            assert len(viewer.of("CONTROL", "END")) == 1, "the viewers hear the engine's reply to its end, and no other"
+            assert len(viewer.of("CONTROL", "END")) == 1, (
+                "the viewers hear the engine's reply to its end, and no other"
+            )
             assert all(frame.get("path") is None for frame in viewer.of("CONTROL", "START"))
 
 
 @pytest.mark.parametrize("flags", FLAGS)
-async def test_an_older_client_is_answered_on_either_path_also_when_it_listens_late(stack: Stack, flags: str) -> None:
+async def test_an_older_client_is_answered_on_either_path_also_when_it_listens_late(
+    stack: Stack, flags: str
+) -> None:
     # Its sessions are its tasks, which no document names: the flags of everybody are changed.
     async with Redis.from_url(stack.redis, decode_responses=True) as redis:
         await write(redis, int(time.time() * 1000), "*", FLAGS[flags])
@@ -156,7 +184,10 @@ async def test_an_older_client_is_answered_on_either_path_also_when_it_listens_l
     client, recording = LegacyClient(stack.ws), webm(1.0)
     at_once, late = 0.0, 1.5
     replies = await asyncio.gather(
-        *(client.say("Hello there, who are you?", listen_after_s=after) for after in (at_once, late)),
+        *(
+            client.say("Hello there, who are you?", listen_after_s=after)
+            for after in (at_once, late)
+        ),
         *(client.send_recording(recording, listen_after_s=after) for after in (at_once, late)),
     )
     for reply in replies:
@@ -231,12 +262,17 @@ async def test_a_recording_is_answered_once_also_when_asr_dies_with_it(stack: St
         assert [len(viewer.of("CONTROL", action)) for action in ("START", "END")] == [1, 1]
 
 
-async def test_a_recording_is_answered_once_also_when_input_handler_dies_in_its_turn(stack: Stack) -> None:
+async def test_a_recording_is_answered_once_also_when_input_handler_dies_in_its_turn(
+    stack: Stack,
+) -> None:
     session = "silent-recorded"
 
     def asked() -> bool:
         lines = stack.log_lines("input-handler")
-        return any(line["event"] == "turn_received" and str(line["correlationId"]).startswith(session) for line in lines)
+        return any(
+            line["event"] == "turn_received" and str(line["correlationId"]).startswith(session)
+            for line in lines
+        )
 
     async with watching(stack.ws, session) as viewer:
         asking = asyncio.create_task(LegacyClient(stack.ws, session).send_recording(webm(1.0)))
@@ -267,12 +303,19 @@ async def test_bad_uploads_end_in_a_clear_error_and_nothing_is_queued(stack: Sta
         assert await redis.llen(redis_names.ASR_TASKS) == 0
         # What an older producer pushes: a path is refused, and whoever waits is told.
         task = f"older-{uuid.uuid4().hex[:8]}"
-        older = {"task_id": task, "audio": {"type": "file", "path": "../../etc/passwd", "format": "wav"}}
+        older = {
+            "task_id": task,
+            "audio": {"type": "file", "path": "../../etc/passwd", "format": "wav"},
+        }
         await redis.lpush(redis_names.ASR_TASKS, json.dumps(older))
         reply = await client.listen(task)
         assert reply.error is not None
         assert "passwd" not in reply.error
-        await redis.lpush(redis_names.USER_INPUT_QUEUE, "not json", json.dumps({"task_id": "../..", "content": "x"}))
+        await redis.lpush(
+            redis_names.USER_INPUT_QUEUE,
+            "not json",
+            json.dumps({"task_id": "../..", "content": "x"}),
+        )
         async with asyncio.timeout(timeouts.TURN):
             while await redis.llen(redis_names.dead(redis_names.USER_INPUT_QUEUE)) < 2:
                 await asyncio.sleep(0.02)

@@ -28,7 +28,14 @@ AS_IT_COMES = {"LEGACY_ENABLED": "true", "MICROPHONE_ENABLED": "true"}
 """What `make run` starts, which most tests leave out."""
 
 PROGRAMS = [
-    *("valkey-server", "gateway", "input_handler", "dialog_engine", "output_handler", "dialog_voice.espeak_process"),
+    *(
+        "valkey-server",
+        "gateway",
+        "input_handler",
+        "dialog_engine",
+        "output_handler",
+        "dialog_voice.espeak_process",
+    ),
     *("memory", "chat_ai", "tts", "asr", "long_term_memory", "dialog_voice.espeak_process"),
 ]
 
@@ -38,7 +45,9 @@ def program_of(line: list[str]) -> str:
     if "-m" in line:
         return line[2]
     if "-c" in line:
-        return next(name for name in PROGRAMS if name.rpartition(".")[2] in line[line.index("-c") + 1])
+        return next(
+            name for name in PROGRAMS if name.rpartition(".")[2] in line[line.index("-c") + 1]
+        )
     return Path(line[0].split()[0]).name
 
 
@@ -61,13 +70,19 @@ async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_ev
         children = everything_of(stack)
         # In the middle of a word, with a listener and somebody who waits for text.
         async with watching(stack.ws, "open") as viewer:
-            asking = asyncio.create_task(chat(stack.url, "open", "Please tell me everything you can do."))
+            asking = asyncio.create_task(
+                chat(stack.url, "open", "Please tell me everything you can do.")
+            )
             await viewer.until(lambda v: v.chunks)
             began = time.monotonic()
             stack.process.send_signal(signal.SIGINT)
             assert await asyncio.to_thread(stack.process.wait, timeouts.TURN) == 0
             assert time.monotonic() - began < timeouts.ALL_ENDED
-            assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+            assert [
+                child
+                for child in children
+                if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+            ] == []
             await asyncio.gather(asking, return_exceptions=True)
     nobody_was_refused(tmp_path)
     watch = Stopwatch()
@@ -89,17 +104,42 @@ async def test_ctrl_c_ends_everything_the_second_run_has_the_sessions_and_not_ev
 def nobody_was_refused(data: Path) -> None:
     """Neither at the start nor at the end of a run does a process call one that is not there."""
     said = (data / "run.log").read_text().splitlines()
-    assert [line for line in said if "efused" in line or "not_connected" in line or "unreachable" in line] == []
+    assert [
+        line
+        for line in said
+        if "efused" in line or "not_connected" in line or "unreachable" in line
+    ] == []
 
 
 def say(url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vtuber_cli", "say", "Hello there!", "--session", "cli", "--url", url, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "vtuber_cli",
+        "say",
+        "Hello there!",
+        "--session",
+        "cli",
+        "--url",
+        url,
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def run_until_it_gives_up(data: Path, env: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+def run_until_it_gives_up(
+    data: Path, env: dict[str, str], *options: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vtuber_cli", "run", "--data", str(data), *options]
-    return subprocess.run(command, env=environment(env), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        env=environment(env),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_busy_port_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
@@ -132,7 +172,13 @@ async def test_a_wrong_setting_is_named_and_nothing_keeps_running(tmp_path: Path
 
 
 async def test_one_variable_goes_back_to_the_chain_of_queues(tmp_path: Path) -> None:
-    env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10", "ENABLE_SYNC_CORE": "false"}
+    env = {
+        **FAKES,
+        "FAKE_WORDS": "8",
+        "FAKE_WORD_S": "0.005",
+        "FAKE_CHAR_MS": "10",
+        "ENABLE_SYNC_CORE": "false",
+    }
     with running(tmp_path, env, legacy=True, options=["--https"]) as stack:
         assert stack.url.startswith("https://127.0.0.1:")
         told = await asyncio.to_thread(say, stack.url, "--wav", str(tmp_path / "back.wav"))
@@ -147,7 +193,9 @@ async def test_what_is_not_built_yet_is_said(as_newcomer: Stack) -> None:
     assert set(state["unsupported"]) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
 
 
-def test_say_prints_the_text_and_the_times_and_saves_the_voice(fake_models: Stack, tmp_path: Path) -> None:
+def test_say_prints_the_text_and_the_times_and_saves_the_voice(
+    fake_models: Stack, tmp_path: Path
+) -> None:
     wav = tmp_path / "out.wav"
     said = say(fake_models.url, "--wav", str(wav))
     lines = said.stdout.strip().splitlines()
@@ -164,14 +212,32 @@ def test_say_prints_the_text_and_the_times_and_saves_the_voice(fake_models: Stac
     assert "Traceback" not in refused.stderr
 
 
-async def test_what_is_said_on_a_full_pipe_and_a_store_that_is_killed_end_nothing(tmp_path: Path) -> None:
+async def test_what_is_said_on_a_full_pipe_and_a_store_that_is_killed_end_nothing(
+    tmp_path: Path,
+) -> None:
     state, out = tmp_path / "state.json", tmp_path / "said"
     os.mkfifo(out)
     # Somebody who holds the other end and never reads, as a pager does.
     pager = os.open(out, os.O_RDWR)
-    command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(tmp_path), "--state", str(state)]
+    command = [
+        sys.executable,
+        "-m",
+        "vtuber_cli",
+        "run",
+        "--ephemeral",
+        "--data",
+        str(tmp_path),
+        "--state",
+        str(state),
+    ]
     env = environment(
-        {**FAKES, "FAKE_WORDS": "8", "FAKE_CHAR_MS": "10", "LEGACY_ENABLED": "false", "MICROPHONE_ENABLED": "false"}
+        {
+            **FAKES,
+            "FAKE_WORDS": "8",
+            "FAKE_CHAR_MS": "10",
+            "LEGACY_ENABLED": "false",
+            "MICROPHONE_ENABLED": "false",
+        }
     )
     with out.open("wb") as pipe:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)

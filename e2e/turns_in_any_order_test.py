@@ -43,7 +43,9 @@ class Voice:
             start = text.index(word, at)
             at = start + len(word)
             await asyncio.sleep(0.01)
-            yield VoiceAudio(b"\1\0" * (WORD_MS * BYTES_PER_MS // 2), (), (WordCue(number * WORD_MS, start, at),))
+            yield VoiceAudio(
+                b"\1\0" * (WORD_MS * BYTES_PER_MS // 2), (), (WordCue(number * WORD_MS, start, at),)
+            )
 
     async def warm(self) -> None: ...
 
@@ -82,10 +84,18 @@ class Ear:
     def new_turn(self) -> None: ...
 
     def chunks(self, turn: int) -> list[dict[str, Any]]:
-        return [frame for frame in self.told if frame["type"] == "SPEECH_CHUNK" and frame["turn"] == turn]
+        return [
+            frame
+            for frame in self.told
+            if frame["type"] == "SPEECH_CHUNK" and frame["turn"] == turn
+        ]
 
     def acks(self, turn: int) -> list[dict[str, Any]]:
-        return [frame for frame in self.told if frame.get("action") == "STOP_ACK" and frame["turn"] == turn]
+        return [
+            frame
+            for frame in self.told
+            if frame.get("action") == "STOP_ACK" and frame["turn"] == turn
+        ]
 
 
 class House:
@@ -153,7 +163,9 @@ class House:
         view = self.session.view
         if view is not None and view.zero_ms is not None:
             at = max(0, int(min(view.ear_ms(self.now()), view.sent_ms)))
-            self.session.played(cast(Viewer, self.ear), Played(session_id="s", turn=view.turn, offset_ms=at))
+            self.session.played(
+                cast(Viewer, self.ear), Played(session_id="s", turn=view.turn, offset_ms=at)
+            )
 
     def leave(self) -> None:
         if self.running is not None:
@@ -162,7 +174,11 @@ class House:
 
     def _note_cut(self, turn: int) -> None:
         view = self.session.view
-        heard = view.ear_ms(self.now()) if view is not None and view.turn == turn and view.zero_ms is not None else 0.0
+        heard = (
+            view.ear_ms(self.now())
+            if view is not None and view.turn == turn and view.zero_ms is not None
+            else 0.0
+        )
         self.cut_at.setdefault(turn, heard)
 
     def _later(self, arrive: Callable[[], None]) -> None:
@@ -198,13 +214,17 @@ ACTIONS: dict[str, Callable[[House], object]] = {
     "ask": House.ask,
     "stop": lambda house: house.stop(None),
     "stop by number": lambda house: house.stop(len(house.runners) or None),
-    "stop too late": lambda house: house.stop(len(house.runners) - 1) if len(house.runners) > 1 else None,
+    "stop too late": lambda house: (
+        house.stop(len(house.runners) - 1) if len(house.runners) > 1 else None
+    ),
     "pause": lambda house: house.session.pause.ask("PAUSE", None),
     "resume": lambda house: house.session.pause.ask("RESUME", None),
     "report": House.report,
     "leave": House.leave,
 }
-STORY = st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 2_500)), min_size=1, max_size=14)
+STORY = st.lists(
+    st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 2_500)), min_size=1, max_size=14
+)
 
 
 async def told(story: list[tuple[str, int]]) -> House:
@@ -235,21 +255,30 @@ def test_nothing_follows_a_stop_and_memory_is_what_was_heard(story: list[tuple[s
         assert turn.machine.finished, "every turn comes to its end"
         assert len(turn._tasks) == 0, "and leaves no task behind"
         chunks, acks = house.ear.chunks(number), house.ear.acks(number)
-        assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks))), "no gap, no repetition"
+        assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks))), (
+            "no gap, no repetition"
+        )
         assert len(acks) <= 1
         if acks:
             place = house.ear.told.index(acks[0])
-            assert not any(frame in chunks for frame in house.ear.told[place:]), "nothing sounds after STOP_ACK"
+            assert not any(frame in chunks for frame in house.ear.told[place:]), (
+                "nothing sounds after STOP_ACK"
+            )
         row = house.memory.rows.get(number)
         if row is None:
-            assert not any(frame["type"] == "TEXT_DELTA" and frame["turn"] == number for frame in house.ear.told)
+            assert not any(
+                frame["type"] == "TEXT_DELTA" and frame["turn"] == number
+                for frame in house.ear.told
+            )
             continue
         assert whole.startswith(row.reply)
         heard = acks[0].get("heardText") if acks else whole
         assert heard == row.reply, "what viewers are told is what is remembered"
         assert row.interrupted == (row.reply != whole)
         if row.interrupted:
-            begun = [chunk["textEnd"] for chunk in chunks if chunk["offsetMs"] <= house.cut_at[number]]
+            begun = [
+                chunk["textEnd"] for chunk in chunks if chunk["offsetMs"] <= house.cut_at[number]
+            ]
             expected = len(whole[: max(begun, default=0)].split())
             assert abs(len(row.reply.split()) - expected) <= 1, "to the word"
     view = house.session.view
@@ -258,5 +287,7 @@ def test_nothing_follows_a_stop_and_memory_is_what_was_heard(story: list[tuple[s
     assert house.session.rest.phase is Phase.IDLE
     states = [frame["phase"] for frame in house.ear.told if frame["type"] == "STATE"]
     assert states[-1] == "IDLE"
-    for before, after in itertools.pairwise(frame["turn"] for frame in house.ear.told if frame.get("action") == "START"):
+    for before, after in itertools.pairwise(
+        frame["turn"] for frame in house.ear.told if frame.get("action") == "START"
+    ):
         assert before < after

@@ -38,11 +38,17 @@ async def _talk(stack: Stack, name: str, over: asyncio.Event, pause_s: float) ->
     return answers
 
 
-@pytest.mark.parametrize(("engine", "way"), [("dialog-engine", signal.SIGTERM), ("dialog-engine-1", signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("engine", "way"), [("dialog-engine", signal.SIGTERM), ("dialog-engine-1", signal.SIGKILL)]
+)
 async def test_every_message_is_answered(stack: Stack, engine: str, way: signal.Signals) -> None:
     over = asyncio.Event()
     # Two people in each: a message may also come while the answer to another is being written.
-    talking = [asyncio.create_task(_talk(stack, name, over, pause_s)) for name in SESSIONS for pause_s in (0.3, 0.5)]
+    talking = [
+        asyncio.create_task(_talk(stack, name, over, pause_s))
+        for name in SESSIONS
+        for pause_s in (0.3, 0.5)
+    ]
     await asyncio.sleep(0.5)
     os.kill(stack.pids[engine], way)
     await asyncio.sleep(timeouts.LEASE + 3)
@@ -54,7 +60,9 @@ async def test_every_message_is_answered(stack: Stack, engine: str, way: signal.
         broken = [answer for answer in answers if answer.events[-1] != "done"]
         # A killed engine takes with it what it had accepted: one message of each who talks, who is told, and may ask again.
         for person in (told[2 * number], told[2 * number + 1]):
-            assert sum(answer in broken for answer in person) <= (1 if way is signal.SIGKILL else 0), name
+            assert sum(answer in broken for answer in person) <= (
+                1 if way is signal.SIGKILL else 0
+            ), name
         assert all(json.loads(answer.frames[-1].data)["retryable"] for answer in broken), name
         kept = [turn["turn"] for turn in (await get(f"{stack.url}/sessions/{name}/turns"))["turns"]]
         assert kept == sorted(set(kept))

@@ -33,7 +33,9 @@ def greeted(made: certificate.Certificate, name: str) -> bytes:
     return said
 
 
-def test_who_trusts_it_reaches_this_machine_by_each_of_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_trusts_it_reaches_this_machine_by_each_of_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(addresses, "of_this_machine", lambda: "192.168.1.7")
     made = certificate.own(tmp_path / "tls", "127.0.0.2")
     for name in ("localhost", "127.0.0.1", "::1", "127.0.0.2", "192.168.1.7", socket.gethostname()):

@@ -34,7 +34,9 @@ def test_a_file_above_it_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'file'} is a file" in refused(tmp_path / "file" / "data")
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Root may write everywhere: the kernel's answer is given in its place.
     real = os.open
 
@@ -88,21 +90,29 @@ def test_a_folder_of_somebodys_own_keeps_its_mode_and_a_new_one_is_closed(tmp_pa
     assert mode(tmp_path / "new") == 0o700
 
 
-def test_a_second_run_in_the_same_folder_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_folder_is_refused_with_the_first_ones_number(
+    tmp_path: Path,
+) -> None:
     first = DataFolder(tmp_path / ".data")
     first.open()
-    assert f"is in use by another `vtuber run` (process {os.getpid()})" in refused(tmp_path / ".data")
+    assert f"is in use by another `vtuber run` (process {os.getpid()})" in refused(
+        tmp_path / ".data"
+    )
     first.close()
     second = DataFolder(tmp_path / ".data")
     second.open()
     second.close()
 
 
-def test_a_folder_of_another_user_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / ".data"
     data.mkdir()
     # Root may go everywhere: the kernel's answers are given in its place.
-    monkeypatch.setattr(os.path, "exists", lambda path: os.path.isdir(path) and Path(path).parent != data)
+    monkeypatch.setattr(
+        os.path, "exists", lambda path: os.path.isdir(path) and Path(path).parent != data
+    )
 
     def denied(path: Path, *_: object, **__: object) -> None:
         if path.parent == data:

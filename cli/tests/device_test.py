@@ -18,9 +18,13 @@ class PortAudio:
         self.heard = bytearray()
         self.rates = list[int]()
 
-    def RawOutputStream(self, *, samplerate: int, callback: Callable[..., None], **_: object) -> "Stream":
+    def RawOutputStream(
+        self, *, samplerate: int, callback: Callable[..., None], **_: object
+    ) -> "Stream":
         if self.broken:
-            raise RuntimeError("Error opening RawOutputStream: Device unavailable [PaErrorCode -9985]")
+            raise RuntimeError(
+                "Error opening RawOutputStream: Device unavailable [PaErrorCode -9985]"
+            )
         self.rates.append(samplerate)
         return Stream(self, samplerate // 100, callback)
 
@@ -94,8 +98,12 @@ async def test_a_device_that_does_not_open_is_one_clause() -> None:
         await DeviceSound(PortAudio(broken=True)).begin(24_000)
 
 
-@pytest.mark.parametrize("error", [OSError("PortAudio library not found"), ValueError("No output device"), ImportError()])
-def test_without_portaudio_or_a_device_there_is_none(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError("PortAudio library not found"), ValueError("No output device"), ImportError()]
+)
+def test_without_portaudio_or_a_device_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def missing(name: str) -> Any:
         raise error
 

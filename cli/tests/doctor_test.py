@@ -21,15 +21,26 @@ def saying() -> Iterator[Saying]:
 
 
 def lines(*candidates: list[ServiceAddress]) -> list[tuple[str, str, str]]:
-    return [(one.name, one.state, one.told.partition(", ")[2] or one.told) for one in doctor.of_services(*candidates)]
+    return [
+        (one.name, one.state, one.told.partition(", ")[2] or one.told)
+        for one in doctor.of_services(*candidates)
+    ]
 
 
 ENGINE = {
     "ready": False,
     "reasons": ["voice: no voice could speak (edge: connection)"],
     "details": {
-        "models": {"configured": ["openai", "rules"], "inUse": "rules", "whyNot": {"openai": "openai: unauthorized (no)"}},
-        "voices": {"configured": ["edge"], "about": {"edge": "XiaoyiNeural"}, "whyNot": {"edge": "edge: connection (dns)"}},
+        "models": {
+            "configured": ["openai", "rules"],
+            "inUse": "rules",
+            "whyNot": {"openai": "openai: unauthorized (no)"},
+        },
+        "voices": {
+            "configured": ["edge"],
+            "about": {"edge": "XiaoyiNeural"},
+            "whyNot": {"edge": "edge: connection (dns)"},
+        },
     },
 }
 
@@ -52,21 +63,34 @@ def test_services_are_ready_or_say_why_not_or_are_not_there(saying: Saying) -> N
 
 
 def test_where_nothing_runs_nothing_is_missing() -> None:
-    assert [state for _, state, _ in lines([ServiceAddress("gateway", ports.free()), ServiceAddress("tts", ports.free())])] == [
-        "off"
-    ]
+    assert [
+        state
+        for _, state, _ in lines(
+            [ServiceAddress("gateway", ports.free()), ServiceAddress("tts", ports.free())]
+        )
+    ] == ["off"]
 
 
 def test_the_run_of_this_folder_is_asked_before_the_usual_ports(saying: Saying) -> None:
     here, usual = saying(200, {"ready": True}), saying(200, {"ready": True})
-    found = list(doctor.of_services([ServiceAddress("gateway", here)], [ServiceAddress("gateway", usual)]))
+    found = list(
+        doctor.of_services([ServiceAddress("gateway", here)], [ServiceAddress("gateway", usual)])
+    )
     assert [one.told for one in found] == [f"port {here}"]
     found = list(doctor.of_services([], [ServiceAddress("gateway", usual)]))
     assert [one.told for one in found] == [f"port {usual}"]
 
 
 def trial(**told: Any) -> dict[str, Any]:
-    return {"kind": "model", "name": "openai", "configured": True, "first_ms": 100.0, "total_ms": 200.0, "said": "Hi.", **told}
+    return {
+        "kind": "model",
+        "name": "openai",
+        "configured": True,
+        "first_ms": 100.0,
+        "total_ms": 200.0,
+        "said": "Hi.",
+        **told,
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,7 +98,11 @@ def trial(**told: Any) -> dict[str, Any]:
     [
         (trial(about="gpt at host"), "ok", "first word 100 ms, whole 200 ms: “Hi.” (gpt at host)"),
         (trial(first_ms=2_000.0), "slow", "first word 2000 ms"),
-        (trial(kind="voice", name="edge", audio_ms=2_500), "ok", "first sound 100 ms, whole 200 ms: 2.5 s of sound"),
+        (
+            trial(kind="voice", name="edge", audio_ms=2_500),
+            "ok",
+            "first sound 100 ms, whole 200 ms: 2.5 s of sound",
+        ),
         (trial(kind="voice", first_ms=1_200.0, audio_ms=2_500), "slow", "1200 ms"),
         (trial(problem="openai: unauthorized (no)"), "missing", "unauthorized (no)"),
         (trial(problem="not set up: OPENAI_API_KEY"), "off", "not set up"),
@@ -82,7 +110,9 @@ def trial(**told: Any) -> dict[str, Any]:
         (trial(first_ms=None), "missing", "nothing came"),
     ],
 )
-def test_what_a_provider_did_is_ok_slow_or_missing(told: dict[str, Any], state: str, words: str) -> None:
+def test_what_a_provider_did_is_ok_slow_or_missing(
+    told: dict[str, Any], state: str, words: str
+) -> None:
     (found,) = doctor.of_trials([told])
     assert found.state == state
     assert words in found.told
@@ -92,8 +122,13 @@ def test_one_screen_and_one_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(doctor, "_trial", lambda: iter([trial(problem="openai: quota")]))
     monkeypatch.setattr(doctor, "of_services", lambda *_: iter(()))
     out = StringIO()
-    assert doctor.main(tmp_path, attempt=True, as_json=False, console=Console(out, colours=False)) == 1
-    assert out.getvalue().splitlines()[-1] == "  Missing: model openai. docs/troubleshooting.md says what to do."
+    assert (
+        doctor.main(tmp_path, attempt=True, as_json=False, console=Console(out, colours=False)) == 1
+    )
+    assert (
+        out.getvalue().splitlines()[-1]
+        == "  Missing: model openai. docs/troubleshooting.md says what to do."
+    )
     out = StringIO()
     assert doctor.main(tmp_path, attempt=False, as_json=True, console=Console(out)) == 0
     assert {"area": "machine", "name": "data"}.items() <= json.loads(out.getvalue())[-1].items()
@@ -101,7 +136,9 @@ def test_one_screen_and_one_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_a_folder_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert [one.state for one in doctor._machine(tmp_path / "file") if one.name == "data"] == ["missing"]
+    assert [one.state for one in doctor._machine(tmp_path / "file") if one.name == "data"] == [
+        "missing"
+    ]
 
 
 def test_settings_are_told_without_keys_and_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,32 +60,63 @@ def test_the_patch_is_legal_whatever_was_said_before(flag: Flag) -> None:
 def test_off_is_one_patch_that_is_printed_and_done(kubectl: Kubectl) -> None:
     out = io.StringIO()
     place = Place("vtuber", "kind-vtuber")
-    assert flip("live-001", Flag.SYNC_TTS_STREAMING, on=False, place=place, dry=False, console=Console(out)) == 0
+    assert (
+        flip(
+            "live-001",
+            Flag.SYNC_TTS_STREAMING,
+            on=False,
+            place=place,
+            dry=False,
+            console=Console(out),
+        )
+        == 0
+    )
     (asked,) = kubectl.asked
-    assert asked[:-1] == ["--context", "kind-vtuber", "-n", "vtuber", "patch", "vts", "live-001", "--type=merge", "-p"]
-    assert json.loads(asked[-1]) == {"spec": {"flags": {"SYNC_TTS_BARGE_IN": False, "SYNC_TTS_STREAMING": False}}}
+    assert asked[:-1] == [
+        "--context",
+        "kind-vtuber",
+        "-n",
+        "vtuber",
+        "patch",
+        "vts",
+        "live-001",
+        "--type=merge",
+        "-p",
+    ]
+    assert json.loads(asked[-1]) == {
+        "spec": {"flags": {"SYNC_TTS_BARGE_IN": False, "SYNC_TTS_STREAMING": False}}
+    }
     assert shlex.split(out.getvalue().splitlines()[0]) == ["kubectl", *asked]
     assert "SYNC_TTS_BARGE_IN off, SYNC_TTS_STREAMING off." in out.getvalue()
 
 
 def test_a_dry_run_only_prints(kubectl: Kubectl) -> None:
     out = io.StringIO()
-    assert flip("x", Flag.ENABLE_SYNC_CORE, on=False, place=Place(), dry=True, console=Console(out)) == 0
+    assert (
+        flip("x", Flag.ENABLE_SYNC_CORE, on=False, place=Place(), dry=True, console=Console(out))
+        == 0
+    )
     assert kubectl.asked == []
     assert out.getvalue().startswith("kubectl patch vts x --type=merge -p ")
 
 
 def test_what_the_cluster_refuses_is_one_sentence(kubectl: Kubectl) -> None:
     out = io.StringIO()
-    kubectl.says(err='Error from server (NotFound): vtubersessions.vtuber.dev "x" not found', status=1)
+    kubectl.says(
+        err='Error from server (NotFound): vtubersessions.vtuber.dev "x" not found', status=1
+    )
     assert flip("x", Flag.ENABLE_LTM, on=True, place=Place(), dry=False, console=Console(out)) == 1
     assert "Nothing was changed: there is no VtuberSession x in that namespace" in out.getvalue()
     kubectl.says(err="The connection to the server was refused", status=1)
     assert flip("x", Flag.ENABLE_LTM, on=True, place=Place(), dry=False, console=Console(out)) == 1
-    assert out.getvalue().endswith("Nothing was changed: The connection to the server was refused\n")
+    assert out.getvalue().endswith(
+        "Nothing was changed: The connection to the server was refused\n"
+    )
 
 
-def test_without_kubectl_the_command_is_there_to_be_typed_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kubectl_the_command_is_there_to_be_typed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     out = io.StringIO()
     assert flip("x", Flag.ENABLE_LTM, on=False, place=Place(), dry=False, console=Console(out)) == 1
@@ -96,10 +127,24 @@ def test_without_kubectl_the_command_is_there_to_be_typed_elsewhere(tmp_path: Pa
 def test_show_says_what_is_on_and_what_is_on_its_way(kubectl: Kubectl) -> None:
     out = io.StringIO()
     flags = [
-        {"name": "ENABLE_SYNC_CORE", "effective": True, "phase": "On", "acknowledgedPods": 4, "livePods": 4},
-        {"name": "SYNC_TTS_STREAMING", "effective": False, "phase": "TurningOn", "acknowledgedPods": 1, "livePods": 4},
+        {
+            "name": "ENABLE_SYNC_CORE",
+            "effective": True,
+            "phase": "On",
+            "acknowledgedPods": 4,
+            "livePods": 4,
+        },
+        {
+            "name": "SYNC_TTS_STREAMING",
+            "effective": False,
+            "phase": "TurningOn",
+            "acknowledgedPods": 1,
+            "livePods": 4,
+        },
     ]
-    kubectl.says(json.dumps({"spec": {"flags": {"SYNC_TTS_STREAMING": True}}, "status": {"flags": flags}}))
+    kubectl.says(
+        json.dumps({"spec": {"flags": {"SYNC_TTS_STREAMING": True}}, "status": {"flags": flags}})
+    )
     assert show("live-001", place=Place(), console=Console(out)) == 0
     first, second = out.getvalue().splitlines()
     assert first == "  ENABLE_SYNC_CORE       on  On; 4 of 4 pods go by it"

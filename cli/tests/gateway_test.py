@@ -17,8 +17,20 @@ def test_an_address_is_taken_as_it_is_written(written: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "ftp://a", "http://", "http://a:b", "http://a:70000", "http://a/page", "http://[::1", "a?b"]
+    "written",
+    [
+        "",
+        "ftp://a",
+        "http://",
+        "http://a:b",
+        "http://a:70000",
+        "http://a/page",
+        "http://[::1",
+        "a?b",
+    ],
 )
 def test_what_is_no_address_is_refused_with_one(written: str) -> None:
-    with pytest.raises(ValueError, match="is no address of a gateway; write one like http://127.0.0.1:8000"):
+    with pytest.raises(
+        ValueError, match="is no address of a gateway; write one like http://127.0.0.1:8000"
+    ):
         gateway.address(written)

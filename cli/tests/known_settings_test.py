@@ -17,7 +17,13 @@ def known() -> set[str]:
 
 def test_names_are_those_of_the_services_own_settings() -> None:
     names = of_service("input_handler")
-    assert {"DIALOG_ENGINE_URL", "DIALOG_ENGINE_URLS", "ENABLE_SYNC_CORE", "REDIS_URL", "PORT"} <= names
+    assert {
+        "DIALOG_ENGINE_URL",
+        "DIALOG_ENGINE_URLS",
+        "ENABLE_SYNC_CORE",
+        "REDIS_URL",
+        "PORT",
+    } <= names
     assert "OPENAI_API_KEY" in of_service("tts")
     assert "OPENAI_API_KEY" not in of_service("gateway")
 
@@ -35,7 +41,9 @@ def test_names_are_those_of_the_services_own_settings() -> None:
         ("VTUBER_ULR", "VTUBER_URL"),
     ],
 )
-def test_what_is_nearly_a_setting_is_told_which_one(known: set[str], written: str, wanted: str) -> None:
+def test_what_is_nearly_a_setting_is_told_which_one(
+    known: set[str], written: str, wanted: str
+) -> None:
     assert warnings([written], known) == [f"{written} is no setting: did you mean {wanted}?"]
 
 

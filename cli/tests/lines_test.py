@@ -4,8 +4,15 @@ from hypothesis import strategies as st
 from vtuber_cli.lines import Lines
 
 
-@given(st.lists(st.text(alphabet=st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=40)), st.data())
-def test_however_bytes_are_cut_the_lines_are_the_same(lines: list[str], data: st.DataObject) -> None:
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=40)
+    ),
+    st.data(),
+)
+def test_however_bytes_are_cut_the_lines_are_the_same(
+    lines: list[str], data: st.DataObject
+) -> None:
     whole = "".join(f"{line}\n" for line in lines).encode()
     parser, got, at = Lines(), list[str](), 0
     while at < len(whole):

@@ -40,7 +40,9 @@ def test_it_keeps_everything_and_remembers_the_last_lines(tmp_path: Path) -> Non
     assert log.path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_on_a_full_disk_lines_are_lost_and_counted_and_later_ones_are_whole(tmp_path: Path, disk_full_from: FullDisk) -> None:
+def test_on_a_full_disk_lines_are_lost_and_counted_and_later_ones_are_whole(
+    tmp_path: Path, disk_full_from: FullDisk
+) -> None:
     log = LogFile(tmp_path / "a.log")
     with disk_full_from(12):
         for number in range(4):
@@ -49,7 +51,12 @@ def test_on_a_full_disk_lines_are_lost_and_counted_and_later_ones_are_whole(tmp_
     assert log.last[-1] == "line 3"
     log.add("there is room")
     log.close()
-    assert log.path.read_text().splitlines() == ["line 0", "line ", "(3 lines could not be written here)", "there is room"]
+    assert log.path.read_text().splitlines() == [
+        "line 0",
+        "line ",
+        "(3 lines could not be written here)",
+        "there is room",
+    ]
 
 
 def test_a_folder_that_is_a_file_for_a_while_ends_nothing(tmp_path: Path) -> None:

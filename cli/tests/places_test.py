@@ -12,7 +12,9 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> settings.RunSettings:
     return settings.load()
 
 
-def test_the_pages_port_is_the_one_asked_for_else_the_environments(loaded: settings.RunSettings) -> None:
+def test_the_pages_port_is_the_one_asked_for_else_the_environments(
+    loaded: settings.RunSettings,
+) -> None:
     def page(port: int | None, *, ephemeral: bool = False) -> int:
         specs = places.chosen(replace(loaded, port=8111), "gateway", port, ephemeral=ephemeral)
         return next(spec.port for spec in specs if spec.name == "gateway")

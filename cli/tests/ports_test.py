@@ -59,8 +59,13 @@ def test_an_address_that_is_not_this_machines_is_refused_with_those_that_are() -
 
 
 def test_a_port_of_root_is_not_called_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_bound", lambda port, host: PermissionError(13, "Permission denied"))
-    assert ports.refusal(80, "127.0.0.1") == "port 80 needs the rights of root. Choose one above 1023: PORT=8080 make run"
+    monkeypatch.setattr(
+        ports, "_bound", lambda port, host: PermissionError(13, "Permission denied")
+    )
+    assert (
+        ports.refusal(80, "127.0.0.1")
+        == "port 80 needs the rights of root. Choose one above 1023: PORT=8080 make run"
+    )
 
 
 def test_two_runs_that_start_at_once_do_not_take_the_same_port() -> None:

@@ -20,7 +20,9 @@ async def test_what_a_process_leaves_behind_ends_with_it_and_its_end_is_noticed_
     # The child holds the pipe of what it says: nobody waits for that.
     assert await asyncio.wait_for(process.wait(), 20) == 7
     (left,) = lines
-    _, alive = psutil.wait_procs([psutil.Process(int(left))] if psutil.pid_exists(int(left)) else [], timeout=10)
+    _, alive = psutil.wait_procs(
+        [psutil.Process(int(left))] if psutil.pid_exists(int(left)) else [], timeout=10
+    )
     assert alive == []
 
 

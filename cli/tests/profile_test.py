@@ -8,7 +8,15 @@ from vtuber_cli import settings
 from vtuber_cli.profile import fitted
 
 ALL_ON = {str(flag): "true" for flag in Flag}
-LOOKS: dict[str | None, bool] = {"true": True, "1": True, "on": True, "false": False, "OFF": False, "0": False, " no": False}
+LOOKS: dict[str | None, bool] = {
+    "true": True,
+    "1": True,
+    "on": True,
+    "false": False,
+    "OFF": False,
+    "0": False,
+    " no": False,
+}
 
 
 def in_force(said: dict[str, str]) -> dict[str, bool]:
@@ -24,7 +32,11 @@ def test_whatever_a_person_turns_off_the_profile_fits(values: tuple[str | None, 
 
 def test_what_stays_on_stays_on_and_the_sentence_names_what_went() -> None:
     fits, notes = fitted(ALL_ON, {"SYNC_TTS_STREAMING": "false"})
-    assert (fits["SYNC_TTS_BARGE_IN"], fits["ENABLE_LTM"], fits["ENABLE_SYNC_CORE"]) == ("false", "true", "true")
+    assert (fits["SYNC_TTS_BARGE_IN"], fits["ENABLE_LTM"], fits["ENABLE_SYNC_CORE"]) == (
+        "false",
+        "true",
+        "true",
+    )
     assert notes == ["SYNC_TTS_STREAMING is off, and so is what needs it: SYNC_TTS_BARGE_IN."]
     assert fitted(ALL_ON, {"SYNC_TTS_BARGE_IN": "false"})[1] == []
 
@@ -35,13 +47,19 @@ def test_what_a_person_says_of_both_is_left_to_who_refuses_it() -> None:
 
 
 @pytest.mark.parametrize("said", ["false", "0", "no", "Off", "F", "n"])
-def test_the_run_starts_without_the_core_by_one_variable(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_the_run_starts_without_the_core_by_one_variable(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
     monkeypatch.setenv("ENABLE_SYNC_CORE", said)
     loaded = settings.load()
     assert set(loaded.profile) == set(ALL_ON)
-    assert {name for name, value in loaded.profile.items() if value == "true"} == {"ENABLE_SYNC_CORE"}
+    assert {name for name, value in loaded.profile.items() if value == "true"} == {
+        "ENABLE_SYNC_CORE"
+    }
     assert loaded.inherited["ENABLE_SYNC_CORE"] == said
-    assert loaded.notes[0].startswith("ENABLE_SYNC_CORE is off, and so is what needs it: SYNC_TTS_STREAMING, SYNC_TTS_BARGE_IN")
+    assert loaded.notes[0].startswith(
+        "ENABLE_SYNC_CORE is off, and so is what needs it: SYNC_TTS_STREAMING, SYNC_TTS_BARGE_IN"
+    )
 
 
 def test_so_it_does_by_set(monkeypatch: pytest.MonkeyPatch) -> None:

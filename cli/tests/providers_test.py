@@ -3,14 +3,26 @@ from vtuber_cli import providers
 
 def test_a_turn_names_who_answered_and_who_should_have() -> None:
     assert providers.of_turn({"llm": "rules", "voice": "espeak"}) == "by model rules, voice espeak"
-    stats = {"llm": "rules", "voice": "espeak", "instead_of": {"openai": "quota", "edge": "connection"}}
-    assert providers.of_turn(stats) == "by model rules, voice espeak; instead of openai (quota), edge (connection)"
+    stats = {
+        "llm": "rules",
+        "voice": "espeak",
+        "instead_of": {"openai": "quota", "edge": "connection"},
+    }
+    assert (
+        providers.of_turn(stats)
+        == "by model rules, voice espeak; instead of openai (quota), edge (connection)"
+    )
     assert providers.of_turn({"ttft_ms": 5}) is None
 
 
 def test_a_run_names_what_is_in_use() -> None:
     details = {
-        "models": {"configured": ["openai"], "inUse": "openai", "about": {"openai": "gpt at host"}, "whyNot": {}},
+        "models": {
+            "configured": ["openai"],
+            "inUse": "openai",
+            "about": {"openai": "gpt at host"},
+            "whyNot": {},
+        },
         "voices": {"configured": ["edge"], "whyNot": {"edge": "edge: connection"}},
     }
     assert providers.of_engine(details) == [

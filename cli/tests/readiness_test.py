@@ -20,11 +20,16 @@ def test_a_service_that_is_ready(saying: Answering) -> None:
 
 def test_one_that_is_not_says_why(saying: Answering) -> None:
     reasons = {"reasons": ["no output-handler is connected", "warming"]}
-    assert readiness.of(saying(503, json.dumps(reasons).encode())) == (False, "no output-handler is connected; warming")
+    assert readiness.of(saying(503, json.dumps(reasons).encode())) == (
+        False,
+        "no output-handler is connected; warming",
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b"\xff"])
-def test_one_that_cannot_say_why_has_its_status_for_a_reason(saying: Answering, body: bytes) -> None:
+def test_one_that_cannot_say_why_has_its_status_for_a_reason(
+    saying: Answering, body: bytes
+) -> None:
     ready, why = readiness.of(saying(503, body))
     assert not ready
     assert why == "Service Unavailable"
@@ -36,7 +41,9 @@ def test_nobody_there() -> None:
     assert "refused" in why
 
 
-def test_no_proxy_of_the_environment_is_asked_about_this_machine(saying: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment_is_asked_about_this_machine(
+    saying: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dead = f"http://127.0.0.1:{ports.free()}"
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, dead)

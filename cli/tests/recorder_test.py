@@ -63,7 +63,12 @@ def test_a_file_keeps_its_rate_and_its_first_channel(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("hello")
     wide = file(tmp_path / "wide.wav", bytes(8), width=4)
-    for each in (tmp_path / "text.wav", tmp_path / "absent.wav", wide, file(tmp_path / "fast.wav", bytes(8), rate=96_000)):
+    for each in (
+        tmp_path / "text.wav",
+        tmp_path / "absent.wav",
+        wide,
+        file(tmp_path / "fast.wav", bytes(8), rate=96_000),
+    ):
         with pytest.raises(CannotRecord, match=each.name):
             recorder.source(each)
 
@@ -96,7 +101,10 @@ async def test_frames_come_as_they_are_recorded_and_the_recorder_ends_with_us(pa
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [("echo first >&2; echo 'no such device' >&2; exit 1", "arecord ended: no such device"), ("exit 3", "exit status 3")],
+    [
+        ("echo first >&2; echo 'no such device' >&2; exit 1", "arecord ended: no such device"),
+        ("exit 3", "exit status 3"),
+    ],
 )
 async def test_a_recorder_that_ends_by_itself_says_why(path: Path, script: str, words: str) -> None:
     program(path, "arecord", script)

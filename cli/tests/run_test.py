@@ -73,7 +73,11 @@ Settings = Callable[..., RunSettings]
 def settings(tmp_path: Path) -> Settings:
     def made(program: str, **env: str) -> RunSettings:
         (tmp_path / "fake_service.py").write_text(program)
-        inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "FLAG": "from the shell"}
+        inherited = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(tmp_path),
+            "FLAG": "from the shell",
+        }
         spec = ServiceSpec(
             "gateway",
             "fake_service",
@@ -84,16 +88,22 @@ def settings(tmp_path: Path) -> Settings:
             without="the page is gone",
         )
         profile = {"FLAG": "from the profile", "QUIET": "true"}
-        return RunSettings((spec,), profile, inherited, redis_url="redis://127.0.0.1:1/0", port=None)
+        return RunSettings(
+            (spec,), profile, inherited, redis_url="redis://127.0.0.1:1/0", port=None
+        )
 
     return made
 
 
-async def test_a_busy_port_is_one_sentence_that_names_its_holder(tmp_path: Path, settings: Settings) -> None:
+async def test_a_busy_port_is_one_sentence_that_names_its_holder(
+    tmp_path: Path, settings: Settings
+) -> None:
     out = io.StringIO()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", port=port), Console(out))
+        runner = Runner(
+            settings(READY), RunOptions(data=tmp_path / "data", port=port), Console(out)
+        )
         assert await runner.run() == 1
     said = out.getvalue()
     assert f"port {port}, which the page needs, is in use (process {os.getpid()}: " in said
@@ -109,7 +119,9 @@ async def test_it_runs_until_ctrl_c_and_says_where(tmp_path: Path, settings: Set
         while not (state.exists() and state.read_text()):
             await asyncio.sleep(0.02)
     told = json.loads(state.read_text())
-    assert {one.name: one.port for one in service_addresses.read(tmp_path / "data")} == told["ports"]
+    assert {one.name: one.port for one in service_addresses.read(tmp_path / "data")} == told[
+        "ports"
+    ]
     reader, writer = await asyncio.open_connection("127.0.0.1", told["ports"]["gateway"])
     writer.write(b"GET / HTTP/1.0\r\n\r\n")
     body = (await reader.read()).partition(b"\r\n\r\n")[2]
@@ -128,15 +140,23 @@ async def test_it_runs_until_ctrl_c_and_says_where(tmp_path: Path, settings: Set
     assert said.endswith("Stopping …\n")
 
 
-async def test_a_wrong_setting_ends_the_run_with_the_services_own_words(tmp_path: Path, settings: Settings) -> None:
+async def test_a_wrong_setting_ends_the_run_with_the_services_own_words(
+    tmp_path: Path, settings: Settings
+) -> None:
     out = io.StringIO()
-    runner = Runner(settings(MISCONFIGURED), RunOptions(data=tmp_path / "data", ephemeral=True), Console(out))
+    runner = Runner(
+        settings(MISCONFIGURED), RunOptions(data=tmp_path / "data", ephemeral=True), Console(out)
+    )
     assert await asyncio.wait_for(runner.run(), 10) == 1
     assert out.getvalue().splitlines()[-1] == "Cannot run: gateway: FLAG: must be a number"
 
 
-async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port(tmp_path: Path, settings: Settings) -> None:
-    runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True), Console(io.StringIO()))
+async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port(
+    tmp_path: Path, settings: Settings
+) -> None:
+    runner = Runner(
+        settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True), Console(io.StringIO())
+    )
     (spec,) = runner._services
     env = {"HOST": "127.0.0.1", "PORT": str(spec.port), "FLAG": "", "OTHER": ""}
     somebody = Process("somebody", [sys.executable, "-c", READY], env, lambda _: None)
@@ -159,7 +179,10 @@ async def test_a_service_that_crashes_is_started_again(tmp_path: Path, settings:
     async with asyncio.timeout(10):
         while not (state.exists() and state.read_text()):
             await asyncio.sleep(0.02)
-    assert "gateway ended with status 7; it is started again in 0.3 s. Until then the page is gone. Its log: " in out.getvalue()
+    assert (
+        "gateway ended with status 7; it is started again in 0.3 s. Until then the page is gone. Its log: "
+        in out.getvalue()
+    )
     assert "gateway is back." in out.getvalue()
     signal.raise_signal(signal.SIGTERM)
     assert await asyncio.wait_for(running, 5) == 0
@@ -174,14 +197,20 @@ async def started(state: Path, running: asyncio.Task[int]) -> dict[str, Any]:
     return told
 
 
-async def test_what_keeps_ending_ends_nothing_else(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_keeps_ending_ends_nothing_else(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(restarts, "FIRST_S", 0.01)
     monkeypatch.setattr(restarts, "LONGEST_S", 0.02)
     out, state = io.StringIO(), tmp_path / "state.json"
     loaded = settings(READY)
     (tmp_path / "dying_service.py").write_text(DYING)
     engine = replace(
-        loaded.services[0], name="dialog-engine", module="dying_service", port=ports.free(), without="others answer"
+        loaded.services[0],
+        name="dialog-engine",
+        module="dying_service",
+        port=ports.free(),
+        without="others answer",
     )
     runner = Runner(
         replace(loaded, services=(*loaded.services, engine)),
@@ -194,7 +223,10 @@ async def test_what_keeps_ending_ends_nothing_else(tmp_path: Path, settings: Set
         while out.getvalue().count("dialog-engine ended with status 7") < 6:
             assert not running.done()
             await asyncio.sleep(0.02)
-    assert "Without dialog-engine: it ended with status 7. Until it is ready, others answer. See " in out.getvalue()
+    assert (
+        "Without dialog-engine: it ended with status 7. Until it is ready, others answer. See "
+        in out.getvalue()
+    )
     (tmp_path / "dying_service.py").write_text(READY)
     async with asyncio.timeout(20):
         while "dialog-engine is back." not in out.getvalue():
@@ -203,9 +235,15 @@ async def test_what_keeps_ending_ends_nothing_else(tmp_path: Path, settings: Set
     assert await asyncio.wait_for(running, 10) == 0
 
 
-async def test_what_ran_well_and_then_refuses_its_settings_ends_nothing(tmp_path: Path, settings: Settings) -> None:
+async def test_what_ran_well_and_then_refuses_its_settings_ends_nothing(
+    tmp_path: Path, settings: Settings
+) -> None:
     out, state = io.StringIO(), tmp_path / "state.json"
-    runner = Runner(settings(READY), RunOptions(data=tmp_path / "data", ephemeral=True, state=state), Console(out))
+    runner = Runner(
+        settings(READY),
+        RunOptions(data=tmp_path / "data", ephemeral=True, state=state),
+        Console(out),
+    )
     running = asyncio.create_task(runner.run())
     told = await started(state, running)
     (tmp_path / "fake_service.py").write_text(MISCONFIGURED)
@@ -251,10 +289,14 @@ async def test_a_process_that_stands_still_is_ended_too(
     assert not psutil.pid_exists(told["pids"]["gateway"])
 
 
-async def test_logs_that_cannot_be_written_and_lines_without_end_hold_no_service(tmp_path: Path, settings: Settings) -> None:
+async def test_logs_that_cannot_be_written_and_lines_without_end_hold_no_service(
+    tmp_path: Path, settings: Settings
+) -> None:
     out, state, data = io.StringIO(), tmp_path / "state.json", tmp_path / "data"
     running = asyncio.create_task(
-        Runner(settings(CHATTY), RunOptions(data=data, ephemeral=True, state=state), Console(out)).run()
+        Runner(
+            settings(CHATTY), RunOptions(data=data, ephemeral=True, state=state), Console(out)
+        ).run()
     )
     async with asyncio.timeout(10):
         while not (data / "logs" / "gateway.log").exists():
@@ -278,7 +320,9 @@ async def test_everything_of_a_run_is_its_owners_alone(tmp_path: Path, settings:
     program = f"open({str(data / 'made.db')!r}, 'w').close()\n" + READY
     loaded = settings(program)
     running = asyncio.create_task(
-        Runner(loaded, RunOptions(data=data, ephemeral=True, state=state), Console(io.StringIO())).run()
+        Runner(
+            loaded, RunOptions(data=data, ephemeral=True, state=state), Console(io.StringIO())
+        ).run()
     )
     await started(state, running)
     signal.raise_signal(signal.SIGTERM)
@@ -322,5 +366,8 @@ async def test_a_store_that_is_garbage_is_one_sentence(tmp_path: Path, settings:
     assert await asyncio.wait_for(runner.run(), 30) == 1
     said = out.getvalue()
     assert said.count("\n") == 1
-    assert f"Valkey does not start with what is in {tmp_path / 'data' / 'valkey'}: make room, or move that folder away" in said
+    assert (
+        f"Valkey does not start with what is in {tmp_path / 'data' / 'valkey'}: make room, or move that folder away"
+        in said
+    )
     assert "Bad file format" in said

@@ -20,7 +20,12 @@ from vtuber_cli.turn_playback import SayTimeouts, TurnResult
 async def gateway() -> AskedGateway:
     accepted = sse.ControlEvent(action="ACCEPTED")
     done = sse.DoneEvent(stats=sse.DoneStats(tokens=2, turn=42))
-    said: list[sse.ChatEvent] = [accepted, sse.TextDeltaEvent(content="今晚"), sse.TextDeltaEvent(content="玩", eos=True), done]
+    said: list[sse.ChatEvent] = [
+        accepted,
+        sse.TextDeltaEvent(content="今晚"),
+        sse.TextDeltaEvent(content="玩", eos=True),
+        done,
+    ]
     return AskedGateway(after=[start(42), chunk(42, 0), chunk(42, 1), end(42)], events=said)
 
 
@@ -30,11 +35,15 @@ async def url(gateway: AskedGateway) -> AsyncIterator[str]:
         yield address
 
 
-async def said(url: str, shown: list[str] | None = None, lang: str | None = None, *, file: float = 0.1) -> TurnResult:
+async def said(
+    url: str, shown: list[str] | None = None, lang: str | None = None, *, file: float = 0.1
+) -> TurnResult:
     show = (shown if shown is not None else []).append
     async with asyncio.timeout(5):
         timeouts = SayTimeouts(quiet=0.1, file=file)
-        return await saying.say(url, "live-001", "今晚玩什么？", lang=lang, show=show, timeouts=timeouts)
+        return await saying.say(
+            url, "live-001", "今晚玩什么？", lang=lang, show=show, timeouts=timeouts
+        )
 
 
 async def test_text_streams_and_the_voice_is_collected(gateway: AskedGateway, url: str) -> None:
@@ -54,7 +63,9 @@ async def test_text_streams_and_the_voice_is_collected(gateway: AskedGateway, ur
 
 
 @pytest.mark.parametrize("ending", [end(41), StopAck(session_id="live-001", turn=41).to_json()])
-async def test_the_end_of_the_turn_before_is_not_taken_for_ours(gateway: AskedGateway, url: str, ending: str) -> None:
+async def test_the_end_of_the_turn_before_is_not_taken_for_ours(
+    gateway: AskedGateway, url: str, ending: str
+) -> None:
     gateway.before = [start(41), chunk(41, 0)]
     gateway.after = [chunk(41, 1), ending, *gateway.after]
     assert bytes((await said(url)).pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
@@ -92,35 +103,63 @@ class Ear:
         self.noted.append((0, "closed"))
 
 
-async def test_the_voice_is_played_while_it_comes_and_nobody_elses(gateway: AskedGateway, url: str) -> None:
+async def test_the_voice_is_played_while_it_comes_and_nobody_elses(
+    gateway: AskedGateway, url: str
+) -> None:
     gateway.before = [start(41), chunk(41, 0)]
     gateway.after = [chunk(41, 1), end(41), start(42), chunk(42, 0), 0.6, chunk(42, 1), end(42)]
     ear = Ear()
     asking = asyncio.create_task(
-        saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None, voice=ear, timeouts=SayTimeouts(2, 2))
+        saying.say(
+            url,
+            "live-001",
+            "今晚玩什么？",
+            lang=None,
+            show=lambda _: None,
+            voice=ear,
+            timeouts=SayTimeouts(2, 2),
+        )
     )
     async with asyncio.timeout(5):
         await ear.first.wait()
         assert not asking.done()
         assert ear.noted == [(2, bytes([42, 0]))]
         await asking
-    assert ear.noted == [(2, bytes([42, 0])), (2, bytes([42, 1])), (2, "end"), (0, "rested"), (0, "closed")]
+    assert ear.noted == [
+        (2, bytes([42, 0])),
+        (2, bytes([42, 1])),
+        (2, "end"),
+        (0, "rested"),
+        (0, "closed"),
+    ]
 
 
-async def test_a_turn_that_was_withdrawn_falls_silent_and_its_second_answer_sounds(gateway: AskedGateway, url: str) -> None:
+async def test_a_turn_that_was_withdrawn_falls_silent_and_its_second_answer_sounds(
+    gateway: AskedGateway, url: str
+) -> None:
     withdrawn = StopAck(session_id="live-001", turn=42).to_json()
     gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[1])
     gateway.after = [start(42), chunk(42, 0), 0.1, withdrawn, 0.1, start(42), chunk(42, 1), end(42)]
     ear = Ear()
     async with asyncio.timeout(5):
-        await saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear, timeouts=SayTimeouts(2, 2))
+        await saying.say(
+            url,
+            "live-001",
+            "?",
+            lang=None,
+            show=lambda _: None,
+            voice=ear,
+            timeouts=SayTimeouts(2, 2),
+        )
     assert ear.noted[:4] == [(1, bytes([42, 0])), (1, "flush"), (2, bytes([42, 1])), (2, "end")]
 
 
 async def test_who_leaves_hears_no_word_more(gateway: AskedGateway, url: str) -> None:
     gateway.after = [start(42), chunk(42, 0)]
     ear = Ear()
-    asking = asyncio.create_task(saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear))
+    asking = asyncio.create_task(
+        saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear)
+    )
     async with asyncio.timeout(5):
         await ear.first.wait()
         asking.cancel()
@@ -133,7 +172,9 @@ async def test_frames_that_are_none_end_nothing(gateway: AskedGateway, url: str)
     assert bytes((await said(url)).pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
 
 
-async def test_a_voice_that_never_comes_is_not_waited_for_long(gateway: AskedGateway, url: str) -> None:
+async def test_a_voice_that_never_comes_is_not_waited_for_long(
+    gateway: AskedGateway, url: str
+) -> None:
     gateway.after = [start(42)]
     result = await said(url)
     assert (result.text, bytes(result.pcm), result.first_audio) == ("今晚玩", b"", None)
@@ -146,7 +187,9 @@ WHOLE_FILE = [
 
 
 @pytest.mark.parametrize("stats", WHOLE_FILE, ids=["whole files", "the fallback"])
-async def test_a_voice_that_follows_as_a_file_is_waited_for(gateway: AskedGateway, url: str, stats: sse.DoneStats) -> None:
+async def test_a_voice_that_follows_as_a_file_is_waited_for(
+    gateway: AskedGateway, url: str, stats: sse.DoneStats
+) -> None:
     gateway.events[-1] = sse.DoneEvent(stats=stats)
     gateway.after = [start(42), 0.5, chunk(42, 0), chunk(42, 1), end(42)]
     result = await said(url, file=4)
@@ -165,7 +208,9 @@ async def test_an_end_that_says_a_voice_follows_is_none(gateway: AskedGateway, u
     assert bytes((await said(url, file=4)).pcm) == bytes([42, 0]) * 960
 
 
-@pytest.mark.parametrize("after", [[idle(42)], [end(42)], []], ids=["nobody speaks", "it ends", "nothing is heard of it"])
+@pytest.mark.parametrize(
+    "after", [[idle(42)], [end(42)], []], ids=["nobody speaks", "it ends", "nothing is heard of it"]
+)
 async def test_a_file_that_never_comes_is_not_waited_for_longer_than_it_can_come(
     gateway: AskedGateway, url: str, after: list[str | bytes | float]
 ) -> None:
@@ -178,14 +223,18 @@ async def test_a_file_that_never_comes_is_not_waited_for_longer_than_it_can_come
 
 
 async def test_no_file_follows_where_there_is_no_voice(gateway: AskedGateway, url: str) -> None:
-    gateway.events[-1] = sse.DoneEvent(stats=sse.DoneStats(turn=42, path="legacy", voice="unavailable"))
+    gateway.events[-1] = sse.DoneEvent(
+        stats=sse.DoneStats(turn=42, path="legacy", voice="unavailable")
+    )
     gateway.after = [start(42)]
     began = time.monotonic()
     await said(url, file=4)
     assert time.monotonic() - began < 2
 
 
-async def test_a_turn_that_was_withdrawn_may_be_answered_by_the_fallback(gateway: AskedGateway, url: str) -> None:
+async def test_a_turn_that_was_withdrawn_may_be_answered_by_the_fallback(
+    gateway: AskedGateway, url: str
+) -> None:
     gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[1])
     withdrawn = StopAck(session_id="live-001", turn=42).to_json()
     gateway.after = [start(42), 0.1, withdrawn, idle(42), 0.3, start(42), chunk(42, 0), end(42)]
@@ -195,7 +244,9 @@ async def test_a_turn_that_was_withdrawn_may_be_answered_by_the_fallback(gateway
 async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: AskedGateway, url: str) -> None:
     gateway.after = [start(42), chunk(42, 0)]
     gateway.after_stop = [StopAck(session_id="live-001", turn=42, heard_text="今").to_json()]
-    asking = asyncio.create_task(saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None))
+    asking = asyncio.create_task(
+        saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None)
+    )
     await asyncio.sleep(0.5)
     left = time.perf_counter()
     asking.cancel()
@@ -207,9 +258,13 @@ async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: AskedGateway, 
     assert 0 < result.silence <= took, "from leaving to the answer, and no more"
 
 
-async def test_who_leaves_before_she_answers_stops_nobody_else(gateway: AskedGateway, url: str) -> None:
+async def test_who_leaves_before_she_answers_stops_nobody_else(
+    gateway: AskedGateway, url: str
+) -> None:
     gateway.events = []
-    asking = asyncio.create_task(saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None))
+    asking = asyncio.create_task(
+        saying.say(url, "live-001", "今晚玩什么？", lang=None, show=lambda _: None)
+    )
     await asyncio.sleep(0.3)
     asking.cancel()
     result = await asyncio.wait_for(asking, 3)
@@ -224,9 +279,14 @@ async def test_an_error_in_the_stream_is_said_in_its_words(gateway: AskedGateway
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [(ErrorBody(code="busy", message="a turn runs").to_json().encode(), "busy: a turn runs"), (b"<html>", "HTTP 409")],
+    [
+        (ErrorBody(code="busy", message="a turn runs").to_json().encode(), "busy: a turn runs"),
+        (b"<html>", "HTTP 409"),
+    ],
 )
-async def test_a_refusal_is_said_in_its_words(gateway: AskedGateway, url: str, body: bytes, words: str) -> None:
+async def test_a_refusal_is_said_in_its_words(
+    gateway: AskedGateway, url: str, body: bytes, words: str
+) -> None:
     gateway.status, gateway.body = 409, body
     with pytest.raises(CannotSay, match=words):
         await said(url)
@@ -241,7 +301,9 @@ async def test_the_command_saves_a_wav_and_prints_the_times(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "voice.wav"
-    status = await asyncio.to_thread(saying.main, url + "/", "live-001", "你好", lang=None, wav_path=file)
+    status = await asyncio.to_thread(
+        saying.main, url + "/", "live-001", "你好", lang=None, wav_path=file
+    )
     assert status == 0
     told = capsys.readouterr().out
     assert told.startswith("今晚玩\n")
@@ -252,9 +314,14 @@ async def test_the_command_saves_a_wav_and_prints_the_times(
     assert struct.unpack_from("<I", data, 40) == (len(data) - 44,) == (2 * 1920,)
 
 
-async def test_the_command_fails_with_one_line_on_the_error_output(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_command_fails_with_one_line_on_the_error_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     address = f"http://127.0.0.1:{ports.free()}"
-    assert await asyncio.to_thread(saying.main, address, "live-001", "hi", lang=None, wav_path=None) == 1
+    assert (
+        await asyncio.to_thread(saying.main, address, "live-001", "hi", lang=None, wav_path=None)
+        == 1
+    )
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1
@@ -263,8 +330,12 @@ async def test_the_command_fails_with_one_line_on_the_error_output(capsys: pytes
 async def test_the_command_tells_when_the_fallback_answered(
     gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway.events[-1] = sse.DoneEvent(stats=sse.DoneStats(turn=42, path="legacy", fallback_reason="not_accepted_in_time"))
-    status = await asyncio.to_thread(saying.main, url, "live-001", "你好", lang=None, wav_path=tmp_path / "out.wav")
+    gateway.events[-1] = sse.DoneEvent(
+        stats=sse.DoneStats(turn=42, path="legacy", fallback_reason="not_accepted_in_time")
+    )
+    status = await asyncio.to_thread(
+        saying.main, url, "live-001", "你好", lang=None, wav_path=tmp_path / "out.wav"
+    )
     assert status == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "今晚玩"
@@ -299,7 +370,9 @@ async def test_what_became_of_the_voice_is_one_true_sentence(
     if player is not None:
         (tmp_path / "aplay").write_text(player)
         (tmp_path / "aplay").chmod(0o755)
-    assert await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=None) == 0
+    assert (
+        await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=None) == 0
+    )
     told = capsys.readouterr()
     assert told.out.splitlines()[1] == sentence
     assert told.err == ""
@@ -309,7 +382,9 @@ async def test_a_wav_that_cannot_be_is_refused_before_anything_is_asked(
     gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "missing" / "out.wav"
-    assert await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=path) == 1
+    assert (
+        await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=path) == 1
+    )
     told = capsys.readouterr()
     assert told.err == f"--wav: {path} cannot be written: there is no folder {path.parent}.\n"
     assert gateway.request == {}
@@ -319,6 +394,11 @@ async def test_an_error_after_the_text_stands_on_a_line_of_its_own(
     gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.events[-1] = sse.ErrorEvent(code="not_stored", message="the turn could not be stored")
-    assert await asyncio.to_thread(saying.main, url, "live-001", "hi", lang=None, wav_path=tmp_path / "x.wav") == 1
+    assert (
+        await asyncio.to_thread(
+            saying.main, url, "live-001", "hi", lang=None, wav_path=tmp_path / "x.wav"
+        )
+        == 1
+    )
     told = capsys.readouterr()
     assert (told.out, told.err) == ("今晚玩", "\nnot_stored: the turn could not be stored\n")

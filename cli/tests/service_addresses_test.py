@@ -39,7 +39,14 @@ def test_a_run_that_has_ended_has_no_addresses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"pid": "x", "services": []}', '{"pid": 1e99, "services": []}', '{"pid": 1, "services": [{"x": 1}]}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"pid": "x", "services": []}',
+        '{"pid": 1e99, "services": []}',
+        '{"pid": 1, "services": [{"x": 1}]}',
+    ],
 )
 def test_a_file_that_cannot_be_understood_has_none(tmp_path: Path, text: str) -> None:
     service_addresses.write(tmp_path, [])

@@ -5,12 +5,22 @@ import pytest
 from vtuber_cli import settings
 
 
-def test_every_declared_service_exists_and_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_declared_service_exists_and_has_a_port_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("PORT", raising=False)
     monkeypatch.delenv("REDIS_URL", raising=False)
     loaded = settings.load()
-    assert {spec.name for spec in loaded.services} >= {"gateway", "input-handler", "dialog-engine", "output-handler"}
-    assert len({spec.port for spec in loaded.services} | {settings.VALKEY_PORT}) == len(loaded.services) + 1
+    assert {spec.name for spec in loaded.services} >= {
+        "gateway",
+        "input-handler",
+        "dialog-engine",
+        "output-handler",
+    }
+    assert (
+        len({spec.port for spec in loaded.services} | {settings.VALKEY_PORT})
+        == len(loaded.services) + 1
+    )
     for spec in loaded.services:
         assert importlib.util.find_spec(f"{spec.module}.__main__") is not None
     assert loaded.profile["SYNC_TTS_BARGE_IN"] == "true"
@@ -29,7 +39,9 @@ def test_port_in_the_shell_is_the_pages_and_not_every_process(
     assert loaded.redis_url == "redis://elsewhere:6379/0"
 
 
-@pytest.mark.parametrize("said", ["many", "80a0", "0", "70000", "-1", "8080.0", "８０８０", "9" * 5000])
+@pytest.mark.parametrize(
+    "said", ["many", "80a0", "0", "70000", "-1", "8080.0", "８０８０", "9" * 5000]
+)
 def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv("PORT", said)
     with pytest.raises(ValueError, match=r"^PORT=.*: a port is a number from 1 to 65535"):
@@ -42,7 +54,12 @@ def test_a_variable_that_is_nearly_a_setting_is_noted(monkeypatch: pytest.Monkey
 
 
 def test_one_variable_of_one_service_can_be_set() -> None:
-    loaded = settings.load(["input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000?a=b", "gateway.allowed_origins=http://a.b"])
+    loaded = settings.load(
+        [
+            "input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000?a=b",
+            "gateway.allowed_origins=http://a.b",
+        ]
+    )
     env = {spec.name: spec.env for spec in loaded.services}
     assert env["input-handler"]["DIALOG_ENGINE_URL"] == "http://127.0.0.1:9000?a=b"
     assert env["gateway"]["ALLOWED_ORIGINS"] == "http://a.b"
@@ -55,12 +72,18 @@ def test_a_change_that_is_none_is_refused_with_an_example(change: str) -> None:
 
 
 def test_a_change_of_an_unknown_service_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="there is no service engine; there are output-handler, dialog-engine"):
+    with pytest.raises(
+        ValueError, match="there is no service engine; there are output-handler, dialog-engine"
+    ):
         settings.load(["engine.X=1"])
 
 
-@pytest.mark.parametrize(("said", "there"), [(None, True), ("true", True), ("false", False), ("0", False)])
-def test_the_legacy_chain_can_be_left_out(monkeypatch: pytest.MonkeyPatch, said: str | None, there: bool) -> None:
+@pytest.mark.parametrize(
+    ("said", "there"), [(None, True), ("true", True), ("false", False), ("0", False)]
+)
+def test_the_legacy_chain_can_be_left_out(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, there: bool
+) -> None:
     monkeypatch.delenv("LEGACY_ENABLED", raising=False)
     if said is not None:
         monkeypatch.setenv("LEGACY_ENABLED", said)
@@ -69,7 +92,8 @@ def test_the_legacy_chain_can_be_left_out(monkeypatch: pytest.MonkeyPatch, said:
     assert {name in names for name in ("memory", "chat-ai", "tts", "long-term-memory")} == {there}
     assert "asr" in names, "microphones need it"
     assert all(
-        spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr", "long-term-memory"}) for spec in loaded.services
+        spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr", "long-term-memory"})
+        for spec in loaded.services
     )
 
 
@@ -94,8 +118,19 @@ def test_a_service_can_run_more_than_once_each_with_a_name_and_a_port_of_its_own
 
 
 @pytest.mark.parametrize(
-    "scale", ["", "dialog-engine", "dialog-engine=0", "dialog-engine=10", "gateway=2", "engine=2", "dialog-engine=-1"]
+    "scale",
+    [
+        "",
+        "dialog-engine",
+        "dialog-engine=0",
+        "dialog-engine=10",
+        "gateway=2",
+        "engine=2",
+        "dialog-engine=-1",
+    ],
 )
 def test_a_scale_that_is_none_is_refused_with_what_may_be_said(scale: str) -> None:
-    with pytest.raises(ValueError, match="write SERVICE=1 to 9, the service one of dialog-engine, output-handler"):
+    with pytest.raises(
+        ValueError, match="write SERVICE=1 to 9, the service one of dialog-engine, output-handler"
+    ):
         settings.load(scales=[scale])

@@ -21,7 +21,10 @@ class Room:
 
     @property
     def played(self) -> list[bytes]:
-        return [each.read_bytes() for each in sorted(self.folder.glob("*.pcm"), key=lambda path: path.stat().st_ctime_ns)]
+        return [
+            each.read_bytes()
+            for each in sorted(self.folder.glob("*.pcm"), key=lambda path: path.stat().st_ctime_ns)
+        ]
 
     @property
     def pids(self) -> list[int]:
@@ -42,12 +45,16 @@ def room(tmp_path: Path) -> Room:
 @pytest.fixture
 async def loud(room: Room) -> AsyncIterator[Speaker]:
     script = f"exec /bin/cat > {room.folder}/$$.pcm"
-    made = Speaker(lambda: ProgramSound(("/bin/sh", "-c", script, "{rate}")), clock=lambda: room.now)
+    made = Speaker(
+        lambda: ProgramSound(("/bin/sh", "-c", script, "{rate}")), clock=lambda: room.now
+    )
     yield made
     await made.aclose()
 
 
-async def test_turns_are_played_while_they_come_and_one_after_another(room: Room, loud: Speaker) -> None:
+async def test_turns_are_played_while_they_come_and_one_after_another(
+    room: Room, loud: Speaker
+) -> None:
     assert not loud.sounding
     loud.feed(1, b"one ", 24_000)
     await until(lambda: room.played == [b"one "])
@@ -74,7 +81,9 @@ async def test_the_room_sounds_a_little_longer_than_the_player(room: Room, loud:
     assert not loud.sounding
 
 
-async def test_a_turn_that_is_stopped_is_cut_off_and_what_still_comes_of_it_is_not_played(room: Room, loud: Speaker) -> None:
+async def test_a_turn_that_is_stopped_is_cut_off_and_what_still_comes_of_it_is_not_played(
+    room: Room, loud: Speaker
+) -> None:
     loud.feed(1, b"one", 24_000)
     await until(lambda: room.played == [b"one"])
     (pid,) = room.pids
@@ -88,7 +97,9 @@ async def test_a_turn_that_is_stopped_is_cut_off_and_what_still_comes_of_it_is_n
     assert room.played == [b"one", b"two"]
 
 
-async def test_one_that_is_stopped_before_it_began_holds_up_no_other(room: Room, loud: Speaker) -> None:
+async def test_one_that_is_stopped_before_it_began_holds_up_no_other(
+    room: Room, loud: Speaker
+) -> None:
     loud.feed(1, b"one", 24_000)
     loud.flush(None)
     loud.feed(2, b"two", 24_000)
@@ -190,7 +201,10 @@ class Refusing(FileSound):
 async def test_a_device_that_does_not_open_is_passed_over(tmp_path: Path) -> None:
     kept, troubles = tmp_path / "kept.pcm", list[str]()
     program = ("/bin/sh", "-c", f"exec /bin/cat > {kept}")
-    loud = Speaker(lambda: FirstThatOpens([lambda: Refusing(()), lambda: ProgramSound(program)]), trouble=troubles.append)
+    loud = Speaker(
+        lambda: FirstThatOpens([lambda: Refusing(()), lambda: ProgramSound(program)]),
+        trouble=troubles.append,
+    )
     loud.feed(1, b"one", 24_000)
     loud.end(1)
     async with asyncio.timeout(10):

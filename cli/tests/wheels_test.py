@@ -13,10 +13,19 @@ WHEEL = Wheel("tiny", "1.0", 10, "0" * 64)
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "tiny 1.0 was changed"),
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+            "tiny 1.0 was changed",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "the disk is full",
+        ),
         ("ERROR: No matching distribution found for tiny==1.0", "does not have tiny 1.0"),
-        ("WARNING: Retrying: 'NewConnectionError: Failed to establish a new connection'", "cannot be reached"),
+        (
+            "WARNING: Retrying: 'NewConnectionError: Failed to establish a new connection'",
+            "cannot be reached",
+        ),
         ("ReadTimeoutError: Read timed out.", "does not answer"),
         ("ERROR: something\nERROR: else\n", "could not fetch tiny 1.0: ERROR: else"),
         ("", "it said nothing"),

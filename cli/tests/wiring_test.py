@@ -23,5 +23,8 @@ def test_names_in_braces_are_filled_and_others_stay() -> None:
 
 def test_each_process_of_a_service_is_named_and_knows_its_own_place() -> None:
     assert filled("ws://h:{dialog-engine*}/x") == "ws://h:8100/x,ws://h:8110/x"
-    assert [filled("{self} {ordinal}", at) for at in (1, 2)] == ["dialog-engine 0", "dialog-engine-1 1"]
+    assert [filled("{self} {ordinal}", at) for at in (1, 2)] == [
+        "dialog-engine 0",
+        "dialog-engine-1 1",
+    ]
     assert filled("{dialog-engine?} {gateway?}") == "True False", "whether there are several"

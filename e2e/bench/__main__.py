@@ -42,7 +42,10 @@ def main() -> None:
     if len(sys.argv) == 1 or "cluster" in sys.argv[1:]:
         without = cluster.missing()
         print(
-            f"cluster: left out ({without})" if without else f"cluster: {(cluster.__doc__ or '').splitlines()[0]} …", flush=True
+            f"cluster: left out ({without})"
+            if without
+            else f"cluster: {(cluster.__doc__ or '').splitlines()[0]} …",
+            flush=True,
         )
         figures |= {} if without else cluster.measure()
     if len(sys.argv) == 1:
@@ -64,7 +67,8 @@ def measured(scenario: Scenario, folder: Path) -> dict[str, float]:
         if stolen_share(found, name) < QUIET_SHARE:
             break
         print(
-            f"  somebody else had {stolen_share(found, name):.0%} of the time in which something here wanted a core", flush=True
+            f"  somebody else had {stolen_share(found, name):.0%} of the time in which something here wanted a core",
+            flush=True,
         )
     return min(runs, key=lambda found: stolen_share(found, name))
 

@@ -36,12 +36,16 @@ async def audience(data: Path) -> dict[str, float]:
             before, began = output.cpu_times(), time.monotonic()
             await talk.drain(LISTEN_S)
             now = output.cpu_times()
-            share = (now.user + now.system - before.user - before.system) / (time.monotonic() - began)
+            share = (now.user + now.system - before.user - before.system) / (
+                time.monotonic() - began
+            )
             for viewer in viewers:
                 viewer.cancel()
             await asyncio.gather(*viewers, return_exceptions=True)
             await talk.close()
-        spread = [(max(times) - min(times)) * 1000 for times in heard.values() if len(times) == VIEWERS]
+        spread = [
+            (max(times) - min(times)) * 1000 for times in heard.values() if len(times) == VIEWERS
+        ]
         found[f"viewers_per_core_{kind}"] = round((VIEWERS + 1) / share)
         found |= figures.named(f"viewer_skew_{kind}", spread)
     return found
@@ -49,7 +53,9 @@ async def audience(data: Path) -> dict[str, float]:
 
 async def _view(ws: str, protocol: str, heard: dict[int, list[float]]) -> None:
     url = f"{ws}/ws/output/crowd"
-    async with connect(url, subprotocols=[Subprotocol(protocol)], compression=None, proxy=None) as socket:
+    async with connect(
+        url, subprotocols=[Subprotocol(protocol)], compression=None, proxy=None
+    ) as socket:
         async for message in socket:
             at = time.perf_counter()
             if isinstance(message, bytes):

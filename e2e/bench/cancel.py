@@ -31,14 +31,20 @@ async def cancelled(data: Path) -> dict[str, float]:
         found |= figures.named("cancel_edge", [await _leave(edge) for _ in range(TIMES)])
         await _gone(edges.requests)
         await edge.aclose()
-    async with openai_speech_server.OpenAiSpeechServer(default=openai_speech_server.Behaviour("stall")) as speeches:
+    async with openai_speech_server.OpenAiSpeechServer(
+        default=openai_speech_server.Behaviour("stall")
+    ) as speeches:
         speech = OpenAiSpeechVoice(OpenAiSpeechConfig(speeches.address, "key", "tts-1"))
         found |= figures.named("cancel_openai_voice", [await _leave(speech) for _ in range(TIMES)])
         await _gone(speeches.requests)
         await speech.aclose()
-    async with openai_server.OpenAiServer(default=openai_server.Behaviour(words=50, per_word_s=0.05)) as models:
+    async with openai_server.OpenAiServer(
+        default=openai_server.Behaviour(words=50, per_word_s=0.05)
+    ) as models:
         model = OpenAiProvider(OpenAiConfig(models.address, "key", "gpt"))
-        found |= figures.named("cancel_openai_model", [await _leave_model(model) for _ in range(TIMES)])
+        found |= figures.named(
+            "cancel_openai_model", [await _leave_model(model) for _ in range(TIMES)]
+        )
         await _gone(models.requests)
         await model.aclose()
     return found

@@ -47,7 +47,12 @@ def upped() -> Iterator[float]:
     """`make up` and, for a cluster of our own, `make down`."""
     there = cluster.exists(CLUSTER)
     began = time.monotonic()
-    run("make", "up", f"PORT={ports.free()}", within=timeouts.CLUSTER_CREATED + timeouts.INSTALLED + timeouts.IMAGES_LOADED)
+    run(
+        "make",
+        "up",
+        f"PORT={ports.free()}",
+        within=timeouts.CLUSTER_CREATED + timeouts.INSTALLED + timeouts.IMAGES_LOADED,
+    )
     try:
         yield time.monotonic() - began
     finally:
@@ -76,9 +81,13 @@ def applies(namespace: Namespace) -> list[float]:
 def watching(namespace: Namespace, name: str) -> Iterator[Iterator[str]]:
     """Every state of a resource: its generation, the one that its status is about, and whether it is Ready."""
     ready = '{.status.conditions[?(@.type=="Ready")].status}'
-    shown = 'jsonpath={.metadata.generation}{" "}{.status.observedGeneration}{" "}' + ready + '{"\\n"}'
+    shown = (
+        'jsonpath={.metadata.generation}{" "}{.status.observedGeneration}{" "}' + ready + '{"\\n"}'
+    )
     place = ["kubectl", "--context", namespace.context, "-n", namespace.name]
-    process = subprocess.Popen([*place, "get", "vts", name, "--watch", "-o", shown], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*place, "get", "vts", name, "--watch", "-o", shown], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         yield iter(process.stdout.readline, "")
@@ -91,23 +100,37 @@ def watching(namespace: Namespace, name: str) -> Iterator[Iterator[str]]:
 def crowd(namespace: Namespace) -> dict[str, float]:
     """Two hundred at once until all are ready, and the operator's memory with a thousand."""
     began = time.monotonic()
-    sessions.apply(namespace, *(sessions.resource(f"show-{n:04}", f"show-{n:04}", STREAMING) for n in range(MANY)))
+    sessions.apply(
+        namespace,
+        *(sessions.resource(f"show-{n:04}", f"show-{n:04}", STREAMING) for n in range(MANY)),
+    )
     namespace.until("all ready", lambda: not unready(namespace), 2 * timeouts.MANY_READY)
     converged = time.monotonic() - began
     for first in range(MANY, RESOURCES, MANY):
         batch = range(first, first + MANY)
-        sessions.apply(namespace, *(sessions.resource(f"show-{n:04}", f"show-{n:04}", STREAMING) for n in batch))
+        sessions.apply(
+            namespace,
+            *(sessions.resource(f"show-{n:04}", f"show-{n:04}", STREAMING) for n in batch),
+        )
     namespace.until("all ready", lambda: not unready(namespace), 10 * timeouts.MANY_READY)
     pod = namespace.pods("operator")[0]["metadata"]["name"]
-    said = namespace.kubectl("get", "--raw", f"/api/v1/namespaces/{namespace.name}/pods/{pod}:8080/proxy/metrics")
+    said = namespace.kubectl(
+        "get", "--raw", f"/api/v1/namespaces/{namespace.name}/pods/{pod}:8080/proxy/metrics"
+    )
     resident = re.search(r"^process_resident_memory_bytes (\S+)", said, re.MULTILINE)
     assert resident is not None
-    return {"converged_200_s": round(converged, 1), "operator_1000_mb": round(float(resident.group(1)) / 1e6, 1)}
+    return {
+        "converged_200_s": round(converged, 1),
+        "operator_1000_mb": round(float(resident.group(1)) / 1e6, 1),
+    }
 
 
 def unready(namespace: Namespace) -> int:
     """Resources that are not ready."""
     return sum(
-        not any(one["type"] == "Ready" and one["status"] == "True" for one in item.get("status", {}).get("conditions", []))
+        not any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in item.get("status", {}).get("conditions", [])
+        )
         for item in namespace.get("vts")["items"]
     )

@@ -22,7 +22,9 @@ async def ear_silence(data: Path) -> dict[str, float]:
             window = await Window.open(chromium, stack.url, "ear", **CALM)
             for turn in range(1, STOPS + 1):
                 await window.say("Please tell me everything you can do.")
-                await window.until(f"v.turn === {turn} && v.playhead?.sounding && v.playhead.offsetMs > 300", 8)
+                await window.until(
+                    f"v.turn === {turn} && v.playhead?.sounding && v.playhead.offsetMs > 300", 8
+                )
                 await asyncio.sleep(chance.uniform(0, 0.6))
                 await window.page.keyboard.press("Escape")
                 await window.until(f"v.latency['{turn}']?.stopMs != null", 5)

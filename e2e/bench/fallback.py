@@ -50,7 +50,9 @@ async def legacy_turn(data: Path) -> dict[str, float]:
                 revision = int(time.time() * 1000)
                 await write(redis, revision, f"bench-{path}", flags)
                 await known_everywhere(stack, revision)
-                made |= figures.named(f"first_audio_{path}_path", await _turns(stack, f"bench-{path}"))
+                made |= figures.named(
+                    f"first_audio_{path}_path", await _turns(stack, f"bench-{path}")
+                )
     return made
 
 
@@ -71,19 +73,32 @@ async def fallback_detected(data: Path) -> dict[str, float]:
     """An engine that is not there: the engine's call → the turn is in the legacy chain's queue; circuit closed, then open."""
     times: dict[str, list[float]] = {"fallback_queued": [], "fallback_queued_circuit_open": []}
     for name, failures in (("fallback_queued", "100"), ("fallback_queued_circuit_open", "1")):
-        changes = ["input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9", f"input-handler.CIRCUIT_FAILURES={failures}"]
-        with running(data / name, FAKES, changes=[*changes, "input-handler.LEGACY_ENABLED=true"]) as stack:
+        changes = [
+            "input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9",
+            f"input-handler.CIRCUIT_FAILURES={failures}",
+        ]
+        with running(
+            data / name, FAKES, changes=[*changes, "input-handler.LEGACY_ENABLED=true"]
+        ) as stack:
             async with _queue(stack) as taken, aiohttp.ClientSession() as http:
                 for number in range(60):
                     session = f"fallback-{number}"
-                    body = {"sessionId": session, "content": "hello", "meta": {"requestId": str(uuid.uuid4())}}
+                    body = {
+                        "sessionId": session,
+                        "content": "hello",
+                        "meta": {"requestId": str(uuid.uuid4())},
+                    }
                     began = time.perf_counter()
                     asking = asyncio.create_task(http.post(f"{stack.url}/chat/stream", json=body))
                     await taken.get()
                     if number >= 10:
                         times[name].append((time.perf_counter() - began) * 1000)
                     (await asking).close()
-    return {key: value for name, values in times.items() for key, value in figures.named(name, values).items()}
+    return {
+        key: value
+        for name, values in times.items()
+        for key, value in figures.named(name, values).items()
+    }
 
 
 @asynccontextmanager
@@ -117,7 +132,9 @@ async def switch_cost(_: Path) -> dict[str, float]:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     for number in range(2_200):
-        request = ChatRequest(session_id="bench", content="hello", meta=Meta(request_id=f"r-{number}"))
+        request = ChatRequest(
+            session_id="bench", content="hello", meta=Meta(request_id=f"r-{number}")
+        )
         began = time.perf_counter()
         async for _frame in caller.call(request):
             continue
@@ -129,7 +146,9 @@ async def switch_cost(_: Path) -> dict[str, float]:
 
 class _Engine:
     @asynccontextmanager
-    async def stream(self, request: ChatRequest, *_: object, **__: object) -> AsyncIterator[AsyncIterator[SseFrame]]:
+    async def stream(
+        self, request: ChatRequest, *_: object, **__: object
+    ) -> AsyncIterator[AsyncIterator[SseFrame]]:
         async def frames() -> AsyncIterator[SseFrame]:
             yield frame(ControlEvent(action="ACCEPTED"), "1.0")
             yield frame(TextDeltaEvent(content="hello"), "1.1")

@@ -11,4 +11,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def named(name: str, milliseconds: Sequence[float]) -> dict[str, float]:
     """`name_p50_ms`, `_p95_ms` and `_p99_ms`."""
-    return {f"{name}_p{round(share * 100)}_ms": round(percentile(milliseconds, share), 2) for share in (0.5, 0.95, 0.99)}
+    return {
+        f"{name}_p{round(share * 100)}_ms": round(percentile(milliseconds, share), 2)
+        for share in (0.5, 0.95, 0.99)
+    }

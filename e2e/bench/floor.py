@@ -53,7 +53,12 @@ def chain(processes: int) -> Iterator[int]:
     try:
         port = ""
         for _ in range(processes):
-            command = [sys.executable, "-m", "e2e.bench.floor", *(["relay", port] if port else ["echo"])]
+            command = [
+                sys.executable,
+                "-m",
+                "e2e.bench.floor",
+                *(["relay", port] if port else ["echo"]),
+            ]
             started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             assert started[-1].stdout is not None
             port = started[-1].stdout.readline().strip()

@@ -47,7 +47,9 @@ class Listener:
 
     def chunk(self, offset_ms: float, duration_ms: float, now_ms: float) -> None:
         """A chunk came off the wire; the network of this viewer has it a little longer."""
-        spare = self.started_at + offset_ms + DEVICE_MS - (now_ms + self.chance.uniform(0, JITTER_MS))
+        spare = (
+            self.started_at + offset_ms + DEVICE_MS - (now_ms + self.chance.uniform(0, JITTER_MS))
+        )
         self.least_ms = min(self.least_ms, spare)
         self.late += spare < 0
         self.holes += offset_ms > self.audio_ms + WHOLE_MS

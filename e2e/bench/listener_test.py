@@ -11,14 +11,22 @@ CHUNK = 40.0
 
 
 def speaking(started_at: float = BEGAN, turn: int = 1) -> dict[str, object]:
-    return {"type": "STATE", "sessionId": "s", "turn": turn, "phase": "SPEAKING", "startedAt": started_at}
+    return {
+        "type": "STATE",
+        "sessionId": "s",
+        "turn": turn,
+        "phase": "SPEAKING",
+        "startedAt": started_at,
+    }
 
 
 def control(action: str) -> dict[str, object]:
     return {"type": "CONTROL", "action": action, "sessionId": "s", "turn": 1}
 
 
-def spoken(listener: Listener, chunks: range, *, started_at: float = BEGAN, ahead_ms: float = 600.0) -> None:
+def spoken(
+    listener: Listener, chunks: range, *, started_at: float = BEGAN, ahead_ms: float = 600.0
+) -> None:
     """These chunks, each so long before its moment."""
     for number in chunks:
         listener.chunk(number * CHUNK, CHUNK, started_at + number * CHUNK - ahead_ms)
@@ -67,14 +75,21 @@ def test_each_silence_counts(listener: Listener) -> None:
         [{"type": "TEXT_DELTA", "turn": 1, "content": "words"}],
     ],
 )
-def test_a_repetition_a_pause_and_another_turn_are_none(listener: Listener, frames: list[dict[str, Any]]) -> None:
+def test_a_repetition_a_pause_and_another_turn_are_none(
+    listener: Listener, frames: list[dict[str, Any]]
+) -> None:
     for frame in frames:
         listener.frame(frame)
     assert listener.underruns == 0
 
 
 def test_after_a_pause_it_counts_again(listener: Listener) -> None:
-    for frame in (control("PAUSE"), control("RESUME"), speaking(BEGAN + 3_000), speaking(BEGAN + 3_100)):
+    for frame in (
+        control("PAUSE"),
+        control("RESUME"),
+        speaking(BEGAN + 3_000),
+        speaking(BEGAN + 3_100),
+    ):
         listener.frame(frame)
     assert listener.underruns == 1
 

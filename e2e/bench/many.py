@@ -12,7 +12,13 @@ from e2e.bench.bare import bare_first_audio
 from e2e.bench.turns import Talk, Unheard
 from e2e.harness.stack import FAKES, Stack, running
 
-REAL_TIMES = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_WORDS": "36", "FAKE_VOICE_S": "0.05"}
+REAL_TIMES = {
+    **FAKES,
+    "FAKE_FIRST_TOKEN_S": "0.1",
+    "FAKE_WORD_S": "0.02",
+    "FAKE_WORDS": "36",
+    "FAKE_VOICE_S": "0.05",
+}
 SESSIONS = (1, 10, 25, 50)
 UNHEARD_MAX = 5
 ANSWERS = 48
@@ -31,10 +37,14 @@ async def many_sessions(data: Path) -> dict[str, float]:
             unheard = await _crowd(stack, sessions, max(4, -(-ANSWERS // sessions)), heard, stopped)
             wall, name = time.monotonic() - began, f"n{sessions}"
             found[f"{name}_unheard"] = unheard
-            found |= figures.named(f"first_audio_{name}", heard) | figures.named(f"stop_{name}", stopped)
+            found |= figures.named(f"first_audio_{name}", heard) | figures.named(
+                f"stop_{name}", stopped
+            )
             for service, used in _cpu(stack).items():
                 found[f"{name}_cpu_{service}_share"] = round((used - before[service]) / wall, 3)
-            found[f"{name}_engine_rss_mb"] = round(psutil.Process(stack.pids["dialog-engine"]).memory_info().rss / 1e6, 1)
+            found[f"{name}_engine_rss_mb"] = round(
+                psutil.Process(stack.pids["dialog-engine"]).memory_info().rss / 1e6, 1
+            )
             floor = figures.named(f"first_audio_{name}", await bare_first_audio(sessions))
             found |= {f"floor_{figure}": value for figure, value in floor.items()}
     return found
@@ -42,11 +52,15 @@ async def many_sessions(data: Path) -> dict[str, float]:
 
 def _cpu(stack: Stack) -> dict[str, float]:
     """Seconds of CPU so far, by service."""
-    times = {name.replace("-", "_"): psutil.Process(pid).cpu_times() for name, pid in stack.pids.items()}
+    times = {
+        name.replace("-", "_"): psutil.Process(pid).cpu_times() for name, pid in stack.pids.items()
+    }
     return {name: used.user + used.system for name, used in times.items()}
 
 
-async def _crowd(stack: Stack, sessions: int, turns: int, heard: list[float], stopped: list[float]) -> int:
+async def _crowd(
+    stack: Stack, sessions: int, turns: int, heard: list[float], stopped: list[float]
+) -> int:
     """How many turns were not heard: a machine that stands still makes a viewer slow, and its turn goes on in captions."""
     unheard: list[str] = []
 

@@ -17,7 +17,11 @@ ROW: Final = 58
 def draw(figures: dict[str, float]) -> str:
     """An SVG with a bar for each path's median and a line to its 95th percentile; needs `first_audio_<path>_path_p50_ms` and `_p95_ms`."""
     values = {
-        path: (figures[f"first_audio_{path}_path_p50_ms"], figures[f"first_audio_{path}_path_p95_ms"]) for path, *_ in ROWS
+        path: (
+            figures[f"first_audio_{path}_path_p50_ms"],
+            figures[f"first_audio_{path}_path_p95_ms"],
+        )
+        for path, *_ in ROWS
     }
     scale = (WIDTH - 2 * LEFT - 120) / max(p95 for _, p95 in values.values())
     parts = [

@@ -42,7 +42,9 @@ async def engine_overhead(data: Path) -> dict[str, float]:
             while not engine.frames.empty():
                 engine.frames.get_nowait()
         caller.close()
-    return figures.named("engine_overhead", times) | _floor(figures.named("engine_overhead", await floor.measure(1, runs)))
+    return figures.named("engine_overhead", times) | _floor(
+        figures.named("engine_overhead", await floor.measure(1, runs))
+    )
 
 
 async def viewer_overhead(data: Path) -> dict[str, float]:
@@ -50,7 +52,9 @@ async def viewer_overhead(data: Path) -> dict[str, float]:
     runs = 120
     with running(data, INSTANT) as stack:
         times = await _one_after_the_other(stack, runs, pause_s=0.5)
-    return figures.named("viewer_overhead", times) | _floor(figures.named("viewer_overhead", await floor.measure(4, runs)))
+    return figures.named("viewer_overhead", times) | _floor(
+        figures.named("viewer_overhead", await floor.measure(4, runs))
+    )
 
 
 async def memory(data: Path) -> dict[str, float]:
@@ -58,18 +62,28 @@ async def memory(data: Path) -> dict[str, float]:
     count = 200
     with running(data, {**INSTANT, "FAKE_CHAR_MS": "20"}) as stack:
         await _one_after_the_other(stack, 20, pause_s=0.05)
-        engine, output = psutil.Process(stack.pids["dialog-engine"]), psutil.Process(stack.pids["output-handler"])
+        engine, output = (
+            psutil.Process(stack.pids["dialog-engine"]),
+            psutil.Process(stack.pids["output-handler"]),
+        )
         before = engine.memory_info().rss
         async with aiohttp.ClientSession() as http:
             for number in range(count):
-                body = {"sessionId": f"memory-{number}", "content": "hello there", "meta": {"requestId": str(uuid.uuid4())}}
+                body = {
+                    "sessionId": f"memory-{number}",
+                    "content": "hello there",
+                    "meta": {"requestId": str(uuid.uuid4())},
+                }
                 async with http.post(f"{stack.url}/chat/stream", json=body) as answer:
                     await answer.read()
         per_session = (engine.memory_info().rss - before) / count / 1024
         before = output.memory_info().rss
         viewers = [
             await connect(
-                f"{stack.ws}/ws/output/crowd", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
+                f"{stack.ws}/ws/output/crowd",
+                subprotocols=[Subprotocol("vtuber.v2.bin")],
+                compression=None,
+                proxy=None,
             )
             for _ in range(count)
         ]

@@ -37,7 +37,13 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
     """Memory and tasks of every service over time while ten people talk and cut in; a speech as long as that, with 50 ms of jitter."""
     # A little longer than it is listened to: where it ends early, nobody would notice what is missing.
     words = round(minutes * 60_000 / CHAR_MS / 5.0)
-    env = {**FAKES, "FAKE_FIRST_TOKEN_S": "0.1", "FAKE_WORD_S": "0.02", "FAKE_VOICE_S": "0.05", "FAKE_CHAR_MS": str(CHAR_MS)}
+    env = {
+        **FAKES,
+        "FAKE_FIRST_TOKEN_S": "0.1",
+        "FAKE_WORD_S": "0.02",
+        "FAKE_VOICE_S": "0.05",
+        "FAKE_CHAR_MS": str(CHAR_MS),
+    }
     seen: dict[str, list[tuple[float, float, float]]] = {}
     with running(data, {**env, "FAKE_WORDS": str(words), "LLM_MAX_TOKENS": "8000"}) as stack:
         listener = Listener()
@@ -48,7 +54,9 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
             await asyncio.sleep(EVERY_S)
             for service, pid in stack.pids.items():
                 rss = psutil.Process(pid).memory_info().rss / 1000
-                seen.setdefault(service, []).append((time.monotonic(), rss, await _tasks(stack, service)))
+                seen.setdefault(service, []).append(
+                    (time.monotonic(), rss, await _tasks(stack, service))
+                )
         said = await asyncio.gather(*people)
         speech.cancel()
         await asyncio.gather(speech, return_exceptions=True)
@@ -67,12 +75,20 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
         "soak_chunk_gaps": chunk_gaps or 0.0,
     }
     for service, samples in seen.items():
-        late = [sample for sample in samples if sample[0] - samples[0][0] >= min(WARM_S, minutes * 20)]
+        late = [
+            sample for sample in samples if sample[0] - samples[0][0] >= min(WARM_S, minutes * 20)
+        ]
         slope, _ = linear_regression([at / 60 for at, _, _ in late], [rss for _, rss, _ in late])
         name = service.removeprefix("dialog-").replace("-", "_")
-        found |= {f"soak_{name}_rss_kb_per_min": round(slope, 1), f"soak_{name}_rss_mb": round(late[-1][1] / 1000, 1)}
+        found |= {
+            f"soak_{name}_rss_kb_per_min": round(slope, 1),
+            f"soak_{name}_rss_mb": round(late[-1][1] / 1000, 1),
+        }
         if late[-1][2] >= 0:
-            found |= {f"soak_{name}_tasks_first": late[0][2], f"soak_{name}_tasks_last": late[-1][2]}
+            found |= {
+                f"soak_{name}_tasks_first": late[0][2],
+                f"soak_{name}_tasks_last": late[-1][2],
+            }
     return found
 
 
@@ -90,7 +106,10 @@ async def _person(stack: Stack, number: int, until: float) -> tuple[int, int]:
             await asyncio.wait_for(talk.first_audio_ms(), HEARD_WITHIN_S)
         except TimeoutError:
             unheard += 1
-            print(f"  soak-{number}: not heard within {HEARD_WITHIN_S:.0f} s; its speaker was told {[*talk.told]}", flush=True)
+            print(
+                f"  soak-{number}: not heard within {HEARD_WITHIN_S:.0f} s; its speaker was told {[*talk.told]}",
+                flush=True,
+            )
             continue
         turns += 1
         await talk.drain(chance.uniform(1, 4))
@@ -104,7 +123,10 @@ async def _person(stack: Stack, number: int, until: float) -> tuple[int, int]:
 
 async def _speech(stack: Stack, listener: Listener, until: float) -> None:
     async with connect(
-        f"{stack.ws}/ws/output/speech", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
+        f"{stack.ws}/ws/output/speech",
+        subprotocols=[Subprotocol("vtuber.v2.bin")],
+        compression=None,
+        proxy=None,
     ) as socket:
         await asyncio.sleep(0.2)
         async with aiohttp.ClientSession() as http:
@@ -122,12 +144,16 @@ async def _speech(stack: Stack, listener: Listener, until: float) -> None:
 
 async def _ask(http: aiohttp.ClientSession, url: str) -> None:
     body = {"sessionId": "speech", "content": "Tell me everything.", "meta": {"lang": "en"}}
-    async with http.post(f"{url}/chat/stream", json=body, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+    async with http.post(
+        f"{url}/chat/stream", json=body, timeout=aiohttp.ClientTimeout(total=None)
+    ) as answer:
         async for _ in answer.content:
             continue
 
 
 async def _tasks(stack: Stack, service: str) -> float:
     """-1: a process without `/metrics` (Valkey)."""
-    counted = await metric(stack.service(service), "dialog_tasks") if service in stack.ports else None
+    counted = (
+        await metric(stack.service(service), "dialog_tasks") if service in stack.ports else None
+    )
     return -1.0 if counted is None else counted

@@ -20,7 +20,9 @@ def stolen(figures: dict[str, float], name: str) -> Iterator[None]:
     yield
     after = psutil.cpu_times()
     steal = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
-    wanted = steal + sum(getattr(after, kind) - getattr(before, kind) for kind in ("user", "system"))
+    wanted = steal + sum(
+        getattr(after, kind) - getattr(before, kind) for kind in ("user", "system")
+    )
     figures[f"{name}_stolen_share"] = round(steal / wanted, 3) if wanted > 0 else 0.0
 
 

@@ -29,8 +29,14 @@ def print_table(figures: dict[str, float]) -> None:
     """Every figure, budgets marked."""
     print(f"\n{'figure':<28}{'measured':>10}{'budget':>9}{'floor':>9}{'ratio':>8}")
     for name in sorted(name for name in figures if not name.startswith("floor_")):
-        value, budget, floor = figures[name], BUDGETS.get(name, AT_LEAST.get(name)), figures.get(f"floor_{name}")
+        value, budget, floor = (
+            figures[name],
+            BUDGETS.get(name, AT_LEAST.get(name)),
+            figures.get(f"floor_{name}"),
+        )
         held = budget is None or (value >= budget if name in AT_LEAST else value <= budget)
-        mark = "" if budget is None else "  ok" if held else "  OVER" if name in BUDGETS else "  UNDER"
+        mark = (
+            "" if budget is None else "  ok" if held else "  OVER" if name in BUDGETS else "  UNDER"
+        )
         row = f"{name:<28}{value:>10.2f}{budget if budget is not None else '':>9}{floor if floor is not None else '':>9}"
         print(row + (f"{value / floor:>8.1f}" if floor else f"{'':>8}") + mark)

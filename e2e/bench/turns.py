@@ -35,10 +35,16 @@ class Talk:
     @classmethod
     async def open(cls, ws: str, session_id: str) -> "Talk":
         speaker = await connect(
-            f"{ws}/ws/input?sessionId={session_id}", subprotocols=[Subprotocol("vtuber.v2")], compression=None, proxy=None
+            f"{ws}/ws/input?sessionId={session_id}",
+            subprotocols=[Subprotocol("vtuber.v2")],
+            compression=None,
+            proxy=None,
         )
         viewer = await connect(
-            f"{ws}/ws/output/{session_id}", subprotocols=[Subprotocol("vtuber.v2.bin")], compression=None, proxy=None
+            f"{ws}/ws/output/{session_id}",
+            subprotocols=[Subprotocol("vtuber.v2.bin")],
+            compression=None,
+            proxy=None,
         )
         # Unread answers would fill the socket's queue until its keep-alive fails.
         told: deque[str] = deque(maxlen=TOLD)
@@ -50,14 +56,22 @@ class Talk:
     async def first_audio_ms(self, text: str = "how are you today?") -> float:
         """From sending the text to the first audio byte of its turn at the viewer."""
         known = self.turn
-        body = {"type": "TEXT", "content": text, "meta": {"requestId": str(uuid.uuid4()), "lang": "en"}}
+        body = {
+            "type": "TEXT",
+            "content": text,
+            "meta": {"requestId": str(uuid.uuid4()), "lang": "en"},
+        }
         began = time.perf_counter()
         await self.speaker.send(json.dumps(body))
         try:
             async with asyncio.timeout(HEARD_WITHIN_S):
                 while True:
                     message = await self.viewer.recv()
-                    if isinstance(message, bytes) and message[:2] == MAGIC and (turn := HEADER.unpack_from(message)[3]) > known:
+                    if (
+                        isinstance(message, bytes)
+                        and message[:2] == MAGIC
+                        and (turn := HEADER.unpack_from(message)[3]) > known
+                    ):
                         self.turn = turn
                         return (time.perf_counter() - began) * 1000
         except TimeoutError as error:
@@ -71,7 +85,14 @@ class Talk:
         """From STOP on this viewer's socket to the last chunk of its turn that still came; 0 where none did."""
         began = last = time.perf_counter()
         await self.viewer.send(
-            json.dumps({"type": "CONTROL", "action": "STOP", "sessionId": self.session_id, "turn": self.turn})
+            json.dumps(
+                {
+                    "type": "CONTROL",
+                    "action": "STOP",
+                    "sessionId": self.session_id,
+                    "turn": self.turn,
+                }
+            )
         )
         async with asyncio.timeout(5):
             while True:

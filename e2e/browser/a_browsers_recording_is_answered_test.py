@@ -17,7 +17,11 @@ from e2e.harness.clients import get
 from e2e.harness.recordings import speech
 from e2e.harness.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(90),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 RECORDED_S = 2.0
 RECORD = """
 async ([ms, every]) => {
@@ -51,7 +55,12 @@ async def recording(with_fallback: Stack, tmp_path: Path) -> AsyncIterator[bytes
 def length_s(data: bytes) -> float:
     """Of a recording's sound; a browser that stood still meanwhile recorded less than it was asked to."""
     with av.open(io.BytesIO(data), mode="r") as container:
-        return float(sum(frame.samples / frame.sample_rate for frame in container.decode(container.streams.audio[0])))
+        return float(
+            sum(
+                frame.samples / frame.sample_rate
+                for frame in container.decode(container.streams.audio[0])
+            )
+        )
 
 
 async def test_it_is_answered_once_and_honestly(with_fallback: Stack, recording: bytes) -> None:
@@ -62,10 +71,14 @@ async def test_it_is_answered_once_and_honestly(with_fallback: Stack, recording:
     assert len(reply.text.split()) == 8
     assert reply.audio[:4] == b"RIFF"
     async with asyncio.timeout(timeouts.TURN):
-        while not (turns := (await get(f"{with_fallback.url}/sessions/{reply.task_id}/turns"))["turns"]):
+        while not (
+            turns := (await get(f"{with_fallback.url}/sessions/{reply.task_id}/turns"))["turns"]
+        ):
             await asyncio.sleep(0.05)
     (turn,) = turns
     assert turn["reply"].strip() == reply.text.strip()
     # No speech model is installed here; what was sent is said by its length, which only its decoded sound tells.
     assert "No speech model is installed" in turn["user"]
-    assert float(turn["user"].partition("a recording of ")[2].split()[0]) == pytest.approx(length_s(data), abs=0.2)
+    assert float(turn["user"].partition("a recording of ")[2].split()[0]) == pytest.approx(
+        length_s(data), abs=0.2
+    )

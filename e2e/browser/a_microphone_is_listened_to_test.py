@@ -22,7 +22,11 @@ from e2e.harness.browser import CALM, Window, browser
 from e2e.harness.recordings import speech
 from e2e.harness.stack import Stack, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(120),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 
 @dataclass
@@ -69,7 +73,9 @@ async def stack(asr: Asr, tmp_path: Path) -> AsyncIterator[Stack]:
     async with serve(asr, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         env = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
-        with running(tmp_path / "data", env, changes=[f"input-handler.ASR_URL=ws://127.0.0.1:{port}/ws/asr"]) as made:
+        with running(
+            tmp_path / "data", env, changes=[f"input-handler.ASR_URL=ws://127.0.0.1:{port}/ws/asr"]
+        ) as made:
             yield made
 
 
@@ -94,7 +100,11 @@ async def test_who_speaks_is_heard_and_cuts_in(stack: Stack, asr: Asr, speaker: 
     await window.page.click(".mic")
     await window.until("v.microphone === 'on'")
     await asr.until(lambda: len(asr.audio) > 64_000)
-    assert (asr.start["sessionId"], asr.start["format"], asr.start["frameMs"]) == ("mic", "pcm_s16le", 20)
+    assert (asr.start["sessionId"], asr.start["format"], asr.start["frameMs"]) == (
+        "mic",
+        "pcm_s16le",
+        20,
+    )
     samples = np.frombuffer(bytes(asr.audio), dtype="<i2")
     assert np.abs(samples).max() > 1_000, "it is the sound of the microphone"
 
@@ -102,8 +112,12 @@ async def test_who_speaks_is_heard_and_cuts_in(stack: Stack, asr: Asr, speaker: 
     await asr.says(type="PARTIAL", text="tell me about", speechMs=400)
     await window.shows("tell me about")
     await window.shows("Listening")
-    await asr.says(type="UTTERANCE", text="Tell me about yourself, please.", lang="en", startMs=100, endMs=1500)
-    await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 400")
+    await asr.says(
+        type="UTTERANCE", text="Tell me about yourself, please.", lang="en", startMs=100, endMs=1500
+    )
+    await window.until(
+        "v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 400"
+    )
     assert "Tell me about yourself, please." in await window.page.inner_text("#turns")
 
     await asr.says(type="SPEECH_STARTED", atMs=5_000)
@@ -117,7 +131,13 @@ async def test_who_speaks_is_heard_and_cuts_in(stack: Stack, asr: Asr, speaker: 
     await asr.says(type="SPEECH_STARTED", atMs=8_000)
     await asr.says(type="PARTIAL", text="wait stop", speechMs=500)
     await window.until("v.phase === 'INTERRUPTED' || v.phase === 'IDLE'", 3)
-    await asr.says(type="UTTERANCE", text="Wait, stop. What is your name?", lang="en", startMs=8_000, endMs=9_900)
+    await asr.says(
+        type="UTTERANCE",
+        text="Wait, stop. What is your name?",
+        lang="en",
+        startMs=8_000,
+        endMs=9_900,
+    )
     await window.until("v.turn === 2 && v.phase === 'SPEAKING'")
     await window.page.click(".mic")
     await window.until("v.microphone === 'off'")
@@ -125,10 +145,14 @@ async def test_who_speaks_is_heard_and_cuts_in(stack: Stack, asr: Asr, speaker: 
     assert window.problems == []
 
 
-async def test_without_echo_cancellation_they_speak_in_turns(stack: Stack, asr: Asr, speaker: Browser) -> None:
+async def test_without_echo_cancellation_they_speak_in_turns(
+    stack: Stack, asr: Asr, speaker: Browser
+) -> None:
     """What her own voice would be in the microphone is not sent: it would cut her off."""
     window = await Window.open(speaker, stack.url, "echo", **CALM)
-    await window.page.evaluate("() => { MediaStreamTrack.prototype.getSettings = () => ({ echoCancellation: false }); }")
+    await window.page.evaluate(
+        "() => { MediaStreamTrack.prototype.getSettings = () => ({ echoCancellation: false }); }"
+    )
     await window.page.click(".mic")
     await window.shows("speak when she is silent")
     await asr.until(lambda: len(asr.audio) > 16_000)

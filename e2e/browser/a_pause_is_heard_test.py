@@ -11,11 +11,17 @@ from e2e.harness.browser import CALM, IN_STEP_MS, Window, settled
 from e2e.harness.clients import post
 from e2e.harness.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(90),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 
 async def held(stack: Stack, verb: str) -> bool:
-    answer = await post(stack.service("output-handler"), {"sessionId": "pause"}, path=f"/control/{verb}")
+    answer = await post(
+        stack.service("output-handler"), {"sessionId": "pause"}, path=f"/control/{verb}"
+    )
     assert answer.status == 202, answer.body
     return bool(answer.body["held"])
 
@@ -24,7 +30,9 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
     windows = [await Window.open(chromium, as_newcomer.url, "pause", **CALM) for _ in range(2)]
     await windows[0].say("Tell me about yourself, please.")
     for window in windows:
-        await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 1500")
+        await window.until(
+            "v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 1500"
+        )
     assert await held(as_newcomer, "pause")
     for window in windows:
         await window.until("v.rms < 0.005", 2)
@@ -46,7 +54,9 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
         assert offset - 1000 <= went_on <= offset + (time.monotonic() - resumed) * 1000 + 300
         await window.until("v.rms > 0.01", 3)
     apart = await settled(windows)
-    assert apart[-1] < IN_STEP_MS, "one that heard of the pause later than the other is in step again"
+    assert apart[-1] < IN_STEP_MS, (
+        "one that heard of the pause later than the other is in step again"
+    )
     await windows[0].until("v.phase === 'IDLE'", 40)
     # The ear of a page is a little behind the session's clock, more so after it said something again.
     await windows[0].until("v.captionText === v.replyText", timeouts.TURN)

@@ -11,23 +11,35 @@ from e2e.harness.browser import CALM, Window
 from e2e.harness.clients import chat
 from e2e.harness.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(90),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 # axe is a script: the page's own policy would keep it out.
 AXE: dict[str, Any] = {"bypass_csp": True, "reduced_motion": "reduce"}
-LOOKS = {"light": AXE, "dark phone": {**AXE, "color_scheme": "dark", "viewport": {"width": 375, "height": 700}}}
+LOOKS = {
+    "light": AXE,
+    "dark phone": {**AXE, "color_scheme": "dark", "viewport": {"width": 375, "height": 700}},
+}
 ALLOWED = ("minor",)
 
 
 async def found(window: Window) -> list[tuple[str, str, list[str]]]:
     """What axe has against the page as it is now."""
     said = (await Axe().run(window.page)).response["violations"]
-    wrong = [(each["id"], each["impact"], [str(node["target"]) for node in each["nodes"]]) for each in said]
+    wrong = [
+        (each["id"], each["impact"], [str(node["target"]) for node in each["nodes"]])
+        for each in said
+    ]
     return [each for each in wrong if each[1] not in ALLOWED]
 
 
 @pytest.mark.parametrize("look", LOOKS)
-async def test_axe_finds_nothing_in_any_state(as_newcomer: Stack, chromium: Browser, look: str) -> None:
+async def test_axe_finds_nothing_in_any_state(
+    as_newcomer: Stack, chromium: Browser, look: str
+) -> None:
     session = f"axe-{look.replace(' ', '-')}"
     window = await Window.open(chromium, as_newcomer.url, session, **LOOKS[look])
     await chat(as_newcomer.url, session, "Somebody else asks")
@@ -37,13 +49,17 @@ async def test_axe_finds_nothing_in_any_state(as_newcomer: Stack, chromium: Brow
     await window.page.keyboard.press("Escape")
     await window.shows("interrupted")
     await window.page.fill("textarea", "x" * 4_001)
-    assert await found(window) == [], "cut off, beside somebody else's turn, and a message that is too long"
+    assert await found(window) == [], (
+        "cut off, beside somebody else's turn, and a message that is too long"
+    )
     await window.page.click("#session")
     await window.shows("Choose a session")
     assert await found(window) == [], "a dialog"
 
 
-async def test_the_field_has_the_focus_and_a_question_is_one_click(as_newcomer: Stack, chromium: Browser) -> None:
+async def test_the_field_has_the_focus_and_a_question_is_one_click(
+    as_newcomer: Stack, chromium: Browser
+) -> None:
     window = await Window.open(chromium, as_newcomer.url, "begin", **AXE)
     assert await found(window) == [], "an empty conversation"
     assert await window.page.evaluate("document.activeElement.id") == "message"
@@ -56,10 +72,14 @@ async def test_the_field_has_the_focus_and_a_question_is_one_click(as_newcomer: 
     await window.page.click(".questions button >> nth=1")
     await window.until("v.turn === 1 && v.phase === 'SPEAKING'")
     assert not await window.page.is_visible("#empty")
-    assert await window.page.locator(".bubble.user .words").all_inner_texts() == ["What can you do?"]
+    assert await window.page.locator(".bubble.user .words").all_inner_texts() == [
+        "What can you do?"
+    ]
 
 
-async def test_only_own_words_are_yours_also_after_a_reload(as_newcomer: Stack, chromium: Browser) -> None:
+async def test_only_own_words_are_yours_also_after_a_reload(
+    as_newcomer: Stack, chromium: Browser
+) -> None:
     await chat(as_newcomer.url, "whose", "A stranger's words")
     window = await Window.open(chromium, as_newcomer.url, "whose", **CALM)
     await window.shows("A stranger's words")
@@ -78,7 +98,10 @@ async def test_only_own_words_are_yours_also_after_a_reload(as_newcomer: Stack, 
         assert said == [["Another viewer", "A stranger's words"], ["You", "My own words"]]
     stranger = await Window.open(chromium, as_newcomer.url, "whose", **CALM)
     await stranger.shows("My own words")
-    assert await stranger.page.locator(".turn .who").all_text_contents() == ["Another viewer", "Another viewer"]
+    assert await stranger.page.locator(".turn .who").all_text_contents() == [
+        "Another viewer",
+        "Another viewer",
+    ]
 
 
 async def test_who_muted_her_finds_her_muted(as_newcomer: Stack, chromium: Browser) -> None:
@@ -87,11 +110,17 @@ async def test_who_muted_her_finds_her_muted(as_newcomer: Stack, chromium: Brows
         await window.page.click("#volume button")
         await window.page.reload()
         await window.until("v.connection.output === 'connected'")
-        assert (await window.page.get_attribute("#volume button", "aria-label")) == ("Unmute" if silent else "Mute")
-        assert await window.page.input_value("#volume input") == "90", "how loud is another question"
+        assert (await window.page.get_attribute("#volume button", "aria-label")) == (
+            "Unmute" if silent else "Mute"
+        )
+        assert await window.page.input_value("#volume input") == "90", (
+            "how loud is another question"
+        )
 
 
-async def test_a_page_that_browsers_do_not_trust_says_the_way_to_a_microphone(as_newcomer: Stack, chromium: Browser) -> None:
+async def test_a_page_that_browsers_do_not_trust_says_the_way_to_a_microphone(
+    as_newcomer: Stack, chromium: Browser
+) -> None:
     # As from a phone: by a name that is not this machine's own, over plain http.
     context = await chromium.new_context(locale="en-US", **CALM)
     page = await context.new_page()

@@ -12,7 +12,11 @@ from e2e.harness.browser import CALM, IN_STEP_MS, Window, settled
 from e2e.harness.clients import chat, get
 from e2e.harness.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(90),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 
 async def test_an_answer_is_heard_seen_and_read(as_newcomer: Stack, chromium: Browser) -> None:
@@ -49,7 +53,9 @@ async def test_two_windows_play_in_step(as_newcomer: Stack, chromium: Browser) -
     windows = [await Window.open(chromium, as_newcomer.url, "step", **CALM) for _ in range(2)]
     await windows[0].say("Tell me about yourself, please.")
     for window in windows:
-        await window.until("v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 500")
+        await window.until(
+            "v.phase === 'SPEAKING' && v.playhead?.sounding && v.playhead.offsetMs > 500"
+        )
     apart = await settled(windows)
     assert apart[-1] < IN_STEP_MS, apart
     assert "Tell me about yourself" in await windows[1].page.inner_text("body")
@@ -103,7 +109,12 @@ async def test_stop_silences_the_ear(as_newcomer: Stack, chromium: Browser, how:
 
 
 async def test_it_works_on_a_phone_in_chinese(as_newcomer: Stack, chromium: Browser) -> None:
-    phone = {"viewport": {"width": 375, "height": 740}, "locale": "zh-CN", "has_touch": True, "is_mobile": True}
+    phone = {
+        "viewport": {"width": 375, "height": 740},
+        "locale": "zh-CN",
+        "has_touch": True,
+        "is_mobile": True,
+    }
     window = await Window.open(chromium, as_newcomer.url, "phone", **phone)
     wide = await window.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
     assert not wide
@@ -124,7 +135,9 @@ async def test_turns_of_others_appear(as_newcomer: Stack, chromium: Browser) -> 
     assert window.problems == []
 
 
-async def test_the_api_is_described_at_docs_without_the_internet(as_newcomer: Stack, chromium: Browser) -> None:
+async def test_the_api_is_described_at_docs_without_the_internet(
+    as_newcomer: Stack, chromium: Browser
+) -> None:
     window = Window(await chromium.new_page())
     await window.page.goto(f"{as_newcomer.url}/docs")
     for path in ("/chat/stream", "/control/stop", "/sessions/{id}/turns"):

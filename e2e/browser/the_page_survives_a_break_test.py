@@ -16,7 +16,11 @@ from e2e.harness.clients import Answer, chat, get, post, watching
 from e2e.harness.line import Line, line
 from e2e.harness.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(90),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 BOTH_LOST = "v.connection.input === 'reconnecting' && v.connection.output === 'reconnecting'"
 BOTH_BACK = "v.connection.input === 'connected' && v.connection.output === 'connected'"
@@ -32,12 +36,18 @@ ROWS = """[...document.querySelectorAll('#turns .turn')].map(row => ({
 
 
 @asynccontextmanager
-async def opened(stack: Stack, chromium: Browser, session: str) -> AsyncIterator[tuple[Window, Line]]:
+async def opened(
+    stack: Stack, chromium: Browser, session: str
+) -> AsyncIterator[tuple[Window, Line]]:
     async with line(stack.url) as cable:
         window = await Window.open(chromium, cable.url, session, **CALM)
         yield window, cable
         # A browser says by itself that a socket failed; anything else is ours.
-        assert [problem for problem in window.problems if "net::ERR_" not in problem and "WebSocket" not in problem] == []
+        assert [
+            problem
+            for problem in window.problems
+            if "net::ERR_" not in problem and "WebSocket" not in problem
+        ] == []
 
 
 async def rows(window: Window) -> list[dict[str, Any]]:
@@ -57,7 +67,9 @@ async def half_read(
     """Somebody else's turn, of which this page read that many pieces. When it is over for those who were there, the page comes back."""
     async with watching(stack.ws, session) as witness:
         cable.cut_at(CAPTION, captions + 1)
-        asking = asyncio.create_task(chat(stack.url, session, "Please tell me everything you can do."))
+        asking = asyncio.create_task(
+            chat(stack.url, session, "Please tell me everything you can do.")
+        )
         async with asyncio.timeout(timeouts.TURN):
             await cable.broken.wait()
         await window.until(BOTH_LOST, timeouts.BREAK_SEEN)
@@ -75,7 +87,9 @@ async def heard_by_others(stack: Stack, session: str, content: str) -> Answer:
     return answer
 
 
-async def test_it_says_that_it_is_cut_off_comes_back_by_itself_and_answers(as_newcomer: Stack, chromium: Browser) -> None:
+async def test_it_says_that_it_is_cut_off_comes_back_by_itself_and_answers(
+    as_newcomer: Stack, chromium: Browser
+) -> None:
     async with opened(as_newcomer, chromium, "cut-off") as (window, cable):
         await window.say("Hello! Who are you?")
         await window.until("v.phase === 'SPEAKING' && v.samplesPlayed > 2000")
@@ -86,7 +100,9 @@ async def test_it_says_that_it_is_cut_off_comes_back_by_itself_and_answers(as_ne
         await back(window, cable)
         await window.shows("Connected")
         played = (await window.state())["samplesPlayed"]
-        await window.until(f"v.turn === 2 && v.replyText.length > 5 && v.samplesPlayed > {played} + 2000")
+        await window.until(
+            f"v.turn === 2 && v.replyText.length > 5 && v.samplesPlayed > {played} + 2000"
+        )
         await window.until("v.phase === 'IDLE'", 40)
         turns = (await get(f"{as_newcomer.url}/sessions/cut-off/turns"))["turns"]
         assert [turn["user"] for turn in turns] == ["Hello! Who are you?", "Still there?"]
@@ -95,7 +111,9 @@ async def test_it_says_that_it_is_cut_off_comes_back_by_itself_and_answers(as_ne
         assert shown[1]["reply"] == turns[1]["reply"]
 
 
-async def test_what_others_said_meanwhile_is_there_once_and_in_order(fake_models: Stack, chromium: Browser) -> None:
+async def test_what_others_said_meanwhile_is_there_once_and_in_order(
+    fake_models: Stack, chromium: Browser
+) -> None:
     async with opened(fake_models, chromium, "missed") as (window, cable):
         await window.say("one")
         await window.until("v.turn === 1 && v.replyText.split(' ').length >= 36")
@@ -105,19 +123,25 @@ async def test_what_others_said_meanwhile_is_there_once_and_in_order(fake_models
         await window.say("four")
         await back(window, cable)
         await window.until("v.turn === 4 && v.replyText.split(' ').length >= 36")
-        await window.until("document.querySelectorAll('#turns .running, #turns .waiting').length === 0")
+        await window.until(
+            "document.querySelectorAll('#turns .running, #turns .waiting').length === 0"
+        )
         shown = await rows(window)
         assert [row["user"] for row in shown] == ["one", "two", "three", "four"]
         assert [row["foreign"] for row in shown] == [False, True, True, False]
         assert [row["reply"] for row in shown[1:3]] == [other.text for other in others]
-        async with window.page.expect_response("**/turns", timeout=timeouts.PAGE_BACK * 1000) as read:
+        async with window.page.expect_response(
+            "**/turns", timeout=timeouts.PAGE_BACK * 1000
+        ) as read:
             cable.cut()
             await back(window, cable)
         await (await read.value).finished()
         assert await rows(window) == shown, "a break that nobody used changes nothing"
 
 
-async def test_an_own_reply_that_was_cut_off_is_told_to_its_end_in_one_piece(fake_models: Stack, chromium: Browser) -> None:
+async def test_an_own_reply_that_was_cut_off_is_told_to_its_end_in_one_piece(
+    fake_models: Stack, chromium: Browser
+) -> None:
     async with opened(fake_models, chromium, "own") as (window, cable):
         await window.page.evaluate(MOST_ROWS)
         cable.cut_at(WORD, 4)
@@ -130,13 +154,22 @@ async def test_an_own_reply_that_was_cut_off_is_told_to_its_end_in_one_piece(fak
         await back(window, cable)
         (kept,) = (await get(f"{fake_models.url}/sessions/own/turns"))["turns"]
         await window.shows(kept["reply"].strip(), timeouts.PAGE_BACK)
-        await window.until("document.querySelectorAll('#turns .running, #turns .waiting').length === 0")
+        await window.until(
+            "document.querySelectorAll('#turns .running, #turns .waiting').length === 0"
+        )
         (row,) = await rows(window)
-        assert (row["user"], row["reply"], row["foreign"], row["marks"]) == ("one", kept["reply"], False, [])
+        assert (row["user"], row["reply"], row["foreign"], row["marks"]) == (
+            "one",
+            kept["reply"],
+            False,
+            [],
+        )
         assert await window.page.evaluate("window.mostRows") == 1, "not even for a moment"
 
 
-async def test_a_reply_that_was_cut_off_in_the_middle_is_completed(fake_models: Stack, chromium: Browser) -> None:
+async def test_a_reply_that_was_cut_off_in_the_middle_is_completed(
+    fake_models: Stack, chromium: Browser
+) -> None:
     async with opened(fake_models, chromium, "half") as (window, cable):
         async with half_read(fake_models, window, cable, "half", 2) as asking:
             answer = await asking
@@ -149,7 +182,9 @@ async def test_a_reply_that_was_cut_off_in_the_middle_is_completed(fake_models: 
         assert (row["reply"], row["writing"], row["marks"]) == (answer.text, False, [])
 
 
-async def test_a_reply_that_was_stopped_meanwhile_is_marked(fake_models: Stack, chromium: Browser) -> None:
+async def test_a_reply_that_was_stopped_meanwhile_is_marked(
+    fake_models: Stack, chromium: Browser
+) -> None:
     async with opened(fake_models, chromium, "stopped") as (window, cable):
         async with half_read(fake_models, window, cable, "stopped", 2):
             stop = await post(fake_models.url, {"sessionId": "stopped"}, path="/control/stop")
@@ -159,10 +194,14 @@ async def test_a_reply_that_was_stopped_meanwhile_is_marked(fake_models: Stack, 
         await window.shows("interrupted", timeouts.PAGE_BACK)
         (row,) = await rows(window)
         assert (row["marks"], row["writing"]) == (["cut"], False)
-        assert row["reply"].removesuffix(row["unheard"]) == kept["reply"], "what was read but never heard is told apart"
+        assert row["reply"].removesuffix(row["unheard"]) == kept["reply"], (
+            "what was read but never heard is told apart"
+        )
 
 
-async def test_a_reply_that_was_lost_with_its_engine_does_not_run_for_ever(as_newcomer: Stack, chromium: Browser) -> None:
+async def test_a_reply_that_was_lost_with_its_engine_does_not_run_for_ever(
+    as_newcomer: Stack, chromium: Browser
+) -> None:
     async with opened(as_newcomer, chromium, "lost") as (window, cable):
         async with half_read(as_newcomer, window, cable, "lost", 1) as asking:
             os.kill(as_newcomer.pid_of("dialog-engine"), signal.SIGKILL)

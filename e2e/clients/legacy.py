@@ -36,7 +36,9 @@ class LegacyClient:
         task_id = await self.upload("text", [data[:half], data[half:]])
         return await self._answer(task_id, listen_after_s)
 
-    async def send_recording(self, data: bytes, *, listen_after_s: float = 0, chunk_bytes: int = CHUNK_BYTES) -> Reply:
+    async def send_recording(
+        self, data: bytes, *, listen_after_s: float = 0, chunk_bytes: int = CHUNK_BYTES
+    ) -> Reply:
         """Upload a recording in chunks, as MediaRecorder makes them."""
         chunks = [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
         return await self._answer(await self.upload("audio", chunks), listen_after_s)
@@ -59,7 +61,9 @@ class LegacyClient:
             assigned = json.loads(await socket.recv())
             assert (assigned["type"], assigned["action"]) == ("system", "task_id_assigned")
             for number, chunk in enumerate(chunks):
-                await socket.send(json.dumps({"type": kind, "chunk_id": number, "action": "data_chunk"}))
+                await socket.send(
+                    json.dumps({"type": kind, "chunk_id": number, "action": "data_chunk"})
+                )
                 await socket.send(chunk)
                 received = await socket.recv()
                 assert received == "File chunk received", received

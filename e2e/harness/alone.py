@@ -36,7 +36,9 @@ class Stopwatch:
         """Since it was started, where a process and its children were what had to be waited for. They run still."""
         runner = psutil.Process(pid)
         ours = sum(_used_s(process) for process in (runner, *runner.children(recursive=True)))
-        return undisturbed_s(time.monotonic() - self._began, _taken_s() - self._before, ours, os.cpu_count() or 1)
+        return undisturbed_s(
+            time.monotonic() - self._began, _taken_s() - self._before, ours, os.cpu_count() or 1
+        )
 
 
 def undisturbed_s(wall_s: float, taken_s: float, ours_s: float, cores: int) -> float:

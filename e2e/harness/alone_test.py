@@ -23,7 +23,9 @@ def kept(gate: Path) -> bool:
 
 
 @pytest.fixture
-def come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[threading.Event, threading.Thread]]:
+def come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[threading.Event, threading.Thread]]:
     """Somebody takes a place and keeps it until the event: a file that is opened again is locked again, also by the same process."""
     monkeypatch.setattr(alone, "FOLDER", tmp_path)
 

@@ -45,7 +45,9 @@ def program() -> str | None:
 async def browser(*arguments: str) -> AsyncIterator[Browser]:
     """A browser with these arguments too."""
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=program(), args=[*ARGUMENTS, *arguments])
+        started = await playwright.chromium.launch(
+            executable_path=program(), args=[*ARGUMENTS, *arguments]
+        )
         try:
             yield started
         finally:
@@ -59,23 +61,34 @@ class Window:
         self.page = page
         self.problems: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda line: self.problems.append(line.text) if line.type == "error" else None)
+        page.on(
+            "console",
+            lambda line: self.problems.append(line.text) if line.type == "error" else None,
+        )
 
     @classmethod
     async def open(cls, started: Browser, url: str, session: str, **options: Any) -> "Window":
-        context = await started.new_context(**{"locale": "en-US", "viewport": {"width": 1100, "height": 750}, **options})
+        context = await started.new_context(
+            **{"locale": "en-US", "viewport": {"width": 1100, "height": 750}, **options}
+        )
         window = cls(await context.new_page())
         await window.page.goto(f"{url}/?session={session}")
-        await window.until("v.connection.input === 'connected' && v.connection.output === 'connected'")
+        await window.until(
+            "v.connection.input === 'connected' && v.connection.output === 'connected'"
+        )
         return window
 
     async def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = await self.page.evaluate("JSON.parse(JSON.stringify(window.vtuber))")
+        state: dict[str, Any] = await self.page.evaluate(
+            "JSON.parse(JSON.stringify(window.vtuber))"
+        )
         return state
 
     async def until(self, condition: str, seconds: float = 20.0) -> None:
         """Wait for a condition on `v`, the page's diagnostics."""
-        await self.wait(f"(() => {{ const v = window.vtuber; return Boolean(v && ({condition})); }})()", seconds)
+        await self.wait(
+            f"(() => {{ const v = window.vtuber; return Boolean(v && ({condition})); }})()", seconds
+        )
 
     async def shows(self, text: str, seconds: float = 10.0) -> None:
         """Wait until a text is on the page."""
@@ -86,7 +99,9 @@ class Window:
         deadline = time.monotonic() + seconds
         while not await self.page.evaluate(expression):
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds} s: {expression}\n{await self.state()}\n{self.problems}")
+                raise AssertionError(
+                    f"not within {seconds} s: {expression}\n{await self.state()}\n{self.problems}"
+                )
             await asyncio.sleep(0.03)
 
     async def say(self, text: str) -> None:
@@ -116,8 +131,14 @@ async def settled(windows: list[Window]) -> list[float]:
     while len(apart) < 4 and (not apart or apart[-1] >= IN_STEP_MS):
         anchors = []
         for taken in await asyncio.gather(*(window.sample(0.8) for window in windows)):
-            heads = [moment["playhead"] for moment in taken if moment["playhead"] and moment["playhead"]["sounding"]]
-            anchors.append(statistics.median(head["serverTime"] - head["offsetMs"] for head in heads))
+            heads = [
+                moment["playhead"]
+                for moment in taken
+                if moment["playhead"] and moment["playhead"]["sounding"]
+            ]
+            anchors.append(
+                statistics.median(head["serverTime"] - head["offsetMs"] for head in heads)
+            )
         apart.append(max(anchors) - min(anchors))
     return apart
 
@@ -130,12 +151,17 @@ def install() -> int:
     if shutil.which("apt-get") and os.geteuid() == 0:
         subprocess.run(["apt-get", "update", "-qq"], check=False)
         packages = ["chromium", "fonts-noto-cjk", "fonts-noto-color-emoji"]
-        subprocess.run(["apt-get", "install", "-y", "-qq", *packages], check=False, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", *packages], check=False, stdout=subprocess.DEVNULL
+        )
         if program() is not None:
             return 0
     ended = subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
     if ended.returncode != 0:
-        print("No Chromium could be installed. Install chromium or google-chrome, then run `make test` again.", file=sys.stderr)
+        print(
+            "No Chromium could be installed. Install chromium or google-chrome, then run `make test` again.",
+            file=sys.stderr,
+        )
     return ended.returncode
 
 

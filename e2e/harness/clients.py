@@ -54,7 +54,9 @@ class Viewer:
 
     def of(self, kind: str, action: str | None = None) -> list[dict[str, Any]]:
         return [
-            frame for frame in self.frames if frame.get("type") == kind and (action is None or frame.get("action") == action)
+            frame
+            for frame in self.frames
+            if frame.get("type") == kind and (action is None or frame.get("action") == action)
         ]
 
     def seconds_of(self, turn: int) -> float:
@@ -63,7 +65,9 @@ class Viewer:
     def phases(self) -> list[str]:
         return [frame["phase"] for frame in self.of("STATE")]
 
-    async def until(self, condition: Callable[["Viewer"], object], seconds: float = timeouts.TURN) -> None:
+    async def until(
+        self, condition: Callable[["Viewer"], object], seconds: float = timeouts.TURN
+    ) -> None:
         async with asyncio.timeout(seconds):
             while not condition(self):
                 await asyncio.sleep(0.01)
@@ -90,15 +94,23 @@ def chunks_after_stop_ack(viewer: Viewer) -> list[int]:
                 begun.add(message["turn"])
         elif message.get("action") == "STOP" or message.get("type") == "TEXT_DELTA":
             begun.add(message["turn"])
-        elif message.get("action") == "START" and message.get("path") == "legacy" and message["turn"] not in begun:
+        elif (
+            message.get("action") == "START"
+            and message.get("path") == "legacy"
+            and message["turn"] not in begun
+        ):
             over.discard(message["turn"])
     return late
 
 
 @asynccontextmanager
-async def watching(ws: str, session_id: str, protocol: str | None = "vtuber.v2.bin") -> AsyncIterator[Viewer]:
+async def watching(
+    ws: str, session_id: str, protocol: str | None = "vtuber.v2.bin"
+) -> AsyncIterator[Viewer]:
     offered = [Subprotocol(protocol)] if protocol else None
-    async with connect(f"{ws}/ws/output/{session_id}", subprotocols=offered, compression=None, proxy=None) as socket:
+    async with connect(
+        f"{ws}/ws/output/{session_id}", subprotocols=offered, compression=None, proxy=None
+    ) as socket:
         viewer = Viewer(socket)
         reading = asyncio.create_task(viewer.read())
         # The session is subscribed at the engine a moment after the socket is open.
@@ -125,7 +137,11 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return "".join(json.loads(frame.data)["content"] for frame in self.frames if frame.event == "text-delta")
+        return "".join(
+            json.loads(frame.data)["content"]
+            for frame in self.frames
+            if frame.event == "text-delta"
+        )
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -138,22 +154,31 @@ class Answer:
         return int((self.frames[0].id or "0").split(".")[0])
 
 
-async def chat(url: str, session_id: str, content: str = TEXT, *, request_id: str | None = None, **more: Any) -> Answer:
+async def chat(
+    url: str, session_id: str, content: str = TEXT, *, request_id: str | None = None, **more: Any
+) -> Answer:
     headers = more.pop("headers", {})
     meta = {"requestId": request_id or str(uuid.uuid4()), **more.pop("meta", {})}
     body = {"sessionId": session_id, "content": content, "meta": meta, **more}
     return await post(url, body, headers=headers)
 
 
-async def post(url: str, body: Any, *, path: str = "/chat/stream", headers: dict[str, str] | None = None) -> Answer:
+async def post(
+    url: str, body: Any, *, path: str = "/chat/stream", headers: dict[str, str] | None = None
+) -> Answer:
     data = body if isinstance(body, bytes | AsyncIterator) else json.dumps(body).encode()
     sent = {"Content-Type": "application/json", **(headers or {})}
     timeout = aiohttp.ClientTimeout(total=timeouts.TURN)
-    async with aiohttp.ClientSession(timeout=timeout) as http, http.post(url + path, data=data, headers=sent) as answer:
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as http,
+        http.post(url + path, data=data, headers=sent) as answer,
+    ):
         raw = await answer.read()
         if "event-stream" in answer.headers.get("content-type", ""):
             return Answer(answer.status, list(SseParser().feed(raw)), headers=dict(answer.headers))
-        return Answer(answer.status, body=json.loads(raw) if raw else {}, headers=dict(answer.headers))
+        return Answer(
+            answer.status, body=json.loads(raw) if raw else {}, headers=dict(answer.headers)
+        )
 
 
 async def get(url: str) -> Any:

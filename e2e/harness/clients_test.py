@@ -30,5 +30,7 @@ WORD = {"type": "TEXT_DELTA", "turn": 1}
         ([START, WITHDRAWN, LEGACY, 1, STOP, INTERRUPTED, 1], [1]),
     ],
 )
-def test_a_chunk_after_the_end_of_its_turn_is_found(order: list[dict[str, Any] | int], late: list[int]) -> None:
+def test_a_chunk_after_the_end_of_its_turn_is_found(
+    order: list[dict[str, Any] | int], late: list[int]
+) -> None:
     assert chunks_after_stop_ack(Viewer(cast("Any", None), order=order)) == late

@@ -30,7 +30,9 @@ class Command:
     @property
     def variables(self) -> dict[str, str]:
         """What stands before the program: NAME=value."""
-        named = (word.partition("=") for word in self.words if re.fullmatch(r"[A-Z][A-Z0-9_]*=.*", word))
+        named = (
+            word.partition("=") for word in self.words if re.fullmatch(r"[A-Z][A-Z0-9_]*=.*", word)
+        )
         return {name: value for name, _, value in named}
 
     @property
@@ -45,7 +47,13 @@ class Command:
     def kind(self) -> Kind | None:
         """Who types it; None: nobody does yet."""
         program = Path(self.call[0]).name if self.call else ""
-        kinds: dict[str, Kind] = {"make": "make", "vtuber": "vtuber", "curl": "curl", "kubectl": "cluster", "helm": "cluster"}
+        kinds: dict[str, Kind] = {
+            "make": "make",
+            "vtuber": "vtuber",
+            "curl": "curl",
+            "kubectl": "cluster",
+            "helm": "cluster",
+        }
         return kinds.get(program)
 
 
@@ -75,7 +83,9 @@ def _of_page(page: Path) -> Iterator[Command]:
         if line.startswith("```"):
             language = line.removeprefix("```").strip() if language is None else None
             continue
-        if language not in SHELLS or (language == "console" and not line.startswith("$ ") and not pending):
+        if language not in SHELLS or (
+            language == "console" and not line.startswith("$ ") and not pending
+        ):
             continue
         began = began if pending else number
         part = line.removeprefix("$ ") if language == "console" else line

@@ -67,12 +67,21 @@ class RawCaller:
         self._writer.close()
 
 
-def body(session_id: str, turn: int, content: str = "how are you today?", **meta: Any) -> dict[str, Any]:
-    return {"sessionId": session_id, "turn": turn, "content": content, "meta": {"lang": "en", "flags": FLAGS, **meta}}
+def body(
+    session_id: str, turn: int, content: str = "how are you today?", **meta: Any
+) -> dict[str, Any]:
+    return {
+        "sessionId": session_id,
+        "turn": turn,
+        "content": content,
+        "meta": {"lang": "en", "flags": FLAGS, **meta},
+    }
 
 
 @asynccontextmanager
-async def running(data: Path, env: Mapping[str, str], *, with_redis: bool = True) -> AsyncIterator[EngineAlone]:
+async def running(
+    data: Path, env: Mapping[str, str], *, with_redis: bool = True
+) -> AsyncIterator[EngineAlone]:
     data.mkdir(parents=True, exist_ok=True)
     redis_port, port = ports.free(), ports.free()
     engine = EngineAlone(f"http://127.0.0.1:{port}")
@@ -90,7 +99,11 @@ async def running(data: Path, env: Mapping[str, str], *, with_redis: bool = True
         try:
             if with_redis:
                 (data / "valkey").mkdir(exist_ok=True)
-                started.append(subprocess.Popen(valkey.command(data / "valkey", redis_port), stdout=subprocess.DEVNULL))
+                started.append(
+                    subprocess.Popen(
+                        valkey.command(data / "valkey", redis_port), stdout=subprocess.DEVNULL
+                    )
+                )
             own = {
                 "PORT": str(port),
                 "HOST": "127.0.0.1",
@@ -100,7 +113,11 @@ async def running(data: Path, env: Mapping[str, str], *, with_redis: bool = True
             }
             with (data / "engine.log").open("a") as log:
                 command = [sys.executable, "-m", "dialog_engine"]
-                started.append(subprocess.Popen(command, env=environment({**env, **own}), stdout=log, stderr=log))
+                started.append(
+                    subprocess.Popen(
+                        command, env=environment({**env, **own}), stdout=log, stderr=log
+                    )
+                )
             engine.pid = started[-1].pid
             await _ready(engine, started[-1], data / "engine.log")
             yield engine

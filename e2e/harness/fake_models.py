@@ -30,7 +30,9 @@ class FakeBrain:
     words: int = 36
     name: str = "fake"
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         clock = asyncio.get_running_loop().time
         began = clock()
         for number in range(self.words):
@@ -65,7 +67,10 @@ class FakeVoice:
             at += len(word) + 1
         for start in range(0, total, PIECE_MS):
             length = min(PIECE_MS, total - start)
-            cues = tuple(VisemeCue(start + step, {"aa": 0.2 + 0.6 * (step // 80 % 2)}) for step in range(0, length, 80))
+            cues = tuple(
+                VisemeCue(start + step, {"aa": 0.2 + 0.6 * (step // 80 % 2)})
+                for step in range(0, length, 80)
+            )
             here = tuple(word for word in words if start <= word.offset_ms < start + length)
             yield VoiceAudio(_TONE[: length * BYTES_PER_MS], cues, here)
 
@@ -76,7 +81,10 @@ class FakeVoice:
         return
 
 
-_TONE = b"".join(struct.pack("<h", round(8000 * math.sin(2 * math.pi * 220 * n / 24000))) for n in range(24 * PIECE_MS))
+_TONE = b"".join(
+    struct.pack("<h", round(8000 * math.sin(2 * math.pi * 220 * n / 24000)))
+    for n in range(24 * PIECE_MS)
+)
 
 
 def brain() -> FakeBrain:
@@ -88,4 +96,7 @@ def brain() -> FakeBrain:
 
 
 def voice() -> FakeVoice:
-    return FakeVoice(first_s=float(os.environ.get("FAKE_VOICE_S", "0")), char_ms=int(os.environ.get("FAKE_CHAR_MS", "60")))
+    return FakeVoice(
+        first_s=float(os.environ.get("FAKE_VOICE_S", "0")),
+        char_ms=int(os.environ.get("FAKE_CHAR_MS", "60")),
+    )

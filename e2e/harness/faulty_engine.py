@@ -34,25 +34,36 @@ async def chat(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(3600)
     if fault in ("fails", "busy"):
         status = 500 if fault == "fails" else 429
-        return web.json_response({"code": "internal" if fault == "fails" else "too_many", "message": fault}, status=status)
+        return web.json_response(
+            {"code": "internal" if fault == "fails" else "too_many", "message": fault},
+            status=status,
+        )
     answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await answer.prepare(request)
     if fault in ("silent", "cutearly"):
         turn = json.loads(body)["turn"]
-        await answer.write(f'id: {turn}.0\nevent: control\ndata: {{"action": "ACCEPTED"}}\n\n'.encode())
+        await answer.write(
+            f'id: {turn}.0\nevent: control\ndata: {{"action": "ACCEPTED"}}\n\n'.encode()
+        )
         if fault == "silent":
             await asyncio.sleep(3600)
         await asyncio.sleep(0.05)
         transport.abort()
         raise ConnectionResetError
     url = f"http://{request.app[THERE]}:{request.match_info['engine']}/chat/stream"
-    headers = {key: value for key, value in request.headers.items() if key.lower() in ("traceparent", "last-event-id")}
+    headers = {
+        key: value
+        for key, value in request.headers.items()
+        if key.lower() in ("traceparent", "last-event-id")
+    }
     async with (
         aiohttp.ClientSession() as http,
         http.post(url, data=body, headers={**headers, "content-type": "application/json"}) as real,
     ):
         if real.status != 200:
-            return web.Response(status=real.status, body=await real.read(), content_type="application/json")
+            return web.Response(
+                status=real.status, body=await real.read(), content_type="application/json"
+            )
         async for data in real.content.iter_any():
             if fault == "slow":
                 await asyncio.sleep(0.02)

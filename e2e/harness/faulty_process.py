@@ -14,7 +14,14 @@ from vtuber_cli import ports
 def running() -> Iterator[str]:
     """A process; gives what DIALOG_ENGINE_URL has to be."""
     port = ports.free()
-    command = [sys.executable, "-m", "e2e.harness.faulty_engine", str(port), "127.0.0.1", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "e2e.harness.faulty_engine",
+        str(port),
+        "127.0.0.1",
+        "127.0.0.1",
+    ]
     process = subprocess.Popen(command, env=environment({}), cwd=ROOT)
     try:
         deadline = time.monotonic() + 20

@@ -20,18 +20,29 @@ FOLDERS: Final = ((ROOT / "e2e" / "kind", 2), (ROOT / "e2e", 1))
 
 def of(path: Path, *, long: bool) -> int:
     """The level of a test in this file."""
-    return LONG if long else next((level for folder, level in FOLDERS if path.is_relative_to(folder)), 0)
+    return (
+        LONG
+        if long
+        else next((level for folder, level in FOLDERS if path.is_relative_to(folder)), 0)
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--level 3`, or several: `--level 0 --level 1`."""
-    parser.addoption("--level", type=int, action="append", choices=range(LONG + 1), help="run only the tests of this level")
+    parser.addoption(
+        "--level",
+        type=int,
+        action="append",
+        choices=range(LONG + 1),
+        help="run only the tests of this level",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The only marker that changes a level."""
     config.addinivalue_line(
-        "markers", f"{MARKER}: level {LONG}: on demand, by `make` with a target of its own; its report is kept"
+        "markers",
+        f"{MARKER}: level {LONG}: on demand, by `make` with a target of its own; its report is kept",
     )
 
 
@@ -44,7 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-def _divided(items: Sequence[pytest.Item], wanted: Sequence[int]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+def _divided(
+    items: Sequence[pytest.Item], wanted: Sequence[int]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:

@@ -27,7 +27,17 @@ def test_a_folder_is_a_level_and_a_marker_only_raises_it(path: str, level: int) 
 
 def collected(*arguments: str) -> str:
     """What pytest would run of this file and its neighbour."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", *arguments, __file__]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        "--collect-only",
+        *arguments,
+        __file__,
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 

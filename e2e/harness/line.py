@@ -42,13 +42,17 @@ class Line:
         ends = {writer, far_writer}
         self._ends |= ends
         try:
-            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, marked=True))
+            await asyncio.gather(
+                self._pass(reader, far_writer), self._pass(far_reader, writer, marked=True)
+            )
         finally:
             self._ends -= ends
             for end in ends:
                 end.close()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, marked: bool = False) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, marked: bool = False
+    ) -> None:
         with suppress(ConnectionError):
             while (data := await reader.read(READ_BYTES)) and not self.broken.is_set():
                 before = self._before_mark(data) if marked and self._left else data

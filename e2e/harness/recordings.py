@@ -26,10 +26,14 @@ def encoded(container: str, codec: str, seconds: float) -> bytes:
         stream = file.add_stream(codec, rate=RATE)
         assert isinstance(stream, av.AudioStream)
         stream.layout = "mono"
-        samples = (8000 * numpy.sin(2 * math.pi * 440 * numpy.arange(int(seconds * RATE)) / RATE)).astype(numpy.int16)
+        samples = (
+            8000 * numpy.sin(2 * math.pi * 440 * numpy.arange(int(seconds * RATE)) / RATE)
+        ).astype(numpy.int16)
         step = RATE // 50
         for at in range(0, len(samples) - step + 1, step):
-            frame = av.AudioFrame.from_ndarray(samples[at : at + step].reshape(1, -1), format="s16", layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                samples[at : at + step].reshape(1, -1), format="s16", layout="mono"
+            )
             frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
@@ -45,7 +49,9 @@ def opus_packets(pcm: bytes, rate: int) -> list[bytes]:
     sound, step = numpy.frombuffer(pcm, "<i2"), rate // 50
     packets: list[bytes] = []
     for at in range(0, len(sound) - step + 1, step):
-        frame = av.AudioFrame.from_ndarray(sound[at : at + step].reshape(1, -1), format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            sound[at : at + step].reshape(1, -1), format="s16", layout="mono"
+        )
         frame.sample_rate, frame.pts = rate, None
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     return packets

@@ -23,7 +23,9 @@ def passes(test: str) -> bool:
     return subprocess.run(command, env=environment, check=False).returncode == 0
 
 
-def verdict(found: outcomes.Outcomes, run: Callable[[str], bool], say: Callable[[str], None]) -> bool:
+def verdict(
+    found: outcomes.Outcomes, run: Callable[[str], bool], say: Callable[[str], None]
+) -> bool:
     """Whether a run with these outcomes passes."""
     for why in found.broken:
         say(f"FAILED: {why}")

@@ -45,7 +45,11 @@ def test_more_than_three_are_not_run_again() -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("began 1\n", "cut off"), ("began 1\nended 1 2\n", "status 2"), ("began 1\nended 1 4\nbegan 2\nended 2 0\n", "status 4")],
+    [
+        ("began 1\n", "cut off"),
+        ("began 1\nended 1 2\n", "status 2"),
+        ("began 1\nended 1 4\nbegan 2\nended 2 0\n", "status 4"),
+    ],
 )
 def test_a_session_that_did_not_take_place_fails_the_run(text: str, why: str) -> None:
     passed, said = judged(outcomes.read(text))
@@ -73,7 +77,12 @@ def test_the_outcomes_of_a_real_run_are_run_again(tmp_path: Path) -> None:
         ".",
     ]
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), outcomes.VARIABLE: str(file)}
-    assert subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False).returncode == 1
+    assert (
+        subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, check=False
+        ).returncode
+        == 1
+    )
     found = outcomes.read(file.read_text())
     assert sorted(found.failed) == ["real_test.py::test_fails", "real_test.py::test_flaky"]
     assert not found.broken

@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60
 BYTECODE = ROOT / ".pytest_cache" / "bytecode"
 """Compiled modules of all processes of all tests: where Python may not keep them, each would compile everything, for a second or more."""
-FAKES = {"LLM_CHAIN": "e2e.harness.fake_models:brain", "VOICE_CHAIN": "e2e.harness.fake_models:voice"}
+FAKES = {
+    "LLM_CHAIN": "e2e.harness.fake_models:brain",
+    "VOICE_CHAIN": "e2e.harness.fake_models:voice",
+}
 
 
 @dataclass(frozen=True)
@@ -80,17 +83,35 @@ def running(
     state.unlink(missing_ok=True)
     data.mkdir(parents=True, exist_ok=True)
     out = (data / "run.log").open("a")
-    command = [sys.executable, "-m", "vtuber_cli", "run", "--ephemeral", "--data", str(data), "--state", str(state)]
+    command = [
+        sys.executable,
+        "-m",
+        "vtuber_cli",
+        "run",
+        "--ephemeral",
+        "--data",
+        str(data),
+        "--state",
+        str(state),
+    ]
     command += [part for change in changes for part in ("--set", change)]
     command += [part for scale in scales for part in ("--scale", scale)]
     command += options
-    env = {"LEGACY_ENABLED": str(legacy).lower(), "MICROPHONE_ENABLED": str(legacy).lower(), **(env or {})}
-    process = subprocess.Popen(command, env=environment(env), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    env = {
+        "LEGACY_ENABLED": str(legacy).lower(),
+        "MICROPHONE_ENABLED": str(legacy).lower(),
+        **(env or {}),
+    }
+    process = subprocess.Popen(
+        command, env=environment(env), stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+    )
     try:
         deadline = time.monotonic() + READY_WITHIN_S
         while not state.exists() or (legacy and not json.loads(state.read_text())["legacy"]):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the system did not start:\n{(data / 'run.log').read_text()[-4000:]}")
+                raise RuntimeError(
+                    f"the system did not start:\n{(data / 'run.log').read_text()[-4000:]}"
+                )
             time.sleep(0.05)
         yield Stack(**json.loads(state.read_text()), data=data, process=process)
     finally:

@@ -21,7 +21,9 @@ def stop_some(below: psutil.Process, chance: random.Random) -> int:
     """Stop them for a moment; gives how many."""
     with suppress(psutil.Error):
         children = below.children(recursive=True)
-        chosen = children if chance.random() < 0.5 else chance.sample(children, min(1, len(children)))
+        chosen = (
+            children if chance.random() < 0.5 else chance.sample(children, min(1, len(children)))
+        )
         stopped = []
         try:
             for process in chosen:

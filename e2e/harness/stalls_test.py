@@ -9,7 +9,9 @@ import pytest
 
 from e2e.harness import stalls
 
-SLEEPS = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(30)'])"
+SLEEPS = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(30)'])"
+)
 
 
 def test_all_that_were_stopped_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +23,9 @@ def test_all_that_were_stopped_run_again(monkeypatch: pytest.MonkeyPatch) -> Non
             pass
         try:
             assert [stalls.stop_some(below, chance) for _ in range(10)] == [1] * 10
-            assert all(child.status() != psutil.STATUS_STOPPED for child in below.children(recursive=True))
+            assert all(
+                child.status() != psutil.STATUS_STOPPED for child in below.children(recursive=True)
+            )
         finally:
             for child in below.children(recursive=True):
                 child.kill()

@@ -27,7 +27,9 @@ class Store:
 
     def __enter__(self) -> "Store":
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(valkey.command(self._folder, self._port), stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            valkey.command(self._folder, self._port), stdout=subprocess.DEVNULL
+        )
         for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()

@@ -30,7 +30,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def report() -> Iterator[dict[str, Any]]:
-    made: dict[str, Any] = {"machine": platform.machine(), "at": time.strftime("%Y-%m-%d"), "attacks": {}}
+    made: dict[str, Any] = {
+        "machine": platform.machine(),
+        "at": time.strftime("%Y-%m-%d"),
+        "attacks": {},
+    }
     yield made
     REPORT.write_text(json.dumps(made, indent=1) + "\n")
 

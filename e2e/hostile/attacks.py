@@ -21,7 +21,10 @@ WAITS_S: Final = 8.0
 """For an answer to what was sent."""
 
 HANDSHAKE: Final = (
-    "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
+    "upgrade: websocket\r\n"
+    "connection: upgrade\r\n"
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "sec-websocket-version: 13\r\n"
 )
 
 
@@ -38,10 +41,14 @@ class Target:
         return cls(parts.hostname or "", parts.port or 80)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self.host, self.port, local_addr=(FROM, 0), limit=2**16)
+        return await asyncio.open_connection(
+            self.host, self.port, local_addr=(FROM, 0), limit=2**16
+        )
 
     def head(self, first: str, *lines: str) -> bytes:
-        return "\r\n".join([f"{first} HTTP/1.1", f"host: {self.host}:{self.port}", *lines, "", ""]).encode()
+        return "\r\n".join(
+            [f"{first} HTTP/1.1", f"host: {self.host}:{self.port}", *lines, "", ""]
+        ).encode()
 
     async def socket(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A WebSocket; raises OSError where it is refused."""
@@ -81,7 +88,9 @@ async def close_code(reader: asyncio.StreamReader) -> str:
     return str(int.from_bytes(rest[at + 2 : at + 4], "big")) if at >= 0 else "closed"
 
 
-async def _many(number: int, one: Callable[[int], Awaitable[str]], at_once: int = 50) -> Counter[str]:
+async def _many(
+    number: int, one: Callable[[int], Awaitable[str]], at_once: int = 50
+) -> Counter[str]:
     places = asyncio.Semaphore(at_once)
 
     async def placed(which: int) -> str:
@@ -123,7 +132,11 @@ async def handshakes_with_long_heads(target: Target, size: int) -> Counter[str]:
 
     async def one(_: int) -> str:
         reader, writer = await target.connect()
-        writer.write(target.head("GET /ws/output/hostile", *HANDSHAKE.strip().split("\r\n"), "cookie: " + "x" * 9_000))
+        writer.write(
+            target.head(
+                "GET /ws/output/hostile", *HANDSHAKE.strip().split("\r\n"), "cookie: " + "x" * 9_000
+            )
+        )
         found = await status_of(reader)
         writer.close()
         return found
@@ -168,7 +181,11 @@ async def empty_fragments(target: Target, size: int) -> Counter[str]:
 
 async def slow_and_idle(target: Target, size: int) -> Counter[str]:
     """`size` connections: a third says nothing, a third half a head, a third half a body. All stay; gives what became of them."""
-    halves = [b"", target.head("GET /")[:-2] + b"x-slow: ", target.head("POST /chat/stream", "content-length: 9") + b"{"]
+    halves = [
+        b"",
+        target.head("GET /")[:-2] + b"x-slow: ",
+        target.head("POST /chat/stream", "content-length: 9") + b"{",
+    ]
     opened = []
     for which in range(size):
         with suppress(OSError):
@@ -200,8 +217,17 @@ async def many_turns(target: Target, size: int) -> Counter[str]:
     async def one(which: int) -> str:
         reader, writer = await target.connect()
         writers.append(writer)
-        body = json.dumps({"sessionId": f"hostile-{which}", "content": "Tell me a very long story, please."}).encode()
-        writer.write(target.head("POST /chat/stream", "content-type: application/json", f"content-length: {len(body)}") + body)
+        body = json.dumps(
+            {"sessionId": f"hostile-{which}", "content": "Tell me a very long story, please."}
+        ).encode()
+        writer.write(
+            target.head(
+                "POST /chat/stream",
+                "content-type: application/json",
+                f"content-length: {len(body)}",
+            )
+            + body
+        )
         return await status_of(reader)
 
     found = await _many(size, one, at_once=size)
@@ -222,7 +248,12 @@ async def turns_by_socket(target: Target, size: int) -> Counter[str]:
             found["refused"] += 1
             continue
         for number in range(4):
-            text = {"type": "text", "action": "data_chunk", "chunk_id": 0, "text": f"Say something long. {number}"}
+            text = {
+                "type": "text",
+                "action": "data_chunk",
+                "chunk_id": 0,
+                "text": f"Say something long. {number}",
+            }
             for frame in (text, {"action": "upload_complete"}):
                 writer.write(Frame(Opcode.TEXT, json.dumps(frame).encode()).serialize(mask=True))
         opened.append((reader, writer))
@@ -241,7 +272,9 @@ async def recordings(target: Target, size: int) -> Counter[str]:
         reader, writer = await target.socket(f"/ws/input?sessionId=hostile-rec-{which}")
         with suppress(OSError):
             for number in range(15):
-                announced = json.dumps({"type": "audio", "action": "data_chunk", "chunk_id": number}).encode()
+                announced = json.dumps(
+                    {"type": "audio", "action": "data_chunk", "chunk_id": number}
+                ).encode()
                 writer.write(Frame(Opcode.TEXT, announced).serialize(mask=True))
                 writer.write(Frame(Opcode.BINARY, megabyte).serialize(mask=True))
                 await writer.drain()
@@ -267,7 +300,8 @@ async def broken_bodies(target: Target, size: int) -> Counter[str]:
         target.head("POST /chat/stream", "transfer-encoding: chunked") + b"5\r\nhel",
         target.head("POST /control/stop", "transfer-encoding: chunked") + b"zz\r\nhello\r\n",
         target.head("POST /chat/stream", "content-length: -1"),
-        target.head("POST /chat/stream", "content-length: 5", "transfer-encoding: chunked") + b"0\r\n\r\n",
+        target.head("POST /chat/stream", "content-length: 5", "transfer-encoding: chunked")
+        + b"0\r\n\r\n",
     ]
 
     async def one(which: int) -> str:
@@ -286,13 +320,22 @@ async def rebound_names(target: Target, size: int) -> Counter[str]:
 
     async def one(which: int) -> str:
         reader, writer = await target.connect()
-        method, path = [("GET", "/sessions"), ("POST", "/chat/stream"), ("GET", "/ws/output/live-001"), ("GET", "/")][which % 4]
+        method, path = [
+            ("GET", "/sessions"),
+            ("POST", "/chat/stream"),
+            ("GET", "/ws/output/live-001"),
+            ("GET", "/"),
+        ][which % 4]
         lines = [
             "origin: http://evil.example",
             "content-length: 0",
             *(HANDSHAKE.strip().split("\r\n") if "/ws/" in path else []),
         ]
-        writer.write("\r\n".join([f"{method} {path} HTTP/1.1", "host: evil.example", *lines, "", ""]).encode())
+        writer.write(
+            "\r\n".join(
+                [f"{method} {path} HTTP/1.1", "host: evil.example", *lines, "", ""]
+            ).encode()
+        )
         found = await status_of(reader)
         writer.close()
         return found

@@ -44,7 +44,9 @@ async def test_helm_goes_back_by_itself(
     with pytest.raises(CommandFailed):
         chart.upgrade_or_go_back(*broken, within=timeouts.BROKEN_UPGRADE_NOTICED)
 
-    assert {pod["metadata"]["name"] for pod in namespace.pods("gateway")} == before, "who answers is who answered before"
+    assert {pod["metadata"]["name"] for pod in namespace.pods("gateway")} == before, (
+        "who answers is who answered before"
+    )
     second, viewer = await place.say_and_hear()
     assert second.turn == first.turn + 1
     assert viewer.seconds_of(second.turn) > 1
@@ -52,7 +54,9 @@ async def test_helm_goes_back_by_itself(
     assert namespace.restarts() == 0
 
 
-async def test_rollback_mends_an_engine_that_cannot_start(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_rollback_mends_an_engine_that_cannot_start(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     """The one pod of a StatefulSet is gone once its successor fails: the way back must not wait for the broken one to get well."""
     chart = release("helm", "--set", "operator.enabled=true")
     chart.upgrade()
@@ -63,7 +67,10 @@ async def test_rollback_mends_an_engine_that_cannot_start(namespace: Namespace, 
     chart.upgrade(*NO_SUCH_ENGINE, wait=False)
     namespace.until(
         "the broken engine",
-        lambda: any("never-built" in pod["spec"]["containers"][0]["image"] for pod in namespace.pods("dialog-engine")),
+        lambda: any(
+            "never-built" in pod["spec"]["containers"][0]["image"]
+            for pod in namespace.pods("dialog-engine")
+        ),
         timeouts.POD_READY_AGAIN,
     )
 

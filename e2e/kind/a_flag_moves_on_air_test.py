@@ -13,7 +13,9 @@ from e2e.kind.talk import room
 OPERATOR = ("--set", "operator.enabled=true")
 
 
-async def test_on_and_off_in_the_middle_of_a_turn(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_on_and_off_in_the_middle_of_a_turn(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", *OPERATOR).upgrade()
     place = room(namespace)
     await place.talks_again()
@@ -27,7 +29,11 @@ async def test_on_and_off_in_the_middle_of_a_turn(namespace: Namespace, release:
         assert shown["observedGeneration"] == 1
         flags = {flag["name"]: flag for flag in shown["flags"]}
         assert flags["SYNC_TTS_BARGE_IN"]["effective"] is True
-        assert flags["SYNC_TTS_BARGE_IN"]["acknowledgedPods"] == flags["SYNC_TTS_BARGE_IN"]["livePods"] == 4
+        assert (
+            flags["SYNC_TTS_BARGE_IN"]["acknowledgedPods"]
+            == flags["SYNC_TTS_BARGE_IN"]["livePods"]
+            == 4
+        )
 
         talking = asyncio.create_task(place.say())
         await viewer.until(lambda seen: len(seen.chunks) > 3)
@@ -35,7 +41,9 @@ async def test_on_and_off_in_the_middle_of_a_turn(namespace: Namespace, release:
         sessions.ready(namespace, "on-air")
         spoken: Answer = await talking
         assert spoken.stats["voice"] == "espeak"
-        await viewer.until(lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == spoken.turn])
+        await viewer.until(
+            lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == spoken.turn]
+        )
         assert (await place.say()).stats["voice"] == "off", "the next turn follows"
 
         sessions.apply(namespace, sessions.resource("on-air", place.session, STREAMING))
@@ -43,7 +51,9 @@ async def test_on_and_off_in_the_middle_of_a_turn(namespace: Namespace, release:
         assert (await place.say()).stats["voice"] == "espeak"
         assert not viewer.closed.is_set(), "nobody was disconnected"
     assert namespace.restarts() == 0
-    assert {pod["metadata"]["uid"] for pod in namespace.get("pods")["items"]} == pods, "no pod was replaced"
+    assert {pod["metadata"]["uid"] for pod in namespace.get("pods")["items"]} == pods, (
+        "no pod was replaced"
+    )
 
     story = namespace.kubectl("describe", "vts", "on-air")
     assert "SYNC_TTS_STREAMING" in story.partition("Events:")[2]
@@ -52,15 +62,23 @@ async def test_on_and_off_in_the_middle_of_a_turn(namespace: Namespace, release:
     assert place.session in columns[1]
 
 
-async def test_the_document_for_all_and_one_of_its_own(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_the_document_for_all_and_one_of_its_own(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", *OPERATOR).upgrade()
     own, other = room(namespace), room(namespace)
     await own.talks_again()
-    sessions.apply(namespace, sessions.resource("everyone", "*", INTERRUPTIBLE), sessions.resource("own", own.session, {}))
+    sessions.apply(
+        namespace,
+        sessions.resource("everyone", "*", INTERRUPTIBLE),
+        sessions.resource("own", own.session, {}),
+    )
     sessions.ready(namespace, "everyone")
     sessions.ready(namespace, "own")
     assert (await other.say()).stats["voice"] == "espeak"
-    assert (await own.say()).stats["voice"] == "off", "an absent flag takes the default, not another resource's value"
+    assert (await own.say()).stats["voice"] == "off", (
+        "an absent flag takes the default, not another resource's value"
+    )
 
     namespace.kubectl("delete", "vts", "own")
     async with asyncio.timeout(timeouts.FLAG_FOLLOWS):

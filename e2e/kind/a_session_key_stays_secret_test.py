@@ -17,13 +17,18 @@ def secret(namespace: Namespace, *, labelled: bool) -> None:
     wanted = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "openai", "labels": {"vtuber.dev/session-key": "true"} if labelled else {}},
+        "metadata": {
+            "name": "openai",
+            "labels": {"vtuber.dev/session-key": "true"} if labelled else {},
+        },
         "stringData": {"api-key": CANARY},
     }
     namespace.kubectl("apply", "--server-side", "-f", "-", given=json.dumps(wanted))
 
 
-async def test_a_key_from_an_absent_secret_to_a_mounted_file(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_a_key_from_an_absent_secret_to_a_mounted_file(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", *OPERATOR).upgrade()
     place = room(namespace)
     await place.talks_again()
@@ -40,7 +45,9 @@ async def test_a_key_from_an_absent_secret_to_a_mounted_file(namespace: Namespac
 
     namespace.until("the missing Secret is named", lambda: says("openai"), timeouts.SESSION_READY)
     secret(namespace, labelled=False)
-    namespace.until("the missing label is named", lambda: says("vtuber.dev/session-key"), timeouts.SESSION_READY)
+    namespace.until(
+        "the missing label is named", lambda: says("vtuber.dev/session-key"), timeouts.SESSION_READY
+    )
     assert (await place.say()).events[-1] == "done", "meanwhile the engine's own model answers"
     secret(namespace, labelled=True)
     took = sessions.ready(namespace, "keyed", timeouts.SECRET_MOUNTED)
@@ -50,9 +57,15 @@ async def test_a_key_from_an_absent_secret_to_a_mounted_file(namespace: Namespac
 
     for what in ("events", "vts", "configmaps", "pods"):
         assert CANARY not in namespace.kubectl("get", what, "-o", "yaml"), what
-    for workload in ("deployment/vtuber-operator", "statefulset/vtuber-dialog-engine", "deployment/vtuber-input-handler"):
+    for workload in (
+        "deployment/vtuber-operator",
+        "statefulset/vtuber-dialog-engine",
+        "deployment/vtuber-input-handler",
+    ):
         assert CANARY not in namespace.kubectl("logs", workload), workload
-    assert CANARY not in namespace.kubectl("exec", "vtuber-redis-0", "--", "valkey-cli", "HGETALL", "vtuber:flags")
+    assert CANARY not in namespace.kubectl(
+        "exec", "vtuber-redis-0", "--", "valkey-cli", "HGETALL", "vtuber:flags"
+    )
 
 
 READ = """

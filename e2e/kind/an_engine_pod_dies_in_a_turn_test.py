@@ -15,7 +15,9 @@ TRIES = 10
 """The text of an answer takes half a second, and a signal to a process in a node nearly as long when the machine is busy."""
 
 
-async def test_one_clear_end_and_then_it_goes_on(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_one_clear_end_and_then_it_goes_on(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", "--set", STREAMED).upgrade()
     place = room(namespace)
     first = await place.talks_again()
@@ -25,8 +27,14 @@ async def test_one_clear_end_and_then_it_goes_on(namespace: Namespace, release: 
     async with watching(f"ws://{place.at}", place.session) as viewer:
         for _ in range(TRIES):
             asked = uuid.uuid4().hex
-            cut = asyncio.create_task(chat(url, place.session, "Tell me about yourself.", request_id=asked))
-            await viewer.until(lambda seen: [frame for frame in seen.of("TEXT_DELTA") if frame["turn"] > last])  # noqa: B023
+            cut = asyncio.create_task(
+                chat(url, place.session, "Tell me about yourself.", request_id=asked)
+            )
+            await viewer.until(
+                lambda seen, last=last: [  # type: ignore[misc]
+                    frame for frame in seen.of("TEXT_DELTA") if frame["turn"] > last
+                ]
+            )
             # A pod takes its time to die, and the text would be whole by then: it stands still first.
             await asyncio.to_thread(process.send, "STOP")
             await asyncio.sleep(0.2)
@@ -34,10 +42,21 @@ async def test_one_clear_end_and_then_it_goes_on(namespace: Namespace, release: 
                 break
             process.send("CONT")
             last = (await cut).turn
-        await asyncio.to_thread(namespace.kubectl, "delete", "pod", "vtuber-dialog-engine-0", "--grace-period=0", "--force")
+        await asyncio.to_thread(
+            namespace.kubectl,
+            "delete",
+            "pod",
+            "vtuber-dialog-engine-0",
+            "--grace-period=0",
+            "--force",
+        )
         answer = await cut
     assert "text-delta" in answer.events
-    assert (answer.events[-1], answer.events.count("error"), answer.events.count("done")) == ("error", 1, 0), answer.frames[-1]
+    assert (answer.events[-1], answer.events.count("error"), answer.events.count("done")) == (
+        "error",
+        1,
+        0,
+    ), answer.frames[-1]
     assert '"engine_lost"' in answer.frames[-1].data
 
     namespace.rolled_out("statefulset/vtuber-dialog-engine", within=timeouts.POD_READY_AGAIN)

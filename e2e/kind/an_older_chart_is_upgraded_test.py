@@ -16,7 +16,9 @@ async def test_turns_sessions_and_flags_are_what_they_were(
     namespace: Namespace, built: dict[str, str], release: Callable[..., Release]
 ) -> None:
     then = {section: image for section, image in built.items() if not section.startswith("legacy.")}
-    older = Release(namespace, [*images.values(then), "--set", ",".join(KNOWN_THEN)], chart=PREVIOUS)
+    older = Release(
+        namespace, [*images.values(then), "--set", ",".join(KNOWN_THEN)], chart=PREVIOUS
+    )
     older.upgrade()
     namespace.kubectl("apply", "-f", str(PREVIOUS.parent / "live-001.yaml"))
     sessions.ready(namespace, "live-001")

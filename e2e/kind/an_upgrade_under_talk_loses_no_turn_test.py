@@ -12,7 +12,9 @@ PATIENCE_S = 8.0
 """A turn asked in the middle of the roll: a sentence's time (1.9 s measured), and what two cores that start twelve pods may add."""
 
 
-async def test_every_turn_is_answered(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_every_turn_is_answered(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     chart = release("helm", "--set", f"{STREAMED},legacy.enabled=true")
     chart.upgrade()
     first = room(namespace)
@@ -20,7 +22,15 @@ async def test_every_turn_is_answered(namespace: Namespace, release: Callable[..
     people = [Conversation(Room(first.at, f"{first.session}-{number}")) for number in range(3)]
     talking = [asyncio.create_task(person.hold()) for person in people]
     await asyncio.sleep(2)
-    parts = ("gateway", "inputHandler", "outputHandler", "dialogEngine", "legacy.chatAi", "legacy.tts", "legacy.memory")
+    parts = (
+        "gateway",
+        "inputHandler",
+        "outputHandler",
+        "dialogEngine",
+        "legacy.chatAi",
+        "legacy.tts",
+        "legacy.memory",
+    )
     changed = ",".join(f"{part}.podAnnotations.rolled=again" for part in parts)
     await asyncio.to_thread(chart.upgrade, "--set", changed)
     await asyncio.sleep(2)
@@ -36,5 +46,7 @@ async def test_every_turn_is_answered(namespace: Namespace, release: Callable[..
     longest = max(person.longest_s for person in people)
     paths = [path for person in people for path in person.paths]
     assert "legacy" in paths, "while there was no engine, the fallback answered"
-    print(f"{sum(len(person.turns) for person in people)} turns under the upgrade, the longest took {longest:.1f} s")
+    print(
+        f"{sum(len(person.turns) for person in people)} turns under the upgrade, the longest took {longest:.1f} s"
+    )
     assert longest < PATIENCE_S

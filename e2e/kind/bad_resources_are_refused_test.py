@@ -14,16 +14,39 @@ KEY = {"secretKeyRef": {"name": "openai", "key": "api-key"}}
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (resource("bad", "live-001", {"SYNC_TTS_BARGE_IN": True}), "SYNC_TTS_BARGE_IN needs SYNC_TTS_STREAMING"),
-        (resource("bad", "live-001", {"SYNC_TTS_STREAMING": True, "ENABLE_SYNC_CORE": False}), "needs ENABLE_SYNC_CORE"),
-        (resource("bad", "live-001", {"ENABLE_LTM": True}), "ENABLE_LTM needs ENABLE_STREAMS_OUTBOX"),
+        (
+            resource("bad", "live-001", {"SYNC_TTS_BARGE_IN": True}),
+            "SYNC_TTS_BARGE_IN needs SYNC_TTS_STREAMING",
+        ),
+        (
+            resource("bad", "live-001", {"SYNC_TTS_STREAMING": True, "ENABLE_SYNC_CORE": False}),
+            "needs ENABLE_SYNC_CORE",
+        ),
+        (
+            resource("bad", "live-001", {"ENABLE_LTM": True}),
+            "ENABLE_LTM needs ENABLE_STREAMS_OUTBOX",
+        ),
         (resource("bad", "live 001"), "spec.sessionId"),
         (resource("bad", "live-001", {"SYNC_TTS_STREAMNIG": True}), "SYNC_TTS_STREAMNIG"),
         (resource("bad", "live-001", {"ENABLE_LTM": "yes"}), "ENABLE_LTM"),  # type: ignore[dict-item]
-        (resource("bad", "live-001", persona={"instructions": "x" * 4_001}), "spec.persona.instructions"),
+        (
+            resource("bad", "live-001", persona={"instructions": "x" * 4_001}),
+            "spec.persona.instructions",
+        ),
         (resource("bad", "live-001", llm={"provider": "rules", "model": "gpt"}), "openai"),
-        (resource("bad", "live-001", llm={"provider": "openai", "baseUrl": "ftp://x"}), "spec.llm.baseUrl"),
-        ({"apiVersion": "vtuber.dev/v1alpha1", "kind": "VtuberSession", "metadata": {"name": "bad"}, "spec": {}}, "sessionId"),
+        (
+            resource("bad", "live-001", llm={"provider": "openai", "baseUrl": "ftp://x"}),
+            "spec.llm.baseUrl",
+        ),
+        (
+            {
+                "apiVersion": "vtuber.dev/v1alpha1",
+                "kind": "VtuberSession",
+                "metadata": {"name": "bad"},
+                "spec": {},
+            },
+            "sessionId",
+        ),
     ],
 )
 def test_refused_with_a_sentence(namespace: Namespace, wanted: dict[str, Any], said: str) -> None:

@@ -33,4 +33,7 @@ def test_each_by_a_sentence_that_names_it(helm: str, value: str) -> None:
 def test_an_old_kubernetes_is_named(helm: str) -> None:
     with pytest.raises(CommandFailed) as refused:
         run(helm, "template", "vtuber", str(CHART), "--kube-version", "1.29.0")
-    assert "kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.0" in refused.value.said
+    assert (
+        "kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.0"
+        in refused.value.said
+    )

@@ -20,7 +20,15 @@ def exists(name: str) -> bool:
 def answers(name: str) -> bool:
     """Whether its API server says that it is ready."""
     try:
-        run("kubectl", "--context", f"kind-{name}", "--request-timeout=5s", "get", "--raw", "/readyz")
+        run(
+            "kubectl",
+            "--context",
+            f"kind-{name}",
+            "--request-timeout=5s",
+            "get",
+            "--raw",
+            "/readyz",
+        )
     except CommandFailed:
         return False
     return True
@@ -50,7 +58,12 @@ def create(name: str, *, host_port: int | None = None, workers: int = 0) -> None
     control_plane: dict[str, object] = {"role": "control-plane"}
     if host_port:
         control_plane["extraPortMappings"] = [
-            {"containerPort": NODE_PORT, "hostPort": host_port, "listenAddress": "127.0.0.1", "protocol": "TCP"}
+            {
+                "containerPort": NODE_PORT,
+                "hostPort": host_port,
+                "listenAddress": "127.0.0.1",
+                "protocol": "TCP",
+            }
         ]
     nodes = [control_plane, *({"role": "worker"} for _ in range(workers))]
     wanted = json.dumps({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": nodes})

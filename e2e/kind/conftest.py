@@ -28,16 +28,24 @@ SMALL = [
     # Two workers' releases, and what is left of the ones before, on a node of two cores.
     "dialogEngine.resources.requests.cpu=100m",
     "outputHandler.resources.requests.cpu=50m",
-    *(f"{section}.resources.requests.cpu=25m" for section in ("gateway", "inputHandler", "operator", "redis")),
+    *(
+        f"{section}.resources.requests.cpu=25m"
+        for section in ("gateway", "inputHandler", "operator", "redis")
+    ),
 ]
 HERE = Path(__file__).parent
 CLUSTER = "vtuber-e2e"
 GIVEN = os.environ.get("KIND_E2E_CLUSTER")
-HELMS = [name for name in os.environ.get("KIND_E2E_HELM", "helm helm4").split() if shutil.which(name)] or ["helm"]
+HELMS = [
+    name for name in os.environ.get("KIND_E2E_HELM", "helm helm4").split() if shutil.which(name)
+] or ["helm"]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    asked = (Path(config.invocation_params.dir, argument.split("::")[0]).resolve() for argument in config.args)
+    asked = (
+        Path(config.invocation_params.dir, argument.split("::")[0]).resolve()
+        for argument in config.args
+    )
     return None if any(path.is_relative_to(HERE) for path in asked) else True
 
 
@@ -73,7 +81,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     arguments = getattr(item, "funcargs", {})
     if report.failed and report.when in ("setup", "call") and "namespace" in arguments:
         report.sections.append(
-            ("cluster", f"logs, events and descriptions: {evidence.collect(arguments['namespace'], item.name)}")
+            (
+                "cluster",
+                f"logs, events and descriptions: {evidence.collect(arguments['namespace'], item.name)}",
+            )
         )
 
 
@@ -107,7 +118,9 @@ def built(context: str) -> dict[str, str]:
 
 @pytest.fixture
 def namespace(context: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    promise = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rsplit(".", 1)[-1].removesuffix("_test")).strip("-")
+    promise = re.sub(
+        r"[^a-z0-9]+", "-", request.module.__name__.rsplit(".", 1)[-1].removesuffix("_test")
+    ).strip("-")
     place = Namespace(context, f"{promise[:40].strip('-')}-{uuid.uuid4().hex[:5]}")
     place.create()
     yield place

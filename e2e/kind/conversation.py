@@ -40,7 +40,9 @@ class Conversation:
         """One message, as often as it takes."""
         for _ in range(40):
             try:
-                answer = await clients.chat(f"http://{self.place.at}", self.place.session, content, request_id=request_id)
+                answer = await clients.chat(
+                    f"http://{self.place.at}", self.place.session, content, request_id=request_id
+                )
             except (OSError, aiohttp.ClientError):
                 # The gateway's pod left; the Service knows another.
                 await asyncio.sleep(0.5)

@@ -11,7 +11,12 @@ from e2e.kind.programs import ROOT, CommandFailed, MissingProgram
 FOLDER: Final = ROOT / ".data" / "e2e-kind"
 COMMANDS: Final = {
     "pods.txt": ["get", "pods", "-o", "wide"],
-    "everything.yaml": ["get", "deployments,statefulsets,pods,services,configmaps,vtubersessions", "-o", "yaml"],
+    "everything.yaml": [
+        "get",
+        "deployments,statefulsets,pods,services,configmaps,vtubersessions",
+        "-o",
+        "yaml",
+    ],
     "events.txt": ["get", "events", "--sort-by=.lastTimestamp"],
     "describe.txt": ["describe", "pods,vtubersessions"],
 }
@@ -20,7 +25,9 @@ COMMANDS: Final = {
 
 def collect(namespace: Namespace, test: str) -> Path:
     """Write what can be had; what cannot is said in its file."""
-    folder = FOLDER / "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in test)
+    folder = FOLDER / "".join(
+        letter if letter.isalnum() or letter in "-_" else "-" for letter in test
+    )
     # What an earlier run left would be taken for this one's.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -24,7 +24,11 @@ FLAGS: Final = {
 }
 """By the last part of a session's name. The operator demands SYNC_TTS_STREAMING for BARGE_IN, and ENABLE_SYNC_CORE for both."""
 
-FAULTS: Final = (*faulty_engine.HARMLESS, *faulty_engine.AFTER_A_WORD, *faulty_engine.BEFORE_ANY_WORD)
+FAULTS: Final = (
+    *faulty_engine.HARMLESS,
+    *faulty_engine.AFTER_A_WORD,
+    *faulty_engine.BEFORE_ANY_WORD,
+)
 AT_ONCE: Final = 16
 """Conversations at a time, on two cores."""
 
@@ -56,9 +60,18 @@ def in_front(namespace: Namespace) -> Iterator[None]:
         "name": "engine",
         "image": spec["containers"][0]["image"],
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "/script/faulty_engine.py", str(PORT), "0.0.0.0", "vtuber-dialog-engine"],
+        "command": [
+            "python",
+            "/script/faulty_engine.py",
+            str(PORT),
+            "0.0.0.0",
+            "vtuber-dialog-engine",
+        ],
         "securityContext": spec["containers"][0]["securityContext"],
-        "readinessProbe": {"httpGet": {"path": f"/{PORT}/readyz", "port": PORT}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": f"/{PORT}/readyz", "port": PORT},
+            "periodSeconds": 1,
+        },
         "volumeMounts": [{"name": "script", "mountPath": "/script"}],
     }
     pod = {
@@ -70,7 +83,12 @@ def in_front(namespace: Namespace) -> Iterator[None]:
     }
     labels = {"app": NAME}
     made = [
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "labels": labels}, "spec": pod},
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": NAME, "labels": labels},
+            "spec": pod,
+        },
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -78,7 +96,9 @@ def in_front(namespace: Namespace) -> Iterator[None]:
             "spec": {"selector": labels, "ports": [{"port": PORT}]},
         },
     ]
-    namespace.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+    namespace.kubectl(
+        "apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+    )
     namespace.kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s", within=65)
     # The circuit has tests of its own; here each turn shall meet its fault.
     settings = {"DIALOG_ENGINE_URLS": f"http://{NAME}:{PORT}/{PORT}", "CIRCUIT_FAILURES": "100"}
@@ -115,12 +135,30 @@ async def cells(at: str) -> list[Cell]:
             place = Room(at, f"{fault}-{flags}-{kind}")
             began = time.monotonic()
             try:
-                came, took = await (_text(place) if kind == "text" else _recording(place, recording))
+                came, took = await (
+                    _text(place) if kind == "text" else _recording(place, recording)
+                )
             except (TimeoutError, OSError, RuntimeError, AssertionError) as error:
-                return Cell(fault, flags, kind, "nothing", time.monotonic() - began, f"{type(error).__name__}: {error}")
-            return Cell(fault, flags, kind, came, took, "" if came == expected(fault, flags, kind) else UNEXPECTED)
+                return Cell(
+                    fault,
+                    flags,
+                    kind,
+                    "nothing",
+                    time.monotonic() - began,
+                    f"{type(error).__name__}: {error}",
+                )
+            return Cell(
+                fault,
+                flags,
+                kind,
+                came,
+                took,
+                "" if came == expected(fault, flags, kind) else UNEXPECTED,
+            )
 
-    wanted = [one(fault, flags, kind) for fault in FAULTS for flags in FLAGS for kind in ("text", "audio")]
+    wanted = [
+        one(fault, flags, kind) for fault in FAULTS for flags in FLAGS for kind in ("text", "audio")
+    ]
     found = list(await asyncio.gather(*wanted))
     # An engine that is well on a machine that is not is late as well, and then the fallback is right: such a message once more, alone.
     for at_index, cell in enumerate(found):
@@ -178,7 +216,9 @@ async def _one_voice(viewer: clients.Viewer) -> list[dict[str, Any]]:
             voices.append(message)
         elif message.get("action") == "STOP_ACK" and not sounded:
             voices.clear()
-    assert (len(voices), len(viewer.of("CONTROL", "END"))) == (1, 1), [frame.get("action") for frame in viewer.frames]
+    assert (len(voices), len(viewer.of("CONTROL", "END"))) == (1, 1), [
+        frame.get("action") for frame in viewer.frames
+    ]
     assert sounded, "there was a voice"
     return voices
 
@@ -194,7 +234,9 @@ def table(found: list[Cell]) -> str:
     for fault in FAULTS:
         said = (at[(fault, flags, kind)] for flags, kind in columns)
         lines.append(
-            f"| {fault} | " + " | ".join(f"{cell.came} {cell.took_s:.1f} {cell.problem}".strip() for cell in said) + " |"
+            f"| {fault} | "
+            + " | ".join(f"{cell.came} {cell.took_s:.1f} {cell.problem}".strip() for cell in said)
+            + " |"
         )
     text = "\n".join(lines) + "\n"
     evidence.FOLDER.mkdir(parents=True, exist_ok=True)

@@ -21,16 +21,22 @@ FOR_S = 120.0
 
 
 @pytest.mark.timeout(timeouts.LONG_TEST, func_only=True)
-async def test_twenty_sessions_notice_nothing(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_twenty_sessions_notice_nothing(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", "--set", "operator.enabled=true,legacy.enabled=true").upgrade()
     first = room(namespace)
     await first.talks_again()
     rng = random.Random(5)
     people = [
-        Conversation(Room(first.at, f"{first.session}-{number}"), pause_s=rng.uniform(3, 5)) for number in range(SESSIONS)
+        Conversation(Room(first.at, f"{first.session}-{number}"), pause_s=rng.uniform(3, 5))
+        for number in range(SESSIONS)
     ]
     async with AsyncExitStack() as stack:
-        viewers = [await stack.enter_async_context(watching(f"ws://{first.at}", person.place.session)) for person in people]
+        viewers = [
+            await stack.enter_async_context(watching(f"ws://{first.at}", person.place.session))
+            for person in people
+        ]
         talking = [asyncio.create_task(person.hold()) for person in people]
         began, flips = time.monotonic(), 0
         while time.monotonic() - began < FOR_S:
@@ -51,5 +57,7 @@ async def test_twenty_sessions_notice_nothing(namespace: Namespace, release: Cal
             assert ends == sorted(ends)
             assert set(person.turns) <= set(await person.place.turns())
     print(f"{flips} flips, {len(paths)} turns, {paths.count('legacy')} of them by the legacy chain")
-    assert min(paths.count("legacy"), paths.count("sync")) > len(paths) / 5, "both paths were on air"
+    assert min(paths.count("legacy"), paths.count("sync")) > len(paths) / 5, (
+        "both paths were on air"
+    )
     assert namespace.restarts() == 0

@@ -16,7 +16,9 @@ def command(namespace: Namespace, target: str, local: int, remote: int) -> list[
 def she_answers(port: int) -> bool:
     """Whether a message from there gets to an engine and back. A STOP where nothing sounds: it leaves nothing behind."""
     body = json.dumps({"sessionId": "make-up", "type": "COMMAND", "content": "STOP"}).encode()
-    asked = Request(f"http://127.0.0.1:{port}/chat/stream", body, {"Content-Type": "application/json"})
+    asked = Request(
+        f"http://127.0.0.1:{port}/chat/stream", body, {"Content-Type": "application/json"}
+    )
     try:
         with urlopen(asked, timeout=5) as answer:
             return b"event: done" in answer.read()

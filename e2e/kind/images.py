@@ -28,7 +28,14 @@ MODELS: Final = "--build-arg=EXTRA=models"
 """For asr: what `make models` fetches, and what runs it."""
 
 REDIS: Final = "valkey/valkey:9.1"
-PASSED_ON: Final = ("BASE_IMAGE", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+PASSED_ON: Final = (
+    "BASE_IMAGE",
+    "PIP_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
 """Variables of the caller's environment that become build arguments when they are set."""
 
 
@@ -49,10 +56,29 @@ def build(tell: Callable[[str], None] = lambda _: None) -> dict[str, str]:
 
 def build_one(member: str, name: str, *arguments: str) -> str:
     """One image, as `name:dev` and as what is returned: its name with a tag made of its id."""
-    passed_on = (f"--build-arg={variable}={os.environ[variable]}" for variable in PASSED_ON if os.environ.get(variable))
+    passed_on = (
+        f"--build-arg={variable}={os.environ[variable]}"
+        for variable in PASSED_ON
+        if os.environ.get(variable)
+    )
     given = (f"--build-arg=MEMBER={member}", *passed_on, *arguments)
-    run("docker", "build", "-q", "-f", "services/Dockerfile", *given, "-t", f"{name}:dev", ".", within=timeouts.IMAGE_BUILT)
-    identity = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{name}:dev").strip().removeprefix("sha256:")
+    run(
+        "docker",
+        "build",
+        "-q",
+        "-f",
+        "services/Dockerfile",
+        *given,
+        "-t",
+        f"{name}:dev",
+        ".",
+        within=timeouts.IMAGE_BUILT,
+    )
+    identity = (
+        run("docker", "image", "inspect", "--format", "{{.Id}}", f"{name}:dev")
+        .strip()
+        .removeprefix("sha256:")
+    )
     tagged = f"{name}:{identity[:12]}"
     run("docker", "tag", f"{name}:dev", tagged)
     return tagged
@@ -67,7 +93,16 @@ def load(built: dict[str, str], cluster: str, *nodes: str) -> None:
     except CommandFailed:
         pass
     where = ["--nodes", ",".join(nodes)] if nodes else []
-    run("kind", "load", "docker-image", "--name", cluster, *where, *names, within=timeouts.IMAGES_LOADED)
+    run(
+        "kind",
+        "load",
+        "docker-image",
+        "--name",
+        cluster,
+        *where,
+        *names,
+        within=timeouts.IMAGES_LOADED,
+    )
 
 
 def values(built: dict[str, str]) -> list[str]:

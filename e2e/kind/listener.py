@@ -48,7 +48,9 @@ class Listener:
             for message in viewer.order:
                 if isinstance(message, dict) and message.get("code") == "engine_lost":
                     lost.add(present)
-                elif isinstance(message, int) or (message.get("turn") and message["type"] != "STATE"):
+                elif isinstance(message, int) or (
+                    message.get("turn") and message["type"] != "STATE"
+                ):
                     # Sound or words of it, its end, its beginning anew; that nothing sounds is said of a lost one too.
                     present = message if isinstance(message, int) else message["turn"]
                     lost.discard(present)
@@ -64,9 +66,16 @@ class Listener:
             for message in viewer.order:
                 if isinstance(message, int):
                     sounding = message
-                elif message.get("action") in ("END", "STOP_ACK", "STOP") and message.get("turn") == sounding:
+                elif (
+                    message.get("action") in ("END", "STOP_ACK", "STOP")
+                    and message.get("turn") == sounding
+                ):
                     sounding = None
-                elif message.get("action") == "START" and sounding is not None and message["turn"] != sounding:
+                elif (
+                    message.get("action") == "START"
+                    and sounding is not None
+                    and message["turn"] != sounding
+                ):
                     found.append(sounding)
                     sounding = None
         return found

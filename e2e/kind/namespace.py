@@ -17,16 +17,30 @@ class Namespace:
     context: str
     name: str
 
-    def kubectl(self, *arguments: str, within: float = timeouts.COMMAND, given: str | None = None) -> str:
+    def kubectl(
+        self, *arguments: str, within: float = timeouts.COMMAND, given: str | None = None
+    ) -> str:
         """Run kubectl here."""
-        return run("kubectl", "--context", self.context, "-n", self.name, *arguments, within=within, given=given)
+        return run(
+            "kubectl",
+            "--context",
+            self.context,
+            "-n",
+            self.name,
+            *arguments,
+            within=within,
+            given=given,
+        )
 
     def create(self) -> None:
         """Create it, or find it, with the label that makes the API server refuse what is not restricted."""
         wanted = {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": self.name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            "metadata": {
+                "name": self.name,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
         }
         self.kubectl("apply", "--server-side", "-f", "-", given=json.dumps(wanted))
 
@@ -53,13 +67,17 @@ class Namespace:
     def restarts(self) -> int:
         """How often containers were started anew, over all pods."""
         return sum(
-            state["restartCount"] for pod in self.get("pods")["items"] for state in pod["status"].get("containerStatuses", [])
+            state["restartCount"]
+            for pod in self.get("pods")["items"]
+            for state in pod["status"].get("containerStatuses", [])
         )
 
     def rolled_out(self, *workloads: str, within: float = timeouts.POD_READY_AGAIN) -> None:
         """Wait until every pod of these is of the newest template and ready."""
         for workload in workloads:
-            self.kubectl("rollout", "status", workload, f"--timeout={within:.0f}s", within=within + 5)
+            self.kubectl(
+                "rollout", "status", workload, f"--timeout={within:.0f}s", within=within + 5
+            )
 
     def until(self, what: str, happened: Callable[[], object], within: float) -> float:
         """Wait for a condition; how long it took."""

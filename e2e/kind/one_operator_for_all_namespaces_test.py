@@ -32,7 +32,9 @@ async def test_a_session_is_steered_from_another_namespace(
     # A younger one of the same session, beside the release: it says whose turn it is.
     sessions.apply(namespace, sessions.resource("late", place.session, {}))
     namespace.until(
-        "the younger one knows", lambda: sessions.condition(namespace, "late", "Ready").get("status") == "False", 20
+        "the younger one knows",
+        lambda: sessions.condition(namespace, "late", "Ready").get("status") == "False",
+        20,
     )
     assert f"{beside.name}/show" in sessions.condition(namespace, "late", "Ready")["message"]
     assert (await place.say()).stats["voice"] == "espeak"

@@ -30,7 +30,9 @@ class CommandFailed(Exception):
     """A command that ended badly, with the end of what it said."""
 
     def __init__(self, command: Sequence[str], status: int | str, said: str) -> None:
-        super().__init__(f"`{' '.join(command)[:300]}` ended with {status}:\n{said.strip()[-4000:]}")
+        super().__init__(
+            f"`{' '.join(command)[:300]}` ended with {status}:\n{said.strip()[-4000:]}"
+        )
         self.said = said
 
 
@@ -51,11 +53,23 @@ def run(
     """Standard output of a command; raises CommandFailed."""
     try:
         done = subprocess.run(
-            command, input=given, capture_output=True, text=True, timeout=within, cwd=cwd, env={**os.environ, **(env or {})}
+            command,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
         )
     except subprocess.TimeoutExpired as error:
-        said = (error.stderr or b"") if isinstance(error.stderr, bytes) else (error.stderr or "").encode()
-        raise CommandFailed(command, f"no result within {within:.0f} s", said.decode(errors="replace")) from error
+        said = (
+            (error.stderr or b"")
+            if isinstance(error.stderr, bytes)
+            else (error.stderr or "").encode()
+        )
+        raise CommandFailed(
+            command, f"no result within {within:.0f} s", said.decode(errors="replace")
+        ) from error
     if done.returncode != 0:
         raise CommandFailed(command, done.returncode, f"{done.stdout}\n{done.stderr}")
     return done.stdout

@@ -9,7 +9,9 @@ from e2e.kind.release import Release
 from e2e.kind.talk import STREAMED, room
 
 
-async def test_talk_goes_on_without_redis_and_catches_up(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_talk_goes_on_without_redis_and_catches_up(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", "--set", STREAMED).upgrade()
     place = room(namespace)
     await place.talks_again()

@@ -30,22 +30,48 @@ class Release:
         place = ["--kube-context", self.namespace.context, "-n", self.namespace.name]
         return run(self.helm, verb, self.name, *arguments, *place, within=within + 15)
 
-    def upgrade(self, *arguments: str, wait: bool = True, within: float = timeouts.INSTALLED) -> str:
+    def upgrade(
+        self, *arguments: str, wait: bool = True, within: float = timeouts.INSTALLED
+    ) -> str:
         """Install it, or bring it to these values."""
         waiting = ["--wait", f"--timeout={within:.0f}s"] if wait else []
-        return self.run("upgrade", str(self.chart), "--install", *self.values, *arguments, *waiting, within=within)
+        return self.run(
+            "upgrade",
+            str(self.chart),
+            "--install",
+            *self.values,
+            *arguments,
+            *waiting,
+            within=within,
+        )
 
     def upgrade_or_go_back(self, *arguments: str, within: float) -> str:
         """An upgrade that takes itself back when it does not come up."""
         way_back = "--atomic" if major(self.helm) == 3 else "--rollback-on-failure"
         return self.run(
-            "upgrade", str(self.chart), *self.values, *arguments, way_back, f"--timeout={within:.0f}s", within=2 * within
+            "upgrade",
+            str(self.chart),
+            *self.values,
+            *arguments,
+            way_back,
+            f"--timeout={within:.0f}s",
+            within=2 * within,
         )
 
     def rollback(self, revision: int = 0) -> None:
         """Back to a revision; 0 is the one before."""
-        self.run("rollback", *([str(revision)] if revision else []), "--wait", f"--timeout={timeouts.INSTALLED:.0f}s")
+        self.run(
+            "rollback",
+            *([str(revision)] if revision else []),
+            "--wait",
+            f"--timeout={timeouts.INSTALLED:.0f}s",
+        )
 
     def uninstall(self) -> None:
         """Remove it; the definition of VtuberSession and the volumes stay."""
-        self.run("uninstall", "--wait", f"--timeout={timeouts.UNINSTALLED:.0f}s", within=timeouts.UNINSTALLED)
+        self.run(
+            "uninstall",
+            "--wait",
+            f"--timeout={timeouts.UNINSTALLED:.0f}s",
+            within=timeouts.UNINSTALLED,
+        )

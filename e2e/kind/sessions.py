@@ -12,7 +12,9 @@ STREAMING: Final = {"SYNC_TTS_STREAMING": True}
 INTERRUPTIBLE: Final = {"SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
 
 
-def resource(name: str, session_id: str, flags: dict[str, bool] | None = None, **spec: Any) -> dict[str, Any]:
+def resource(
+    name: str, session_id: str, flags: dict[str, bool] | None = None, **spec: Any
+) -> dict[str, Any]:
     """A VtuberSession as JSON."""
     return {
         "apiVersion": "vtuber.dev/v1alpha1",
@@ -40,13 +42,26 @@ def refusal(namespace: Namespace, wanted: dict[str, Any]) -> str:
 def ready(namespace: Namespace, name: str, within: float = timeouts.SESSION_READY) -> float:
     """`kubectl wait --for=condition=Ready`; how long it took, in seconds."""
     began = time.monotonic()
-    namespace.kubectl("wait", f"vts/{name}", "--for=condition=Ready", f"--timeout={within:.0f}s", within=within + 5)
+    namespace.kubectl(
+        "wait",
+        f"vts/{name}",
+        "--for=condition=Ready",
+        f"--timeout={within:.0f}s",
+        within=within + 5,
+    )
     return time.monotonic() - began
 
 
 def all_ready(namespace: Namespace, within: float = timeouts.SESSION_READY) -> None:
     """Wait for all of the namespace."""
-    namespace.kubectl("wait", "vts", "--all", "--for=condition=Ready", f"--timeout={within:.0f}s", within=within + 5)
+    namespace.kubectl(
+        "wait",
+        "vts",
+        "--all",
+        "--for=condition=Ready",
+        f"--timeout={within:.0f}s",
+        within=within + 5,
+    )
 
 
 def status(namespace: Namespace, name: str) -> dict[str, Any]:

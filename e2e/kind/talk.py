@@ -34,7 +34,9 @@ class Room:
     async def turns(self) -> list[int]:
         """The numbers of the turns that anybody can read of this session. A Redis that has just come back may take a moment."""
         async with asyncio.timeout(timeouts.HISTORY_READABLE):
-            while "turns" not in (found := await clients.get(f"http://{self.at}/sessions/{self.session}/turns")):
+            while "turns" not in (
+                found := await clients.get(f"http://{self.at}/sessions/{self.session}/turns")
+            ):
                 await asyncio.sleep(0.2)
         return sorted(turn["turn"] for turn in found["turns"])
 
@@ -54,7 +56,9 @@ class Room:
                         tried.append(f"{answer.status} {answer.body} {answer.events[-1:]}")
                     await asyncio.sleep(0.5)
         except TimeoutError:
-            raise AssertionError(f"no whole answer in {len(tried)} tries, the last ones: {tried[-3:]}") from None
+            raise AssertionError(
+                f"no whole answer in {len(tried)} tries, the last ones: {tried[-3:]}"
+            ) from None
 
 
 def room(namespace: Namespace) -> Room:

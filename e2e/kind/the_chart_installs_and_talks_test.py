@@ -11,7 +11,9 @@ from e2e.kind.release import Release
 from e2e.kind.talk import room
 
 
-async def test_install_talk_test_and_remove(namespace: Namespace, release: Callable[..., Release], helm: str) -> None:
+async def test_install_talk_test_and_remove(
+    namespace: Namespace, release: Callable[..., Release], helm: str
+) -> None:
     chart = release(helm)
     said = chart.upgrade()
     assert "kubectl apply" in said, "the notes tell what to do next"
@@ -25,7 +27,9 @@ async def test_install_talk_test_and_remove(namespace: Namespace, release: Calla
 
     namespace.kubectl("apply", "-f", str(ROOT / "crds" / "examples" / "everyone.yaml"))
     ready = f"--timeout={timeouts.SESSION_READY:.0f}s"
-    namespace.kubectl("wait", "vts/everyone", "--for=condition=Ready", ready, within=timeouts.SESSION_READY + 5)
+    namespace.kubectl(
+        "wait", "vts/everyone", "--for=condition=Ready", ready, within=timeouts.SESSION_READY + 5
+    )
     answer, viewer = await place.say_and_hear()
     assert answer.events[-1] == "done"
     assert viewer.seconds_of(answer.turn) > 1, "and speaks once one says so"
@@ -35,7 +39,12 @@ async def test_install_talk_test_and_remove(namespace: Namespace, release: Calla
 
     chart.uninstall()
     left = namespace.kubectl(
-        "get", "deployments,statefulsets,services,networkpolicies,roles,vtubersessions", "-o", "name"
+        "get",
+        "deployments,statefulsets,services,networkpolicies,roles,vtubersessions",
+        "-o",
+        "name",
     ).split()
-    assert left == ["vtubersession.vtuber.dev/everyone"], "what people made stays, what the chart made goes"
+    assert left == ["vtubersession.vtuber.dev/everyone"], (
+        "what people made stays, what the chart made goes"
+    )
     namespace.kubectl("delete", "vts", "--all", f"--timeout={timeouts.COMMAND - 5:.0f}s")

@@ -23,7 +23,17 @@ LEGACY = ("memory", "chat-ai", "tts", "asr", "long-term-memory")
 
 
 def rendered(helm: str, *values: str) -> list[dict[str, Any]]:
-    said = run(helm, "template", "vtuber", str(CHART), "-n", "somewhere", "--kube-version", "1.35.0", *values)
+    said = run(
+        helm,
+        "template",
+        "vtuber",
+        str(CHART),
+        "-n",
+        "somewhere",
+        "--kube-version",
+        "1.35.0",
+        *values,
+    )
     return [document for document in yaml.safe_load_all(said) if document]
 
 
@@ -51,11 +61,15 @@ def test_the_definition_in_the_chart_is_the_one_in_crds() -> None:
 
 def test_the_definition_is_rendered_whole_and_kept(helm: str) -> None:
     source = yaml.safe_load((ROOT / "crds" / "vtubersessions.vtuber.dev.yaml").read_text())
-    [found] = [document for document in rendered(helm) if document["kind"] == "CustomResourceDefinition"]
+    [found] = [
+        document for document in rendered(helm) if document["kind"] == "CustomResourceDefinition"
+    ]
     assert found["spec"] == source["spec"]
     assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert not [
-        document for document in rendered(helm, "--set", "crds.enabled=false") if document["kind"] == "CustomResourceDefinition"
+        document
+        for document in rendered(helm, "--set", "crds.enabled=false")
+        if document["kind"] == "CustomResourceDefinition"
     ]
 
 
@@ -63,7 +77,11 @@ def test_the_chart_renders_nothing_that_the_operator_writes(helm: str) -> None:
     documents = rendered(helm, *everything())
     kinds = {document["kind"] for document in documents}
     assert "VtuberSession" not in kinds
-    names = {document["metadata"]["name"] for document in documents if document["kind"] in ("ConfigMap", "Secret")}
+    names = {
+        document["metadata"]["name"]
+        for document in documents
+        if document["kind"] in ("ConfigMap", "Secret")
+    }
     assert names == {"vtuber-test"}
     for name, pod in pods(documents):
         for volume in pod["spec"].get("volumes", []):
@@ -74,7 +92,9 @@ def test_the_chart_renders_nothing_that_the_operator_writes(helm: str) -> None:
 
 def test_an_autoscaled_component_has_no_number_of_its_own(helm: str) -> None:
     found = {
-        document["metadata"]["name"]: document for document in rendered(helm, *everything()) if document["kind"] == "Deployment"
+        document["metadata"]["name"]: document
+        for document in rendered(helm, *everything())
+        if document["kind"] == "Deployment"
     }
     assert "replicas" not in found["vtuber-gateway"]["spec"]
     assert "replicas" not in found["vtuber-input-handler"]["spec"]
@@ -82,7 +102,9 @@ def test_an_autoscaled_component_has_no_number_of_its_own(helm: str) -> None:
 
 
 def test_another_number_of_engines_rolls_no_engine(helm: str) -> None:
-    one, two = (dict(pods(rendered(helm, "--set", f"dialogEngine.replicas={number}"))) for number in (1, 2))
+    one, two = (
+        dict(pods(rendered(helm, "--set", f"dialogEngine.replicas={number}"))) for number in (1, 2)
+    )
     assert [name for name in one if one[name] != two[name]] == ["vtuber-input-handler"]
 
 
@@ -92,7 +114,9 @@ def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:
         spec = pod["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert spec["automountServiceAccountToken"] is (name in ("vtuber-operator", "vtuber-test")), name
+        assert spec["automountServiceAccountToken"] is (
+            name in ("vtuber-operator", "vtuber-test")
+        ), name
         for container in spec["containers"]:
             security = container["securityContext"]
             assert security == {
@@ -102,9 +126,9 @@ def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:
             }, name
             assert container["resources"]["requests"], name
             assert container["resources"]["limits"]["memory"], name
-            assert len({entry["name"] for entry in container.get("env", [])}) == len(container.get("env", [])), (
-                f"{name}: a name twice"
-            )
+            assert len({entry["name"] for entry in container.get("env", [])}) == len(
+                container.get("env", [])
+            ), f"{name}: a name twice"
             seen += 1
     assert seen == len((*MAIN, *LEGACY, "operator", "redis", "test"))
 
@@ -112,8 +136,19 @@ def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:
 def test_a_leaving_pod_has_time_for_what_it_promises(helm: str) -> None:
     for name, pod in pods(rendered(helm)):
         container = pod["spec"]["containers"][0]
-        serves_on = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        drains = int(next((entry["value"] for entry in container.get("env", []) if entry["name"] == "SHUTDOWN_GRACE_S"), 0))
+        serves_on = (
+            container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        )
+        drains = int(
+            next(
+                (
+                    entry["value"]
+                    for entry in container.get("env", [])
+                    if entry["name"] == "SHUTDOWN_GRACE_S"
+                ),
+                0,
+            )
+        )
         assert pod["spec"].get("terminationGracePeriodSeconds", 30) > serves_on + drains, name
 
 
@@ -121,7 +156,10 @@ def test_policies_are_the_data_flow(helm: str) -> None:
     """Who carries the label of a client is who the policies let in, and who they let out."""
     documents = rendered(helm)
     flow = {
-        (pod["metadata"]["labels"]["app.kubernetes.io/name"], label.removeprefix("vtuber.dev/client-of-"))
+        (
+            pod["metadata"]["labels"]["app.kubernetes.io/name"],
+            label.removeprefix("vtuber.dev/client-of-"),
+        )
         for _, pod in pods(documents)
         for label in pod["metadata"]["labels"]
         if label.startswith("vtuber.dev/client-of-")
@@ -151,15 +189,26 @@ def test_policies_are_the_data_flow(helm: str) -> None:
 
 
 def test_pods_that_take_flags_say_so(helm: str) -> None:
-    told = {name for name, pod in pods(rendered(helm)) if pod["metadata"]["labels"].get("vtuber.dev/flags") == "true"}
-    assert told == {f"vtuber-{name}" for name in (*MAIN, "chat-ai", "tts")}, "who asks sessions' documents"
+    told = {
+        name
+        for name, pod in pods(rendered(helm))
+        if pod["metadata"]["labels"].get("vtuber.dev/flags") == "true"
+    }
+    assert told == {f"vtuber-{name}" for name in (*MAIN, "chat-ai", "tts")}, (
+        "who asks sessions' documents"
+    )
 
 
 def test_microphones_keep_asr_when_the_rest_of_the_chain_is_gone(helm: str) -> None:
     def heard_by(**enabled: bool) -> tuple[bool, bool]:
-        documents = rendered(helm, *(f"--set={part}.enabled={str(on).lower()}" for part, on in enabled.items()))
+        documents = rendered(
+            helm, *(f"--set={part}.enabled={str(on).lower()}" for part, on in enabled.items())
+        )
         found = dict(pods(documents))
-        asked = {entry["name"]: entry.get("value") for entry in found["vtuber-input-handler"]["spec"]["containers"][0]["env"]}
+        asked = {
+            entry["name"]: entry.get("value")
+            for entry in found["vtuber-input-handler"]["spec"]["containers"][0]["env"]
+        }
         return "vtuber-asr" in found, "ASR_URL" in asked
 
     assert heard_by(legacy=True, microphone=True) == (True, True)
@@ -175,22 +224,40 @@ def test_without_the_legacy_chain_nothing_of_it_is_left_and_services_know(helm: 
     for without, said in ((True, "false"), (False, "true")):
         found = dict(pods(documents if without else rendered(helm)))
         for name in ("vtuber-input-handler", "vtuber-dialog-engine"):
-            env = {entry["name"]: entry.get("value") for entry in found[name]["spec"]["containers"][0]["env"]}
+            env = {
+                entry["name"]: entry.get("value")
+                for entry in found[name]["spec"]["containers"][0]["env"]
+            }
             assert env["LEGACY_ENABLED"] == said
             assert ("ENGINE_WAIT_S" in env) is (without and name == "vtuber-input-handler")
 
 
 def test_a_setting_of_the_user_replaces_the_charts(helm: str) -> None:
-    given = ("--set-json", 'gateway.extraEnv=[{"name":"LOG_LEVEL","value":"DEBUG"},{"name":"SOCKETS_AN_ADDRESS","value":"9"}]')
-    env = {name: pod["spec"]["containers"][0].get("env", []) for name, pod in pods(rendered(helm, *given))}
-    assert [entry["value"] for entry in env["vtuber-gateway"] if entry["name"] == "LOG_LEVEL"] == ["DEBUG"]
-    assert [entry["value"] for entry in env["vtuber-output-handler"] if entry["name"] == "LOG_LEVEL"] == ["INFO"]
+    given = (
+        "--set-json",
+        'gateway.extraEnv=[{"name":"LOG_LEVEL","value":"DEBUG"},{"name":"SOCKETS_AN_ADDRESS","value":"9"}]',
+    )
+    env = {
+        name: pod["spec"]["containers"][0].get("env", [])
+        for name, pod in pods(rendered(helm, *given))
+    }
+    assert [entry["value"] for entry in env["vtuber-gateway"] if entry["name"] == "LOG_LEVEL"] == [
+        "DEBUG"
+    ]
+    assert [
+        entry["value"] for entry in env["vtuber-output-handler"] if entry["name"] == "LOG_LEVEL"
+    ] == ["INFO"]
 
 
-@pytest.mark.parametrize("given", ["redis.external.url=redis://elsewhere:6379/1", "redis.external.urlSecret.name=address"])
+@pytest.mark.parametrize(
+    "given",
+    ["redis.external.url=redis://elsewhere:6379/1", "redis.external.urlSecret.name=address"],
+)
 def test_a_redis_elsewhere_is_the_only_one(helm: str, given: str) -> None:
     documents = rendered(helm, "--set", given)
-    assert not [document for document in documents if document["metadata"]["name"] == "vtuber-redis"]
+    assert not [
+        document for document in documents if document["metadata"]["name"] == "vtuber-redis"
+    ]
     for name, pod in pods(documents):
         for entry in pod["spec"]["containers"][0].get("env", []):
             if entry["name"] == "REDIS_URL":
@@ -246,5 +313,8 @@ def test_each_engine_answers_to_its_own_name(helm: str) -> None:
     documents = rendered(helm, "--set", "dialogEngine.replicas=2")
     urls = environment(documents, "input-handler")["DIALOG_ENGINE_URLS"].split(",")
     names = [url.removeprefix("http://").partition(":")[0] for url in urls]
-    assert names == ["vtuber-dialog-engine-0.vtuber-dialog-engine-pods", "vtuber-dialog-engine-1.vtuber-dialog-engine-pods"]
+    assert names == [
+        "vtuber-dialog-engine-0.vtuber-dialog-engine-pods",
+        "vtuber-dialog-engine-1.vtuber-dialog-engine-pods",
+    ]
     assert environment(documents, "dialog-engine")["ALLOWED_HOSTS"] == "*.vtuber-dialog-engine-pods"

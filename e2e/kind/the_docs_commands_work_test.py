@@ -23,8 +23,14 @@ def in_order() -> list[Command]:
     found = [command for command in typed() if command.kind == "cluster"]
     assert {command.page for command in found} == set(ORDER)
     pages = [[command for command in found if command.page == page] for page in ORDER]
-    first = next(at for at, command in enumerate(pages[0]) if command.call[:2] == ["helm", "upgrade"])
-    return [*pages[0][:first], *(command for page in pages[1:] for command in page), *pages[0][first:]]
+    first = next(
+        at for at, command in enumerate(pages[0]) if command.call[:2] == ["helm", "upgrade"]
+    )
+    return [
+        *pages[0][:first],
+        *(command for page in pages[1:] for command in page),
+        *pages[0][first:],
+    ]
 
 
 def here(command: Command, namespace: Namespace, release: Release) -> str | None:
@@ -35,7 +41,9 @@ def here(command: Command, namespace: Namespace, release: Release) -> str | None
         if other in text:
             return None
         text = re.sub(r"^helm\b", release.helm, text)
-        text = text.replace("--set image.registry=registry.example.org/team", shlex.join(release.values))
+        text = text.replace(
+            "--set image.registry=registry.example.org/team", shlex.join(release.values)
+        )
         if command.call[1] == "upgrade":
             text += " --reuse-values"
     if command.call[:3] == ["kubectl", "delete", "crd"]:
@@ -48,21 +56,46 @@ def here(command: Command, namespace: Namespace, release: Release) -> str | None
 
 
 @pytest.mark.timeout(timeouts.LONG_TEST)
-def test_each_is_typed_and_does_what_it_says(namespace: Namespace, release: Callable[..., Release], tmp_path: Path) -> None:
+def test_each_is_typed_and_does_what_it_says(
+    namespace: Namespace, release: Callable[..., Release], tmp_path: Path
+) -> None:
     chart = release()
     config = tmp_path / "kubeconfig"
-    config.write_text(run("kubectl", "config", "view", "--raw", "--minify", "--flatten", "--context", namespace.context))
+    config.write_text(
+        run(
+            "kubectl",
+            "config",
+            "view",
+            "--raw",
+            "--minify",
+            "--flatten",
+            "--context",
+            namespace.context,
+        )
+    )
     config.chmod(0o600)
     for command in in_order():
         text = here(command, namespace, chart)
         if text is None:
             continue
-        said = run("bash", "-c", text, env={"KUBECONFIG": str(config)}, within=timeouts.INSTALLED + timeouts.SESSION_READY)
+        said = run(
+            "bash",
+            "-c",
+            text,
+            env={"KUBECONFIG": str(config)},
+            within=timeouts.INSTALLED + timeouts.SESSION_READY,
+        )
         if command.call[:2] == ["kubectl", "get"]:
             assert "True" in said, (command, said)
         if "patch" in command.call:
             wanted = namespace.get("vts", "live-001")["spec"]["flags"]
             assert set(wanted.values()) == {False}, "the way back is one move"
             ready = f"--timeout={timeouts.SESSION_READY:.0f}s"
-            namespace.kubectl("wait", "vts/live-001", "--for=condition=Ready", ready, within=timeouts.SESSION_READY + 5)
+            namespace.kubectl(
+                "wait",
+                "vts/live-001",
+                "--for=condition=Ready",
+                ready,
+                within=timeouts.SESSION_READY + 5,
+            )
     assert namespace.get("vts")["items"] == []

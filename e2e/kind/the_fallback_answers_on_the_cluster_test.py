@@ -57,24 +57,34 @@ async def hangs(namespace: Namespace) -> AsyncIterator[None]:
 
 
 @pytest.mark.timeout(timeouts.LONG_TEST, func_only=True)
-async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Callable[..., Release]) -> None:
+async def test_whatever_happens_to_the_engine(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     release("helm", "--set", f"{STREAMED},legacy.enabled=true").upgrade()
     place = room(namespace)
     rooms = {flags: Room(place.at, f"{place.session}-{flags}") for flags in fault_matrix.FLAGS}
     recorded = {flags: f"{one.session}-recorded" for flags, one in rooms.items()}
     for flags, wanted in fault_matrix.FLAGS.items():
         texts_and_recordings = (rooms[flags].session, recorded[flags])
-        sessions.apply(namespace, *(sessions.resource(session, session, wanted) for session in texts_and_recordings))
+        sessions.apply(
+            namespace,
+            *(sessions.resource(session, session, wanted) for session in texts_and_recordings),
+        )
     sessions.all_ready(namespace)
     await whatever_it_does_in_a_conversation(namespace, place.at)
-    said: dict[str, list[int]] = {flags: [(await one.talks_again()).turn] for flags, one in rooms.items()}
+    said: dict[str, list[int]] = {
+        flags: [(await one.talks_again()).turn] for flags, one in rooms.items()
+    }
     recording = webm(1.0)
     for fault in (absent, killed, restarted, hangs):
         async with fault(namespace):
             texts, replies = await asyncio.gather(
                 asyncio.gather(*(answered(one) for one in rooms.values())),
                 asyncio.gather(
-                    *(LegacyClient(f"ws://{place.at}", session).send_recording(recording) for session in recorded.values())
+                    *(
+                        LegacyClient(f"ws://{place.at}", session).send_recording(recording)
+                        for session in recorded.values()
+                    )
                 ),
             )
         for flags, text in zip(rooms, texts, strict=True):
@@ -90,7 +100,9 @@ async def test_whatever_happens_to_the_engine(namespace: Namespace, release: Cal
                 await asyncio.sleep(0.5)
         said["bargein"].append(again.turn)
     for flags, one in rooms.items():
-        assert said[flags] == sorted(set(said[flags])), "every turn has a number of its own, and they rise"
+        assert said[flags] == sorted(set(said[flags])), (
+            "every turn has a number of its own, and they rise"
+        )
         assert set(said[flags]) <= set(await one.turns()), "one history"
 
 
@@ -108,7 +120,9 @@ async def answered(place: Room) -> Any:
     """A turn with its voice at a viewer, in time, once."""
     async with clients.watching(f"ws://{place.at}", place.session) as viewer:
         began = time.monotonic()
-        answer = await clients.chat(f"http://{place.at}", place.session, request_id=uuid.uuid4().hex)
+        answer = await clients.chat(
+            f"http://{place.at}", place.session, request_id=uuid.uuid4().hex
+        )
         took = time.monotonic() - began
         assert answer.status == 200
         assert answer.events[-1] == "done", answer.frames
@@ -116,7 +130,8 @@ async def answered(place: Room) -> Any:
         assert took < ANSWERED_WITHIN_S
         # What was answered while nobody listened may be told first.
         await viewer.until(
-            lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == answer.turn], timeouts.SPOKEN
+            lambda seen: [end for end in seen.of("CONTROL", "END") if end["turn"] == answer.turn],
+            timeouts.SPOKEN,
         )
         assert viewer.seconds_of(answer.turn) > 1
         return answer

@@ -15,15 +15,23 @@ async def test_killed_and_away(namespace: Namespace, release: Callable[..., Rele
     release("helm", *OPERATOR).upgrade()
     place = room(namespace)
     await place.talks_again()
-    sessions.apply(namespace, sessions.resource("on-air", place.session, {}), sessions.resource("gone", "to-go", INTERRUPTIBLE))
+    sessions.apply(
+        namespace,
+        sessions.resource("on-air", place.session, {}),
+        sessions.resource("gone", "to-go", INTERRUPTIBLE),
+    )
     sessions.ready(namespace, "on-air")
     sessions.ready(namespace, "gone")
 
     # Two steps are asked for, and the operator dies as soon as the first begins.
     sessions.apply(namespace, sessions.resource("on-air", place.session, INTERRUPTIBLE))
-    namespace.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=operator", "--grace-period=0", "--force")
+    namespace.kubectl(
+        "delete", "pod", "-l", "app.kubernetes.io/name=operator", "--grace-period=0", "--force"
+    )
     assert (await place.say()).events[-1] == "done"
-    namespace.until("another operator pod", lambda: namespace.pods("operator"), timeouts.POD_READY_AGAIN)
+    namespace.until(
+        "another operator pod", lambda: namespace.pods("operator"), timeouts.POD_READY_AGAIN
+    )
     namespace.rolled_out("deployment/vtuber-operator")
     took = sessions.ready(namespace, "on-air", timeouts.OPERATOR_RESUMES)
     assert took < timeouts.OPERATOR_RESUMES
@@ -38,7 +46,11 @@ async def test_killed_and_away(namespace: Namespace, release: Callable[..., Rele
     namespace.rolled_out("deployment/vtuber-operator")
 
     def documents() -> str:
-        return namespace.kubectl("exec", "vtuber-redis-0", "--", "valkey-cli", "HKEYS", "vtuber:flags")
+        return namespace.kubectl(
+            "exec", "vtuber-redis-0", "--", "valkey-cli", "HKEYS", "vtuber:flags"
+        )
 
-    namespace.until("its document is gone", lambda: "to-go" not in documents(), timeouts.OPERATOR_RESUMES)
+    namespace.until(
+        "its document is gone", lambda: "to-go" not in documents(), timeouts.OPERATOR_RESUMES
+    )
     assert place.session in documents()

@@ -46,9 +46,13 @@ def test_the_first_owns_it_and_the_second_says_so(
 
     second.uninstall()
     first.uninstall()
-    assert json.dumps(namespace.get("crd", NAME)["spec"]) == before, "kept, with every VtuberSession in the cluster"
+    assert json.dumps(namespace.get("crd", NAME)["spec"]) == before, (
+        "kept, with every VtuberSession in the cluster"
+    )
 
 
-def test_a_definition_that_kubectl_brought_is_left_alone(namespace: Namespace, release: Callable[..., Release]) -> None:
+def test_a_definition_that_kubectl_brought_is_left_alone(
+    namespace: Namespace, release: Callable[..., Release]
+) -> None:
     said = release("helm", *WITH_DEFINITION).upgrade(wait=False)
     assert "belongs to no Helm release" in said

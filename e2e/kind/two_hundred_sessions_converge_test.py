@@ -20,17 +20,26 @@ pytestmark = pytest.mark.alone
 def test_all_are_ready(namespace: Namespace, release: Callable[..., Release]) -> None:
     release("helm", *OPERATOR).upgrade()
     sessions.apply(
-        namespace, *(sessions.resource(f"show-{number:03}", f"show-{number:03}", INTERRUPTIBLE) for number in range(MANY))
+        namespace,
+        *(
+            sessions.resource(f"show-{number:03}", f"show-{number:03}", INTERRUPTIBLE)
+            for number in range(MANY)
+        ),
     )
     applied = time.monotonic()
 
     def unready() -> int:
         found = namespace.get("vts")["items"]
         return MANY - sum(
-            any(one["type"] == "Ready" and one["status"] == "True" for one in item.get("status", {}).get("conditions", []))
+            any(
+                one["type"] == "Ready" and one["status"] == "True"
+                for one in item.get("status", {}).get("conditions", [])
+            )
             for item in found
         )
 
     namespace.until(f"{MANY} ready", lambda: unready() == 0, timeouts.MANY_READY)
-    print(f"{MANY} resources: all ready {time.monotonic() - applied:.1f} s after the last was applied")
+    print(
+        f"{MANY} resources: all ready {time.monotonic() - applied:.1f} s after the last was applied"
+    )
     assert namespace.restarts() == 0

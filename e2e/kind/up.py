@@ -103,12 +103,21 @@ def up(context: str | None, port: int) -> None:
     with step("streamed speech and interruption on, for every session"):
         namespace.kubectl("apply", "-f", str(EVERYONE))
         ready = f"--timeout={timeouts.SESSION_READY:.0f}s"
-        namespace.kubectl("wait", "--for=condition=Ready", "-f", str(EVERYONE), ready, within=timeouts.SESSION_READY + 5)
+        namespace.kubectl(
+            "wait",
+            "--for=condition=Ready",
+            "-f",
+            str(EVERYONE),
+            ready,
+            within=timeouts.SESSION_READY + 5,
+        )
     if not own:
         reach(namespace, port)
     with step("until she answers"):
         namespace.until("an answer", lambda: forward.she_answers(port), timeouts.SHE_ANSWERS)
-    tell(f"she is on http://localhost:{port}   (kubectl --context {context} -n {NAMESPACE} get vts,pods; make down)")
+    tell(
+        f"she is on http://localhost:{port}   (kubectl --context {context} -n {NAMESPACE} get vts,pods; make down)"
+    )
 
 
 def down(context: str | None) -> None:
@@ -130,7 +139,10 @@ def main() -> None:
     if not (said.isascii() and said.isdigit() and 1 <= int(said[:6]) <= 65_535):
         sys.exit(f"PORT={said}: a port is a number from 1 to 65535")
     port = int(said)
-    verbs: dict[str, Callable[[], None]] = {"up": lambda: up(context, port), "down": lambda: down(context)}
+    verbs: dict[str, Callable[[], None]] = {
+        "up": lambda: up(context, port),
+        "down": lambda: down(context),
+    }
     try:
         verbs[sys.argv[1]]()
     except (CommandFailed, MissingProgram, TimeoutError) as error:

@@ -24,7 +24,9 @@ NOW_MS = 1_760_000_000_000
 
 
 def said(revision: int, at_ms: int = NOW_MS, *missing: str) -> str:
-    return FlagAck(service="engine", revision=revision, at=at_ms / 1_000, missing_keys=list(missing)).to_json()
+    return FlagAck(
+        service="engine", revision=revision, at=at_ms / 1_000, missing_keys=list(missing)
+    ).to_json()
 
 
 @dataclass
@@ -59,8 +61,12 @@ async def running(reader: AckReader) -> AsyncIterator[None]:
             await asyncio.wait({task}, timeout=0.1)
 
 
-async def test_what_was_there_before_is_as_old_as_it_says(client: RedisClient, redis: "Redis") -> None:
-    await redis.hset(FLAGS_ACKS, mapping={"a": said(7, NOW_MS - 20_000), "ahead": said(8, NOW_MS + 9_000)})
+async def test_what_was_there_before_is_as_old_as_it_says(
+    client: RedisClient, redis: "Redis"
+) -> None:
+    await redis.hset(
+        FLAGS_ACKS, mapping={"a": said(7, NOW_MS - 20_000), "ahead": said(8, NOW_MS + 9_000)}
+    )
     seen = reading(client)
     assert not seen.reader.read_once
     await seen.reader.refresh()
@@ -70,7 +76,9 @@ async def test_what_was_there_before_is_as_old_as_it_says(client: RedisClient, r
     )
 
 
-async def test_what_changes_under_our_eyes_is_of_now_whatever_the_pods_clock(client: RedisClient, redis: "Redis") -> None:
+async def test_what_changes_under_our_eyes_is_of_now_whatever_the_pods_clock(
+    client: RedisClient, redis: "Redis"
+) -> None:
     await redis.hset(FLAGS_ACKS, "a", said(7, NOW_MS - 40_000))
     seen = reading(client)
     await seen.reader.refresh()
@@ -80,7 +88,9 @@ async def test_what_changes_under_our_eyes_is_of_now_whatever_the_pods_clock(cli
     assert seen.reader.acks == {"a": Ack(8, NOW_MS + 1_000, frozenset({"vt.openai.token.1"}))}
 
 
-async def test_only_what_means_something_new_wakes_the_operator(client: RedisClient, redis: "Redis") -> None:
+async def test_only_what_means_something_new_wakes_the_operator(
+    client: RedisClient, redis: "Redis"
+) -> None:
     seen = reading(client)
 
     async def changes_after(raw: str, later_ms: int = 5_000) -> int:
@@ -95,10 +105,14 @@ async def test_only_what_means_something_new_wakes_the_operator(client: RedisCli
     assert await changes_after(said(8, NOW_MS + 10_000)) == 1, "a revision"
     assert await changes_after(said(8, NOW_MS + 15_000, "k")) == 1, "a key that is missing"
     assert await changes_after(said(8, NOW_MS + 15_000, "k")) == 0, "nothing at all"
-    assert await changes_after(said(8, NOW_MS + 40_000, "k"), later_ms=20_000) == 1, "back after it was too old to count"
+    assert await changes_after(said(8, NOW_MS + 40_000, "k"), later_ms=20_000) == 1, (
+        "back after it was too old to count"
+    )
 
 
-async def test_fields_of_pods_that_are_gone_are_removed(client: RedisClient, redis: "Redis") -> None:
+async def test_fields_of_pods_that_are_gone_are_removed(
+    client: RedisClient, redis: "Redis"
+) -> None:
     await redis.hset(FLAGS_ACKS, mapping={"gone": said(7), "here": said(7)})
     seen = reading(client)
     await seen.reader.refresh()
@@ -137,7 +151,9 @@ async def test_one_that_nobody_can_read_is_removed_and_hides_no_other(
     assert await redis.hkeys(FLAGS_ACKS) == ["good"]
 
 
-async def test_a_pod_that_says_rubbish_keeps_what_it_said_before_until_that_is_old(client: RedisClient, redis: "Redis") -> None:
+async def test_a_pod_that_says_rubbish_keeps_what_it_said_before_until_that_is_old(
+    client: RedisClient, redis: "Redis"
+) -> None:
     await redis.hset(FLAGS_ACKS, "a", said(7))
     seen = reading(client)
     await seen.reader.refresh()
@@ -151,7 +167,12 @@ async def test_a_pod_that_says_rubbish_keeps_what_it_said_before_until_that_is_o
 
 
 ACKS = st.fixed_dictionaries(
-    {"service": st.text(max_size=3), "revision": st.integers(), "at": st.floats(), "missingKeys": st.lists(st.text(max_size=3))}
+    {
+        "service": st.text(max_size=3),
+        "revision": st.integers(),
+        "at": st.floats(),
+        "missingKeys": st.lists(st.text(max_size=3)),
+    }
 )
 
 
@@ -165,7 +186,10 @@ def test_no_text_ends_the_reader(raw: str) -> None:
 async def test_a_pod_that_speaks_up_is_heard_at_once(client: RedisClient, redis: "Redis") -> None:
     seen = reading(client)
     async with running(seen.reader):
-        await until(lambda: seen.reader.read_once and bool(seen.changes), "listens, and says that Redis is there")
+        await until(
+            lambda: seen.reader.read_once and bool(seen.changes),
+            "listens, and says that Redis is there",
+        )
         await redis.hset(FLAGS_ACKS, "a", said(7, NOW_MS - 50_000))
         await redis.publish(FLAGS_ACKS, "nobody")
         await redis.publish(FLAGS_ACKS, "a")

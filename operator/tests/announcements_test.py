@@ -11,7 +11,9 @@ STREAMING = Flag.SYNC_TTS_STREAMING
 
 
 def condition(kind: str, truth: str, reason: str, message: str = "because") -> Condition:
-    return Condition(type=kind, status=truth, reason=reason, message=message, last_transition_time=SINCE)
+    return Condition(
+        type=kind, status=truth, reason=reason, message=message, last_transition_time=SINCE
+    )
 
 
 def conditions(*made: tuple[str, str, str]) -> Status:
@@ -19,7 +21,13 @@ def conditions(*made: tuple[str, str, str]) -> Status:
 
 
 def phase(of: FlagPhase) -> Status:
-    return Status(flags=[FlagStatus(name=STREAMING, desired=True, effective=True, phase=of, live_pods=3, since=SINCE)])
+    return Status(
+        flags=[
+            FlagStatus(
+                name=STREAMING, desired=True, effective=True, phase=of, live_pods=3, since=SINCE
+            )
+        ]
+    )
 
 
 def told(before: Status, after: Status) -> list[tuple[str, str]]:
@@ -38,7 +46,9 @@ def told(before: Status, after: Status) -> list[tuple[str, str]]:
         (FlagPhase.ON, FlagPhase.ON, []),
     ],
 )
-def test_a_flag_is_told_when_every_pod_goes_by_it(before: FlagPhase, after: FlagPhase, reasons: list[str]) -> None:
+def test_a_flag_is_told_when_every_pod_goes_by_it(
+    before: FlagPhase, after: FlagPhase, reasons: list[str]
+) -> None:
     assert [reason for _, reason in told(phase(before), phase(after))] == reasons
 
 
@@ -60,7 +70,9 @@ WARNED = [
 
 
 @pytest.mark.parametrize("wrong", WARNED)
-def test_what_goes_wrong_is_warned_of_when_it_begins_and_when_its_reason_changes(wrong: tuple[str, str, str]) -> None:
+def test_what_goes_wrong_is_warned_of_when_it_begins_and_when_its_reason_changes(
+    wrong: tuple[str, str, str],
+) -> None:
     kind, truth, reason = wrong
     fine = conditions((kind, "False" if truth == "True" else "True", "Acknowledged"))
     warning = [("Warning", reason)]
@@ -75,7 +87,14 @@ def test_what_goes_wrong_is_warned_of_when_it_begins_and_when_its_reason_changes
 
 def test_waiting_is_no_warning() -> None:
     assert (
-        told(Status(), conditions(("FlagsApplied", "Unknown", "WaitingForPods"), ("Ready", "Unknown", "WaitingForPods"))) == []
+        told(
+            Status(),
+            conditions(
+                ("FlagsApplied", "Unknown", "WaitingForPods"),
+                ("Ready", "Unknown", "WaitingForPods"),
+            ),
+        )
+        == []
     )
 
 
@@ -85,7 +104,9 @@ def test_ready_and_keys_are_told_when_they_come() -> None:
     assert told(before, after) == [("Normal", "KeysReady"), ("Normal", "Ready")]
     assert told(after, after) == []
     keyless = conditions(("SecretsReady", "True", "NoKeys"), ("Ready", "True", "Ready"))
-    assert told(Status(), keyless) == [("Normal", "Ready")], "of keys that nobody refers to nothing is told"
+    assert told(Status(), keyless) == [("Normal", "Ready")], (
+        "of keys that nobody refers to nothing is told"
+    )
 
 
 def test_suspended_is_told_once() -> None:

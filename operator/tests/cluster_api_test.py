@@ -49,7 +49,11 @@ class Scripted:
         if self.is_silent:
             await self.silent.wait()
         status, text, headers = self.answers.pop(0) if self.answers else (200, "{}", {})
-        return web.Response(status=status, text=text, headers={name.replace("_", "-"): each for name, each in headers.items()})
+        return web.Response(
+            status=status,
+            text=text,
+            headers={name.replace("_", "-"): each for name, each in headers.items()},
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -66,9 +70,18 @@ class Scripted:
 
 
 def let_in(path: Path, server: str, token: str) -> None:
-    user, cluster = {"name": "me", "user": {"token": token}}, {"name": "here", "cluster": {"server": server}}
+    user, cluster = (
+        {"name": "me", "user": {"token": token}},
+        {"name": "here", "cluster": {"server": server}},
+    )
     context = {"name": "now", "context": {"cluster": "here", "user": "me"}}
-    config = {"apiVersion": "v1", "current-context": "now", "contexts": [context], "clusters": [cluster], "users": [user]}
+    config = {
+        "apiVersion": "v1",
+        "current-context": "now",
+        "contexts": [context],
+        "clusters": [cluster],
+        "users": [user],
+    }
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
@@ -183,7 +196,9 @@ async def test_a_secrets_value_is_in_no_error(server: Scripted, api: ClusterApi)
     assert all(CANARY in body for body in server.bodies), "it was sent"
 
 
-async def test_a_token_that_ran_out_is_read_anew_once(server: Scripted, api: ClusterApi, kubeconfig: Path) -> None:
+async def test_a_token_that_ran_out_is_read_anew_once(
+    server: Scripted, api: ClusterApi, kubeconfig: Path
+) -> None:
     await api.list_all("/api/v1/pods")
     let_in(kubeconfig, kubeconfig.read_text().split('"server": "')[1].split('"')[0], "second")
     server.refuse(401, "Unauthorized")
@@ -195,7 +210,9 @@ async def test_a_token_that_ran_out_is_read_anew_once(server: Scripted, api: Clu
     assert len(server.tokens) == 5, "not for ever"
 
 
-async def test_a_group_that_nobody_knows_is_no_crd_and_a_role_too_small_is_said(server: Scripted, api: ClusterApi) -> None:
+async def test_a_group_that_nobody_knows_is_no_crd_and_a_role_too_small_is_said(
+    server: Scripted, api: ClusterApi
+) -> None:
     server.then(404, "404 page not found\n")
     assert await api.crd_is_there() is False
     server.then(200, json.dumps({"resources": [{"name": "others"}]}))
@@ -210,9 +227,13 @@ async def test_a_group_that_nobody_knows_is_no_crd_and_a_role_too_small_is_said(
         await api.crd_is_there()
 
 
-async def test_what_is_applied_names_its_manager_and_the_very_object(server: Scripted, api: ClusterApi) -> None:
+async def test_what_is_applied_names_its_manager_and_the_very_object(
+    server: Scripted, api: ClusterApi
+) -> None:
     server.then(200, json.dumps({"metadata": {"name": "one"}}))
-    assert await api.apply_status("vt", "one", "uid-7", {"step": "1/1"}) == {"metadata": {"name": "one"}}
+    assert await api.apply_status("vt", "one", "uid-7", {"step": "1/1"}) == {
+        "metadata": {"name": "one"}
+    }
     sent = json.loads(server.bodies[0])
     assert sent["metadata"] == {"name": "one", "namespace": "vt", "uid": "uid-7"}
     assert sent["status"] == {"step": "1/1"}

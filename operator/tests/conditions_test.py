@@ -20,7 +20,11 @@ CORE, STREAMING = Flag.ENABLE_SYNC_CORE, Flag.SYNC_TTS_STREAMING
 PODS = frozenset({"engine-0", "input-0"})
 EVERYBODY = Reach(written=True, acknowledged=PODS)
 DONE = Facts(
-    effective=frozenset({CORE}), desired=frozenset({CORE}), generation=7, reach=EVERYBODY, keys=Keys({}, Reason.NO_KEYS)
+    effective=frozenset({CORE}),
+    desired=frozenset({CORE}),
+    generation=7,
+    reach=EVERYBODY,
+    keys=Keys({}, Reason.NO_KEYS),
 )
 WORLD = World(now_ms=NOW, pods=dict.fromkeys(PODS, NOW))
 
@@ -28,7 +32,9 @@ WORLD = World(now_ms=NOW, pods=dict.fromkeys(PODS, NOW))
 def resource(generation: int = 3, status: Status | None = None) -> Resource:
     meta = {"namespace": "vt", "name": "one", "generation": generation}
     body: dict[str, Any] = {"metadata": meta, "spec": {"sessionId": "live-001"}}
-    return Resource.from_body({**body, "status": (status or Status()).model_dump(mode="json", by_alias=True)})
+    return Resource.from_body(
+        {**body, "status": (status or Status()).model_dump(mode="json", by_alias=True)}
+    )
 
 
 def said(status: Status, kind: str = "Ready") -> tuple[str, str, str]:
@@ -50,14 +56,30 @@ def test_times_change_with_the_status_of_a_condition_and_not_with_its_reason() -
     assert said(first)[1] != said(second)[1], "the reason is another one"
     third = status_of(replace(WORLD, now_ms=NOW + 120_000), resource(status=second), DONE)
     changed = {each.type: each.last_transition_time for each in third.conditions}
-    assert changed["Ready"] == changed["Reconciling"] == changed["FlagsApplied"] == time_text(NOW + 120_000)
+    assert (
+        changed["Ready"]
+        == changed["Reconciling"]
+        == changed["FlagsApplied"]
+        == time_text(NOW + 120_000)
+    )
     assert changed["Stalled"] == changed["Suspended"] == time_text(NOW)
 
 
 def test_a_flags_time_is_of_its_phase() -> None:
-    moving = replace(DONE, effective=frozenset({CORE, STREAMING}), desired=frozenset({CORE, STREAMING}), in_transit=STREAMING)
-    first = status_of(WORLD, resource(), replace(moving, reach=Reach(written=True, behind=("engine-0",))))
-    second = status_of(replace(WORLD, now_ms=NOW + 60_000), resource(status=first), replace(moving, in_transit=None))
+    moving = replace(
+        DONE,
+        effective=frozenset({CORE, STREAMING}),
+        desired=frozenset({CORE, STREAMING}),
+        in_transit=STREAMING,
+    )
+    first = status_of(
+        WORLD, resource(), replace(moving, reach=Reach(written=True, behind=("engine-0",)))
+    )
+    second = status_of(
+        replace(WORLD, now_ms=NOW + 60_000),
+        resource(status=first),
+        replace(moving, in_transit=None),
+    )
     phases = {flag.name: (flag.phase, flag.since) for flag in second.flags}
     assert phases[STREAMING] == (FlagPhase.ON, time_text(NOW + 60_000))
     assert phases[CORE] == (FlagPhase.ON, time_text(NOW))
@@ -78,7 +100,9 @@ def test_a_flags_time_is_of_its_phase() -> None:
         (replace(DONE, stalled=Verdict("False", Reason.INVALID_SPEC, "spec.flags")), WORLD, "False", "InvalidSpec", "spec.flags"),
     ],
 )  # fmt: skip
-def test_ready_says_why_in_a_word_and_a_sentence(facts: Facts, world: World, truth: str, reason: str, words: str) -> None:
+def test_ready_says_why_in_a_word_and_a_sentence(
+    facts: Facts, world: World, truth: str, reason: str, words: str
+) -> None:
     status = status_of(world, resource(), facts)
     assert said(status)[:2] == (truth, reason)
     assert words in said(status)[2]
@@ -89,11 +113,16 @@ def test_redis_away_takes_nothing_back_that_was_said_of_this_very_spec() -> None
     unread = replace(DONE, reach=Reach(written=False))
     ready = status_of(WORLD, resource(), DONE)
     assert said(status_of(away, resource(status=ready), unread))[0] == "True"
-    assert said(status_of(away, resource(generation=4, status=ready), unread))[:2] == ("False", "RedisDown")
+    assert said(status_of(away, resource(generation=4, status=ready), unread))[:2] == (
+        "False",
+        "RedisDown",
+    )
 
 
 def test_a_sentence_is_cut_before_the_api_server_refuses_it() -> None:
-    status = status_of(WORLD, resource(), replace(DONE, stalled=Verdict("False", Reason.INVALID_SPEC, "x" * 5_000)))
+    status = status_of(
+        WORLD, resource(), replace(DONE, stalled=Verdict("False", Reason.INVALID_SPEC, "x" * 5_000))
+    )
     assert len(said(status)[2]) <= 1_024
     assert said(status, "Stalled")[0] == "True"
 
@@ -101,14 +130,20 @@ def test_a_sentence_is_cut_before_the_api_server_refuses_it() -> None:
 SUBSETS = (frozenset(some) for size in range(len(Flag) + 1) for some in combinations(Flag, size))
 SETS = st.sampled_from([on for on in SUBSETS if problems(flag_set(on)) == []])
 POD_NAMES = st.lists(st.sampled_from(["a", "b", "c"]), unique=True).map(tuple)
-KEYS = st.sampled_from([Keys({}, Reason.NO_KEYS), Keys({}, Reason.KEYS_READY), Keys({}, Reason.SECRET_MISSING, "none")])
+KEYS = st.sampled_from(
+    [Keys({}, Reason.NO_KEYS), Keys({}, Reason.KEYS_READY), Keys({}, Reason.SECRET_MISSING, "none")]
+)
 FACTS = st.builds(
     Facts,
     effective=SETS,
     desired=SETS,
     generation=st.integers(0, 9),
     reach=st.builds(
-        Reach, written=st.booleans(), acknowledged=POD_NAMES.map(frozenset), behind=POD_NAMES, missing_keys=POD_NAMES
+        Reach,
+        written=st.booleans(),
+        acknowledged=POD_NAMES.map(frozenset),
+        behind=POD_NAMES,
+        missing_keys=POD_NAMES,
     ),
     keys=KEYS,
     suspended=st.booleans(),
@@ -120,9 +155,15 @@ FACTS = st.builds(
 
 
 @given(
-    st.lists(st.tuples(FACTS, st.sampled_from([{}, {"a": NOW}]), st.none() | st.just("TimeoutError")), min_size=1, max_size=6)
+    st.lists(
+        st.tuples(FACTS, st.sampled_from([{}, {"a": NOW}]), st.none() | st.just("TimeoutError")),
+        min_size=1,
+        max_size=6,
+    )
 )
-def test_whatever_happens_readers_can_go_by_it(history: list[tuple[Facts, dict[str, int], str | None]]) -> None:
+def test_whatever_happens_readers_can_go_by_it(
+    history: list[tuple[Facts, dict[str, int], str | None]],
+) -> None:
     status, now = Status(), NOW
     for generation, (facts, pods, down) in enumerate(history, start=1):
         now += 1_000
@@ -130,13 +171,19 @@ def test_whatever_happens_readers_can_go_by_it(history: list[tuple[Facts, dict[s
         world = World(now_ms=now, pods=pods, redis_down=down)
         status = status_of(world, resource(generation, before), facts)
         assert tuple(each.type for each in status.conditions) == CONDITION_TYPES
-        assert {each.observed_generation for each in status.conditions} == {status.observed_generation} == {generation}
+        assert (
+            {each.observed_generation for each in status.conditions}
+            == {status.observed_generation}
+            == {generation}
+        )
         truths = {each.type: each.status for each in status.conditions}
         working = [kind for kind in ("Ready", "Reconciling", "Stalled") if truths[kind] == "True"]
         assert len(working) == 1 or (working == [] and status.phase is Phase.SUSPENDED), (
             "exactly one of the three, unless it rests"
         )
-        assert (truths["Ready"] == "True") <= (truths["FlagsApplied"] == truths["SecretsReady"] == "True")
+        assert (truths["Ready"] == "True") <= (
+            truths["FlagsApplied"] == truths["SecretsReady"] == "True"
+        )
         for each in status.conditions:
             old = before.condition(each.type)
             moved = old is None or old.status != each.status

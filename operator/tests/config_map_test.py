@@ -8,7 +8,9 @@ from vtuber_operator.config_map import table_text
 def documents(count: int) -> dict[str, SessionDocument]:
     persona = Persona(instructions="Be brief. " * 30)
     made = [
-        SessionDocument(session_id=f"s-{n}", flags=FlagSet(generation=n), resource=f"vt/s-{n}", persona=persona)
+        SessionDocument(
+            session_id=f"s-{n}", flags=FlagSet(generation=n), resource=f"vt/s-{n}", persona=persona
+        )
         for n in range(count)
     ]
     return {document.session_id: document for document in made}

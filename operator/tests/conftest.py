@@ -35,7 +35,9 @@ async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 @pytest.fixture
 def operating(api: ApiServer, store: Store) -> Operating:
     @asynccontextmanager
-    async def run(*, clock: Callable[[], float] = time.monotonic, **changes: Any) -> AsyncIterator[Operator]:
+    async def run(
+        *, clock: Callable[[], float] = time.monotonic, **changes: Any
+    ) -> AsyncIterator[Operator]:
         made = {
             "pod_namespace": "vt",
             "watch_namespaces": "vt",

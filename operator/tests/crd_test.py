@@ -39,7 +39,9 @@ def walk(node: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_the_schema_is_structural_bounded_and_described() -> None:
-    assert not {"$ref", "anyOf", "nullable", "title", "$defs"} & set(json.dumps(SCHEMA).replace('"', " ").split())
+    assert not {"$ref", "anyOf", "nullable", "title", "$defs"} & set(
+        json.dumps(SCHEMA).replace('"', " ").split()
+    )
     for path, node in walk(SCHEMA):
         assert node.get("type"), path
         assert node.get("description", "").strip(), path
@@ -50,7 +52,10 @@ def test_the_schema_is_structural_bounded_and_described() -> None:
 
 
 def test_every_dependency_has_a_rule_that_names_the_missing_flag() -> None:
-    messages = [rule["message"] for rule in SCHEMA["properties"]["spec"]["properties"]["flags"]["x-kubernetes-validations"]]
+    messages = [
+        rule["message"]
+        for rule in SCHEMA["properties"]["spec"]["properties"]["flags"]["x-kubernetes-validations"]
+    ]
     assert len(messages) == len(NEEDS)
     for flag, needed in NEEDS.items():
         assert any(message.startswith(f"{flag} needs {needed}") for message in messages)

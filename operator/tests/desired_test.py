@@ -9,10 +9,22 @@ from hypothesis import strategies as st
 from dialog_flags.flags import NEEDS, Flag
 from vtuber_operator.desired import decide
 from vtuber_operator.steps import ORDER
-from vtuber_operator.testing.cluster_in_memory import BARGE_IN, LTM, OUTBOX, START_MS, STREAMING, Cluster, spec
+from vtuber_operator.testing.cluster_in_memory import (
+    BARGE_IN,
+    LTM,
+    OUTBOX,
+    START_MS,
+    STREAMING,
+    Cluster,
+    spec,
+)
 from vtuber_operator.world import Ack, SecretSeen, World
 
-KEYED = {"provider": "openai", "model": "gpt", "apiKey": {"secretKeyRef": {"name": "openai", "key": "token"}}}
+KEYED = {
+    "provider": "openai",
+    "model": "gpt",
+    "apiKey": {"secretKeyRef": {"name": "openai", "key": "token"}},
+}
 
 
 @pytest.fixture
@@ -35,7 +47,10 @@ def test_flags_go_on_one_by_one_each_after_every_pod_has_acknowledged(cluster: C
     cluster.operate()
     first = cluster.status("one")
     assert (first.observed_generation, first.effective, first.step) == (1, "CORE", "1/3")
-    assert cluster.ready("one") == ("Unknown", "WaitingForPods") or cluster.ready("one") == ("Unknown", "Progressing")
+    assert cluster.ready("one") == ("Unknown", "WaitingForPods") or cluster.ready("one") == (
+        "Unknown",
+        "Progressing",
+    )
     reconciling = first.condition("Reconciling")
     assert reconciling is not None
     assert reconciling.status == "True"
@@ -109,7 +124,9 @@ def test_suspend_stops_turning_on_but_not_turning_off(cluster: Cluster) -> None:
     cluster.settle()
     assert cluster.ready("one") == ("False", "Suspended")
     assert cluster.status("one").phase == "Suspended"
-    assert {flag.name: flag.phase for flag in cluster.status("one").flags}[Flag.SYNC_TTS_BARGE_IN] == "Suspended"
+    assert {flag.name: flag.phase for flag in cluster.status("one").flags}[
+        Flag.SYNC_TTS_BARGE_IN
+    ] == "Suspended"
     cluster.apply("one", spec("live-001", rollout={"suspend": True}))
     cluster.settle()
     assert cluster.ready("one") == ("True", "Ready")
@@ -211,7 +228,10 @@ def test_an_invalid_spec_keeps_the_last_flags(cluster: Cluster) -> None:
     assert stalled is not None
     assert (stalled.status, stalled.reason) == ("True", "InvalidSpec")
     assert "SYNC_TTS_STREAMING" in stalled.message
-    assert (cluster.status("one").effective, cluster.status("one").generation) == ("CORE,STREAMING", generation)
+    assert (cluster.status("one").effective, cluster.status("one").generation) == (
+        "CORE,STREAMING",
+        generation,
+    )
     cluster.apply("one", {"sessionId": "live-001", "flags": {"ENABLE_SYNC_CORE": "secret-value"}})
     cluster.settle()
     assert cluster.served["live-001"].SYNC_TTS_STREAMING
@@ -304,7 +324,9 @@ def _act(cluster: Cluster, action: tuple[Any, ...]) -> None:
     if kind == "apply":
         name, flags, suspend = rest
         session = "*" if name == "everyone" else "live-001"
-        cluster.apply(name, {"sessionId": session, "flags": _closed(flags), "rollout": {"suspend": suspend}})
+        cluster.apply(
+            name, {"sessionId": session, "flags": _closed(flags), "rollout": {"suspend": suspend}}
+        )
     elif kind == "delete":
         cluster.delete(rest[0])
     elif kind == "pod":
@@ -321,7 +343,10 @@ def _act(cluster: Cluster, action: tuple[Any, ...]) -> None:
         cluster.redis = {}
     elif kind == "restart":
         # What the operator knew of revisions is gone: the present one counts for every document (ADR 8).
-        cluster.redis = {name: type(each)(each.text, cluster.revision, each.generation) for name, each in cluster.redis.items()}
+        cluster.redis = {
+            name: type(each)(each.text, cluster.revision, each.generation)
+            for name, each in cluster.redis.items()
+        }
     elif kind == "time":
         cluster.now_ms += rest[0]
     elif kind == "redis":
@@ -330,7 +355,9 @@ def _act(cluster: Cluster, action: tuple[Any, ...]) -> None:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTIONS, max_size=40))
-def test_any_sequence_converges_and_shows_no_illegal_set_in_between(actions: list[tuple[Any, ...]]) -> None:
+def test_any_sequence_converges_and_shows_no_illegal_set_in_between(
+    actions: list[tuple[Any, ...]],
+) -> None:
     cluster = Cluster(pods={"p0": START_MS})
     for action in actions:
         _act(cluster, action)
@@ -339,7 +366,9 @@ def test_any_sequence_converges_and_shows_no_illegal_set_in_between(actions: lis
     cluster.pods.setdefault("p0", cluster.now_ms)
     cluster.settle()
     owners: dict[str, str] = {}
-    for (_, name), body in sorted(cluster.bodies.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0])):
+    for (_, name), body in sorted(
+        cluster.bodies.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0])
+    ):
         session = body["spec"]["sessionId"]
         if owners.setdefault(session, name) != name:
             assert cluster.ready(name) == ("False", "SessionTaken")

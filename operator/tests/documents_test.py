@@ -15,7 +15,13 @@ from vtuber_operator.status import Reason
 from vtuber_operator.world import Resource, SecretSeen
 
 REF = {"secretKeyRef": {"name": "openai", "key": "token"}}
-LLM = {"provider": "openai", "model": "gpt", "baseUrl": "https://api.example/v1", "temperature": 0.5, "apiKey": REF}
+LLM = {
+    "provider": "openai",
+    "model": "gpt",
+    "baseUrl": "https://api.example/v1",
+    "temperature": 0.5,
+    "apiKey": REF,
+}
 SECRETS = {("vt", "openai"): SecretSeen(frozenset({"token"}), "42")}
 IN_FORCE = {
     "generation": 7,
@@ -32,11 +38,16 @@ IN_FORCE = {
 
 
 def resource(status: dict[str, Any] | None = None, **spec: Any) -> Resource:
-    body = {"metadata": {"namespace": "vt", "name": "one"}, "spec": {"sessionId": "live-001", **spec}}
+    body = {
+        "metadata": {"namespace": "vt", "name": "one"},
+        "spec": {"sessionId": "live-001", **spec},
+    }
     return Resource.from_body({**body, "status": IN_FORCE if status is None else status})
 
 
-def document(made: Resource, secrets: dict[tuple[str, str], SecretSeen] = SECRETS) -> SessionDocument:
+def document(
+    made: Resource, secrets: dict[tuple[str, str], SecretSeen] = SECRETS
+) -> SessionDocument:
     found = document_of(made, keys_of(made, secrets))
     assert found is not None
     return found
@@ -56,7 +67,11 @@ def test_nothing_is_delivered_before_the_first_status_or_while_another_has_the_s
         "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    for made in (resource({}), resource({**IN_FORCE, "conditions": [taken]}), replace(resource(), session_id=None)):
+    for made in (
+        resource({}),
+        resource({**IN_FORCE, "conditions": [taken]}),
+        replace(resource(), session_id=None),
+    ):
         assert document_of(made, keys_of(made, {})) is None
 
 
@@ -67,7 +82,13 @@ def test_a_spec_that_nobody_can_read_leaves_flags_and_nothing_else() -> None:
 
 
 def test_a_section_is_taken_over_with_the_file_instead_of_the_reference() -> None:
-    made = document(resource(llm=LLM, voice={"provider": "edge", "voiceZh": "zh-CN-XiaoyiNeural"}, persona={"lang": "zh"}))
+    made = document(
+        resource(
+            llm=LLM,
+            voice={"provider": "edge", "voiceZh": "zh-CN-XiaoyiNeural"},
+            persona={"lang": "zh"},
+        )
+    )
     assert made.llm is not None
     assert made.llm.to_wire() == {
         "provider": "openai",
@@ -83,7 +104,9 @@ def test_a_section_is_taken_over_with_the_file_instead_of_the_reference() -> Non
     assert Draft.of(made).files == {"vt.openai.token.42"}
     assert "secretKeyRef" not in made.to_json()
     # Every field of the spec is one of the document, but for the reference.
-    assert WantedLlm.model_fields.keys() - {"api_key"} == type(made.llm).model_fields.keys() - {"api_key_file"}
+    assert WantedLlm.model_fields.keys() - {"api_key"} == type(made.llm).model_fields.keys() - {
+        "api_key_file"
+    }
 
 
 def test_a_key_that_is_not_there_leaves_out_its_section_and_no_other() -> None:
@@ -110,7 +133,9 @@ def test_without_a_reference_no_key_is_waited_for() -> None:
     assert made.llm.api_key_file is None
     both = resource(llm=LLM, voice={"provider": "openai", "apiKey": REF})
     assert keys_of(both, SECRETS).reason is Reason.KEYS_READY
-    assert {ref.file for ref in keys_of(both, SECRETS).files.values()} == {"vt.openai.token.42"}, "one file for both"
+    assert {ref.file for ref in keys_of(both, SECRETS).files.values()} == {"vt.openai.token.42"}, (
+        "one file for both"
+    )
 
 
 NAME = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", fullmatch=True)
@@ -120,7 +145,9 @@ VERSION = st.integers(1, 2**63).map(str)
 
 
 @given(NAMESPACE, NAME, KEY, VERSION)
-def test_every_key_has_a_file_that_a_secret_and_a_document_accept(namespace: str, secret: str, key: str, version: str) -> None:
+def test_every_key_has_a_file_that_a_secret_and_a_document_accept(
+    namespace: str, secret: str, key: str, version: str
+) -> None:
     file = key_file(namespace, secret, key, version)
     assert TypeAdapter(KeyFile).validate_python(file) == file
     assert re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", file), "a Secret's own rule"

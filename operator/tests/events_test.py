@@ -23,7 +23,9 @@ NORMAL = Announcement("Normal", "FlagOn", "SYNC_TTS_STREAMING is on; live pods: 
 
 
 def resource(name: str = "live-001", uid: str = "u1") -> Resource:
-    return Resource.from_body({"metadata": {"namespace": "vt", "name": name, "uid": uid}, "spec": {"sessionId": name}})
+    return Resource.from_body(
+        {"metadata": {"namespace": "vt", "name": name, "uid": uid}, "spec": {"sessionId": name}}
+    )
 
 
 class Cluster(ClusterApi):
@@ -77,7 +79,11 @@ async def test_an_event_is_about_the_very_object_and_fits_its_fields(cluster: Cl
         "name": "l" * 253,
         "uid": "u1",
     }
-    assert (event["type"], event["reason"], event["reportingInstance"]) == ("Warning", "KeyMissing", "operator-0")
+    assert (event["type"], event["reason"], event["reportingInstance"]) == (
+        "Warning",
+        "KeyMissing",
+        "operator-0",
+    )
     # The API server refuses longer ones.
     assert len(event["note"]) <= 1_024
     assert len(event["metadata"]["name"]) <= 253
@@ -88,7 +94,9 @@ async def test_the_same_warning_is_not_said_again_within_ten_minutes(cluster: Cl
     async with events(cluster) as posted:
         for _ in range(3):
             posted.post(resource(), WARNING)
-        posted.post(resource(), Announcement("Warning", "SecretMissing", "there is no Secret other"))
+        posted.post(
+            resource(), Announcement("Warning", "SecretMissing", "there is no Secret other")
+        )
         posted.post(resource(uid="u2"), WARNING)
         await asyncio.sleep(599)
         posted.post(resource(), WARNING)
@@ -109,7 +117,9 @@ async def test_what_is_no_warning_is_told_each_time(cluster: Cluster) -> None:
     assert len({event["metadata"]["name"] for _, _, event in cluster.taken}) == 2
 
 
-async def test_one_that_could_not_be_posted_is_tried_again_before_the_next(cluster: Cluster) -> None:
+async def test_one_that_could_not_be_posted_is_tried_again_before_the_next(
+    cluster: Cluster,
+) -> None:
     cluster.failures = [Unreachable("event"), TooMany("event", after_s=30)]
     async with events(cluster) as posted:
         posted.post(resource(), WARNING)
@@ -120,7 +130,9 @@ async def test_one_that_could_not_be_posted_is_tried_again_before_the_next(clust
 
 
 @pytest.mark.parametrize("error", [NotThere("event"), Refused("event", "no")])
-async def test_one_that_never_will_be_taken_is_let_go_at_once(cluster: Cluster, error: ClusterError) -> None:
+async def test_one_that_never_will_be_taken_is_let_go_at_once(
+    cluster: Cluster, error: ClusterError
+) -> None:
     cluster.failures = [error]
     async with events(cluster) as posted, asyncio.timeout(1):
         posted.post(resource(), WARNING)

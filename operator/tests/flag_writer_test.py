@@ -25,7 +25,9 @@ Made = Callable[[], FlagWriter]
 def documents(**generations: int) -> Documents:
     """Session → generation of its flags."""
     return {
-        session: SessionDocument(session_id=session, flags=FlagSet(generation=generation), resource=f"vt/{session}")
+        session: SessionDocument(
+            session_id=session, flags=FlagSet(generation=generation), resource=f"vt/{session}"
+        )
         for session, generation in generations.items()
     }
 
@@ -33,7 +35,10 @@ def documents(**generations: int) -> Documents:
 async def held(redis: "Redis") -> tuple[dict[str, int], int]:
     """What Redis holds: session → generation, and the revision."""
     texts = await redis.hgetall(FLAGS)
-    found = {str(session): SessionDocument.from_json(text).flags.generation for session, text in texts.items()}
+    found = {
+        str(session): SessionDocument.from_json(text).flags.generation
+        for session, text in texts.items()
+    }
     return found, int(await redis.get(FLAGS_REVISION) or 0)
 
 
@@ -50,7 +55,9 @@ def made(client: RedisClient) -> Made:
     return lambda: FlagWriter(client, clock_ms=lambda: NOW_MS)
 
 
-async def test_documents_revision_and_message_come_together_and_only_what_differs(made: Made, redis: "Redis") -> None:
+async def test_documents_revision_and_message_come_together_and_only_what_differs(
+    made: Made, redis: "Redis"
+) -> None:
     writer = made()
     async with redis.pubsub(ignore_subscribe_messages=True) as pubsub:
         await pubsub.subscribe(FLAGS_CHANGED)
@@ -59,8 +66,13 @@ async def test_documents_revision_and_message_come_together_and_only_what_differ
         assert await held(redis) == ({"a": 1, "b": 1}, NOW_MS)
         assert await writer.sync(documents(a=1, b=1)) is False
         assert await writer.sync(documents(a=2, b=1))
-        assert await held(redis) == ({"a": 2, "b": 1}, NOW_MS + 1), "above the last one although the clock stands"
-        assert (writer.written["a"].revision, writer.written["b"].revision) == (NOW_MS + 1, NOW_MS), "b was not written again"
+        assert await held(redis) == ({"a": 2, "b": 1}, NOW_MS + 1), (
+            "above the last one although the clock stands"
+        )
+        assert (writer.written["a"].revision, writer.written["b"].revision) == (
+            NOW_MS + 1,
+            NOW_MS,
+        ), "b was not written again"
         assert await writer.sync(documents(b=1))
         assert await held(redis) == ({"b": 1}, NOW_MS + 2)
         heard = [(await pubsub.get_message(timeout=2) or {}).get("data") for _ in range(3)]
@@ -68,7 +80,9 @@ async def test_documents_revision_and_message_come_together_and_only_what_differ
         assert await pubsub.get_message(timeout=0.05) is None
 
 
-async def test_after_a_restart_what_is_there_is_read_and_not_written_again(made: Made, redis: "Redis") -> None:
+async def test_after_a_restart_what_is_there_is_read_and_not_written_again(
+    made: Made, redis: "Redis"
+) -> None:
     await made().sync(documents(a=5))
     again = made()
     assert not again.known
@@ -78,7 +92,9 @@ async def test_after_a_restart_what_is_there_is_read_and_not_written_again(made:
     assert again.written["a"].generation == 5
 
 
-async def test_what_somebody_else_wrote_is_mended_after_a_restart(made: Made, redis: "Redis") -> None:
+async def test_what_somebody_else_wrote_is_mended_after_a_restart(
+    made: Made, redis: "Redis"
+) -> None:
     await redis.hset(FLAGS, mapping={"a": "no document", b"\xff": "neither"})
     writer = made()
     await writer.prepare()
@@ -88,7 +104,9 @@ async def test_what_somebody_else_wrote_is_mended_after_a_restart(made: Made, re
 
 
 @pytest.mark.parametrize("revision", ["rubbish", "-7", "²", "1.5", b"\xff"])
-async def test_a_revision_that_is_no_number_is_replaced(made: Made, redis: "Redis", revision: str | bytes) -> None:
+async def test_a_revision_that_is_no_number_is_replaced(
+    made: Made, redis: "Redis", revision: str | bytes
+) -> None:
     await redis.set(FLAGS_REVISION, revision)
     await redis.hset(FLAGS, "a", documents(a=1)["a"].to_json())
     writer = made()
@@ -97,7 +115,9 @@ async def test_a_revision_that_is_no_number_is_replaced(made: Made, redis: "Redi
     assert await writer.sync(documents(a=1)) is False
 
 
-async def test_an_emptied_redis_is_noticed_and_its_revision_goes_on(made: Made, redis: "Redis") -> None:
+async def test_an_emptied_redis_is_noticed_and_its_revision_goes_on(
+    made: Made, redis: "Redis"
+) -> None:
     writer = made()
     await writer.sync(documents(a=1))
     await redis.flushall()
@@ -108,18 +128,24 @@ async def test_an_emptied_redis_is_noticed_and_its_revision_goes_on(made: Made, 
     assert await held(redis) == ({"a": 1}, NOW_MS + 1)
 
 
-async def test_an_older_redis_restored_with_equal_documents_goes_forth_all_the_same(made: Made, redis: "Redis") -> None:
+async def test_an_older_redis_restored_with_equal_documents_goes_forth_all_the_same(
+    made: Made, redis: "Redis"
+) -> None:
     writer = made()
     await writer.sync(documents(a=1, b=1))
     await redis.set(FLAGS_REVISION, NOW_MS - 1_000)
     await writer.verify()
     assert await writer.sync(documents(a=1, b=1))
     assert await held(redis) == ({"a": 1, "b": 1}, NOW_MS + 1)
-    assert {each.revision for each in writer.written.values()} == {NOW_MS + 1}, "no acknowledgement of before counts"
+    assert {each.revision for each in writer.written.values()} == {NOW_MS + 1}, (
+        "no acknowledgement of before counts"
+    )
     assert await writer.sync(documents(a=1, b=1)) is False
 
 
-async def test_a_newer_revision_of_another_operator_is_not_undercut(made: Made, redis: "Redis") -> None:
+async def test_a_newer_revision_of_another_operator_is_not_undercut(
+    made: Made, redis: "Redis"
+) -> None:
     writer = made()
     await writer.sync(documents(a=1))
     await redis.set(FLAGS_REVISION, NOW_MS + 50_000)
@@ -153,7 +179,9 @@ class Wire:
         self._to = urlsplit(url)
         self.mute = False
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+    ) -> None:
         with suppress(ConnectionError):
             while piece := await reader.read(65_536):
                 if not (answers and self.mute):
@@ -163,7 +191,10 @@ class Wire:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_valkey, to_valkey = await asyncio.open_connection(self._to.hostname, self._to.port)
-        await asyncio.gather(self._pass(reader, to_valkey, answers=False), self._pass(from_valkey, writer, answers=True))
+        await asyncio.gather(
+            self._pass(reader, to_valkey, answers=False),
+            self._pass(from_valkey, writer, answers=True),
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
@@ -175,7 +206,9 @@ class Wire:
             await server.wait_closed()
 
 
-async def test_a_write_whose_answer_is_lost_is_looked_up_and_not_made_twice(url: str, redis: "Redis") -> None:
+async def test_a_write_whose_answer_is_lost_is_looked_up_and_not_made_twice(
+    url: str, redis: "Redis"
+) -> None:
     wire = Wire(url)
     async with wire.open() as lossy:
         client = RedisClient(lossy, 0.3)

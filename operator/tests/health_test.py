@@ -10,11 +10,17 @@ from vtuber_operator.testing.operating import Operating, until
 from vtuber_operator.testing.store import Store
 
 
-async def test_probes_and_metrics_answer(api: ApiServer, store: Store, operating: Operating) -> None:
+async def test_probes_and_metrics_answer(
+    api: ApiServer, store: Store, operating: Operating
+) -> None:
     await api.apply("vtubersessions", session("live-001"))
     async with operating() as operator, aiohttp.ClientSession() as http:
         await until(lambda: operator.health.unready() == [], "ready")
-        for path, word in (("/healthz", '"ok"'), ("/readyz", '"ready": true'), ("/metrics", "vtuber_operator_passes_total")):
+        for path, word in (
+            ("/healthz", '"ok"'),
+            ("/readyz", '"ready": true'),
+            ("/metrics", "vtuber_operator_passes_total"),
+        ):
             async with http.get(f"http://127.0.0.1:{operator.port}{path}") as answer:
                 assert answer.status == 200
                 assert word in await answer.text()
@@ -27,13 +33,17 @@ async def test_silent_watches_count_only_while_the_api_server_answers(
 ) -> None:
     async with operating() as operator:
         await until(lambda: operator.health.unready() == [], "ready")
-        operator.progress._watched = dict.fromkeys(operator.progress._watched, time.monotonic() - 500)
+        operator.progress._watched = dict.fromkeys(
+            operator.progress._watched, time.monotonic() - 500
+        )
         assert "a watch" in operator.health.unhealthy()[0]
         operator.audit.succeeded_at = time.monotonic() - 500
         assert operator.health.unhealthy() == []
 
 
-async def test_redis_that_was_never_there_is_known_to_be_away(api: ApiServer, store: Store, operating: Operating) -> None:
+async def test_redis_that_was_never_there_is_known_to_be_away(
+    api: ApiServer, store: Store, operating: Operating
+) -> None:
     store.stop()
     await api.apply("vtubersessions", session("live-001"))
     ahead = [0.0]
@@ -45,4 +55,6 @@ async def test_redis_that_was_never_there_is_known_to_be_away(api: ApiServer, st
         await until(lambda: operator.reconciler.passes > 0, "decides all the same")
         assert operator.health.unready() == []
         await until(lambda: "RedisDown" in str(api.session("live-001").get("status")), "says so")
-        await until(lambda: ("configmaps", "vt", "vtuber-flags") in api.objects, "cold starts have a table")
+        await until(
+            lambda: ("configmaps", "vt", "vtuber-flags") in api.objects, "cold starts have a table"
+        )

@@ -8,7 +8,13 @@ from vtuber_operator.world import SecretSeen
 
 
 def body(version: int, uid: str = "u1", name: str = "one", namespace: str = "vt") -> dict[str, Any]:
-    meta = {"namespace": namespace, "name": name, "uid": uid, "generation": version, "resourceVersion": str(version)}
+    meta = {
+        "namespace": namespace,
+        "name": name,
+        "uid": uid,
+        "generation": version,
+        "resourceVersion": str(version),
+    }
     return {"metadata": meta, "spec": {"sessionId": name}}
 
 
@@ -61,8 +67,15 @@ def test_other_namespaces_do_not_count() -> None:
 def test_a_pod_is_live_while_it_is_ready_and_not_ending() -> None:
     assert ready_since(pod("p")) == 1_767_225_600_000
     assert ready_since(pod("p", ready=False)) is None
-    assert ready_since({**pod("p"), "metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"}}) is None
+    assert (
+        ready_since(
+            {**pod("p"), "metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        )
+        is None
+    )
 
 
 def test_a_value_is_in_no_representation() -> None:
-    assert "canary" not in repr(Labelled(SecretSeen(frozenset({"token"}), "1"), {"token": "canary"}))
+    assert "canary" not in repr(
+        Labelled(SecretSeen(frozenset({"token"}), "1"), {"token": "canary"})
+    )

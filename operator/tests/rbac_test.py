@@ -14,11 +14,18 @@ def test_the_table_of_verbs_is_as_the_rules_are() -> None:
 
 def test_every_reason_is_documented_and_no_other() -> None:
     text = (ROOT / "docs/vtubersession.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {str(reason) for reason in Reason}
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {
+        str(reason) for reason in Reason
+    }
     assert all(f"`{reason}`" in text for reason in EventReason)
 
 
 def test_writing_secrets_and_config_maps_is_limited_to_one_name() -> None:
-    rules = role_rules(Where.OWN, OperatorSettings(session_keys_secret="a-keys", flags_configmap="a-flags"))
-    assert {rule["resources"][0]: rule["resourceNames"] for rule in rules} == {"secrets": ["a-keys"], "configmaps": ["a-flags"]}
+    rules = role_rules(
+        Where.OWN, OperatorSettings(session_keys_secret="a-keys", flags_configmap="a-flags")
+    )
+    assert {rule["resources"][0]: rule["resourceNames"] for rule in rules} == {
+        "secrets": ["a-keys"],
+        "configmaps": ["a-flags"],
+    }
     assert all("get" not in rule.verbs and "*" not in rule.verbs for rule in RULES)

@@ -22,8 +22,12 @@ async def bench(url: str) -> AsyncIterator[Bench]:
         yield made
 
 
-async def test_nothing_is_decided_before_the_lists_and_redis_are_known(url: str, redis: "Redis") -> None:
-    kept = SessionDocument.model_validate({"sessionId": "live-001", "flags": {"generation": 5}, "resource": "vt/live-001"})
+async def test_nothing_is_decided_before_the_lists_and_redis_are_known(
+    url: str, redis: "Redis"
+) -> None:
+    kept = SessionDocument.model_validate(
+        {"sessionId": "live-001", "flags": {"generation": 5}, "resource": "vt/live-001"}
+    )
     await redis.hset(FLAGS, "live-001", kept.to_json())
     made = Bench(url)
     made.established = False
@@ -34,7 +38,9 @@ async def test_nothing_is_decided_before_the_lists_and_redis_are_known(url: str,
             bench.dirty.set()
             await until(lambda: bench.reconciler.passed_at == bench.now, "comes round")
             assert bench.reconciler.passes == 0, knows
-            assert await redis.hkeys(FLAGS) == ["live-001"], "a list that is not complete deletes nothing"
+            assert await redis.hkeys(FLAGS) == ["live-001"], (
+                "a list that is not complete deletes nothing"
+            )
             bench.established = True
         assert bench.reconciler.passed_at > came_round
         await bench.acks.refresh()
@@ -51,13 +57,18 @@ async def test_without_redis_it_decides_once_that_may_be_said(no_url: str) -> No
         assert bench.reconciler.passes == 0
         bench.now += SAID_AWAY_AFTER_S
         bench.dirty.set()
-        await until(lambda: bench.config_map.offered is not None and bool(bench.config_map.offered), "cold starts have a table")
+        await until(
+            lambda: bench.config_map.offered is not None and bool(bench.config_map.offered),
+            "cold starts have a table",
+        )
         assert bench.effective("live-001") == "CORE"
         assert bench.writer.revision > 0, "and it has a revision, below every later one"
         assert bench.writer.written == {}
 
 
-async def test_a_step_is_in_the_status_before_it_is_in_redis_and_waits_for_every_pod(bench: Bench, redis: "Redis") -> None:
+async def test_a_step_is_in_the_status_before_it_is_in_redis_and_waits_for_every_pod(
+    bench: Bench, redis: "Redis"
+) -> None:
     bench.apply("live-001", STREAMING, BARGE_IN)
     await bench.acks.refresh()
     await bench.passes(3)
@@ -75,7 +86,9 @@ async def test_a_step_is_in_the_status_before_it_is_in_redis_and_waits_for_every
     assert '"SYNC_TTS_BARGE_IN":true' in str(await redis.hget(FLAGS, "live-001"))
 
 
-async def test_a_status_that_was_not_written_moves_no_flag_and_tells_nothing(bench: Bench, redis: "Redis") -> None:
+async def test_a_status_that_was_not_written_moves_no_flag_and_tells_nothing(
+    bench: Bench, redis: "Redis"
+) -> None:
     bench.apply("live-001")
     await bench.settled()
     told = len(bench.told.reasons)
@@ -97,13 +110,18 @@ async def test_flags_come_back_off_in_reverse_order(bench: Bench, redis: "Redis"
     bench.cluster.seen.clear()
     bench.apply("live-001")
     await bench.settled()
-    order = [effective for effective, _ in itertools.groupby(effective for effective, _ in bench.cluster.seen)]
+    order = [
+        effective
+        for effective, _ in itertools.groupby(effective for effective, _ in bench.cluster.seen)
+    ]
     assert order == ["CORE,STREAMING", "CORE"]
     assert '"SYNC_TTS_STREAMING":false' in str(await redis.hget(FLAGS, "live-001"))
     assert bench.told.reasons[-3:] == ["FlagOff", "FlagOff", "Ready"]
 
 
-async def test_one_that_is_gone_is_forgotten_before_the_watch_says_so(bench: Bench, redis: "Redis") -> None:
+async def test_one_that_is_gone_is_forgotten_before_the_watch_says_so(
+    bench: Bench, redis: "Redis"
+) -> None:
     bench.apply("live-001")
     await bench.settled()
     bench.cluster.failures["live-001"] = [NotThere("status")]
@@ -157,4 +175,7 @@ async def test_turning_off_does_not_wait_behind_all_that_is_new(bench: Bench) ->
     bench.apply("live-001")
     await until(lambda: len(bench.cluster.asked) > BATCH, "the first are written")
     assert bench.cluster.asked[0] == "live-001"
-    await until(lambda: len(set(bench.cluster.asked)) == BATCH + 11, "and then the rest, without being asked")
+    await until(
+        lambda: len(set(bench.cluster.asked)) == BATCH + 11,
+        "and then the rest, without being asked",
+    )

@@ -34,7 +34,9 @@ class Cluster(ClusterApi):
 
     @property
     def files(self) -> dict[str, str]:
-        return {file: base64.b64decode(value).decode() for file, value in self.applied[-1][1].items()}
+        return {
+            file: base64.b64decode(value).decode() for file, value in self.applied[-1][1].items()
+        }
 
 
 class Engaged:
@@ -49,7 +51,9 @@ class Engaged:
         """Somebody writes a labelled Secret; returns what documents name then."""
         meta = {"namespace": "live", "name": name, "uid": name, "resourceVersion": str(version)}
         self.observed.event(
-            "secrets", "MODIFIED", {"metadata": meta, "data": {"token": base64.b64encode(value.encode()).decode()}}
+            "secrets",
+            "MODIFIED",
+            {"metadata": meta, "data": {"token": base64.b64encode(value.encode()).decode()}},
         )
         file = key_file("live", name, "token", str(version))
         return {file: KeyRef("live", name, "token", file)}
@@ -89,7 +93,10 @@ async def test_a_rotated_keys_old_file_stays_until_nobody_goes_by_it(engaged: En
         rotated = engaged.secret("openai", "sk-2", 5)
         engaged.keys.offer(rotated, keep_old=True)
         await asyncio.sleep(1)
-        assert engaged.cluster.files == {"live.openai.token.2": "sk-1", "live.openai.token.5": "sk-2"}
+        assert engaged.cluster.files == {
+            "live.openai.token.2": "sk-1",
+            "live.openai.token.5": "sk-2",
+        }
         engaged.keys.offer(rotated, keep_old=True)
         await asyncio.sleep(1)
         engaged.keys.offer(rotated, keep_old=False)
@@ -122,7 +129,9 @@ async def test_somebody_deleted_it(engaged: Engaged) -> None:
     async with engaged.working():
         engaged.keys.again()
         await asyncio.sleep(1)
-        assert engaged.cluster.applied == [], "before the first decision an empty one would take every key from the pods"
+        assert engaged.cluster.applied == [], (
+            "before the first decision an empty one would take every key from the pods"
+        )
         engaged.keys.offer(engaged.secret("openai", "sk-1", 2), keep_old=False)
         await asyncio.sleep(1)
         engaged.keys.again()

@@ -48,8 +48,12 @@ def test_from_any_legal_set_to_any_other_one_flag_at_a_time_and_every_set_betwee
 
 
 def test_what_goes_off_goes_before_what_comes_on_and_dependents_first() -> None:
-    assert next_move(frozenset({CORE, STREAMING, BARGE_IN}), frozenset({Flag.ENABLE_SYNC_CORE})) == Move(BARGE_IN, on=False)
-    assert next_move(frozenset({CORE, STREAMING}), frozenset({CORE, Flag.ENABLE_STREAMS_OUTBOX})) == Move(STREAMING, on=False)
+    assert next_move(
+        frozenset({CORE, STREAMING, BARGE_IN}), frozenset({Flag.ENABLE_SYNC_CORE})
+    ) == Move(BARGE_IN, on=False)
+    assert next_move(
+        frozenset({CORE, STREAMING}), frozenset({CORE, Flag.ENABLE_STREAMS_OUTBOX})
+    ) == Move(STREAMING, on=False)
     assert next_move(frozenset({CORE}), frozenset({CORE})) is None
 
 
@@ -74,7 +78,9 @@ def test_an_old_acknowledgement_counts_no_more_and_the_pod_owes_since_then() -> 
     # It was asked 9 s ago: what it said before does not count against it.
     assert far.late_ms == 9_000
     later = replace(
-        silent, now_ms=NOW + 50_000, acks={"a": Ack(NOW - 9_000, NOW + 50_000), "b": Ack(NOW - 9_000, NOW + 30_000)}
+        silent,
+        now_ms=NOW + 50_000,
+        acks={"a": Ack(NOW - 9_000, NOW + 50_000), "b": Ack(NOW - 9_000, NOW + 30_000)},
     )
     assert reach(later, DRAFT).late_ms == 20_000
 
@@ -92,10 +98,14 @@ def test_another_text_in_redis_is_not_this_document() -> None:
 
 
 def test_a_key_that_a_pod_lacks_is_said_only_of_documents_that_name_it() -> None:
-    lacking = replace(WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW, frozenset({FILE, "other"}))})
+    lacking = replace(
+        WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW, frozenset({FILE, "other"}))}
+    )
     assert reach(lacking, DRAFT).missing_keys == ("b",)
     assert reach(lacking, DRAFT).applied, "flags do not wait for keys"
-    elsewhere = replace(WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW, frozenset({"other"}))})
+    elsewhere = replace(
+        WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW, frozenset({"other"}))}
+    )
     assert reach(elsewhere, DRAFT).missing_keys == ()
 
 

@@ -19,18 +19,33 @@ READER_LEFT: Final = 141
 
 def command_line() -> argparse.ArgumentParser:
     """What may be typed."""
-    parser = argparse.ArgumentParser(prog="vtuber", description="A real-time AI VTuber, on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="vtuber", description="A real-time AI VTuber, on this machine."
+    )
     parser.add_argument("--version", action="store_true", help="say which version this is, and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
     run.add_argument("--port", type=_port, help="of the page (default 8000, or PORT)")
-    run.add_argument("--host", default="127.0.0.1", help="address of the page (default 127.0.0.1); 0.0.0.0 lets your phone in")
     run.add_argument(
-        "--https", action="store_true", help="with a certificate of this machine's own, so that phones give the microphone"
+        "--host",
+        default="127.0.0.1",
+        help="address of the page (default 127.0.0.1); 0.0.0.0 lets your phone in",
     )
-    run.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
-    run.add_argument("--ephemeral", action="store_true", help="free ports for everything but --port, for tests")
+    run.add_argument(
+        "--https",
+        action="store_true",
+        help="with a certificate of this machine's own, so that phones give the microphone",
+    )
+    run.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".data"),
+        help="folder for conversations and logs (default .data)",
+    )
+    run.add_argument(
+        "--ephemeral", action="store_true", help="free ports for everything but --port, for tests"
+    )
     run.add_argument(
         "--set",
         action="append",
@@ -45,33 +60,74 @@ def command_line() -> argparse.ArgumentParser:
         metavar="SERVICE=N",
         help="several processes of a service: dialog-engine=2, output-handler=2",
     )
-    run.add_argument("--state", type=Path, help="write ports and process ids here, as JSON, when all is ready")
+    run.add_argument(
+        "--state", type=Path, help="write ports and process ids here, as JSON, when all is ready"
+    )
 
-    say = commands.add_parser("say", help="one turn: the text streams here, the voice is played or saved")
+    say = commands.add_parser(
+        "say", help="one turn: the text streams here, the voice is played or saved"
+    )
     say.add_argument("text")
     say.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
     say.add_argument("--wav", type=Path, help="save the voice here instead of playing it")
     say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
-    say.add_argument("--url", help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)")
+    say.add_argument(
+        "--url",
+        help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)",
+    )
 
     talk = commands.add_parser("talk", help="speak, and hear her answer; Ctrl-C ends it")
-    talk.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
+    talk.add_argument(
+        "--session", default="live-001", help="session to speak in (default live-001)"
+    )
     talk.add_argument("--lang", choices=("zh", "en"), help="what is spoken (default: found out)")
     talk.add_argument("--wav", type=Path, help="speak this WAV file instead of the microphone")
     talk.add_argument("--out", type=Path, help="save her voice here instead of playing it")
-    talk.add_argument("--headphones", action="store_true", help="the microphone does not hear her: cut in whenever you like")
-    talk.add_argument("--url", help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)")
+    talk.add_argument(
+        "--headphones",
+        action="store_true",
+        help="the microphone does not hear her: cut in whenever you like",
+    )
+    talk.add_argument(
+        "--url",
+        help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)",
+    )
 
     models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
-    models.add_argument("--data", type=Path, default=Path(".data"), help="they go to `models` in this folder (default .data)")
-    models.add_argument("--check", action="store_true", help="only say what is there, what is not, and what works without it")
-    models.add_argument("--weights-only", action="store_true", help="fetch the models and not what runs them")
-    models.add_argument("--try", action="store_true", dest="attempt", help="say a few sentences and hear them, with times")
+    models.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".data"),
+        help="they go to `models` in this folder (default .data)",
+    )
+    models.add_argument(
+        "--check",
+        action="store_true",
+        help="only say what is there, what is not, and what works without it",
+    )
+    models.add_argument(
+        "--weights-only", action="store_true", help="fetch the models and not what runs them"
+    )
+    models.add_argument(
+        "--try",
+        action="store_true",
+        dest="attempt",
+        help="say a few sentences and hear them, with times",
+    )
 
-    doctor = commands.add_parser("doctor", help="what is configured, what answers, what is slow and what is missing")
-    doctor.add_argument("--data", type=Path, default=Path(".data"), help="folder for conversations and logs (default .data)")
+    doctor = commands.add_parser(
+        "doctor", help="what is configured, what answers, what is slow and what is missing"
+    )
     doctor.add_argument(
-        "--providers", action="store_true", help="let each configured model and voice say one sentence, with times"
+        "--data",
+        type=Path,
+        default=Path(".data"),
+        help="folder for conversations and logs (default .data)",
+    )
+    doctor.add_argument(
+        "--providers",
+        action="store_true",
+        help="let each configured model and voice say one sentence, with times",
     )
     doctor.add_argument("--json", action="store_true", help="for programs")
 
@@ -126,7 +182,9 @@ def _port(text: str) -> int:
 
 
 def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    flags = commands.add_parser("flags", help="a session's flags on a cluster: on, off, with all that belongs to it")
+    flags = commands.add_parser(
+        "flags", help="a session's flags on a cluster: on, off, with all that belongs to it"
+    )
     verbs = flags.add_subparsers(dest="verb", required=True)
     for verb, what in (
         ("off", "turn a flag off, and all that need it"),
@@ -137,7 +195,9 @@ def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         one.add_argument("name", help="of the VtuberSession")
         if verb != "show":
             one.add_argument("flag", help="ENABLE_SYNC_CORE, for one")
-            one.add_argument("--dry-run", action="store_true", help="only print the command that would be run")
+            one.add_argument(
+                "--dry-run", action="store_true", help="only print the command that would be run"
+            )
         one.add_argument("-n", "--namespace", help="of the VtuberSession (default: kubectl's)")
         one.add_argument("--context", help="of the cluster (default: kubectl's)")
 
@@ -151,17 +211,27 @@ def _flags(asked: argparse.Namespace) -> int:
     if asked.verb == "show":
         return flags.show(asked.name, place=place, console=Console())
     if asked.flag not in list(Flag):
-        print(f"vtuber flags: there is no flag {asked.flag}; there are {', '.join(Flag)}", file=sys.stderr)
+        print(
+            f"vtuber flags: there is no flag {asked.flag}; there are {', '.join(Flag)}",
+            file=sys.stderr,
+        )
         return 2
     on = asked.verb == "on"
-    return flags.flip(asked.name, Flag(asked.flag), on=on, place=place, dry=asked.dry_run, console=Console())
+    return flags.flip(
+        asked.name, Flag(asked.flag), on=on, place=place, dry=asked.dry_run, console=Console()
+    )
 
 
 def _talk(asked: argparse.Namespace) -> int:
     from vtuber_cli import talk
 
     return talk.main(
-        asked.url, asked.session, lang=asked.lang, wav_path=asked.wav, out_path=asked.out, headphones=asked.headphones
+        asked.url,
+        asked.session,
+        lang=asked.lang,
+        wav_path=asked.wav,
+        out_path=asked.out,
+        headphones=asked.headphones,
     )
 
 
@@ -170,7 +240,9 @@ def _doctor(asked: argparse.Namespace) -> int:
     from vtuber_cli.console import Console
 
     try:
-        return doctor.main(asked.data, attempt=asked.providers, as_json=asked.json, console=Console())
+        return doctor.main(
+            asked.data, attempt=asked.providers, as_json=asked.json, console=Console()
+        )
     except ValueError as error:
         print(f"Cannot look: {error}", file=sys.stderr)
         return 2
@@ -194,7 +266,12 @@ def _run(asked: argparse.Namespace) -> int:
     from vtuber_cli.run import Runner, RunOptions
 
     options = RunOptions(
-        data=asked.data, port=asked.port, host=asked.host, ephemeral=asked.ephemeral, state=asked.state, https=asked.https
+        data=asked.data,
+        port=asked.port,
+        host=asked.host,
+        ephemeral=asked.ephemeral,
+        state=asked.state,
+        https=asked.https,
     )
     try:
         loaded = settings.load(asked.set, asked.scale)

@@ -29,7 +29,11 @@ def elsewhere(host: str, port: int, scheme: str = "http") -> str | None:
     if host in _WILDCARDS:
         found = of_this_machine()
         return None if found is None else url(found, port, scheme)
-    return None if host == "localhost" or host.startswith("127.") or host == "::1" else url(host, port, scheme)
+    return (
+        None
+        if host == "localhost" or host.startswith("127.") or host == "::1"
+        else url(host, port, scheme)
+    )
 
 
 def believed() -> ssl.SSLContext:
@@ -55,4 +59,6 @@ def of_this_machine() -> str | None:
 def choices() -> str:
     """What may be listened on here, for a sentence."""
     own = of_this_machine()
-    return "127.0.0.1 or ::1 (only this machine), 0.0.0.0 (all of its addresses)" + (f", {own}" if own else "")
+    return "127.0.0.1 or ::1 (only this machine), 0.0.0.0 (all of its addresses)" + (
+        f", {own}" if own else ""
+    )

@@ -71,13 +71,18 @@ def _kept(path: Path, key: Path, names: Sequence[str], moment: datetime) -> x509
         private = serialization.load_pem_private_key(key.read_bytes(), None)
     except (ValueError, TypeError, x509.ExtensionNotFound):
         return None
-    fits = all(_general(name) in covered for name in names) and private.public_key() == kept.public_key()
+    fits = (
+        all(_general(name) in covered for name in names)
+        and private.public_key() == kept.public_key()
+    )
     return kept if fits and kept.not_valid_after_utc - moment > timedelta(days=SPARE_DAYS) else None
 
 
 def _make(path: Path, key: Path, names: Sequence[str], moment: datetime) -> x509.Certificate:
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"vtuber on {socket.gethostname()}"[:64])])
+    name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, f"vtuber on {socket.gethostname()}"[:64])]
+    )
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -86,7 +91,9 @@ def _make(path: Path, key: Path, names: Sequence[str], moment: datetime) -> x509
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - timedelta(days=1))
         .not_valid_after(moment + timedelta(days=VALID_DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([_general(each) for each in names]), critical=False
+        )
         # Phones take for trusted only what may sign, itself here and nothing below it.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -4,8 +4,26 @@ import json
 import sys
 from typing import Final, TextIO
 
-COLOURS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "grey": 90, "bold": 1}
-HIDDEN: Final = {"timestamp", "level", "event", "service", "correlationId", "trace_id", "exception", "logger"}
+COLOURS: Final = {
+    "red": 31,
+    "green": 32,
+    "yellow": 33,
+    "blue": 34,
+    "magenta": 35,
+    "cyan": 36,
+    "grey": 90,
+    "bold": 1,
+}
+HIDDEN: Final = {
+    "timestamp",
+    "level",
+    "event",
+    "service",
+    "correlationId",
+    "trace_id",
+    "exception",
+    "logger",
+}
 
 
 class Console:
@@ -54,7 +72,13 @@ class Console:
         if level in ("warning", "error", "critical"):
             event = self.paint(event, "yellow" if level == "warning" else "red")
         turn = self.paint(str(line["correlationId"]), "bold") if "correlationId" in line else None
-        values = " ".join(f"{key}={value}" for key, value in line.items() if key not in HIDDEN and value is not None)
-        parts = [part for part in (event, turn, self.paint(values, "grey") if values else None) if part]
+        values = " ".join(
+            f"{key}={value}"
+            for key, value in line.items()
+            if key not in HIDDEN and value is not None
+        )
+        parts = [
+            part for part in (event, turn, self.paint(values, "grey") if values else None) if part
+        ]
         error = f"\n{line['exception']}" if "exception" in line else ""
         return "  ".join(parts) + error

@@ -41,7 +41,9 @@ class DataFolder:
     def open(self) -> None:
         """Make it, close it to others, and keep other runs out. Raises CannotRun."""
         # os.path: Path's own questions raise where a folder is somebody else's.
-        ours = not os.path.exists(self.path) or any(os.path.exists(self.path / name) for name in (LOGS, STORE, MODELS))
+        ours = not os.path.exists(self.path) or any(
+            os.path.exists(self.path / name) for name in (LOGS, STORE, MODELS)
+        )
         for folder in (self.path, self.logs, self.path / STORE):
             _make(folder)
         self._hold()
@@ -60,7 +62,9 @@ class DataFolder:
         try:
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
-            raise CannotRun(f"{path} cannot be written ({error.strerror}): make {self.path} writable, {_ELSEWHERE}.") from error
+            raise CannotRun(
+                f"{path} cannot be written ({error.strerror}): make {self.path} writable, {_ELSEWHERE}."
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -78,7 +82,9 @@ class DataFolder:
             os.ftruncate(self._lock, 0)
             os.write(self._lock, str(os.getpid()).encode())
         except OSError as error:
-            raise CannotRun(f"{path} cannot be written ({error.strerror}): make room in {self.path}, {_ELSEWHERE}.") from error
+            raise CannotRun(
+                f"{path} cannot be written ({error.strerror}): make room in {self.path}, {_ELSEWHERE}."
+            ) from error
 
     def _close_to_others(self) -> None:
         for at, folders, files in os.walk(self.path):
@@ -96,7 +102,9 @@ class DataFolder:
 def _make(folder: Path) -> None:
     for part in (*reversed(folder.parents), folder):
         if os.path.exists(part) and not os.path.isdir(part):
-            raise CannotRun(f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}.")
+            raise CannotRun(
+                f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}."
+            )
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:

@@ -45,7 +45,9 @@ class DeviceSound:
                     samplerate=rate, channels=1, dtype="int16", latency="low", callback=self._fetch
                 )
                 self._stream.start()
-        except Exception as error:  # a library of this machine: whatever it says is why there is no sound
+        except (
+            Exception
+        ) as error:  # a library of this machine: whatever it says is why there is no sound
             raise CannotPlay(f"the sound device does not open ({error})") from error
 
     async def write(self, pcm: bytes) -> None:

@@ -17,7 +17,13 @@ from vtuber_cli.console import Console
 from vtuber_cli.service_addresses import ServiceAddress
 
 State = Literal["ok", "slow", "missing", "off", "note"]
-COLOURS: Final[Mapping[State, str]] = {"ok": "green", "slow": "yellow", "missing": "red", "off": "grey", "note": "grey"}
+COLOURS: Final[Mapping[State, str]] = {
+    "ok": "green",
+    "slow": "yellow",
+    "missing": "red",
+    "off": "grey",
+    "note": "grey",
+}
 
 SLOW_MS: Final = 500.0
 """Of an answer on this machine, which takes five."""
@@ -47,7 +53,9 @@ def main(data: Path, *, attempt: bool, as_json: bool, console: Console) -> int:
         if not as_json:
             _say(finding, found, console)
     if as_json:
-        console.say(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2))
+        console.say(
+            json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2)
+        )
     else:
         _conclude(found, console)
     return 1 if any(finding.state == "missing" for finding in found) else 0
@@ -55,7 +63,9 @@ def main(data: Path, *, attempt: bool, as_json: bool, console: Console) -> int:
 
 def _all(data: Path, *, attempt: bool) -> Iterator[Finding]:
     yield from _settings()
-    yield from of_services(service_addresses.read(data), service_addresses.usual(settings.load().services))
+    yield from of_services(
+        service_addresses.read(data), service_addresses.usual(settings.load().services)
+    )
     yield from _machine(data)
     if attempt:
         yield from of_trials(_trial())
@@ -76,7 +86,9 @@ def of_services(*candidates: Sequence[ServiceAddress]) -> Iterator[Finding]:
     yield Finding("services", "all", "off", "nothing runs here; `make run` starts it")
 
 
-def _ask_all(services: Sequence[ServiceAddress]) -> list[tuple[ServiceAddress, readiness.State, float]]:
+def _ask_all(
+    services: Sequence[ServiceAddress],
+) -> list[tuple[ServiceAddress, readiness.State, float]]:
     with ThreadPoolExecutor(max(1, len(services))) as together:
         return list(together.map(_ask, services))
 
@@ -84,17 +96,37 @@ def _ask_all(services: Sequence[ServiceAddress]) -> list[tuple[ServiceAddress, r
 def _told(states: Sequence[tuple[ServiceAddress, readiness.State, float]]) -> Iterator[Finding]:
     for service, state, ms in states:
         if state.ready:
-            yield Finding("services", service.name, "slow" if ms > SLOW_MS else "ok", f"port {service.port}", ms)
+            yield Finding(
+                "services",
+                service.name,
+                "slow" if ms > SLOW_MS else "ok",
+                f"port {service.port}",
+                ms,
+            )
         elif state.answers:
-            yield Finding("services", service.name, "missing", f"port {service.port}, not ready: {state.why}", ms)
+            yield Finding(
+                "services",
+                service.name,
+                "missing",
+                f"port {service.port}, not ready: {state.why}",
+                ms,
+            )
         else:
-            without = "she answers without it, and has no fallback" if service.fallback else "she does not answer"
-            yield Finding("services", service.name, "missing", f"port {service.port}, not running: {without}")
+            without = (
+                "she answers without it, and has no fallback"
+                if service.fallback
+                else "she does not answer"
+            )
+            yield Finding(
+                "services", service.name, "missing", f"port {service.port}, not running: {without}"
+            )
     for _, state, _ in states:
         for line in providers.of_engine(state.details):
             kind, _, told = line.partition(": ")
             answers = not told.startswith("none answers")
-            yield Finding("providers", f"{kind.lower()} in use", "ok" if answers else "missing", told)
+            yield Finding(
+                "providers", f"{kind.lower()} in use", "ok" if answers else "missing", told
+            )
         if state.details.get("models"):
             # The engine's; the legacy chain's are the same.
             break
@@ -108,19 +140,30 @@ def _ask(service: ServiceAddress) -> tuple[ServiceAddress, readiness.State, floa
 
 def _machine(data: Path) -> Iterator[Finding]:
     without = models.missing(models.folder(data))
-    yield Finding("machine", "speech models", "off" if without else "ok", without or f"in {models.folder(data)}")
+    yield Finding(
+        "machine",
+        "speech models",
+        "off" if without else "ok",
+        without or f"in {models.folder(data)}",
+    )
     folder = next(path for path in (data, *data.absolute().parents) if path.exists())
     free = shutil.disk_usage(folder).free // 1_000_000
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        yield Finding("machine", "data", "missing", f"{data} cannot be written: conversations would be lost")
+        yield Finding(
+            "machine", "data", "missing", f"{data} cannot be written: conversations would be lost"
+        )
     else:
-        yield Finding("machine", "data", "ok" if free > ROOM_MB else "missing", f"{data}, {free} MB free")
+        yield Finding(
+            "machine", "data", "ok" if free > ROOM_MB else "missing", f"{data}, {free} MB free"
+        )
 
 
 def _trial() -> Iterator[dict[str, Any]]:
     """What the engine's own trial says, as it says it."""
     command = [sys.executable, "-m", "dialog_engine.trial"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as trial:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as trial:
         assert trial.stdout is not None
         assert trial.stderr is not None
         for line in trial.stdout:
@@ -152,9 +195,19 @@ def of_trials(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
             off = not told.get("configured") or known.startswith("not set up")
             yield Finding("providers", label, "off" if off else "missing", known + where)
             continue
-        said = f"{told['audio_ms'] / 1000:.1f} s of sound" if told.get("audio_ms") is not None else f"“{_short(told['said'])}”"
+        said = (
+            f"{told['audio_ms'] / 1000:.1f} s of sound"
+            if told.get("audio_ms") is not None
+            else f"“{_short(told['said'])}”"
+        )
         times = f"first {'sound' if kind == 'voice' else 'word'} {first:.0f} ms, whole {total:.0f} ms: {said}{where}"
-        yield Finding("providers", label, "slow" if (first or 0.0) > SLOW_FIRST_MS[kind] else "ok", times, first)
+        yield Finding(
+            "providers",
+            label,
+            "slow" if (first or 0.0) > SLOW_FIRST_MS[kind] else "ok",
+            times,
+            first,
+        )
 
 
 def _short(text: str) -> str:
@@ -175,7 +228,9 @@ def _conclude(found: list[Finding], console: Console) -> None:
     slow = [finding.name for finding in found if finding.state == "slow"]
     console.say()
     if missing:
-        console.say(f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md says what to do.")
+        console.say(
+            f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md says what to do."
+        )
     if slow:
         console.say(f"  {console.paint('Slow:', 'yellow')} {', '.join(slow)}.")
     if not missing and not slow:

@@ -21,7 +21,11 @@ class Ending:
     """
 
     def __init__(
-        self, kill: Callable[[], None], *, sure_after_s: float = SURE_AFTER_S, leave: Callable[[int], Any] = os._exit
+        self,
+        kill: Callable[[], None],
+        *,
+        sure_after_s: float = SURE_AFTER_S,
+        leave: Callable[[int], Any] = os._exit,
     ) -> None:
         self.asked = asyncio.Event()
         self._kill, self._sure_after_s, self._leave = kill, sure_after_s, leave
@@ -37,7 +41,12 @@ class Ending:
                 self._before[number] = signal.signal(number, self._signalled)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._timer is not None:
             self._timer.cancel()
         for number, handler in self._before.items():

@@ -22,7 +22,10 @@ class Place:
 
     def kubectl(self, *arguments: str) -> list[str]:
         """A command line."""
-        chosen = [*(["--context", self.context] if self.context else []), *(["-n", self.namespace] if self.namespace else [])]
+        chosen = [
+            *(["--context", self.context] if self.context else []),
+            *(["-n", self.namespace] if self.namespace else []),
+        ]
         return ["kubectl", *chosen, *arguments]
 
 
@@ -32,7 +35,13 @@ class CannotFlip(Exception):
 
 def change(flag: Flag, *, on: bool) -> dict[str, bool]:
     """What has to be said of which flags, so that the API server takes it whatever was said before."""
-    return dict.fromkeys([str(each) for each in ([*needs_of(flag), flag] if on else [*dependents_of(flag)[::-1], flag])], on)
+    return dict.fromkeys(
+        [
+            str(each)
+            for each in ([*needs_of(flag), flag] if on else [*dependents_of(flag)[::-1], flag])
+        ],
+        on,
+    )
 
 
 def patch(name: str, flag: Flag, *, on: bool) -> list[str]:
@@ -62,7 +71,9 @@ def flip(name: str, flag: Flag, *, on: bool, place: Place, dry: bool, console: C
 def show(name: str, *, place: Place, console: Console) -> int:
     """Each flag as the session wants it, as it is, and what it waits for."""
     try:
-        found: dict[str, Any] = json.loads(_run(place.kubectl("get", "vts", name, "-o", "json"), name))
+        found: dict[str, Any] = json.loads(
+            _run(place.kubectl("get", "vts", name, "-o", "json"), name)
+        )
     except CannotFlip as error:
         console.say(str(error))
         return 1
@@ -70,7 +81,11 @@ def show(name: str, *, place: Place, console: Console) -> int:
     for flag in found.get("status", {}).get("flags", []):
         state = "on" if flag.get("effective") else "off"
         asked = wanted.get(flag["name"])
-        wish = "" if asked is None or asked == flag.get("effective") else f", wanted {'on' if asked else 'off'}"
+        wish = (
+            ""
+            if asked is None or asked == flag.get("effective")
+            else f", wanted {'on' if asked else 'off'}"
+        )
         pods = f"{flag.get('acknowledgedPods', 0)} of {flag.get('livePods', 0)} pods go by it"
         shown = console.paint(f"{state:<4}", "green" if state == "on" else "grey")
         console.say(f"  {flag['name']:<22} {shown}{flag.get('phase', '')}{wish}; {pods}")
@@ -81,14 +96,20 @@ def show(name: str, *, place: Place, console: Console) -> int:
 
 def _run(command: Sequence[str], name: str) -> str:
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WITHIN_S)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=WITHIN_S
+        )
     except FileNotFoundError as error:
         raise CannotFlip("kubectl is not on PATH; type the command where it is.") from error
     except subprocess.TimeoutExpired as error:
         raise CannotFlip(f"the cluster did not answer within {WITHIN_S} s.") from error
     if done.returncode == 0:
         return done.stdout
-    said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"kubectl ended with status {done.returncode}"
+    said = (
+        done.stderr.strip().splitlines()[-1]
+        if done.stderr.strip()
+        else f"kubectl ended with status {done.returncode}"
+    )
     if "NotFound" in said and "vtubersessions" in said:
         said = (
             f"there is no VtuberSession {name} in that namespace (-n NAMESPACE says which). A session without one goes by "

@@ -17,12 +17,16 @@ def address(text: str) -> str:
     try:
         parts = urlsplit(written)
         host = parts.hostname or ""
-        complete = parts.scheme in ("http", "https") and bool(host) and " " not in host and parts.port != 0
+        complete = (
+            parts.scheme in ("http", "https") and bool(host) and " " not in host and parts.port != 0
+        )
         complete = complete and not (parts.path or parts.query or parts.fragment)
     except ValueError:
         complete = False
     if not complete:
-        raise ValueError(f"{text!r} is no address of a gateway; write one like http://127.0.0.1:{GATEWAY_PORT}")
+        raise ValueError(
+            f"{text!r} is no address of a gateway; write one like http://127.0.0.1:{GATEWAY_PORT}"
+        )
     return written
 
 

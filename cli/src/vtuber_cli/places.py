@@ -7,13 +7,18 @@ from vtuber_cli import ports, valkey
 from vtuber_cli.settings import RunSettings, ServiceSpec
 
 
-def chosen(settings: RunSettings, page: str, port: int | None, *, ephemeral: bool) -> tuple[ServiceSpec, ...]:
+def chosen(
+    settings: RunSettings, page: str, port: int | None, *, ephemeral: bool
+) -> tuple[ServiceSpec, ...]:
     """The services at their own ports, or at free ones (`ephemeral`); the page's is `port`, or the environment's, if one is given."""
     named = port or (None if ephemeral else settings.port)
     specs = settings.services
     if ephemeral:
         specs = tuple(replace(spec, port=ports.free()) for spec in specs)
-    return tuple(replace(spec, port=named) if named is not None and spec.name == page else spec for spec in specs)
+    return tuple(
+        replace(spec, port=named) if named is not None and spec.name == page else spec
+        for spec in specs
+    )
 
 
 def settled(
@@ -31,7 +36,11 @@ def settled(
         taken.add(port)
         return port
 
-    placed = tuple(spec if spec.name == page else replace(spec, port=free(spec.port)) for spec in specs)
-    moved = [spec.name for spec, before in zip(placed, specs, strict=True) if spec.port != before.port]
+    placed = tuple(
+        spec if spec.name == page else replace(spec, port=free(spec.port)) for spec in specs
+    )
+    moved = [
+        spec.name for spec, before in zip(placed, specs, strict=True) if spec.port != before.port
+    ]
     placed_store = None if store is None else free(store)
     return placed, placed_store, [*moved, *([valkey.NAME] if placed_store != store else [])]

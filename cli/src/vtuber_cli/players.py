@@ -59,7 +59,21 @@ class Player:
 PLAYERS: Final = (
     Player(("aplay", "-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}")),
     Player(("paplay", "--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
-    Player(("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet", "-f", "s16le", "-ar", "{rate}", "-i", "-")),
+    Player(
+        (
+            "ffplay",
+            "-nodisp",
+            "-autoexit",
+            "-loglevel",
+            "quiet",
+            "-f",
+            "s16le",
+            "-ar",
+            "{rate}",
+            "-i",
+            "-",
+        )
+    ),
     Player(("play", "-q", "-t", "raw", "-e", "signed", "-b", "16", "-c", "1", "-r", "{rate}", "-")),
     Player(("afplay",), stream=False),
 )
@@ -223,6 +237,17 @@ class FileSound(ProgramSound):
 def wav(pcm: bytes, sample_rate: int) -> bytes:
     """A WAV file of s16le mono samples."""
     head = struct.pack(
-        "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16
+        "<4sI4s4sIHHIIHH",
+        b"RIFF",
+        36 + len(pcm),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        sample_rate,
+        sample_rate * 2,
+        2,
+        16,
     )
     return head + struct.pack("<4sI", b"data", len(pcm)) + pcm

@@ -87,10 +87,18 @@ def _bound(port: int, host: str) -> OSError | None:
 def holder(port: int) -> str:
     """`" (process 123: python)"` where the system tells, else an empty text."""
     try:
-        rows = [row for table in ("tcp", "tcp6") for row in Path("/proc/net", table).read_text().splitlines()[1:]]
+        rows = [
+            row
+            for table in ("tcp", "tcp6")
+            for row in Path("/proc/net", table).read_text().splitlines()[1:]
+        ]
     except OSError:
         return ""
-    inodes = {row.split()[9] for row in rows if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"}
+    inodes = {
+        row.split()[9]
+        for row in rows
+        if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"
+    }
     for process in Path("/proc").glob("[0-9]*"):
         try:
             links = {_target(link) for link in (process / "fd").iterdir()}

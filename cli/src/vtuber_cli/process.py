@@ -25,7 +25,9 @@ _PR_SET_PDEATHSIG: Final = 1
 class Process:
     """`start` it, have its lines by the callback, `stop` it. Its output is read whatever the callback does with it."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], line: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], line: Callable[[str], None]
+    ) -> None:
         self.name, self._command, self._env = name, command, env
         self._protocol = _Protocol(line)
         self._transport: asyncio.SubprocessTransport | None = None

@@ -39,7 +39,9 @@ class Processes:
             before = log.lines_lost
             log.add(raw)
             if log.lines_lost and not before:
-                self._console.say(f"{self._console.paint('Log lines are lost:', 'yellow')} {log.path} cannot be written.")
+                self._console.say(
+                    f"{self._console.paint('Log lines are lost:', 'yellow')} {log.path} cannot be written."
+                )
             if name != VALKEY:
                 self._console.service_line(name, colour, raw)
 
@@ -47,7 +49,9 @@ class Processes:
         try:
             await process.start()
         except OSError as error:
-            raise CannotRun(f"{name} cannot be started: {error}. `make clean` and try again.") from error
+            raise CannotRun(
+                f"{name} cannot be started: {error}. `make clean` and try again."
+            ) from error
         self._running[name] = process
 
     async def wait(self, name: str) -> int:
@@ -72,7 +76,9 @@ class Processes:
         """What a process said that refused its settings: its own words, or all of its last lines where it used none."""
         # `dialog-engine-1` speaks of itself as `dialog-engine`.
         words = [
-            raw for raw in self._logs[name].last if (who := raw.partition(": ")[0]) and name.startswith(who) and ": " in raw
+            raw
+            for raw in self._logs[name].last
+            if (who := raw.partition(": ")[0]) and name.startswith(who) and ": " in raw
         ]
         return "\n".join(words) or self.crash_report(name)
 
@@ -87,8 +93,12 @@ class Processes:
     async def stop_all(self) -> None:
         """Ask all to end, then make them."""
         for stage in ("", *CALLED):
-            together = [process for name, process in self._running.items() if _called(name) == stage]
-            await asyncio.gather(*(process.stop(LATER_S if stage else GRACE_S) for process in together))
+            together = [
+                process for name, process in self._running.items() if _called(name) == stage
+            ]
+            await asyncio.gather(
+                *(process.stop(LATER_S if stage else GRACE_S) for process in together)
+            )
         for log in self._logs.values():
             log.close()
 

@@ -19,7 +19,11 @@ def fitted(profile: Mapping[str, str], said: Mapping[str, str]) -> tuple[dict[st
     for flag in Flag:
         if not is_off(said.get(flag, "")):
             continue
-        follow = [other for other in dependents_of(flag) if other in fits and not said.get(other, "").strip()]
+        follow = [
+            other
+            for other in dependents_of(flag)
+            if other in fits and not said.get(other, "").strip()
+        ]
         turned = [str(other) for other in follow if not is_off(fits[other])]
         fits |= dict.fromkeys(follow, "false")
         if turned:

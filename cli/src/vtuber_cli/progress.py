@@ -21,9 +21,16 @@ class ProgressBar:
         self.show(0)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         seconds = time.monotonic() - self._began
-        self._console.again(self._line(f"{seconds:.0f} s" if kind is None else "not fetched"), last=True)
+        self._console.again(
+            self._line(f"{seconds:.0f} s" if kind is None else "not fetched"), last=True
+        )
 
     def show(self, done: int) -> None:
         """So much is there."""

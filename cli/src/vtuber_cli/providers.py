@@ -17,17 +17,27 @@ def of_run(services: Sequence[ServiceSpec]) -> list[str]:
 
 def of_engine(details: Mapping[str, Any]) -> list[str]:
     """One line for models and one for voices, from the details of the engine's `/readyz`."""
-    return [line for key, kind in _KINDS if isinstance(report := details.get(key), dict) and (line := _line(kind, report))]
+    return [
+        line
+        for key, kind in _KINDS
+        if isinstance(report := details.get(key), dict) and (line := _line(kind, report))
+    ]
 
 
 def of_turn(stats: Mapping[str, Any]) -> str | None:
     """One line, from the figures of a turn's `done`; None where it tells nothing."""
     told = [f"{kind} {stats[kind]}" for kind in ("llm", "voice") if stats.get(kind)]
     others = stats.get("instead_of")
-    why = ", ".join(f"{name} ({reason})" for name, reason in others.items()) if isinstance(others, dict) else ""
+    why = (
+        ", ".join(f"{name} ({reason})" for name, reason in others.items())
+        if isinstance(others, dict)
+        else ""
+    )
     if not told:
         return None
-    return "by " + ", ".join(told).replace("llm ", "model ") + (f"; instead of {why}" if why else "")
+    return (
+        "by " + ", ".join(told).replace("llm ", "model ") + (f"; instead of {why}" if why else "")
+    )
 
 
 def _line(kind: str, report: Mapping[str, Any]) -> str:

@@ -27,7 +27,9 @@ class State:
     @property
     def started(self) -> bool:
         """Whether waiting for it has an end that is ours to bring about."""
-        return self.ready or (bool(self.reasons) and all(reason.startswith(_PROVIDERS) for reason in self.reasons))
+        return self.ready or (
+            bool(self.reasons) and all(reason.startswith(_PROVIDERS) for reason in self.reasons)
+        )
 
 
 def of(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> tuple[bool, str]:
@@ -40,13 +42,17 @@ def ask(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> Stat
     """All that it says. No proxy of the environment knows this machine's addresses, and its certificate is our own."""
     handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.believed()))
     try:
-        with build_opener(*handlers).open(f"{addresses.url(host, port, scheme)}/readyz", timeout=2) as answer:
+        with build_opener(*handlers).open(
+            f"{addresses.url(host, port, scheme)}/readyz", timeout=2
+        ) as answer:
             return State(answer.status == 200, details=_read(answer.read()).get("details") or {})
     except HTTPError as error:
         with suppress(OSError):
             told = _read(error.read())
             reasons = tuple(map(str, told.get("reasons") or ()))
-            return State(False, "; ".join(reasons) or str(error.reason), reasons, told.get("details") or {})
+            return State(
+                False, "; ".join(reasons) or str(error.reason), reasons, told.get("details") or {}
+            )
         return State(False, str(error.reason))
     except URLError as error:
         return State(False, str(error.reason), answers=False)

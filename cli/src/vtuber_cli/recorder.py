@@ -20,7 +20,20 @@ RECORDERS: Final[tuple[tuple[str, ...], ...]] = (
     ("pw-record", "--raw", "--format=s16", "--rate=16000", "--channels=1", "-"),
     ("rec", "-q", "-t", "raw", "-e", "signed", "-b", "16", "-r", "16000", "-c", "1", "-"),
 )
-FFMPEG: Final = ("ffmpeg", "-nostdin", "-loglevel", "error", "-f", "{input}", "-i", "{device}", "-ac", "1", "-ar", "16000")
+FFMPEG: Final = (
+    "ffmpeg",
+    "-nostdin",
+    "-loglevel",
+    "error",
+    "-f",
+    "{input}",
+    "-i",
+    "{device}",
+    "-ac",
+    "1",
+    "-ar",
+    "16000",
+)
 _RAW_OUT: Final = ("-f", "s16le", "-")
 
 
@@ -76,7 +89,11 @@ class Microphone:
         """Until it is closed; raises CannotRecord when the recorder ends by itself."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+            *self.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
         )
         assert process.stdout is not None
         assert process.stderr is not None
@@ -111,13 +128,24 @@ class Recording:
         """Read it whole; raises CannotRecord."""
         try:
             with wave.open(str(path), "rb") as file:
-                channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+                channels, width, rate = (
+                    file.getnchannels(),
+                    file.getsampwidth(),
+                    file.getframerate(),
+                )
                 data = file.readframes(file.getnframes())
         except (OSError, EOFError, wave.Error) as error:
-            raise CannotRecord(f"{path} cannot be read as a WAV file: {error or type(error).__name__}") from error
+            raise CannotRecord(
+                f"{path} cannot be read as a WAV file: {error or type(error).__name__}"
+            ) from error
         if width != 2 or not 8_000 <= rate <= 48_000:
-            raise CannotRecord(f"{path} has {8 * width} bits at {rate} Hz; wanted are 16 bits at 8000 to 48000 Hz")
-        return cls(array("h", data[: len(data) // (2 * channels) * 2 * channels])[::channels].tobytes(), rate)
+            raise CannotRecord(
+                f"{path} has {8 * width} bits at {rate} Hz; wanted are 16 bits at 8000 to 48000 Hz"
+            )
+        return cls(
+            array("h", data[: len(data) // (2 * channels) * 2 * channels])[::channels].tobytes(),
+            rate,
+        )
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """To its end, none sooner than it would have been spoken."""

@@ -70,7 +70,10 @@ class Runner:
     async def run(self) -> int:
         """Until Ctrl-C, SIGTERM or SIGHUP (0) or something that cannot be mended (1)."""
         with Ending(self._processes.kill_all) as ending:
-            running, asked = asyncio.create_task(self._run()), asyncio.create_task(ending.asked.wait())
+            running, asked = (
+                asyncio.create_task(self._run()),
+                asyncio.create_task(ending.asked.wait()),
+            )
             try:
                 await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
                 if running.done():
@@ -93,7 +96,9 @@ class Runner:
         began = time.monotonic()
         self._settle_ports()
         self._data.open()
-        found = service_addresses.of_run(self._services, PAGE, self._options.host, self._options.scheme)
+        found = service_addresses.of_run(
+            self._services, PAGE, self._options.host, self._options.scheme
+        )
         if (problem := service_addresses.write(self._options.data, found)) is not None:
             self._console.say(problem)
         if self._options.https:
@@ -101,7 +106,13 @@ class Runner:
         store = []
         if self._valkey_port is not None:
             store.append(
-                await valkey_process.start(self._processes, self._console, self._data.store, self._valkey_port, READY_WITHIN_S)
+                await valkey_process.start(
+                    self._processes,
+                    self._console,
+                    self._data.store,
+                    self._valkey_port,
+                    READY_WITHIN_S,
+                )
             )
         main = [spec for spec in self._services if not spec.fallback]
         for spec in main:
@@ -121,7 +132,9 @@ class Runner:
         missing = await self._missing(main)
         self._announce(time.monotonic() - began)
         for supervisor in missing:
-            self._console.say(f"  {self._console.paint(f'Without {supervisor.name}:', 'red')} {self._why_missing(supervisor)}")
+            self._console.say(
+                f"  {self._console.paint(f'Without {supervisor.name}:', 'red')} {self._why_missing(supervisor)}"
+            )
         await self._run_fallback()
 
     async def _run_fallback(self) -> None:
@@ -134,7 +147,9 @@ class Runner:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
             return
         supervisors = [self._supervisor(spec) for spec in chain]
-        tasks = [asyncio.create_task(self._supervise_fallback(supervisor)) for supervisor in supervisors]
+        tasks = [
+            asyncio.create_task(self._supervise_fallback(supervisor)) for supervisor in supervisors
+        ]
         try:
             for supervisor in await self._missing(supervisors):
                 self._console.say(
@@ -184,9 +199,13 @@ class Runner:
         if (why := ports.refusal(self._port(PAGE), self._options.host)) is not None:
             raise CannotRun(why)
         store = self._valkey_port if self._settings.redis_url is None else None
-        self._services, self._valkey_port, moved = places.settled(self._services, PAGE, store, self._claims)
+        self._services, self._valkey_port, moved = places.settled(
+            self._services, PAGE, store, self._claims
+        )
         if moved:
-            self._console.say(f"  The usual ports of {', '.join(moved)} are in use; they have others.")
+            self._console.say(
+                f"  The usual ports of {', '.join(moved)} are in use; they have others."
+            )
 
     @property
     def _redis_url(self) -> str:
@@ -200,11 +219,22 @@ class Runner:
             "PYTHONUNBUFFERED": "1",
         }
         # What the shell says wins over the profile, but never over the wiring between the processes of this run.
-        env |= {key: fill(value, spec, self._services, self._options.data) for key, value in spec.env.items()}
+        env |= {
+            key: fill(value, spec, self._services, self._options.data)
+            for key, value in spec.env.items()
+        }
         if spec.name == PAGE and self._certificate is not None:
-            env |= {"TLS_CERTIFICATE": str(self._certificate.certificate), "TLS_KEY": str(self._certificate.key)}
-        env |= {"REDIS_URL": self._redis_url, "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1"}
-        await self._processes.launch(spec.name, spec.colour, [sys.executable, "-m", spec.module], env)
+            env |= {
+                "TLS_CERTIFICATE": str(self._certificate.certificate),
+                "TLS_KEY": str(self._certificate.key),
+            }
+        env |= {
+            "REDIS_URL": self._redis_url,
+            "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1",
+        }
+        await self._processes.launch(
+            spec.name, spec.colour, [sys.executable, "-m", spec.module], env
+        )
 
     async def _state(self, spec: ServiceSpec) -> tuple[bool, str]:
         # One at a time: looking costs a start on two cores more than it tells.
@@ -228,12 +258,18 @@ class Runner:
         if (lan := addresses.elsewhere(host, port, scheme)) is not None:
             self._console.say(f"  In your network:  {lan}")
             if not self._options.https:
-                self._console.say("  A microphone there needs https: `vtuber run --https` (docs/phone.md)")
+                self._console.say(
+                    "  A microphone there needs https: `vtuber run --https` (docs/phone.md)"
+                )
         if self._certificate is not None:
             self._console.say(
                 f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 {self._certificate.fingerprint}"
             )
-        at = "" if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT) else f" --url {address}"
+        at = (
+            ""
+            if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT)
+            else f" --url {address}"
+        )
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
         for line in providers.of_run(self._services):
             self._console.say(f"  {line}")
@@ -243,7 +279,9 @@ class Runner:
             self._console.say(f"  {without}")
         for note in self._settings.notes:
             self._console.say(f"  {note}")
-        self._console.say("  Ctrl-C ends everything; conversations stay in " + str(self._options.data))
+        self._console.say(
+            "  Ctrl-C ends everything; conversations stay in " + str(self._options.data)
+        )
         self._console.say()
 
     def _write_state(self, *, legacy: bool) -> None:
@@ -251,7 +289,9 @@ class Runner:
         if self._options.state is None:
             return
         state = {
-            "url": addresses.url(addresses.near(self._options.host), self._port(PAGE), self._options.scheme),
+            "url": addresses.url(
+                addresses.near(self._options.host), self._port(PAGE), self._options.scheme
+            ),
             "redis": self._redis_url,
             "ports": {spec.name: spec.port for spec in self._services},
             "pids": self._processes.pids(),

@@ -143,10 +143,16 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
             sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
             return 1
     by = providers.of_turn(result.stats)
-    told = [_voice(result, wav_path, troubles), *([by] if by is not None else []), _times(session_id, result)]
+    told = [
+        _voice(result, wav_path, troubles),
+        *([by] if by is not None else []),
+        _times(session_id, result),
+    ]
     out.write("\n" + "\n".join(told) + "\n")
     if result.stats.get("path") == "legacy":
-        out.write(f"answered by the fallback: {result.stats.get('fallback_reason') or 'no reason given'}\n")
+        out.write(
+            f"answered by the fallback: {result.stats.get('fallback_reason') or 'no reason given'}\n"
+        )
     out.flush()
     return INTERRUPTED if result.interrupted else 0
 
@@ -159,7 +165,11 @@ def _voice(result: TurnResult, wav_path: Path | None, troubles: list[str]) -> st
     if not result.pcm:
         return "voice: none came"
     if wav_path is None:
-        return f"voice: {troubles[0]}; --wav FILE saves it" if troubles else f"voice: played ({seconds:.1f} s)"
+        return (
+            f"voice: {troubles[0]}; --wav FILE saves it"
+            if troubles
+            else f"voice: played ({seconds:.1f} s)"
+        )
     return f"voice: {wav_path} ({seconds:.1f} s)"
 
 

@@ -27,7 +27,9 @@ class ServiceAddress:
     fallback: bool = False
 
 
-def of_run(services: Sequence[ServiceSpec], page: str, host: str, scheme: str) -> list[ServiceAddress]:
+def of_run(
+    services: Sequence[ServiceSpec], page: str, host: str, scheme: str
+) -> list[ServiceAddress]:
     """Of a run whose service `page` listens on `host`, the others on loopback."""
     return [
         ServiceAddress(spec.name, spec.port, addresses.near(host), scheme, spec.fallback)
@@ -44,7 +46,9 @@ def usual(services: Sequence[ServiceSpec]) -> list[ServiceAddress]:
 
 def write(folder: Path, found: Sequence[ServiceAddress]) -> str | None:
     """A sentence where it cannot be written."""
-    return state_file.write(folder / _FILE, {"pid": os.getpid(), "services": [asdict(one) for one in found]})
+    return state_file.write(
+        folder / _FILE, {"pid": os.getpid(), "services": [asdict(one) for one in found]}
+    )
 
 
 def read(folder: Path) -> list[ServiceAddress]:

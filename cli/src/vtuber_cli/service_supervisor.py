@@ -19,7 +19,16 @@ Ready = Callable[[], Awaitable[tuple[bool, str]]]
 class ServiceSupervisor:
     """`start` starts the process; `ready` says whether it is ready, else why not; `without`: what is missing without it."""
 
-    def __init__(self, name: str, processes: Processes, console: Console, start: Start, ready: Ready, *, without: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        processes: Processes,
+        console: Console,
+        start: Start,
+        ready: Ready,
+        *,
+        without: str,
+    ) -> None:
         self.name, self.without = name, without
         self._processes, self._console, self._start, self._ready = processes, console, start, ready
         self._restarts = Restarts()

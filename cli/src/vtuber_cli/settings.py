@@ -61,26 +61,40 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     # Here, because `vtuber models` runs where nothing is installed, in the building of an image.
     from vtuber_cli.profile import fitted, is_off
 
-    declared = tomllib.loads((resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8"))
+    declared = tomllib.loads(
+        (resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8")
+    )
     profile = declared.pop("profile")
     environment = dict(os.environ)
-    legacy, microphone = (not is_off(environment.get(name, "")) for name in ("LEGACY_ENABLED", "MICROPHONE_ENABLED"))
+    legacy, microphone = (
+        not is_off(environment.get(name, "")) for name in ("LEGACY_ENABLED", "MICROPHONE_ENABLED")
+    )
     for change in changes:
         service, name, value = _change(change)
         if service not in declared:
-            raise ValueError(f"--set {change}: there is no service {service}; there are {', '.join(declared)}")
+            raise ValueError(
+                f"--set {change}: there is no service {service}; there are {', '.join(declared)}"
+            )
         _known(change, service, name, known_settings.of_service(declared[service]["module"]))
         declared[service].setdefault("env", {})[name] = value
     # Flags are read by input-handler alone.
     flags = {
         **environment,
-        **{name: declared["input-handler"]["env"][name] for name in profile if name in declared["input-handler"]["env"]},
+        **{
+            name: declared["input-handler"]["env"][name]
+            for name in profile
+            if name in declared["input-handler"]["env"]
+        },
     }
     profile, notes = fitted(profile, flags)
     if is_off(flags.get("ENABLE_SYNC_CORE", "")) and not legacy:
-        raise ValueError("ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on")
+        raise ValueError(
+            "ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on"
+        )
     # Empty is not said: it must not replace what the profile says.
-    environment = {name: value for name, value in environment.items() if value.strip() or name not in profile}
+    environment = {
+        name: value for name, value in environment.items() if value.strip() or name not in profile
+    }
     replicas = dict(_scale(scale, SCALABLE) for scale in scales)
     services = tuple(
         ServiceSpec(
@@ -97,9 +111,18 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         )
         for name, table in declared.items()
         for ordinal in range(replicas.get(name, 1))
-        if legacy or not table.get("fallback", False) or (microphone and table.get("microphone", False))
+        if legacy
+        or not table.get("fallback", False)
+        or (microphone and table.get("microphone", False))
     )
-    known = {*known_settings.RUN, *(name for table in declared.values() for name in known_settings.of_service(table["module"]))}
+    known = {
+        *known_settings.RUN,
+        *(
+            name
+            for table in declared.values()
+            for name in known_settings.of_service(table["module"])
+        ),
+    }
     # PORT and HOST in a shell are meant for the address that people open, not for every process. HOST is not even that: some
     # shells set it to the machine's name.
     port = environment.pop("PORT", "").strip()
@@ -156,13 +179,17 @@ def _change(text: str) -> tuple[str, str, str]:
     target, equals, value = text.partition("=")
     service, dot, name = target.rpartition(".")
     if not (equals and dot and service and name):
-        raise ValueError(f"--set {text}: write SERVICE.NAME=VALUE, e.g. dialog-engine.LLM_CHAIN=rules")
+        raise ValueError(
+            f"--set {text}: write SERVICE.NAME=VALUE, e.g. dialog-engine.LLM_CHAIN=rules"
+        )
     return service, name.upper(), value
 
 
 def _known(change: str, service: str, name: str, names: set[str]) -> None:
     if name in known_settings.GIVEN:
-        raise ValueError(f"--set {change}: a run gives its processes their {name}; say {known_settings.GIVEN[name]}")
+        raise ValueError(
+            f"--set {change}: a run gives its processes their {name}; say {known_settings.GIVEN[name]}"
+        )
     if name not in names:
         close = known_settings.meant(name, names)
         hint = f"did you mean {close}? There" if close else "there"
@@ -185,5 +212,7 @@ def gateway_url() -> str:
 def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:
     service, _, count = text.partition("=")
     if service not in scalable or not count.isdigit() or not 1 <= int(count) <= REPLICAS_MAX:
-        raise ValueError(f"--scale {text}: write SERVICE=1 to {REPLICAS_MAX}, the service one of {', '.join(scalable)}")
+        raise ValueError(
+            f"--scale {text}: write SERVICE=1 to {REPLICAS_MAX}, the service one of {', '.join(scalable)}"
+        )
     return service, int(count)

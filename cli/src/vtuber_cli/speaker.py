@@ -68,7 +68,11 @@ class Speaker:
     """
 
     def __init__(
-        self, make: SoundMaker, *, trouble: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        make: SoundMaker,
+        *,
+        trouble: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make, self._trouble, self._clock = make, trouble, clock
         self._turns: dict[int, _Turn] = {}
@@ -80,7 +84,11 @@ class Speaker:
     def of_this_machine(cls, trouble: Callable[[str], None] | None = None) -> "Speaker | None":
         """On the sound device, where it opens, else by the first player that is there; None without either."""
         player = players.of_this_machine()
-        ways = [way for way in (device.of_this_machine(), player.sound if player is not None else None) if way is not None]
+        ways = [
+            way
+            for way in (device.of_this_machine(), player.sound if player is not None else None)
+            if way is not None
+        ]
         return cls(lambda: FirstThatOpens(ways), trouble=trouble) if ways else None
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
@@ -126,7 +134,9 @@ class Speaker:
 
     async def rested(self) -> None:
         """Until all turns have been heard."""
-        while tasks := [playing.task for playing in self._turns.values() if playing.task is not None]:
+        while tasks := [
+            playing.task for playing in self._turns.values() if playing.task is not None
+        ]:
             await asyncio.wait(tasks)
             # Whoever is told that a task is done is told in turn.
             await asyncio.sleep(0)

@@ -40,7 +40,9 @@ SPEECH_WAIT_S: Final = 3.0
 """Whether somebody spoke at the very end is known by then."""
 
 _TOLD = (SpeechStarted, Partial, FinalWords, SpeechDropped, TurnEvent, InputError)
-_FRAMES: Final[dict[str, type[WireModel]]] = {str(frame.model_fields["type"].default): frame for frame in _TOLD}
+_FRAMES: Final[dict[str, type[WireModel]]] = {
+    str(frame.model_fields["type"].default): frame for frame in _TOLD
+}
 
 
 class CannotTalk(gateway.CannotReach):
@@ -51,7 +53,15 @@ class Talk:
     """One conversation, until its source ends and everything said is answered, or until cancelled."""
 
     def __init__(
-        self, url: str, session_id: str, source: Source, voice: Voice, transcript: Transcript, *, lang: str | None, turns: bool
+        self,
+        url: str,
+        session_id: str,
+        source: Source,
+        voice: Voice,
+        transcript: Transcript,
+        *,
+        lang: str | None,
+        turns: bool,
     ) -> None:
         self._url, self._session_id = url, session_id
         self._source, self._voice, self._transcript = source, voice, transcript
@@ -70,8 +80,12 @@ class Talk:
         """Raises CannotTalk, CannotRecord."""
         try:
             async with (
-                gateway.socket(self._url, f"/ws/output/{self._session_id}", SUBPROTOCOL_BINARY) as viewer,
-                gateway.socket(self._url, f"/ws/input?sessionId={self._session_id}", SUBPROTOCOL) as ear,
+                gateway.socket(
+                    self._url, f"/ws/output/{self._session_id}", SUBPROTOCOL_BINARY
+                ) as viewer,
+                gateway.socket(
+                    self._url, f"/ws/input?sessionId={self._session_id}", SUBPROTOCOL
+                ) as ear,
             ):
                 await self._converse(viewer, ear)
         except ConnectionClosed as error:
@@ -83,7 +97,10 @@ class Talk:
 
     async def _converse(self, viewer: ClientConnection, ear: ClientConnection) -> None:
         speaking = asyncio.create_task(self._speak(ear))
-        listening = [asyncio.create_task(self._listen(viewer)), asyncio.create_task(self._understand(ear))]
+        listening = [
+            asyncio.create_task(self._listen(viewer)),
+            asyncio.create_task(self._understand(ear)),
+        ]
         try:
             await asyncio.wait([speaking, *listening], return_when=asyncio.FIRST_COMPLETED)
             for ended in listening:
@@ -96,7 +113,12 @@ class Talk:
             await asyncio.gather(speaking, *listening, return_exceptions=True)
 
     async def _speak(self, ear: ClientConnection) -> None:
-        start = MicStart(session_id=self._session_id, format="pcm_s16le", sample_rate=self._source.sample_rate, lang=self._lang)
+        start = MicStart(
+            session_id=self._session_id,
+            format="pcm_s16le",
+            sample_rate=self._source.sample_rate,
+            lang=self._lang,
+        )
         await ear.send(start.to_json())
         try:
             async with aclosing(self._source.frames()) as frames:
@@ -169,7 +191,9 @@ class Talk:
 
     def _refused(self, error: InputError) -> None:
         if error.code == "asr_unavailable":
-            raise CannotTalk(f"{error.message}. `vtuber models` fetches what hears speech; then start `vtuber run` again")
+            raise CannotTalk(
+                f"{error.message}. `vtuber models` fetches what hears speech; then start `vtuber run` again"
+            )
         if error.request_id is not None:
             self._settle()
         self._transcript.note(f"{error.code}: {error.message}")
@@ -204,7 +228,15 @@ class Talk:
             self._voiceless.discard(number)
 
 
-def main(url: str, session_id: str, *, lang: str | None, wav_path: Path | None, out_path: Path | None, headphones: bool) -> int:
+def main(
+    url: str,
+    session_id: str,
+    *,
+    lang: str | None,
+    wav_path: Path | None,
+    out_path: Path | None,
+    headphones: bool,
+) -> int:
     """The command; exit status 0 when it ended by itself or by Ctrl-C."""
     console = Console(sys.stdout)
     transcript = Transcript(console)
@@ -213,15 +245,23 @@ def main(url: str, session_id: str, *, lang: str | None, wav_path: Path | None, 
         def silent(why: str) -> None:
             transcript.note(f"{why}: her words are only written; --out FILE keeps her voice")
 
-        voice: Voice | None = Saved(out_path) if out_path is not None else Speaker.of_this_machine(silent)
+        voice: Voice | None = (
+            Saved(out_path) if out_path is not None else Speaker.of_this_machine(silent)
+        )
         if voice is None:
             silent(NO_PLAYER)
             voice = Saved(None)
         in_turns = source.in_the_room and not headphones
         if source.in_the_room:
-            hint = "one at a time (--headphones: cut in whenever you like)" if in_turns else "cut in whenever you like"
+            hint = (
+                "one at a time (--headphones: cut in whenever you like)"
+                if in_turns
+                else "cut in whenever you like"
+            )
             console.say(console.paint(f"Speak; {hint}. Ctrl-C ends it.", "grey"))
-        await Talk(url.rstrip("/"), session_id, source, voice, transcript, lang=lang, turns=in_turns).run()
+        await Talk(
+            url.rstrip("/"), session_id, source, voice, transcript, lang=lang, turns=in_turns
+        ).run()
 
     if out_path is not None and (why := unwritable(out_path)) is not None:
         sys.stderr.write(f"--out: {why}\n")

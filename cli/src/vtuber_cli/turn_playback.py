@@ -53,7 +53,9 @@ class SayTimeouts:
 class TurnPlayback:
     """Listens from the moment it is made; `result.turn`, once it is known, says which turn is ours, and only that is played."""
 
-    def __init__(self, viewer: ClientConnection, result: TurnResult, began: float, voice: Voice | None) -> None:
+    def __init__(
+        self, viewer: ClientConnection, result: TurnResult, began: float, voice: Voice | None
+    ) -> None:
         self._viewer, self._result, self._began, self._voice = viewer, result, began, voice
         self._turn: int | None = None
         """The one whose sound comes now."""
@@ -68,7 +70,9 @@ class TurnPlayback:
         while True:
             before = (len(result.pcm), result.voice_follows)
             awaited = result.voice_follows and not result.pcm
-            await asyncio.wait([self._listening], timeout=timeouts.file if awaited else timeouts.quiet)
+            await asyncio.wait(
+                [self._listening], timeout=timeouts.file if awaited else timeouts.quiet
+            )
             if self._listening.done() or before == (len(result.pcm), result.voice_follows):
                 break
         if self._voice is not None:
@@ -83,7 +87,9 @@ class TurnPlayback:
         if self._result.turn is None or self._listening.done():
             return
         began = time.monotonic()
-        await self._viewer.send(Stop(session_id=session_id, turn=self._result.turn, reason="say").to_json())
+        await self._viewer.send(
+            Stop(session_id=session_id, turn=self._result.turn, reason="say").to_json()
+        )
         await asyncio.wait([self._listening], timeout=STOPPED_WITHIN_S)
         if self._listening.done():
             self._result.silence = time.monotonic() - began
@@ -98,7 +104,12 @@ class TurnPlayback:
     def pass_on(self) -> None:
         """What came of our turn, to the player."""
         result = self._result
-        if self._voice is not None and result.turn is not None and result.turn == self._turn and self._played < len(result.pcm):
+        if (
+            self._voice is not None
+            and result.turn is not None
+            and result.turn == self._turn
+            and self._played < len(result.pcm)
+        ):
             self._voice.feed(self._start, bytes(result.pcm[self._played :]), result.sample_rate)
             self._played = len(result.pcm)
 
@@ -144,4 +155,6 @@ class TurnPlayback:
             return not self._result.voice_follows
         if frame.get("action") == "STOP_ACK" and self._voice is not None:
             self._voice.flush(self._start)
-        return frame.get("action") == "STOP_ACK" or (frame.get("type") == "STATE" and frame.get("phase") == "IDLE")
+        return frame.get("action") == "STOP_ACK" or (
+            frame.get("type") == "STATE" and frame.get("phase") == "IDLE"
+        )

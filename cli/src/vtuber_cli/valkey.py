@@ -27,10 +27,20 @@ def command(folder: Path, port: int) -> list[str]:
     except (ValkeyBinaryNotFoundError, OSError) as error:
         why = f"the embedded Valkey does not run on this machine ({error})"
         raise NoValkey(f"{why}; set REDIS_URL to a Redis or Valkey of your own") from error
-    options = {"bind": "127.0.0.1", "port": port, "dir": folder, "appendonly": "yes", "appendfsync": "everysec", "save": ""}
+    options = {
+        "bind": "127.0.0.1",
+        "port": port,
+        "dir": folder,
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+    }
     # Full, it refuses what comes next. It must never make room by itself: queues and turn numbers would go.
     options |= {"maxmemory": MEMORY, "maxmemory-policy": "noeviction"}
-    return [str(program), *(str(part) for key, value in options.items() for part in (f"--{key}", value))]
+    return [
+        str(program),
+        *(str(part) for key, value in options.items() for part in (f"--{key}", value)),
+    ]
 
 
 async def answers(port: int) -> bool:

@@ -13,7 +13,9 @@ from vtuber_cli.service_supervisor import ServiceSupervisor
 LOOK_EVERY_S: Final = 0.05
 
 
-async def start(processes: Processes, console: Console, folder: Path, port: int, within_s: float) -> ServiceSupervisor:
+async def start(
+    processes: Processes, console: Console, folder: Path, port: int, within_s: float
+) -> ServiceSupervisor:
     """Start it and wait until it answers; whoever gets the supervisor keeps it going. Raises CannotRun."""
     try:
         command = valkey.command(folder, port)
@@ -35,6 +37,8 @@ async def start(processes: Processes, console: Console, folder: Path, port: int,
                 f"It said: {processes.last_words(valkey.NAME)}"
             )
         if time.monotonic() > deadline:
-            raise CannotRun(f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}")
+            raise CannotRun(
+                f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}"
+            )
         await asyncio.sleep(LOOK_EVERY_S)
     return ServiceSupervisor(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)

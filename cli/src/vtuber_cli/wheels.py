@@ -26,7 +26,10 @@ _MEANINGS: Final = (
         "the package index does not have {wheel}. Is the network there, and does pip use the right index?",
     ),
     ("Connection", "the package index cannot be reached. Is the network there?"),
-    ("Temporary failure in name resolution", "the package index cannot be found. Is the network there?"),
+    (
+        "Temporary failure in name resolution",
+        "the package index cannot be found. Is the network there?",
+    ),
     ("timed out", "the package index does not answer."),
 )
 
@@ -49,11 +52,32 @@ def fetch(wheel: Wheel, folder: Path, progress: Progress) -> Path:
     half = folder / "half"
     half.mkdir(parents=True, exist_ok=True)
     wanted = half / "requirements.txt"
-    wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "--require-hashes", "--requirement", str(wanted), "--dest", str(folder)]
+    wanted.write_text(
+        f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--no-cache-dir",
+        "--only-binary",
+        ":all:",
+    ]
+    command += [
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--requirement",
+        str(wanted),
+        "--dest",
+        str(folder),
+    ]
     # pip writes to its temporary folder until a file is whole: how much lies there is how far it is.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(half.resolve()))) as pip:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(half.resolve()))
+    ) as pip:
         try:
             while pip.poll() is None:
                 progress(min(wheel.bytes, _size(half)))

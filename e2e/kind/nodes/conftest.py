@@ -12,8 +12,13 @@ from e2e.kind.talk import STREAMED, Room, room
 
 CLUSTER = "vtuber-nodes"
 # All who talk here have one address, and a quick machine lets them ask more often than one person may.
-CROWD = ("--set-string", "gateway.extraEnv[0].name=REQUESTS_A_SECOND,gateway.extraEnv[0].value=1000")
-TWO_OF_EACH = "outputHandler.replicas=2,inputHandler.replicas=2,gateway.replicas=2,legacy.enabled=true"
+CROWD = (
+    "--set-string",
+    "gateway.extraEnv[0].name=REQUESTS_A_SECOND,gateway.extraEnv[0].value=1000",
+)
+TWO_OF_EACH = (
+    "outputHandler.replicas=2,inputHandler.replicas=2,gateway.replicas=2,legacy.enabled=true"
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,11 @@ def release(namespace: Namespace) -> Release:
     """Not yet installed; how many engines it has is said with each upgrade."""
     built = images.build()
     images.load(built, CLUSTER, f"{CLUSTER}-worker", f"{CLUSTER}-worker2")
-    return Release(namespace, [*images.values(built), *CROWD, "--set", ",".join([*SMALL, STREAMED, TWO_OF_EACH])], HELMS[0])
+    return Release(
+        namespace,
+        [*images.values(built), *CROWD, "--set", ",".join([*SMALL, STREAMED, TWO_OF_EACH])],
+        HELMS[0],
+    )
 
 
 @pytest.fixture

@@ -20,7 +20,10 @@ from e2e.kind.nodes.conftest import engines
 from e2e.kind.release import Release
 from e2e.kind.talk import Room
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(timeouts.TEST_WITH_CLUSTER)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(timeouts.TEST_WITH_CLUSTER),
+]
 PEOPLE = 10
 PATIENCE_S = 10.0
 """A message is answered within this while services are rolled: three tries, on two cores that also start pods."""
@@ -39,14 +42,23 @@ async def test_stop_finds_its_session_from_any_replica(place: Room) -> None:
     rooms = [Room(place.at, f"{place.session}-stop-{number}") for number in range(20)]
     async with AsyncExitStack() as stack:
         for_each = [
-            [await stack.enter_async_context(clients.watching(f"ws://{place.at}", one.session)) for _ in range(2)]
+            [
+                await stack.enter_async_context(clients.watching(f"ws://{place.at}", one.session))
+                for _ in range(2)
+            ]
             for one in rooms
         ]
-        stopped = await asyncio.gather(*(cut_off(one, viewers, chance) for one, viewers in zip(rooms, for_each, strict=True)))
-    assert sum(stopped) >= 50, "many of the moments were within the text, which is written much faster than it is spoken"
+        stopped = await asyncio.gather(
+            *(cut_off(one, viewers, chance) for one, viewers in zip(rooms, for_each, strict=True))
+        )
+    assert sum(stopped) >= 50, (
+        "many of the moments were within the text, which is written much faster than it is spoken"
+    )
     for one, viewers in zip(rooms, for_each, strict=True):
         for viewer in viewers:
-            assert {frame["sessionId"] for frame in viewer.frames if "sessionId" in frame} == {one.session}
+            assert {frame["sessionId"] for frame in viewer.frames if "sessionId" in frame} == {
+                one.session
+            }
             assert clients.chunks_after_stop_ack(viewer) == []
 
 
@@ -58,9 +70,13 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
         known = viewers[0].of("CONTROL", "START")
         if known and chance.random() < 0.5:
             # By its number, as the page does it: on a slow way it may meet the next turn, which it is not for.
-            await viewers[0].send(type="CONTROL", action="STOP", sessionId=one.session, turn=known[-1]["turn"])
+            await viewers[0].send(
+                type="CONTROL", action="STOP", sessionId=one.session, turn=known[-1]["turn"]
+            )
         else:
-            reply = await clients.post(f"http://{one.at}", {"sessionId": one.session}, path="/control/stop")
+            reply = await clients.post(
+                f"http://{one.at}", {"sessionId": one.session}, path="/control/stop"
+            )
             assert reply.status in (202, 404)
         answer = await asking
         assert answer.status == 200
@@ -68,7 +84,11 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
         if answer.stats.get("interrupted"):
             stopped += 1
             for viewer in viewers:
-                await viewer.until(lambda seen: any(ack["turn"] == answer.turn for ack in seen.of("CONTROL", "STOP_ACK")))  # noqa: B023
+                await viewer.until(
+                    lambda seen, turn=answer.turn: any(  # type: ignore[misc]
+                        ack["turn"] == turn for ack in seen.of("CONTROL", "STOP_ACK")
+                    )
+                )
     whole = await one.say("and now the next")
     assert (whole.events[-1], whole.stats["interrupted"]) == ("done", False)
     return stopped
@@ -77,7 +97,10 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
 @asynccontextmanager
 async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIterator[None]:
     """Whatever is done meanwhile: every message is answered once, in order, and is in the history."""
-    people = [Conversation(Room(place.at, f"{place.session}-{name}-{number}"), pause_s=0.1) for number in range(PEOPLE)]
+    people = [
+        Conversation(Room(place.at, f"{place.session}-{name}-{number}"), pause_s=0.1)
+        for number in range(PEOPLE)
+    ]
     listeners = [Listener(person.place) for person in people]
     listening = [asyncio.create_task(listener.listen()) for listener in listeners]
     began = time.monotonic()
@@ -95,7 +118,9 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
     for person in people:
         assert (person.lost, person.broken) == ([], [])
         assert person.turns == sorted(set(person.turns)), "in order, and none twice"
-        assert set(person.turns[-40:]) <= set(await person.place.turns()), "history is there, whoever answered"
+        assert set(person.turns[-40:]) <= set(await person.place.turns()), (
+            "history is there, whoever answered"
+        )
     paths = [path for person in people for path in person.paths]
     longest = max(person.longest_s for person in people)
     away = max(listener.longest_away_s for listener in listeners)
@@ -105,7 +130,9 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
         f"a viewer was away for {away:.1f} s at most"
     )
     for listener in listeners:
-        assert listener.unfinished == [], "what begins to sound is heard to its end, or cut off by the next turn"
+        assert listener.unfinished == [], (
+            "what begins to sound is heard to its end, or cut off by the next turn"
+        )
         assert listener.lost == []
         assert listener.heard_turns > 0
     assert away < AWAY_S
@@ -113,7 +140,9 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
     assert paths.count("legacy") < len(paths) / 2, "the engines stand in for each other"
 
 
-async def test_one_engine_becomes_two_and_one_again(namespace: Namespace, release: Release, one_engine: Room) -> None:
+async def test_one_engine_becomes_two_and_one_again(
+    namespace: Namespace, release: Release, one_engine: Room
+) -> None:
     """Not between shows but under talk: whoever is asked for a session that another engine has says so, old input-handlers included."""
     await one_engine.talks_again()
     (only,) = namespace.pods("dialog-engine")
@@ -125,7 +154,9 @@ async def test_one_engine_becomes_two_and_one_again(namespace: Namespace, releas
             assert await asyncio.to_thread(sessions_of, namespace, "vtuber-dialog-engine-1") > 0
             await asyncio.to_thread(release.upgrade, *engines(1))
     (still,) = namespace.pods("dialog-engine")
-    assert still["metadata"]["uid"] == only["metadata"]["uid"], "the first engine was not rolled for it"
+    assert still["metadata"]["uid"] == only["metadata"]["uid"], (
+        "the first engine was not rolled for it"
+    )
 
 
 def sessions_of(namespace: Namespace, engine: str) -> int:
@@ -148,7 +179,13 @@ async def test_a_node_is_drained(namespace: Namespace, place: Room) -> None:
     workers = {pod["spec"]["nodeName"] for pod in namespace.pods("dialog-engine")}
     assert len(workers) == 2, "the engines are spread over both nodes"
     (leaving,) = workers - {redis["spec"]["nodeName"]}
-    drain = ["drain", leaving, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={timeouts.NODE_DRAINED:.0f}s"]
+    drain = [
+        "drain",
+        leaving,
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        f"--timeout={timeouts.NODE_DRAINED:.0f}s",
+    ]
     try:
         async with ten_people_talk(place, "drained", PATIENCE_DRAINED_S):
             await asyncio.to_thread(namespace.kubectl, *drain, within=timeouts.NODE_DRAINED + 10)
@@ -159,10 +196,14 @@ async def test_a_node_is_drained(namespace: Namespace, place: Room) -> None:
         assert answer.status == 200
 
 
-async def test_engines_are_rolled_where_nobody_else_answers(namespace: Namespace, release: Release, place: Room) -> None:
+async def test_engines_are_rolled_where_nobody_else_answers(
+    namespace: Namespace, release: Release, place: Room
+) -> None:
     """Without the legacy chain turns wait for an engine, and not for long."""
     release.upgrade(*engines(2), "--set", "legacy.enabled=false")
     await place.talks_again()
     async with ten_people_talk(place, "rolled-alone", PATIENCE_S):
-        await asyncio.to_thread(namespace.kubectl, "rollout", "restart", "statefulset/vtuber-dialog-engine")
+        await asyncio.to_thread(
+            namespace.kubectl, "rollout", "restart", "statefulset/vtuber-dialog-engine"
+        )
         await asyncio.to_thread(namespace.rolled_out, "statefulset/vtuber-dialog-engine")

@@ -28,7 +28,13 @@ _PODS_MAX: Final = 1_000
 class AckReader:
     """Keeps the latest acknowledgement of each pod. Times are of this machine's clock: pods' clocks may differ."""
 
-    def __init__(self, redis: RedisClient, on_change: Callable[[], None], *, clock_ms: Callable[[], int] = unix_ms) -> None:
+    def __init__(
+        self,
+        redis: RedisClient,
+        on_change: Callable[[], None],
+        *,
+        clock_ms: Callable[[], int] = unix_ms,
+    ) -> None:
         self._redis = redis
         self._on_change = on_change
         self._clock_ms = clock_ms
@@ -75,7 +81,9 @@ class AckReader:
         names = sorted(pods)
 
         async def read(client: Redis) -> list[str | None]:
-            return [None if raw is None else str(raw) for raw in await client.hmget(FLAGS_ACKS, names)]
+            return [
+                None if raw is None else str(raw) for raw in await client.hmget(FLAGS_ACKS, names)
+            ]
 
         for pod, raw in zip(names, await self._redis.call("acks", read), strict=True):
             if raw is not None:
@@ -92,7 +100,11 @@ class AckReader:
         for pod, raw in fields.items():
             self._take(pod, raw)
         now = self._clock_ms()
-        old = [pod for pod in fields if pod not in self.acks or now - self.acks[pod].at_ms > FORGOTTEN_AFTER_MS]
+        old = [
+            pod
+            for pod in fields
+            if pod not in self.acks or now - self.acks[pod].at_ms > FORGOTTEN_AFTER_MS
+        ]
         for pod in [*old, *(self.acks.keys() - fields.keys())]:
             self.acks.pop(pod, None)
             self._raw.pop(pod, None)
@@ -121,5 +133,9 @@ class AckReader:
         self._raw[pod] = raw
         self.acks[pod] = fresh
         stale = known is None or now - known.at_ms > FLAGS_ACK_VALID_S * 1_000
-        if stale or known is None or (known.revision, known.missing) != (fresh.revision, fresh.missing):
+        if (
+            stale
+            or known is None
+            or (known.revision, known.missing) != (fresh.revision, fresh.missing)
+        ):
             self._on_change()

@@ -18,7 +18,11 @@ class Announcement:
 _WARNED = (
     ("Stalled", "True", (Reason.SESSION_TAKEN, Reason.INVALID_SPEC)),
     ("SecretsReady", "False", (Reason.SECRET_MISSING, Reason.KEY_MISSING, Reason.KEY_NOT_MOUNTED)),
-    ("FlagsApplied", "False", (Reason.PODS_NOT_ACKNOWLEDGING, Reason.NO_LIVE_PODS, Reason.REDIS_DOWN)),
+    (
+        "FlagsApplied",
+        "False",
+        (Reason.PODS_NOT_ACKNOWLEDGING, Reason.NO_LIVE_PODS, Reason.REDIS_DOWN),
+    ),
 )
 """Condition, status, reasons: worth a warning when it begins or its reason changes."""
 
@@ -31,11 +35,18 @@ def announcements(before: Status, after: Status) -> tuple[Announcement, ...]:
         pods = f"; live pods: {flag.live_pods}"
         if phases.get(flag.name) is FlagPhase.TURNING_ON and flag.phase is FlagPhase.ON:
             told.append(Announcement("Normal", EventReason.FLAG_ON, f"{flag.name} is on{pods}"))
-        if phases.get(flag.name) is FlagPhase.TURNING_OFF and flag.phase is not FlagPhase.TURNING_OFF:
+        if (
+            phases.get(flag.name) is FlagPhase.TURNING_OFF
+            and flag.phase is not FlagPhase.TURNING_OFF
+        ):
             told.append(Announcement("Normal", EventReason.FLAG_OFF, f"{flag.name} is off{pods}"))
     for kind, truth, reasons in _WARNED:
         old, new = before.condition(kind), after.condition(kind)
-        same = old is not None and new is not None and (old.status, old.reason) == (new.status, new.reason)
+        same = (
+            old is not None
+            and new is not None
+            and (old.status, old.reason) == (new.status, new.reason)
+        )
         if new is not None and new.status == truth and new.reason in reasons and not same:
             told.append(Announcement("Warning", new.reason, new.message))
     old_keys, keys = before.condition("SecretsReady"), after.condition("SecretsReady")
@@ -49,7 +60,11 @@ def announcements(before: Status, after: Status) -> tuple[Announcement, ...]:
         told.append(Announcement("Normal", Reason.KEYS_READY, keys.message))
     old_ready, ready = before.condition("Ready"), after.condition("Ready")
     was = old_ready.status if old_ready is not None else ""
-    if ready is not None and ready.reason == Reason.SUSPENDED and (old_ready is None or old_ready.reason != Reason.SUSPENDED):
+    if (
+        ready is not None
+        and ready.reason == Reason.SUSPENDED
+        and (old_ready is None or old_ready.reason != Reason.SUSPENDED)
+    ):
         told.append(Announcement("Normal", Reason.SUSPENDED, ready.message))
     if ready is not None and ready.status == "True" and was != "True":
         told.append(Announcement("Normal", Reason.READY, ready.message))

@@ -39,7 +39,11 @@ async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:
             metrics.CRASHES.labels(task=name).inc()
             log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
-        pause = _PAUSE_S[0] if asyncio.get_running_loop().time() - began > 60 else min(pause * 2, _PAUSE_S[1])
+        pause = (
+            _PAUSE_S[0]
+            if asyncio.get_running_loop().time() - began > 60
+            else min(pause * 2, _PAUSE_S[1])
+        )
         await asyncio.sleep(pause)
 
 
@@ -54,13 +58,17 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
 class Operator:
     """One operator. `run` returns when `stop` was called."""
 
-    def __init__(self, settings: OperatorSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: OperatorSettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.settings = settings
         self._dirty = asyncio.Event()
         self._stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.progress = WatchProgress(watched_paths(settings), clock=clock)
-        self.observed = Observed(self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces())
+        self.observed = Observed(
+            self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces()
+        )
         self.api = ClusterApi(settings.api_timeout_s)
         self.redis = RedisClient(settings.redis_url, settings.redis_timeout_s, clock=clock)
         self.writer = FlagWriter(self.redis)
@@ -124,7 +132,9 @@ class Operator:
         addresses = runner.addresses
         self.port = addresses[0][1] if addresses else self.settings.health_port
         log.info("operator_started", namespaces=self.settings.namespaces() or "all", port=self.port)
-        watching = asyncio.create_task(_keep("watches", lambda: self.watches.run(self.api.crd_is_there)), name="watches")
+        watching = asyncio.create_task(
+            _keep("watches", lambda: self.watches.run(self.api.crd_is_there)), name="watches"
+        )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "reconciler": self.reconciler.run,
             "acks": self.acks.run,

@@ -69,12 +69,18 @@ class Audit:
         """List every kind in every watched namespace."""
         kinds: tuple[tuple[Kind, Callable[[str | None], str], str | None], ...] = (
             ("sessions", sessions_path, None),
-            ("pods", lambda namespace: core_path("pods", namespace), self._settings.flags_pod_selector),
+            (
+                "pods",
+                lambda namespace: core_path("pods", namespace),
+                self._settings.flags_pod_selector,
+            ),
             ("secrets", lambda namespace: core_path("secrets", namespace), SECRETS_SELECTOR),
         )
         for kind, path, selector in kinds:
             for namespace in watched_namespaces(self._settings):
-                before = frozenset(key for key in self._observed.keys(kind) if namespace in (None, key[0]))
+                before = frozenset(
+                    key for key in self._observed.keys(kind) if namespace in (None, key[0])
+                )
                 found = await self._api.list_all(path(namespace), selector)
                 if gone := self._observed.audit(kind, found, before):
                     # Not told by a watch that was interrupted, or told later than this list: a burst is still on its way.

@@ -17,7 +17,11 @@ SESSIONS_API: Final = f"/apis/{GROUP}/{VERSION}"
 
 def sessions_path(namespace: str | None) -> str:
     """Path of the VtuberSessions of a namespace, or of all."""
-    return f"{SESSIONS_API}/namespaces/{namespace}/{PLURAL}" if namespace else f"{SESSIONS_API}/{PLURAL}"
+    return (
+        f"{SESSIONS_API}/namespaces/{namespace}/{PLURAL}"
+        if namespace
+        else f"{SESSIONS_API}/{PLURAL}"
+    )
 
 
 def core_path(plural: str, namespace: str | None) -> str:
@@ -51,11 +55,18 @@ class ClusterApi:
             session = self._session = connection.open_session(info)
         try:
             async with session.request(
-                method, self._server + path, json=body, params=params, headers=headers, timeout=self._timeout
+                method,
+                self._server + path,
+                json=body,
+                params=params,
+                headers=headers,
+                timeout=self._timeout,
             ) as response:
                 if response.status == 401 and again:
                     await self.aclose()
-                    return await self._call(what, method, path, body=body, params=params, headers=headers, again=False)
+                    return await self._call(
+                        what, method, path, body=body, params=params, headers=headers, again=False
+                    )
                 answer = await self._body(response)
                 if response.status < 400:
                     return answer if isinstance(answer, dict) else {}
@@ -81,7 +92,11 @@ class ClusterApi:
         metrics.API_FAILURES.labels(call=what, kind=kind.__name__).inc()
         message = str(answer.get("message", "")) if isinstance(answer, dict) else ""
         after = response.headers.get("Retry-After", "")
-        return kind(f"{what} ({response.status})", message, after_s=float(after) if after.isdigit() else None)
+        return kind(
+            f"{what} ({response.status})",
+            message,
+            after_s=float(after) if after.isdigit() else None,
+        )
 
     async def crd_is_there(self) -> bool:
         """Whether this cluster knows VtuberSessions."""
@@ -95,11 +110,15 @@ class ClusterApi:
 
     async def list_all(self, path: str, selector: str | None = None) -> list[dict[str, Any]]:
         """Every object below `path`."""
-        answer = await self._call("list", "GET", path, params={"labelSelector": selector} if selector else None)
+        answer = await self._call(
+            "list", "GET", path, params={"labelSelector": selector} if selector else None
+        )
         items = answer.get("items") or []
         return [item for item in items if isinstance(item, dict)]
 
-    async def apply_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    async def apply_status(
+        self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Write the status of one VtuberSession; the uid makes sure that it is still the same one. Returns the object."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
@@ -111,7 +130,12 @@ class ClusterApi:
 
     async def apply_config_map(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
         """Create the ConfigMap, or make it so."""
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace},
+            "data": data,
+        }
         await self._apply("config_map", f"{core_path('configmaps', namespace)}/{name}", body)
 
     async def apply_secret(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
@@ -131,7 +155,9 @@ class ClusterApi:
 
     async def post_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Create one events.k8s.io/v1 Event."""
-        await self._call("event", "POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body=event)
+        await self._call(
+            "event", "POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body=event
+        )
 
     async def aclose(self) -> None:
         """Close the session; the next call opens another with credentials read anew."""

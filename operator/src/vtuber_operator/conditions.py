@@ -69,14 +69,22 @@ def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
         return Verdict("False", facts.stalled.reason, facts.stalled.message)
     if not world.pods:
         return Verdict(
-            "False", Reason.NO_LIVE_PODS, f"{moving}: waiting for a pod that is Ready and has the label vtuber.dev/flags"
+            "False",
+            Reason.NO_LIVE_PODS,
+            f"{moving}: waiting for a pod that is Ready and has the label vtuber.dev/flags",
         )
     if facts.changed:
         return Verdict("Unknown", Reason.PROGRESSING, f"{moving}: waiting for {total} pods")
     remaining = facts.remaining
     if facts.reach.applied and remaining is not None:
-        return Verdict("False", Reason.SUSPENDED, f"{remaining.flag} is not turned on while spec.rollout.suspend is true")
-    done = Verdict("True", Reason.ACKNOWLEDGED, f"every live pod goes by {short_names(facts.effective)}")
+        return Verdict(
+            "False",
+            Reason.SUSPENDED,
+            f"{remaining.flag} is not turned on while spec.rollout.suspend is true",
+        )
+    done = Verdict(
+        "True", Reason.ACKNOWLEDGED, f"every live pod goes by {short_names(facts.effective)}"
+    )
     if facts.reach.applied:
         return done
     stored = resource.status.condition("FlagsApplied")
@@ -88,7 +96,11 @@ def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
     )
     if world.redis_down is not None:
         keep = f"Redis does not answer ({world.redis_down}): pods keep the flags they have"
-        return Verdict("True", Reason.ACKNOWLEDGED, keep) if held else Verdict("False", Reason.REDIS_DOWN, f"{moving}; {keep}")
+        return (
+            Verdict("True", Reason.ACKNOWLEDGED, keep)
+            if held
+            else Verdict("False", Reason.REDIS_DOWN, f"{moving}; {keep}")
+        )
     if held and facts.reach.written and not facts.late:
         # A pod that has just become Ready, or missed one acknowledgement: no reason yet to take back what was said.
         return done
@@ -96,7 +108,9 @@ def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
         missed = f"{moving}: no acknowledgement within {facts.deadline_ms // 1_000} s from {named(facts.reach.behind)}"
         return Verdict("False", Reason.PODS_NOT_ACKNOWLEDGING, missed)
     return Verdict(
-        "Unknown", Reason.WAITING_FOR_PODS, f"{moving}: waiting for {named(facts.reach.behind) or 'the write to Redis'}"
+        "Unknown",
+        Reason.WAITING_FOR_PODS,
+        f"{moving}: waiting for {named(facts.reach.behind) or 'the write to Redis'}",
     )
 
 
@@ -112,10 +126,16 @@ def _secrets_ready(resource: Resource, facts: Facts) -> Verdict:
             f"the key's file has not reached {named(facts.reach.missing_keys)} yet; the kubelet takes up to 90 s",
         )
     stored = resource.status.condition("SecretsReady")
-    held = stored is not None and stored.status == "True" and stored.observed_generation == resource.generation
+    held = (
+        stored is not None
+        and stored.status == "True"
+        and stored.observed_generation == resource.generation
+    )
     if not facts.reach.applied and not (held and facts.reach.written):
         return Verdict(
-            "Unknown", Reason.WAITING_FOR_PODS, "the keys are there; pods have not said yet whether they have the files"
+            "Unknown",
+            Reason.WAITING_FOR_PODS,
+            "the keys are there; pods have not said yet whether they have the files",
         )
     return Verdict("True", Reason.KEYS_READY, "every API key is there")
 
@@ -150,7 +170,9 @@ def _all(world: World, resource: Resource, facts: Facts) -> dict[str, Verdict]:
         else Verdict("False", Reason.NOT_STALLED, "nothing is in the way"),
         "FlagsApplied": applied,
         "SecretsReady": secrets,
-        "Suspended": Verdict("True", Reason.SUSPENDED, "spec.rollout.suspend is true: no further flag is turned on")
+        "Suspended": Verdict(
+            "True", Reason.SUSPENDED, "spec.rollout.suspend is true: no further flag is turned on"
+        )
         if facts.suspended
         else Verdict("False", Reason.NOT_SUSPENDED, "flags move"),
     }
@@ -175,7 +197,11 @@ def _phase(verdicts: dict[str, Verdict]) -> Phase:
         return Phase.READY
     if ready.reason is Reason.SUSPENDED:
         return Phase.SUSPENDED
-    return Phase.PENDING if verdicts["FlagsApplied"].reason is Reason.NO_LIVE_PODS else Phase.PROGRESSING
+    return (
+        Phase.PENDING
+        if verdicts["FlagsApplied"].reason is Reason.NO_LIVE_PODS
+        else Phase.PROGRESSING
+    )
 
 
 def _step(facts: Facts) -> str:

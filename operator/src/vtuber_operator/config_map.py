@@ -23,13 +23,18 @@ SIZE_MAX: Final = 900 * 1024
 _AGAIN_S: Final = 2.0
 
 
-def table_text(revision: int, documents: Mapping[str, SessionDocument], limit: int = SIZE_MAX) -> tuple[str, bool]:
+def table_text(
+    revision: int, documents: Mapping[str, SessionDocument], limit: int = SIZE_MAX
+) -> tuple[str, bool]:
     """The file, and whether personas, models and voices had to be left out: flags alone always fit (300 bytes each)."""
     ordered = [documents[session] for session in sorted(documents)]
     text = FlagTable(revision=revision, documents=ordered).to_json()
     if len(text.encode()) <= limit:
         return text, False
-    bare = [document.model_copy(update={"persona": None, "llm": None, "voice": None}) for document in ordered]
+    bare = [
+        document.model_copy(update={"persona": None, "llm": None, "voice": None})
+        for document in ordered
+    ]
     return FlagTable(revision=revision, documents=bare).to_json(), True
 
 
@@ -84,5 +89,12 @@ class ConfigMapWriter:
         if cut and not self._cut:
             sentence = f"{len(documents)} documents do not fit: personas, models and voices are left out; Redis has them"
             log.warning("config_map_cut", documents=len(documents), bytes_max=SIZE_MAX)
-            self._events.post_about("v1", "ConfigMap", namespace, name, "", Announcement("Warning", "TableCut", sentence))
+            self._events.post_about(
+                "v1",
+                "ConfigMap",
+                namespace,
+                name,
+                "",
+                Announcement("Warning", "TableCut", sentence),
+            )
         self._cut = cut

@@ -98,7 +98,12 @@ def document() -> dict[str, Any]:
                     "subresources": {"status": {}},
                     "selectableFields": [{"jsonPath": ".spec.sessionId"}],
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path, **({"priority": priority} if priority else {})}
+                        {
+                            "name": name,
+                            "type": kind,
+                            "jsonPath": path,
+                            **({"priority": priority} if priority else {}),
+                        }
                         for name, kind, path, priority in COLUMNS
                     ],
                     "schema": {
@@ -106,7 +111,10 @@ def document() -> dict[str, Any]:
                             "type": "object",
                             "description": "A live session, or all of them: its feature flags, persona, language model and voice.",
                             "required": ["spec"],
-                            "properties": {"spec": _schema(Spec, defaults=True), "status": _schema(Status, defaults=False)},
+                            "properties": {
+                                "spec": _schema(Spec, defaults=True),
+                                "status": _schema(Status, defaults=False),
+                            },
                         }
                     },
                 }
@@ -142,7 +150,9 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="python -m vtuber_operator.crd", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--write", action="store_true", help="write the copies anew")
-    what.add_argument("--check", action="store_true", help="say which copies are not as the models are")
+    what.add_argument(
+        "--check", action="store_true", help="say which copies are not as the models are"
+    )
     if parser.parse_args(arguments).write:
         write(root)
         return 0
@@ -150,7 +160,9 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     for sentence in found:
         sys.stderr.write(f"crd: {sentence}\n")
     if found:
-        sys.stderr.write("Write them anew with `python -m vtuber_operator.crd --write` and commit them.\n")
+        sys.stderr.write(
+            "Write them anew with `python -m vtuber_operator.crd --write` and commit them.\n"
+        )
     return 1 if found else 0
 
 

@@ -71,7 +71,9 @@ class Memory:
     """
 
     drafts: dict[Key, tuple[Resource, Keys, Draft | None]] = field(default_factory=dict)
-    results: dict[Key, tuple[Resource, Facts, str | None, int, Next | None]] = field(default_factory=dict)
+    results: dict[Key, tuple[Resource, Facts, str | None, int, Next | None]] = field(
+        default_factory=dict
+    )
 
     def draft(self, resource: Resource, keys: Keys) -> Draft | None:
         """The resource's document."""
@@ -86,7 +88,11 @@ class Memory:
     def next(self, world: World, resource: Resource, facts: Facts) -> Next | None:
         """The resource's next status."""
         known = self.results.get(resource.key)
-        if known is not None and known[0] is resource and known[1:4] == (facts, world.redis_down, len(world.pods)):
+        if (
+            known is not None
+            and known[0] is resource
+            and known[1:4] == (facts, world.redis_down, len(world.pods))
+        ):
             return known[4]
         made = _next(world, resource, facts)
         self.results[resource.key] = (resource, facts, world.redis_down, len(world.pods), made)
@@ -136,15 +142,26 @@ def decide(world: World, memory: Memory | None = None) -> Plan:
 def _new_generation(world: World, resource: Resource) -> int:
     """Unix ms, but after every generation that this session is known to have had."""
     written = world.written.get(resource.session_id or "")
-    return max(world.now_ms, resource.status.generation + 1, written.generation + 1 if written is not None else 0)
+    return max(
+        world.now_ms,
+        resource.status.generation + 1,
+        written.generation + 1 if written is not None else 0,
+    )
 
 
 def _facts(
-    world: World, resource: Resource, owner: Resource | None, keys: Keys, progress: Reach, start: frozenset[Flag]
+    world: World,
+    resource: Resource,
+    owner: Resource | None,
+    keys: Keys,
+    progress: Reach,
+    start: frozenset[Flag],
 ) -> Facts:
     stored, spec = resource.status, resource.spec
     known, desired = resource.known, resource.wanted
-    deadline_ms = (spec.rollout.ack_deadline_seconds if spec is not None else ACK_DEADLINE_S) * 1_000
+    deadline_ms = (
+        spec.rollout.ack_deadline_seconds if spec is not None else ACK_DEADLINE_S
+    ) * 1_000
     facts = Facts(
         effective=known,
         desired=desired,
@@ -165,12 +182,20 @@ def _facts(
         return replace(facts, stalled=Verdict("False", Reason.INVALID_SPEC, sentence))
     if not resource.in_force:
         generation = _new_generation(world, resource)
-        return replace(facts, effective=start & desired, generation=generation, changed=True, in_transit=None)
+        return replace(
+            facts, effective=start & desired, generation=generation, changed=True, in_transit=None
+        )
     move = facts.remaining
     if move is None or not _may(move, facts):
         return facts
     effective = known | {move.flag} if move.on else known - {move.flag}
-    return replace(facts, effective=effective, generation=_new_generation(world, resource), changed=True, in_transit=move.flag)
+    return replace(
+        facts,
+        effective=effective,
+        generation=_new_generation(world, resource),
+        changed=True,
+        in_transit=move.flag,
+    )
 
 
 def _may(move: Move, facts: Facts) -> bool:
@@ -178,7 +203,9 @@ def _may(move: Move, facts: Facts) -> bool:
     if move.on:
         return facts.reach.applied and not facts.suspended
     # A silent pod does not hold up turning off, nor does anybody wait for a flag that is taken back on its way.
-    return facts.reach.applied or (facts.reach.written and facts.late) or move.flag == facts.in_transit
+    return (
+        facts.reach.applied or (facts.reach.written and facts.late) or move.flag == facts.in_transit
+    )
 
 
 def _in_transit(status: Status) -> Flag | None:
@@ -209,9 +236,18 @@ def _without_counts(status: Status) -> tuple[object, ...]:
         status.step,
         status.generation,
         status.effective,
-        tuple((flag.name, flag.desired, flag.effective, flag.phase, flag.since) for flag in status.flags),
         tuple(
-            (each.type, each.status, each.observed_generation, each.last_transition_time, each.reason)
+            (flag.name, flag.desired, flag.effective, flag.phase, flag.since)
+            for flag in status.flags
+        ),
+        tuple(
+            (
+                each.type,
+                each.status,
+                each.observed_generation,
+                each.last_transition_time,
+                each.reason,
+            )
             for each in status.conditions
         ),
     )

@@ -45,7 +45,11 @@ class Draft:
     def of(cls, document: SessionDocument) -> "Draft":
         """Write it out once."""
         parts = (document.llm, document.voice)
-        files = frozenset(part.api_key_file for part in parts if part is not None and part.api_key_file is not None)
+        files = frozenset(
+            part.api_key_file
+            for part in parts
+            if part is not None and part.api_key_file is not None
+        )
         return cls(document, document.to_json(), files)
 
 
@@ -85,7 +89,12 @@ def keys_of(resource: Resource, secrets: Mapping[Key, SecretSeen]) -> Keys:
             reason = Reason.KEY_MISSING
             problem = f"{where}: the Secret {name} has no key {key}; the engine's own settings answer until it has"
         else:
-            files[section] = KeyRef(resource.namespace, name, key, key_file(resource.namespace, name, key, secret.version))
+            files[section] = KeyRef(
+                resource.namespace,
+                name,
+                key,
+                key_file(resource.namespace, name, key, secret.version),
+            )
     return Keys(files, reason if wanted else Reason.NO_KEYS, problem)
 
 
@@ -103,7 +112,9 @@ def document_of(resource: Resource, keys: Keys) -> SessionDocument | None:
         return base
     return base.model_copy(
         update={
-            "persona": Persona(**spec.persona.model_dump(exclude_none=True)) if spec.persona is not None else None,
+            "persona": Persona(**spec.persona.model_dump(exclude_none=True))
+            if spec.persona is not None
+            else None,
             "llm": _llm(spec, keys),
             "voice": _voice(spec, keys),
         }
@@ -114,11 +125,15 @@ def _llm(spec: Spec, keys: Keys) -> SessionLlm | None:
     if spec.llm is None or (_reference(spec, "llm") is not None and "llm" not in keys.files):
         return None
     file = keys.files["llm"].file if "llm" in keys.files else None
-    return SessionLlm(**spec.llm.model_dump(exclude={"api_key"}, exclude_none=True), api_key_file=file)
+    return SessionLlm(
+        **spec.llm.model_dump(exclude={"api_key"}, exclude_none=True), api_key_file=file
+    )
 
 
 def _voice(spec: Spec, keys: Keys) -> SessionVoice | None:
     if spec.voice is None or (_reference(spec, "voice") is not None and "voice" not in keys.files):
         return None
     file = keys.files["voice"].file if "voice" in keys.files else None
-    return SessionVoice(**spec.voice.model_dump(exclude={"api_key"}, exclude_none=True), api_key_file=file)
+    return SessionVoice(
+        **spec.voice.model_dump(exclude={"api_key"}, exclude_none=True), api_key_file=file
+    )

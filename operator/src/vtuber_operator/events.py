@@ -35,9 +35,24 @@ class Events:
 
     def post(self, resource: Resource, announcement: Announcement) -> None:
         """About a VtuberSession."""
-        self.post_about(f"{GROUP}/{VERSION}", KIND, resource.namespace, resource.name, resource.uid, announcement)
+        self.post_about(
+            f"{GROUP}/{VERSION}",
+            KIND,
+            resource.namespace,
+            resource.name,
+            resource.uid,
+            announcement,
+        )
 
-    def post_about(self, api_version: str, kind: str, namespace: str, name: str, uid: str, announcement: Announcement) -> None:
+    def post_about(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        name: str,
+        uid: str,
+        announcement: Announcement,
+    ) -> None:
         """About any object. The same sentence about the same object is not said again within ten minutes."""
         now = asyncio.get_running_loop().time()
         said = (uid or f"{kind}/{namespace}/{name}", announcement.reason, announcement.message)
@@ -52,7 +67,13 @@ class Events:
         if len(self._queue) >= QUEUE_MAX:
             self._queue.popleft()
             log.warning("event_dropped", queued=QUEUE_MAX)
-        regarding = {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
+        regarding = {
+            "apiVersion": api_version,
+            "kind": kind,
+            "namespace": namespace,
+            "name": name,
+            "uid": uid,
+        }
         event = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",

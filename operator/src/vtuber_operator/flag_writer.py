@@ -82,7 +82,10 @@ class FlagWriter:
             self.written[session] = Written(text, revision, documents[session].flags.generation)
         if self._anew:
             self._anew = False
-            self.written = {session: Written(each.text, revision, each.generation) for session, each in self.written.items()}
+            self.written = {
+                session: Written(each.text, revision, each.generation)
+                for session, each in self.written.items()
+            }
         metrics.DOCUMENT_WRITES.inc()
         log.info("documents_written", revision=revision, changed=len(changed), removed=len(gone))
         return True
@@ -107,7 +110,9 @@ class FlagWriter:
 
         texts, found = await self._redis.call("read_back", read)
         revision = int(found) if found is not None and found.isdecimal() else 0
-        self.written = {session: Written(text, revision, _generation(text)) for session, text in texts.items()}
+        self.written = {
+            session: Written(text, revision, _generation(text)) for session, text in texts.items()
+        }
         # An emptied or restored Redis: pods compare revisions, so one that goes back is made to go forth.
         self._anew = revision < self.revision or (bool(texts) and revision == 0)
         self.revision = max(self.revision, revision)

@@ -45,9 +45,18 @@ class Health:
         if (idle := self._clock() - self._reconciler.passed_at) > STUCK_S:
             reasons.append(f"the work loop has not come round for {idle:.0f} s")
         limit = 3.0 * self._settings.watch_timeout_s
-        api_answers = self._audit.succeeded_at is not None and self._clock() - self._audit.succeeded_at < limit
-        if self._progress.established and api_answers and (silent := self._progress.silent_s()) > limit:
-            reasons.append(f"a watch has not been begun anew for {silent:.0f} s although the API server answers")
+        api_answers = (
+            self._audit.succeeded_at is not None
+            and self._clock() - self._audit.succeeded_at < limit
+        )
+        if (
+            self._progress.established
+            and api_answers
+            and (silent := self._progress.silent_s()) > limit
+        ):
+            reasons.append(
+                f"a watch has not been begun anew for {silent:.0f} s although the API server answers"
+            )
         return reasons
 
     def unready(self) -> list[str]:
@@ -69,18 +78,28 @@ class Health:
         async def healthz(_: web.Request) -> web.Response:
             reasons = self.unhealthy()
             return web.json_response(
-                {"status": "stuck" if reasons else "ok", "reasons": reasons}, status=503 if reasons else 200
+                {"status": "stuck" if reasons else "ok", "reasons": reasons},
+                status=503 if reasons else 200,
             )
 
         async def readyz(_: web.Request) -> web.Response:
             reasons = self.unready()
             details = {"redis": self._redis.away_because() or "ok"}
-            body = {"ready": not reasons, "service": "operator", "reasons": reasons, "details": details}
+            body = {
+                "ready": not reasons,
+                "service": "operator",
+                "reasons": reasons,
+                "details": details,
+            }
             return web.json_response(body, status=503 if reasons else 200)
 
         async def metrics(_: web.Request) -> web.Response:
-            return web.Response(body=generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+            return web.Response(
+                body=generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST}
+            )
 
         application = web.Application()
-        application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+        application.add_routes(
+            [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+        )
         return application

@@ -7,19 +7,46 @@ from prometheus_client import Counter, Gauge, Histogram
 _S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 PASSES = Counter("vtuber_operator_passes", "Decisions over everything that is known.")
-PASS_SECONDS = Histogram("vtuber_operator_pass_seconds", "One decision, its status writes and its write to Redis.", buckets=_S)
+PASS_SECONDS = Histogram(
+    "vtuber_operator_pass_seconds",
+    "One decision, its status writes and its write to Redis.",
+    buckets=_S,
+)
 STATUS_WRITES = Counter("vtuber_operator_status_writes", "Status writes by outcome.", ["outcome"])
-DOCUMENT_WRITES = Counter("vtuber_operator_document_writes", "Transactions that changed the flag documents in Redis.")
+DOCUMENT_WRITES = Counter(
+    "vtuber_operator_document_writes", "Transactions that changed the flag documents in Redis."
+)
 ACKNOWLEDGED_SECONDS = Histogram(
-    "vtuber_operator_acknowledged_seconds", "Write of documents to their acknowledgement by every live pod.", buckets=_S
+    "vtuber_operator_acknowledged_seconds",
+    "Write of documents to their acknowledgement by every live pod.",
+    buckets=_S,
 )
 RESOURCES = Gauge("vtuber_operator_resources", "VtuberSessions by phase.", ["phase"])
 LIVE_PODS = Gauge("vtuber_operator_live_pods", "Pods whose acknowledgement is waited for.")
-PODS_BEHIND = Gauge("vtuber_operator_pods_behind", "Live pods that do not go by the present revision.")
-REDIS_FAILURES = Counter("vtuber_operator_redis_failures", "Calls to Redis that failed, by what they were for.", ["purpose"])
+PODS_BEHIND = Gauge(
+    "vtuber_operator_pods_behind", "Live pods that do not go by the present revision."
+)
+REDIS_FAILURES = Counter(
+    "vtuber_operator_redis_failures",
+    "Calls to Redis that failed, by what they were for.",
+    ["purpose"],
+)
 REDIS_UP = Gauge("vtuber_operator_redis_up", "1 while Redis answers.")
-API_FAILURES = Counter("vtuber_operator_api_failures", "Calls to the API server that failed, by kind.", ["call", "kind"])
-WATCH_RESTARTS = Counter("vtuber_operator_watch_restarts", "Times the watches had to be set up anew.")
+API_FAILURES = Counter(
+    "vtuber_operator_api_failures",
+    "Calls to the API server that failed, by kind.",
+    ["call", "kind"],
+)
+WATCH_RESTARTS = Counter(
+    "vtuber_operator_watch_restarts", "Times the watches had to be set up anew."
+)
 CONFIG_MAP_BYTES = Gauge("vtuber_operator_config_map_bytes", "Size of flags.json.")
-CONFIG_MAP_CUT = Gauge("vtuber_operator_config_map_cut", "1 while personas, models and voices do not fit into the ConfigMap.")
-CRASHES = Counter("vtuber_operator_crashes", "Background work that ended with an error and was begun anew.", ["task"])
+CONFIG_MAP_CUT = Gauge(
+    "vtuber_operator_config_map_cut",
+    "1 while personas, models and voices do not fit into the ConfigMap.",
+)
+CRASHES = Counter(
+    "vtuber_operator_crashes",
+    "Background work that ended with an error and was begun anew.",
+    ["task"],
+)

@@ -41,7 +41,10 @@ def ready_since(pod: Mapping[str, Any]) -> int | None:
     for condition in pod.get("status", {}).get("conditions") or []:
         if condition.get("type") == "Ready" and condition.get("status") == "True":
             try:
-                return int(datetime.fromisoformat(condition.get("lastTransitionTime", "")).timestamp() * 1_000)
+                return int(
+                    datetime.fromisoformat(condition.get("lastTransitionTime", "")).timestamp()
+                    * 1_000
+                )
             except ValueError:
                 return 0
     return None
@@ -50,7 +53,9 @@ def ready_since(pod: Mapping[str, Any]) -> int | None:
 class Observed:
     """Fed by the watches, by answers to our own writes and by audits; the newer resourceVersion wins."""
 
-    def __init__(self, on_change: Callable[[], None], *, pods_in: str, sessions_in: Iterable[str] = ()) -> None:
+    def __init__(
+        self, on_change: Callable[[], None], *, pods_in: str, sessions_in: Iterable[str] = ()
+    ) -> None:
         self._on_change = on_change
         self._pods_in = pods_in
         self._sessions_in = frozenset(sessions_in)
@@ -80,7 +85,9 @@ class Observed:
         meta = body["metadata"]
         uid, version = meta.get("uid", ""), str(meta.get("resourceVersion", ""))
         known = self._entries[kind].get(key)
-        if known is not None and (_older(version, known.version) or (uid, version) == (known.uid, known.version)):
+        if known is not None and (
+            _older(version, known.version) or (uid, version) == (known.uid, known.version)
+        ):
             return
         value = self._read(kind, body, version)
         self._entries[kind][key] = _Entry(uid, version, value)
@@ -103,9 +110,14 @@ class Observed:
         if known is not None and known.uid == body["metadata"].get("uid", ""):
             self._put("sessions", key, body)
 
-    def audit(self, kind: Kind, listed: Iterable[Mapping[str, Any]], known_before: frozenset[Key]) -> int:
+    def audit(
+        self, kind: Kind, listed: Iterable[Mapping[str, Any]], known_before: frozenset[Key]
+    ) -> int:
         """Forget what was known before the list was asked for and is not on it; returns how many that were."""
-        bodies = {(body["metadata"].get("namespace", ""), body["metadata"]["name"]): body for body in listed}
+        bodies = {
+            (body["metadata"].get("namespace", ""), body["metadata"]["name"]): body
+            for body in listed
+        }
         gone = [key for key in known_before if key not in bodies and key in self._entries[kind]]
         for key in gone:
             del self._entries[kind][key]
@@ -132,7 +144,11 @@ class Observed:
 
     def live_pods(self) -> dict[str, int]:
         """Live pods by name: Unix ms since when they are Ready."""
-        return {name: entry.value for (_, name), entry in self._entries["pods"].items() if entry.value is not None}
+        return {
+            name: entry.value
+            for (_, name), entry in self._entries["pods"].items()
+            if entry.value is not None
+        }
 
     def secrets(self) -> dict[Key, SecretSeen]:
         """Labelled Secrets, without values."""

@@ -29,9 +29,27 @@ class Rule:
 
 
 RULES: Final = (
-    Rule("vtuber.dev", "vtubersessions", ("list", "watch"), Where.WATCHED, "reads what is wanted; never writes a spec"),
-    Rule("vtuber.dev", "vtubersessions/status", ("patch",), Where.WATCHED, "writes what is in force, by server-side apply"),
-    Rule("", "pods", ("list", "watch"), Where.WATCHED, "knows whose acknowledgement is waited for (label vtuber.dev/flags)"),
+    Rule(
+        "vtuber.dev",
+        "vtubersessions",
+        ("list", "watch"),
+        Where.WATCHED,
+        "reads what is wanted; never writes a spec",
+    ),
+    Rule(
+        "vtuber.dev",
+        "vtubersessions/status",
+        ("patch",),
+        Where.WATCHED,
+        "writes what is in force, by server-side apply",
+    ),
+    Rule(
+        "",
+        "pods",
+        ("list", "watch"),
+        Where.WATCHED,
+        "knows whose acknowledgement is waited for (label vtuber.dev/flags)",
+    ),
     Rule(
         "",
         "secrets",
@@ -39,7 +57,13 @@ RULES: Final = (
         Where.WATCHED,
         "reads API keys; asks only for Secrets with the label vtuber.dev/session-key (a role cannot be limited to a label)",
     ),
-    Rule("events.k8s.io", "events", ("create",), Where.WATCHED, "tells the story that `kubectl describe` shows"),
+    Rule(
+        "events.k8s.io",
+        "events",
+        ("create",),
+        Where.WATCHED,
+        "tells the story that `kubectl describe` shows",
+    ),
     Rule(
         "",
         "secrets",
@@ -75,9 +99,14 @@ def role_rules(where: Where, settings: OperatorSettings) -> list[dict[str, Any]]
 
 def table() -> str:
     """The table of docs/operator-rbac.md."""
-    lines = ["| API group | resource | verbs | only the name in | where | why |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| API group | resource | verbs | only the name in | where | why |",
+        "|---|---|---|---|---|---|",
+    ]
     for rule in RULES:
         name = f"`{rule.name.upper()}`" if rule.name else "–"
         verbs = ", ".join(rule.verbs)
-        lines.append(f"| `{rule.group or chr(34) * 2}` | `{rule.resource}` | {verbs} | {name} | {rule.where} | {rule.why} |")
+        lines.append(
+            f"| `{rule.group or chr(34) * 2}` | `{rule.resource}` | {verbs} | {name} | {rule.where} | {rule.why} |"
+        )
     return "\n".join(lines)

@@ -145,9 +145,14 @@ class Reconciler:
         due = [
             change
             for change in plan.statuses
-            if (counts or change.rank is not Rank.COUNTS) and self._later.get(change.resource.key, (0.0, 0.0))[0] <= now
+            if (counts or change.rank is not Rank.COUNTS)
+            and self._later.get(change.resource.key, (0.0, 0.0))[0] <= now
         ]
-        self._later = {key: entry for key, entry in self._later.items() if key in {each.resource.key for each in plan.statuses}}
+        self._later = {
+            key: entry
+            for key, entry in self._later.items()
+            if key in {each.resource.key for each in plan.statuses}
+        }
         if not due:
             return False
         written = await asyncio.gather(*(self._write_status(change) for change in due[:BATCH]))
@@ -158,7 +163,10 @@ class Reconciler:
         async with self._slots:
             try:
                 body = await self._api.apply_status(
-                    resource.namespace, resource.name, resource.uid, change.status.model_dump(mode="json", by_alias=True)
+                    resource.namespace,
+                    resource.name,
+                    resource.uid,
+                    change.status.model_dump(mode="json", by_alias=True),
                 )
             except NotThere:
                 # Deleted meanwhile; the watch says so too, but this may be sooner.
@@ -208,7 +216,11 @@ class Reconciler:
     def _measure(self, *, resync: bool) -> None:
         world = self.world()
         revision = self._writer.revision
-        fresh = [ack for pod in world.pods if (ack := world.fresh_ack(pod)) is not None and ack.revision >= revision]
+        fresh = [
+            ack
+            for pod in world.pods
+            if (ack := world.fresh_ack(pod)) is not None and ack.revision >= revision
+        ]
         metrics.LIVE_PODS.set(len(world.pods))
         metrics.PODS_BEHIND.set(len(world.pods) - len(fresh))
         if self._timed is not None and fresh and len(fresh) == len(world.pods):

@@ -20,7 +20,9 @@ log = structlog.get_logger("redis")
 class RedisClient:
     """Calls with one deadline; knows since when Redis has been away."""
 
-    def __init__(self, url: str, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.client: Redis = Redis.from_url(
             url,
             decode_responses=True,

@@ -68,7 +68,9 @@ class SessionKeys:
                 continue
             try:
                 data = {file: value for file, (_, value) in sorted(content.items())}
-                await self._api.apply_secret(self._settings.pod_namespace, self._settings.session_keys_secret, data)
+                await self._api.apply_secret(
+                    self._settings.pod_namespace, self._settings.session_keys_secret, data
+                )
             except ClusterError as error:
                 log.warning("session_keys_not_written", reason=str(error))
                 self._wake.set()

@@ -56,4 +56,6 @@ class OperatorSettings(BaseSettings):
 
     def namespaces(self) -> tuple[str, ...]:
         """The watched namespaces; empty: all."""
-        return tuple(sorted({name.strip() for name in self.watch_namespaces.split(",") if name.strip()}))
+        return tuple(
+            sorted({name.strip() for name in self.watch_namespaces.split(",") if name.strip()})
+        )

@@ -29,14 +29,22 @@ _ON: Final = {
 }
 
 Rule = dict[str, str]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", max_length=253)]
+SecretName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", max_length=253)
+]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$", max_length=253)]
-WantedSession = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$", max_length=64)]
+WantedSession = Annotated[
+    str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$", max_length=64)
+]
 
 
 def _is(flag: Flag) -> str:
     """CEL for "this flag is on", sound where defaults were not applied too."""
-    return f"(!has(self.{flag}) || self.{flag})" if FLAG_DEFAULTS[flag] else f"(has(self.{flag}) && self.{flag})"
+    return (
+        f"(!has(self.{flag}) || self.{flag})"
+        if FLAG_DEFAULTS[flag]
+        else f"(has(self.{flag}) && self.{flag})"
+    )
 
 
 def flag_rules() -> list[Rule]:
@@ -65,22 +73,38 @@ class SpecModel(BaseModel):
     """Base of the parts: camelCase in YAML; a field that this version does not know is not an error."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="ignore",
     )
 
 
 class WantedFlags(SpecModel):
     """The five flags that the session shall have. They move one at a time; what is absent has its default."""
 
-    model_config = ConfigDict(alias_generator=None, json_schema_extra={"x-kubernetes-validations": flag_rules()})  # type: ignore[dict-item]
-
-    ENABLE_SYNC_CORE: bool = Field(default=FLAG_DEFAULTS[Flag.ENABLE_SYNC_CORE], description=_ON[Flag.ENABLE_SYNC_CORE])
-    SYNC_TTS_STREAMING: bool = Field(default=FLAG_DEFAULTS[Flag.SYNC_TTS_STREAMING], description=_ON[Flag.SYNC_TTS_STREAMING])
-    SYNC_TTS_BARGE_IN: bool = Field(default=FLAG_DEFAULTS[Flag.SYNC_TTS_BARGE_IN], description=_ON[Flag.SYNC_TTS_BARGE_IN])
-    ENABLE_STREAMS_OUTBOX: bool = Field(
-        default=FLAG_DEFAULTS[Flag.ENABLE_STREAMS_OUTBOX], description=_ON[Flag.ENABLE_STREAMS_OUTBOX]
+    model_config = ConfigDict(
+        alias_generator=None,
+        json_schema_extra={"x-kubernetes-validations": flag_rules()},  # type: ignore[dict-item]
     )
-    ENABLE_LTM: bool = Field(default=FLAG_DEFAULTS[Flag.ENABLE_LTM], description=_ON[Flag.ENABLE_LTM])
+
+    ENABLE_SYNC_CORE: bool = Field(
+        default=FLAG_DEFAULTS[Flag.ENABLE_SYNC_CORE], description=_ON[Flag.ENABLE_SYNC_CORE]
+    )
+    SYNC_TTS_STREAMING: bool = Field(
+        default=FLAG_DEFAULTS[Flag.SYNC_TTS_STREAMING], description=_ON[Flag.SYNC_TTS_STREAMING]
+    )
+    SYNC_TTS_BARGE_IN: bool = Field(
+        default=FLAG_DEFAULTS[Flag.SYNC_TTS_BARGE_IN], description=_ON[Flag.SYNC_TTS_BARGE_IN]
+    )
+    ENABLE_STREAMS_OUTBOX: bool = Field(
+        default=FLAG_DEFAULTS[Flag.ENABLE_STREAMS_OUTBOX],
+        description=_ON[Flag.ENABLE_STREAMS_OUTBOX],
+    )
+    ENABLE_LTM: bool = Field(
+        default=FLAG_DEFAULTS[Flag.ENABLE_LTM], description=_ON[Flag.ENABLE_LTM]
+    )
 
     def on(self) -> frozenset[Flag]:
         """The flags that are wanted."""
@@ -90,7 +114,9 @@ class WantedFlags(SpecModel):
 class SecretKeyRef(SpecModel):
     """One key of a Secret beside the VtuberSession; the Secret carries the label vtuber.dev/session-key: "true"."""
 
-    name: SecretName = Field(description="Name of the Secret, in the namespace of this VtuberSession.")
+    name: SecretName = Field(
+        description="Name of the Secret, in the namespace of this VtuberSession."
+    )
     key: SecretKey = Field(description="The key of its data that holds the API key.")
 
 
@@ -107,7 +133,8 @@ class WantedPersona(SpecModel):
         default=None, description="The system prompt: character, manner and limits of the reply."
     )
     lang: Annotated[Lang, StringConstraints(max_length=35)] | None = Field(
-        default=None, description="Language of a turn that shows none of its own, such as zh or en-US."
+        default=None,
+        description="Language of a turn that shows none of its own, such as zh or en-US.",
     )
 
 
@@ -120,7 +147,8 @@ class WantedLlm(SpecModel):
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
 
     provider: Literal["rules", "openai"] = Field(
-        default="openai", description="rules: the built-in answers, offline; openai: any server with OpenAI's protocol."
+        default="openai",
+        description="rules: the built-in answers, offline; openai: any server with OpenAI's protocol.",
     )
     base_url: BaseUrl | None = Field(
         default=None,
@@ -129,8 +157,12 @@ class WantedLlm(SpecModel):
     model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Name of the model as its server spells it."
     )
-    max_tokens: int | None = Field(default=None, ge=1, le=8_000, description="Longest reply, in tokens.")
-    temperature: float | None = Field(default=None, ge=0, le=2, description="0 is repeatable, 2 is wild.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=8_000, description="Longest reply, in tokens."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="0 is repeatable, 2 is wild."
+    )
     api_key: ApiKey | None = Field(default=None, description="The key that the server asks for.")
 
 
@@ -163,7 +195,8 @@ class Rollout(SpecModel):
     """How flags move."""
 
     suspend: bool = Field(
-        default=False, description="While true, no further flag is turned on. Turning flags off is never suspended."
+        default=False,
+        description="While true, no further flag is turned on. Turning flags off is never suspended.",
     )
     ack_deadline_seconds: int = Field(
         default=ACK_DEADLINE_S,
@@ -175,7 +208,10 @@ class Rollout(SpecModel):
 
 _IMMUTABLE: Final[dict[str, Any]] = {
     "x-kubernetes-validations": [
-        {"rule": "self == oldSelf", "message": "sessionId is immutable: delete this VtuberSession and create another"}
+        {
+            "rule": "self == oldSelf",
+            "message": "sessionId is immutable: delete this VtuberSession and create another",
+        }
     ]
 }
 

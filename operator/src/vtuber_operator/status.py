@@ -8,11 +8,20 @@ from pydantic import Field, StringConstraints
 from dialog_flags.flags import Flag
 from vtuber_operator.spec import SpecModel
 
-Time = Annotated[str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})]
+Time = Annotated[
+    str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})
+]
 Sentence = Annotated[str, StringConstraints(max_length=1_024)]
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
-CONDITION_TYPES: Final = ("Ready", "Reconciling", "Stalled", "FlagsApplied", "SecretsReady", "Suspended")
+CONDITION_TYPES: Final = (
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "FlagsApplied",
+    "SecretsReady",
+    "Suspended",
+)
 
 
 class Phase(StrEnum):
@@ -69,13 +78,20 @@ class EventReason(StrEnum):
 class Condition(SpecModel):
     """One condition, as in metav1.Condition."""
 
-    type: Annotated[str, StringConstraints(max_length=64)] = Field(description="What the condition is about.")
+    type: Annotated[str, StringConstraints(max_length=64)] = Field(
+        description="What the condition is about."
+    )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     observed_generation: int = Field(
-        default=0, ge=0, json_schema_extra={"format": "int64"}, description="metadata.generation that it was judged for."
+        default=0,
+        ge=0,
+        json_schema_extra={"format": "int64"},
+        description="metadata.generation that it was judged for.",
     )
     last_transition_time: Time = Field(description="When the status of the condition last changed.")
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(description="Why, in one word.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="Why, in one word."
+    )
     message: Sentence = Field(description="Why, in a sentence.")
 
 
@@ -87,9 +103,13 @@ class FlagStatus(SpecModel):
     effective: bool = Field(description="What the document says that pods go by.")
     phase: FlagPhase = Field(description="Where the flag is between the two.")
     acknowledged_pods: int = Field(
-        default=0, ge=0, description="Live pods that go by the present document; refreshed every few seconds."
+        default=0,
+        ge=0,
+        description="Live pods that go by the present document; refreshed every few seconds.",
     )
-    live_pods: int = Field(default=0, ge=0, description="Pods that are asked: Ready, with the label vtuber.dev/flags.")
+    live_pods: int = Field(
+        default=0, ge=0, description="Pods that are asked: Ready, with the label vtuber.dev/flags."
+    )
     since: Time = Field(description="When the flag entered its phase.")
 
 
@@ -97,14 +117,19 @@ class Status(SpecModel):
     """What is in force."""
 
     observed_generation: int = Field(
-        default=0, ge=0, json_schema_extra={"format": "int64"}, description="The metadata.generation that this status is about."
+        default=0,
+        ge=0,
+        json_schema_extra={"format": "int64"},
+        description="The metadata.generation that this status is about.",
     )
     phase: Phase = Field(default=Phase.PENDING, description="The state in one word.")
     step: Annotated[str, StringConstraints(max_length=64)] = Field(
-        default="", description="Flags in force of flags wanted, and the one that moves, e.g. 2/3 SYNC_TTS_STREAMING."
+        default="",
+        description="Flags in force of flags wanted, and the one that moves, e.g. 2/3 SYNC_TTS_STREAMING.",
     )
     generation: Generation = Field(
-        default=0, description="Generation of the flags in force: Unix ms of their change. Turns and samples carry it."
+        default=0,
+        description="Generation of the flags in force: Unix ms of their change. Turns and samples carry it.",
     )
     effective: Annotated[str, StringConstraints(max_length=64)] = Field(
         default="", description="The flags in force in short, e.g. CORE,STREAMING,BARGE_IN."

@@ -38,7 +38,11 @@ def watched_paths(settings: OperatorSettings) -> list[str]:
     return [
         path
         for namespace in watched_namespaces(settings)
-        for path in (sessions_path(namespace), core_path("pods", namespace), core_path("secrets", namespace))
+        for path in (
+            sessions_path(namespace),
+            core_path("pods", namespace),
+            core_path("secrets", namespace),
+        )
     ]
 
 
@@ -71,7 +75,9 @@ def _registry(feed: Feed, progress: WatchProgress) -> kopf.OperatorRegistry:
 
     async def login(**_: Any) -> kopf.AiohttpSession:
         info = connection.credentials()
-        return kopf.AiohttpSession(server=info.server, aiohttp_session=connection.open_session(info, progress))
+        return kopf.AiohttpSession(
+            server=info.server, aiohttp_session=connection.open_session(info, progress)
+        )
 
     def handler(kind: Kind) -> Callable[..., Any]:
         async def handle(event: Mapping[str, Any], **_: Any) -> None:
@@ -140,7 +146,9 @@ class Watches:
 
     def _watch(self) -> str | None:
         """One life of kopf; returns why it ended."""
-        namespaces = [namespace for namespace in watched_namespaces(self._settings) if namespace is not None]
+        namespaces = [
+            namespace for namespace in watched_namespaces(self._settings) if namespace is not None
+        ]
         try:
             asyncio.run(
                 kopf.operator(

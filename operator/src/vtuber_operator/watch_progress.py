@@ -11,7 +11,9 @@ class WatchProgress:
     Called from kopf's thread and read from the other: guarded by a lock.
     """
 
-    def __init__(self, paths: Iterable[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, paths: Iterable[str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lock = threading.Lock()
         self._clock = clock
         self._paths = frozenset(paths)
@@ -54,4 +56,6 @@ class WatchProgress:
     def silent_s(self) -> float:
         """Seconds since the watch that was begun anew the longest ago."""
         with self._lock:
-            return self._clock() - min((self._watched.get(path, self._began) for path in self._paths), default=self._began)
+            return self._clock() - min(
+                (self._watched.get(path, self._began) for path in self._paths), default=self._began
+            )

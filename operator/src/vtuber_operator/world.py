@@ -22,7 +22,9 @@ _SESSION: Final = re.compile(r"^(\*|[A-Za-z0-9_-]{1,64})$")
 
 def flag_set(on: frozenset[Flag], generation: int = 0) -> FlagSet:
     """The flags of a document."""
-    return FlagSet.model_validate({**{str(flag): flag in on for flag in Flag}, "generation": generation})
+    return FlagSet.model_validate(
+        {**{str(flag): flag in on for flag in Flag}, "generation": generation}
+    )
 
 
 def _sentence(error: ValidationError) -> str:
@@ -70,7 +72,9 @@ class Resource:
     def in_force(self) -> bool:
         """Whether its status says what pods go by: not before its first step, nor while another has its session."""
         stalled = self.status.condition("Stalled")
-        return self.status.generation > 0 and (stalled is None or stalled.reason != Reason.SESSION_TAKEN)
+        return self.status.generation > 0 and (
+            stalled is None or stalled.reason != Reason.SESSION_TAKEN
+        )
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "Resource":
@@ -96,7 +100,9 @@ class Resource:
             uid=meta.get("uid", ""),
             generation=int(meta.get("generation", 0)),
             created=meta.get("creationTimestamp", ""),
-            session_id=session if isinstance(session, str) and _SESSION.fullmatch(session) else None,
+            session_id=session
+            if isinstance(session, str) and _SESSION.fullmatch(session)
+            else None,
             spec=spec,
             invalid=invalid,
             status=status,
@@ -146,7 +152,11 @@ class World:
     def fresh_ack(self, pod: str) -> Ack | None:
         """The pod's acknowledgement, unless it is too old to count."""
         ack = self.acks.get(pod)
-        return ack if ack is not None and self.now_ms - ack.at_ms <= FLAGS_ACK_VALID_S * 1_000 else None
+        return (
+            ack
+            if ack is not None and self.now_ms - ack.at_ms <= FLAGS_ACK_VALID_S * 1_000
+            else None
+        )
 
     @cached_property
     def live(self) -> frozenset[str]:

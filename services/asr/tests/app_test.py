@@ -31,7 +31,9 @@ Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
 Ready = Callable[[int], Awaitable[dict[str, Any]]]
 
 
-async def test_a_recording_becomes_a_transcript(url: str, redis: "Redis", until_ready: Ready) -> None:
+async def test_a_recording_becomes_a_transcript(
+    url: str, redis: "Redis", until_ready: Ready
+) -> None:
     async with serving(build(AsrSettings(redis_url=url))) as port:
         state = await until_ready(port)
         assert state["details"]["recognizer"] == "none"
@@ -44,7 +46,10 @@ async def test_a_recording_becomes_a_transcript(url: str, redis: "Redis", until_
         assert (result["status"], result["task_id"]) == ("finished", "live-001")
         assert "1 seconds" in result["text"]
         assert await redis.ttl(redis_names.blob(blob.id)) <= redis_names.HEARD_BLOB_TTL_S
-        await redis.lpush(redis_names.ASR_TASKS, json.dumps({"task_id": "live-002", "audio": {"type": "file", "path": "/x"}}))
+        await redis.lpush(
+            redis_names.ASR_TASKS,
+            json.dumps({"task_id": "live-002", "audio": {"type": "file", "path": "/x"}}),
+        )
         async with asyncio.timeout(8):
             while not (kept := await redis.hvals(redis_names.answers("live-002"))):
                 await asyncio.sleep(0.01)
@@ -58,7 +63,9 @@ async def test_it_starts_without_redis_and_says_so(no_url: str, until_ready: Rea
         assert state["details"]["redis"] != "ok"
 
 
-async def test_without_models_a_microphone_is_heard_and_both_say_so(no_url: str, until_ready: Ready) -> None:
+async def test_without_models_a_microphone_is_heard_and_both_say_so(
+    no_url: str, until_ready: Ready
+) -> None:
     at = np.arange(2 * RATE) / RATE
     # A voice's pitch and its overtones.
     voice = np.sum([np.sin(2 * np.pi * 140 * n * at) / n for n in range(1, 9)], axis=0) * 6_000
@@ -71,7 +78,9 @@ async def test_without_models_a_microphone_is_heard_and_both_say_so(no_url: str,
             await socket.send(start.to_json())
             for frame in np.array_split(sound, 200):
                 await socket.send(frame.tobytes())
-            began, said = [FROM_ASR.validate_json(await asyncio.wait_for(socket.recv(), 8)) for _ in range(2)]
+            began, said = [
+                FROM_ASR.validate_json(await asyncio.wait_for(socket.recv(), 8)) for _ in range(2)
+            ]
             await socket.send(MicStop().to_json())
             with pytest.raises(ConnectionClosedOK):
                 await asyncio.wait_for(socket.recv(), 8)
@@ -107,7 +116,9 @@ async def test_it_is_ready_only_when_the_model_is(
     slow, keep = Slow(), TaskOwner.keep
     monkeypatch.setattr(module, "choose", lambda _: slow)
     # A second lies between two tries otherwise.
-    monkeypatch.setattr(TaskOwner, "keep", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01}))
+    monkeypatch.setattr(
+        TaskOwner, "keep", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01})
+    )
     async with serving(build(AsrSettings(redis_url=no_url))) as port:
         status, state = await get(port, "/readyz")
         assert (status, state["reasons"]) == (503, ["recognizer: slow is being loaded"])

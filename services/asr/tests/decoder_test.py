@@ -35,7 +35,9 @@ def pitch(samples: Samples) -> float:
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in FORMS])
-def test_what_browsers_and_people_record_becomes_samples(recordings: dict[str, bytes], kind: AudioKind) -> None:
+def test_what_browsers_and_people_record_becomes_samples(
+    recordings: dict[str, bytes], kind: AudioKind
+) -> None:
     samples = decode(recordings[kind], kind)
     assert samples.dtype == np.float32
     assert len(samples) / RATE == pytest.approx(2.0, abs=0.1)
@@ -46,7 +48,12 @@ def test_what_browsers_and_people_record_becomes_samples(recordings: dict[str, b
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (48_000, 2), (8_000, 1)])
 def test_raw_samples_are_taken_at_their_rate(rate: int, channels: int) -> None:
     tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)).astype("<i2")
-    samples = decode(np.repeat(tone, channels).tobytes() + b"\x01", "pcm_s16le", sample_rate=rate, channels=channels)
+    samples = decode(
+        np.repeat(tone, channels).tobytes() + b"\x01",
+        "pcm_s16le",
+        sample_rate=rate,
+        channels=channels,
+    )
     assert len(samples) / RATE == pytest.approx(2.0, abs=0.01)
     assert pitch(samples) == pytest.approx(440, abs=3)
 
@@ -56,7 +63,9 @@ CONCAT = b"ffconcat version 1.0\nfile /etc/passwd\n"
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in FORMS])
-@pytest.mark.parametrize("data", [b"", b"\x00" * 5_000, b"no audio at all " * 400, PLAYLIST, CONCAT], ids=range(5))
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00" * 5_000, b"no audio at all " * 400, PLAYLIST, CONCAT], ids=range(5)
+)
 def test_what_is_no_recording_is_refused_in_words(kind: AudioKind, data: bytes) -> None:
     with pytest.raises(Unheard) as refused:
         decode(data, kind)
@@ -70,12 +79,16 @@ def test_one_form_is_not_taken_for_another(recordings: dict[str, bytes]) -> None
 
 
 @pytest.mark.parametrize("kind", ["wav", "m4a"])
-def test_a_recording_that_was_cut_off_is_refused(recordings: dict[str, bytes], kind: AudioKind) -> None:
+def test_a_recording_that_was_cut_off_is_refused(
+    recordings: dict[str, bytes], kind: AudioKind
+) -> None:
     with pytest.raises(Unheard):
         decode(recordings[kind][: len(recordings[kind]) // 3], kind)
 
 
-def test_a_header_that_was_written_before_the_sound_promises_nothing(recordings: dict[str, bytes]) -> None:
+def test_a_header_that_was_written_before_the_sound_promises_nothing(
+    recordings: dict[str, bytes],
+) -> None:
     live = bytearray(recordings["wav"])
     live[4:8] = b"\xff" * 4
     assert len(decode(bytes(live), "wav")) > RATE
@@ -83,7 +96,9 @@ def test_a_header_that_was_written_before_the_sound_promises_nothing(recordings:
 
 @settings(max_examples=60)
 @given(st.data())
-def test_broken_bytes_end_in_samples_or_in_a_sentence(recordings: dict[str, bytes], data: st.DataObject) -> None:
+def test_broken_bytes_end_in_samples_or_in_a_sentence(
+    recordings: dict[str, bytes], data: st.DataObject
+) -> None:
     kind = data.draw(st.sampled_from([kind for kind, _, _ in FORMS]))
     broken = bytearray(recordings[kind])
     for _ in range(data.draw(st.integers(1, 20))):
@@ -136,7 +151,20 @@ def test_a_time_that_is_over_ends_it(recordings: dict[str, bytes]) -> None:
 
 def test_samples_that_are_no_numbers_are_silence() -> None:
     head = struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + 64_000, b"WAVE", b"fmt ", 16, 3, 1, 16_000, 64_000, 4, 32, b"data", 64_000
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + 64_000,
+        b"WAVE",
+        b"fmt ",
+        16,
+        3,
+        1,
+        16_000,
+        64_000,
+        4,
+        32,
+        b"data",
+        64_000,
     )
     samples = decode(head + struct.pack("<f", float("nan")) * 16_000, "wav")
     assert not samples.any()

@@ -10,7 +10,15 @@ from asr.decoder import Samples
 from asr.listener import Listener
 from asr.recognizer import FakeRecognizer, Heard, Recognizer
 from dialog_contracts import redis_names
-from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioBlob, AudioKind, ChainMeta, TaskResponse
+from dialog_contracts.legacy_chain import (
+    AsrOptions,
+    AsrResult,
+    AsrTask,
+    AudioBlob,
+    AudioKind,
+    ChainMeta,
+    TaskResponse,
+)
 from dialog_telemetry import metrics
 from service_runtime.blobs import Blobs
 from service_runtime.effects import Effect
@@ -19,7 +27,11 @@ from service_runtime.redis_link import RedisDown
 
 BLOB = "ab" * 16
 META = ChainMeta(
-    session_id="live-001", request_id="r-7", lang="zh", received_at=5.0, traceparent=f"00-{'a' * 32}-{'b' * 16}-01"
+    session_id="live-001",
+    request_id="r-7",
+    lang="zh",
+    received_at=5.0,
+    traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
 )
 
 
@@ -64,12 +76,16 @@ class Outcome:
 
     @property
     def answers(self) -> list[TaskResponse]:
-        return [TaskResponse.from_json(effect[3]) for effect in self.effects if effect[0] == "ANSWER"]
+        return [
+            TaskResponse.from_json(effect[3]) for effect in self.effects if effect[0] == "ANSWER"
+        ]
 
 
 def task(kind: AudioKind = "webm", lang: str | None = "zh", meta: ChainMeta = META) -> str:
     blob = AudioBlob(id=BLOB, format=kind)
-    return AsrTask(task_id="live-001", audio=blob, options=AsrOptions(lang=lang), meta=meta).to_json()
+    return AsrTask(
+        task_id="live-001", audio=blob, options=AsrOptions(lang=lang), meta=meta
+    ).to_json()
 
 
 async def work(raw: str, data: bytes | None | RedisDown, recognizer: Recognizer) -> Outcome:
@@ -84,7 +100,12 @@ async def test_what_was_heard_is_handed_on_once_with_everything_that_rode_along(
     [result] = outcome.sent("LPUSH", redis_names.ASR_FINALS)
     assert outcome.sent("PUBLISH", redis_names.ASR_RESULTS) == [result]
     read = AsrResult.model_validate(result)
-    assert (read.status, read.text, read.provider, read.lang) == ("finished", "今晚玩什么？", "scripted", "zh")
+    assert (read.status, read.text, read.provider, read.lang) == (
+        "finished",
+        "今晚玩什么？",
+        "scripted",
+        "zh",
+    )
     assert read.meta == META
     assert recognizer.lang == "zh"
     assert outcome.answers == []
@@ -108,7 +129,9 @@ async def test_without_a_model_the_text_is_honest() -> None:
     ],
     ids=["junk", "gone", "silence", "no words", "model"],
 )
-async def test_who_waits_is_told_why_nothing_was_heard(data: bytes | None, recognizer: Says, code: str) -> None:
+async def test_who_waits_is_told_why_nothing_was_heard(
+    data: bytes | None, recognizer: Says, code: str
+) -> None:
     counted = metrics.ASR.labels(outcome=code)
     before = counted._value.get()
     kind: AudioKind = "pcm_s16le" if data == bytes(64_000) else "webm"
@@ -117,7 +140,11 @@ async def test_who_waits_is_told_why_nothing_was_heard(data: bytes | None, recog
     [announced] = outcome.sent("PUBLISH", redis_names.ASR_RESULTS)
     assert (announced["status"], announced["error"]) == ("failed", code)
     [answer] = outcome.answers
-    assert (answer.message_id, answer.task_id, answer.status) == ("recording:r-7", "live-001", "error")
+    assert (answer.message_id, answer.task_id, answer.status) == (
+        "recording:r-7",
+        "live-001",
+        "error",
+    )
     assert (answer.metadata.code, answer.meta) == (code, META)
     assert "录音" in (answer.error or "")
     assert counted._value.get() == before + 1
@@ -128,14 +155,25 @@ async def test_while_redis_is_away_the_recording_waits() -> None:
         await work(task(), RedisDown("blob", "TimeoutError"), Says("x"))
 
 
-@pytest.mark.parametrize("audio", [{"type": "file", "path": "/etc/passwd", "format": "wav"}, {"path": "/etc/passwd"}])
+@pytest.mark.parametrize(
+    "audio", [{"type": "file", "path": "/etc/passwd", "format": "wav"}, {"path": "/etc/passwd"}]
+)
 async def test_a_path_is_refused_with_an_answer(audio: dict[str, str]) -> None:
-    raw = json.dumps({"task_id": "live-001", "audio": audio, "options": {"lang": "en"}, "meta": {"trace_id": None}})
+    raw = json.dumps(
+        {
+            "task_id": "live-001",
+            "audio": audio,
+            "options": {"lang": "en"},
+            "meta": {"trace_id": None},
+        }
+    )
     outcome = await work(raw, b"", Says("x"))
     [answer] = outcome.answers
     assert answer.metadata.code == "bad_audio"
     assert "not read by a path" in (answer.error or "")
-    assert [effect[1] for effect in outcome.effects if effect[0] == "LPUSH"] == [redis_names.dead(redis_names.ASR_TASKS)]
+    assert [effect[1] for effect in outcome.effects if effect[0] == "LPUSH"] == [
+        redis_names.dead(redis_names.ASR_TASKS)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +192,9 @@ async def test_a_path_is_refused_with_an_answer(audio: dict[str, str]) -> None:
 )
 async def test_what_is_no_message_is_put_aside(raw: str) -> None:
     outcome = await work(raw, b"", Says("x"))
-    assert [effect[1] for effect in outcome.effects if effect[0] == "LPUSH"] == [redis_names.dead(redis_names.ASR_TASKS)]
+    assert [effect[1] for effect in outcome.effects if effect[0] == "LPUSH"] == [
+        redis_names.dead(redis_names.ASR_TASKS)
+    ]
     assert outcome.answers == []
 
 
@@ -167,4 +207,7 @@ async def test_a_recording_that_nobody_survives_is_answered() -> None:
 
 async def test_another_form_than_announced_is_refused() -> None:
     outcome = await work(task("mp3"), encoded("ogg", "libopus", 0.5), Says("x"))
-    assert [answer.metadata.code for answer in outcome.answers] in (["bad_audio"], ["nothing_heard"])
+    assert [answer.metadata.code for answer in outcome.answers] in (
+        ["bad_audio"],
+        ["nothing_heard"],
+    )

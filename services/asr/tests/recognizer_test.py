@@ -7,9 +7,15 @@ from asr.recognizer import FakeRecognizer
 
 @pytest.mark.parametrize(
     ("lang", "says", "found"),
-    [("zh-CN", "没有安装语音识别模型", "zh"), ("en", "No speech model is installed", "en"), (None, "No speech model", "en")],
+    [
+        ("zh-CN", "没有安装语音识别模型", "zh"),
+        ("en", "No speech model is installed", "en"),
+        (None, "No speech model", "en"),
+    ],
 )
-async def test_without_a_model_it_says_so_and_how_long_the_recording_was(lang: str | None, says: str, found: str) -> None:
+async def test_without_a_model_it_says_so_and_how_long_the_recording_was(
+    lang: str | None, says: str, found: str
+) -> None:
     heard = await FakeRecognizer().hear(np.zeros(RATE * 5 // 2, np.float32), lang)
     assert says in heard.text
     assert "2.5" in heard.text
@@ -19,5 +25,7 @@ async def test_without_a_model_it_says_so_and_how_long_the_recording_was(lang: s
 async def test_without_a_model_a_cough_is_nothing_and_nobody_is_told_before() -> None:
     recognizer = FakeRecognizer()
     assert (await recognizer.hear_utterance(np.zeros(RATE // 2, np.float32), None)).text == ""
-    assert "2 seconds" in (await recognizer.hear_utterance(np.zeros(RATE * 2, np.float32), None)).text
+    assert (
+        "2 seconds" in (await recognizer.hear_utterance(np.zeros(RATE * 2, np.float32), None)).text
+    )
     assert await recognizer.glance(np.zeros(RATE * 2, np.float32), "zh", thorough=True) is None

@@ -47,7 +47,8 @@ class Model:
         self.short: list[dict[str, Any]] = []
         self.says, self.score, self.no_speech = "hello", -0.2, 0.1
         self.model = types.SimpleNamespace(
-            detect_language=lambda encoded: [[("<|ja|>", 0.6), ("<|zh|>", 0.1), ("<|en|>", 0.3)]], generate=self._generate
+            detect_language=lambda encoded: [[("<|ja|>", 0.6), ("<|zh|>", 0.1), ("<|en|>", 0.3)]],
+            generate=self._generate,
         )
         self._guard = threading.Lock()
         Model.made.append(self)
@@ -60,14 +61,20 @@ class Model:
     def encode(self, features: Samples) -> Samples:
         return features
 
-    def get_prompt(self, tokenizer: Tokenizer, before: list[int], *, without_timestamps: bool) -> list[int]:
+    def get_prompt(
+        self, tokenizer: Tokenizer, before: list[int], *, without_timestamps: bool
+    ) -> list[int]:
         assert without_timestamps
         return [*before, *tokenizer.encode(f"<{tokenizer.language}>")]
 
     def _generate(self, encoded: Samples, prompts: list[list[int]], **options: Any) -> list[Any]:
         self.short.append({"prompt": "".join(map(chr, prompts[0])), **options})
         tokens = [*map(ord, self.says)][: options["max_length"] - len(prompts[0])]
-        return [types.SimpleNamespace(sequences_ids=[[*tokens, 1_005]], scores=[self.score], no_speech_prob=self.no_speech)]
+        return [
+            types.SimpleNamespace(
+                sequences_ids=[[*tokens, 1_005]], scores=[self.score], no_speech_prob=self.no_speech
+            )
+        ]
 
     def detect_language(self, samples: Samples) -> tuple[str, float, list[tuple[str, float]]]:
         return "ja", 0.6, [("ja", 0.6), ("zh", 0.3), ("en", 0.1)]
@@ -95,7 +102,9 @@ def model(monkeypatch: pytest.MonkeyPatch) -> type[Model]:
     return Model
 
 
-async def test_the_model_is_loaded_once_and_warm_and_hears_one_at_a_time(model: type[Model], tmp_path: Path) -> None:
+async def test_the_model_is_loaded_once_and_warm_and_hears_one_at_a_time(
+    model: type[Model], tmp_path: Path
+) -> None:
     recognizer = WhisperRecognizer(tmp_path / "whisper-base", 2)
     assert recognizer.name == "whisper:whisper-base"
     await recognizer.warm()
@@ -109,8 +118,12 @@ async def test_the_model_is_loaded_once_and_warm_and_hears_one_at_a_time(model: 
     assert len(model.made) == 1
 
 
-@pytest.mark.parametrize(("asked", "used"), [("zh-CN", "zh"), ("en", "en"), ("fr", "zh"), (None, "zh")])
-async def test_only_chinese_and_english_are_heard(model: type[Model], tmp_path: Path, asked: str | None, used: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "used"), [("zh-CN", "zh"), ("en", "en"), ("fr", "zh"), (None, "zh")]
+)
+async def test_only_chinese_and_english_are_heard(
+    model: type[Model], tmp_path: Path, asked: str | None, used: str
+) -> None:
     recognizer = WhisperRecognizer(tmp_path, 2)
     await recognizer.warm()
     heard = await recognizer.hear(np.zeros(RATE, np.float32), asked)
@@ -119,7 +132,9 @@ async def test_only_chinese_and_english_are_heard(model: type[Model], tmp_path: 
 
 
 @pytest.fixture
-async def warm(model: type[Model], tmp_path: Path) -> AsyncIterator[tuple[WhisperRecognizer, Model]]:
+async def warm(
+    model: type[Model], tmp_path: Path
+) -> AsyncIterator[tuple[WhisperRecognizer, Model]]:
     recognizer = WhisperRecognizer(tmp_path, 2)
     await recognizer.warm()
     loaded = model.made[0]
@@ -134,7 +149,9 @@ Warm = tuple[WhisperRecognizer, Model]
 
 
 @pytest.mark.parametrize(("seconds", "window"), [(0.5, 10), (8, 10), (12, 14), (29, 30), (30, 30)])
-async def test_an_utterance_is_heard_in_a_window_that_is_hardly_longer(warm: Warm, seconds: float, window: int) -> None:
+async def test_an_utterance_is_heard_in_a_window_that_is_hardly_longer(
+    warm: Warm, seconds: float, window: int
+) -> None:
     recognizer, model = warm
     heard = await recognizer.hear_utterance(np.zeros(int(seconds * RATE), np.float32), "en-GB")
     assert (heard.text, heard.lang) == ("hello", "en")
@@ -144,14 +161,20 @@ async def test_an_utterance_is_heard_in_a_window_that_is_hardly_longer(warm: War
 
 
 @pytest.mark.parametrize(("asked", "used"), [("zh", "zh"), (None, "en"), ("fr", "en")])
-async def test_its_language_is_found_on_the_same_window(warm: Warm, asked: str | None, used: str) -> None:
+async def test_its_language_is_found_on_the_same_window(
+    warm: Warm, asked: str | None, used: str
+) -> None:
     recognizer, model = warm
     assert (await recognizer.hear_utterance(np.zeros(RATE, np.float32), asked)).lang == used
     assert model.short[0]["prompt"] == {"zh": f" {whisper.PROMPTS['zh']}<zh>", "en": "<en>"}[used]
 
 
-@pytest.mark.parametrize(("says", "score", "no_speech"), [("", -0.1, 0.0), ("Thank you.", -0.9, 0.7)])
-async def test_words_that_were_made_up_are_none(warm: Warm, says: str, score: float, no_speech: float) -> None:
+@pytest.mark.parametrize(
+    ("says", "score", "no_speech"), [("", -0.1, 0.0), ("Thank you.", -0.9, 0.7)]
+)
+async def test_words_that_were_made_up_are_none(
+    warm: Warm, says: str, score: float, no_speech: float
+) -> None:
     recognizer, model = warm
     model.says, model.score, model.no_speech = says, score, no_speech
     assert (await recognizer.hear_utterance(np.zeros(RATE, np.float32), "en")).text == ""
@@ -164,7 +187,9 @@ async def test_the_prompt_that_comes_back_is_no_word(warm: Warm) -> None:
 
 
 @pytest.mark.parametrize("says", ["sing " * 40, "Can you sing? " * 12])
-async def test_a_loop_is_heard_again_the_long_way_and_never_told_before(warm: Warm, says: str) -> None:
+async def test_a_loop_is_heard_again_the_long_way_and_never_told_before(
+    warm: Warm, says: str
+) -> None:
     recognizer, model = warm
     model.says = says
     sound = np.zeros(20 * RATE, np.float32)
@@ -176,7 +201,9 @@ async def test_a_loop_is_heard_again_the_long_way_and_never_told_before(warm: Wa
 async def test_a_look_waits_for_nobody(warm: Warm) -> None:
     recognizer, model = warm
     second = np.zeros(RATE, np.float32)
-    heard, seen = await asyncio.gather(recognizer.hear(second, "en"), recognizer.glance(second, "en", thorough=True))
+    heard, seen = await asyncio.gather(
+        recognizer.hear(second, "en"), recognizer.glance(second, "en", thorough=True)
+    )
     assert (heard.text, seen) == ("今晚玩什么", None)
     looked = await recognizer.glance(second, "en", thorough=False)
     assert looked is not None
@@ -184,7 +211,9 @@ async def test_a_look_waits_for_nobody(warm: Warm) -> None:
     assert model.windows[-1] == 6 * RATE, "a look in the middle is quick"
 
 
-def test_the_model_is_chosen_only_where_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_model_is_chosen_only_where_all_of_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(whisper, "installed", lambda: True)
     assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path)), WhisperRecognizer)
     assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path / "none")), FakeRecognizer)
@@ -193,6 +222,9 @@ def test_the_model_is_chosen_only_where_all_of_it_is_there(monkeypatch: pytest.M
     (tmp_path / "whisper-base").mkdir()
     assert app.choose(AsrSettings(models_dir=tmp_path)).name == "whisper:whisper-base"
     (tmp_path / "small").mkdir()
-    assert app.choose(AsrSettings(models_dir=tmp_path, whisper_model=tmp_path / "small")).name == "whisper:small"
+    assert (
+        app.choose(AsrSettings(models_dir=tmp_path, whisper_model=tmp_path / "small")).name
+        == "whisper:small"
+    )
     monkeypatch.setattr(whisper, "installed", lambda: False)
     assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path)), FakeRecognizer)

@@ -24,7 +24,9 @@ Complaint = Callable[[Callable[[], None], str, str], str]
 FAKE = "e2e.harness.fake_models:brain"
 
 
-async def test_a_turn_is_answered_by_the_running_service(url: str, redis: "Redis", until_ready: Ready) -> None:
+async def test_a_turn_is_answered_by_the_running_service(
+    url: str, redis: "Redis", until_ready: Ready
+) -> None:
     settings = ChatSettings(redis_url=url, llm_chain=FAKE, pod_name="chat-ai-0", shutdown_grace_s=1)
     async with serving(build(settings)) as port, asyncio.timeout(8):
         await until_ready(port)
@@ -42,7 +44,10 @@ async def test_without_redis_it_lives_and_says_that_it_is_not_ready(no_url: str,
     settings = ChatSettings(redis_url=no_url, shutdown_grace_s=1)
     async with serving(build(settings)) as port:
         status, state = await get(port, "/readyz")
-        assert (status, [reason.partition(":")[0] for reason in state["reasons"]]) == (503, ["redis"])
+        assert (status, [reason.partition(":")[0] for reason in state["reasons"]]) == (
+            503,
+            ["redis"],
+        )
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence(complaint: Complaint) -> None:

@@ -28,7 +28,9 @@ class Scripted:
         self._scripts = list(scripts)
         self.asked: list[list[Message]] = []
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         self.asked.append(list(messages))
         for step in self._scripts.pop(0):
             if isinstance(step, LlmError):
@@ -46,17 +48,25 @@ class Scripted:
 def author(llm: Scripted, *documents: SessionDocument, within_s: float = 5) -> Author:
     table = Documents()
     table.replace(FlagTable(revision=1, documents=list(documents)), "redis")
-    return Author(Brains(LlmSettings(persona="You are the setting."), table, llm), within_s=within_s)
+    return Author(
+        Brains(LlmSettings(persona="You are the setting."), table, llm), within_s=within_s
+    )
 
 
 async def test_the_reply_is_all_the_pieces_of_one_answer() -> None:
-    assert await author(Scripted(["Hel", "lo ", "there."])).reply("live-001", [], "hi") == "Hello there."
+    assert (
+        await author(Scripted(["Hel", "lo ", "there."])).reply("live-001", [], "hi")
+        == "Hello there."
+    )
 
 
 async def test_the_model_is_given_persona_history_and_words_as_on_the_main_path() -> None:
     llm = Scripted(["x"])
     mia = SessionDocument(
-        session_id="live-001", flags=FlagSet(), resource="studio/live-001", persona=Persona(instructions="You are Mia.")
+        session_id="live-001",
+        flags=FlagSet(),
+        resource="studio/live-001",
+        persona=Persona(instructions="You are Mia."),
     )
     recent = [
         TurnRecord(turn=1, user="one", reply="eins", ts=1),
@@ -76,7 +86,10 @@ async def test_the_model_is_given_persona_history_and_words_as_on_the_main_path(
 async def test_a_reply_that_breaks_off_is_asked_for_anew_and_its_beginning_forgotten() -> None:
     counted = metrics.LLM_FELL_THROUGH.labels(provider="scripted", reason="asked_anew")
     before = counted._value.get()
-    assert await author(Scripted(["She sa", CUT], ["She says yes."])).reply("s", [], "hi") == "She says yes."
+    assert (
+        await author(Scripted(["She sa", CUT], ["She says yes."])).reply("s", [], "hi")
+        == "She says yes."
+    )
     assert counted._value.get() == before + 1
 
 
@@ -90,7 +103,9 @@ async def test_a_reply_that_breaks_off_is_asked_for_anew_and_its_beginning_forgo
         ([[]], "llm_empty"),
     ],
 )
-async def test_why_there_is_no_reply_is_said(scripts: list[list[str | LlmError | float]], code: str) -> None:
+async def test_why_there_is_no_reply_is_said(
+    scripts: list[list[str | LlmError | float]], code: str
+) -> None:
     with pytest.raises(NoReply) as problem:
         await author(Scripted(*scripts)).reply("s", [], "hi")
     assert problem.value.code == code
@@ -105,5 +120,9 @@ async def test_a_model_that_does_not_come_to_an_end_is_left() -> None:
 
 
 async def test_what_the_next_service_would_refuse_is_made_fit_for_it() -> None:
-    assert await author(Scripted(["half a pair: \ud83d."])).reply("s", [], "hi") == "half a pair: ?."
-    assert len(await author(Scripted(["x" * (REPLY_CHARS + 5)])).reply("s", [], "hi")) == REPLY_CHARS
+    assert (
+        await author(Scripted(["half a pair: \ud83d."])).reply("s", [], "hi") == "half a pair: ?."
+    )
+    assert (
+        len(await author(Scripted(["x" * (REPLY_CHARS + 5)])).reply("s", [], "hi")) == REPLY_CHARS
+    )

@@ -45,10 +45,16 @@ class Chain:
 
     async def requests(self) -> list[TtsRequest]:
         """What goes to the voice."""
-        return [TtsRequest.from_json(str(raw)) for raw in await self.redis.lrange(redis_names.TTS_REQUESTS, 0, -1)]
+        return [
+            TtsRequest.from_json(str(raw))
+            for raw in await self.redis.lrange(redis_names.TTS_REQUESTS, 0, -1)
+        ]
 
     async def history(self) -> list[TurnRecord]:
-        return [TurnRecord.from_json(str(raw)) for raw in await self.redis.zrange(redis_names.history("live-001"), 0, -1)]
+        return [
+            TurnRecord.from_json(str(raw))
+            for raw in await self.redis.zrange(redis_names.history("live-001"), 0, -1)
+        ]
 
     async def answer(self) -> TaskResponse:
         """The only one."""

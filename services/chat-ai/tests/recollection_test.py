@@ -22,7 +22,9 @@ def recollection(link: RedisLink) -> Recollection:
 
 
 async def remember(redis: "Redis", *turns: int) -> None:
-    for effect in effects.remember("s", [TurnRecord(turn=turn, user="q", reply="a", ts=1) for turn in turns]):
+    for effect in effects.remember(
+        "s", [TurnRecord(turn=turn, user="q", reply="a", ts=1) for turn in turns]
+    ):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
 
 
@@ -36,7 +38,9 @@ async def test_the_last_turns_oldest_first_of_either_path_and_none_before_a_rese
     assert [record.turn for record in await recollection.turns("s")] == [3]
 
 
-async def test_a_history_of_an_older_version_is_made_room_of(redis: "Redis", recollection: Recollection) -> None:
+async def test_a_history_of_an_older_version_is_made_room_of(
+    redis: "Redis", recollection: Recollection
+) -> None:
     await redis.rpush(redis_names.history("s"), "a list")
     assert await recollection.turns("s") == []
     await remember(redis, 1)
@@ -45,12 +49,16 @@ async def test_a_history_of_an_older_version_is_made_room_of(redis: "Redis", rec
 
 async def test_whether_a_turn_has_its_answer(redis: "Redis", recollection: Recollection) -> None:
     assert not await recollection.answered("s", "s#1")
-    await redis.hset(redis_names.answers("s"), "s#1", TaskResponse(message_id="s#1", task_id="s").to_json())
+    await redis.hset(
+        redis_names.answers("s"), "s#1", TaskResponse(message_id="s#1", task_id="s").to_json()
+    )
     assert await recollection.answered("s", "s#1")
     assert not await recollection.answered("s", "s#2")
 
 
-async def test_it_waits_for_a_redis_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_waits_for_a_redis_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.02)
     store = Store(tmp_path)
     link = RedisLink(store.url, rest_s=0.05)

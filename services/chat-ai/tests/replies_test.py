@@ -51,7 +51,9 @@ def replies(link: RedisLink, author: Scripted) -> Replies:
 async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step(
     chain: "Chain", redis: "Redis", replies: Replies, author: Scripted
 ) -> None:
-    for effect in effects.remember("live-001", [TurnRecord(turn=n, user="q", reply="a", ts=1) for n in (1, 2)]):
+    for effect in effects.remember(
+        "live-001", [TurnRecord(turn=n, user="q", reply="a", ts=1) for n in (1, 2)]
+    ):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
     listener = redis.pubsub()
     await listener.subscribe(redis_names.MEMORY_UPDATES, redis_names.AI_RESPONSES)
@@ -70,22 +72,41 @@ async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step
     heard: list[dict[str, str]] = []
     async with asyncio.timeout(2):
         while len(heard) < 3:
-            if (message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)) is not None:
+            if (
+                message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)
+            ) is not None:
                 heard.append(message)
-    halves = [MemoryUpdate.from_json(one["data"]) for one in heard if one["channel"] == redis_names.MEMORY_UPDATES]
-    assert [(half.source, half.content) for half in halves] == [("user", "hello"), ("ai", "You said hello")]
-    [text] = [AiResponse.from_json(one["data"]) for one in heard if one["channel"] == redis_names.AI_RESPONSES]
+    halves = [
+        MemoryUpdate.from_json(one["data"])
+        for one in heard
+        if one["channel"] == redis_names.MEMORY_UPDATES
+    ]
+    assert [(half.source, half.content) for half in halves] == [
+        ("user", "hello"),
+        ("ai", "You said hello"),
+    ]
+    [text] = [
+        AiResponse.from_json(one["data"])
+        for one in heard
+        if one["channel"] == redis_names.AI_RESPONSES
+    ]
     assert (text.user_id, text.text, text.correlation_id) == ("tom", "You said hello", "live-001#3")
-    assert await redis.hvals(redis_names.answers("live-001")) == [], "the answer comes with its voice"
+    assert await redis.hvals(redis_names.answers("live-001")) == [], (
+        "the answer comes with its voice"
+    )
     await listener.aclose()  # type: ignore[no-untyped-call]
 
 
-async def test_what_she_is_told_to_say_is_not_written_by_a_model(chain: "Chain", replies: Replies, author: Scripted) -> None:
+async def test_what_she_is_told_to_say_is_not_written_by_a_model(
+    chain: "Chain", replies: Replies, author: Scripted
+) -> None:
     await chain.worked(replies.take, chain.turn("Welcome, all of you.", verbatim=True))
     assert author.asked == []
     [request] = await chain.requests()
     assert (request.text, request.user_text) == ("Welcome, all of you.", None)
-    assert [(record.user, record.reply) for record in await chain.history()] == [("", "Welcome, all of you.")]
+    assert [(record.user, record.reply) for record in await chain.history()] == [
+        ("", "Welcome, all of you.")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,21 +118,38 @@ async def test_what_she_is_told_to_say_is_not_written_by_a_model(chain: "Chain",
     ],
 )
 async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_next_turn_goes_on(
-    chain: "Chain", redis: "Redis", replies: Replies, author: Scripted, content: str, lang: str | None, told: str
+    chain: "Chain",
+    redis: "Redis",
+    replies: Replies,
+    author: Scripted,
+    content: str,
+    lang: str | None,
+    told: str,
 ) -> None:
     author.problem = NoReply("llm_timeout", "no whole reply within 25 s")
     counted = metrics.LEGACY_FAILURES.labels(stage="chat-ai", code="llm_timeout")
     before = counted._value.get()
     following = chain.turn("and then?", turn=4, verbatim=True)
-    await redis.rpush(redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}", f"live-001#4\n{following}")
+    await redis.rpush(
+        redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}", f"live-001#4\n{following}"
+    )
     await chain.worked(replies.take, chain.turn(content, lang=lang), at_once=1)
     first = await chain.answer()
     assert (first.message_id, first.status, first.error) == ("live-001#3", "error", told)
     assert first.metadata.code == "llm_timeout"
-    assert [request.message_id for request in await chain.requests()] == ["live-001#4"], "the next one was answered"
-    [(_, row)] = cast("list[tuple[str, dict[str, str]]]", await redis.xrange(redis_names.TURN_SAMPLES))
+    assert [request.message_id for request in await chain.requests()] == ["live-001#4"], (
+        "the next one was answered"
+    )
+    [(_, row)] = cast(
+        "list[tuple[str, dict[str, str]]]", await redis.xrange(redis_names.TURN_SAMPLES)
+    )
     sample = TurnSample.from_json(row["sample"])
-    assert (sample.turn, sample.path, sample.outcome, sample.reason) == (3, "legacy", "failed", "llm_timeout")
+    assert (sample.turn, sample.path, sample.outcome, sample.reason) == (
+        3,
+        "legacy",
+        "failed",
+        "llm_timeout",
+    )
     assert counted._value.get() == before + 1
     assert [record.turn for record in await chain.history()] == [4]
 
@@ -119,7 +157,9 @@ async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_nex
 async def test_for_a_turn_that_was_told_no_nobody_writes_any_more(
     chain: "Chain", redis: "Redis", replies: Replies, author: Scripted
 ) -> None:
-    late = TaskResponse(message_id="live-001#3", task_id="live-001", status="error", error="too late")
+    late = TaskResponse(
+        message_id="live-001#3", task_id="live-001", status="error", error="too late"
+    )
     await redis.hset(redis_names.answers("live-001"), "live-001#3", late.to_json())
     await redis.rpush(redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}")
     await chain.worked(replies.take, chain.turn())
@@ -131,10 +171,14 @@ async def test_for_a_turn_that_was_told_no_nobody_writes_any_more(
 async def test_what_is_no_turn_is_put_aside_and_told(
     chain: "Chain", redis: "Redis", replies: Replies, author: Scripted
 ) -> None:
-    await chain.worked(replies.take, "{", chain.turn(turn=None), '{"task_id": "live-001", "content": 5}')
+    await chain.worked(
+        replies.take, "{", chain.turn(turn=None), '{"task_id": "live-001", "content": 5}'
+    )
     assert await redis.llen(redis_names.dead(chain.LIST)) == 3
     assert author.asked == []
-    kept = [TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.answers("live-001"))]
+    kept = [
+        TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.answers("live-001"))
+    ]
     assert len(kept) == 2
     assert {response.metadata.code for response in kept} == {"invalid"}
 
@@ -142,9 +186,15 @@ async def test_what_is_no_turn_is_put_aside_and_told(
 async def test_a_turn_that_cannot_be_read_does_not_hold_up_the_sessions_next(
     chain: "Chain", redis: "Redis", replies: Replies
 ) -> None:
-    too_long = '{"task_id": "live-001", "content": "' + "x" * (REPLY_CHARS + 1) + '", "meta": {"turn": 3}}'
-    await redis.rpush(redis_names.backlog("live-001"), "live-001#3\n{}", f"live-001#4\n{chain.turn(turn=4)}")
-    await chain.worked(replies.take, too_long, b"\xff\xfe", '{"task_id": "../../etc", "content": "x"}')
+    too_long = (
+        '{"task_id": "live-001", "content": "' + "x" * (REPLY_CHARS + 1) + '", "meta": {"turn": 3}}'
+    )
+    await redis.rpush(
+        redis_names.backlog("live-001"), "live-001#3\n{}", f"live-001#4\n{chain.turn(turn=4)}"
+    )
+    await chain.worked(
+        replies.take, too_long, b"\xff\xfe", '{"task_id": "../../etc", "content": "x"}'
+    )
     told = await chain.answer()
     assert (told.message_id, (told.error or "").partition(":")[0]) == ("live-001#3", "content")
     assert [request.message_id for request in await chain.requests()] == ["live-001#4"]
@@ -161,7 +211,9 @@ async def test_a_turn_that_nobody_survives_is_answered(chain: "Chain") -> None:
     assert (told.message_id, told.status, told.metadata.code) == ("live-001#3", "error", "given_up")
 
 
-async def test_a_reply_of_one_who_only_slept_leaves_nothing(chain: "Chain", redis: "Redis", replies: Replies) -> None:
+async def test_a_reply_of_one_who_only_slept_leaves_nothing(
+    chain: "Chain", redis: "Redis", replies: Replies
+) -> None:
     async def taken_away(_: str, __: object) -> bool:
         return False
 

@@ -39,7 +39,9 @@ class Model:
         self.prompts: list[list[Message]] = []
         self.open = 0
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         self.prompts.append(list(messages))
         self.open += 1
         try:
@@ -63,7 +65,9 @@ async def with_model(url: str) -> AsyncIterator[Make]:
     """The whole service's work, with a scripted model behind it."""
     links: list[RedisLink] = []
 
-    def make(model: Model, *, within_s: float = 5, context_turns: int = 20, redis_url: str = url) -> Replies:
+    def make(
+        model: Model, *, within_s: float = 5, context_turns: int = 20, redis_url: str = url
+    ) -> Replies:
         links.append(RedisLink(redis_url, timeout_s=2, rest_s=0.02))
         brains = Brains(ChatSettings(persona="You are Xiaoxing."), Documents(), model)
         return Replies(Recollection(links[-1], context_turns), Author(brains, within_s=within_s))
@@ -75,13 +79,20 @@ async def with_model(url: str) -> AsyncIterator[Make]:
 
 async def remember(redis: "Redis", *records: tuple[int, str]) -> None:
     for number, path in records:
-        record = TurnRecord.model_validate({"turn": number, "user": f"q{number}", "reply": f"a{number}", "ts": 1, "path": path})
+        record = TurnRecord.model_validate(
+            {"turn": number, "user": f"q{number}", "reply": f"a{number}", "ts": 1, "path": path}
+        )
         await redis.zadd(redis_names.history("live-001"), {record.to_json(): number})
 
 
 async def written(redis: "Redis") -> list[str]:
     """Everything that a reply, or its failure, leaves."""
-    keys = (redis_names.answers("live-001"), redis_names.TURN_SAMPLES, redis_names.TTS_REQUESTS, redis_names.SESSIONS)
+    keys = (
+        redis_names.answers("live-001"),
+        redis_names.TURN_SAMPLES,
+        redis_names.TTS_REQUESTS,
+        redis_names.SESSIONS,
+    )
     return [key for key in (*keys, redis_names.history("live-001")) if await redis.exists(key)]
 
 
@@ -131,12 +142,19 @@ async def test_a_crash_before_the_end_leaves_no_trace_and_the_turn_is_written_on
     await again.aclose()
     assert [request.text for request in await chain.requests()] == ["whole"]
     assert [record.reply for record in await chain.history()] == ["whole"]
-    assert await redis.exists(chain.LIST, redis_names.processing(chain.LIST, "same"), redis_names.attempts(chain.LIST)) == 0
+    assert (
+        await redis.exists(
+            chain.LIST, redis_names.processing(chain.LIST, "same"), redis_names.attempts(chain.LIST)
+        )
+        == 0
+    )
     await redis.publish(redis_names.AI_RESPONSES, "end")
     heard: list[str] = []
     async with asyncio.timeout(2):
         while "end" not in heard:
-            if (message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)) is not None:
+            if (
+                message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)
+            ) is not None:
                 heard.append(str(message["data"]))
     assert len(heard) == 2, "announced once"
     await listener.aclose()  # type: ignore[no-untyped-call]
@@ -159,19 +177,31 @@ async def test_of_a_reply_that_does_not_come_whole_nothing_is_spoken_and_there_i
     await chain.worked(with_model(model, within_s=0.1).take, chain.turn())
     assert model.open == 0, "the vendor's connection is closed"
     told = await chain.answer()
-    assert (told.message_id, told.status, told.text, told.metadata.code) == ("live-001#3", "error", "", code)
+    assert (told.message_id, told.status, told.text, told.metadata.code) == (
+        "live-001#3",
+        "error",
+        "",
+        code,
+    )
     assert await written(redis) == [redis_names.answers("live-001"), redis_names.TURN_SAMPLES]
     assert await redis.xlen(redis_names.TURN_SAMPLES) == 1
 
 
 async def test_while_redis_cannot_say_what_was_before_no_model_is_asked(
-    chain: "Chain", redis: "Redis", url: str, no_url: str, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+    chain: "Chain",
+    redis: "Redis",
+    url: str,
+    no_url: str,
+    link: RedisLink,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recollection, "LOOK_AGAIN_S", 0.02)
     model, late = Model(["x"]), RedisLink(no_url, rest_s=0.02)
     away = late.client
     await remember(redis, (1, "sync"), (2, "legacy"))
-    replies = Replies(Recollection(late, 20), Author(Brains(ChatSettings(), Documents(), model), within_s=5))
+    replies = Replies(
+        Recollection(late, 20), Author(Brains(ChatSettings(), Documents(), model), within_s=5)
+    )
     work = WorkList(url, chain.LIST, "one")
     work.start(replies.take, refusals.given_up)
     await redis.lpush(chain.LIST, chain.turn())

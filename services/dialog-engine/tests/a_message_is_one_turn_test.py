@@ -22,7 +22,9 @@ async def test_the_same_message_never_asks_the_model_twice(engine: "Opens") -> N
         rebuilt = await again.say(1, request_id="r1")
         assert rebuilt.text == first.text
         assert rebuilt.names == [
-            name for frame, name in zip(first, first.names, strict=True) if "SPEECH_START" not in frame.data
+            name
+            for frame, name in zip(first, first.names, strict=True)
+            if "SPEECH_START" not in frame.data
         ]
         assert again.brain.prompts == []
 
@@ -54,7 +56,9 @@ async def test_resume_gives_exactly_what_is_missing(engine: "Opens") -> None:
             await one.say(1, request_id="r1", after="junk")
 
 
-async def test_a_number_that_a_caller_chose_is_taken_within_reach_of_the_last_one_only(engine: "Opens") -> None:
+async def test_a_number_that_a_caller_chose_is_taken_within_reach_of_the_last_one_only(
+    engine: "Opens",
+) -> None:
     """`known_turn`: what input-handler knows, which is nothing where the session's counter has gone."""
     async with engine() as one:
         await one.say(1, request_id="r1")
@@ -68,7 +72,9 @@ async def test_a_number_that_a_caller_chose_is_taken_within_reach_of_the_last_on
         await one.say(5_100, request_id="later", meta={"knownTurn": 0})
 
 
-async def test_after_the_last_event_there_is_nothing_and_no_event_that_is_yet_to_come_can_be_named(engine: "Opens") -> None:
+async def test_after_the_last_event_there_is_nothing_and_no_event_that_is_yet_to_come_can_be_named(
+    engine: "Opens",
+) -> None:
     async with engine(gap_s=0.05) as one:
         async with one.open(1, request_id="r1") as batches:
             await anext(batches)

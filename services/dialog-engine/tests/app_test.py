@@ -41,7 +41,10 @@ class Voice:
 def settings(tmp_path: Path, no_url: str, monkeypatch: pytest.MonkeyPatch) -> EngineSettings:
     monkeypatch.setattr(warming, "PAUSE_S", 0.02)
     return EngineSettings(
-        dialog_engine_db=tmp_path / "engine.db", redis_url=no_url, llm_chain=("rules",), output_ingest_urls=()
+        dialog_engine_db=tmp_path / "engine.db",
+        redis_url=no_url,
+        llm_chain=("rules",),
+        output_ingest_urls=(),
     )
 
 
@@ -61,18 +64,29 @@ async def test_a_voice_that_is_away_is_named_and_ready_when_it_answers(
     voice = Voice()
     monkeypatch.setattr(making, "own", lambda _: voice)
     async with serving(build(settings)) as port:
-        away = await until(get, port, lambda state: any("edge" in reason for reason in state["reasons"]))
+        away = await until(
+            get, port, lambda state: any("edge" in reason for reason in state["reasons"])
+        )
         assert away["reasons"][0] == "voice: no voice could speak (edge: connection)"
         assert away["details"]["voices"]["whyNot"] == {"edge": "edge: connection (no such host)"}
         assert away["details"]["models"]["inUse"] == "rules"
         voice.here = True
-        back = await until(get, port, lambda state: not any("voice" in reason for reason in state["reasons"]))
-        assert (back["details"]["voices"]["inUse"], back["details"]["voices"]["whyNot"]) == ("edge", {})
+        back = await until(
+            get, port, lambda state: not any("voice" in reason for reason in state["reasons"])
+        )
+        assert (back["details"]["voices"]["inUse"], back["details"]["voices"]["whyNot"]) == (
+            "edge",
+            {},
+        )
 
 
 async def test_warming_asks_a_paid_voice_for_no_sound(settings: EngineSettings, get: Get) -> None:
     async with OpenAiSpeechServer() as server:
-        paid = settings.model_copy(update={"openai_base_url": server.address, "voice_chain": ("openai",)})
+        paid = settings.model_copy(
+            update={"openai_base_url": server.address, "voice_chain": ("openai",)}
+        )
         async with serving(build(paid)) as port:
-            await until(get, port, lambda state: state["details"]["voices"].get("inUse") == "openai")
+            await until(
+                get, port, lambda state: state["details"]["voices"].get("inUse") == "openai"
+            )
         assert server.requests == []

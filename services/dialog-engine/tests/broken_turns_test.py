@@ -81,7 +81,9 @@ async def test_wherever_it_happens_the_turn_ends_once_and_the_next_one_works(
     assert running() == before
 
 
-@pytest.mark.parametrize("where", [(TurnMachine, "delta"), (TurnMachine, "model_ended"), (TurnRunner, "_run_model")])
+@pytest.mark.parametrize(
+    "where", [(TurnMachine, "delta"), (TurnMachine, "model_ended"), (TurnRunner, "_run_model")]
+)
 async def test_the_caller_is_told_by_one_typed_error(
     engine: "Opens", monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]
 ) -> None:
@@ -102,17 +104,25 @@ async def test_the_caller_is_told_by_one_typed_error(
     assert any('"STOP_ACK"' in frame or '"END"' in frame for frame in published), "viewers are told"
 
 
-async def test_a_model_whose_task_ends_without_a_verdict_is_an_error(engine: "Opens", monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_whose_task_ends_without_a_verdict_is_an_error(
+    engine: "Opens", monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def nothing(_: TurnRunner) -> None:
         return
 
     monkeypatch.setattr(TurnRunner, "_run_model", nothing)
     async with engine() as one:
         found = await asyncio.wait_for(one.say(1), 10)
-        assert (found.names, found.error.code, found.error.retryable) == (["control", "error"], "internal", True)
+        assert (found.names, found.error.code, found.error.retryable) == (
+            ["control", "error"],
+            "internal",
+            True,
+        )
 
 
-async def test_a_commit_that_dies_is_a_turn_that_was_not_stored(engine: "Opens", monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_that_dies_is_a_turn_that_was_not_stored(
+    engine: "Opens", monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with engine() as one:
         monkeypatch.setattr(one.memory, "commit", raising)
         found = await asyncio.wait_for(one.say(1, flags={}), 10)

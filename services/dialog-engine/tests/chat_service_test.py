@@ -22,10 +22,16 @@ async def test_a_turn_answers_and_is_stored_before_done(engine: "Opens") -> None
         assert frames.names[-1] == "done"
         assert [frame.id for frame in frames] == [f"1.{n}" for n in range(len(frames))]
         deltas = [frame.parse() for frame in frames if frame.event == "text-delta"]
-        assert [event.eos for event in deltas if isinstance(event, TextDeltaEvent)] == [False] * (len(deltas) - 1) + [True]
+        assert [event.eos for event in deltas if isinstance(event, TextDeltaEvent)] == [False] * (
+            len(deltas) - 1
+        ) + [True]
         stored = await one.memory.find("s", 1)
         assert stored is not None
-        assert (stored.user, stored.reply, stored.interrupted) == ("hi", "Hello there, friend.", False)
+        assert (stored.user, stored.reply, stored.interrupted) == (
+            "hi",
+            "Hello there, friend.",
+            False,
+        )
         assert frames.done.stats.tokens == 3
         assert frames.done.stats.first_audio_ms is not None
 
@@ -56,7 +62,9 @@ async def test_commands_say_speaks_verbatim_and_reset_forgets(engine: "Opens") -
         assert [message.content for message in one.brain.prompts[-1][1:]] == ["who am I?"]
 
 
-async def test_a_whole_file_is_asked_for_once_the_text_is_done_and_only_where_somebody_makes_it(engine: "Opens") -> None:
+async def test_a_whole_file_is_asked_for_once_the_text_is_done_and_only_where_somebody_makes_it(
+    engine: "Opens",
+) -> None:
     async with engine() as one:
         frames = await one.say(1, "hi", flags={})
         assert frames.done.stats.voice == "file"
@@ -76,7 +84,10 @@ async def test_history_and_one_sample_a_turn_are_published(engine: "Opens") -> N
         await one.say(1, "a", flags={})
         await one.say(2, "b", flags={})
         await asyncio.sleep(0.05)
-        assert [(record.turn, record.user) for record in one.shelf.history["s"].values()] == [(1, "a"), (2, "b")]
+        assert [(record.turn, record.user) for record in one.shelf.history["s"].values()] == [
+            (1, "a"),
+            (2, "b"),
+        ]
         assert [(sample.turn, sample.outcome, sample.path) for sample in one.shelf.samples] == [
             (1, "completed", "sync"),
             (2, "completed", "sync"),
@@ -101,13 +112,17 @@ async def test_a_request_without_a_number_is_refused_by_field(engine: "Opens") -
         assert caught.value.body.field == "turn"
 
 
-async def test_a_client_has_so_many_turns_until_their_voices_are_over_and_others_go_on(engine: "Opens") -> None:
+async def test_a_client_has_so_many_turns_until_their_voices_are_over_and_others_go_on(
+    engine: "Opens",
+) -> None:
     meta = {"client": "10.0.0.1"}
     async with engine(["word "] * 40, max_client_turns=2) as one:
         for session in ("a", "b"):
             assert (await one.say(1, session=session, meta=meta)).names[-1] == "done"
         for session in ("c", "d"):
-            with pytest.raises(ClientBusy, match="2 turns at once is the limit of a client address"):
+            with pytest.raises(
+                ClientBusy, match="2 turns at once is the limit of a client address"
+            ):
                 await one.say(1, session=session, meta=meta)
         assert (await one.say(1, session="c", meta={"client": "10.0.0.2"})).names[-1] == "done"
         # A turn that cuts off another one of the same client takes its place.

@@ -38,7 +38,9 @@ class Brain:
         self.prompts: list[list[Message]] = []
         self.open = 0
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         self.prompts.append(list(messages))
         self.open += 1
         try:
@@ -61,7 +63,9 @@ class Voice:
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
         await asyncio.sleep(0)
         for number, _ in enumerate(text):
-            yield VoiceAudio(b"\1\0" * (10 * BYTES_PER_MS), (), (WordCue(number * 20, number, number + 1),))
+            yield VoiceAudio(
+                b"\1\0" * (10 * BYTES_PER_MS), (), (WordCue(number * 20, number, number + 1),)
+            )
 
     async def warm(self) -> None: ...
 
@@ -83,13 +87,17 @@ class Shelf:
     async def claim_reply(self, correlation_id: str) -> Claim:
         return self.claims.pop(0) if len(self.claims) > 1 else self.claims[0]
 
-    async def publish_history(self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None) -> bool:
+    async def publish_history(
+        self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None
+    ) -> bool:
         self.history.setdefault(session_id, {}).update({record.turn: record for record in records})
         return True
 
     async def turns_after(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
         known = self.history.get(session_id, {})
-        return [known[number] for number in sorted(known) if number > turn], self.resets.get(session_id, 0)
+        return [known[number] for number in sorted(known) if number > turn], self.resets.get(
+            session_id, 0
+        )
 
     async def expire_counters(self) -> None: ...
 
@@ -116,7 +124,9 @@ class Frames(list[SseFrame]):
 
     @property
     def text(self) -> str:
-        return "".join(event.content for frame in self if isinstance(event := frame.parse(), TextDeltaEvent))
+        return "".join(
+            event.content for frame in self if isinstance(event := frame.parse(), TextDeltaEvent)
+        )
 
     @property
     def done(self) -> DoneEvent:
@@ -135,17 +145,30 @@ class Engine:
     """Turns go in by `say`, or by `open` to go away in the middle."""
 
     def __init__(
-        self, path: Path, brain: Brain, owner: Ownership | None = None, shelf: RedisShelf | None = None, **settings: Any
+        self,
+        path: Path,
+        brain: Brain,
+        owner: Ownership | None = None,
+        shelf: RedisShelf | None = None,
+        **settings: Any,
     ) -> None:
         self.brain, self.shelf = brain, Shelf()
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
         brains, voices = Brains(made, Documents(), brain), Voices(made, Documents(), Voice())
         self.owner = owner or Ownership(cast(RedisLink, None), ordinal=0, shared=False)
-        self.service = ChatService(made, self.memory, brains, voices, shelf or cast(RedisShelf, self.shelf), self.owner)
+        self.service = ChatService(
+            made, self.memory, brains, voices, shelf or cast(RedisShelf, self.shelf), self.owner
+        )
 
     def open(
-        self, turn: int, content: str = "hi", *, session: str = "s", request_id: str | None = None, **more: Any
+        self,
+        turn: int,
+        content: str = "hi",
+        *,
+        session: str = "s",
+        request_id: str | None = None,
+        **more: Any,
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[SseFrame]]]:
         after = more.pop("after", None)
         meta = {"requestId": request_id, "flags": more.pop("flags", FLAGS), **more.pop("meta", {})}
@@ -166,7 +189,10 @@ def engine(tmp_path: Path) -> Opens:
 
     @asynccontextmanager
     async def opened(
-        pieces: Sequence[str | Exception] = ("Hello ", "there, ", "friend."), *, gap_s: float = 0.0, **settings: Any
+        pieces: Sequence[str | Exception] = ("Hello ", "there, ", "friend."),
+        *,
+        gap_s: float = 0.0,
+        **settings: Any,
     ) -> AsyncIterator[Engine]:
         made = Engine(tmp_path, Brain(pieces, gap_s), **settings)
         await made.memory.open()

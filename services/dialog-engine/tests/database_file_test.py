@@ -33,7 +33,9 @@ def test_one_that_is_not_there_yet_and_one_that_is_are_fine(tmp_path: Path) -> N
     check(database(tmp_path / "good.db"))
 
 
-@pytest.mark.parametrize("garbage", [b"x" * 600, b"not a database at all " * 500, b"SQLite format 3\0" + b"\xff" * 5_000])
+@pytest.mark.parametrize(
+    "garbage", [b"x" * 600, b"not a database at all " * 500, b"SQLite format 3\0" + b"\xff" * 5_000]
+)
 def test_garbage_is_named(tmp_path: Path, garbage: bytes) -> None:
     path = tmp_path / "engine.db"
     path.write_bytes(garbage)
@@ -47,7 +49,9 @@ def test_a_folder_in_its_place_and_a_file_in_its_folders_place_are_named(tmp_pat
     assert f"{tmp_path / 'file'} is no folder" in refused(tmp_path / "file" / "engine.db")
 
 
-def test_one_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = database(tmp_path / "engine.db")
     # Root may write everywhere: the kernel's answer is given in its place.
     monkeypatch.setattr(os, "access", lambda each, mode: each != path)

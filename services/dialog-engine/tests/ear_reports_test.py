@@ -41,15 +41,22 @@ def test_an_output_handler_that_reports_no_more_has_no_say() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 5), st.floats(0, 9_000), st.integers(1, 50), st.booleans()), min_size=1),
+    st.lists(
+        st.tuples(st.integers(0, 5), st.floats(0, 9_000), st.integers(1, 50), st.booleans()),
+        min_size=1,
+    ),
     st.floats(0, 500),
 )
-def test_the_ear_is_where_some_output_handler_says(reports: list[tuple[int, float, int, bool]], later: float) -> None:
+def test_the_ear_is_where_some_output_handler_says(
+    reports: list[tuple[int, float, int, bool]], later: float
+) -> None:
     ears, last = EarReports(), {}
     for source, offset, viewers, speaker in reports:
         ears.note(source, offset, 0.0, viewers=viewers, speaker=speaker)
         last[source] = (offset, speaker)
-    deciding = [offset for offset, speaker in last.values() if speaker] or [offset for offset, _ in last.values()]
+    deciding = [offset for offset, speaker in last.values() if speaker] or [
+        offset for offset, _ in last.values()
+    ]
     found = ears.position(later)
     assert found is not None
     assert any(abs(found - later - offset) < 1e-6 for offset in deciding)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from conftest import Opens
 
 
-async def test_a_model_that_fails_before_its_first_word_is_one_error_and_nothing_is_kept(engine: "Opens") -> None:
+async def test_a_model_that_fails_before_its_first_word_is_one_error_and_nothing_is_kept(
+    engine: "Opens",
+) -> None:
     async with engine([ProviderError("x", "server_error")]) as one:
         frames = await one.say(1, request_id="r")
         assert frames.names == ["control", "error"]
@@ -39,7 +41,9 @@ async def test_a_model_that_fails_later_leaves_what_it_said(engine: "Opens") -> 
         assert again.user == "another"
 
 
-async def test_a_disk_that_is_full_fails_the_turn_and_leaves_no_trace_of_it(engine: "Opens") -> None:
+async def test_a_disk_that_is_full_fails_the_turn_and_leaves_no_trace_of_it(
+    engine: "Opens",
+) -> None:
     async with engine() as one:
         await one.say(1, "first", flags={})
         commit = one.memory.commit
@@ -53,9 +57,13 @@ async def test_a_disk_that_is_full_fails_the_turn_and_leaves_no_trace_of_it(engi
         assert "could not be stored" in failed.error.message
         one.memory.commit = commit  # type: ignore[method-assign]
         again = await one.say(2, "second", request_id="r-2", flags={})
-        assert (again.names[-1], again[0].id) == ("done", "2.0"), "the same message may come again under its number"
+        assert (again.names[-1], again[0].id) == ("done", "2.0"), (
+            "the same message may come again under its number"
+        )
         prompts = [message.content for message in one.brain.prompts[-1]]
-        assert prompts.count("second") == 1, "the turn that history never saw is not in the prompt either"
+        assert prompts.count("second") == 1, (
+            "the turn that history never saw is not in the prompt either"
+        )
 
 
 async def test_done_names_who_answered_and_who_should_have(engine: "Opens") -> None:

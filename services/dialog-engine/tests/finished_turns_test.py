@@ -46,7 +46,9 @@ async def test_a_turn_that_did_not_end_well_may_be_asked_again(turns: FinishedTu
     assert await turns.find("s", 1) is None
 
 
-async def test_memory_is_bounded_by_events_and_not_by_turns(turns: FinishedTurns, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded_by_events_and_not_by_turns(
+    turns: FinishedTurns, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(finished_turns, "FRAMES_KEPT", 100)
     for number in range(1, 6):
         turns.keep("s", number, log(number, 28), None)

@@ -93,7 +93,10 @@ async def test_stop_and_positions_come_back_and_junk_is_counted_without_harm() -
         await handler.sockets[0].send(Stop(session_id="a", turn=3).to_json())
         await handler.sockets[0].send(Played(session_id="a", turn=3, offset_ms=120).to_json())
         await until(lambda: len(handler.back) == 2)
-        assert handler.back == [Stop(session_id="a", turn=3), Played(session_id="a", turn=3, offset_ms=120)]
+        assert handler.back == [
+            Stop(session_id="a", turn=3),
+            Played(session_id="a", turn=3, offset_ms=120),
+        ]
         assert metrics.REFUSED.labels(code="bad_back_frame")._value.get() == before + 2
 
 
@@ -112,7 +115,9 @@ async def test_a_broken_socket_is_opened_again_and_starts_without_old_frames() -
         assert handler.received == ["new"]
 
 
-async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_frames_are_not() -> None:
+async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_frames_are_not() -> (
+    None
+):
     async with linked() as (handler, outputs):
         await handler.sockets[0].send(subscribe("a"))
         await until(lambda: outputs.wanted("a"))
@@ -125,7 +130,9 @@ async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_fram
         await until(lambda: handler.received and handler.received[-1] == "end")
 
 
-async def test_an_engine_with_nothing_to_say_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_engine_with_nothing_to_say_says_that_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(ingest_link, "ALIVE_EVERY_S", 0.02)
     async with linked() as (handler, outputs):
         await until(lambda: handler.alive >= 3)
@@ -147,7 +154,9 @@ async def test_an_output_handler_that_is_not_there_is_tried_again() -> None:
         outputs.start(tasks)
 
 
-async def test_one_that_is_not_there_is_worth_a_line_after_two_seconds_and_only_once(later: Callable[[float], None]) -> None:
+async def test_one_that_is_not_there_is_worth_a_line_after_two_seconds_and_only_once(
+    later: Callable[[float], None],
+) -> None:
     handler = OutputHandler()
     with capture_logs() as lines:
         async with serve(handler, "127.0.0.1", 0) as server:

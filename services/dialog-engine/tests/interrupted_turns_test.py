@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 
 async def test_a_new_turn_interrupts_and_the_prompt_knows_what_was_heard(engine: "Opens") -> None:
-    words = ["one ", "two ", "three ", "four ", "five ", "six ", "seven ", "eight ", "nine ", "ten. "] * 5
+    words = [
+        "one ",
+        "two ",
+        "three ",
+        "four ",
+        "five ",
+        "six ",
+        "seven ",
+        "eight ",
+        "nine ",
+        "ten. ",
+    ] * 5
     async with engine(words) as one:
         first = await one.say(1)
         assert first.text == "".join(words)
@@ -69,7 +80,9 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
     replies = Replies()
 
     def asked(session: str, turn: int | None = None) -> str:
-        one.service._feedback._stopped(Stop(session_id=session, turn=turn, ask="a1"), cast(OutputLink, replies))
+        one.service._feedback._stopped(
+            Stop(session_id=session, turn=turn, ask="a1"), cast(OutputLink, replies)
+        )
         return replies[-1]
 
     async with engine(["word "] * 200, gap_s=0.005) as one:
@@ -90,7 +103,9 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
         await asyncio.gather(*talking)
 
 
-async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_it_stood(engine: "Opens") -> None:
+async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_it_stood(
+    engine: "Opens",
+) -> None:
     async with engine(["one ", "two ", "three ", "four ", "five. "] * 5) as one:
         whole = await one.say(1)
         await asyncio.sleep(0.3)
@@ -107,7 +122,9 @@ async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_i
         assert stored is not None
         assert stored.interrupted
         assert whole.text.startswith(stored.reply)
-        assert 10 < len(stored.reply) < 40, "300 ms at 20 ms a character, wherever the clock is by now"
+        assert 10 < len(stored.reply) < 40, (
+            "300 ms at 20 ms a character, wherever the clock is by now"
+        )
 
 
 async def test_the_command_stop_stops(engine: "Opens") -> None:
@@ -148,13 +165,17 @@ async def test_a_caller_that_leaves_later_does_not(engine: "Opens") -> None:
         assert stored.reply == "Hello there, friend."
 
 
-async def test_a_voice_file_that_was_cut_leaves_what_was_heard_in_the_database_and_in_the_next_prompt(engine: "Opens") -> None:
+async def test_a_voice_file_that_was_cut_leaves_what_was_heard_in_the_database_and_in_the_next_prompt(
+    engine: "Opens",
+) -> None:
     async with engine(["One ", "two ", "three."]) as one:
         await one.say(1, flags={}, request_id="r-1")
         await one.say(2, flags={})
         link = cast(OutputLink, Replies())
         one.service._feedback._stopped(Stop(session_id="s", turn=1, heard_text="One two"), link)
-        one.service._feedback._stopped(Stop(session_id="s", turn=2, heard_text="Something else"), link)
+        one.service._feedback._stopped(
+            Stop(session_id="s", turn=2, heard_text="Something else"), link
+        )
         one.service._feedback._stopped(Stop(session_id="s", turn=9, heard_text=""), link)
         one.service._feedback._stopped(Stop(session_id="nobody", turn=1, heard_text=""), link)
         await asyncio.sleep(0.05)
@@ -164,7 +185,9 @@ async def test_a_voice_file_that_was_cut_leaves_what_was_heard_in_the_database_a
             ("One two three.", False, None),
         ]
         await one.say(3, flags={})
-        assert [message.content for message in one.brain.prompts[-1] if message.role == "assistant"] == [
+        assert [
+            message.content for message in one.brain.prompts[-1] if message.role == "assistant"
+        ] == [
             "One two… [interrupted]",
             "One two three.",
         ]
@@ -174,7 +197,9 @@ async def test_a_voice_file_that_was_cut_leaves_what_was_heard_in_the_database_a
         assert stored_again.reply == "One two"
 
 
-async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_stopped(engine: "Opens") -> None:
+async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_stopped(
+    engine: "Opens",
+) -> None:
     async with engine(["word "] * 50) as one:
 
         async def not_ours(session_id: str, epoch: int) -> bool:
@@ -192,7 +217,9 @@ async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_sto
         assert one.shelf.history.get("s", {}) == {}
 
 
-async def test_a_turn_that_is_stopped_before_its_first_word_is_nobody_elses_any_more(engine: "Opens") -> None:
+async def test_a_turn_that_is_stopped_before_its_first_word_is_nobody_elses_any_more(
+    engine: "Opens",
+) -> None:
     """Its caller may be about to give it to the other path; the claim is what keeps it from there."""
     async with engine(["word "], gap_s=3600) as one:
         claimed: list[str] = []

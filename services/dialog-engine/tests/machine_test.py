@@ -5,12 +5,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dialog_contracts.sse import DoneEvent, ErrorEvent, TextDeltaEvent
-from dialog_engine.turn.actions import Action, Caption, Commit, Emit, Finish, Say, SendEnd, SendStopAck
+from dialog_engine.turn.actions import (
+    Action,
+    Caption,
+    Commit,
+    Emit,
+    Finish,
+    Say,
+    SendEnd,
+    SendStopAck,
+)
 from dialog_engine.turn.machine import Text, TurnMachine, Voice
 
 
 def kinds(actions: list[Action]) -> list[str]:
-    return [type(action.event).__name__ if isinstance(action, Emit) else type(action).__name__ for action in actions]
+    return [
+        type(action.event).__name__ if isinstance(action, Emit) else type(action).__name__
+        for action in actions
+    ]
 
 
 def test_a_turn_from_its_first_delta_to_its_end() -> None:
@@ -18,7 +30,13 @@ def test_a_turn_from_its_first_delta_to_its_end() -> None:
     assert kinds(turn.delta("Hello there my dear ", 90)) == ["Say", "TextDeltaEvent", "Caption"]
     assert kinds(turn.first_audio(140)) == ["ControlEvent"]
     assert kinds(turn.delta("friend.", 150)) == ["TextDeltaEvent", "Caption"]
-    assert kinds(turn.model_ended()) == ["Say", "NoMoreToSay", "TextDeltaEvent", "Caption", "Commit"]
+    assert kinds(turn.model_ended()) == [
+        "Say",
+        "NoMoreToSay",
+        "TextDeltaEvent",
+        "Caption",
+        "Commit",
+    ]
     done = turn.committed()
     assert kinds(done) == ["DoneEvent"]
     assert isinstance(done[0], Emit)
@@ -112,7 +130,9 @@ class AnyOrder(RuleBasedStateMachine):
             forbidden = (Say, Caption, SendEnd, SendStopAck)
             assert not [action for action in actions if isinstance(action, forbidden)]
         if self.finished():
-            assert not [action for action in actions if not isinstance(action, Emit)] or actions == []
+            assert (
+                not [action for action in actions if not isinstance(action, Emit)] or actions == []
+            )
         self.actions += actions
         self.pending += sum(1 for action in actions if isinstance(action, Commit))
 
@@ -201,8 +221,12 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def captions_and_deltas_are_the_reply_unless_it_was_stopped(self) -> None:
         if not self.turn.stopped:
-            said = "".join(event.content for event in self.events() if isinstance(event, TextDeltaEvent))
-            shown = "".join(action.content for action in self.actions if isinstance(action, Caption))
+            said = "".join(
+                event.content for event in self.events() if isinstance(event, TextDeltaEvent)
+            )
+            shown = "".join(
+                action.content for action in self.actions if isinstance(action, Caption)
+            )
             assert said == shown == self.turn.reply
             assert sum(self.turn.shape) == len(said)
 

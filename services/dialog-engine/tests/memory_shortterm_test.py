@@ -24,7 +24,13 @@ async def memory(tmp_path: Path) -> AsyncIterator[ShortTermMemory]:
 
 def turn(number: int, session: str = "live-001", **changes: object) -> StoredTurn:
     stored = StoredTurn(
-        session, number, f"question {number}", f"answer {number}", 1_700_000_000 + number, f"r{number}", shape=(7, 1)
+        session,
+        number,
+        f"question {number}",
+        f"answer {number}",
+        1_700_000_000 + number,
+        f"r{number}",
+        shape=(7, 1),
     )
     return replace(stored, **changes)  # type: ignore[arg-type]
 
@@ -36,14 +42,18 @@ async def test_a_turn_comes_back_as_it_was_stored(memory: ShortTermMemory) -> No
     assert await memory.find("live-002", 1) is None
 
 
-async def test_what_cannot_be_stored_is_its_writers_failure_and_nobody_elses(memory: ShortTermMemory) -> None:
+async def test_what_cannot_be_stored_is_its_writers_failure_and_nobody_elses(
+    memory: ShortTermMemory,
+) -> None:
     with pytest.raises(apsw.Error, match="surrogates"):
         await memory.commit(turn(1, reply="half a character: \ud83d"))
     await memory.commit(turn(2))
     assert await memory.find("live-001", 2) == turn(2)
 
 
-async def test_a_session_is_loaded_with_its_last_turns_oldest_first(memory: ShortTermMemory) -> None:
+async def test_a_session_is_loaded_with_its_last_turns_oldest_first(
+    memory: ShortTermMemory,
+) -> None:
     for number in range(1, 31):
         await memory.commit(turn(number))
     await memory.commit(turn(1, "other"))
@@ -55,7 +65,9 @@ async def test_a_session_is_loaded_with_its_last_turns_oldest_first(memory: Shor
     assert (empty.last_turn, empty.recent, empty.requests) == (0, [], {})
 
 
-async def test_the_heard_text_replaces_the_reply_and_an_older_revision_never_does(memory: ShortTermMemory) -> None:
+async def test_the_heard_text_replaces_the_reply_and_an_older_revision_never_does(
+    memory: ShortTermMemory,
+) -> None:
     await memory.commit(turn(1))
     await memory.commit(turn(1, reply="ans", interrupted=True, revision=1))
     await memory.commit(turn(1))
@@ -79,7 +91,9 @@ async def test_one_connection_holds_the_file_alone(memory: ShortTermMemory, tmp_
     intruder.close()
 
 
-async def test_a_second_engine_on_the_same_file_is_refused(memory: ShortTermMemory, tmp_path: Path) -> None:
+async def test_a_second_engine_on_the_same_file_is_refused(
+    memory: ShortTermMemory, tmp_path: Path
+) -> None:
     await memory.commit(turn(1))
     second = ShortTermMemory(tmp_path / "deep" / "engine.db")
     with pytest.raises(apsw.BusyError):
@@ -89,11 +103,15 @@ async def test_a_second_engine_on_the_same_file_is_refused(memory: ShortTermMemo
 async def test_it_writes_through_to_the_disk(memory: ShortTermMemory) -> None:
     pragmas = {}
     for name in ("journal_mode", "synchronous", "locking_mode"):
-        pragmas[name] = await memory._run(lambda db, name=name: next(iter(db.execute(f"PRAGMA {name}")))[0])  # type: ignore[misc]
+        pragmas[name] = await memory._run(
+            lambda db, name=name: next(iter(db.execute(f"PRAGMA {name}")))[0]  # type: ignore[misc]
+        )
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive"}
 
 
-async def test_a_cancelled_caller_leaves_whole_turns_and_the_next_answer_is_its_own(memory: ShortTermMemory) -> None:
+async def test_a_cancelled_caller_leaves_whole_turns_and_the_next_answer_is_its_own(
+    memory: ShortTermMemory,
+) -> None:
     for number in range(1, 60):
         writing = asyncio.create_task(memory.commit(turn(number)))
         await asyncio.sleep(0)
@@ -132,7 +150,9 @@ async def main():
         print(number, flush=True)
 asyncio.run(main())
 """
-    child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     acknowledged = 0
     while acknowledged < 20:

@@ -52,7 +52,9 @@ async def pod_at(stack: AsyncExitStack, address: str, port: int) -> tuple[Pod, S
     return pod, server, next(iter(server.sockets)).getsockname()[1]
 
 
-async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.02)
     names, tasks = Names(), TaskOwner()
     async with AsyncExitStack() as stack:
@@ -76,7 +78,9 @@ async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgot
         outputs.publish("a", "the leaving one still speaks")
         await until(lambda: len(first.received) == len(second.received) == 2)
         first_server.close()
-        await until(lambda: [link.url for link in outputs.links] == [f"ws://127.0.0.2:{port}/ws/ingest/tts"])
+        await until(
+            lambda: [link.url for link in outputs.links] == [f"ws://127.0.0.2:{port}/ws/ingest/tts"]
+        )
         names.found = set()
         await asyncio.sleep(0.05)
         outputs.publish("a", "a name server that is away takes nobody away")

@@ -57,7 +57,9 @@ async def stalled() -> AsyncIterator[RedisLink]:
     await asyncio.sleep(0.05)
 
 
-def engine(link: RedisLink, ordinal: int, *, shared: bool = True, lost: Lost | None = None) -> Ownership:
+def engine(
+    link: RedisLink, ordinal: int, *, shared: bool = True, lost: Lost | None = None
+) -> Ownership:
     made = Ownership(link, ordinal=ordinal, shared=shared)
     if lost is not None:
         made.lost = lost
@@ -69,11 +71,17 @@ async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisL
     epoch = await first.own(SESSION)
     with pytest.raises(NotOwner) as refused:
         await second.own(SESSION)
-    assert (refused.value.status, refused.value.body.code, refused.value.body.owner) == (421, "not_owner", 0)
+    assert (refused.value.status, refused.value.body.code, refused.value.body.owner) == (
+        421,
+        "not_owner",
+        0,
+    )
     assert await first.own(SESSION) == epoch
 
 
-async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(link: RedisLink) -> None:
+async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(
+    link: RedisLink,
+) -> None:
     first, second = engine(link, 0), engine(link, 1)
     epoch = await first.own(SESSION)
     await first.give_back(SESSION)
@@ -81,7 +89,9 @@ async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(l
     assert not await first.certain(SESSION, epoch), "what it still had to store is not stored"
 
 
-async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_back(link: RedisLink) -> None:
+async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_back(
+    link: RedisLink,
+) -> None:
     first, sounds = engine(link, 0), Sounding(link)
     await first.own(SESSION)
     await first.give_back(SESSION)
@@ -94,7 +104,9 @@ async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_bac
 
 
 @pytest.mark.usefixtures("short_leases")
-async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_out(link: RedisLink) -> None:
+async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_out(
+    link: RedisLink,
+) -> None:
     dead, second = engine(link, 0), engine(link, 1)
     epoch = await dead.own(SESSION)
     await asyncio.sleep(0.25)
@@ -149,7 +161,9 @@ async def test_a_sleeper_that_wakes_up_learns_that_it_lost_the_session(
 
 
 @pytest.mark.usefixtures("short_leases")
-async def test_one_that_slept_and_that_nobody_replaced_goes_on_in_its_epoch(link: RedisLink) -> None:
+async def test_one_that_slept_and_that_nobody_replaced_goes_on_in_its_epoch(
+    link: RedisLink,
+) -> None:
     sleeper = engine(link, 0)
     epoch = await sleeper.own(SESSION)
     await asyncio.sleep(0.25)
@@ -173,7 +187,9 @@ async def test_with_redis_silent_an_engine_goes_on(no_link: RedisLink) -> None:
     await alone.give_back(SESSION)
 
 
-async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_before_it(no_link: RedisLink) -> None:
+async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_before_it(
+    no_link: RedisLink,
+) -> None:
     before = await engine(no_link, 0, shared=False).own(SESSION)
     await asyncio.sleep(0.002)
     after = engine(no_link, 0, shared=False)
@@ -182,7 +198,9 @@ async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_b
     assert after.held == []
 
 
-async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits(stalled: RedisLink) -> None:
+async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits(
+    stalled: RedisLink,
+) -> None:
     only, clock, took = engine(stalled, 0), asyncio.get_running_loop().time, []
     for _ in range(4):
         began = clock()
@@ -192,7 +210,9 @@ async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits
     assert min(took) < ownership.TAKE_WITHIN_S + 0.1
 
 
-async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_session_is(link: RedisLink) -> None:
+async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_session_is(
+    link: RedisLink,
+) -> None:
     async def fails(_: "Redis") -> None:
         raise RedisConnectionError("reset")
 
@@ -210,7 +230,9 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
     late, lost = engine(link, 0), Lost()
     late.lost = lost
 
-    async def too_late(purpose: str, work: Callable[[Redis], Awaitable[object]], within_s: float) -> object:
+    async def too_late(
+        purpose: str, work: Callable[[Redis], Awaitable[object]], within_s: float
+    ) -> object:
         await work(link.client)
         raise RedisDown(purpose, "late")
 
@@ -233,7 +255,9 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
     assert await late.own(SESSION) == told[0], "and then it is certain"
 
 
-async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis_never_gave(link: RedisLink) -> None:
+async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis_never_gave(
+    link: RedisLink,
+) -> None:
     owner, lost = engine(link, 1), Lost()
     uncertain = engine(link, 0, lost=lost)
     await owner.own(SESSION)
@@ -248,7 +272,9 @@ async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis
         await uncertain.own(SESSION)
 
 
-async def test_a_redis_that_comes_back_empty_takes_nobodys_session(link: RedisLink, redis: "Redis") -> None:
+async def test_a_redis_that_comes_back_empty_takes_nobodys_session(
+    link: RedisLink, redis: "Redis"
+) -> None:
     lost = Lost()
     first, second = engine(link, 0, lost=lost), engine(link, 1)
     epoch = await first.own(SESSION)
@@ -262,7 +288,9 @@ async def test_a_redis_that_comes_back_empty_takes_nobodys_session(link: RedisLi
     keeping.cancel()
 
 
-async def test_a_session_in_use_for_longer_than_a_day_is_still_its_owners(link: RedisLink, redis: "Redis") -> None:
+async def test_a_session_in_use_for_longer_than_a_day_is_still_its_owners(
+    link: RedisLink, redis: "Redis"
+) -> None:
     first = engine(link, 0)
     await first.own(SESSION)
     await redis.expire(redis_names.owner(SESSION), 60)
@@ -300,12 +328,20 @@ class Leases(RuleBasedStateMachine):
         owner, known = self._owner(), self.epochs.get(engine, 0)
         free = owner in (None, engine) or self._till() <= self._now()
         told: list[int] = self.redis.eval(
-            ownership._OWN, 1, redis_names.owner(SESSION), str(engine), f"p-{engine}", "60000", str(known)
+            ownership._OWN,
+            1,
+            redis_names.owner(SESSION),
+            str(engine),
+            f"p-{engine}",
+            "60000",
+            str(known),
         )
         assert (told[0] == engine) == free
         if free:
             assert told[1] >= max(known, self.highest)
-            assert owner == engine or told[1] > self.highest, "a new owner's epoch is later than all before it"
+            assert owner == engine or told[1] > self.highest, (
+                "a new owner's epoch is later than all before it"
+            )
             self.epochs[engine] = self.highest = told[1]
 
     @rule(engine=sampled_from([0, 1, 2]))
@@ -318,7 +354,15 @@ class Leases(RuleBasedStateMachine):
             return
         owner, epoch = self._owner(), self.epochs[engine]
         free = owner is None or self._till() <= self._now()
-        lost = self.redis.eval(ownership._RENEW, 1, redis_names.owner(SESSION), str(engine), f"p-{engine}", ms, str(epoch))
+        lost = self.redis.eval(
+            ownership._RENEW,
+            1,
+            redis_names.owner(SESSION),
+            str(engine),
+            f"p-{engine}",
+            ms,
+            str(epoch),
+        )
         assert lost == ([] if owner == engine or (free and epoch >= self.highest) else [1])
         if not lost:
             self.highest = epoch

@@ -24,12 +24,16 @@ async def test_one_path_gets_the_reply_and_keeps_it(link: RedisLink) -> None:
     assert await shelf.claim_reply("s#2") is Claim.THEIRS
 
 
-async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_only_rises(link: RedisLink) -> None:
+async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_only_rises(
+    link: RedisLink,
+) -> None:
     shelf = RedisShelf(link)
     theirs = record(2).model_copy(update={"path": "legacy"})
     assert await shelf.publish_history("s", [record(1), record(3)])
     await link.client.zadd(redis_names.history("s"), {theirs.to_json(): 2})
-    assert await shelf.publish_history("s", [record(3).model_copy(update={"reply": "cut"}), record(4)])
+    assert await shelf.publish_history(
+        "s", [record(3).model_copy(update={"reply": "cut"}), record(4)]
+    )
     assert await shelf.turns_after("s", 1) == (
         [theirs, record(3).model_copy(update={"reply": "cut"}), record(4)],
         0,
@@ -42,14 +46,18 @@ async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_on
     assert await link.client.ttl(redis_names.history("s")) > 0
 
 
-async def test_counters_have_an_end_also_those_that_older_versions_left_without(link: RedisLink) -> None:
+async def test_counters_have_an_end_also_those_that_older_versions_left_without(
+    link: RedisLink,
+) -> None:
     old, young, used = (redis_names.turn_counter(name) for name in ("old", "young", "used"))
     await link.client.mset({old: 7, used: 9})
     await link.client.set(young, 3, ex=50)
     await RedisShelf(link).publish_history("new", [record(1)])
     await RedisShelf(link).publish_history("used", [record(1)])
     for name in ("new", "used"):
-        assert 0 < await link.client.ttl(redis_names.turn_counter(name)) <= redis_names.SESSION_TTL_S
+        assert (
+            0 < await link.client.ttl(redis_names.turn_counter(name)) <= redis_names.SESSION_TTL_S
+        )
     assert await link.client.ttl(old) == -1
     await RedisShelf(link).expire_counters()
     assert 0 < await link.client.ttl(old) <= redis_names.SESSION_TTL_S
@@ -95,20 +103,32 @@ async def test_a_reset_is_known_to_the_other_path(link: RedisLink) -> None:
 
 
 async def test_a_voice_file_is_asked_for_once(link: RedisLink) -> None:
-    request = TtsRequest(message_id="s#1", task_id="s", text="hi", response_channel="task_response:s")
+    request = TtsRequest(
+        message_id="s#1", task_id="s", text="hi", response_channel="task_response:s"
+    )
     assert await RedisShelf(link).ask_for_voice(request)
     rows: Any = await link.client.lrange(redis_names.TTS_REQUESTS, 0, -1)
     assert [TtsRequest.from_json(row) for row in rows] == [request]
 
 
 async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
-    sample = TurnSample(session_id="s", turn=1, flags=FlagSet(), path="sync", outcome="completed", ttft_ms=12.5, ts=1.0)
+    sample = TurnSample(
+        session_id="s",
+        turn=1,
+        flags=FlagSet(),
+        path="sync",
+        outcome="completed",
+        ttft_ms=12.5,
+        ts=1.0,
+    )
     await RedisShelf(link).add_sample(sample)
     entries: Any = await link.client.xrange(redis_names.TURN_SAMPLES)
     assert [TurnSample.from_json(fields["sample"]) for _, fields in entries] == [sample]
 
 
-async def test_without_redis_the_claim_is_unknown_and_what_was_not_written_is_said(no_link: RedisLink) -> None:
+async def test_without_redis_the_claim_is_unknown_and_what_was_not_written_is_said(
+    no_link: RedisLink,
+) -> None:
     shelf = RedisShelf(no_link)
     assert await shelf.claim_reply("s#1") is Claim.UNKNOWN
     assert not await shelf.publish_history("s", [record(1)])

@@ -22,7 +22,9 @@ async def memory(tmp_path: Path) -> AsyncIterator[ShortTermMemory]:
     await made.close()
 
 
-async def test_a_session_is_read_from_the_database_once_however_many_ask_at_the_same_time(memory: ShortTermMemory) -> None:
+async def test_a_session_is_read_from_the_database_once_however_many_ask_at_the_same_time(
+    memory: ShortTermMemory,
+) -> None:
     await memory.commit(StoredTurn("live-001", 4, "hello", "hi", ts=1, request_id="r-4"))
     sessions, loads = Sessions(memory), 0
     load = memory.load
@@ -108,7 +110,9 @@ def test_numbers_that_were_left_out_are_looked_for_while_they_are_young() -> Non
     assert session.holes(5, module.HOLE_S) == set()
 
 
-def test_a_session_that_is_new_here_may_have_had_turns_elsewhere_but_not_more_than_history_keeps() -> None:
+def test_a_session_that_is_new_here_may_have_had_turns_elsewhere_but_not_more_than_history_keeps() -> (
+    None
+):
     assert session_with(0).holes(3, 0) == {1, 2}
     assert session_with(0).holes(500, 0) == set(range(450, 500))
 

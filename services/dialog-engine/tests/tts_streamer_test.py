@@ -33,7 +33,9 @@ class Voice:
             if text == self.broken:
                 raise AllVoicesFailed([("test", "connection")], None)
             for number in range(len(text)):
-                yield VoiceAudio(b"\1\0" * (25 * BYTES_PER_MS), (), (WordCue(number * 100, number, number + 1),))
+                yield VoiceAudio(
+                    b"\1\0" * (25 * BYTES_PER_MS), (), (WordCue(number * 100, number, number + 1),)
+                )
                 yield VoiceAudio(b"\1\0" * (25 * BYTES_PER_MS))
         finally:
             self.closed += 1
@@ -51,7 +53,9 @@ class Stage:
     def __init__(self, voice: Voice) -> None:
         self.sent: list[tuple[float, Chunk]] = []
         self.events: list[str] = []
-        hooks = SpeechHooks(self._chunk, lambda: self.events.append("first"), lambda: self.events.append("sent"))
+        hooks = SpeechHooks(
+            self._chunk, lambda: self.events.append("first"), lambda: self.events.append("sent")
+        )
         self.streamer = TtsStreamer(voice, "en", hooks, self.now)
         self.streamer.start()
 
@@ -105,7 +109,9 @@ async def test_at_most_two_fragments_are_made_ahead_of_the_one_that_sounds() -> 
     await asyncio.sleep(20)
     for number in range(FRAGMENTS_AHEAD, 6):
         begun = voice.started[number][1] * 1000
-        sounding = next(at for at, chunk in stage.sent if chunk.text_start >= (number - FRAGMENTS_AHEAD) * 10)
+        sounding = next(
+            at for at, chunk in stage.sent if chunk.text_start >= (number - FRAGMENTS_AHEAD) * 10
+        )
         assert begun >= sounding
     assert stage.events[-1] == "sent"
     await stage.streamer.close()

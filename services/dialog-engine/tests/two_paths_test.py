@@ -28,10 +28,14 @@ async def test_without_redis_the_engine_goes_on_and_stops_when_it_turns_out_that
         assert "text-delta" in frames.names
         assert len(frames) < 30
         assert "answered_elsewhere" in frames[-1].data
-        assert await one.memory.find("s", 1) is None, "the other path's reply is the one that is remembered"
+        assert await one.memory.find("s", 1) is None, (
+            "the other path's reply is the one that is remembered"
+        )
 
 
-async def test_without_redis_the_engine_goes_on_and_stays_when_the_turn_is_its_own(engine: "Opens") -> None:
+async def test_without_redis_the_engine_goes_on_and_stays_when_the_turn_is_its_own(
+    engine: "Opens",
+) -> None:
     async with engine(["word "] * 20, gap_s=0.02) as one:
         one.shelf.claims = [Claim.UNKNOWN, Claim.OURS]
         frames = await one.say(1)
@@ -39,7 +43,9 @@ async def test_without_redis_the_engine_goes_on_and_stays_when_the_turn_is_its_o
         assert frames.text == "word " * 20
 
 
-async def test_a_caller_that_is_cut_off_from_a_turn_without_claim_may_be_having_it_answered_elsewhere(engine: "Opens") -> None:
+async def test_a_caller_that_is_cut_off_from_a_turn_without_claim_may_be_having_it_answered_elsewhere(
+    engine: "Opens",
+) -> None:
     async with engine(["word "] * 100, gap_s=0.02) as one:
         one.shelf.claims = [Claim.UNKNOWN]
         async with one.open(1) as batches:
@@ -52,8 +58,12 @@ async def test_a_caller_that_is_cut_off_from_a_turn_without_claim_may_be_having_
         assert await one.memory.find("s", 1) is None
 
 
-async def test_turns_that_the_other_path_answered_are_in_the_prompt_and_in_the_database(engine: "Opens") -> None:
-    theirs = TurnRecord(turn=2, user="and the second?", reply="Legacy says two.", ts=5, path="legacy")
+async def test_turns_that_the_other_path_answered_are_in_the_prompt_and_in_the_database(
+    engine: "Opens",
+) -> None:
+    theirs = TurnRecord(
+        turn=2, user="and the second?", reply="Legacy says two.", ts=5, path="legacy"
+    )
     async with engine() as one:
         await one.say(1, "the first?", flags={})
         await asyncio.sleep(0.02)

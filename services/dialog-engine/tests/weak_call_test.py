@@ -64,7 +64,9 @@ async def left(one: "Engine", turn: int) -> None:
 
 
 @pytest.mark.parametrize("ends", [finished, stopped, left])
-async def test_nothing_of_a_turn_outlives_it(engine: "Opens", monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
+async def test_nothing_of_a_turn_outlives_it(
+    engine: "Opens", monkeypatch: pytest.MonkeyPatch, ends: Ends
+) -> None:
     seen: list[ref[TurnRunner]] = []
 
     class Seen(TurnRunner):
@@ -82,7 +84,9 @@ async def test_nothing_of_a_turn_outlives_it(engine: "Opens", monkeypatch: pytes
                 await asyncio.sleep(0.02)
 
 
-async def test_a_turn_that_nobody_else_holds_lives_until_it_is_stored(engine: "Opens", monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_turn_that_nobody_else_holds_lives_until_it_is_stored(
+    engine: "Opens", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its caller has left, and the next turn has cut it off: only its commit still knows of it."""
     async with engine(["word "] * 200, gap_s=0.005) as one:
         async with one.open(1) as batches:
@@ -105,4 +109,7 @@ async def test_a_turn_that_nobody_else_holds_lives_until_it_is_stored(engine: "O
         async with asyncio.timeout(10):
             while one.service._running:
                 await asyncio.sleep(0.02)
-        assert [(sample.turn, sample.outcome) for sample in one.shelf.samples] == [(1, "interrupted"), (2, "interrupted")]
+        assert [(sample.turn, sample.outcome) for sample in one.shelf.samples] == [
+            (1, "interrupted"),
+            (2, "interrupted"),
+        ]

@@ -35,7 +35,9 @@ def taken(door: AdmissionControl, address: str = "10.0.0.1") -> int:
     return count
 
 
-def test_a_bucket_holds_its_tokens_and_fills_with_time(door: AdmissionControl, clock: Clock) -> None:
+def test_a_bucket_holds_its_tokens_and_fills_with_time(
+    door: AdmissionControl, clock: Clock
+) -> None:
     assert taken(door) == 5
     clock.now += 0.4
     assert taken(door) == 0
@@ -64,7 +66,9 @@ def test_a_refusal_says_when_to_come_back(door: AdmissionControl, clock: Clock) 
     door.begin("10.0.0.1")
 
 
-def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch, door: AdmissionControl) -> None:
+def test_only_so_many_addresses_are_remembered(
+    monkeypatch: pytest.MonkeyPatch, door: AdmissionControl
+) -> None:
     monkeypatch.setattr(admission, "ADDRESSES_REMEMBERED", 3)
     assert taken(door, "first") == 5
     for number in range(3):
@@ -73,7 +77,9 @@ def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch, 
     assert taken(door, "first") == 5
 
 
-def test_open_sockets_of_an_address_are_counted_and_given_back(door: AdmissionControl, clock: Clock) -> None:
+def test_open_sockets_of_an_address_are_counted_and_given_back(
+    door: AdmissionControl, clock: Clock
+) -> None:
     door.open_socket("10.0.0.1")
     door.open_socket("10.0.0.1")
     with pytest.raises(RateLimited, match="2 open sockets"):
@@ -86,7 +92,9 @@ def test_open_sockets_of_an_address_are_counted_and_given_back(door: AdmissionCo
     assert door._sockets == {}
 
 
-def test_reading_has_tokens_of_its_own_and_a_file_of_the_page_costs_a_tenth(door: AdmissionControl) -> None:
+def test_reading_has_tokens_of_its_own_and_a_file_of_the_page_costs_a_tenth(
+    door: AdmissionControl,
+) -> None:
     for _ in range(30):
         door.read("10.0.0.1", file=True)
     door.read("10.0.0.1")
@@ -96,7 +104,9 @@ def test_reading_has_tokens_of_its_own_and_a_file_of_the_page_costs_a_tenth(door
     assert taken(door) == 5
 
 
-def test_a_connection_that_had_to_be_ended_costs_more_than_one_that_was_not(door: AdmissionControl, clock: Clock) -> None:
+def test_a_connection_that_had_to_be_ended_costs_more_than_one_that_was_not(
+    door: AdmissionControl, clock: Clock
+) -> None:
     door.open_socket("10.0.0.1")
     door.socket_closed("10.0.0.1", flooded=True)
     for _ in range(3):

@@ -27,7 +27,9 @@ def client(peer: str | None, said: str | None = None, *, trusted: bool = True) -
         (None, "6.6.6.6", ""),
     ],
 )
-def test_a_client_is_who_the_last_proxy_of_ours_says_it_is(peer: str | None, said: str | None, expected: str) -> None:
+def test_a_client_is_who_the_last_proxy_of_ours_says_it_is(
+    peer: str | None, said: str | None, expected: str
+) -> None:
     assert client(peer, said) == expected
 
 

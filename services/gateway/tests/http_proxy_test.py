@@ -31,10 +31,17 @@ class Upstream:
             return
         request = Request(scope, receive)
         self.headers, self.body = dict(request.headers), await request.body()
-        headers = [(b"content-type", b"text/event-stream"), (b"retry-after", b"7"), (b"set-cookie", b"internal=1")]
+        headers = [
+            (b"content-type", b"text/event-stream"),
+            (b"retry-after", b"7"),
+            (b"set-cookie", b"internal=1"),
+        ]
         await send({"type": "http.response.start", "status": 201, "headers": headers})
         await send({"type": "http.response.body", "body": b"first", "more_body": True})
-        telling, leaving = asyncio.create_task(self.go_on.wait()), asyncio.create_task(self._until_left(receive))
+        telling, leaving = (
+            asyncio.create_task(self.go_on.wait()),
+            asyncio.create_task(self._until_left(receive)),
+        )
         await asyncio.wait([telling, leaving], return_when=asyncio.FIRST_COMPLETED)
         for task in (telling, leaving):
             task.cancel()
@@ -61,7 +68,9 @@ async def gateway_to(url: str, head_within_s: float = 30) -> AsyncIterator[httpx
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        response = proxy.forward("POST", request.url.path, dict(request.headers), await request.body())
+        response = proxy.forward(
+            "POST", request.url.path, dict(request.headers), await request.body()
+        )
         try:
             await response(scope, receive, send)
         except ServiceAway as away:
@@ -83,7 +92,9 @@ async def http(upstream: Upstream) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_first_bytes_arrive_while_the_service_is_still_speaking(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_the_first_bytes_arrive_while_the_service_is_still_speaking(
+    upstream: Upstream, http: httpx.AsyncClient
+) -> None:
     async with http.stream("POST", "/chat/stream", content=b"{}") as answer:
         pieces = answer.aiter_raw()
         assert await asyncio.wait_for(anext(pieces), 2) == b"first"
@@ -92,7 +103,9 @@ async def test_the_first_bytes_arrive_while_the_service_is_still_speaking(upstre
         assert await asyncio.wait_for(anext(pieces), 2) == b"second"
 
 
-async def test_body_and_named_headers_pass_and_nothing_else(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_body_and_named_headers_pass_and_nothing_else(
+    upstream: Upstream, http: httpx.AsyncClient
+) -> None:
     upstream.go_on.set()
     sent = {
         "content-type": "application/json",
@@ -104,10 +117,15 @@ async def test_body_and_named_headers_pass_and_nothing_else(upstream: Upstream, 
     }
     answer = await http.post("/chat/stream", content=b'{"a": 1}', headers=sent)
     assert (answer.status_code, answer.content) == (201, b"firstsecond")
-    assert (answer.headers["content-type"], answer.headers["retry-after"]) == ("text/event-stream", "7")
+    assert (answer.headers["content-type"], answer.headers["retry-after"]) == (
+        "text/event-stream",
+        "7",
+    )
     assert "set-cookie" not in answer.headers
     assert upstream.body == b'{"a": 1}'
-    assert {name: upstream.headers[name] for name in ("content-type", "last-event-id", "traceparent")} == {
+    assert {
+        name: upstream.headers[name] for name in ("content-type", "last-event-id", "traceparent")
+    } == {
         "content-type": "application/json",
         "last-event-id": "42.7",
         "traceparent": "00-x",
@@ -115,7 +133,9 @@ async def test_body_and_named_headers_pass_and_nothing_else(upstream: Upstream, 
     assert not {"cookie", "authorization", "origin"} & set(upstream.headers)
 
 
-async def test_a_caller_that_leaves_closes_the_call_behind_at_once(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_a_caller_that_leaves_closes_the_call_behind_at_once(
+    upstream: Upstream, http: httpx.AsyncClient
+) -> None:
     async with http.stream("POST", "/chat/stream", content=b"{}") as answer:
         await anext(answer.aiter_raw())
     await asyncio.wait_for(upstream.left.wait(), 1)
@@ -136,7 +156,9 @@ async def hanging() -> AsyncIterator[tuple[str, asyncio.Event]]:
     server.close()
 
 
-async def test_a_caller_that_leaves_before_the_answer_has_begun_closes_the_call_behind_too() -> None:
+async def test_a_caller_that_leaves_before_the_answer_has_begun_closes_the_call_behind_too() -> (
+    None
+):
     async with hanging() as (url, closed), gateway_to(url) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.post("/chat/stream", content=b"{}", timeout=0.2)
@@ -165,19 +187,28 @@ async def test_a_stream_that_breaks_behind_does_not_end_as_if_it_were_whole(
 async def test_a_service_that_is_away_is_503_service_away() -> None:
     async with gateway_to(f"http://127.0.0.1:{ports.free()}") as client:
         answer = await client.post("/chat/stream", content=b"{}")
-        assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (503, "service_away", True)
+        assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (
+            503,
+            "service_away",
+            True,
+        )
         assert answer.headers["retry-after"] == "1"
 
 
 async def test_a_stranger_in_a_services_place_is_a_service_that_is_away_until_it_is_there() -> None:
-    async with strangers_first(1, b'{"sessions": []}') as address, gateway_to(address.url) as client:
+    async with (
+        strangers_first(1, b'{"sessions": []}') as address,
+        gateway_to(address.url) as client,
+    ):
         away = await client.post("/sessions", content=b"{}")
         assert (away.status_code, away.json()["code"]) == (503, "service_away")
         there = await client.post("/sessions", content=b"{}")
         assert (there.status_code, there.json()) == (200, {"sessions": []})
 
 
-async def test_readiness_of_a_service_is_asked_for_and_its_absence_is_no_error(upstream: Upstream) -> None:
+async def test_readiness_of_a_service_is_asked_for_and_its_absence_is_no_error(
+    upstream: Upstream,
+) -> None:
     upstream.go_on.set()
     async with serving(upstream) as port:
         proxy = HttpProxy(f"http://127.0.0.1:{port}", head_within_s=30)

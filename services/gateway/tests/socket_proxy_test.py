@@ -84,14 +84,23 @@ async def close_of(client: ClientConnection) -> tuple[int | None, str | None]:
 
 
 async def test_the_service_chooses_the_dialect(dial: Dial) -> None:
-    async with dial(subprotocols=[Subprotocol("vtuber.v2"), Subprotocol("vtuber.v2.bin")]) as client:
+    async with dial(
+        subprotocols=[Subprotocol("vtuber.v2"), Subprotocol("vtuber.v2.bin")]
+    ) as client:
         assert client.subprotocol == "vtuber.v2.bin"
     async with dial() as client:
         assert client.subprotocol is None
 
 
 async def test_text_and_bytes_pass_both_ways_in_order(dial: Dial) -> None:
-    frames: list[str | bytes] = ["今晚玩什么？", b"\x00\xff", "", b"", "x" * 100_000, b"y" * 1_000_000]
+    frames: list[str | bytes] = [
+        "今晚玩什么？",
+        b"\x00\xff",
+        "",
+        b"",
+        "x" * 100_000,
+        b"y" * 1_000_000,
+    ]
     async with dial() as client:
         for frame in frames:
             await client.send(frame)
@@ -111,15 +120,21 @@ async def test_path_query_and_trace_pass_and_cookies_do_not(dial: Dial, service:
     assert not {"cookie", "authorization"} & set(service.headers[0])
 
 
-@pytest.mark.parametrize(("code", "reason"), [(1000, "done"), (1008, "policy"), (1013, "slow"), (4004, "unknown")])
-async def test_the_services_close_code_reaches_the_client(dial: Dial, code: int, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1000, "done"), (1008, "policy"), (1013, "slow"), (4004, "unknown")]
+)
+async def test_the_services_close_code_reaches_the_client(
+    dial: Dial, code: int, reason: str
+) -> None:
     async with dial() as client:
         await client.send(f"close {code} {reason}")
         assert await close_of(client) == (code, reason)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 4001])
-async def test_the_clients_close_code_reaches_the_service(dial: Dial, service: Service, code: int) -> None:
+async def test_the_clients_close_code_reaches_the_service(
+    dial: Dial, service: Service, code: int
+) -> None:
     async with dial() as client:
         await client.send("hi")
         await client.recv()
@@ -265,7 +280,11 @@ async def test_a_client_that_does_not_read_holds_up_the_service_and_not_the_memo
             written += len(frame)
 
     server = await asyncio.start_server(floods, "127.0.0.1", 0)
-    async with server, gateway(server.sockets[0].getsockname()[1]) as dial, dial(max_queue=1) as client:
+    async with (
+        server,
+        gateway(server.sockets[0].getsockname()[1]) as dial,
+        dial(max_queue=1) as client,
+    ):
         before = -1
         while before != written:
             before = written
@@ -277,7 +296,9 @@ async def test_a_client_that_does_not_read_holds_up_the_service_and_not_the_memo
         client.transport.abort()
 
 
-async def test_a_handshake_that_is_none_is_no_error_of_ours(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handshake_that_is_none_is_no_error_of_ours(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     """Before: each was answered, and then printed a traceback."""
     async with serving(service) as behind, gateway(behind) as dial:
         port = int(dial().uri.rpartition(":")[2].partition("/")[0])

@@ -37,7 +37,8 @@ async def test_an_engine_that_is_gone_or_silent_opens_it(reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "state"), [*((reason, "opened") for reason in SILENT), *((reason, "closed") for reason in AWAY)]
+    ("reason", "state"),
+    [*((reason, "opened") for reason in SILENT), *((reason, "closed") for reason in AWAY)],
 )
 async def test_one_that_is_waited_for_may_be_away(reason: str, state: str) -> None:
     assert await ended(made(waited_for=True), EngineFailed(reason), EngineFailed(reason)) == state
@@ -45,14 +46,23 @@ async def test_one_that_is_waited_for_may_be_away(reason: str, state: str) -> No
 
 @pytest.mark.parametrize(
     "error",
-    [*map(EngineFailed, ANSWERED), REFUSED, AnsweredElsewhere(), ValueError("ours"), GeneratorExit(), asyncio.CancelledError()],
+    [
+        *map(EngineFailed, ANSWERED),
+        REFUSED,
+        AnsweredElsewhere(),
+        ValueError("ours"),
+        GeneratorExit(),
+        asyncio.CancelledError(),
+    ],
     ids=repr,
 )
 async def test_whatever_a_client_can_cause_does_not_open_it(error: BaseException) -> None:
     assert await ended(made(), *[error] * 20) == "closed"
 
 
-@pytest.mark.parametrize("error", [ValueError("ours"), GeneratorExit(), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [ValueError("ours"), GeneratorExit(), asyncio.CancelledError()], ids=repr
+)
 async def test_nor_does_a_client_that_leaves_keep_it_closed(error: BaseException) -> None:
     """Before: every caller that left said that the engine was well, and one that left again and again kept a dead engine in use."""
     circuit = made()
@@ -60,7 +70,10 @@ async def test_nor_does_a_client_that_leaves_keep_it_closed(error: BaseException
 
 
 async def test_an_answer_of_any_kind_begins_the_count_anew() -> None:
-    assert await ended(made(), EngineFailed("cut"), EngineFailed("status_500"), EngineFailed("cut")) == "closed"
+    assert (
+        await ended(made(), EngineFailed("cut"), EngineFailed("status_500"), EngineFailed("cut"))
+        == "closed"
+    )
 
 
 async def test_a_caller_that_reads_nothing_does_not_keep_it_open() -> None:

@@ -16,19 +16,33 @@ async def test_a_stranger_in_the_engines_place_is_an_engine_that_is_not_reached_
         await client.open()
         for _ in range(3):
             with pytest.raises(EngineFailed) as failure:
-                async with client.stream(ChatRequest(session_id="s", turn=1, content="hi"), None, None, accepted_within_s=2):
+                async with client.stream(
+                    ChatRequest(session_id="s", turn=1, content="hi"),
+                    None,
+                    None,
+                    accepted_within_s=2,
+                ):
                     raise AssertionError
             assert failure.value.reason == "not_reached"
         await client.aclose()
     assert address.asked == [1, 1, 1]
 
 
-async def test_an_engines_thoughts_and_heartbeats_are_frames_of_their_own(engine: ScriptedEngine, engine_url: str) -> None:
-    spoken = [events(1, ACCEPTED), sse.THINKING.encode(), b": still here\n\n", sse.frame(DONE, "1.1").encode()]
+async def test_an_engines_thoughts_and_heartbeats_are_frames_of_their_own(
+    engine: ScriptedEngine, engine_url: str
+) -> None:
+    spoken = [
+        events(1, ACCEPTED),
+        sse.THINKING.encode(),
+        b": still here\n\n",
+        sse.frame(DONE, "1.1").encode(),
+    ]
     engine.answers = [Answer(steps=spoken)]
     client = EngineClient(engine_url)
     await client.open()
-    async with client.stream(ChatRequest(session_id="s", turn=1, content="hi"), None, None, accepted_within_s=5) as frames:
+    async with client.stream(
+        ChatRequest(session_id="s", turn=1, content="hi"), None, None, accepted_within_s=5
+    ) as frames:
         found = [frame async for frame in frames]
     await client.aclose()
     assert [frame.event for frame in found] == ["control", "comment", "comment", "done"]

@@ -36,7 +36,9 @@ async def test_behind_an_only_address_may_be_any_engine() -> None:
     await made.engines.aclose()
 
 
-async def test_configured_engines_are_asked_by_preference_and_others_only_when_they_are_named() -> None:
+async def test_configured_engines_are_asked_by_preference_and_others_only_when_they_are_named() -> (
+    None
+):
     made = Made("http://a", "http://b", pattern=PATTERN)
     assert made.engines.order("live-001") == by_preference("live-001", 2)
     await made.engines.path(1)

@@ -13,15 +13,26 @@ from service_runtime.redis_link import RedisLink
 
 
 async def test_sessions_come_with_the_most_recent_first(redis: RedisLink) -> None:
-    await redis.client.zadd(redis_names.SESSIONS, {f"live-{number}": 1000 + number for number in range(SESSIONS_SHOWN + 5)})
+    await redis.client.zadd(
+        redis_names.SESSIONS,
+        {f"live-{number}": 1000 + number for number in range(SESSIONS_SHOWN + 5)},
+    )
     found = (await History(redis).sessions()).sessions
     assert len(found) == SESSIONS_SHOWN
-    assert (found[0].session_id, found[0].last_active) == (f"live-{SESSIONS_SHOWN + 4}", 1000 + SESSIONS_SHOWN + 4)
-    assert [one.last_active for one in found] == sorted((one.last_active for one in found), reverse=True)
+    assert (found[0].session_id, found[0].last_active) == (
+        f"live-{SESSIONS_SHOWN + 4}",
+        1000 + SESSIONS_SHOWN + 4,
+    )
+    assert [one.last_active for one in found] == sorted(
+        (one.last_active for one in found), reverse=True
+    )
 
 
 async def test_turns_come_oldest_first(redis: RedisLink) -> None:
-    records = [TurnRecord(turn=number, user="今晚玩什么？", reply="解谜", ts=1000 + number) for number in (1, 2)]
+    records = [
+        TurnRecord(turn=number, user="今晚玩什么？", reply="解谜", ts=1000 + number)
+        for number in (1, 2)
+    ]
     for record in reversed(records):
         await redis.client.zadd(redis_names.history("live-001"), {record.to_json(): record.turn})
     assert (await History(redis).turns("live-001")).turns == records
@@ -38,14 +49,22 @@ async def test_without_redis_history_says_so(no_redis: RedisLink) -> None:
 @pytest.fixture
 async def http(no_redis_url: str) -> AsyncIterator[httpx.AsyncClient]:
     app = build(InputSettings(redis_url=no_redis_url))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://input") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://input"
+    ) as client:
         yield client
 
 
 @pytest.mark.parametrize("path", ["/sessions", "/sessions/live-001/turns"])
-async def test_the_endpoints_answer_503_and_when_to_come_back(http: httpx.AsyncClient, path: str) -> None:
+async def test_the_endpoints_answer_503_and_when_to_come_back(
+    http: httpx.AsyncClient, path: str
+) -> None:
     answer = await http.get(path)
-    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "history_unavailable", "2")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
+        503,
+        "history_unavailable",
+        "2",
+    )
 
 
 async def test_an_illegal_session_is_422(http: httpx.AsyncClient) -> None:

@@ -16,7 +16,15 @@ from input_handler.errors import LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
 from input_handler.testing.chain import REQUEST, Chain, called, caller_of, done, plenty, text, told
-from input_handler.testing.scripted_engine import ACCEPTED, DONE, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    DONE,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    refusal,
+)
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from service_runtime.answers import Answers
@@ -30,7 +38,12 @@ async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_
 ) -> None:
     asking = asyncio.create_task(called(caller_of(client, redis, answers, OFF)))
     asked = await chain.next()
-    assert (asked.task_id, asked.content, asked.source, asked.meta.lang) == ("live-001", "今晚玩什么？", "user", "zh")
+    assert (asked.task_id, asked.content, asked.source, asked.meta.lang) == (
+        "live-001",
+        "今晚玩什么？",
+        "user",
+        "zh",
+    )
     assert (asked.meta.session_id, asked.meta.turn, asked.meta.request_id, asked.meta.reason) == (
         "live-001",
         1,
@@ -40,7 +53,12 @@ async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_
     assert asked.meta.flags == OFF
     await chain.answer(asked)
     frames = await asking
-    assert told(frames) == [("1.0", "control"), ("1.1", "text-delta"), ("1.2", "text-delta"), ("1.3", "done")]
+    assert told(frames) == [
+        ("1.0", "control"),
+        ("1.1", "text-delta"),
+        ("1.2", "text-delta"),
+        ("1.3", "done"),
+    ]
     assert text(frames) == "解谜！"
     stats = done(frames).stats
     assert (stats.path, stats.fallback_reason, stats.voice) == ("legacy", "sync_core_off", "espeak")
@@ -52,11 +70,15 @@ async def test_a_turn_that_the_other_path_has_is_waited_for_and_not_queued_again
     caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink
 ) -> None:
     await redis.client.set(redis_names.reply_claim("live-001#1"), "legacy")
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="answered_elsewhere", message="m"))])]
+    engine.answers = [
+        Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="answered_elsewhere", message="m"))])
+    ]
     asking = asyncio.create_task(called(caller))
     await asyncio.sleep(0.1)
     assert await chain.queued() == 0
-    asked = UserInput(task_id="live-001", content="x", meta={"session_id": "live-001", "turn": 1, "reason": "cut"})
+    asked = UserInput(
+        task_id="live-001", content="x", meta={"session_id": "live-001", "turn": 1, "reason": "cut"}
+    )
     await chain.answer(asked)
     frames = await asking
     assert text(frames) == "解谜！"
@@ -85,7 +107,10 @@ async def test_resuming_a_turn_of_the_chain_gives_what_is_missing(
     await chain.answer(await chain.next())
     await asking
     engine.answers = [refusal(409, "turn_lost")]
-    assert told(await called(caller, last_event_id="1.1")) == [("1.2", "text-delta"), ("1.3", "done")]
+    assert told(await called(caller, last_event_id="1.1")) == [
+        ("1.2", "text-delta"),
+        ("1.3", "done"),
+    ]
 
 
 async def test_two_callers_of_one_message_get_one_turn(
@@ -105,7 +130,14 @@ async def test_an_error_of_the_chain_is_one_clear_error(
 ) -> None:
     asking = asyncio.create_task(called(caller_of(client, redis, answers, OFF)))
     metadata = ResponseMetadata(code="llm_failed")
-    await chain.answer(await chain.next(), "", status="error", error="no model answers", metadata=metadata, audio=None)
+    await chain.answer(
+        await chain.next(),
+        "",
+        status="error",
+        error="no model answers",
+        metadata=metadata,
+        audio=None,
+    )
     frames = await asking
     error = frames[-1].parse()
     assert isinstance(error, ErrorEvent)
@@ -123,7 +155,9 @@ async def test_an_answer_that_does_not_come_is_an_error_and_a_late_one_is_not_a_
     assert (error.code, error.retryable) == ("legacy_timeout", True)
     await chain.answer(await chain.next(), "too late")
     await asyncio.sleep(0.1)
-    assert [(response.status, response.metadata.code) for response in heard] == [("error", "legacy_timeout")]
+    assert [(response.status, response.metadata.code) for response in heard] == [
+        ("error", "legacy_timeout")
+    ]
     kept = await redis.client.hvals(redis_names.answers("live-001"))
     assert [TaskResponse.from_json(one).status for one in kept] == ["error"]
 
@@ -138,10 +172,16 @@ async def test_an_answer_that_was_kept_without_a_sound_stands_when_its_time_is_u
     await deaf.aclose()
 
 
-async def test_without_redis_there_is_one_clear_error(client: EngineClient, no_redis: RedisLink, answers: Answers) -> None:
+async def test_without_redis_there_is_one_clear_error(
+    client: EngineClient, no_redis: RedisLink, answers: Answers
+) -> None:
     with pytest.raises(LegacyUnavailable, match="Redis does not answer") as error:
         await called(caller_of(client, no_redis, answers, OFF))
-    assert (error.value.status, error.value.body.code, error.value.retry_after_s) == (503, "legacy_unavailable", 1)
+    assert (error.value.status, error.value.body.code, error.value.retry_after_s) == (
+        503,
+        "legacy_unavailable",
+        1,
+    )
 
 
 async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
@@ -149,7 +189,11 @@ async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
 ) -> None:
     legacy = LegacyPath(redis, answers, enabled=False, within_s=1)
     caller = TurnCaller(
-        SyncPath(client, accepted_within_s=1, first_delta_within_s=1), legacy, TurnNumbers(redis), FixedFlags(OFF), plenty()
+        SyncPath(client, accepted_within_s=1, first_delta_within_s=1),
+        legacy,
+        TurnNumbers(redis),
+        FixedFlags(OFF),
+        plenty(),
     )
     with pytest.raises(LegacyUnavailable, match="switched off"):
         await called(caller)
@@ -164,20 +208,28 @@ async def test_say_is_spoken_as_it_is_and_reset_is_remembered(
     client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain
 ) -> None:
     caller = caller_of(client, redis, answers, OFF)
-    say = ChatRequest(session_id="live-001", type="COMMAND", content="SAY", meta=Meta(text="欢迎！"))
+    say = ChatRequest(
+        session_id="live-001", type="COMMAND", content="SAY", meta=Meta(text="欢迎！")
+    )
     asking = asyncio.create_task(called(caller, say))
     asked = await chain.next()
     assert (asked.content, asked.meta.verbatim) == ("欢迎！", True)
     await chain.answer(asked)
     await asking
-    frames = await called(caller, ChatRequest(session_id="live-001", type="COMMAND", content="RESET"))
+    frames = await called(
+        caller, ChatRequest(session_id="live-001", type="COMMAND", content="RESET")
+    )
     assert [frame.event for frame in frames] == ["control", "done"]
     assert await redis.client.get(redis_names.reset_after("live-001")) == "2"
     assert await chain.queued() == 0
 
 
 async def test_a_caller_that_speaks_the_older_dialect_gets_its_voice_as_a_file(
-    caller: TurnCaller, engine: ScriptedEngine, client: EngineClient, redis: RedisLink, answers: Answers
+    caller: TurnCaller,
+    engine: ScriptedEngine,
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
 ) -> None:
     flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, generation=7)
     engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]

@@ -53,15 +53,24 @@ class Spread:
 async def spread() -> AsyncIterator[Spread]:
     engines = [ScriptedEngine(answers=[WHOLE]), ScriptedEngine(answers=[WHOLE])]
     async with AsyncExitStack() as stack:
-        urls = [f"http://127.0.0.1:{await stack.enter_async_context(serving(engine))}" for engine in engines]
+        urls = [
+            f"http://127.0.0.1:{await stack.enter_async_context(serving(engine))}"
+            for engine in engines
+        ]
         yield Spread(engines, await _owners(urls, stack, accepted_within_s=1))
 
 
 async def _owners(
-    urls: list[str], stack: AsyncExitStack, pattern: str | None = None, *, accepted_within_s: float = 10
+    urls: list[str],
+    stack: AsyncExitStack,
+    pattern: str | None = None,
+    *,
+    accepted_within_s: float = 10,
 ) -> Owners:
     def path(client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(client, name=name, accepted_within_s=accepted_within_s, first_delta_within_s=10)
+        return SyncPath(
+            client, name=name, accepted_within_s=accepted_within_s, first_delta_within_s=10
+        )
 
     engines = Engines(urls, pattern, EngineClient, path)
     await engines.open()
@@ -75,7 +84,9 @@ async def test_a_session_has_a_home(spread: Spread) -> None:
     assert spread.asked == (3, 0)
 
 
-async def test_a_session_that_moved_is_followed_and_found_at_once_the_next_time(spread: Spread) -> None:
+async def test_a_session_that_moved_is_followed_and_found_at_once_the_next_time(
+    spread: Spread,
+) -> None:
     spread.home.answers = [moved_to(STAND_IN)]
     before = metrics.REROUTED.labels(reason="not_owner")._value.get()
     assert [frame.event for frame in await spread.ask()][-1] == "done"
@@ -86,7 +97,10 @@ async def test_a_session_that_moved_is_followed_and_found_at_once_the_next_time(
 
 
 async def test_a_session_that_went_home_is_followed_home(spread: Spread) -> None:
-    spread.home.answers, spread.stand_in.answers = [moved_to(STAND_IN), WHOLE], [WHOLE, moved_to(HOME)]
+    spread.home.answers, spread.stand_in.answers = (
+        [moved_to(STAND_IN), WHOLE],
+        [WHOLE, moved_to(HOME)],
+    )
     for _ in range(3):
         assert [frame.event for frame in await spread.ask()][-1] == "done"
     assert spread.asked == (3, 2)
@@ -107,7 +121,9 @@ async def test_while_the_lease_of_a_dead_engine_runs_nobody_speaks_for_it() -> N
         owners = await _owners(urls, stack)
         with pytest.raises(EngineFailed) as failure:
             [frame async for frame in owners.events(REQUEST, None, None)]
-        assert failure.value.reason == "not_reached", "the legacy chain answers meanwhile, and this is its reason"
+        assert failure.value.reason == "not_reached", (
+            "the legacy chain answers meanwhile, and this is its reason"
+        )
         answering.answers = [WHOLE]
         assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
 
@@ -120,8 +136,12 @@ async def test_with_no_engine_at_all_the_failure_says_so() -> None:
         assert failure.value.reason == "not_reached"
 
 
-@pytest.mark.parametrize("answer", [moved_to(7), moved_to(HOME)], ids=["one that is not there", "itself"])
-async def test_an_owner_that_cannot_be_is_a_failure_and_no_endless_search(spread: Spread, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "answer", [moved_to(7), moved_to(HOME)], ids=["one that is not there", "itself"]
+)
+async def test_an_owner_that_cannot_be_is_a_failure_and_no_endless_search(
+    spread: Spread, answer: Answer
+) -> None:
     spread.home.answers = [answer]
     with pytest.raises(EngineFailed):
         await spread.ask()

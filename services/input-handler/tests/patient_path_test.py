@@ -44,9 +44,17 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield made
 
 
-async def path_to(stack: AsyncExitStack, *urls: str, wait_s: float = 10, accepted_within_s: float = 10) -> PatientPath:
+async def path_to(
+    stack: AsyncExitStack, *urls: str, wait_s: float = 10, accepted_within_s: float = 10
+) -> PatientPath:
     def path(client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(client, name=name, accepted_within_s=accepted_within_s, first_delta_within_s=10, waited_for=wait_s > 0)
+        return SyncPath(
+            client,
+            name=name,
+            accepted_within_s=accepted_within_s,
+            first_delta_within_s=10,
+            waited_for=wait_s > 0,
+        )
 
     engines = Engines(urls, None, EngineClient, path)
     await engines.open()
@@ -68,7 +76,9 @@ def waits(outcome: str) -> Callable[[], float]:
     return lambda: float(counter.get() - before)
 
 
-async def test_an_engine_that_is_being_replaced_is_waited_for_by_everybody(stack: AsyncExitStack) -> None:
+async def test_an_engine_that_is_being_replaced_is_waited_for_by_everybody(
+    stack: AsyncExitStack,
+) -> None:
     port, came = ports.free(), waits("came")
     path = await path_to(stack, f"http://127.0.0.1:{port}")
     asking = [asyncio.create_task(asked(path)) for _ in range(5)]
@@ -81,8 +91,12 @@ async def test_an_engine_that_is_being_replaced_is_waited_for_by_everybody(stack
     assert came() == 5
 
 
-@pytest.mark.parametrize(("wait_s", "waited"), [(0.5, 1), (0, 0)], ids=["not for ever", "not where the chain answers"])
-async def test_but_not_longer_than_the_settings_say(stack: AsyncExitStack, wait_s: float, waited: int) -> None:
+@pytest.mark.parametrize(
+    ("wait_s", "waited"), [(0.5, 1), (0, 0)], ids=["not for ever", "not where the chain answers"]
+)
+async def test_but_not_longer_than_the_settings_say(
+    stack: AsyncExitStack, wait_s: float, waited: int
+) -> None:
     in_vain = waits("in_vain")
     path = await path_to(stack, f"http://127.0.0.1:{ports.free()}", wait_s=wait_s)
     with pytest.raises(EngineFailed, match="not_reached"):
@@ -90,8 +104,13 @@ async def test_but_not_longer_than_the_settings_say(stack: AsyncExitStack, wait_
     assert in_vain() == waited
 
 
-async def test_a_session_that_its_engine_still_has_while_it_ends_is_waited_for(stack: AsyncExitStack) -> None:
-    leaving, staying = ScriptedEngine([DRAINING]), ScriptedEngine([moved_to(HOME), moved_to(HOME), WHOLE])
+async def test_a_session_that_its_engine_still_has_while_it_ends_is_waited_for(
+    stack: AsyncExitStack,
+) -> None:
+    leaving, staying = (
+        ScriptedEngine([DRAINING]),
+        ScriptedEngine([moved_to(HOME), moved_to(HOME), WHOLE]),
+    )
     urls = {HOME: await url_of(stack, leaving), STAND_IN: await url_of(stack, staying)}
     path = await path_to(stack, urls[0], urls[1])
     assert await asked(path) == NAMES
@@ -119,9 +138,13 @@ async def test_a_stop_does_not_wait(stack: AsyncExitStack) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [refusal(500, "internal"), Answer(steps=[events(1, ACCEPTED), CUT])], ids=["fails", "breaks"]
+    "answer",
+    [refusal(500, "internal"), Answer(steps=[events(1, ACCEPTED), CUT])],
+    ids=["fails", "breaks"],
 )
-async def test_what_an_engine_began_or_failed_at_is_not_asked_again(stack: AsyncExitStack, answer: Answer) -> None:
+async def test_what_an_engine_began_or_failed_at_is_not_asked_again(
+    stack: AsyncExitStack, answer: Answer
+) -> None:
     engine = ScriptedEngine([answer])
     path = await path_to(stack, await url_of(stack, engine), wait_s=60)
     with pytest.raises(EngineFailed):

@@ -19,7 +19,11 @@ def filled(turns: RunningTurns, stack: ExitStack, *places: tuple[str, str | None
 def refused(turns: RunningTurns, session: str, client: str | None) -> str:
     with pytest.raises(TooManyTurns) as error, turns.place(session, client):
         pass
-    assert (error.value.status, error.value.body.retryable, error.value.retry_after_s) == (429, True, 1)
+    assert (error.value.status, error.value.body.retryable, error.value.retry_after_s) == (
+        429,
+        True,
+        1,
+    )
     return error.value.body.message
 
 

@@ -18,7 +18,16 @@ from input_handler import uploads
 from input_handler.app import build
 from input_handler.settings import InputSettings
 from input_handler.socket import BAD_FRAMES_MAX, FRAMES_A_SECOND
-from input_handler.testing.scripted_engine import ACCEPTED, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    DONE,
+    HANG,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    refusal,
+)
 from service_runtime.testing.local_server import serving
 
 WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
@@ -27,13 +36,23 @@ Dial = Callable[..., connect]
 
 @pytest.fixture
 async def dial(engine_url: str, no_redis_url: str) -> AsyncIterator[Dial]:
-    settings = InputSettings(dialog_engine_url=engine_url, redis_url=no_redis_url, accepted_within_s=10, turns_a_connection=2)
+    settings = InputSettings(
+        dialog_engine_url=engine_url,
+        redis_url=no_redis_url,
+        accepted_within_s=10,
+        turns_a_connection=2,
+    )
 
     async with serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port:
 
         def to(query: str = "?sessionId=live-001", *, v2: bool = False) -> connect:
             protocols = [Subprotocol("vtuber.v2")] if v2 else None
-            return connect(f"ws://127.0.0.1:{port}/ws/input{query}", subprotocols=protocols, compression=None, proxy=None)
+            return connect(
+                f"ws://127.0.0.1:{port}/ws/input{query}",
+                subprotocols=protocols,
+                compression=None,
+                proxy=None,
+            )
 
         yield to
 
@@ -56,10 +75,14 @@ async def closed(socket: ClientConnection) -> int | None:
 
 
 def say(content: str, request_id: str = "r-1", **more: object) -> str:
-    return json.dumps({"type": "TEXT", "content": content, "meta": {"requestId": request_id}, **more})
+    return json.dumps(
+        {"type": "TEXT", "content": content, "meta": {"requestId": request_id}, **more}
+    )
 
 
-async def test_an_older_client_uploads_text_and_is_told_it_was_really_taken(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_an_older_client_uploads_text_and_is_told_it_was_really_taken(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [WHOLE]
     async with dial("") as socket:
         assert socket.subprotocol is None
@@ -79,7 +102,9 @@ async def test_an_older_client_uploads_text_and_is_told_it_was_really_taken(engi
     assert (sent.session_id, sent.content, sent.meta.lang) == (task_id, "今晚玩什么？", "zh")
 
 
-async def test_an_older_client_may_leave_at_once_and_its_turn_goes_on(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_an_older_client_may_leave_at_once_and_its_turn_goes_on(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
     async with dial() as socket:
         assert await assigned(socket) == "live-001"
@@ -91,7 +116,9 @@ async def test_an_older_client_may_leave_at_once_and_its_turn_goes_on(engine: Sc
     assert not engine.left.is_set()
 
 
-async def test_an_upload_that_failed_is_not_called_queued(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_an_upload_that_failed_is_not_called_queued(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [refusal(500, "internal")]
     async with dial() as socket:
         await assigned(socket)
@@ -109,7 +136,10 @@ async def test_an_upload_that_failed_is_not_called_queued(engine: ScriptedEngine
     ("frames", "last"),
     [
         ([b"bytes"], "Error: No metadata received before binary data"),
-        (['{"type":"text","chunk_id":3,"action":"data_chunk"}'], "Chunk ID mismatch: expected 0, got 3"),
+        (
+            ['{"type":"text","chunk_id":3,"action":"data_chunk"}'],
+            "Chunk ID mismatch: expected 0, got 3",
+        ),
         (["no json"], "Invalid JSON format"),
         (["[1]"], "Invalid JSON format"),
         (['{"a":' * 5000], "Invalid JSON format"),
@@ -142,7 +172,9 @@ async def test_text_that_is_blank_too_long_or_in_no_language_is_refused_by_name(
             assert named in refused["error"]
 
 
-async def test_a_newer_client_gets_the_events_of_its_turn(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_a_newer_client_gets_the_events_of_its_turn(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [WHOLE]
     async with dial(v2=True) as socket:
         assert socket.subprotocol == "vtuber.v2"
@@ -158,7 +190,9 @@ async def test_a_newer_client_gets_the_events_of_its_turn(engine: ScriptedEngine
         assert got[1].data == {"content": "今晚", "eos": False}
 
 
-async def test_a_newer_clients_turn_ends_with_its_connection(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_a_newer_clients_turn_ends_with_its_connection(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
     async with dial(v2=True) as socket:
         await assigned(socket)
@@ -175,7 +209,10 @@ async def test_a_newer_clients_turn_ends_with_its_connection(engine: ScriptedEng
         (say("hi", request_id="a b"), "invalid"),
         ("junk", "invalid_json"),
         ('{"type":"SONG"}', "invalid"),
-        ('{"type":"MIC_START","sessionId":"another","format":"opus","sampleRate":48000}', "invalid"),
+        (
+            '{"type":"MIC_START","sessionId":"another","format":"opus","sampleRate":48000}',
+            "invalid",
+        ),
     ],
 )
 async def test_a_newer_clients_mistakes_are_typed_and_the_connection_stays(
@@ -191,16 +228,24 @@ async def test_a_newer_clients_mistakes_are_typed_and_the_connection_stays(
         assert (await answer(socket))["event"] == "control"
 
 
-async def test_a_failed_turn_is_one_error_with_its_request(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_a_failed_turn_is_one_error_with_its_request(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [refusal(500, "internal")]
     async with dial(v2=True) as socket:
         await assigned(socket)
         await socket.send(say("hi", "r-9"))
         failed = await answer(socket)
-        assert (failed["type"], failed["code"], failed["requestId"]) == ("ERROR", "legacy_unavailable", "r-9")
+        assert (failed["type"], failed["code"], failed["requestId"]) == (
+            "ERROR",
+            "legacy_unavailable",
+            "r-9",
+        )
 
 
-async def test_a_client_that_leaves_before_its_turn_fails_leaves_no_crash(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_a_client_that_leaves_before_its_turn_fails_leaves_no_crash(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [Answer(wait_s=0.1, status=500)]
     crashes = metrics.TASK_CRASHES.labels(task="turn")
     before = crashes._value.get()
@@ -213,14 +258,18 @@ async def test_a_client_that_leaves_before_its_turn_fails_leaves_no_crash(engine
     assert crashes._value.get() == before
 
 
-async def test_a_connection_has_only_so_many_turns_at_once(engine: ScriptedEngine, dial: Dial) -> None:
+async def test_a_connection_has_only_so_many_turns_at_once(
+    engine: ScriptedEngine, dial: Dial
+) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
     async with dial(v2=True) as socket:
         await assigned(socket)
         for number in range(3):
             await socket.send(say("hi", f"r-{number}"))
         got = [await answer(socket) for _ in range(3)]
-        assert [(frame["code"], frame["requestId"]) for frame in got if frame["type"] == "ERROR"] == [("too_many", "r-2")]
+        assert [
+            (frame["code"], frame["requestId"]) for frame in got if frame["type"] == "ERROR"
+        ] == [("too_many", "r-2")]
 
 
 async def test_uploads_and_spoken_turns_count_too(engine: ScriptedEngine, dial: Dial) -> None:
@@ -277,7 +326,9 @@ async def test_too_many_bad_frames_end_the_connection(dial: Dial) -> None:
         assert await closed(socket) == 1008
 
 
-@pytest.mark.parametrize("text", ["x" * (limits.JSON_FRAME_BYTES + 1), "玩" * (limits.JSON_FRAME_BYTES // 3 + 1)])
+@pytest.mark.parametrize(
+    "text", ["x" * (limits.JSON_FRAME_BYTES + 1), "玩" * (limits.JSON_FRAME_BYTES // 3 + 1)]
+)
 async def test_a_text_frame_over_the_limit_is_1009(dial: Dial, text: str) -> None:
     async with dial() as socket:
         await assigned(socket)
@@ -290,7 +341,9 @@ async def test_an_illegal_session_id_is_4004(dial: Dial) -> None:
         assert await closed(socket) == 4004
 
 
-async def test_a_client_has_only_so_many_microphones_and_gets_them_back(engine_url: str, no_redis_url: str) -> None:
+async def test_a_client_has_only_so_many_microphones_and_gets_them_back(
+    engine_url: str, no_redis_url: str
+) -> None:
     """Before: one connection that turned its microphone on and off took every place that asr has, those of all clients."""
     heard: list[str] = []
     leave = asyncio.Event()
@@ -299,7 +352,9 @@ async def test_a_client_has_only_so_many_microphones_and_gets_them_back(engine_u
         heard.append(str(await socket.recv()))
         await leave.wait()
 
-    start = json.dumps({"type": "MIC_START", "sessionId": "live-001", "format": "pcm_s16le", "sampleRate": 16_000})
+    start = json.dumps(
+        {"type": "MIC_START", "sessionId": "live-001", "format": "pcm_s16le", "sampleRate": 16_000}
+    )
     async with serve_websocket(asr, "127.0.0.1", 0) as behind:
         port = behind.sockets[0].getsockname()[1]
         settings = InputSettings(
@@ -322,6 +377,8 @@ async def test_a_client_has_only_so_many_microphones_and_gets_them_back(engine_u
                 assert (refusal["type"], refusal["code"]) == ("ERROR", "too_many_microphones")
             async with asyncio.timeout(20):
                 while len(heard) < 3:
-                    async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], proxy=None) as client:
+                    async with connect(
+                        url, subprotocols=[Subprotocol(SUBPROTOCOL)], proxy=None
+                    ) as client:
                         await client.send(start)
                         await asyncio.sleep(0.05)

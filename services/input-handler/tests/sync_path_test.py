@@ -27,7 +27,9 @@ class Engine:
         self.script = script
 
     @asynccontextmanager
-    async def stream(self, *_: object, **__: object) -> AsyncIterator[AsyncGenerator[SseFrame, None]]:
+    async def stream(
+        self, *_: object, **__: object
+    ) -> AsyncIterator[AsyncGenerator[SseFrame, None]]:
         async def frames() -> AsyncGenerator[SseFrame, None]:
             for step in self.script:
                 if isinstance(step, float):
@@ -44,17 +46,25 @@ def begun(*script: SseFrame | float) -> list[SseFrame | float]:
 
 
 async def events(script: list[SseFrame | float]) -> list[str]:
-    path = SyncPath(cast(EngineClient, Engine(*script)), accepted_within_s=0.3, first_delta_within_s=8)
+    path = SyncPath(
+        cast(EngineClient, Engine(*script)), accepted_within_s=0.3, first_delta_within_s=8
+    )
     request = ChatRequest(session_id="s", turn=1, content="hi")
     return [frame.event async for frame in path.events(request, None, None)]
 
 
-@pytest.mark.parametrize("thoughts", [[sse.THINKING, 7.0, sse.THINKING, 7.0], [sse.THINKING, 1.0] * 60])
-async def test_a_model_that_thinks_is_waited_for_and_its_thoughts_go_to_nobody(thoughts: list[SseFrame | float]) -> None:
+@pytest.mark.parametrize(
+    "thoughts", [[sse.THINKING, 7.0, sse.THINKING, 7.0], [sse.THINKING, 1.0] * 60]
+)
+async def test_a_model_that_thinks_is_waited_for_and_its_thoughts_go_to_nobody(
+    thoughts: list[SseFrame | float],
+) -> None:
     assert await events(begun(*thoughts)) == ["control", "text-delta", "done"]
 
 
-@pytest.mark.parametrize("silence", [[9.0], [sse.THINKING, 9.0], [STILL_HERE, 5.0, STILL_HERE, 5.0]])
+@pytest.mark.parametrize(
+    "silence", [[9.0], [sse.THINKING, 9.0], [STILL_HERE, 5.0, STILL_HERE, 5.0]]
+)
 async def test_one_that_is_silent_is_not(silence: list[SseFrame | float]) -> None:
     with pytest.raises(EngineFailed, match="no_delta_in_time"):
         await events(begun(*silence))

@@ -16,7 +16,16 @@ from input_handler.engine_client import EngineClient
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
 from input_handler.testing.chain import plenty
-from input_handler.testing.scripted_engine import ACCEPTED, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    DONE,
+    HANG,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    refusal,
+)
 from input_handler.transcripts import Transcripts
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
@@ -47,13 +56,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class House:
     """An input-handler's part in recordings. `replica` gives another process of it."""
 
-    def __init__(self, url: str, redis: RedisLink, client: EngineClient, answers: Answers, blobs: Blobs) -> None:
+    def __init__(
+        self, url: str, redis: RedisLink, client: EngineClient, answers: Answers, blobs: Blobs
+    ) -> None:
         self._url, self._redis, self._client, self._answers = url, redis, client, answers
         self.blobs = blobs
         self.works: list[WorkList] = []
 
-    def replica(self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None) -> Transcripts:
-        sync = SyncPath(self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100)
+    def replica(
+        self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None
+    ) -> Transcripts:
+        sync = SyncPath(
+            self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100
+        )
         path = LegacyPath(self._redis, self._answers, enabled=legacy, within_s=5)
         caller = TurnCaller(
             sync,
@@ -74,7 +89,9 @@ class House:
     async def heard(self, *results: AsrResult | str | bytes, **options: FlagSet | bool) -> None:
         """These transcripts, oldest first, worked on to the end."""
         transcripts = self.replica(**options)  # type: ignore[arg-type]
-        await self._redis.client.lpush(FINALS, *(one.to_json() if isinstance(one, AsrResult) else one for one in results))
+        await self._redis.client.lpush(
+            FINALS, *(one.to_json() if isinstance(one, AsrResult) else one for one in results)
+        )
         transcripts.start()
         async with asyncio.timeout(5):
             while await self._redis.client.exists(FINALS, redis_names.processing(FINALS, "one")):
@@ -82,7 +99,10 @@ class House:
         await transcripts.aclose()
 
     async def told(self, task: str = "live-001") -> list[tuple[str, str | None]]:
-        kept = [TaskResponse.from_json(raw) for raw in await self._redis.client.hvals(redis_names.answers(task))]
+        kept = [
+            TaskResponse.from_json(raw)
+            for raw in await self._redis.client.hvals(redis_names.answers(task))
+        ]
         return [(one.message_id, one.metadata.code) for one in kept if one.status == "error"]
 
 
@@ -99,7 +119,9 @@ async def house(redis: RedisLink, valkey_url: str, engine_url: str) -> AsyncIter
 
 def transcript(text: str = "今晚玩什么？", request_id: str = "upload-1", **more: str) -> AsrResult:
     meta = ChainMeta(session_id="live-001", request_id=request_id, lang="en", traceparent=TRACE)
-    return AsrResult.model_validate({"task_id": "live-001", "status": "finished", "text": text, "meta": meta, **more})
+    return AsrResult.model_validate(
+        {"task_id": "live-001", "status": "finished", "text": text, "meta": meta, **more}
+    )
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -108,8 +130,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_recording_and_its_task_are_in_redis_before_the_call_returns(house: House, redis: RedisLink) -> None:
-    await house.replica().send("live-001", RECORDING, request_id="upload-1", lang="en", traceparent=TRACE)
+async def test_a_recording_and_its_task_are_in_redis_before_the_call_returns(
+    house: House, redis: RedisLink
+) -> None:
+    await house.replica().send(
+        "live-001", RECORDING, request_id="upload-1", lang="en", traceparent=TRACE
+    )
     (raw,) = await redis.client.lrange(redis_names.ASR_TASKS, 0, -1)
     task = AsrTask.from_json(raw)
     assert (task.task_id, task.audio.format, task.options.lang) == ("live-001", "ogg", "en")
@@ -123,11 +149,18 @@ async def test_a_recording_and_its_task_are_in_redis_before_the_call_returns(hou
     assert "path" not in json.loads(raw)["audio"]
 
 
-async def test_recordings_are_transcribed_in_the_order_they_came(house: House, redis: RedisLink) -> None:
+async def test_recordings_are_transcribed_in_the_order_they_came(
+    house: House, redis: RedisLink
+) -> None:
     transcripts = house.replica()
     for number in range(3):
-        await transcripts.send("live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None)
-    taken = [AsrTask.from_json(str(await redis.client.rpop(redis_names.ASR_TASKS))).meta.request_id for _ in range(3)]
+        await transcripts.send(
+            "live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None
+        )
+    taken = [
+        AsrTask.from_json(str(await redis.client.rpop(redis_names.ASR_TASKS))).meta.request_id
+        for _ in range(3)
+    ]
     assert taken == ["upload-0", "upload-1", "upload-2"]
 
 
@@ -137,30 +170,47 @@ async def test_one_recording_more_than_may_wait_is_refused_and_not_kept(
     monkeypatch.setattr(module, "RECORDINGS_WAITING_MAX", 2)
     transcripts = house.replica()
     for number in range(2):
-        await transcripts.send("live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None)
+        await transcripts.send(
+            "live-001", RECORDING, request_id=f"upload-{number}", lang=None, traceparent=None
+        )
     kept = await redis.client.dbsize()
     with pytest.raises(TooMany, match="2 recordings wait already") as refused:
-        await transcripts.send("live-001", RECORDING, request_id="upload-2", lang=None, traceparent=None)
-    assert (refused.value.status, refused.value.body.code, refused.value.body.retryable) == (429, "asr_busy", True)
+        await transcripts.send(
+            "live-001", RECORDING, request_id="upload-2", lang=None, traceparent=None
+        )
+    assert (refused.value.status, refused.value.body.code, refused.value.body.retryable) == (
+        429,
+        "asr_busy",
+        True,
+    )
     assert await redis.client.dbsize() == kept
 
 
-async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_included(house: House, redis: RedisLink) -> None:
+async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_included(
+    house: House, redis: RedisLink
+) -> None:
     """Before: 50 recordings, 771 MB in Redis."""
     transcripts = house.replica()
     transcripts._room = RecordingRoom(redis, in_all=5_000, a_client=3_000)
     big = Recording(b"OggS" + bytes(996), "ogg")
 
     async def send(client: str, number: int) -> None:
-        await transcripts.send(client, big, request_id=f"{client}-{number}", lang=None, traceparent=None, client=client)
+        await transcripts.send(
+            client, big, request_id=f"{client}-{number}", lang=None, traceparent=None, client=client
+        )
 
     for number in range(3):
         await send("one", number)
     with pytest.raises(
-        TooMany, match="recordings of this client that are waiting or being heard have at most 3000 bytes"
+        TooMany,
+        match="recordings of this client that are waiting or being heard have at most 3000 bytes",
     ) as refused:
         await send("one", 3)
-    assert (refused.value.body.code, refused.value.body.limit, refused.value.retry_after_s) == ("asr_busy", 3000, 10)
+    assert (refused.value.body.code, refused.value.body.limit, refused.value.retry_after_s) == (
+        "asr_busy",
+        3000,
+        10,
+    )
     # Taken out of the queue, they are in work and still there.
     task = AsrTask.from_json(str(await redis.client.rpop(redis_names.ASR_TASKS)))
     with pytest.raises(TooMany):
@@ -180,7 +230,9 @@ async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_incl
     assert await redis.client.ttl(redis_names.RECORDING_SIZES) > 0
 
 
-async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(house: House, redis: RedisLink) -> None:
+async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(
+    house: House, redis: RedisLink
+) -> None:
     await redis.client.lpush(redis_names.TTS_REQUESTS, "x" * 150_000)
     used = int((await redis.client.info("memory"))["used_memory"])
     await redis.client.config_set("maxmemory-policy", "noeviction")
@@ -189,7 +241,9 @@ async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(house: Ho
         with pytest.raises(Unavailable, match="Redis has no memory left") as refused:
             big = Recording(b"OggS" + bytes(500_000), "ogg")
             for number in range(3):
-                await house.replica().send("live-001", big, request_id=str(number), lang=None, traceparent=None)
+                await house.replica().send(
+                    "live-001", big, request_id=str(number), lang=None, traceparent=None
+                )
         assert refused.value.body.code == "asr_unavailable"
         assert await redis.client.llen(redis_names.TTS_REQUESTS) == 1
     finally:
@@ -198,19 +252,32 @@ async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(house: Ho
 
 @pytest.mark.parametrize("away", ["blobs", "queue", "both"])
 async def test_without_redis_a_recording_is_not_taken_and_the_uploader_is_told(
-    house: House, valkey_url: str, redis: RedisLink, no_redis: RedisLink, no_redis_url: str, away: str
+    house: House,
+    valkey_url: str,
+    redis: RedisLink,
+    no_redis: RedisLink,
+    no_redis_url: str,
+    away: str,
 ) -> None:
     blobs = Blobs(valkey_url if away == "queue" else no_redis_url)
     link = redis if away == "blobs" else no_redis
     transcripts = Transcripts(link, blobs, None, None)  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match="cannot be queued now") as error:
-        await transcripts.send("live-001", RECORDING, request_id="upload-1", lang=None, traceparent=None)
-    assert (error.value.status, error.value.body.code, error.value.body.retryable) == (503, "asr_unavailable", True)
+        await transcripts.send(
+            "live-001", RECORDING, request_id="upload-1", lang=None, traceparent=None
+        )
+    assert (error.value.status, error.value.body.code, error.value.body.retryable) == (
+        503,
+        "asr_unavailable",
+        True,
+    )
     assert await redis.client.llen(redis_names.ASR_TASKS) == 0
     await blobs.aclose()
 
 
-async def test_a_transcript_becomes_one_turn_of_its_session(house: House, engine: ScriptedEngine, redis: RedisLink) -> None:
+async def test_a_transcript_becomes_one_turn_of_its_session(
+    house: House, engine: ScriptedEngine, redis: RedisLink
+) -> None:
     engine.answers = [WHOLE]
     await house.heard(transcript(lang="zh"))
     (request,) = engine.requests
@@ -226,10 +293,14 @@ async def test_a_transcript_becomes_one_turn_of_its_session(house: House, engine
     assert await redis.client.exists(DEAD, redis_names.attempts(FINALS)) == 0
 
 
-async def test_a_transcript_of_an_older_producer_belongs_to_its_task(house: House, engine: ScriptedEngine) -> None:
+async def test_a_transcript_of_an_older_producer_belongs_to_its_task(
+    house: House, engine: ScriptedEngine
+) -> None:
     engine.answers = [WHOLE]
     await house.heard('{"task_id": "live-001", "status": "finished", "text": "hi"}')
-    assert [(request.session_id, request.content, request.turn) for request in engine.requests] == [("live-001", "hi", 1)]
+    assert [(request.session_id, request.content, request.turn) for request in engine.requests] == [
+        ("live-001", "hi", 1)
+    ]
 
 
 async def test_a_transcript_without_a_name_is_one_turn_however_often_it_is_delivered(
@@ -239,11 +310,15 @@ async def test_a_transcript_without_a_name_is_one_turn_however_often_it_is_deliv
     nameless = '{"task_id": "live-001", "status": "finished", "text": "hi"}'
     await house.heard(nameless)
     await house.heard(nameless)
-    assert {(request.turn, request.meta.request_id) for request in engine.requests} == {(1, engine.requests[0].meta.request_id)}
+    assert {(request.turn, request.meta.request_id) for request in engine.requests} == {
+        (1, engine.requests[0].meta.request_id)
+    }
     assert engine.requests[0].meta.request_id is not None
 
 
-async def test_what_was_heard_says_the_language_and_else_the_uploader_does(house: House, engine: ScriptedEngine) -> None:
+async def test_what_was_heard_says_the_language_and_else_the_uploader_does(
+    house: House, engine: ScriptedEngine
+) -> None:
     engine.answers = [WHOLE]
     await house.heard(transcript())
     assert engine.requests[0].meta.lang == "en"
@@ -270,10 +345,14 @@ async def test_a_turn_whose_process_dies_is_asked_again_under_its_number_and_nam
     assert await redis.client.keys(f"{FINALS}*") == []
 
 
-async def test_two_recordings_with_the_same_words_are_two_turns(house: House, engine: ScriptedEngine) -> None:
+async def test_two_recordings_with_the_same_words_are_two_turns(
+    house: House, engine: ScriptedEngine
+) -> None:
     engine.answers = [WHOLE]
     await house.heard(transcript(request_id="upload-1"), transcript(request_id="upload-2"))
-    assert sorted((request.meta.request_id or "", request.turn or 0) for request in engine.requests) in (
+    assert sorted(
+        (request.meta.request_id or "", request.turn or 0) for request in engine.requests
+    ) in (
         [("upload-1", 1), ("upload-2", 2)],
         [("upload-1", 2), ("upload-2", 1)],
     )
@@ -288,10 +367,14 @@ async def test_replicas_share_the_transcripts_and_none_is_asked_twice(
         replica.start()
     for number in range(20):
         await redis.client.lpush(FINALS, transcript(request_id=f"upload-{number}").to_json())
-    await until(lambda: len(engine.requests) >= 20 and not any(work.running for work in house.works))
+    await until(
+        lambda: len(engine.requests) >= 20 and not any(work.running for work in house.works)
+    )
     for replica in replicas:
         await replica.aclose()
-    assert {request.meta.request_id for request in engine.requests} == {f"upload-{number}" for number in range(20)}
+    assert {request.meta.request_id for request in engine.requests} == {
+        f"upload-{number}" for number in range(20)
+    }
     assert len(engine.requests) == 20
 
 
@@ -304,7 +387,9 @@ async def test_a_refused_turn_tells_the_viewers_under_the_recordings_name(
     assert await redis.client.exists(DEAD) == 0, "nothing is wrong with the message itself"
 
 
-async def test_a_turn_that_no_path_takes_tells_the_viewers(house: House, engine: ScriptedEngine) -> None:
+async def test_a_turn_that_no_path_takes_tells_the_viewers(
+    house: House, engine: ScriptedEngine
+) -> None:
     await house.heard(transcript(), legacy=False, flags=FlagSet(ENABLE_SYNC_CORE=False))
     assert engine.requests == []
     assert await house.told() == [("recording:upload-1", "legacy_unavailable")]
@@ -316,7 +401,10 @@ UNREADABLE: list[tuple[AsrResult | str | bytes, list[tuple[str, str | None]]]] =
     (transcript(lang="not a language"), [("recording:upload-1", "invalid")]),
     (transcript(status="partial"), [("recording:upload-1", "invalid")]),
     (transcript(status="failed"), [("recording:upload-1", "invalid")]),
-    ('{"task_id": "live-001", "status": "whatever", "meta": {"request_id": "upload-1"}}', [("upload-1", "invalid")]),
+    (
+        '{"task_id": "live-001", "status": "whatever", "meta": {"request_id": "upload-1"}}',
+        [("upload-1", "invalid")],
+    ),
     ('{"task_id": "../../etc", "status": "finished", "text": "x"}', []),
     (b"\xff\xfe", []),
     ("{", []),

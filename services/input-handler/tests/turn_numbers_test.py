@@ -43,8 +43,16 @@ async def test_skipping_goes_to_the_number_the_engine_said_and_never_back(redis:
 
 async def test_keys_expire(redis: RedisLink) -> None:
     await TurnNumbers(redis).take("live-001", "r-1")
-    assert 0 < await redis.client.ttl(redis_names.turn_counter("live-001")) <= redis_names.SESSION_TTL_S
-    assert 0 < await redis.client.ttl(redis_names.turn_of_request("live-001", "r-1")) <= redis_names.REPLY_CLAIM_TTL_S
+    assert (
+        0
+        < await redis.client.ttl(redis_names.turn_counter("live-001"))
+        <= redis_names.SESSION_TTL_S
+    )
+    assert (
+        0
+        < await redis.client.ttl(redis_names.turn_of_request("live-001", "r-1"))
+        <= redis_names.REPLY_CLAIM_TTL_S
+    )
     await TurnNumbers(redis).skip_to("live-002", "r-1", 7)
     assert await redis.client.ttl(redis_names.turn_counter("live-002")) > 0
 
@@ -71,7 +79,9 @@ async def test_redis_going_away_does_not_begin_anew(redis: RedisLink, no_redis: 
     assert (await numbers.take("live-001", None)).turn == 6
 
 
-async def test_only_so_many_sessions_are_remembered(no_redis: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_sessions_are_remembered(
+    no_redis: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(turn_numbers, "SESSIONS_REMEMBERED", 2)
     numbers = TurnNumbers(no_redis)
     for name in ("a", "b", "a", "c"):
@@ -80,7 +90,9 @@ async def test_only_so_many_sessions_are_remembered(no_redis: RedisLink, monkeyp
     assert (await numbers.take("b", None)).turn == 1
 
 
-async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_told(redis: RedisLink) -> None:
+async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_told(
+    redis: RedisLink,
+) -> None:
     numbers = TurnNumbers(redis)
     assert await numbers.take("live-001", "r-1") == Numbered(1, 0, known=False)
     await redis.client.rpush(redis_names.backlog("live-001"), "live-001#1\n{}")
@@ -90,7 +102,9 @@ async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_tol
 
 def entry(**meta: object) -> str:
     known = {"session_id": "live-001", "received_at": time.time(), **meta}
-    message = UserInput.model_validate({"task_id": "live-001", "content": "?", "timestamp": 1.0, "meta": known})
+    message = UserInput.model_validate(
+        {"task_id": "live-001", "content": "?", "timestamp": 1.0, "meta": known}
+    )
     return "live-001#1\n" + message.to_json()
 
 
@@ -106,8 +120,12 @@ async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisL
     assert not await waiting
 
 
-@pytest.mark.parametrize("old", [entry(received_at=1.0), entry(received_at=None), "live-001#1\nno json", "live-001#1"])
-async def test_one_that_the_chain_has_had_for_too_long_is_not_waited_for(redis: RedisLink, old: str) -> None:
+@pytest.mark.parametrize(
+    "old", [entry(received_at=1.0), entry(received_at=None), "live-001#1\nno json", "live-001#1"]
+)
+async def test_one_that_the_chain_has_had_for_too_long_is_not_waited_for(
+    redis: RedisLink, old: str
+) -> None:
     await redis.client.rpush(redis_names.backlog("live-001"), old)
     began = asyncio.get_running_loop().time()
     assert not await TurnNumbers(redis).legacy_is_busy("live-001", 5)
@@ -136,7 +154,9 @@ async def test_the_number_of_a_turn_that_is_resumed_raises_no_counter(redis: Red
     assert (await numbers.take("live-001", None)).turn == 1
 
 
-async def test_without_redis_reach_is_counted_from_the_last_number_seen(no_redis: RedisLink) -> None:
+async def test_without_redis_reach_is_counted_from_the_last_number_seen(
+    no_redis: RedisLink,
+) -> None:
     numbers = TurnNumbers(no_redis)
     assert (await numbers.chosen("live-001", 60)).in_reach
     assert (await numbers.chosen("live-001", 160)).in_reach

@@ -12,7 +12,17 @@ from dialog_contracts.legacy_chain import ChainMeta, UserInput
 from dialog_contracts.sse import ErrorEvent
 from input_handler.engine_client import EngineClient
 from input_handler.testing.chain import REQUEST, Chain, called, caller_of, done, told
-from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HANG, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    CUT,
+    DONE,
+    HANG,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    refusal,
+)
 from input_handler.turn_caller import TurnCaller
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
@@ -32,7 +42,10 @@ LIMITS: dict[str, Limits] = {
 def entry(age_s: float = 0.0) -> str:
     """Turn 1 in the session's backlog, asked so long ago."""
     meta = ChainMeta(session_id="live-001", turn=1, received_at=time.time() - age_s)
-    return "live-001#1\n" + UserInput(task_id="live-001", content="?", timestamp=1.0, meta=meta).to_json()
+    return (
+        "live-001#1\n"
+        + UserInput(task_id="live-001", content="?", timestamp=1.0, meta=meta).to_json()
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +56,10 @@ def entry(age_s: float = 0.0) -> str:
         (Answer(steps=[events(1, ACCEPTED), CUT]), "cut"),
         (refusal(500, "internal"), "status_500"),
         (refusal(429, "overloaded"), "overloaded"),
-        (Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="llm_failed", message="m"))]), "engine_llm_failed"),
+        (
+            Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="llm_failed", message="m"))]),
+            "engine_llm_failed",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -106,8 +122,14 @@ async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
     engine.answers = [given_up, Answer(steps=[CUT]), Answer(wait_s=0.5, steps=[rest])]
     frames = await called(caller)
     assert told(frames) == [("1.0", "control"), ("1.1", "text-delta"), ("1.2", "done")]
-    assert [headers.get("last-event-id") for headers in engine.headers] == [None, resumed_after, resumed_after]
-    assert len({request.meta.request_id for request in engine.requests}) == 1, "the same message, not another"
+    assert [headers.get("last-event-id") for headers in engine.headers] == [
+        None,
+        resumed_after,
+        resumed_after,
+    ]
+    assert len({request.meta.request_id for request in engine.requests}) == 1, (
+        "the same message, not another"
+    )
     assert await chain.queued() == 0
 
 
@@ -154,7 +176,9 @@ async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_cha
     client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
 ) -> None:
     engine.answers = [Answer(steps=[CUT])]
-    caller = caller_of(client, redis, answers, FlagSet(), legacy_first_s=5, circuit_failures=1, circuit_open_s=60)
+    caller = caller_of(
+        client, redis, answers, FlagSet(), legacy_first_s=5, circuit_failures=1, circuit_open_s=60
+    )
     asking = asyncio.create_task(called(caller))
     await chain.answer(await chain.next())
     await asking

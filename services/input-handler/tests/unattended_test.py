@@ -15,7 +15,16 @@ from input_handler.errors import EngineRefused, LegacyUnavailable
 from input_handler.legacy_path import LegacyPath
 from input_handler.sync_path import SyncPath
 from input_handler.testing.chain import plenty
-from input_handler.testing.scripted_engine import ACCEPTED, CUT, DONE, HELLO, Answer, ScriptedEngine, events, refusal
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    CUT,
+    DONE,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+    refusal,
+)
 from input_handler.turn_caller import TurnCaller
 from input_handler.turn_numbers import TurnNumbers
 from input_handler.unattended import Unattended
@@ -34,7 +43,9 @@ async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyPath]
     await answers.aclose()
 
 
-def unattended_of(client: EngineClient, redis: RedisLink, legacy: LegacyPath, flags: FlagSet | None = None) -> Unattended:
+def unattended_of(
+    client: EngineClient, redis: RedisLink, legacy: LegacyPath, flags: FlagSet | None = None
+) -> Unattended:
     sync = SyncPath(client, accepted_within_s=10, first_delta_within_s=10, circuit_failures=100)
     return Unattended(
         TurnCaller(
@@ -55,7 +66,10 @@ def unattended(client: EngineClient, redis: RedisLink, legacy: LegacyPath) -> Un
 
 async def told(redis: RedisLink) -> list[tuple[str, str | None]]:
     """The errors that viewers of the session are told, each with the name of what came to nothing."""
-    kept = [TaskResponse.from_json(raw) for raw in await redis.client.hvals(redis_names.answers("live-001"))]
+    kept = [
+        TaskResponse.from_json(raw)
+        for raw in await redis.client.hvals(redis_names.answers("live-001"))
+    ]
     return [(one.message_id, one.metadata.code) for one in kept if one.status == "error"]
 
 
@@ -78,21 +92,27 @@ async def test_a_turn_is_asked_for_with_its_voice_as_a_file_and_the_callers_trac
     client: EngineClient, redis: RedisLink, legacy: LegacyPath, engine: ScriptedEngine
 ) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
-    streaming = unattended_of(client, redis, legacy, FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True))
+    streaming = unattended_of(
+        client, redis, legacy, FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
+    )
     frames = await streaming.begin(REQUEST, f"00-{'a' * 32}-{'b' * 16}-01")
     await streaming.finish("live-001", frames)
     assert engine.requests[0].meta.flags == FlagSet()
     assert engine.headers[0]["traceparent"].startswith(f"00-{'a' * 32}")
 
 
-async def test_a_failure_is_told_only_where_no_word_was_said(unattended: Unattended, redis: RedisLink) -> None:
+async def test_a_failure_is_told_only_where_no_word_was_said(
+    unattended: Unattended, redis: RedisLink
+) -> None:
     await unattended.finish("live-001", stream(ACCEPTED, HELLO, LOST))
     assert await told(redis) == []
     await unattended.finish("live-001", stream(ACCEPTED, LOST))
     assert await told(redis) == [("live-001#7", "engine_lost")]
 
 
-async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(unattended: Unattended, redis: RedisLink) -> None:
+async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(
+    unattended: Unattended, redis: RedisLink
+) -> None:
     async with redis.client.pubsub() as listener:
         await listener.subscribe(redis_names.task_response("live-001"))
         await unattended.finish("live-001", stream(ACCEPTED, LOST))
@@ -109,7 +129,9 @@ async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(unattended: U
     )
 
 
-async def test_a_turn_that_has_its_answer_keeps_it(unattended: Unattended, redis: RedisLink) -> None:
+async def test_a_turn_that_has_its_answer_keeps_it(
+    unattended: Unattended, redis: RedisLink
+) -> None:
     answer = TaskResponse(message_id="live-001#7", task_id="live-001", text="解谜！")
     await redis.client.hset(redis_names.answers("live-001"), answer.message_id, answer.to_json())
     await unattended.finish("live-001", stream(ACCEPTED, LOST))
@@ -117,7 +139,9 @@ async def test_a_turn_that_has_its_answer_keeps_it(unattended: Unattended, redis
     assert TaskResponse.from_json(kept) == answer
 
 
-async def test_the_calls_stream_is_closed_when_the_turn_was_followed(unattended: Unattended) -> None:
+async def test_the_calls_stream_is_closed_when_the_turn_was_followed(
+    unattended: Unattended,
+) -> None:
     closed = []
 
     async def frames() -> AsyncGenerator[SseFrame, None]:
@@ -146,13 +170,17 @@ async def test_a_turn_that_the_engine_breaks_off_before_its_first_word_goes_on_i
     unattended: Unattended, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
     engine.answers = [Answer(steps=[events(1, ACCEPTED), CUT])]
-    following = asyncio.create_task(unattended.finish("live-001", await unattended.begin(REQUEST, None)))
+    following = asyncio.create_task(
+        unattended.finish("live-001", await unattended.begin(REQUEST, None))
+    )
     async with asyncio.timeout(2):
         while (raw := await redis.client.rpop(redis_names.USER_INPUT_QUEUE)) is None:
             await asyncio.sleep(0.005)
     asked = UserInput.from_json(str(raw))
     assert (asked.meta.turn, asked.meta.reason) == (1, "cut")
-    answer = TaskResponse(message_id="live-001#1", task_id="live-001", text="解谜！", meta=asked.meta)
+    answer = TaskResponse(
+        message_id="live-001#1", task_id="live-001", text="解谜！", meta=asked.meta
+    )
     await redis.client.hset(redis_names.answers("live-001"), answer.message_id, answer.to_json())
     await redis.client.publish(redis_names.task_response("live-001"), answer.to_json())
     await asyncio.wait_for(following, 2)

@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 
 from dialog_contracts import limits
 from dialog_contracts.input_socket import UploadFrame
-from input_handler.upload import AUDIO_STARTS, NO_METADATA, RECEIVED, TEXT_BYTES, Recording, Upload, UploadRefused
+from input_handler.upload import (
+    AUDIO_STARTS,
+    NO_METADATA,
+    RECEIVED,
+    TEXT_BYTES,
+    Recording,
+    Upload,
+    UploadRefused,
+)
 
 
 def chunk(chunk_id: int | None, kind: str | None = "text", text: str | None = None) -> UploadFrame:
@@ -138,7 +146,8 @@ def test_an_upload_has_a_limit_of_chunks() -> None:
         upload.announce(chunk(number, "audio"))
         upload.add(b"x")
     assert (
-        upload.announce(chunk(limits.UPLOAD_FRAMES, "audio")) == f"Error: an upload has at most {limits.UPLOAD_FRAMES} chunks"
+        upload.announce(chunk(limits.UPLOAD_FRAMES, "audio"))
+        == f"Error: an upload has at most {limits.UPLOAD_FRAMES} chunks"
     )
     with pytest.raises(UploadRefused, match="at most"):
         upload.finish()
@@ -153,7 +162,9 @@ FRAMES = st.builds(
 
 
 @given(st.lists(FRAMES | st.binary(max_size=8) | st.just(b"ID3 "), max_size=30))
-def test_an_upload_is_what_was_acknowledged_and_nothing_else(frames: list[UploadFrame | bytes]) -> None:
+def test_an_upload_is_what_was_acknowledged_and_nothing_else(
+    frames: list[UploadFrame | bytes],
+) -> None:
     upload, kept = Upload(), b""
     for frame in frames:
         if isinstance(frame, bytes):
@@ -165,4 +176,6 @@ def test_an_upload_is_what_was_acknowledged_and_nothing_else(frames: list[Upload
         assert isinstance(found, str) == (upload.kind == "text")
         assert (found.encode() if isinstance(found, str) else found.data) == kept
     except UploadRefused:
-        assert upload.kind == "audio" or not kept or kept.decode("utf-8", "replace").encode() != kept
+        assert (
+            upload.kind == "audio" or not kept or kept.decode("utf-8", "replace").encode() != kept
+        )

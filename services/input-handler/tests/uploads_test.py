@@ -22,7 +22,9 @@ def uploads(room: UploadRoom) -> Uploads:
 
 
 def chunk(number: int, **more: str) -> UploadFrame:
-    return UploadFrame.model_validate({"type": "audio", "chunk_id": number, "action": "data_chunk", **more})
+    return UploadFrame.model_validate(
+        {"type": "audio", "chunk_id": number, "action": "data_chunk", **more}
+    )
 
 
 async def test_what_all_of_them_hold_is_bounded_and_what_went_makes_room() -> None:
@@ -34,7 +36,10 @@ async def test_what_all_of_them_hold_is_bounded_and_what_went_makes_room() -> No
     assert second.add(bytes(60)) == "Error: too many uploads at once; please send it again"
     assert room.held == 60
     told = json.loads(await second.finish(None, None))
-    assert (told["status"], told["error"]) == ("error", "too many uploads at once; please send it again")
+    assert (told["status"], told["error"]) == (
+        "error",
+        "too many uploads at once; please send it again",
+    )
     first.drop()
     assert room.held == 0
     second.announce(chunk(0))
@@ -46,11 +51,15 @@ async def test_a_refused_chunk_and_a_finished_upload_are_held_no_longer() -> Non
     one = uploads(room)
     one.announce(chunk(0))
     one.add(bytes(10))
-    one.announce(UploadFrame.model_validate({"type": "audio", "chunk_id": 1, "action": "data_chunk"}))
+    one.announce(
+        UploadFrame.model_validate({"type": "audio", "chunk_id": 1, "action": "data_chunk"})
+    )
     one.add(bytes(17 * 1024 * 1024))
     assert room.held == 0, "the whole upload was refused"
     await one.finish(None, None)
-    text = UploadFrame.model_validate({"type": "text", "chunk_id": 0, "action": "data_chunk", "text": "hello"})
+    text = UploadFrame.model_validate(
+        {"type": "text", "chunk_id": 0, "action": "data_chunk", "text": "hello"}
+    )
     one.announce(text)
     assert (room.held, one.open) == (5, True)
     one.give_up()

@@ -21,11 +21,21 @@ Ready = Callable[[int], Awaitable[dict[str, Any]]]
 Complaint = Callable[[Callable[[], None], str, str], str]
 
 
-async def test_a_question_is_answered_by_the_running_service(url: str, redis: "Redis", get: Get, until_ready: Ready) -> None:
+async def test_a_question_is_answered_by_the_running_service(
+    url: str, redis: "Redis", get: Get, until_ready: Ready
+) -> None:
     async with serving(build(LtmSettings(redis_url=url))) as port:
         state = await until_ready(port)
-        assert (state["service"], state["details"]["work"]["list"]) == ("long-term-memory", "ltm_requests")
-        question = {"request_id": "q", "type": "add", "user_id": "tom", "data": {"content": "likes cats"}}
+        assert (state["service"], state["details"]["work"]["list"]) == (
+            "long-term-memory",
+            "ltm_requests",
+        )
+        question = {
+            "request_id": "q",
+            "type": "add",
+            "user_id": "tom",
+            "data": {"content": "likes cats"},
+        }
         await redis.lpush(redis_names.LTM_REQUESTS, json.dumps(question))
         async with asyncio.timeout(5):
             while (raw := await redis.get(redis_names.ltm_response("q"))) is None:
@@ -34,7 +44,10 @@ async def test_a_question_is_answered_by_the_running_service(url: str, redis: "R
         ttl = await redis.ttl(redis_names.user_memories("tom"))
         assert 364 * 24 * 3600 < ttl <= 365 * 24 * 3600
         status, text = await get(port, "/metrics")
-        assert (status, 'dialog_work_total{list="ltm_requests",outcome="done"}' in text) == (200, True)
+        assert (status, 'dialog_work_total{list="ltm_requests",outcome="done"}' in text) == (
+            200,
+            True,
+        )
 
 
 async def test_without_redis_it_lives_and_says_that_it_is_not_ready(no_url: str, get: Get) -> None:

@@ -11,7 +11,13 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import LtmResponse
 from long_term_memory.desk import ANSWER_TTL_S, Desk
-from long_term_memory.questions import CONTENT_CHARS, FOUND_MAX, METADATA_CHARS, PROFILE_CHARS, PROFILE_FIELDS
+from long_term_memory.questions import (
+    CONTENT_CHARS,
+    FOUND_MAX,
+    METADATA_CHARS,
+    PROFILE_CHARS,
+    PROFILE_FIELDS,
+)
 from long_term_memory.store import Store
 from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
@@ -60,11 +66,16 @@ async def test_what_is_added_is_found_by_the_same_user_and_by_nobody_else(ask: A
 async def test_a_profile_is_read_after_it_was_written(ask: Ask) -> None:
     assert (await ask("profile_get", {})).user_profile == {}
     await ask("profile_update", {"updates": {"name": "Tom", "age": 7}})
-    assert (await ask("profile_update", {"updates": {"age": 8}})).user_profile == {"name": "Tom", "age": 8}
+    assert (await ask("profile_update", {"updates": {"age": 8}})).user_profile == {
+        "name": "Tom",
+        "age": 8,
+    }
     assert (await ask("profile_get", {})).user_profile == {"name": "Tom", "age": 8}
 
 
-async def test_a_listener_and_a_late_reader_get_the_same_answer(redis: "Redis", desk: Desk, worked: Worked) -> None:
+async def test_a_listener_and_a_late_reader_get_the_same_answer(
+    redis: "Redis", desk: Desk, worked: Worked
+) -> None:
     listener = redis.pubsub()
     await listener.subscribe(redis_names.LTM_RESPONSES)
     await worked(LIST, desk.take, desk.given_up, request("add", {"content": "likes cats"}))
@@ -82,15 +93,40 @@ async def test_a_listener_and_a_late_reader_get_the_same_answer(redis: "Redis", 
     [
         ("search", {}, "query", "required"),
         ("search", {"query": ""}, "query", "at least 1 character"),
-        ("search", {"query": "x" * (CONTENT_CHARS + 1)}, "query", f"at most {CONTENT_CHARS} characters"),
-        ("search", {"query": "x", "limit": FOUND_MAX + 1}, "limit", f"less than or equal to {FOUND_MAX}"),
+        (
+            "search",
+            {"query": "x" * (CONTENT_CHARS + 1)},
+            "query",
+            f"at most {CONTENT_CHARS} characters",
+        ),
+        (
+            "search",
+            {"query": "x", "limit": FOUND_MAX + 1},
+            "limit",
+            f"less than or equal to {FOUND_MAX}",
+        ),
         ("search", {"query": "x", "limit": 0}, "limit", "greater than or equal to 1"),
         ("add", {"content": 5}, "content", "valid string"),
-        ("add", {"content": "x" * (CONTENT_CHARS + 1)}, "content", f"at most {CONTENT_CHARS} characters"),
+        (
+            "add",
+            {"content": "x" * (CONTENT_CHARS + 1)},
+            "content",
+            f"at most {CONTENT_CHARS} characters",
+        ),
         ("add", {"content": "x", "metadata": [1]}, "metadata", "valid dictionary"),
         ("add", {"content": " \n"}, "content", "is blank"),
-        ("add", {"content": "x", "metadata": {"a": "x" * METADATA_CHARS}}, "metadata", f"has more than {METADATA_CHARS}"),
-        ("profile_update", {"updates": {"bio": "x" * PROFILE_CHARS}}, "updates", f"bio has more than {PROFILE_CHARS}"),
+        (
+            "add",
+            {"content": "x", "metadata": {"a": "x" * METADATA_CHARS}},
+            "metadata",
+            f"has more than {METADATA_CHARS}",
+        ),
+        (
+            "profile_update",
+            {"updates": {"bio": "x" * PROFILE_CHARS}},
+            "updates",
+            f"bio has more than {PROFILE_CHARS}",
+        ),
         ("profile_update", {}, "updates", "required"),
         ("profile_update", {"updates": {}}, "updates", "at least 1 item"),
         (
@@ -111,16 +147,24 @@ async def test_a_wrong_question_is_answered_with_the_field_and_the_limit_and_cha
     assert await redis.keys() == [redis_names.ltm_response("q-1")]
 
 
-async def test_a_profile_does_not_grow_beyond_its_limit_update_by_update(redis: "Redis", ask: Ask) -> None:
-    assert (await ask("profile_update", {"updates": {str(n): n for n in range(PROFILE_FIELDS)}})).success
+async def test_a_profile_does_not_grow_beyond_its_limit_update_by_update(
+    redis: "Redis", ask: Ask
+) -> None:
+    assert (
+        await ask("profile_update", {"updates": {str(n): n for n in range(PROFILE_FIELDS)}})
+    ).success
     refused = await ask("profile_update", {"updates": {"one more": 1}})
-    assert (refused.success, refused.error) == (False, f"updates: a profile has at most {PROFILE_FIELDS} fields")
+    assert (refused.success, refused.error) == (
+        False,
+        f"updates: a profile has at most {PROFILE_FIELDS} fields",
+    )
     assert await redis.hlen(redis_names.user_profile("tom")) == PROFILE_FIELDS
     assert (await ask("profile_update", {"updates": {"one more": 1, "0": None}})).success
 
 
 @pytest.mark.parametrize(
-    ("kind", "data"), [("add", {"content": "likes cats"}), ("profile_update", {"updates": {"name": "Tom"}})]
+    ("kind", "data"),
+    [("add", {"content": "likes cats"}), ("profile_update", {"updates": {"name": "Tom"}})],
 )
 async def test_nothing_is_kept_of_somebody_whom_strangers_share(
     redis: "Redis", ask: Ask, kind: str, data: dict[str, Any]
@@ -160,7 +204,9 @@ async def test_what_is_no_question_is_put_aside_as_it_came_and_answered_as_far_a
     await worked(LIST, desk.take, desk.given_up, raw, request("profile_get", {}, name="q-2"))
     assert (await answer(redis, "q-2")).success
     async with Redis.from_url(url) as bytewise:
-        assert await bytewise.lrange(DEAD, 0, -1) == [raw if isinstance(raw, bytes) else raw.encode()]
+        assert await bytewise.lrange(DEAD, 0, -1) == [
+            raw if isinstance(raw, bytes) else raw.encode()
+        ]
     if field is None:
         assert sorted(await redis.keys()) == sorted([DEAD, redis_names.ltm_response("q-2")])
     else:
@@ -189,12 +235,18 @@ async def test_a_memory_is_added_once_when_the_first_who_took_it_never_finished(
     assert len((await answer(redis)).memories) == 1
 
 
-async def test_who_asked_what_nobody_could_answer_is_told(redis: "Redis", desk: Desk, worked: Worked) -> None:
+async def test_who_asked_what_nobody_could_answer_is_told(
+    redis: "Redis", desk: Desk, worked: Worked
+) -> None:
     async def breaks(_: Job) -> None:
         raise ValueError("cannot")
 
     raw = request("search", {"query": "x"})
     await worked(LIST, breaks, desk.given_up, raw)
     told = await answer(redis)
-    assert (told.success, told.user_id, told.error) == (False, "tom", "this question could not be answered")
+    assert (told.success, told.user_id, told.error) == (
+        False,
+        "tom",
+        "this question could not be answered",
+    )
     assert await redis.lrange(DEAD, 0, -1) == [raw]

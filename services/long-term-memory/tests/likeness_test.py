@@ -44,7 +44,9 @@ def test_a_score_is_a_share(question: str, text: str) -> None:
 
 
 @given(TEXTS, TEXTS)
-def test_a_text_answers_itself_wholly_and_what_is_added_apart_takes_nothing_away(text: str, more: str) -> None:
+def test_a_text_answers_itself_wholly_and_what_is_added_apart_takes_nothing_away(
+    text: str, more: str
+) -> None:
     assume(features(text))
     assert score(features(text), text) == 1.0
     assert score(features(text), f"{text} , {more}") == 1.0

@@ -21,10 +21,17 @@ Ready = Callable[[int], Awaitable[dict[str, Any]]]
 Complaint = Callable[[Callable[[], None], str, str], str]
 
 
-async def test_a_message_is_filed_by_the_running_service(url: str, redis: "Redis", get: Get, until_ready: Ready) -> None:
-    async with serving(build(MemorySettings(redis_url=url, context_messages=1, context_ttl_s=60))) as port:
+async def test_a_message_is_filed_by_the_running_service(
+    url: str, redis: "Redis", get: Get, until_ready: Ready
+) -> None:
+    async with serving(
+        build(MemorySettings(redis_url=url, context_messages=1, context_ttl_s=60))
+    ) as port:
         state = await until_ready(port)
-        assert (state["service"], state["details"]["work"]["list"]) == ("memory", "user_input_queue")
+        assert (state["service"], state["details"]["work"]["list"]) == (
+            "memory",
+            "user_input_queue",
+        )
         for content in ("a", "b"):
             message = UserInput(task_id="live-001", user_id="tom", content=content)
             await redis.lpush(redis_names.USER_INPUT_QUEUE, message.to_json())
@@ -36,7 +43,10 @@ async def test_a_message_is_filed_by_the_running_service(url: str, redis: "Redis
         assert await redis.llen(redis_names.viewer_context("tom")) == 1
         assert await redis.ttl(redis_names.viewer_context("tom")) <= 60
         status, text = await get(port, "/metrics")
-        assert (status, 'dialog_work_total{list="user_input_queue",outcome="done"}' in text) == (200, True)
+        assert (status, 'dialog_work_total{list="user_input_queue",outcome="done"}' in text) == (
+            200,
+            True,
+        )
 
 
 async def test_without_redis_it_lives_and_says_that_it_is_not_ready(no_url: str, get: Get) -> None:

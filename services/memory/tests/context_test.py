@@ -13,14 +13,18 @@ from dialog_contracts.legacy_chain import UserInput
 from memory.context import NAME_CHARS, ViewerContext
 
 
-async def file(redis: "Redis", content: str, user: str = "tom", session: str = "live-001", at: float = 0) -> None:
+async def file(
+    redis: "Redis", content: str, user: str = "tom", session: str = "live-001", at: float = 0
+) -> None:
     message = UserInput(task_id=session, user_id=user, content=content, timestamp=at, source="asr")
     for effect in ViewerContext(3, 100).filed(message, session, f"{session}#1"):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
 
 
 async def words(redis: "Redis", viewer: str) -> list[dict[str, Any]]:
-    return [json.loads(row) for row in await redis.lrange(redis_names.viewer_context(viewer), 0, -1)]
+    return [
+        json.loads(row) for row in await redis.lrange(redis_names.viewer_context(viewer), 0, -1)
+    ]
 
 
 async def contents(redis: "Redis", viewer: str) -> list[str]:
@@ -55,7 +59,9 @@ async def test_who_has_no_name_is_known_in_his_session_only(redis: "Redis", nobo
     assert len(await redis.keys()) == 2
 
 
-async def test_a_viewer_named_as_a_session_does_not_read_what_strangers_said_there(redis: "Redis") -> None:
+async def test_a_viewer_named_as_a_session_does_not_read_what_strangers_said_there(
+    redis: "Redis",
+) -> None:
     await file(redis, "secret", "anonymous", "live-001")
     await file(redis, "mine", "live-001", "live-002")
     assert await contents(redis, "live-001") == ["mine"]
@@ -80,7 +86,9 @@ async def test_an_entry_is_as_older_readers_know_it(redis: "Redis") -> None:
     ]
 
 
-@pytest.mark.parametrize("at", [0.0, 12_345.6, -1e300, 1e300, float("nan"), float("inf"), 1_795_391_757_310.0])
+@pytest.mark.parametrize(
+    "at", [0.0, 12_345.6, -1e300, 1e300, float("nan"), float("inf"), 1_795_391_757_310.0]
+)
 async def test_a_clock_that_cannot_be_right_is_taken_for_now(redis: "Redis", at: float) -> None:
     await file(redis, "a", at=at)
     (item,) = await words(redis, "tom")

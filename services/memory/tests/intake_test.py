@@ -42,7 +42,9 @@ def take(intake: Intake, worked: Worked) -> Take:
 
 def older(content: object = "今晚玩什么？", **more: Any) -> str:
     """A message as services before this system wrote them."""
-    return json.dumps({"task_id": "live-001", "type": "text", "user_id": "tom", "content": content, **more})
+    return json.dumps(
+        {"task_id": "live-001", "type": "text", "user_id": "tom", "content": content, **more}
+    )
 
 
 def turn(number: int, session: str = "live-001", **more: Any) -> UserInput:
@@ -63,28 +65,54 @@ async def answers(redis: "Redis", task: str = "live-001") -> list[TaskResponse]:
     return [TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.answers(task))]
 
 
-async def test_a_message_of_an_older_producer_gets_the_sessions_next_number_and_is_claimed(redis: "Redis", take: Take) -> None:
+async def test_a_message_of_an_older_producer_gets_the_sessions_next_number_and_is_claimed(
+    redis: "Redis", take: Take
+) -> None:
     await redis.set(redis_names.turn_counter("live-001"), 41)
     await take(older())
     (message,) = await passed_on(redis)
-    assert (message.task_id, message.content, message.user_id) == ("live-001", "今晚玩什么？", "tom")
-    assert (message.meta.session_id, message.meta.turn, message.meta.reason) == ("live-001", 42, OLDER_PRODUCER)
+    assert (message.task_id, message.content, message.user_id) == (
+        "live-001",
+        "今晚玩什么？",
+        "tom",
+    )
+    assert (message.meta.session_id, message.meta.turn, message.meta.reason) == (
+        "live-001",
+        42,
+        OLDER_PRODUCER,
+    )
     assert message.meta.received_at is not None
     assert await redis.get(redis_names.reply_claim("live-001#42")) == "legacy"
-    assert 0 < await redis.ttl(redis_names.reply_claim("live-001#42")) <= redis_names.REPLY_CLAIM_TTL_S
+    assert (
+        0 < await redis.ttl(redis_names.reply_claim("live-001#42")) <= redis_names.REPLY_CLAIM_TTL_S
+    )
     assert 0 < await redis.ttl(redis_names.turn_counter("live-001")) <= redis_names.SESSION_TTL_S
 
 
-async def test_what_an_older_producer_says_about_a_message_stays(redis: "Redis", take: Take) -> None:
-    meta = {"lang": "zh", "provider": "direct_upload", "received_at": 5.0, "reason": "cut", "session_id": "room"}
+async def test_what_an_older_producer_says_about_a_message_stays(
+    redis: "Redis", take: Take
+) -> None:
+    meta = {
+        "lang": "zh",
+        "provider": "direct_upload",
+        "received_at": 5.0,
+        "reason": "cut",
+        "session_id": "room",
+    }
     await take(older(source="asr", meta=meta))
     (message,) = await passed_on(redis)
-    assert (message.source, message.meta.lang, message.meta.provider) == ("asr", "zh", "direct_upload")
+    assert (message.source, message.meta.lang, message.meta.provider) == (
+        "asr",
+        "zh",
+        "direct_upload",
+    )
     assert (message.meta.received_at, message.meta.reason) == (5.0, "cut")
     assert names([message]) == ["room#1"]
 
 
-async def test_a_number_that_the_engine_has_claimed_is_passed_over(redis: "Redis", take: Take) -> None:
+async def test_a_number_that_the_engine_has_claimed_is_passed_over(
+    redis: "Redis", take: Take
+) -> None:
     await redis.set(redis_names.reply_claim("live-001#1"), "sync")
     await take(older())
     assert names(await passed_on(redis)) == ["live-001#2"]
@@ -121,16 +149,30 @@ async def test_a_message_that_is_taken_anew_keeps_its_number_and_is_filed_once(
 
 
 async def test_a_message_with_a_turn_is_passed_on_as_it_is(redis: "Redis", take: Take) -> None:
-    sent = turn(7, request_id="r-1", flags=FlagSet(generation=3), reason="cut", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+    sent = turn(
+        7,
+        request_id="r-1",
+        flags=FlagSet(generation=3),
+        reason="cut",
+        traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+    )
     await take(sent)
     assert await passed_on(redis) == [sent]
-    assert await redis.exists(redis_names.turn_counter("live-001"), redis_names.reply_claim("live-001#7")) == 0
+    assert (
+        await redis.exists(
+            redis_names.turn_counter("live-001"), redis_names.reply_claim("live-001#7")
+        )
+        == 0
+    )
 
 
 async def test_what_was_said_is_in_the_viewers_list_newest_last(redis: "Redis", take: Take) -> None:
     await take(older("a"), older("b"))
     rows = [json.loads(row) for row in await redis.lrange(redis_names.viewer_context("tom"), 0, -1)]
-    assert [(row["message_id"], row["content"]) for row in rows] == [("live-001#1:user", "a"), ("live-001#2:user", "b")]
+    assert [(row["message_id"], row["content"]) for row in rows] == [
+        ("live-001#1:user", "a"),
+        ("live-001#2:user", "b"),
+    ]
 
 
 async def test_what_is_spoken_verbatim_was_said_by_nobody(redis: "Redis", take: Take) -> None:
@@ -157,7 +199,9 @@ async def test_of_a_session_one_turn_is_passed_on_at_a_time_in_the_order_of_arri
 async def test_many_messages_of_one_session_keep_their_order(redis: "Redis", take: Take) -> None:
     await take(*(turn(number) for number in range(1, 41)))
     waiting = await redis.lrange(redis_names.backlog("live-001"), 0, -1)
-    assert [str(entry).partition("\n")[0] for entry in waiting] == [f"live-001#{number}" for number in range(1, 41)]
+    assert [str(entry).partition("\n")[0] for entry in waiting] == [
+        f"live-001#{number}" for number in range(1, 41)
+    ]
 
 
 UNREADABLE: list[tuple[str | bytes, list[tuple[str, str]]]] = [
@@ -190,12 +234,19 @@ async def test_what_cannot_be_read_is_put_aside_as_it_came_and_told_as_far_as_it
     await take(raw, turn(9, "other").model_copy(update={"user_id": "anna"}))
     assert names(await passed_on(redis)) == ["other#9"], "the rest goes on"
     async with Redis.from_url(url) as bytewise:
-        assert await bytewise.lrange(DEAD, 0, -1) == [raw if isinstance(raw, bytes) else raw.encode()]
+        assert await bytewise.lrange(DEAD, 0, -1) == [
+            raw if isinstance(raw, bytes) else raw.encode()
+        ]
     kept = await answers(redis)
     assert [((one.error or "").partition(":")[0], one.message_id) for one in kept] == told
     assert all((one.status, one.metadata.code) == ("error", "invalid") for one in kept)
-    assert await redis.keys("task_response:*") == ([redis_names.answers("live-001")] if told else [])
-    assert await redis.exists(redis_names.turn_counter("live-001"), redis_names.viewer_context("tom")) == 0
+    assert await redis.keys("task_response:*") == (
+        [redis_names.answers("live-001")] if told else []
+    )
+    assert (
+        await redis.exists(redis_names.turn_counter("live-001"), redis_names.viewer_context("tom"))
+        == 0
+    )
 
 
 async def test_a_message_that_nobody_survives_is_told(redis: "Redis", worked: Worked) -> None:
@@ -204,7 +255,11 @@ async def test_a_message_that_nobody_survives_is_told(redis: "Redis", worked: Wo
 
     await worked(LIST, breaks, refusals.given_up, turn(3).to_json())
     (answer,) = await answers(redis)
-    assert (answer.message_id, answer.status, answer.metadata.code) == ("live-001#3", "error", "given_up")
+    assert (answer.message_id, answer.status, answer.metadata.code) == (
+        "live-001#3",
+        "error",
+        "given_up",
+    )
     assert await redis.llen(DEAD) == 1
 
 

@@ -24,21 +24,37 @@ async def test_an_answer_is_a_turn_like_any_other(room: "Room", listen: "Listen"
     await room.voiced(3, 100, flags=FLAGS, mouth=[MouthCue(offset_ms=40, weights={"aa": 0.7})])
     await asyncio.sleep(0.05)
     start = json.loads(sent[0])
-    assert (start["turn"], start["path"], start["reason"], start["userText"]) == (3, "legacy", "not_reached", "今晚玩什么？")
+    assert (start["turn"], start["path"], start["reason"], start["userText"]) == (
+        3,
+        "legacy",
+        "not_reached",
+        "今晚玩什么？",
+    )
     assert start["flags"]["SYNC_TTS_BARGE_IN"] is True
     assert start["startedAt"] == pytest.approx(1_001)
     said = sent.chunks()
     assert [chunk["viseme"] for chunk in said] == [{}, {"aa": 0.7}, {"aa": 0.7}]
     assert [(chunk["textStart"], chunk["textEnd"]) for chunk in said] == [(0, 2), (2, 4), (4, 5)]
     assert sent.told() == [
-        *("START 3", "STATE THINKING", "TEXT 今晚玩解谜", "STATE SPEAKING", "CHUNK 0", "CHUNK 1", "CHUNK 2", "END 3"),
+        *(
+            "START 3",
+            "STATE THINKING",
+            "TEXT 今晚玩解谜",
+            "STATE SPEAKING",
+            "CHUNK 0",
+            "CHUNK 1",
+            "CHUNK 2",
+            "END 3",
+        ),
     ]
     await asyncio.sleep(0.1)
     assert sent.told() == ["STATE IDLE"]
     assert room.heard == ["live-001#3"]
 
 
-async def test_binary_viewers_get_binary_frames_of_the_same_sound(room: "Room", listen: "Listen") -> None:
+async def test_binary_viewers_get_binary_frames_of_the_same_sound(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session, binary=True)
     await room.voiced(1, 200)
     await asyncio.sleep(0.1)
@@ -59,7 +75,9 @@ async def test_sound_is_never_far_ahead_of_the_ear(room: "Room", listen: "Listen
     assert "ERROR too_slow" not in sent.told()
 
 
-async def test_answers_play_one_after_another_in_the_order_of_turns(room: "Room", listen: "Listen") -> None:
+async def test_answers_play_one_after_another_in_the_order_of_turns(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     await room.voiced(2, 400)
     await room.voiced(4, 400)
@@ -67,13 +85,17 @@ async def test_answers_play_one_after_another_in_the_order_of_turns(room: "Room"
     await asyncio.sleep(0.3)
     assert sent.without_chunks()[-1] == "END 2"
     await asyncio.sleep(2)
-    assert [line for line in sent.without_chunks() if "STATE" not in line and "TEXT" not in line] == [
+    assert [
+        line for line in sent.without_chunks() if "STATE" not in line and "TEXT" not in line
+    ] == [
         *("START 3", "END 3", "START 4", "END 4"),
     ]
     assert room.heard == ["live-001#2", "live-001#3", "live-001#4"]
 
 
-async def test_the_older_dialect_gets_text_and_file_at_once_and_nobody_waits_for_an_ear(room: "Room", listen: "Listen") -> None:
+async def test_the_older_dialect_gets_text_and_file_at_once_and_nobody_waits_for_an_ear(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session, legacy=True)
     await room.voiced(1, 3_000)
     await room.voiced(2, 3_000)
@@ -112,7 +134,9 @@ async def test_a_late_viewer_joins_at_the_live_position_and_a_late_older_one_get
     assert older == []
 
 
-async def test_an_older_viewer_that_comes_back_is_not_told_twice(room: "Room", listen: "Listen") -> None:
+async def test_an_older_viewer_that_comes_back_is_not_told_twice(
+    room: "Room", listen: "Listen"
+) -> None:
     await listen(room.session)
     first, sent = await listen(room.session, legacy=True)
     await room.voiced(1, 4_000)
@@ -143,7 +167,14 @@ async def test_without_its_file_an_answer_is_text(room: "Room", listen: "Listen"
     assert told.pop(0) == "STATE IDLE"
     for turn in range(1, 5):
         assert told[:6] == [
-            *(f"START {turn}", "STATE THINKING", "TEXT 今晚玩解谜", "ERROR voice_missing", f"END {turn}", "STATE IDLE"),
+            *(
+                f"START {turn}",
+                "STATE THINKING",
+                "TEXT 今晚玩解谜",
+                "ERROR voice_missing",
+                f"END {turn}",
+                "STATE IDLE",
+            ),
         ]
         del told[:6]
     assert told == ["START 5", "STATE THINKING", "TEXT 今晚玩解谜", "END 5", "STATE IDLE"]
@@ -151,7 +182,9 @@ async def test_without_its_file_an_answer_is_text(room: "Room", listen: "Listen"
     assert len(room.heard) == 5
 
 
-async def test_an_error_is_told_in_both_dialects_and_the_phase_goes_back(room: "Room", listen: "Listen") -> None:
+async def test_an_error_is_told_in_both_dialects_and_the_phase_goes_back(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
     room.stage.start(1)
@@ -167,7 +200,9 @@ async def test_an_error_is_told_in_both_dialects_and_the_phase_goes_back(room: "
     assert sent.told() == ["ERROR nothing_heard"]
 
 
-async def test_an_answer_that_names_no_turn_reaches_only_the_older_dialect(room: "Room", listen: "Listen") -> None:
+async def test_an_answer_that_names_no_turn_reaches_only_the_older_dialect(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
     room.player.take(answer(None, blob=await room.post.voice(100)))

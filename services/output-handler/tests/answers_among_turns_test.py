@@ -34,7 +34,9 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     assert room.heard == ["live-001#1"]
 
 
-async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_other(room: "Room", listen: "Listen") -> None:
+async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_other(
+    room: "Room", listen: "Listen"
+) -> None:
     told: list[Stop] = []
     room.session.tell_heard_of_file = told.append
     await listen(room.session)
@@ -60,7 +62,9 @@ async def test_while_a_file_sounds_that_may_be_cut_off_whoever_begins_the_next_t
     await asyncio.sleep(1.9)
     assert told == [("begins", 1)]
     await asyncio.sleep(0.3)
-    assert told == [("begins", 1), ("over", 1)], "to its last sound, not to the last chunk that was sent"
+    assert told == [("begins", 1), ("over", 1)], (
+        "to its last sound, not to the last chunk that was sent"
+    )
     await room.voiced(2, 2_000, flags=FLAGS)
     await asyncio.sleep(1)
     room.stage.start(3)
@@ -72,7 +76,9 @@ async def test_while_a_file_sounds_that_may_be_cut_off_whoever_begins_the_next_t
     assert told[3:] == [], "without barge-in nothing can cut it"
 
 
-async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(room: "Room", listen: "Listen") -> None:
+async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     await room.voiced(1, 1_000)
     await asyncio.sleep(0.2)
@@ -91,11 +97,21 @@ async def test_a_newer_turn_of_an_engine_ends_the_file(room: "Room", listen: "Li
     room.stage.chunks(0, 0, turn=2)
     await asyncio.sleep(2)
     assert sent.told() == [
-        *("STOP 1", "STATE INTERRUPTED", "STOP_ACK 1", "START 2", "STATE THINKING", "STATE SPEAKING", "CHUNK 0"),
+        *(
+            "STOP 1",
+            "STATE INTERRUPTED",
+            "STOP_ACK 1",
+            "START 2",
+            "STATE THINKING",
+            "STATE SPEAKING",
+            "CHUNK 0",
+        ),
     ]
 
 
-async def test_nothing_of_an_engine_that_lost_its_turn_reaches_the_viewers(room: "Room", listen: "Listen") -> None:
+async def test_nothing_of_an_engine_that_lost_its_turn_reaches_the_viewers(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     room.stage.start(1)
     await asyncio.sleep(0.5)
@@ -112,7 +128,9 @@ async def test_nothing_of_an_engine_that_lost_its_turn_reaches_the_viewers(room:
     assert sent.without_chunks() == ["END 1", "STATE IDLE"]
 
 
-async def test_an_engine_that_broke_off_before_a_word_leaves_the_answer_to_the_chain(room: "Room", listen: "Listen") -> None:
+async def test_an_engine_that_broke_off_before_a_word_leaves_the_answer_to_the_chain(
+    room: "Room", listen: "Listen"
+) -> None:
     _, older = await listen(room.session, legacy=True)
     room.stage.start(1)
     room.stage.stop_ack(1)
@@ -123,7 +141,9 @@ async def test_an_engine_that_broke_off_before_a_word_leaves_the_answer_to_the_c
     assert older.told() == ["success 今晚玩解谜", "audio_chunk", "audio_complete"]
 
 
-async def test_an_answer_of_an_older_turn_is_text_for_the_older_dialect_alone(room: "Room", listen: "Listen") -> None:
+async def test_an_answer_of_an_older_turn_is_text_for_the_older_dialect_alone(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
     late = metrics.ANSWERS.labels(outcome="late")
@@ -141,10 +161,14 @@ async def test_an_answer_of_an_older_turn_is_text_for_the_older_dialect_alone(ro
     assert room.heard == ["live-001#4"]
     room.stage.end(5)
     await asyncio.sleep(0.01)
-    assert older.told() == ["success 新的", "audio_chunk", "audio_complete"], "what was collected of turn 5 is still there"
+    assert older.told() == ["success 新的", "audio_chunk", "audio_complete"], (
+        "what was collected of turn 5 is still there"
+    )
 
 
-async def test_a_newer_answer_waits_until_the_engines_speech_was_heard(room: "Room", listen: "Listen") -> None:
+async def test_a_newer_answer_waits_until_the_engines_speech_was_heard(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     room.stage.start(1)
     room.stage.chunks(0, 49)

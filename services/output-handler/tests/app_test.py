@@ -52,7 +52,9 @@ async def test_stop_of_a_running_turn_is_taken(
     await start(engine, viewer, FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True))
     wrong = await http.post("/control/stop", json={"sessionId": "live-001", "turn": 41})
     assert (wrong.status_code, wrong.json()) == (202, {"ok": True, "stopped": False})
-    answer = await http.post("/control/stop", json={"sessionId": "live-001", "turn": 42, "reason": "moderator"})
+    answer = await http.post(
+        "/control/stop", json={"sessionId": "live-001", "turn": 42, "reason": "moderator"}
+    )
     assert (answer.status_code, answer.json()) == (202, {"ok": True, "stopped": True})
     told = json.loads(await asyncio.wait_for(engine.recv(), 2))
     assert (told["action"], told["turn"], told["reason"]) == ("STOP", 42, "moderator")
@@ -60,7 +62,9 @@ async def test_stop_of_a_running_turn_is_taken(
     assert again.json() == {"ok": True, "stopped": False}
 
 
-async def test_stop_of_a_silent_session_stops_nothing(http: httpx.AsyncClient, viewer: ClientConnection) -> None:
+async def test_stop_of_a_silent_session_stops_nothing(
+    http: httpx.AsyncClient, viewer: ClientConnection
+) -> None:
     answer = await http.post("/control/stop", json={"sessionId": "live-001"})
     assert (answer.status_code, answer.json()) == (202, {"ok": True, "stopped": False})
 
@@ -88,12 +92,16 @@ async def test_stop_without_barge_in_is_409(
         ({"sessionId": "live-001", "reason": "r" * 257}, "reason"),
     ],
 )
-async def test_a_wrong_body_is_422_and_names_the_field(http: httpx.AsyncClient, body: dict[str, object], field: str) -> None:
+async def test_a_wrong_body_is_422_and_names_the_field(
+    http: httpx.AsyncClient, body: dict[str, object], field: str
+) -> None:
     answer = await http.post("/control/stop", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-async def test_readiness_does_not_wait_for_engines_but_counts_them(http: httpx.AsyncClient, engine: ClientConnection) -> None:
+async def test_readiness_does_not_wait_for_engines_but_counts_them(
+    http: httpx.AsyncClient, engine: ClientConnection
+) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["details"]["engines"] == 1
@@ -102,9 +110,15 @@ async def test_readiness_does_not_wait_for_engines_but_counts_them(http: httpx.A
 
 async def test_a_new_pod_waits_for_its_first_engine_and_for_none_after_that() -> None:
     app = build(OutputSettings(first_engine_within_s=30))
-    async with serving(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    async with (
+        serving(app) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
         early = await client.get("/readyz")
-        assert (early.status_code, early.json()["reasons"]) == (503, ["engines: no engine has connected yet"])
+        assert (early.status_code, early.json()["reasons"]) == (
+            503,
+            ["engines: no engine has connected yet"],
+        )
         async with connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", proxy=None):
             await becomes(client, 1)
         await becomes(client, 0)

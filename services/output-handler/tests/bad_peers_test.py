@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 async def test_bad_frames_are_answered_then_end_the_connection(output: "Output") -> None:
-    junk: list[str | bytes] = ["", "[]", "{", '{"type":"CONTROL","action":"START"}', b"bytes where text belongs"]
+    junk: list[str | bytes] = [
+        "",
+        "[]",
+        "{",
+        '{"type":"CONTROL","action":"START"}',
+        b"bytes where text belongs",
+    ]
     async with output.viewer() as viewer:
         for frame in junk:
             await viewer.send(frame)
@@ -99,7 +105,11 @@ async def test_a_viewer_that_reads_nothing_is_closed_and_delays_nobody(output: "
         # The kernel's buffers of its connection have to fill first; each caption reaches the other one before the next is sent.
         async with asyncio.timeout(40):
             while closed._value.get() == before:
-                await output.engine.send(TextDelta(session_id="live-001", turn=1, content=caption, text_start=0).to_json())
+                await output.engine.send(
+                    TextDelta(
+                        session_id="live-001", turn=1, content=caption, text_start=0
+                    ).to_json()
+                )
                 assert (await output.until(quick, "TEXT_DELTA"))["content"] == caption
                 told += 1
                 await asyncio.sleep(0)

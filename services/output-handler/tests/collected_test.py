@@ -9,8 +9,9 @@ from output_handler.collected import Collected
 from output_handler.turn_view import Sound
 
 
-def sound(pcm: bytes, **form: int) -> Sound:
-    return Sound(0, 0, 40, json.dumps({"type": "SPEECH_CHUNK", "pcm": base64.b64encode(pcm).decode()}, **form))  # type: ignore[arg-type]
+def sound(pcm: bytes, indent: int | None = None) -> Sound:
+    message = {"type": "SPEECH_CHUNK", "pcm": base64.b64encode(pcm).decode()}
+    return Sound(0, 0, 40, json.dumps(message, indent=indent))
 
 
 def test_chunks_become_one_wav_once() -> None:

@@ -65,7 +65,9 @@ def wired() -> Callable[..., Awaitable[WebSocket]]:
             if gate is not None:
                 await gate.wait()
             if message["type"] == "websocket.send":
-                sent.append(message["text"] if message.get("text") is not None else message["bytes"])
+                sent.append(
+                    message["text"] if message.get("text") is not None else message["bytes"]
+                )
             elif message["type"] == "websocket.close":
                 sent.append(f"closed {message['code']}")
 
@@ -99,7 +101,11 @@ async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Li
         sent = Sent()
         socket = await wired(sent, gate)
         limits: dict[str, Any] = {"queue_ms": queue_ms, "stuck_s": stuck_s}
-        viewer = LegacyViewer(socket, session_id, **limits) if legacy else Viewer(socket, session_id, binary=binary, **limits)
+        viewer = (
+            LegacyViewer(socket, session_id, **limits)
+            if legacy
+            else Viewer(socket, session_id, binary=binary, **limits)
+        )
         writers.append(asyncio.create_task(viewer.write()))
         if isinstance(to, Session):
             to.join(viewer)
@@ -163,10 +169,20 @@ class Output:
     engine: ClientConnection
 
     def viewer(
-        self, session_id: str = "live-001", *, protocol: Subprotocol | None = Subprotocol("vtuber.v2"), **options: Any
+        self,
+        session_id: str = "live-001",
+        *,
+        protocol: Subprotocol | None = Subprotocol("vtuber.v2"),
+        **options: Any,
     ) -> connect:
         protocols = None if protocol is None else [protocol]
-        return connect(f"{self.url}/ws/output/{session_id}", subprotocols=protocols, compression=None, proxy=None, **options)
+        return connect(
+            f"{self.url}/ws/output/{session_id}",
+            subprotocols=protocols,
+            compression=None,
+            proxy=None,
+            **options,
+        )
 
     async def subscribed(self) -> None:
         assert json.loads(await self.engine.recv())["action"] == "SUBSCRIBE"
@@ -177,7 +193,14 @@ class Output:
     async def chunk(self, seq: int) -> SpeechChunk:
         pcm = base64.b64encode(bytes([seq % 256, 1]) * 960).decode()
         sent = SpeechChunk(
-            session_id="live-001", turn=1, seq=seq, pcm=pcm, viseme={"aa": 0.7}, ts=1.5, offset_ms=seq * 40, text_end=2
+            session_id="live-001",
+            turn=1,
+            seq=seq,
+            pcm=pcm,
+            viseme={"aa": 0.7},
+            ts=1.5,
+            offset_ms=seq * 40,
+            text_end=2,
         )
         await self.engine.send(sent.to_json())
         return sent

@@ -7,7 +7,9 @@ from output_handler.ears import AHEAD_MS, FRESH_MS, Ears
 def heard(*reports: tuple[str, float], now: float = 1_000.0, speaker: str = "") -> Ears[str]:
     ears: Ears[str] = Ears()
     for viewer, offset in reports:
-        assert ears.note(viewer, offset, now, clock_ms=10_000, sent_ms=10_000, speaker=viewer == speaker)
+        assert ears.note(
+            viewer, offset, now, clock_ms=10_000, sent_ms=10_000, speaker=viewer == speaker
+        )
     return ears
 
 

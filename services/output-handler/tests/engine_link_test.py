@@ -17,7 +17,9 @@ Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 Wired = Callable[..., Awaitable[object]]
 
 
-async def test_who_stood_still_himself_does_not_say_that_the_engine_did(listen: Listen, wired: Wired) -> None:
+async def test_who_stood_still_himself_does_not_say_that_the_engine_did(
+    listen: Listen, wired: Wired
+) -> None:
     hub = Hub(linger_s=5)
     _, heard = await listen(hub)
     link = EngineLink(await wired([]))  # type: ignore[arg-type]
@@ -36,7 +38,9 @@ async def test_who_stood_still_himself_does_not_say_that_the_engine_did(listen: 
     hub.close()
 
 
-async def test_what_was_heard_since_is_not_taken_for_later_than_it_is(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_heard_since_is_not_taken_for_later_than_it_is(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = EngineLink(await wired([]))  # type: ignore[arg-type]
     link.says_alive = True
     link.heard()

@@ -16,7 +16,9 @@ from service_runtime.sounding import Sounding
 
 TURNS = [
     TurnRecord(turn=1, user="q", reply="first", ts=1),
-    TurnRecord(turn=2, user="q", reply="Tonight we play a riddle.", ts=2, path="legacy", request_id="r-2"),
+    TurnRecord(
+        turn=2, user="q", reply="Tonight we play a riddle.", ts=2, path="legacy", request_id="r-2"
+    ),
     TurnRecord(turn=3, user="q", reply="third", ts=3),
 ]
 
@@ -40,7 +42,9 @@ async def filed(words: FileWords, turn: int, heard: str) -> None:
     await words._tasks.quiet()
 
 
-async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(words: FileWords, history: SessionHistory) -> None:
+async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(
+    words: FileWords, history: SessionHistory
+) -> None:
     await filed(words, 2, "Tonight we")
     cut = TURNS[1].model_copy(update={"reply": "Tonight we", "interrupted": True})
     assert await history.turns("live-001") == [TURNS[0], cut, TURNS[2]]
@@ -48,7 +52,9 @@ async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(wor
     assert (await history.turns("live-001"))[1] == cut, "what was cut is not made longer"
 
 
-@pytest.mark.parametrize(("turn", "heard"), [(2, TURNS[1].reply), (2, "something else"), (9, "Tonight")])
+@pytest.mark.parametrize(
+    ("turn", "heard"), [(2, TURNS[1].reply), (2, "something else"), (9, "Tonight")]
+)
 async def test_what_was_heard_to_its_end_or_is_not_known_changes_nothing(
     words: FileWords, history: SessionHistory, turn: int, heard: str
 ) -> None:

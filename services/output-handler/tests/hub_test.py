@@ -59,7 +59,9 @@ def start(session_id: str = "live-001", turn: int = 1, epoch: int = 1) -> str:
     return Start(session_id=session_id, turn=turn, epoch=epoch, flags=BARGE_IN).to_json()
 
 
-async def test_engines_are_told_which_sessions_are_played_here(hub: Hub, engine: Joins, listen: Listen) -> None:
+async def test_engines_are_told_which_sessions_are_played_here(
+    hub: Hub, engine: Joins, listen: Listen
+) -> None:
     first, heard = await engine()
     hub.engine_joined(first)
     viewer, _ = await listen(hub)
@@ -75,7 +77,9 @@ async def test_engines_are_told_which_sessions_are_played_here(hub: Hub, engine:
     hub.viewer_left(viewer)
 
 
-async def test_a_session_lingers_for_a_reload_then_ends(hub: Hub, engine: Joins, listen: Listen) -> None:
+async def test_a_session_lingers_for_a_reload_then_ends(
+    hub: Hub, engine: Joins, listen: Listen
+) -> None:
     link, heard = await engine()
     hub.engine_joined(link)
     viewer, _ = await listen(hub)
@@ -92,7 +96,9 @@ async def test_a_session_lingers_for_a_reload_then_ends(hub: Hub, engine: Joins,
     assert await told(heard) == ["UNSUBSCRIBE live-001"]
 
 
-async def test_stop_reaches_only_the_engine_that_owns_the_turn(hub: Hub, engine: Joins, listen: Listen) -> None:
+async def test_stop_reaches_only_the_engine_that_owns_the_turn(
+    hub: Hub, engine: Joins, listen: Listen
+) -> None:
     one, to_one = await engine()
     two, to_two = await engine()
     for link in (one, two):
@@ -109,7 +115,9 @@ async def test_stop_reaches_only_the_engine_that_owns_the_turn(hub: Hub, engine:
     assert await told(to_two) == ["STOP live-002"]
 
 
-async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(hub: Hub, engine: Joins, listen: Listen) -> None:
+async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(
+    hub: Hub, engine: Joins, listen: Listen
+) -> None:
     owner, to_owner = await engine()
     sleeper, to_sleeper = await engine()
     for link in (owner, sleeper):
@@ -131,7 +139,9 @@ async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(hub: Hu
     assert await told(to_sleeper) == []
 
 
-async def test_only_the_end_of_the_owner_is_a_lost_engine(hub: Hub, engine: Joins, listen: Listen) -> None:
+async def test_only_the_end_of_the_owner_is_a_lost_engine(
+    hub: Hub, engine: Joins, listen: Listen
+) -> None:
     old, _ = await engine()
     new, _ = await engine()
     hub.engine_joined(old)
@@ -148,15 +158,30 @@ async def test_only_the_end_of_the_owner_is_a_lost_engine(hub: Hub, engine: Join
     assert "engine_lost" in str(heard)
 
 
-async def test_a_bad_frame_is_counted_and_the_rest_goes_on(hub: Hub, engine: Joins, listen: Listen) -> None:
+async def test_a_bad_frame_is_counted_and_the_rest_goes_on(
+    hub: Hub, engine: Joins, listen: Listen
+) -> None:
     link, _ = await engine()
     hub.engine_joined(link)
     _, heard = await listen(hub)
     refused = metrics.REFUSED.labels(code="bad_ingest_frame")
     before = refused._value.get()
-    chunk = {"type": "SPEECH_CHUNK", "sessionId": "live-001", "turn": 1, "seq": 0, "ts": 1, "offsetMs": 0}
+    chunk = {
+        "type": "SPEECH_CHUNK",
+        "sessionId": "live-001",
+        "turn": 1,
+        "seq": 0,
+        "ts": 1,
+        "offsetMs": 0,
+    }
     hub.take(link, start())
-    for junk in ("", "{}", "[" * 5000, json.dumps({**chunk, "pcm": "no base64"}), json.dumps({**chunk, "pcm": "A", "seq": -1})):
+    for junk in (
+        "",
+        "{}",
+        "[" * 5000,
+        json.dumps({**chunk, "pcm": "no base64"}),
+        json.dumps({**chunk, "pcm": "A", "seq": -1}),
+    ):
         hub.take(link, junk)
     assert refused._value.get() == before + 5
     hub.take(link, json.dumps({**chunk, "pcm": "AAAA"}))
@@ -174,7 +199,9 @@ async def test_frames_of_a_session_without_viewers_are_dropped(hub: Hub, engine:
         await hub.stop("nobody-here", None, "x")
 
 
-async def test_a_session_stays_known_after_its_viewers_have_left(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_stays_known_after_its_viewers_have_left(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hub_module, "SESSIONS_REMEMBERED", 2)
     hub = Hub(linger_s=0)
     for number in range(3):
@@ -219,7 +246,9 @@ async def test_a_session_that_another_replica_played_is_not_unknown_here(hub: Hu
         await hub.stop("live-001", None, "x")
 
 
-async def test_what_was_heard_of_a_file_goes_to_history_and_to_every_engine(hub: Hub, engine: Joins) -> None:
+async def test_what_was_heard_of_a_file_goes_to_history_and_to_every_engine(
+    hub: Hub, engine: Joins
+) -> None:
     links = [await engine() for _ in range(2)]
     for link, _ in links:
         hub.engine_joined(link)

@@ -11,10 +11,19 @@ from output_handler.legacy_answer import LegacyAnswer
 def test_a_file_comes_in_numbered_slices_after_its_text(file: bytes) -> None:
     frames = LegacyAnswer.of("live-001", "今晚", file).frames
     assert isinstance(frames[0], str)
-    assert json.loads(frames[0]) == {"status": "success", "task_id": "live-001", "content": "今晚", "audio_present": True}
+    assert json.loads(frames[0]) == {
+        "status": "success",
+        "task_id": "live-001",
+        "content": "今晚",
+        "audio_present": True,
+    }
     assert isinstance(frames[-1], str)
     assert json.loads(frames[-1]) == {"type": "audio_complete", "task_id": "live-001"}
-    slices = [(json.loads(head), piece) for head, piece in pairwise(frames[1:-1]) if isinstance(piece, bytes)]
+    slices = [
+        (json.loads(head), piece)
+        for head, piece in pairwise(frames[1:-1])
+        if isinstance(piece, bytes)
+    ]
     assert [head["chunk_id"] for head, _ in slices] == list(range(len(slices)))
     assert {head["total_chunks"] for head, _ in slices} <= {len(slices)}
     assert all(0 < len(piece) <= 65_536 for _, piece in slices)

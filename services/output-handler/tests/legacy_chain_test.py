@@ -36,7 +36,9 @@ class Replicas:
     redis: "Redis"
     blobs: Blobs
 
-    def viewer(self, dialect: Subprotocol | None, at: int = 0, session: str = "live-001") -> connect:
+    def viewer(
+        self, dialect: Subprotocol | None, at: int = 0, session: str = "live-001"
+    ) -> connect:
         protocols = None if dialect is None else [dialect]
         url = f"ws://127.0.0.1:{self.ports[at]}/ws/output/{session}"
         return connect(url, subprotocols=protocols, compression=None, proxy=None)
@@ -44,7 +46,9 @@ class Replicas:
     async def say(self, response: TaskResponse) -> None:
         """As a work list does it for `effects.answer`."""
         async with self.redis.pipeline(transaction=True) as together:
-            together.hset(redis_names.answers(response.task_id), response.message_id, response.to_json())
+            together.hset(
+                redis_names.answers(response.task_id), response.message_id, response.to_json()
+            )
             together.expire(redis_names.answers(response.task_id), redis_names.ANSWER_TTL_S)
             together.publish(redis_names.task_response(response.task_id), response.to_json())
             await together.execute()
@@ -95,7 +99,9 @@ async def test_every_viewer_of_every_replica_hears_an_answer(replicas: Replicas)
             got = await frames(viewer, "END")
             sound = b"".join(binary.unpack(raw).payload for raw in got if isinstance(raw, bytes))
             assert sound == wav(1_000)[44:]
-        file = b"".join(raw for raw in await frames(older, "audio_complete") if isinstance(raw, bytes))
+        file = b"".join(
+            raw for raw in await frames(older, "audio_complete") if isinstance(raw, bytes)
+        )
         assert file == wav(1_000)
         await replicas.until_heard("live-001#1")
         assert await replicas.redis.ttl(redis_names.blob(voice)) <= redis_names.HEARD_BLOB_TTL_S
@@ -106,14 +112,19 @@ async def test_an_answer_waits_for_a_late_subscriber_and_is_told_once(replicas: 
     await replicas.say(answer(2, error="no model answers", code="llm_failed"))
     async with replicas.viewer(OLDER) as viewer:
         first = await frames(viewer, "error")
-        assert {json.loads(raw).get("content") for raw in first if isinstance(raw, str)} == {"早", None}
+        assert {json.loads(raw).get("content") for raw in first if isinstance(raw, str)} == {
+            "早",
+            None,
+        }
         await replicas.until_heard("live-001#1")
         await replicas.until_heard("live-001#2")
     for at in (0, 1):
         async with replicas.viewer(OLDER, at) as again, replicas.viewer(NEWER, at) as newer:
             await frames(newer, "IDLE")
             await replicas.say(answer(3 + at, f"晚{at}"))
-            assert [json.loads(raw)["content"] for raw in await frames(again, "success")] == [f"晚{at}"]
+            assert [json.loads(raw)["content"] for raw in await frames(again, "success")] == [
+                f"晚{at}"
+            ]
             got = await frames(newer, "END")
             assert [json.loads(raw)["turn"] for raw in got if '"START"' in str(raw)] == [3 + at]
             await replicas.until_heard(f"live-001#{3 + at}")
@@ -124,7 +135,9 @@ async def test_a_stop_silences_the_copies_of_all_replicas(replicas: Replicas, wh
     async with replicas.viewer(NEWER, 0) as one, replicas.viewer(NEWER, 0, "another") as other:
         await frames(one, "IDLE")
         await frames(other, "IDLE")
-        second = contextlib.nullcontext() if where.endswith("viewers") else replicas.viewer(NEWER, 1)
+        second = (
+            contextlib.nullcontext() if where.endswith("viewers") else replicas.viewer(NEWER, 1)
+        )
         async with second as two:
             voice = await replicas.blobs.put(wav(2_000))
             interruptible = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
@@ -139,7 +152,9 @@ async def test_a_stop_silences_the_copies_of_all_replicas(replicas: Replicas, wh
             else:
                 async with httpx.AsyncClient() as http:
                     at = replicas.ports[1 if two is None else 0]
-                    await http.post(f"http://127.0.0.1:{at}/control/stop", json={"sessionId": "live-001"})
+                    await http.post(
+                        f"http://127.0.0.1:{at}/control/stop", json={"sessionId": "live-001"}
+                    )
             for viewer in [one] if two is None else [one, two]:
                 assert isinstance((await frames(viewer, "STOP_ACK", 2))[-1], str)
                 with pytest.raises(TimeoutError):
@@ -152,10 +167,16 @@ async def test_without_redis_the_main_path_works_and_readyz_says_so(tmp_path: Pa
     app = build(OutputSettings(redis_url=later.url))
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(serving(app))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False))
-        replicas = Replicas([port], Redis.from_url(later.url, decode_responses=True), Blobs(later.url))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        )
+        replicas = Replicas(
+            [port], Redis.from_url(later.url, decode_responses=True), Blobs(later.url)
+        )
         viewer = await stack.enter_async_context(replicas.viewer(NEWER))
-        engine = await stack.enter_async_context(connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", proxy=None))
+        engine = await stack.enter_async_context(
+            connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", proxy=None)
+        )
         await frames(viewer, "IDLE")
         await engine.recv()
         await engine.send(Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()).to_json())

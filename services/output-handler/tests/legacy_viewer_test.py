@@ -20,7 +20,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_answers_and_errors_in_order_and_nothing_of_the_newer_dialects(listen: Listen) -> None:
+async def test_answers_and_errors_in_order_and_nothing_of_the_newer_dialects(
+    listen: Listen,
+) -> None:
     viewer, sent = await listen(legacy=True)
     assert isinstance(viewer, LegacyViewer)
     viewer.offer("a frame of the newer dialects")

@@ -41,7 +41,9 @@ SPEAKING: dict[str, Any] = {"zero_ms": 0.0, "sent_ms": 2_000}
         (6, view(stopped=True, ended=True, interrupted=True), 0, Fate.TURN),
     ],
 )
-def test_what_becomes_of_an_answer(turn: int | None, present: TurnView | None, now: float, expected: Fate) -> None:
+def test_what_becomes_of_an_answer(
+    turn: int | None, present: TurnView | None, now: float, expected: Fate
+) -> None:
     assert fate(Letter(answer(turn), live=True), present, now) is expected
 
 
@@ -56,7 +58,9 @@ def test_what_becomes_of_an_answer(turn: int | None, present: TurnView | None, n
         (None, Fate.TURN),
     ],
 )
-def test_the_voice_of_an_engines_turn_belongs_to_that_turn(present: TurnView | None, expected: Fate) -> None:
+def test_the_voice_of_an_engines_turn_belongs_to_that_turn(
+    present: TurnView | None, expected: Fate
+) -> None:
     assert fate(Letter(answer(5, of_engine=True), live=True), present, 0) is expected
 
 

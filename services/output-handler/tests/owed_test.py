@@ -27,7 +27,9 @@ async def test_an_older_client_that_listens_after_its_answer_was_played_to_other
     assert again == []
 
 
-async def test_an_older_client_that_listens_late_is_told_also_that_there_is_no_answer(room: "Room", listen: "Listen") -> None:
+async def test_an_older_client_that_listens_late_is_told_also_that_there_is_no_answer(
+    room: "Room", listen: "Listen"
+) -> None:
     await listen(room.session)
     room.player.take(answer(1, error="the model is away", request_id="upload-1"))
     await asyncio.sleep(1)

@@ -21,7 +21,9 @@ def to_engine(stage: Stage) -> list[str]:
     return [json.loads(raw)["action"] for raw in stage.to_engine]
 
 
-async def test_a_pause_stands_still_where_it_is_heard_and_goes_on_from_there(stage: Stage, listen: Listen) -> None:
+async def test_a_pause_stands_still_where_it_is_heard_and_goes_on_from_there(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 24)
@@ -37,7 +39,9 @@ async def test_a_pause_stands_still_where_it_is_heard_and_goes_on_from_there(sta
     stage.end()
     await asyncio.sleep(2)
     assert view.ear_ms(stage.session.clock()) == pytest.approx(300)
-    assert await told(sent) == ["PAUSE 1", "CHUNK 25", "CHUNK 26", "END 1"], "what comes meanwhile waits at the viewers"
+    assert await told(sent) == ["PAUSE 1", "CHUNK 25", "CHUNK 26", "END 1"], (
+        "what comes meanwhile waits at the viewers"
+    )
     assert stage.session.pause.ask("RESUME", 1)
     assert view.zero_ms == pytest.approx(began + 2_000)
     assert await told(sent) == ["RESUME 1", "STATE SPEAKING"]
@@ -45,7 +49,9 @@ async def test_a_pause_stands_still_where_it_is_heard_and_goes_on_from_there(sta
     await asyncio.sleep(0.7)
     assert await told(sent) == []
     await asyncio.sleep(0.1)
-    assert await told(sent) == ["STATE IDLE"], "27 chunks of 40 ms, of which 300 ms were heard before"
+    assert await told(sent) == ["STATE IDLE"], (
+        "27 chunks of 40 ms, of which 300 ms were heard before"
+    )
 
 
 async def test_what_is_paused_can_be_stopped(stage: Stage, listen: Listen) -> None:
@@ -59,7 +65,9 @@ async def test_what_is_paused_can_be_stopped(stage: Stage, listen: Listen) -> No
     assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
 
 
-async def test_only_a_turn_that_sounds_and_may_be_interrupted_is_paused(stage: Stage, listen: Listen) -> None:
+async def test_only_a_turn_that_sounds_and_may_be_interrupted_is_paused(
+    stage: Stage, listen: Listen
+) -> None:
     await listen(stage.session)
     assert not stage.session.pause.ask("PAUSE", None)
     stage.start(flags=FlagSet(SYNC_TTS_STREAMING=True))
@@ -80,7 +88,9 @@ async def test_a_pause_that_nobody_ends_ends_itself(stage: Stage, listen: Listen
     assert to_engine(stage) == ["PAUSE", "RESUME"]
 
 
-async def test_another_output_handler_paused_it_and_the_engine_says_so(stage: Stage, listen: Listen) -> None:
+async def test_another_output_handler_paused_it_and_the_engine_says_so(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 9)
@@ -119,7 +129,9 @@ async def test_the_next_turn_is_not_paused(stage: Stage, listen: Listen) -> None
     assert "RESUME 2" not in await told(sent)
 
 
-async def test_one_that_was_paused_before_it_sounded_begins_at_its_beginning(stage: Stage, listen: Listen) -> None:
+async def test_one_that_was_paused_before_it_sounded_begins_at_its_beginning(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     assert stage.session.pause.ask("PAUSE", None)

@@ -15,7 +15,9 @@ Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime
 
 
-async def test_a_turn_goes_from_idle_over_thinking_and_speaking_to_idle(stage: Stage, listen: Listen) -> None:
+async def test_a_turn_goes_from_idle_over_thinking_and_speaking_to_idle(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     assert await told(sent) == ["STATE IDLE"]
     await asyncio.sleep(1)
@@ -25,10 +27,19 @@ async def test_a_turn_goes_from_idle_over_thinking_and_speaking_to_idle(stage: S
     stage.chunks(0, 1)
     stage.text("", 2, eos=True)
     stage.end()
-    assert await told(sent) == ["TEXT 今晚", "STATE SPEAKING", "CHUNK 0", "CHUNK 1", "TEXT", "END 1"]
+    assert await told(sent) == [
+        "TEXT 今晚",
+        "STATE SPEAKING",
+        "CHUNK 0",
+        "CHUNK 1",
+        "TEXT",
+        "END 1",
+    ]
 
 
-async def test_the_clock_of_a_turn_begins_with_its_first_chunk(stage: Stage, listen: Listen) -> None:
+async def test_the_clock_of_a_turn_begins_with_its_first_chunk(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     await asyncio.sleep(1)
     stage.start()
@@ -43,7 +54,9 @@ async def test_the_clock_of_a_turn_begins_with_its_first_chunk(stage: Stage, lis
     assert states["SPEAKING"] == pytest.approx(1500)
 
 
-async def test_idle_comes_when_the_last_chunk_was_heard_not_when_it_was_sent(stage: Stage, listen: Listen) -> None:
+async def test_idle_comes_when_the_last_chunk_was_heard_not_when_it_was_sent(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 24)
@@ -64,7 +77,9 @@ async def test_a_turn_without_sound_is_idle_at_its_end(stage: Stage, listen: Lis
     assert (await told(sent))[-1] == "STATE IDLE"
 
 
-async def test_a_turn_without_anybody_to_play_files_ends_at_its_end(stage: Stage, listen: Listen) -> None:
+async def test_a_turn_without_anybody_to_play_files_ends_at_its_end(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start(flags=FlagSet())
     stage.text("好", eos=True)
@@ -84,7 +99,9 @@ async def test_a_new_turn_cancels_the_idle_of_the_one_before(stage: Stage, liste
     assert await told(sent) == []
 
 
-async def test_speech_that_comes_too_late_moves_the_clock_and_says_so(stage: Stage, listen: Listen) -> None:
+async def test_speech_that_comes_too_late_moves_the_clock_and_says_so(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 0)
@@ -109,7 +126,9 @@ async def test_missing_chunks_are_counted_and_reported(stage: Stage, listen: Lis
     assert metrics.CHUNK_GAPS._value.get() == gaps + 2
 
 
-async def test_a_lost_engine_is_told_once_what_was_sent_still_sounds(stage: Stage, listen: Listen) -> None:
+async def test_a_lost_engine_is_told_once_what_was_sent_still_sounds(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     _, older = await listen(stage.session, legacy=True)
     stage.start()
@@ -126,7 +145,9 @@ async def test_a_lost_engine_is_told_once_what_was_sent_still_sounds(stage: Stag
 
 
 @pytest.mark.parametrize(("turn", "epoch"), [(4, 2), (9, 1), (1, 0)])
-async def test_a_stale_start_changes_nothing(stage: Stage, listen: Listen, turn: int, epoch: int) -> None:
+async def test_a_stale_start_changes_nothing(
+    stage: Stage, listen: Listen, turn: int, epoch: int
+) -> None:
     _, sent = await listen(stage.session)
     stage.start(5, epoch=2)
     await told(sent)
@@ -145,7 +166,9 @@ async def test_a_new_epoch_may_begin_at_a_lower_turn(stage: Stage, listen: Liste
     assert await told(sent) == ["START 5", "STATE THINKING", "START 4", "STATE THINKING"]
 
 
-async def test_a_turn_told_again_after_a_reconnect_is_no_new_turn(stage: Stage, listen: Listen) -> None:
+async def test_a_turn_told_again_after_a_reconnect_is_no_new_turn(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.text("今晚")
@@ -171,7 +194,9 @@ async def test_frames_of_another_turn_are_dropped(stage: Stage, listen: Listen) 
     assert await told(sent) == []
 
 
-async def test_a_subscriber_in_mid_turn_takes_over_the_ears_position(stage: Stage, listen: Listen) -> None:
+async def test_a_subscriber_in_mid_turn_takes_over_the_ears_position(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     await asyncio.sleep(10)
     stage.start(ear_ms=2_000)
@@ -181,7 +206,9 @@ async def test_a_subscriber_in_mid_turn_takes_over_the_ears_position(stage: Stag
     assert [state["startedAt"] for state in states] == [pytest.approx(8_000)]
 
 
-async def test_while_somebody_speaks_she_listens_and_a_turn_may_follow(stage: Stage, listen: Listen) -> None:
+async def test_while_somebody_speaks_she_listens_and_a_turn_may_follow(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     await told(sent)
     stage.session.spoken_to("mine", speaking=True)

@@ -15,7 +15,9 @@ Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime
 
 
-async def test_a_late_viewer_joins_at_the_live_position_with_the_text_so_far(stage: Stage, listen: Listen) -> None:
+async def test_a_late_viewer_joins_at_the_live_position_with_the_text_so_far(
+    stage: Stage, listen: Listen
+) -> None:
     await listen(stage.session)
     stage.start()
     stage.text("今晚")
@@ -47,14 +49,18 @@ async def test_a_slow_viewer_delays_nobody(stage: Stage, listen: Listen) -> None
         stage.chunks(seq, seq)
         await asyncio.sleep(0)
     assert slow == []
-    assert [line for line in await told(quick) if line.startswith("CHUNK")] == [f"CHUNK {seq}" for seq in range(100)]
+    assert [line for line in await told(quick) if line.startswith("CHUNK")] == [
+        f"CHUNK {seq}" for seq in range(100)
+    ]
     gate.set()
     caught_up = await told(slow)
     assert "ERROR too_slow" in caught_up
     assert "START 1" in caught_up
 
 
-async def test_binary_is_packed_once_and_only_when_somebody_wants_it(stage: Stage, listen: Listen) -> None:
+async def test_binary_is_packed_once_and_only_when_somebody_wants_it(
+    stage: Stage, listen: Listen
+) -> None:
     await listen(stage.session)
     stage.start()
     stage.chunks(0, 0)
@@ -84,7 +90,9 @@ async def test_positions_are_passed_on_at_most_every_150_ms(stage: Stage, listen
     assert all(later - earlier >= 150 for earlier, later in zip(offsets, offsets[1:], strict=False))
 
 
-async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused(stage: Stage, listen: Listen) -> None:
+async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused(
+    stage: Stage, listen: Listen
+) -> None:
     viewers = [(await listen(stage.session))[0] for _ in range(4)]
     stage.start()
     stage.chunks(0, 49)
@@ -97,7 +105,9 @@ async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused
     await asyncio.sleep(0.2)
     stage.session.played(viewers[3], Played(session_id="live-001", turn=1, offset_ms=1100))
     await asyncio.sleep(0.2)
-    stage.session.played(viewers[0], Played(session_id="live-001", turn=1, offset_ms=1050, speaker=True))
+    stage.session.played(
+        viewers[0], Played(session_id="live-001", turn=1, offset_ms=1050, speaker=True)
+    )
     assert [json.loads(raw)["offsetMs"] for raw in stage.to_engine] == [700, 1000, 1050], (
         "the first alone, the median, the speaker"
     )
@@ -117,7 +127,9 @@ async def test_viewers_are_counted_by_dialect(stage: Stage, listen: Listen) -> N
     assert stage.session.viewers == set()
 
 
-async def test_an_older_client_hears_a_turn_at_its_end_and_once(stage: Stage, listen: Listen) -> None:
+async def test_an_older_client_hears_a_turn_at_its_end_and_once(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()
     stage.text("今晚我们玩")
@@ -132,7 +144,9 @@ async def test_an_older_client_hears_a_turn_at_its_end_and_once(stage: Stage, li
     assert story(list(texts)) == ["success 今晚我们玩", "audio_chunk", "audio_complete"]
 
 
-async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(stage: Stage, listen: Listen) -> None:
+async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(
+    stage: Stage, listen: Listen
+) -> None:
     await listen(stage.session)
     stage.start()
     stage.text("今晚我们玩")
@@ -155,7 +169,9 @@ async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(stage: 
     assert sent == []
 
 
-async def test_an_older_client_that_comes_too_late_gets_the_rest(stage: Stage, listen: Listen) -> None:
+async def test_an_older_client_that_comes_too_late_gets_the_rest(
+    stage: Stage, listen: Listen
+) -> None:
     await listen(stage.session)
     stage.start()
     stage.text("今晚我们玩")
@@ -179,9 +195,14 @@ async def test_older_clients_share_one_copy_of_a_turns_sound(stage: Stage, liste
     stage.chunks(50, 99)
     stage.end()
     await asyncio.sleep(0.01)
-    slices = [[frame for frame in sent if isinstance(frame, bytes)] for sent in (*(sent for _, sent in heard), late)]
+    slices = [
+        [frame for frame in sent if isinstance(frame, bytes)]
+        for sent in (*(sent for _, sent in heard), late)
+    ]
     assert b"".join(slices[0])[44:] == bytes(100 * 1920)
-    assert all(one is first for others in slices[1:] for one, first in zip(others, slices[0], strict=True))
+    assert all(
+        one is first for others in slices[1:] for one, first in zip(others, slices[0], strict=True)
+    )
 
 
 async def test_an_older_client_that_comes_when_the_others_have_left_has_no_hole_in_its_file(
@@ -200,7 +221,9 @@ async def test_an_older_client_that_comes_when_the_others_have_left_has_no_hole_
     assert b"".join(raw for raw in sent if isinstance(raw, bytes))[44:] == bytes(30 * 1920)
 
 
-async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_before_a_word(stage: Stage, listen: Listen) -> None:
+async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_before_a_word(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()
     stage.stop_ack()
@@ -211,7 +234,9 @@ async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_befor
     assert await told(sent) == ["success"]
 
 
-async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(stage: Stage, listen: Listen) -> None:
+async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()
     stage.text("今晚我们玩")

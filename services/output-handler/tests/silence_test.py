@@ -15,7 +15,9 @@ Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime
 
 
-async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(stage: Stage, listen: Listen) -> None:
+async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(
+    stage: Stage, listen: Listen
+) -> None:
     viewer, sent = await listen(stage.session)
     stage.start()
     stage.text("今晚我们玩解谜")
@@ -28,7 +30,13 @@ async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(stage: Stag
     stage.text("游戏", 7)
     assert await told(sent) == ["STOP 1", "STATE INTERRUPTED"]
     assert [json.loads(raw) for raw in stage.to_engine] == [
-        {"type": "CONTROL", "action": "STOP", "sessionId": "live-001", "turn": 1, "reason": "viewer"}
+        {
+            "type": "CONTROL",
+            "action": "STOP",
+            "sessionId": "live-001",
+            "turn": 1,
+            "reason": "viewer",
+        }
     ]
     stage.stop_ack(heard="今晚")
     stage.end()
@@ -50,7 +58,9 @@ async def test_stop_is_idempotent_and_means_only_its_turn(stage: Stage, listen: 
     assert len(stage.to_engine) == 1
 
 
-async def test_stop_still_silences_what_was_sent_but_not_yet_heard(stage: Stage, listen: Listen) -> None:
+async def test_stop_still_silences_what_was_sent_but_not_yet_heard(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 24)
@@ -73,7 +83,9 @@ async def test_nothing_sounds_once_everything_was_heard(stage: Stage, listen: Li
     assert stage.to_engine == []
 
 
-async def test_without_barge_in_stop_is_refused_and_speech_goes_on(stage: Stage, listen: Listen) -> None:
+async def test_without_barge_in_stop_is_refused_and_speech_goes_on(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start(flags=FlagSet(SYNC_TTS_STREAMING=True))
     stage.chunks(0, 0)
@@ -84,7 +96,9 @@ async def test_without_barge_in_stop_is_refused_and_speech_goes_on(stage: Stage,
     assert stage.to_engine == []
 
 
-async def test_an_engine_that_stops_by_itself_flushes_the_viewers(stage: Stage, listen: Listen) -> None:
+async def test_an_engine_that_stops_by_itself_flushes_the_viewers(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 4)
@@ -94,7 +108,9 @@ async def test_an_engine_that_stops_by_itself_flushes_the_viewers(stage: Stage, 
     assert stage.to_engine == []
 
 
-async def test_an_engine_that_stops_before_a_word_leaves_no_trace_of_interruption(stage: Stage, listen: Listen) -> None:
+async def test_an_engine_that_stops_before_a_word_leaves_no_trace_of_interruption(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     await told(sent)
@@ -103,7 +119,9 @@ async def test_an_engine_that_stops_before_a_word_leaves_no_trace_of_interruptio
     assert await told(sent) == ["STOP_ACK 1", "STATE IDLE"]
 
 
-async def test_an_engine_that_never_confirms_does_not_leave_the_session_interrupted(stage: Stage, listen: Listen) -> None:
+async def test_an_engine_that_never_confirms_does_not_leave_the_session_interrupted(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 4)
@@ -113,7 +131,9 @@ async def test_an_engine_that_never_confirms_does_not_leave_the_session_interrup
     assert await told(sent) == ["STATE IDLE"]
 
 
-async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(stage: Stage, listen: Listen) -> None:
+async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(
+    stage: Stage, listen: Listen
+) -> None:
     await listen(stage.session)
     stage.start()
     stage.text("今晚我们")
@@ -146,7 +166,9 @@ async def test_a_stopped_turn_that_was_given_to_another_engine_stays_silent(
     assert (await told(sent))[-3:] == ["STATE THINKING", "STATE SPEAKING", "CHUNK 0"]
 
 
-async def test_a_turn_that_its_engine_took_back_may_be_begun_again(stage: Stage, listen: Listen) -> None:
+async def test_a_turn_that_its_engine_took_back_may_be_begun_again(
+    stage: Stage, listen: Listen
+) -> None:
     _, sent = await listen(stage.session)
     stage.start(7)
     stage.stop_ack(7)

@@ -56,11 +56,19 @@ async def test_binary_chunks_unpack_to_what_the_engine_sent(output: "Output") ->
             assert isinstance(raw, bytes)
             read = binary.unpack(raw)
             assert read.payload == base64.b64decode(chunk.pcm)
-            assert (read.turn, read.seq, read.offset_ms, read.text_end, read.ts) == (1, chunk.seq, chunk.offset_ms, 2, 1.5)
+            assert (read.turn, read.seq, read.offset_ms, read.text_end, read.ts) == (
+                1,
+                chunk.seq,
+                chunk.offset_ms,
+                2,
+                1.5,
+            )
             assert read.viseme == {"aa": pytest.approx(0.7, abs=0.01)}
 
 
-async def test_of_two_offered_dialects_the_binary_one_is_chosen_and_an_unknown_one_is_not(output: "Output") -> None:
+async def test_of_two_offered_dialects_the_binary_one_is_chosen_and_an_unknown_one_is_not(
+    output: "Output",
+) -> None:
     address = f"{output.url}/ws/output/live-001"
     async with connect(address, subprotocols=[V2, V2_BIN], proxy=None) as viewer:
         assert viewer.subprotocol == V2_BIN
@@ -74,7 +82,9 @@ async def test_without_a_dialect_a_turn_comes_as_text_and_one_file(output: "Outp
         await output.start()
         for seq in range(50):
             await output.chunk(seq)
-        await output.engine.send(TextDelta(session_id="live-001", turn=1, content="好", eos=True).to_json())
+        await output.engine.send(
+            TextDelta(session_id="live-001", turn=1, content="好", eos=True).to_json()
+        )
         await output.engine.send(End(session_id="live-001", turn=1).to_json())
         assert json.loads(await viewer.recv()) == {
             "status": "success",

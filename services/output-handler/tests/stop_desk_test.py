@@ -23,7 +23,9 @@ pytestmark = pytest.mark.looptime
 class Engine:
     """Answers each STOP that asks with `outcome`; None: not at all."""
 
-    def __init__(self, hub: Hub, link: EngineLink, sent: list[str | bytes], outcome: StopOutcome | None) -> None:
+    def __init__(
+        self, hub: Hub, link: EngineLink, sent: list[str | bytes], outcome: StopOutcome | None
+    ) -> None:
         self.hub, self.link, self._sent, self.outcome = hub, link, sent, outcome
         self.stops: list[dict[str, object]] = []
         self._tasks = [asyncio.create_task(link.write()), asyncio.create_task(self._answer())]
@@ -34,7 +36,9 @@ class Engine:
                 if frame["action"] == "STOP":
                     self.stops.append(frame)
                     if self.outcome is not None:
-                        told = StopResult(session_id=frame["sessionId"], ask=frame["ask"], outcome=self.outcome)
+                        told = StopResult(
+                            session_id=frame["sessionId"], ask=frame["ask"], outcome=self.outcome
+                        )
                         self.hub.take(self.link, told.to_json())
             self._sent.clear()
             await asyncio.sleep(0.005)
@@ -122,7 +126,9 @@ async def test_an_engine_that_falls_silent_in_a_turn_is_told_to_its_viewers_with
 
     say(Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()).to_json())
     await asyncio.sleep(5)
-    assert "engine_lost" not in str(heard), "an engine of before this frame says nothing while it has nothing to say"
+    assert "engine_lost" not in str(heard), (
+        "an engine of before this frame says nothing while it has nothing to say"
+    )
     for _ in range(8):
         say(Alive().to_json())
         await asyncio.sleep(0.25)
@@ -139,7 +145,9 @@ async def test_an_engine_that_falls_silent_in_a_turn_is_told_to_its_viewers_with
     hub.close()
 
 
-async def test_an_engine_that_stood_still_for_a_moment_can_still_be_stopped_and_goes_on(listen: Listen, wired: Wired) -> None:
+async def test_an_engine_that_stood_still_for_a_moment_can_still_be_stopped_and_goes_on(
+    listen: Listen, wired: Wired
+) -> None:
     hub = Hub(linger_s=5)
     _, heard = await listen(hub)
     engine = await joined(hub, wired, None)
@@ -147,7 +155,11 @@ async def test_an_engine_that_stood_still_for_a_moment_can_still_be_stopped_and_
     hub.take(engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
     hub.engine_silent(engine.link)
     await asyncio.sleep(0.1)
-    assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == ["IDLE", "THINKING", "IDLE"]
+    assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == [
+        "IDLE",
+        "THINKING",
+        "IDLE",
+    ]
     hub.engine_heard_again(engine.link)
     await asyncio.sleep(0.01)
     assert json.loads(heard[-1])["phase"] == "THINKING"
@@ -159,7 +171,9 @@ async def test_an_engine_that_stood_still_for_a_moment_can_still_be_stopped_and_
     hub.close()
 
 
-async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle(listen: Listen, wired: Wired) -> None:
+async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle(
+    listen: Listen, wired: Wired
+) -> None:
     hub = Hub(linger_s=5)
     _, heard = await listen(hub)
     engine = await joined(hub, wired, None)
@@ -167,7 +181,9 @@ async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle
 
     def chunk(seq: int) -> str:
         pcm = base64.b64encode(bytes(1920)).decode()
-        return SpeechChunk(session_id="live-001", turn=1, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40).to_json()
+        return SpeechChunk(
+            session_id="live-001", turn=1, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40
+        ).to_json()
 
     hub.take(engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
     for seq in range(10):
@@ -176,7 +192,11 @@ async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle
     for seq in range(10, 40):
         hub.take(engine.link, chunk(seq))
     await asyncio.sleep(1.5)
-    assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == ["IDLE", "THINKING", "SPEAKING"]
+    assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == [
+        "IDLE",
+        "THINKING",
+        "SPEAKING",
+    ]
     engine.end()
     hub.close()
 
@@ -193,7 +213,9 @@ async def test_a_pause_from_anywhere_says_which_turn_it_paused(wired: Wired) -> 
     engine.end()
 
 
-async def test_a_session_that_moves_in_mid_turn_is_silenced_first(listen: Listen, wired: Wired) -> None:
+async def test_a_session_that_moves_in_mid_turn_is_silenced_first(
+    listen: Listen, wired: Wired
+) -> None:
     hub = Hub(linger_s=5)
     _, heard = await listen(hub)
     old, new = [await joined(hub, wired, None) for _ in range(2)]

@@ -32,7 +32,9 @@ def test_missing_chunks_are_counted_once(view: TurnView) -> None:
 
 
 @given(st.lists(st.integers(min_value=0, max_value=20), min_size=1, max_size=40))
-def test_a_chunk_seen_before_or_come_late_is_told_and_never_counted_as_a_gap(seqs: list[int]) -> None:
+def test_a_chunk_seen_before_or_come_late_is_told_and_never_counted_as_a_gap(
+    seqs: list[int],
+) -> None:
     made = TurnView(turn=1, flags=FlagSet(), started_at=0, start_json="{}")
     highest = None
     for seq in seqs:
@@ -51,7 +53,9 @@ def test_the_first_chunk_starts_the_clock(view: TurnView) -> None:
     assert (view.zero_ms, view.phase, view.sent_ms) == (2000.0, Phase.SPEAKING, 40)
 
 
-def test_the_clock_moves_only_for_a_chunk_that_is_later_than_viewers_hold_back(view: TurnView) -> None:
+def test_the_clock_moves_only_for_a_chunk_that_is_later_than_viewers_hold_back(
+    view: TurnView,
+) -> None:
     view.schedule(0, 40, 2000.0)
     assert not view.schedule(40, 40, 2040.0 + LATE_MS)
     assert view.zero_ms == 2000.0
@@ -67,7 +71,9 @@ def test_a_chunk_from_the_past_does_not_shorten_what_was_sent(view: TurnView) ->
     assert view.sent_ms == 440
 
 
-def test_speech_of_a_turn_joined_in_its_middle_is_announced_without_moving_the_clock(view: TurnView) -> None:
+def test_speech_of_a_turn_joined_in_its_middle_is_announced_without_moving_the_clock(
+    view: TurnView,
+) -> None:
     view.zero_ms = 500.0
     assert view.schedule(1000, 40, 1400.0)
     assert (view.zero_ms, view.phase) == (500.0, Phase.SPEAKING)
@@ -113,6 +119,8 @@ def test_a_stop_silences_thinking_speaking_and_what_was_sent_but_not_heard(view:
         ("Tonight we play a riddle.", 1.0, "Tonight we play a riddle."),
     ],
 )
-def test_of_a_file_the_words_that_had_begun_are_heard(view: TurnView, text: str, share: float, heard: str) -> None:
+def test_of_a_file_the_words_that_had_begun_are_heard(
+    view: TurnView, text: str, share: float, heard: str
+) -> None:
     view.text, view.whole_ms, view.zero_ms = text, 1_000, 5_000.0
     assert view.heard_text(5_000 + 1_000 * share).strip() == heard

@@ -24,7 +24,9 @@ def told_by_engine(room: "Room", turn: int, text: str, flags: FlagSet = WHOLE_FI
     room.stage.end(turn, voice_follows=True)
 
 
-async def test_a_second_message_neither_cuts_the_first_voice_nor_comes_before_it(room: "Room", listen: "Listen") -> None:
+async def test_a_second_message_neither_cuts_the_first_voice_nor_comes_before_it(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
     told_by_engine(room, 1, "one")
@@ -32,13 +34,23 @@ async def test_a_second_message_neither_cuts_the_first_voice_nor_comes_before_it
     told_by_engine(room, 2, "two")
     await room.voiced(2, 400, of_engine=True)
     await asyncio.sleep(1)
-    assert sent.told() == ["STATE IDLE", "START 1", "STATE THINKING", "TEXT one"], "the first one's voice is still to come"
+    assert sent.told() == ["STATE IDLE", "START 1", "STATE THINKING", "TEXT one"], (
+        "the first one's voice is still to come"
+    )
     await room.voiced(1, 1_000, of_engine=True)
     await asyncio.sleep(0.9)
     assert "START 2" not in sent.without_chunks()
     await asyncio.sleep(2)
     assert sent.without_chunks() == [
-        *("STATE IDLE", "START 2", "STATE THINKING", "TEXT two", "STATE SPEAKING", "END 2", "STATE IDLE"),
+        *(
+            "STATE IDLE",
+            "START 2",
+            "STATE THINKING",
+            "TEXT two",
+            "STATE SPEAKING",
+            "END 2",
+            "STATE IDLE",
+        ),
     ]
     assert older.told() == [
         *("success one", "audio_chunk", "audio_complete"),
@@ -47,7 +59,9 @@ async def test_a_second_message_neither_cuts_the_first_voice_nor_comes_before_it
     assert room.heard == ["live-001#1", "live-001#2"]
 
 
-async def test_speech_that_streams_waits_for_the_file_too_and_loses_no_chunk(room: "Room", listen: "Listen") -> None:
+async def test_speech_that_streams_waits_for_the_file_too_and_loses_no_chunk(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     await room.voiced(1, 1_000)
     await asyncio.sleep(0.2)
@@ -60,11 +74,15 @@ async def test_speech_that_streams_waits_for_the_file_too_and_loses_no_chunk(roo
     await asyncio.sleep(2)
     after = sent.told()
     after = after[after.index("START 2") :]
-    assert [line for line in after if line.startswith("CHUNK")] == [f"CHUNK {seq}" for seq in range(10)]
+    assert [line for line in after if line.startswith("CHUNK")] == [
+        f"CHUNK {seq}" for seq in range(10)
+    ]
     assert after[-2:] == ["END 2", "STATE IDLE"]
 
 
-async def test_a_voice_that_never_comes_is_waited_for_as_long_as_any(room: "Room", listen: "Listen") -> None:
+async def test_a_voice_that_never_comes_is_waited_for_as_long_as_any(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     told_by_engine(room, 1, "one")
     told_by_engine(room, 2, "two")
@@ -95,7 +113,9 @@ async def test_an_engine_that_dies_while_its_turn_waits_is_told_when_that_turns_
     ], "END 1 was sent while its end still sounded"
 
 
-async def test_a_turn_of_the_next_engine_behind_a_lost_one_is_whole(room: "Room", listen: "Listen") -> None:
+async def test_a_turn_of_the_next_engine_behind_a_lost_one_is_whole(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     await room.voiced(1, 1_000)
     await asyncio.sleep(0.2)
@@ -108,8 +128,17 @@ async def test_a_turn_of_the_next_engine_behind_a_lost_one_is_whole(room: "Room"
     await asyncio.sleep(1)
     room.stage.end(3)
     await asyncio.sleep(1)
-    told = [line for line in sent.without_chunks() if line.startswith(("START", "TEXT", "ERROR", "END"))]
-    assert told[told.index("START 2") :] == ["START 2", "TEXT tw", "ERROR engine_lost", "START 3", "TEXT three", "END 3"]
+    told = [
+        line for line in sent.without_chunks() if line.startswith(("START", "TEXT", "ERROR", "END"))
+    ]
+    assert told[told.index("START 2") :] == [
+        "START 2",
+        "TEXT tw",
+        "ERROR engine_lost",
+        "START 3",
+        "TEXT three",
+        "END 3",
+    ]
 
 
 async def test_what_waits_is_bounded_and_its_end_is_counted(

@@ -30,7 +30,9 @@ async def test_an_answer_without_a_viewer_waits_for_one(room: "Room", listen: "L
     ]
 
 
-async def test_whoever_comes_later_is_told_the_newest_of_what_nobody_heard(room: "Room", listen: "Listen") -> None:
+async def test_whoever_comes_later_is_told_the_newest_of_what_nobody_heard(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     for turn in (1, 2, 3):
         kept = answer(turn, blob=await room.post.voice(1_000))
@@ -50,7 +52,9 @@ async def test_an_older_client_is_told_all_of_it(room: "Room", listen: "Listen")
     assert sent.told().count("audio_complete") == 2
 
 
-async def test_what_was_heard_meanwhile_elsewhere_is_not_told_again(room: "Room", listen: "Listen") -> None:
+async def test_what_was_heard_meanwhile_elsewhere_is_not_told_again(
+    room: "Room", listen: "Listen"
+) -> None:
     await room.voiced(1, 200)
     await room.voiced(2, 200)
     await asyncio.sleep(1)
@@ -60,7 +64,9 @@ async def test_what_was_heard_meanwhile_elsewhere_is_not_told_again(room: "Room"
     assert [line for line in sent.told() if "START" in line] == ["START 2"]
 
 
-async def test_when_redis_cannot_say_it_is_rather_told_twice(room: "Room", listen: "Listen") -> None:
+async def test_when_redis_cannot_say_it_is_rather_told_twice(
+    room: "Room", listen: "Listen"
+) -> None:
     await room.voiced(1, 200)
     room.post.answers.down = True
     _, sent = await listen(room.session)
@@ -68,7 +74,9 @@ async def test_when_redis_cannot_say_it_is_rather_told_twice(room: "Room", liste
     assert "END 1" in sent.told()
 
 
-async def test_an_answer_that_ends_before_nobody_is_told_again_to_the_next_viewer(room: "Room", listen: "Listen") -> None:
+async def test_an_answer_that_ends_before_nobody_is_told_again_to_the_next_viewer(
+    room: "Room", listen: "Listen"
+) -> None:
     viewer, _ = await listen(room.session)
     await room.voiced(1, 2_000)
     await asyncio.sleep(0.5)

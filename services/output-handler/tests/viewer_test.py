@@ -26,7 +26,11 @@ async def settle() -> None:
 
 
 def seqs(sent: list[str | bytes]) -> list[int]:
-    return [json.loads(frame)["seq"] for frame in sent if isinstance(frame, str) and "SPEECH_CHUNK" in frame]
+    return [
+        json.loads(frame)["seq"]
+        for frame in sent
+        if isinstance(frame, str) and "SPEECH_CHUNK" in frame
+    ]
 
 
 async def test_frames_go_out_in_order_in_the_form_of_the_dialect(listen: Listen) -> None:
@@ -41,7 +45,9 @@ async def test_frames_go_out_in_order_in_the_form_of_the_dialect(listen: Listen)
     assert sent_binary == ["text", sound(0).binary, "more"]
 
 
-async def test_a_queue_holds_its_milliseconds_then_only_captions_until_the_next_turn(listen: Listen) -> None:
+async def test_a_queue_holds_its_milliseconds_then_only_captions_until_the_next_turn(
+    listen: Listen,
+) -> None:
     gate = asyncio.Event()
     viewer, sent = await listen(queue_ms=200, gate=gate)
     dropped = metrics.VIEWER_DROPPED_CHUNKS._value.get()
@@ -55,8 +61,13 @@ async def test_a_queue_holds_its_milliseconds_then_only_captions_until_the_next_
     gate.set()
     await settle()
     assert seqs(sent) == []
-    assert [frame for frame in sent if not str(frame).startswith("{")] == ["first, stuck on the way", "caption"]
-    assert [json.loads(frame)["code"] for frame in sent if str(frame).startswith("{")] == ["too_slow"]
+    assert [frame for frame in sent if not str(frame).startswith("{")] == [
+        "first, stuck on the way",
+        "caption",
+    ]
+    assert [json.loads(frame)["code"] for frame in sent if str(frame).startswith("{")] == [
+        "too_slow"
+    ]
     assert metrics.VIEWER_DROPPED_CHUNKS._value.get() == dropped + 7
 
     viewer.offer_sound(sound(7))
@@ -105,7 +116,9 @@ async def test_flush_drops_sound_and_keeps_everything_else(listen: Listen) -> No
     assert sent == ["on its way", "caption", "STOP"]
 
 
-async def test_a_viewer_that_takes_nothing_is_closed_though_the_network_is_shut(listen: Listen) -> None:
+async def test_a_viewer_that_takes_nothing_is_closed_though_the_network_is_shut(
+    listen: Listen,
+) -> None:
     gate = asyncio.Event()
     viewer, sent = await listen(stuck_s=0.05, gate=gate)
     closed = metrics.VIEWERS_CLOSED.labels(reason="too_slow")._value.get()
@@ -122,7 +135,9 @@ async def test_a_viewer_that_takes_nothing_is_closed_though_the_network_is_shut(
     assert sent == ["closed 1013"]
 
 
-async def test_a_stuck_viewer_with_captions_only_is_closed_by_the_next_chunk(listen: Listen) -> None:
+async def test_a_stuck_viewer_with_captions_only_is_closed_by_the_next_chunk(
+    listen: Listen,
+) -> None:
     gate = asyncio.Event()
     viewer, _ = await listen(queue_ms=100, stuck_s=0.05, gate=gate)
     viewer.offer("never taken")

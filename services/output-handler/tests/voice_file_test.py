@@ -25,7 +25,9 @@ def test_the_chunks_are_the_file_and_each_but_the_last_is_40_ms(ms: int) -> None
 CUES = [MouthCue(offset_ms=100, weights={"aa": 0.7}), MouthCue(offset_ms=0, weights={"sil": 1.0})]
 
 
-@pytest.mark.parametrize(("at", "shape"), [(0, {"sil": 1.0}), (80, {"sil": 1.0}), (100, {"aa": 0.7}), (999, {"aa": 0.7})])
+@pytest.mark.parametrize(
+    ("at", "shape"), [(0, {"sil": 1.0}), (80, {"sil": 1.0}), (100, {"aa": 0.7}), (999, {"aa": 0.7})]
+)
 def test_the_mouth_has_the_shape_of_the_last_cue(at: int, shape: dict[str, float]) -> None:
     assert VoiceFile(wav(200), CUES).mouth(at) == shape
 
@@ -36,7 +38,9 @@ def test_before_the_first_cue_nothing_is_known_of_the_mouth() -> None:
 
 
 @given(st.integers(min_value=1, max_value=3_000), st.integers(min_value=0, max_value=300))
-def test_places_in_the_text_go_from_its_beginning_to_its_end_and_never_back(ms: int, length: int) -> None:
+def test_places_in_the_text_go_from_its_beginning_to_its_end_and_never_back(
+    ms: int, length: int
+) -> None:
     voice = VoiceFile(wav(ms))
     places = [voice.place(seq * limits.CHUNK_MS, length) for seq in range(len(voice) + 1)]
     assert places == sorted(places)
@@ -58,7 +62,22 @@ def test_chunks_beside_the_sound_are_skipped() -> None:
 
 
 def float_wav() -> bytes:
-    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 40, b"WAVE", b"fmt ", 16, 3, 1, 24_000, 96_000, 4, 32, b"data", 4)
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        40,
+        b"WAVE",
+        b"fmt ",
+        16,
+        3,
+        1,
+        24_000,
+        96_000,
+        4,
+        32,
+        b"data",
+        4,
+    )
     return head + bytes(4)
 
 

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.looptime
 WHOLE_FILE = FlagSet()
 
 
-async def said(room: "Room", listen: "Listen", flags: FlagSet = WHOLE_FILE) -> tuple["Sent", "Sent"]:
+async def said(
+    room: "Room", listen: "Listen", flags: FlagSet = WHOLE_FILE
+) -> tuple["Sent", "Sent"]:
     """An engine has said a turn whose voice is to follow; gives what viewers of both dialects were sent, the newer first."""
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
@@ -29,7 +31,9 @@ async def said(room: "Room", listen: "Listen", flags: FlagSet = WHOLE_FILE) -> t
     return sent, older
 
 
-async def test_the_voice_of_an_engines_turn_is_played_into_it_and_end_waits(room: "Room", listen: "Listen") -> None:
+async def test_the_voice_of_an_engines_turn_is_played_into_it_and_end_waits(
+    room: "Room", listen: "Listen"
+) -> None:
     sent, older = await said(room, listen)
     await asyncio.sleep(3)
     assert sent.told() == ["STATE IDLE", "START 1", "STATE THINKING", "TEXT 今晚玩解谜"]
@@ -46,7 +50,9 @@ async def test_the_voice_of_an_engines_turn_is_played_into_it_and_end_waits(room
     assert room.heard == ["live-001#1"]
 
 
-async def test_a_voice_that_is_there_before_end_waits_for_it(room: "Room", listen: "Listen") -> None:
+async def test_a_voice_that_is_there_before_end_waits_for_it(
+    room: "Room", listen: "Listen"
+) -> None:
     _, sent = await listen(room.session)
     room.stage.start(1, flags=WHOLE_FILE)
     room.stage.text("今晚玩解谜", eos=True)
@@ -77,7 +83,9 @@ async def test_a_voice_that_does_not_come_leaves_the_text(room: "Room", listen: 
 
 
 @pytest.mark.parametrize("how", ["stop", "turn"])
-async def test_a_turn_that_waits_for_its_voice_can_be_ended(room: "Room", listen: "Listen", how: str) -> None:
+async def test_a_turn_that_waits_for_its_voice_can_be_ended(
+    room: "Room", listen: "Listen", how: str
+) -> None:
     sent, older = await said(room, listen, FLAGS)
     await asyncio.sleep(1)
     sent.clear()
@@ -96,7 +104,9 @@ async def test_a_turn_that_waits_for_its_voice_can_be_ended(room: "Room", listen
     assert sent.without_chunks() == ([] if how == "turn" else ["STATE IDLE"])
 
 
-async def test_an_error_in_place_of_a_voice_ends_the_turn_with_its_text(room: "Room", listen: "Listen") -> None:
+async def test_an_error_in_place_of_a_voice_ends_the_turn_with_its_text(
+    room: "Room", listen: "Listen"
+) -> None:
     sent, older = await said(room, listen)
     await asyncio.sleep(0.1)
     sent.clear()

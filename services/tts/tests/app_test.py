@@ -76,7 +76,9 @@ async def test_a_reply_is_spoken_by_the_running_service_as_soon_as_its_voice_is_
         voice.ready.set()
         state = await until_reasons(port)
         assert (state["service"], state["details"]["work"]["list"]) == ("tts", "tts_requests")
-        request = TtsRequest(message_id="live-001#1", task_id="live-001", text="Hello.", response_channel="x")
+        request = TtsRequest(
+            message_id="live-001#1", task_id="live-001", text="Hello.", response_channel="x"
+        )
         await redis.lpush(redis_names.TTS_REQUESTS, request.to_json())
         async with asyncio.timeout(5):
             while not (kept := await redis.hvals(redis_names.answers("live-001"))):
@@ -84,7 +86,10 @@ async def test_a_reply_is_spoken_by_the_running_service_as_soon_as_its_voice_is_
         answer = TaskResponse.from_json(kept[0])
         assert (answer.text, answer.metadata.audio_ms) == ("Hello.", 100)
         status, text = await get(port, "/metrics")
-        assert (status, 'dialog_work_total{list="tts_requests",outcome="done"}' in text) == (200, True)
+        assert (status, 'dialog_work_total{list="tts_requests",outcome="done"}' in text) == (
+            200,
+            True,
+        )
 
 
 async def test_a_voice_that_is_away_at_the_start_does_not_keep_replies_waiting(
@@ -104,6 +109,11 @@ async def test_without_redis_it_lives_and_says_that_it_is_not_ready(
         await until_reasons(port, "redis")
 
 
-@pytest.mark.parametrize(("name", "value"), [("SPOKEN_WITHIN_S", "0"), ("VOICE_CHAIN", "no-such-voice"), ("VOICE_CHAIN", ",")])
-def test_a_wrong_setting_ends_the_process_with_a_sentence(complaint: Complaint, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SPOKEN_WITHIN_S", "0"), ("VOICE_CHAIN", "no-such-voice"), ("VOICE_CHAIN", ",")],
+)
+def test_a_wrong_setting_ends_the_process_with_a_sentence(
+    complaint: Complaint, name: str, value: str
+) -> None:
     assert complaint(main, name, value).startswith(f"tts: {name}: ")

@@ -51,7 +51,10 @@ class Voice:
                 raise self.fails_with
             if passage == self.hangs_at:
                 await asyncio.sleep(3600)
-            yield VoiceAudio(b"\1\0" * (50 * BYTES_PER_MS), (VisemeCue(0, {"aa": 1.0}), VisemeCue(60, {"sil": 1.0})))
+            yield VoiceAudio(
+                b"\1\0" * (50 * BYTES_PER_MS),
+                (VisemeCue(0, {"aa": 1.0}), VisemeCue(60, {"sil": 1.0})),
+            )
         finally:
             self.open -= 1
 
@@ -75,12 +78,23 @@ class House:
 
     @property
     def speaker(self) -> Speaker:
-        return Speaker(Voices(TtsSettings(), Documents(), self.voice), self.blobs, within_s=self.within_s)
+        return Speaker(
+            Voices(TtsSettings(), Documents(), self.voice), self.blobs, within_s=self.within_s
+        )
 
     def request(
-        self, text: str = REPLY, turn: int | None = 3, *, channel: str = "task_response:live-001", **meta: Any
+        self,
+        text: str = REPLY,
+        turn: int | None = 3,
+        *,
+        channel: str = "task_response:live-001",
+        **meta: Any,
     ) -> TtsRequest:
-        known = ChainMeta(session_id="live-001", turn=turn, **{"reason": "cut", "received_at": time.time() - 1.5, **meta})
+        known = ChainMeta(
+            session_id="live-001",
+            turn=turn,
+            **{"reason": "cut", "received_at": time.time() - 1.5, **meta},
+        )
         return TtsRequest(
             message_id=f"live-001#{turn}" if turn else "m-1",
             task_id="live-001",
@@ -97,14 +111,18 @@ class House:
         assert self.voice.open == 0
 
     async def answers(self, task: str = "live-001") -> list[TaskResponse]:
-        return [TaskResponse.from_json(raw) for raw in await self.redis.hvals(redis_names.answers(task))]
+        return [
+            TaskResponse.from_json(raw) for raw in await self.redis.hvals(redis_names.answers(task))
+        ]
 
     async def answer(self) -> TaskResponse:
         (one,) = await self.answers()
         return one
 
     async def samples(self) -> list[TurnSample]:
-        rows = cast("list[tuple[str, dict[str, str]]]", await self.redis.xrange(redis_names.TURN_SAMPLES))
+        rows = cast(
+            "list[tuple[str, dict[str, str]]]", await self.redis.xrange(redis_names.TURN_SAMPLES)
+        )
         return [TurnSample.from_json(row["sample"]) for _, row in rows]
 
     async def sound(self, answer: TaskResponse) -> tuple[int, bytes]:
@@ -126,14 +144,18 @@ class House:
             await self.redis.publish("end", "{}")
             async with asyncio.timeout(2):
                 while not heard or heard[-1][0] != "end":
-                    message = await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)
+                    message = await listener.get_message(
+                        ignore_subscribe_messages=True, timeout=0.1
+                    )
                     if message is not None:
                         heard.append((message["channel"], json.loads(message["data"])))
             heard.pop()
 
 
 @pytest.fixture
-async def house(url: str, redis: "Redis", worked: Worked, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def house(
+    url: str, redis: "Redis", worked: Worked, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[House]:
     monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.02)
     blobs = Blobs(url)
     yield House(url, redis, worked, blobs)

@@ -40,17 +40,31 @@ async def test_a_voice_that_fails_or_is_slow_costs_sound_and_never_the_text(
     async with house.listening(redis_names.TTS_ERRORS) as heard:
         await house.asked(house.request())
     answer = await house.answer()
-    assert (answer.status, answer.text, answer.metadata.code, answer.error) == ("success", house.REPLY, code, None)
+    assert (answer.status, answer.text, answer.metadata.code, answer.error) == (
+        "success",
+        house.REPLY,
+        code,
+        None,
+    )
     assert answer.metadata.audio_ms == audio_ms
     if audio_ms:
         assert (await house.sound(answer))[0] == audio_ms
         assert (answer.metadata.provider, len(answer.mouth)) == ("scripted", 2)
     else:
-        assert (answer.audio, answer.audio_file, answer.mouth, answer.metadata.provider) == (None, None, [], None)
+        assert (answer.audio, answer.audio_file, answer.mouth, answer.metadata.provider) == (
+            None,
+            None,
+            [],
+            None,
+        )
         assert await house.redis.keys(redis_names.blob("*")) == []
     ((_, data),) = heard
     error = TtsError.model_validate(data)
-    assert (error.message_id, error.error.code, (error.error.details or "").partition(":")[0]) == ("live-001#3", told, code)
+    assert (error.message_id, error.error.code, (error.error.details or "").partition(":")[0]) == (
+        "live-001#3",
+        told,
+        code,
+    )
     (sample,) = await house.samples()
     assert (sample.outcome, sample.first_audio_ms is not None) == ("completed", bool(audio_ms))
     assert counted._value.get() == before + 1
@@ -66,13 +80,20 @@ async def test_a_reply_that_nobody_could_speak_is_answered_with_its_text(
     await house.redis.rpush(redis_names.backlog("live-001"), "live-001#3\n{}", "live-001#4\n{}")
     await house.asked(house.request())
     answer = await house.answer()
-    assert (answer.status, answer.text, answer.audio, answer.metadata.code) == ("success", house.REPLY, None, "given_up")
+    assert (answer.status, answer.text, answer.audio, answer.metadata.code) == (
+        "success",
+        house.REPLY,
+        None,
+        "given_up",
+    )
     assert await house.redis.lrange(redis_names.CHAT_REQUESTS, 0, -1) == ["{}"]
     assert [one.outcome for one in await house.samples()] == ["completed"]
     assert await house.redis.lrange(redis_names.dead(house.LIST), 0, -1) != []
 
 
-async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_once(house: "House", crash: Crash) -> None:
+async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_once(
+    house: "House", crash: Crash
+) -> None:
     house.voice.hangs_at = 1
     dead = WorkList(house.url, house.LIST, "same")
     dead.start(house.speaker.take, house.speaker.given_up)
@@ -121,7 +142,10 @@ UNREADABLE: list[tuple[str | bytes, list[tuple[str, str]]]] = [
     ("{", []),
     ("[]", []),
     ('{"task_id": "../../etc", "message_id": "m-1", "text": "x", "response_channel": "c"}', []),
-    ('{"task_id": "live-001", "message_id": "m-1", "text": 5, "response_channel": "c"}', [("text", "m-1")]),
+    (
+        '{"task_id": "live-001", "message_id": "m-1", "text": 5, "response_channel": "c"}',
+        [("text", "m-1")],
+    ),
     ('{"task_id": "live-001", "message_id": "m-1", "text": "x"}', [("response_channel", "m-1")]),
     (
         json.dumps(
@@ -142,12 +166,21 @@ UNREADABLE: list[tuple[str | bytes, list[tuple[str, str]]]] = [
 async def test_what_cannot_be_read_is_put_aside_told_and_the_rest_goes_on(
     house: "House", raw: str | bytes, told: list[tuple[str, str]]
 ) -> None:
-    await house.asked(raw, house.request("Hello.").model_copy(update={"task_id": "other", "message_id": "other#1"}))
+    await house.asked(
+        raw,
+        house.request("Hello.").model_copy(update={"task_id": "other", "message_id": "other#1"}),
+    )
     assert len(await house.answers("other")) == 1
-    assert [((one.error or "").partition(":")[0], one.message_id) for one in await house.answers()] == told
-    assert all((one.status, one.metadata.code) == ("error", "invalid") for one in await house.answers())
+    assert [
+        ((one.error or "").partition(":")[0], one.message_id) for one in await house.answers()
+    ] == told
+    assert all(
+        (one.status, one.metadata.code) == ("error", "invalid") for one in await house.answers()
+    )
     async with Redis.from_url(house.url) as bytewise:
-        assert await bytewise.lrange(redis_names.dead(house.LIST), 0, -1) == [raw if isinstance(raw, bytes) else raw.encode()]
+        assert await bytewise.lrange(redis_names.dead(house.LIST), 0, -1) == [
+            raw if isinstance(raw, bytes) else raw.encode()
+        ]
 
 
 def test_a_message_that_cannot_be_read_and_that_nobody_survived_is_told() -> None:

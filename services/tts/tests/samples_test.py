@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 async def test_a_turn_of_the_chain_leaves_one_sample_with_its_times(house: "House") -> None:
-    await house.asked(house.request(flags=FlagSet(generation=7), traceparent=f"00-{'a' * 32}-{'b' * 16}-01"))
+    await house.asked(
+        house.request(flags=FlagSet(generation=7), traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+    )
     (sample,) = await house.samples()
     assert (sample.session_id, sample.turn, sample.path, sample.outcome, sample.reason) == (
         "live-001",
@@ -27,7 +29,9 @@ async def test_a_turn_of_the_chain_leaves_one_sample_with_its_times(house: "Hous
     assert 1_400 < sample.ttft_ms < 10_000
 
 
-async def test_a_turn_of_the_chain_without_a_reason_counts_where_the_main_path_was_off(house: "House") -> None:
+async def test_a_turn_of_the_chain_without_a_reason_counts_where_the_main_path_was_off(
+    house: "House",
+) -> None:
     await house.asked(house.request(reason=None, flags=FlagSet(ENABLE_SYNC_CORE=False)))
     assert [one.turn for one in await house.samples()] == [3]
 
@@ -38,7 +42,9 @@ async def test_the_voice_of_a_turn_of_the_main_path_is_no_turn_of_the_chain(hous
     await house.redis.rpush(backlog, "live-001#4\n{}")
     turns = metrics.TURNS.labels(path="legacy", outcome="completed")
     before = turns._value.get()
-    await house.asked(house.request(reason=None, flags=FlagSet()), house.request(turn=None, reason=None))
+    await house.asked(
+        house.request(reason=None, flags=FlagSet()), house.request(turn=None, reason=None)
+    )
     assert len(await house.answers()) == 2
     assert await house.samples() == []
     assert turns._value.get() == before

@@ -46,8 +46,17 @@ class Voice:
                     await asyncio.sleep(3600)
                     continue
                 # A number of its own for each sample, so that nothing can change places unseen.
-                pcm = b"".join(number.to_bytes(2, "little", signed=True) for number in range(step * BYTES_PER_MS // 2))
-                yield VoiceAudio(pcm, (VisemeCue(at_ms + 0.4, {"aa": 1.0}), VisemeCue(at_ms + step / 2, {"sil": 1.0})))
+                pcm = b"".join(
+                    number.to_bytes(2, "little", signed=True)
+                    for number in range(step * BYTES_PER_MS // 2)
+                )
+                yield VoiceAudio(
+                    pcm,
+                    (
+                        VisemeCue(at_ms + 0.4, {"aa": 1.0}),
+                        VisemeCue(at_ms + step / 2, {"sil": 1.0}),
+                    ),
+                )
                 at_ms += step
         finally:
             self.open -= 1
@@ -85,13 +94,26 @@ async def test_the_whole_text_is_said_in_its_order_and_in_the_language_that_was_
 async def test_code_and_addresses_are_not_spelled_out() -> None:
     voice = Voice()
     await speak(voice, "Try this:\n```\nx = 1\n```\nIt is on https://a.b/c now.", "en", 5)
-    assert [text.split() for text, _ in voice.said] == [["Try", "this:"], ["It", "is", "on", "a.b", "now."]]
+    assert [text.split() for text, _ in voice.said] == [
+        ["Try", "this:"],
+        ["It", "is", "on", "a.b", "now."],
+    ]
 
 
 async def test_the_mouth_follows_the_sound_over_passages_and_rests_in_the_pause_between() -> None:
     made = await spoken(Voice(), TWO)
     second = 100 + SENTENCE_PAUSE_MS
-    assert offsets(made.mouth) == [0, 20, 40, 70, 100, second, second + 20, second + 40, second + 70]
+    assert offsets(made.mouth) == [
+        0,
+        20,
+        40,
+        70,
+        100,
+        second,
+        second + 20,
+        second + 40,
+        second + 70,
+    ]
     assert made.mouth[4].weights == {"sil": 1.0}
     assert made.mouth[5].weights == {"aa": 1.0}
     pause = bytes(made.pcm[100 * BYTES_PER_MS : second * BYTES_PER_MS])
@@ -117,13 +139,19 @@ async def test_a_voice_that_has_no_sound_for_a_passage_is_no_failure() -> None:
     assert (made.audio_ms, made.problem, offsets(made.mouth)[0]) == (100, None, 0)
 
 
-@pytest.mark.parametrize("error", [ProviderError("scripted", "crashed"), VoiceCutOff("scripted", "idle_gap", 40)])
+@pytest.mark.parametrize(
+    "error", [ProviderError("scripted", "crashed"), VoiceCutOff("scripted", "idle_gap", 40)]
+)
 async def test_a_passage_that_breaks_off_is_said_once_more_and_never_half(error: Exception) -> None:
     counted = metrics.VOICE_FELL_THROUGH.labels(provider="scripted", reason="said_anew")
     before = counted._value.get()
     voice = Voice({"一起来解谜吧！": [[40, error], [40, 60]]})
     made = await spoken(voice, TWO)
-    assert [text for text, _ in voice.said] == ["今晚玩什么呢？", "一起来解谜吧！", "一起来解谜吧！"]
+    assert [text for text, _ in voice.said] == [
+        "今晚玩什么呢？",
+        "一起来解谜吧！",
+        "一起来解谜吧！",
+    ]
     assert (made.audio_ms, made.problem) == (200 + SENTENCE_PAUSE_MS, None)
     assert counted._value.get() == before + 1
 
@@ -143,13 +171,17 @@ async def test_a_voice_that_says_nothing_at_all_has_failed() -> None:
 
 
 @pytest.mark.parametrize(("slow", "audio_ms"), [("今晚玩什么呢？", 0), ("一起来解谜吧！", 100)])
-async def test_a_voice_that_is_too_slow_is_left_with_what_it_has_said_whole(slow: str, audio_ms: int) -> None:
+async def test_a_voice_that_is_too_slow_is_left_with_what_it_has_said_whole(
+    slow: str, audio_ms: int
+) -> None:
     made = await spoken(Voice({slow: [[40, HANG]]}), TWO, within_s=0.05)
     assert (made.audio_ms, made.problem) == (audio_ms, "voice_timeout")
     assert len(made.mouth) == (4 if audio_ms else 0)
 
 
-async def test_a_reply_that_is_too_long_ends_after_its_last_whole_passage(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reply_that_is_too_long_ends_after_its_last_whole_passage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "SOUND_MS_MAX", 200 + SENTENCE_PAUSE_MS)
     voice = Voice()
     made = await spoken(voice, TWO + TWO)

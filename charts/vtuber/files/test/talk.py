@@ -30,7 +30,9 @@ class Resource:
     def __init__(self, http: aiohttp.ClientSession) -> None:
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.url = f"https://{address}/apis/vtuber.dev/v1alpha1/namespaces/{NAMESPACE}/vtubersessions"
+        self.url = (
+            f"https://{address}/apis/vtuber.dev/v1alpha1/namespaces/{NAMESPACE}/vtubersessions"
+        )
         self.http = http
         self.sent = {
             "headers": {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}"},
@@ -57,10 +59,15 @@ class Resource:
             if ready.get("message", "") != said:
                 said = ready.get("message", "")
                 print(f"VtuberSession {SESSION}: {said}", flush=True)
-            if ready.get("status") == "True" and status.get("observedGeneration") == found["metadata"]["generation"]:
+            if (
+                ready.get("status") == "True"
+                and status.get("observedGeneration") == found["metadata"]["generation"]
+            ):
                 return
             await asyncio.sleep(0.5)
-        sys.exit(f"VtuberSession {SESSION} was not Ready within {READY_WITHIN_S} s; the operator's log says why")
+        sys.exit(
+            f"VtuberSession {SESSION} was not Ready within {READY_WITHIN_S} s; the operator's log says why"
+        )
 
     async def delete(self) -> None:
         """Leave nothing behind."""
@@ -70,9 +77,21 @@ class Resource:
 
 async def say(http: aiohttp.ClientSession) -> str:
     """One turn through the gateway; its text."""
-    body = {"sessionId": SESSION, "content": "Hello! Who are you?", "meta": {"requestId": str(uuid.uuid4())}}
-    async with http.post(f"http://{GATEWAY}/chat/stream", json=body, raise_for_status=True) as answer:
-        return "".join([json.loads(line[5:]).get("content", "") async for line in answer.content if line.startswith(b"data:")])
+    body = {
+        "sessionId": SESSION,
+        "content": "Hello! Who are you?",
+        "meta": {"requestId": str(uuid.uuid4())},
+    }
+    async with http.post(
+        f"http://{GATEWAY}/chat/stream", json=body, raise_for_status=True
+    ) as answer:
+        return "".join(
+            [
+                json.loads(line[5:]).get("content", "")
+                async for line in answer.content
+                if line.startswith(b"data:")
+            ]
+        )
 
 
 async def hear(http: aiohttp.ClientSession) -> None:

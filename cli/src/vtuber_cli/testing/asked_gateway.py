@@ -35,7 +35,9 @@ def idle(turn: int) -> str:
 def chunk(turn: int, seq: int) -> bytes:
     """40 ms of sound, whose samples name turn and place."""
     pcm = base64.b64encode(bytes([turn, seq]) * 960).decode()
-    return binary.pack(SpeechChunk(session_id=SESSION, turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40))
+    return binary.pack(
+        SpeechChunk(session_id=SESSION, turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40)
+    )
 
 
 @dataclass
@@ -58,7 +60,9 @@ class AskedGateway:
     async def serving(self) -> AsyncIterator[str]:
         """Its address, until the end of the context."""
         app = web.Application()
-        app.add_routes([web.get("/ws/output/{session}", self._heard), web.post("/chat/stream", self._answered)])
+        app.add_routes(
+            [web.get("/ws/output/{session}", self._heard), web.post("/chat/stream", self._answered)]
+        )
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -84,7 +88,9 @@ class AskedGateway:
         self.request = await request.json()
         answer = web.StreamResponse(status=self.status)
         await answer.prepare(request)
-        body = b"".join(sse.frame(event, f"42.{number}").encode() for number, event in enumerate(self.events, 1))
+        body = b"".join(
+            sse.frame(event, f"42.{number}").encode() for number, event in enumerate(self.events, 1)
+        )
         first = body.find(b"\n\n") + 2
         await answer.write(self.body or body[:first])
         self._asked.set()

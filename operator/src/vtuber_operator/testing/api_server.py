@@ -42,7 +42,9 @@ class ApiServer:
 
     # What a user does.
 
-    async def apply(self, plural: str, body: dict[str, Any], namespace: str = "vt") -> dict[str, Any]:
+    async def apply(
+        self, plural: str, body: dict[str, Any], namespace: str = "vt"
+    ) -> dict[str, Any]:
         """Create the object or replace its spec, data, labels and status (of a pod)."""
         meta = body["metadata"]
         ref = (plural, namespace, meta["name"])
@@ -85,7 +87,10 @@ class ApiServer:
         """Status of its condition Ready for its present generation, or an empty text."""
         found = self.session(name)
         for condition in found.get("status", {}).get("conditions", []):
-            if condition["type"] == "Ready" and condition["observedGeneration"] == found["metadata"]["generation"]:
+            if (
+                condition["type"] == "Ready"
+                and condition["observedGeneration"] == found["metadata"]["generation"]
+            ):
                 return str(condition["status"])
         return ""
 
@@ -116,10 +121,17 @@ class ApiServer:
         if not waiting:
             return None
         status = waiting.pop(0)
-        return web.json_response({"kind": "Status", "code": status, "message": f"made to fail with {status}"}, status=status)
+        return web.json_response(
+            {"kind": "Status", "code": status, "message": f"made to fail with {status}"},
+            status=status,
+        )
 
     def _matching(self, plural: str, request: web.Request) -> list[dict[str, Any]]:
-        return [body for (kind, _, _), body in self.objects.items() if kind == plural and _selected(body, request)]
+        return [
+            body
+            for (kind, _, _), body in self.objects.items()
+            if kind == plural and _selected(body, request)
+        ]
 
     async def _objects(self, request: web.Request) -> web.StreamResponse:
         plural = request.match_info["plural"]
@@ -132,7 +144,13 @@ class ApiServer:
         if watch:
             return await self._watch(plural, request)
         items = self._matching(plural, request)
-        return web.json_response({"kind": "List", "metadata": {"resourceVersion": str(next(self._versions))}, "items": items})
+        return web.json_response(
+            {
+                "kind": "List",
+                "metadata": {"resourceVersion": str(next(self._versions))},
+                "items": items,
+            }
+        )
 
     async def _watch(self, plural: str, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "application/json"})
@@ -149,7 +167,9 @@ class ApiServer:
             while (left := ends - loop.time()) > 0:
                 for version, change, kind, body in list(self._history):
                     if version > since and kind == plural and _selected(body, request):
-                        await response.write(json.dumps({"type": change, "object": body}).encode() + b"\n")
+                        await response.write(
+                            json.dumps({"type": change, "object": body}).encode() + b"\n"
+                        )
                     since = max(since, version)
                 async with self._changed:
                     try:
@@ -158,7 +178,9 @@ class ApiServer:
                     except TimeoutError:
                         continue
             bookmark = {"kind": KINDS[plural][2], "metadata": {"resourceVersion": str(since)}}
-            await response.write(json.dumps({"type": "BOOKMARK", "object": bookmark}).encode() + b"\n")
+            await response.write(
+                json.dumps({"type": "BOOKMARK", "object": bookmark}).encode() + b"\n"
+            )
         except ConnectionError:
             pass
         finally:
@@ -166,7 +188,9 @@ class ApiServer:
         return response
 
     async def _patch(self, request: web.Request) -> web.Response:
-        plural, namespace, name = (request.match_info[part] for part in ("plural", "namespace", "name"))
+        plural, namespace, name = (
+            request.match_info[part] for part in ("plural", "namespace", "name")
+        )
         sub = request.match_info.get("sub", "")
         failed = self._count(f"{plural}/{sub}" if sub else plural, "patch", "" if sub else name)
         if failed is not None:
@@ -183,7 +207,11 @@ class ApiServer:
             if body["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
                 return web.json_response({"message": "uid mismatch"}, status=409)
             version = next(self._versions)
-            made = {**old, "status": body["status"], "metadata": {**old["metadata"], "resourceVersion": str(version)}}
+            made = {
+                **old,
+                "status": body["status"],
+                "metadata": {**old["metadata"], "resourceVersion": str(version)},
+            }
             self.objects[ref] = made
             await self._tell(version, "MODIFIED", plural, made)
             return web.json_response(made)
@@ -202,14 +230,24 @@ class ApiServer:
         path = request.path
         if path == "/api":
             return web.json_response({"versions": ["v1"]})
-        group = {"name": "vtuber.dev", "versions": [{"version": "v1alpha1"}], "preferredVersion": {"version": "v1alpha1"}}
+        group = {
+            "name": "vtuber.dev",
+            "versions": [{"version": "v1alpha1"}],
+            "preferredVersion": {"version": "v1alpha1"},
+        }
         if path == "/apis":
             return web.json_response({"groups": [group] if self.has_crd else []})
         wanted = "" if path == "/api/v1" else "vtuber.dev"
         if wanted and not self.has_crd:
             return _unknown()
         resources = [
-            {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": plural != "namespaces", "verbs": _VERBS}
+            {
+                "name": plural,
+                "singularName": kind.lower(),
+                "kind": kind,
+                "namespaced": plural != "namespaces",
+                "verbs": _VERBS,
+            }
             for plural, (name, _, kind) in KINDS.items()
             if name == wanted
         ]
@@ -221,14 +259,20 @@ class ApiServer:
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.add_routes(
             [
-                *(web.get(path, self._discovery) for path in ("/api", "/apis", "/api/v1", "/apis/vtuber.dev/v1alpha1")),
+                *(
+                    web.get(path, self._discovery)
+                    for path in ("/api", "/apis", "/api/v1", "/apis/vtuber.dev/v1alpha1")
+                ),
                 web.post("/apis/events.k8s.io/v1/namespaces/{namespace}/events", self._event),
                 web.get("/api/v1/{plural}", self._objects),
                 web.get("/api/v1/namespaces/{namespace}/{plural}", self._objects),
                 web.get("/apis/vtuber.dev/v1alpha1/{plural}", self._objects),
                 web.get("/apis/vtuber.dev/v1alpha1/namespaces/{namespace}/{plural}", self._objects),
                 web.patch("/api/v1/namespaces/{namespace}/{plural}/{name}", self._patch),
-                web.patch("/apis/vtuber.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}/{sub}", self._patch),
+                web.patch(
+                    "/apis/vtuber.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}/{sub}",
+                    self._patch,
+                ),
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -261,14 +305,25 @@ def _unknown() -> web.Response:
 def _selected(body: dict[str, Any], request: web.Request) -> bool:
     namespace = request.match_info.get("namespace")
     labels = body["metadata"].get("labels") or {}
-    wanted = [part.split("=", 1) for part in request.query.get("labelSelector", "").split(",") if part]
-    return namespace in (None, body["metadata"]["namespace"]) and all(labels.get(key) == value for key, value in wanted)
+    wanted = [
+        part.split("=", 1) for part in request.query.get("labelSelector", "").split(",") if part
+    ]
+    return namespace in (None, body["metadata"]["namespace"]) and all(
+        labels.get(key) == value for key, value in wanted
+    )
 
 
 def pod(name: str, *, ready: bool = True) -> dict[str, Any]:
     """A pod that goes by flags."""
-    condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    return {"metadata": {"name": name, "labels": {"vtuber.dev/flags": "true"}}, "status": {"conditions": [condition]}}
+    condition = {
+        "type": "Ready",
+        "status": "True" if ready else "False",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    return {
+        "metadata": {"name": name, "labels": {"vtuber.dev/flags": "true"}},
+        "status": {"conditions": [condition]},
+    }
 
 
 def session(name: str, *flags: str, **spec: Any) -> dict[str, Any]:

@@ -40,7 +40,9 @@ class Cluster(ClusterApi):
         self.reads_redis = True
         self.versions = itertools.count(100)
 
-    async def apply_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    async def apply_status(
+        self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Fail as told, or take it."""
         self.asked.append(name)
         if self.reads_redis:
@@ -70,7 +72,9 @@ class Bench:
     """A reconciler with its neighbours; time for pauses is `now`, and only that."""
 
     def __init__(self, url: str) -> None:
-        settings = OperatorSettings(pod_namespace="vt", debounce_ms=0, resync_s=60, patches_at_once=1)
+        settings = OperatorSettings(
+            pod_namespace="vt", debounce_ms=0, resync_s=60, patches_at_once=1
+        )
         self.now = 1_000.0
         self.established = True
         self.dirty = asyncio.Event()
@@ -100,7 +104,12 @@ class Bench:
         self.observed.event("pods", "ADDED", self._body(pod("engine-0")))
 
     def _body(self, body: dict[str, Any], **meta: Any) -> dict[str, Any]:
-        made = {**body["metadata"], "namespace": "vt", "resourceVersion": str(next(self.cluster.versions)), **meta}
+        made = {
+            **body["metadata"],
+            "namespace": "vt",
+            "resourceVersion": str(next(self.cluster.versions)),
+            **meta,
+        }
         return {**body, "metadata": made}
 
     def apply(self, name: str, *flags: str) -> None:
@@ -108,7 +117,10 @@ class Bench:
         old = self.cluster.bodies.get(name)
         generation = old["metadata"]["generation"] + 1 if old else 1
         body = self._body(
-            session(name, *flags), uid=f"uid-{name}", generation=generation, creationTimestamp="2026-01-01T00:00:00Z"
+            session(name, *flags),
+            uid=f"uid-{name}",
+            generation=generation,
+            creationTimestamp="2026-01-01T00:00:00Z",
         )
         self.cluster.bodies[name] = {**(old or {}), **body}
         self.observed.event("sessions", "MODIFIED", self.cluster.bodies[name])

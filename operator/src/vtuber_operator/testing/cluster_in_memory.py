@@ -36,7 +36,12 @@ class Cluster:
         """Create the resource, or change its spec."""
         old = self.bodies.get((namespace, name))
         if old is None:
-            meta = {"namespace": namespace, "name": name, "uid": str(next(self._uid)), "generation": 1}
+            meta = {
+                "namespace": namespace,
+                "name": name,
+                "uid": str(next(self._uid)),
+                "generation": 1,
+            }
             meta["creationTimestamp"] = f"2026-01-01T{self.now_ms % 86_400_000:08d}Z"
             self.bodies[namespace, name] = {"metadata": meta, "spec": spec}
         elif old["spec"] != spec:
@@ -71,7 +76,9 @@ class Cluster:
         plan, fresh = decide(world, self.memory), decide(world)
         assert plan.documents == fresh.documents
         assert plan.keys == fresh.keys
-        assert [_essence(each) for each in plan.statuses] == [_essence(each) for each in fresh.statuses]
+        assert [_essence(each) for each in plan.statuses] == [
+            _essence(each) for each in fresh.statuses
+        ]
         return plan
 
     def status(self, name: str, namespace: str = "live") -> Status:
@@ -88,7 +95,10 @@ class Cluster:
         """Carry out the first `at_most` status writes of a plan."""
         for change in plan.statuses[:at_most]:
             body = self.bodies[change.resource.key]
-            self.bodies[change.resource.key] = {**body, "status": change.status.model_dump(mode="json", by_alias=True)}
+            self.bodies[change.resource.key] = {
+                **body,
+                "status": change.status.model_dump(mode="json", by_alias=True),
+            }
             self.told += [(change.resource.name, each.reason) for each in change.announcements]
 
     def write_documents(self, plan: Plan) -> None:
@@ -96,7 +106,11 @@ class Cluster:
         if self.redis_down is not None:
             return
         wanted = {session: document.to_json() for session, document in plan.documents.items()}
-        changed = {session for session, text in wanted.items() if session not in self.redis or self.redis[session].text != text}
+        changed = {
+            session
+            for session, text in wanted.items()
+            if session not in self.redis or self.redis[session].text != text
+        }
         gone = self.redis.keys() - wanted.keys()
         if not changed and not gone:
             return
@@ -153,9 +167,20 @@ class Cluster:
 def _essence(change: Next) -> tuple[object, ...]:
     """A status without its times and generations."""
     status = change.status
-    conditions = [(each.type, each.status, each.reason, each.observed_generation) for each in status.conditions]
+    conditions = [
+        (each.type, each.status, each.reason, each.observed_generation)
+        for each in status.conditions
+    ]
     flags = [(flag.name, flag.desired, flag.effective, flag.phase) for flag in status.flags]
-    return change.resource.key, change.rank, status.phase, status.step, conditions, flags, change.announcements
+    return (
+        change.resource.key,
+        change.rank,
+        status.phase,
+        status.step,
+        conditions,
+        flags,
+        change.announcements,
+    )
 
 
 def spec(session: str = "live-001", *flags: str, **more: Any) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Store:
             "--appendonly",
             "no",
         ]
-        self._process = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [str(get_binary_path()), *options], stdout=subprocess.DEVNULL
+        )
         with redis.Redis(port=self._port, retry=Retry(NoBackoff(), 0)) as client:
             for _ in range(200):
                 try:
@@ -85,9 +87,13 @@ class FakePod:
             pipe.hgetall(FLAGS)
             pipe.get(FLAGS_REVISION)
             documents, revision = await pipe.execute()
-        self.documents = {session: SessionDocument.from_json(text) for session, text in documents.items()}
+        self.documents = {
+            session: SessionDocument.from_json(text) for session, text in documents.items()
+        }
         self.seen.append(int(revision or 0))
-        ack = FlagAck(service="test", revision=int(revision or 0), at=time.time(), missing_keys=self.missing)
+        ack = FlagAck(
+            service="test", revision=int(revision or 0), at=time.time(), missing_keys=self.missing
+        )
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.hset(FLAGS_ACKS, self.name, ack.to_json())
             pipe.publish(FLAGS_ACKS, self.name)

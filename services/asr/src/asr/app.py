@@ -59,7 +59,10 @@ def build(settings: AsrSettings) -> Starlette:
     probe.detail("recognizer", lambda: recognizer.name)
     probe.detail("redis", lambda: work.down_because or "ok")
     probe.detail("running", lambda: work.running)
-    probe.detail("microphones", lambda: {"open": desk.open, "heard_with": desk.senses.names if desk.senses else None})
+    probe.detail(
+        "microphones",
+        lambda: {"open": desk.open, "heard_with": desk.senses.names if desk.senses else None},
+    )
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
@@ -73,20 +76,30 @@ def build(settings: AsrSettings) -> Starlette:
             tasks.keep("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
             yield
 
-    return application.create(probe, parts, [WebSocketRoute("/ws/asr", desk.serve)], allowed_hosts=settings.allowed_hosts)
+    return application.create(
+        probe, parts, [WebSocketRoute("/ws/asr", desk.serve)], allowed_hosts=settings.allowed_hosts
+    )
 
 
 def choose(settings: AsrSettings) -> Recognizer:
     """The model, where one is named and there; else the one that says so. Why is logged."""
     folder = settings.whisper_model
-    if folder is None and settings.models_dir is not None and (settings.models_dir / WHISPER).is_dir():
+    if (
+        folder is None
+        and settings.models_dir is not None
+        and (settings.models_dir / WHISPER).is_dir()
+    ):
         folder = settings.models_dir / WHISPER
     if folder is None:
         log.warning(
-            "no_speech_model", reason="there is none in MODELS_DIR, and WHISPER_MODEL is not set; `make models` fetches it"
+            "no_speech_model",
+            reason="there is none in MODELS_DIR, and WHISPER_MODEL is not set; `make models` fetches it",
         )
     elif not whisper.installed():
-        log.error("no_speech_model", reason="the extra `models` is not installed; `make models` installs it")
+        log.error(
+            "no_speech_model",
+            reason="the extra `models` is not installed; `make models` installs it",
+        )
     elif not folder.is_dir():
         log.error("no_speech_model", reason=f"WHISPER_MODEL {folder} is not a folder")
     else:

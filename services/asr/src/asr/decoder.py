@@ -24,10 +24,23 @@ CUT_OFF_S: Final = 1.0
 
 _UNKNOWN_SIZE: Final = 0x7FFFFFFF
 # Named, never guessed: among what FFmpeg would guess are playlists, which open other files.
-_CONTAINERS: Final[dict[AudioKind, str]] = {"webm": "matroska", "ogg": "ogg", "mp3": "mp3", "wav": "wav", "m4a": "mov"}
+_CONTAINERS: Final[dict[AudioKind, str]] = {
+    "webm": "matroska",
+    "ogg": "ogg",
+    "mp3": "mp3",
+    "wav": "wav",
+    "m4a": "mov",
+}
 
 
-def decode(data: bytes, kind: AudioKind, *, sample_rate: int = RATE, channels: int = 1, until: float = float("inf")) -> Samples:
+def decode(
+    data: bytes,
+    kind: AudioKind,
+    *,
+    sample_rate: int = RATE,
+    channels: int = 1,
+    until: float = float("inf"),
+) -> Samples:
     """The samples. `sample_rate` and `channels` are those of raw PCM; `until` is a time of `time.monotonic`.
 
     Raises Unheard: over 16 MiB, over five minutes, not decodable, cut off, without sound, or not done by then.
@@ -37,7 +50,9 @@ def decode(data: bytes, kind: AudioKind, *, sample_rate: int = RATE, channels: i
     found: list[Samples] = []
     length = 0
     try:
-        frames = _raw(data, sample_rate, channels) if kind == "pcm_s16le" else _contained(data, kind)
+        frames = (
+            _raw(data, sample_rate, channels) if kind == "pcm_s16le" else _contained(data, kind)
+        )
         for piece in _resampled(frames):
             found.append(piece)
             length += len(piece)
@@ -57,11 +72,17 @@ def _contained(data: bytes, kind: AudioKind) -> Iterator[av.AudioFrame]:
     # FFmpeg takes a WAV for as long as it is; its header knows how long it was.
     if kind == "wav" and len(data) - 8 < int.from_bytes(data[4:8], "little") < _UNKNOWN_SIZE:
         raise Unheard("bad_audio", "cut_off")
-    with av.open(io.BytesIO(data), "r", format=_CONTAINERS[kind], metadata_errors="replace") as container:
+    with av.open(
+        io.BytesIO(data), "r", format=_CONTAINERS[kind], metadata_errors="replace"
+    ) as container:
         if not container.streams.audio:
             raise Unheard("bad_audio", "no_sound")
         stream = container.streams.audio[0]
-        promised_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        promised_s = (
+            float(stream.duration * stream.time_base)
+            if stream.duration and stream.time_base
+            else 0.0
+        )
         given_s = 0.0
         for frame in container.decode(stream):
             if frame.sample_rate:
@@ -75,9 +96,13 @@ def _raw(data: bytes, sample_rate: int, channels: int) -> Iterator[av.AudioFrame
     second = sample_rate * 2 * channels
     for at in range(0, len(data), second):
         piece = data[at : at + second]
-        values = np.frombuffer(piece[: len(piece) // (2 * channels) * 2 * channels], dtype="<i2").reshape(1, -1)
+        values = np.frombuffer(
+            piece[: len(piece) // (2 * channels) * 2 * channels], dtype="<i2"
+        ).reshape(1, -1)
         if values.size:
-            frame = av.AudioFrame.from_ndarray(values, format="s16", layout="stereo" if channels == 2 else "mono")
+            frame = av.AudioFrame.from_ndarray(
+                values, format="s16", layout="stereo" if channels == 2 else "mono"
+            )
             frame.sample_rate = sample_rate
             yield frame
 

@@ -24,7 +24,10 @@ _SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "cut_off": ("the recording is cut off; please send it again", "录音不完整，请重新发送"),
     "no_sound": ("the file holds no sound", "文件里没有声音"),
     "nothing": ("nothing was heard in the recording", "录音里没有听到内容"),
-    "failed": ("the recording could not be heard; please try again", "暂时无法识别录音，请再试一次"),
+    "failed": (
+        "the recording could not be heard; please try again",
+        "暂时无法识别录音，请再试一次",
+    ),
 }
 
 

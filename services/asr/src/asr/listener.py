@@ -50,9 +50,22 @@ class Listener:
         except Unheard as problem:
             metrics.ASR.labels(outcome=problem.code).inc()
             log.warning(
-                "unheard", session=task.task_id, code=problem.code, reason=str(problem), cause=repr(problem.__cause__)[:200]
+                "unheard",
+                session=task.task_id,
+                code=problem.code,
+                reason=str(problem),
+                cause=repr(problem.__cause__)[:200],
             )
-            await job.done(*_unheard(task.task_id, task.meta, task.audio.id, task.options.lang, problem, self._recognizer.name))
+            await job.done(
+                *_unheard(
+                    task.task_id,
+                    task.meta,
+                    task.audio.id,
+                    task.options.lang,
+                    problem,
+                    self._recognizer.name,
+                )
+            )
             return
         result = AsrResult(
             task_id=task.task_id,
@@ -65,7 +78,12 @@ class Listener:
         )
         metrics.ASR.labels(outcome="heard").inc()
         metrics.ASR_SECONDS.observe(time.monotonic() - began)
-        log.info("heard", session=task.task_id, lang=heard.lang, seconds=round(time.monotonic() - began, 3))
+        log.info(
+            "heard",
+            session=task.task_id,
+            lang=heard.lang,
+            seconds=round(time.monotonic() - began, 3),
+        )
         await job.done(
             effects.push(redis_names.ASR_FINALS, result),
             effects.announce(redis_names.ASR_RESULTS, result),
@@ -80,7 +98,14 @@ class Listener:
             return []
         problem = Unheard("asr_failed", "failed")
         metrics.ASR.labels(outcome=problem.code).inc()
-        return _unheard(task.task_id, task.meta, task.audio.id, task.options.lang, problem, self._recognizer.name)
+        return _unheard(
+            task.task_id,
+            task.meta,
+            task.audio.id,
+            task.options.lang,
+            problem,
+            self._recognizer.name,
+        )
 
     async def _samples(self, audio: AudioBlob) -> Samples:
         try:
@@ -92,7 +117,12 @@ class Listener:
         until = time.monotonic() + self._decode_within_s
         # The thread looks at the time itself: nobody can end it from outside.
         return await asyncio.to_thread(
-            decode, data, audio.format, sample_rate=audio.sample_rate, channels=audio.channels, until=until
+            decode,
+            data,
+            audio.format,
+            sample_rate=audio.sample_rate,
+            channels=audio.channels,
+            until=until,
         )
 
     async def _hear(self, samples: Samples, lang: str | None) -> Heard:
@@ -111,7 +141,9 @@ class Listener:
         """A message that is none: who sent it is told, as far as it says who that is."""
         message = refusals.loose(job.raw)
         audio = message.get("audio")
-        problem = Unheard("bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable")
+        problem = Unheard(
+            "bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable"
+        )
         metrics.ASR.labels(outcome=problem.code).inc()
         told: list[Effect] = []
         try:
@@ -119,17 +151,36 @@ class Listener:
             meta = ChainMeta.model_validate(message.get("meta") or {})
             options = message.get("options")
             lang = options.get("lang") if isinstance(options, dict) else meta.lang
-            told = _unheard(session, meta, None, lang if isinstance(lang, str) else None, problem, self._recognizer.name)
+            told = _unheard(
+                session,
+                meta,
+                None,
+                lang if isinstance(lang, str) else None,
+                problem,
+                self._recognizer.name,
+            )
         except ValidationError:
             log.warning("bad_recording_of_nobody", message=job.raw[:200])
         await job.bury(f"{problem}: {error.errors()[0]['msg']}", *told)
 
 
 def _unheard(
-    session: str, meta: ChainMeta, blob_id: str | None, lang: str | None, problem: Unheard, provider: str
+    session: str,
+    meta: ChainMeta,
+    blob_id: str | None,
+    lang: str | None,
+    problem: Unheard,
+    provider: str,
 ) -> list[Effect]:
     sentence = problem.sentence(lang or meta.lang)
-    result = AsrResult(task_id=session, status="failed", provider=provider, lang=lang, error=problem.code, meta=meta)
+    result = AsrResult(
+        task_id=session,
+        status="failed",
+        provider=provider,
+        lang=lang,
+        error=problem.code,
+        meta=meta,
+    )
     answered = refusals.recording(session, problem.code, sentence, meta, blob_id=blob_id)
     told = [effects.announce(redis_names.ASR_RESULTS, result), answered]
     return told if blob_id is None else [*told, *effects.heard_recording(blob_id)]

@@ -55,9 +55,12 @@ class FakeRecognizer:
         """A sentence about the recording, in the language asked for."""
         seconds = round(len(samples) / RATE, 1)
         if (lang or "").startswith("zh"):
-            return Heard(f"（没有安装语音识别模型：我发了一段 {seconds:g} 秒的录音，内容无法识别。）", "zh")
+            return Heard(
+                f"（没有安装语音识别模型：我发了一段 {seconds:g} 秒的录音，内容无法识别。）", "zh"
+            )
         return Heard(
-            f"(No speech model is installed: I sent a recording of {seconds:g} seconds whose words are unknown.)", "en"
+            f"(No speech model is installed: I sent a recording of {seconds:g} seconds whose words are unknown.)",
+            "en",
         )
 
     async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:

@@ -81,7 +81,9 @@ class WhisperRecognizer:
         """The same; None while something else is heard, or when the model lost itself in a loop."""
         if self._waiting:
             return None
-        return await self._run(self._short, samples, _known(lang), WINDOW_MIN_S if thorough else WINDOW_QUICK_S)
+        return await self._run(
+            self._short, samples, _known(lang), WINDOW_MIN_S if thorough else WINDOW_QUICK_S
+        )
 
     async def aclose(self) -> None:
         """Hear nothing more."""
@@ -99,7 +101,11 @@ class WhisperRecognizer:
         from faster_whisper import WhisperModel
 
         self._model = WhisperModel(
-            str(self._folder), device="cpu", compute_type="int8", cpu_threads=self._threads, local_files_only=True
+            str(self._folder),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=self._threads,
+            local_files_only=True,
         )
         for _ in self._segments(np.zeros(RATE, np.float32), "en"):
             pass
@@ -126,11 +132,18 @@ class WhisperRecognizer:
     def _short(self, samples: Samples, lang: str | None, window_min_s: int) -> Heard | None:
         """One pass over a window that is hardly longer than what was said. None: it repeats itself."""
         seconds = len(samples) / RATE
-        window = np.zeros(int(min(WINDOW_S, max(window_min_s, seconds + SILENCE_AFTER_S)) * RATE), np.float32)
+        window = np.zeros(
+            int(min(WINDOW_S, max(window_min_s, seconds + SILENCE_AFTER_S)) * RATE), np.float32
+        )
         window[: len(samples)] = samples[: len(window)]
         encoded = self._model.encode(self._model.feature_extractor(window, padding=0))
         if lang is None:
-            lang = _likelier({name.strip("<|>"): chance for name, chance in self._model.model.detect_language(encoded)[0]})
+            lang = _likelier(
+                {
+                    name.strip("<|>"): chance
+                    for name, chance in self._model.model.detect_language(encoded)[0]
+                }
+            )
         tokenizer = self._tokenizer(lang)
         before = tokenizer.encode(" " + PROMPTS[lang]) if lang in PROMPTS else []
         prompt = self._model.get_prompt(tokenizer, before, without_timestamps=True)
@@ -145,7 +158,11 @@ class WhisperRecognizer:
         )
         tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
         text = tokenizer.decode(tokens).strip()
-        if not text or text == PROMPTS.get(lang) or (result.no_speech_prob > NO_SPEECH and result.scores[0] < UNSURE):
+        if (
+            not text
+            or text == PROMPTS.get(lang)
+            or (result.no_speech_prob > NO_SPEECH and result.scores[0] < UNSURE)
+        ):
             return Heard("", lang)
         raw = text.encode()
         looped = len(tokens) >= tokens_max or len(raw) / len(zlib.compress(raw)) > LOOP_RATIO

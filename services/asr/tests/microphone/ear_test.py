@@ -27,7 +27,9 @@ START = MicStart(session_id="live-001", format="pcm_s16le", sample_rate=16_000, 
 class Room:
     """An ear, who speaks into it, and what it says, with the time of each."""
 
-    def __init__(self, recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None) -> None:
+    def __init__(
+        self, recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None
+    ) -> None:
         self.told: list[tuple[float, WireModel]] = []
         self.ear = Ear(START, senses(recognizer, judge, rhythm), self._tell)
 
@@ -48,7 +50,9 @@ class Room:
 
 @asynccontextmanager
 async def room(
-    recognizer: FakeRecognizer | None = None, judge: ScriptedJudge | None = None, rhythm: Rhythm | None = None
+    recognizer: FakeRecognizer | None = None,
+    judge: ScriptedJudge | None = None,
+    rhythm: Rhythm | None = None,
 ) -> AsyncIterator[Room]:
     made = Room(recognizer or ScriptedRecognizer(), judge, rhythm)
     running = asyncio.create_task(made.ear.run())
@@ -76,7 +80,9 @@ async def test_words_come_while_one_speaks_and_the_utterance_soon_after() -> Non
     assert (said.text, said.lang) == ("word word word word", "en")
     assert abs(said.start_ms - 1_000) <= 32
     assert abs(said.end_ms - 3_000) <= 32
-    assert it.at(Utterance) - 3.0 < 0.6, "200 ms of silence, and one decode that ran beside the judge"
+    assert it.at(Utterance) - 3.0 < 0.6, (
+        "200 ms of silence, and one decode that ran beside the judge"
+    )
     assert recognizer.most_at_once == 1
     assert recognizer.finals == [], "the words of the pause were reused"
     assert judge.lengths_s[0] == pytest.approx(2.5, abs=0.1), "with its pre-roll and the silence"
@@ -93,7 +99,9 @@ async def test_who_is_not_done_is_waited_for() -> None:
     assert it.at(Utterance) - 3.2 == pytest.approx(1.5, abs=0.1)
 
 
-async def test_the_language_of_a_short_sound_is_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_language_of_a_short_sound_is_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(globals(), "START", START.model_copy(update={"lang": None}))
     recognizer = ScriptedRecognizer()
     async with room(recognizer, ScriptedJudge()) as it:
@@ -253,7 +261,9 @@ def test_whatever_is_heard_each_beginning_has_one_end(pieces: list[tuple[int, in
         ear._began_at -= 3_600
         running = asyncio.create_task(ear.run())
         for ms, level in pieces:
-            for frame in np.array_split(np.frombuffer(sound(ms, level / 10), "<i2"), -(-ms // FRAME_MS)):
+            for frame in np.array_split(
+                np.frombuffer(sound(ms, level / 10), "<i2"), -(-ms // FRAME_MS)
+            ):
                 ear.feed(frame.tobytes())
                 await asyncio.sleep(0)
         ear.stop()

@@ -13,7 +13,11 @@ def start(form: str, rate: int) -> MicStart:
 
 
 def tone(rate: int, seconds: float, hz: float = 440) -> bytes:
-    return (np.sin(np.arange(int(rate * seconds)) * 2 * np.pi * hz / rate) * 16_000).astype("<i2").tobytes()
+    return (
+        (np.sin(np.arange(int(rate * seconds)) * 2 * np.pi * hz / rate) * 16_000)
+        .astype("<i2")
+        .tobytes()
+    )
 
 
 def packets(rate: int, seconds: float) -> list[bytes]:
@@ -23,7 +27,9 @@ def packets(rate: int, seconds: float) -> list[bytes]:
     encoder.options = {"frame_duration": "20"}
     sound, made = np.frombuffer(tone(rate, seconds), "<i2"), []
     for at in range(0, len(sound), rate // 50):
-        frame = av.AudioFrame.from_ndarray(sound[at : at + rate // 50].reshape(1, -1), format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            sound[at : at + rate // 50].reshape(1, -1), format="s16", layout="mono"
+        )
         frame.sample_rate, frame.pts = rate, None
         made += [bytes(packet) for packet in encoder.encode(frame)]
     return made
@@ -32,13 +38,17 @@ def packets(rate: int, seconds: float) -> list[bytes]:
 def pitch(samples: Samples) -> float:
     """The loudest frequency, in Hz."""
     middle = samples[len(samples) // 4 : -len(samples) // 4]
-    return float(np.abs(np.fft.rfft(middle * np.hanning(len(middle)))).argmax() * RATE / len(middle))
+    return float(
+        np.abs(np.fft.rfft(middle * np.hanning(len(middle)))).argmax() * RATE / len(middle)
+    )
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000])
 def test_pcm_of_any_rate_is_the_same_sound(rate: int) -> None:
     incoming, data, frame = Incoming(start("pcm_s16le", rate)), tone(rate, 2.0), rate // 50 * 2
-    found = np.concatenate([incoming.samples(data[at : at + frame]) for at in range(0, len(data), frame)])
+    found = np.concatenate(
+        [incoming.samples(data[at : at + frame]) for at in range(0, len(data), frame)]
+    )
     assert abs(len(found) - 2 * RATE) < RATE // 20
     assert pitch(found) == pytest.approx(440, abs=2)
     assert np.abs(found).max() == pytest.approx(0.49, abs=0.03)

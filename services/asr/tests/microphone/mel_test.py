@@ -18,7 +18,9 @@ def test_the_window_of_smart_turn_has_its_shape_and_range() -> None:
 
 
 # 66.7 Hz a mel up to 1 kHz, then logarithmic; 80 bands share 45.2 mels.
-@pytest.mark.parametrize(("hz", "band"), [(500, 12), (1_000, 26), (2_000, 44), (4_000, 62), (7_500, 78)])
+@pytest.mark.parametrize(
+    ("hz", "band"), [(500, 12), (1_000, 26), (2_000, 44), (4_000, 62), (7_500, 78)]
+)
 def test_a_tone_is_loudest_in_its_band(hz: float, band: int) -> None:
     assert abs(int(log_mel(tone(hz))[:, 50].argmax()) - band) <= 1
 

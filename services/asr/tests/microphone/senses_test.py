@@ -29,13 +29,19 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_models_that_are_there_are_used_and_one_voice_is_made_for_each_microphone(models: Path) -> None:
+def test_models_that_are_there_are_used_and_one_voice_is_made_for_each_microphone(
+    models: Path,
+) -> None:
     made = senses.load(models, ScriptedRecognizer(), Rhythm())
     one, other = made.voice(), made.voice()
     assert isinstance(one, Silero)
     assert one is not other
     assert isinstance(made.judge, SmartTurn)
-    assert made.names == {"voice": "silero_vad", "turn_end": "smart-turn-v3.2-cpu", "words": "scripted"}
+    assert made.names == {
+        "voice": "silero_vad",
+        "turn_end": "smart-turn-v3.2-cpu",
+        "words": "scripted",
+    }
     made.close()
 
 
@@ -44,7 +50,9 @@ def test_without_any_everything_is_stood_in_for_and_the_metric_says_so() -> None
     assert isinstance(made.voice(), EnergyGate)
     assert made.judge is None
     assert set(made.names.values()) == {STAND_IN}
-    assert [metrics.MIC_SENSES.labels(part=part, name=STAND_IN)._value.get() for part in made.names] == [1, 1, 1]
+    assert [
+        metrics.MIC_SENSES.labels(part=part, name=STAND_IN)._value.get() for part in made.names
+    ] == [1, 1, 1]
     made.close()
 
 

@@ -46,10 +46,14 @@ async def test_the_utterance_lies_at_the_end_of_the_window_and_the_last_of_it_co
     random = np.random.default_rng(1)
     sound = random.standard_normal(RATE).astype(np.float32)
     await judge.complete(sound)
-    await judge.complete(np.concatenate([random.standard_normal(20 * RATE).astype(np.float32) * 0.1, sound]))
+    await judge.complete(
+        np.concatenate([random.standard_normal(20 * RATE).astype(np.float32) * 0.1, sound])
+    )
     short, long = session.windows
     assert short[0, :, :690].mean() < short[0, :, 710:].mean() - 0.5
-    assert np.allclose(short[0, 30:, 710:].argmax(0), long[0, 30:, 710:].argmax(0)), "the same sound at the same place"
+    assert np.allclose(short[0, 30:, 710:].argmax(0), long[0, 30:, 710:].argmax(0)), (
+        "the same sound at the same place"
+    )
     judge.close()
 
 

@@ -21,7 +21,15 @@ from dialog_contracts.input_socket import FROM_ASR
 from dialog_telemetry import metrics
 from service_runtime.testing.local_server import serving
 
-START = json.dumps({"type": "MIC_START", "sessionId": "live-001", "format": "pcm_s16le", "sampleRate": 16000, "frameMs": 20})
+START = json.dumps(
+    {
+        "type": "MIC_START",
+        "sessionId": "live-001",
+        "format": "pcm_s16le",
+        "sampleRate": 16000,
+        "frameMs": 20,
+    }
+)
 STOP = json.dumps({"type": "MIC_STOP"})
 
 
@@ -72,7 +80,10 @@ async def test_what_is_said_comes_back_and_then_the_socket_closes(desk: Micropho
         await socket.send(sound(1_000, 0.5))
         await socket.send(STOP)
         told += await rest(socket)
-    assert [frame.type for frame in told if frame.type != "PARTIAL"] == ["SPEECH_STARTED", "UTTERANCE"] * 2
+    assert [frame.type for frame in told if frame.type != "PARTIAL"] == [
+        "SPEECH_STARTED",
+        "UTTERANCE",
+    ] * 2
     assert told[-1].text.startswith("word")
     assert socket.close_code == 1000
 
@@ -90,7 +101,9 @@ async def test_what_is_said_comes_back_and_then_the_socket_closes(desk: Micropho
         (START.replace("pcm_s16le", "opus").replace("16000", "44100"), "unsupported_rate"),
     ],
 )
-async def test_who_does_not_begin_with_a_start_is_told_and_let_go(desk: MicrophoneDesk, first: Any, refused: str) -> None:
+async def test_who_does_not_begin_with_a_start_is_told_and_let_go(
+    desk: MicrophoneDesk, first: Any, refused: str
+) -> None:
     before = metrics.REFUSED.labels(code=refused)._value.get()
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(first)
@@ -99,14 +112,18 @@ async def test_who_does_not_begin_with_a_start_is_told_and_let_go(desk: Micropho
     assert metrics.REFUSED.labels(code=refused)._value.get() == before + 1
 
 
-async def test_who_says_nothing_is_let_go(desk: MicrophoneDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_says_nothing_is_let_go(
+    desk: MicrophoneDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "START_WITHIN_S", 0.05)
     async with dialled(desk) as url, connect(url) as socket:
         (error,) = await rest(socket)
     assert (error.code, socket.close_code) == ("no_start", 1008)
 
 
-async def test_bad_frames_are_refused_one_by_one_and_the_microphone_stays(desk: MicrophoneDesk) -> None:
+async def test_bad_frames_are_refused_one_by_one_and_the_microphone_stays(
+    desk: MicrophoneDesk,
+) -> None:
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)
         for bad, refused in (
@@ -154,7 +171,9 @@ async def test_a_frame_over_all_limits_closes_at_once(desk: MicrophoneDesk) -> N
     assert socket.close_code == 1009
 
 
-async def test_one_microphone_too_many_is_told_so_and_has_a_place_when_another_leaves(desk: MicrophoneDesk) -> None:
+async def test_one_microphone_too_many_is_told_so_and_has_a_place_when_another_leaves(
+    desk: MicrophoneDesk,
+) -> None:
     async with dialled(desk) as url, connect(url) as one, connect(url) as two:
         for socket in (one, two):
             await socket.send(START)

@@ -96,7 +96,9 @@ def test_without_an_answer_the_fixed_silence_counts() -> None:
     microphone = Microphone()
     microphone.hears(0.9, 960)
     microphone.hears(0.1, 800)
-    assert microphone.machine.verdict(1, None) == [End(0, 960, "silence")], "it came late: the silence was long enough already"
+    assert microphone.machine.verdict(1, None) == [End(0, 960, "silence")], (
+        "it came late: the silence was long enough already"
+    )
 
 
 def test_without_a_model_nobody_is_asked() -> None:
@@ -133,7 +135,10 @@ def test_silence_for_an_hour_makes_nothing_and_is_not_remembered(chances: list[f
         for chance in chances:
             assert microphone.hears(chance, FRAME) == []
     assert len(vars(microphone.machine)) == before
-    assert all(isinstance(value, int | bool | None | Rhythm | State) for value in vars(microphone.machine).values())
+    assert all(
+        isinstance(value, int | bool | None | Rhythm | State)
+        for value in vars(microphone.machine).values()
+    )
 
 
 @settings(stateful_step_count=60)
@@ -168,7 +173,10 @@ class AnyOrder(RuleBasedStateMachine):
             else:
                 assert 0 < action.speech_ms <= self.rhythm.utterance_max_ms + FRAME
 
-    @rule(chance=one_of(sampled_from([0.0, 0.34, 0.4, 0.5, 1.0]), floats(0, 1)), frames=integers(1, 60))
+    @rule(
+        chance=one_of(sampled_from([0.0, 0.34, 0.4, 0.5, 1.0]), floats(0, 1)),
+        frames=integers(1, 60),
+    )
     def hears(self, chance: float, frames: int) -> None:
         for _ in range(frames):
             self._saw(self.microphone.hears(chance, FRAME))

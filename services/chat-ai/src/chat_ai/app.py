@@ -27,7 +27,10 @@ def build(settings: ChatSettings) -> Starlette:
     documents = Documents()
     brains = Brains(settings, documents)
     watch = FlagWatch(documents, "chat-ai", settings, missing_keys=brains.missing_keys)
-    replies = Replies(Recollection(redis, settings.context_turns), Author(brains, within_s=settings.reply_within_s))
+    replies = Replies(
+        Recollection(redis, settings.context_turns),
+        Author(brains, within_s=settings.reply_within_s),
+    )
     work = WorkList(
         settings.redis_url,
         redis_names.CHAT_REQUESTS,

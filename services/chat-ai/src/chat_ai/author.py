@@ -60,11 +60,18 @@ class Author:
                         if isinstance(piece, str):
                             text += piece
                         elif isinstance(piece, Ended):
-                            log.warning("reply_cut_by_its_model", provider=brain.llm.name, reason=piece.reason, chars=len(text))
+                            log.warning(
+                                "reply_cut_by_its_model",
+                                provider=brain.llm.name,
+                                reason=piece.reason,
+                                chars=len(text),
+                            )
                 break
             except LlmError as error:
                 if not (text and tries_left):
                     raise
                 metrics.LLM_FELL_THROUGH.labels(provider=brain.llm.name, reason="asked_anew").inc()
-                log.warning("asked_anew", provider=brain.llm.name, reason=error.reason, chars=len(text))
+                log.warning(
+                    "asked_anew", provider=brain.llm.name, reason=error.reason, chars=len(text)
+                )
         return text

@@ -20,7 +20,11 @@ class Recollection:
     """Every method waits until Redis is there: without history she would answer as somebody who was not there, so rather later."""
 
     def __init__(self, redis: RedisLink, context_turns: int) -> None:
-        self._redis, self._history, self._context_turns = redis, SessionHistory(redis), context_turns
+        self._redis, self._history, self._context_turns = (
+            redis,
+            SessionHistory(redis),
+            context_turns,
+        )
 
     async def turns(self, session_id: str) -> list[TurnRecord]:
         """The turns for the prompt, oldest first."""

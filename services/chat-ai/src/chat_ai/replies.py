@@ -22,7 +22,9 @@ from service_runtime.refusals import Sentence
 
 log = structlog.get_logger("replies")
 
-NO_REPLY: Final = Sentence("she cannot find an answer now; please send the message again", "她暂时想不出回答，请再发送一次")
+NO_REPLY: Final = Sentence(
+    "she cannot find an answer now; please send the message again", "她暂时想不出回答，请再发送一次"
+)
 
 
 class Replies:
@@ -39,14 +41,23 @@ class Replies:
             if turn is None:
                 raise ValueError("meta.turn: a turn in this list has a number")
         except ValueError as error:
-            why = field_error(error).body.message if isinstance(error, ValidationError) else str(error)
+            why = (
+                field_error(error).body.message
+                if isinstance(error, ValidationError)
+                else str(error)
+            )
             metrics.REFUSED.labels(code="bad_chat_request").inc()
             await job.bury(why, *refusals.unreadable(job.raw, why))
             return
         name = correlation_id(session, turn)
-        names = {attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_context.trace_id(message.meta.traceparent)}
+        names = {
+            attributes.LOG_CORRELATION_ID: name,
+            attributes.LOG_TRACE_ID: trace_context.trace_id(message.meta.traceparent),
+        }
         structlog.contextvars.bind_contextvars(**names)
-        if refusals.is_forgotten(message.meta) or await self._recollection.answered(message.task_id, name):
+        if refusals.is_forgotten(message.meta) or await self._recollection.answered(
+            message.task_id, name
+        ):
             # It was told that nothing came in time. Behind it others wait, for whom it is not too late.
             await _fail(job, message, "too_late", refusals.LATE)
         elif message.meta.verbatim:

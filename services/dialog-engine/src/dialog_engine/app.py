@@ -38,18 +38,28 @@ def build(settings: EngineSettings) -> Starlette:
     documents = Documents()
     brains, voices = Brains(settings, documents), Voices(settings, documents)
     watch = FlagWatch(
-        documents, "dialog-engine", settings, missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()})
+        documents,
+        "dialog-engine",
+        settings,
+        missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()}),
     )
     ownership = Ownership(redis, ordinal=settings.ordinal, shared=settings.session_leases)
     service = ChatService(settings, memory, brains, voices, RedisShelf(redis), ownership)
-    models, sounds = Warming("models", brains.own, LlmError), Warming("voices", voices.own, VoiceError)
+    models, sounds = (
+        Warming("models", brains.own, LlmError),
+        Warming("voices", voices.own, VoiceError),
+    )
     probe = Probe("dialog-engine")
     probe.need("warm-up", lambda: "warming" if models.untried or sounds.untried else None)
     probe.need("model", lambda: models.reason)
     probe.need("voice", lambda: sounds.reason)
     probe.need(
         "output-handler",
-        lambda: None if any(link.connected for link in service.outputs.links) else "no output-handler is connected",
+        lambda: (
+            None
+            if any(link.connected for link in service.outputs.links)
+            else "no output-handler is connected"
+        ),
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
     probe.detail("sessions", lambda: len(ownership.held))
@@ -76,9 +86,13 @@ def build(settings: EngineSettings) -> Starlette:
 
     async def chat_stream(request: Request) -> Response:
         body = await read_model(request, ChatRequest)
-        opened = service.open(body, request.headers.get("last-event-id"), request.headers.get("traceparent"))
+        opened = service.open(
+            body, request.headers.get("last-event-id"), request.headers.get("traceparent")
+        )
         # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
         return EventStream(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
 
     routes = [Route("/chat/stream", chat_stream, methods=["POST"])]
-    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.leave)
+    return application.create(
+        probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.leave
+    )

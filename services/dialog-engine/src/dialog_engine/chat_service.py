@@ -107,7 +107,9 @@ class ChatService:
         after = self._after(request, last_event_id)
         async with self._sessions.use(request.session_id) as session:
             async with session.lock:
-                found = await self._find_or_begin(session, request, traceparent, resuming=last_event_id is not None)
+                found = await self._find_or_begin(
+                    session, request, traceparent, resuming=last_event_id is not None
+                )
             if isinstance(found, EventLog):
                 yield found.follow(after)
                 return
@@ -142,7 +144,9 @@ class ChatService:
                 await self._ownership.own(session.session_id)
             return self._commands.stop(request)
         if request.turn is None:
-            raise InvalidField("turn: input-handler numbers turns; this request has none", field="turn")
+            raise InvalidField(
+                "turn: input-handler numbers turns; this request has none", field="turn"
+            )
         turn, request_id = request.turn, request.meta.request_id
         # A turn that is spoken here is followed here to its end, wherever the session is by then.
         known_turn = session.requests.get(request_id) if request_id is not None else None
@@ -150,9 +154,15 @@ class ChatService:
             known = await self._known(session, known_turn or turn)
             if known is None and resuming:
                 raise _lost(turn)
-            if known is None or known.request_id != request_id or (request_id is None and not resuming):
+            if (
+                known is None
+                or known.request_id != request_id
+                or (request_id is None and not resuming)
+            ):
                 free = session.last_turn + 1 if session.last_turn < limits.TURN_MAX else None
-                raise TurnTaken(f"turn {turn} of this session is taken by another message", next_turn=free)
+                raise TurnTaken(
+                    f"turn {turn} of this session is taken by another message", next_turn=free
+                )
             return known.run
         epoch = await self._ownership.own(session.session_id)
         if resuming:
@@ -166,7 +176,9 @@ class ChatService:
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
             return await self._commands.reset(session, turn, request_id)
         if self._running >= self._settings.max_running_turns:
-            raise TooManyTurns(f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1)
+            raise TooManyTurns(
+                f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1
+            )
         await self._history.adopt(session, turn)
         return self._begin(session, request, turn, traceparent, epoch)
 
@@ -183,7 +195,11 @@ class ChatService:
         limit = self._settings.max_client_turns
         cut_off = session.running is not None and session.running.order.client == client
         if self._of_client[client] - cut_off >= limit:
-            raise ClientBusy(f"{limit} turns at once is the limit of a client address", limit=limit, retry_after_s=1)
+            raise ClientBusy(
+                f"{limit} turns at once is the limit of a client address",
+                limit=limit,
+                retry_after_s=1,
+            )
 
     def _interrupt(self, session: Session) -> None:
         """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
@@ -194,7 +210,9 @@ class ChatService:
             raise Busy(f"turn {runner.order.turn} is still speaking", retry_after_s=1)
         runner.stop("new_turn")
 
-    def _begin(self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int) -> TurnRunner:
+    def _begin(
+        self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int
+    ) -> TurnRunner:
         brain = self._brains.of(request.session_id)
         said = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if said is not None else request.content
@@ -241,7 +259,9 @@ class ChatService:
                     del self._of_client[client]
             if session.running is runner:
                 session.running = None
-            self._finished.keep(session.session_id, runner.order.turn, runner.events, runner.order.request_id)
+            self._finished.keep(
+                session.session_id, runner.order.turn, runner.events, runner.order.request_id
+            )
             if not runner.may_be_stored:
                 session.free(runner.order.turn, runner.order.request_id)
             self._hand_over.ended(session)
@@ -265,16 +285,26 @@ class ChatService:
         )
 
     def _cut(self, session_id: str, turn: int, heard: str) -> None:
-        self._tasks.start("cut", self._history.cut(session_id, turn, heard, self._sessions.find(session_id)))
+        self._tasks.start(
+            "cut", self._history.cut(session_id, turn, heard, self._sessions.find(session_id))
+        )
 
     def _publish(self, session_id: str, frame: str) -> None:
         self.outputs.publish(session_id, frame)
 
     async def _ask_for_voice(self, request: TtsRequest) -> None:
         follows = await self._shelf.ask_for_voice(request)
-        frame = End(session_id=request.task_id, turn=request.meta.turn or 1, audio_ms=0, voice_follows=follows or None)
+        frame = End(
+            session_id=request.task_id,
+            turn=request.meta.turn or 1,
+            audio_ms=0,
+            voice_follows=follows or None,
+        )
         self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
 
 
 def _lost(turn: int) -> TurnLost:
-    return TurnLost(f"turn {turn} was lost with its engine before it was stored; send the message again", field="Last-Event-ID")
+    return TurnLost(
+        f"turn {turn} was lost with its engine before it was stored; send the message again",
+        field="Last-Event-ID",
+    )

@@ -17,14 +17,27 @@ class Commands:
     """Each gives the events for whoever sent it."""
 
     def __init__(
-        self, feedback: Feedback, memory: ShortTermMemory, shelf: RedisShelf, finished: FinishedTurns, tasks: TaskOwner
+        self,
+        feedback: Feedback,
+        memory: ShortTermMemory,
+        shelf: RedisShelf,
+        finished: FinishedTurns,
+        tasks: TaskOwner,
     ) -> None:
-        self._feedback, self._memory, self._shelf, self._finished, self._tasks = feedback, memory, shelf, finished, tasks
+        self._feedback, self._memory, self._shelf, self._finished, self._tasks = (
+            feedback,
+            memory,
+            shelf,
+            finished,
+            tasks,
+        )
 
     def stop(self, request: ChatRequest) -> EventLog:
         """The session's turn, or the one that `meta.turn` names, is interrupted."""
         turn = self._feedback.stop(request.session_id, request.meta.turn, "command")
-        return _answered(request.session_id, turn or 0, DoneStats(interrupted=turn is not None, turn=turn), turn)
+        return _answered(
+            request.session_id, turn or 0, DoneStats(interrupted=turn is not None, turn=turn), turn
+        )
 
     async def reset(self, session: Session, turn: int, request_id: str | None) -> EventLog:
         """Prompts begin anew after this turn, which takes its number."""

@@ -22,7 +22,9 @@ def check(path: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UnusableDatabase(f"{SETTING}: {folder} is no folder; move what is there away, or name another file") from None
+        raise UnusableDatabase(
+            f"{SETTING}: {folder} is no folder; move what is there away, or name another file"
+        ) from None
     except OSError as error:
         if error.errno in _PASSING:
             return
@@ -31,10 +33,16 @@ def check(path: Path) -> None:
         ) from error
     # os.path: Path's own questions raise where a folder is somebody else's.
     for each in (folder, path):
-        if os.path.exists(each) and not os.access(each, os.W_OK | os.R_OK | (os.X_OK if os.path.isdir(each) else 0)):
-            raise UnusableDatabase(f"{SETTING}: {each} cannot be written; make it this user's, or name another file")
+        if os.path.exists(each) and not os.access(
+            each, os.W_OK | os.R_OK | (os.X_OK if os.path.isdir(each) else 0)
+        ):
+            raise UnusableDatabase(
+                f"{SETTING}: {each} cannot be written; make it this user's, or name another file"
+            )
     if os.path.isdir(path):
-        raise UnusableDatabase(f"{SETTING}: {path} is a folder, and has to be a file; move it away, or name another file")
+        raise UnusableDatabase(
+            f"{SETTING}: {path} is a folder, and has to be a file; move it away, or name another file"
+        )
     if os.path.exists(path):
         _read(path)
 

@@ -17,7 +17,12 @@ log = structlog.get_logger("feedback")
 class Feedback:
     """`publish(session_id, frame)` reaches every output-handler with viewers of the session; `cut(session_id, turn, heard)` files words."""
 
-    def __init__(self, sessions: Sessions, publish: Callable[[str, str], None], cut: Callable[[str, int, str], None]) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        publish: Callable[[str, str], None],
+        cut: Callable[[str, int, str], None],
+    ) -> None:
         self._sessions, self._publish, self._cut = sessions, publish, cut
         self.hooks = BackHooks(self._stopped, self._held, self._played, self._subscribed)
 
@@ -30,7 +35,10 @@ class Feedback:
             return None
         if not runner.order.flags.SYNC_TTS_BARGE_IN:
             metrics.STOPS.labels(outcome="refused").inc()
-            raise Busy("this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped", code="barge_in_off")
+            raise Busy(
+                "this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped",
+                code="barge_in_off",
+            )
         stopped = runner.stop(reason)
         metrics.STOPS.labels(outcome="stopped" if stopped else "nothing_sounding").inc()
         return runner.order.turn if stopped else None
@@ -39,15 +47,23 @@ class Feedback:
         if frame.heard_text is not None and frame.turn is not None:
             self._cut(frame.session_id, frame.turn, frame.heard_text)
             return
-        outcome: StopOutcome = "nothing_sounding" if self._sessions.find(frame.session_id) is not None else "unknown"
+        outcome: StopOutcome = (
+            "nothing_sounding" if self._sessions.find(frame.session_id) is not None else "unknown"
+        )
         try:
             if self.stop(frame.session_id, frame.turn, frame.reason or "viewer") is not None:
                 outcome = "stopped"
         except Busy as error:
-            log.info("stop_refused", correlationId=correlation_id(frame.session_id, frame.turn or 0), reason=str(error))
+            log.info(
+                "stop_refused",
+                correlationId=correlation_id(frame.session_id, frame.turn or 0),
+                reason=str(error),
+            )
             outcome = "refused"
         if frame.ask is not None:
-            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json())
+            link.send(
+                StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json()
+            )
 
     def _held(self, frame: Hold, link: OutputLink) -> None:
         session = self._sessions.find(frame.session_id)
@@ -63,11 +79,19 @@ class Feedback:
                 told = frame.model_copy(update={"turn": runner.order.turn, "ask": None})
                 self._publish(frame.session_id, told.to_json())
         if frame.ask is not None:
-            link.send(StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome, turn=turn).to_json())
+            link.send(
+                StopResult(
+                    session_id=frame.session_id, ask=frame.ask, outcome=outcome, turn=turn
+                ).to_json()
+            )
 
     def _played(self, frame: Played, link: OutputLink) -> None:
         session = self._sessions.find(frame.session_id)
-        if session is not None and session.running is not None and session.running.order.turn == frame.turn:
+        if (
+            session is not None
+            and session.running is not None
+            and session.running.order.turn == frame.turn
+        ):
             session.running.played(frame, link)
 
     def _subscribed(self, session_id: str, link: OutputLink) -> None:

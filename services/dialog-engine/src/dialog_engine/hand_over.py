@@ -13,8 +13,15 @@ log = structlog.get_logger("hand_over")
 class HandOver:
     """`leave` once, when the process is told to end; `stored` after each commit, `ended` after each turn."""
 
-    def __init__(self, sessions: Sessions, ownership: Ownership, history: SharedHistory, tasks: TaskOwner) -> None:
-        self._sessions, self._ownership, self._history, self._tasks = sessions, ownership, history, tasks
+    def __init__(
+        self, sessions: Sessions, ownership: Ownership, history: SharedHistory, tasks: TaskOwner
+    ) -> None:
+        self._sessions, self._ownership, self._history, self._tasks = (
+            sessions,
+            ownership,
+            history,
+            tasks,
+        )
         ownership.lost = self._lost
 
     def start(self) -> None:
@@ -32,7 +39,11 @@ class HandOver:
 
     def stored(self, session: Session) -> None:
         """A turn, or a later form of it, is durable: the history of both paths gets it."""
-        work = self._give_away(session.session_id) if self._ownership.draining else self._history.publish(session)
+        work = (
+            self._give_away(session.session_id)
+            if self._ownership.draining
+            else self._history.publish(session)
+        )
         self._tasks.start("history", work)
 
     def ended(self, session: Session) -> None:

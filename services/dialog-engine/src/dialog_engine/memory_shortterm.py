@@ -92,18 +92,25 @@ class ShortTermMemory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._jobs: queue.SimpleQueue[Callable[[apsw.Connection], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[apsw.Connection], None] | None] = (
+            queue.SimpleQueue()
+        )
         self._thread: threading.Thread | None = None
 
     async def open(self) -> None:
         """Open or create the file and bring its schema up to date."""
         found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
         if found < OLDEST_SQLITE:
-            raise RuntimeError(f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer is needed")
+            raise RuntimeError(
+                f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer is needed"
+            )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._thread = threading.Thread(
-            target=self._serve, args=(asyncio.get_running_loop(), opened), name="sqlite", daemon=True
+            target=self._serve,
+            args=(asyncio.get_running_loop(), opened),
+            name="sqlite",
+            daemon=True,
         )
         self._thread.start()
         await opened
@@ -150,17 +157,26 @@ class ShortTermMemory:
         """The session's last turns and the keys of its last messages."""
 
         def work(db: apsw.Connection) -> SessionImage:
-            reset = list(db.execute("SELECT afterTurn FROM session_resets WHERE sessionId = ?", (session_id,)))
+            reset = list(
+                db.execute(
+                    "SELECT afterTurn FROM session_resets WHERE sessionId = ?", (session_id,)
+                )
+            )
             rows = db.execute(f"{_SELECT} ORDER BY u.turn DESC LIMIT ?", (session_id, turns))
             recent = [_stored(row) for row in reversed(list(rows))]
-            keys = {str(key): int(str(turn)) for key, turn in db.execute(_REQUESTS, (session_id, requests))}
+            keys = {
+                str(key): int(str(turn))
+                for key, turn in db.execute(_REQUESTS, (session_id, requests))
+            }
             return SessionImage(_last(db, session_id), reset[0][0] if reset else 0, recent, keys)
 
         return await self._run(work)
 
     async def find(self, session_id: str, turn: int) -> StoredTurn | None:
         """One turn by its number."""
-        rows = await self._run(lambda db: list(db.execute(_SELECT + " AND u.turn = ?", (session_id, turn))))
+        rows = await self._run(
+            lambda db: list(db.execute(_SELECT + " AND u.turn = ?", (session_id, turn)))
+        )
         return _stored(rows[0]) if rows else None
 
     async def reset(self, session_id: str, after_turn: int) -> None:

@@ -31,7 +31,9 @@ async def addresses(host: str, port: int) -> set[str]:
 class Outputs:
     """`urls` with an address, or `localhost`, are one output-handler each; a name stands for all its addresses (a headless Service)."""
 
-    def __init__(self, urls: Sequence[str], hooks: BackHooks, *, resolve: Resolve = addresses) -> None:
+    def __init__(
+        self, urls: Sequence[str], hooks: BackHooks, *, resolve: Resolve = addresses
+    ) -> None:
         self._urls, self._hooks, self._resolve = urls, hooks, resolve
         self._links: dict[str, OutputLink] = {}
         self._unresolved: set[str] = set()
@@ -47,7 +49,12 @@ class Outputs:
             if _is_one(urlsplit(url).hostname or ""):
                 self._add(url, tasks)
             else:
-                tasks.keep(f"outputs {url}", partial(self._look, url, tasks), pause_s=LOOK_EVERY_S, pause_max_s=LOOK_EVERY_S)
+                tasks.keep(
+                    f"outputs {url}",
+                    partial(self._look, url, tasks),
+                    pause_s=LOOK_EVERY_S,
+                    pause_max_s=LOOK_EVERY_S,
+                )
 
     def publish(self, session_id: str, frame: str, *, droppable: bool = False) -> None:
         """Send a frame to every output-handler that has viewers of the session."""
@@ -74,7 +81,11 @@ class Outputs:
         named = {_at(url, address, port) for address in found}
         for new in named - self._links.keys():
             self._add(new, tasks)
-        mine = {link for link in self._links if urlsplit(link).path == parts.path and not self._is_fixed(link)}
+        mine = {
+            link
+            for link in self._links
+            if urlsplit(link).path == parts.path and not self._is_fixed(link)
+        }
         for gone in mine - named:
             # One that still talks to us is only leaving: its viewers hear their sentence out.
             if not self._links[gone].connected:
@@ -85,7 +96,13 @@ class Outputs:
 
     def _add(self, url: str, tasks: TaskOwner) -> None:
         link = self._links[url] = OutputLink(url, self._hooks)
-        tasks.keep(f"ingest {url}", link.run, pause_s=0.1, pause_max_s=2.0, wanted=lambda: self._links.get(url) is link)
+        tasks.keep(
+            f"ingest {url}",
+            link.run,
+            pause_s=0.1,
+            pause_max_s=2.0,
+            wanted=lambda: self._links.get(url) is link,
+        )
 
 
 def _is_one(host: str) -> bool:

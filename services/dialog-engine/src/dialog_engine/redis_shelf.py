@@ -48,7 +48,9 @@ class RedisShelf:
         key = redis_names.reply_claim(correlation_id)
 
         async def work(client: Redis) -> Claim:
-            held = await client.set(key, "sync", nx=True, ex=redis_names.REPLY_CLAIM_TTL_S, get=True)
+            held = await client.set(
+                key, "sync", nx=True, ex=redis_names.REPLY_CLAIM_TTL_S, get=True
+            )
             return Claim.OURS if held is None or held == "sync" else Claim.THEIRS
 
         try:
@@ -56,11 +58,16 @@ class RedisShelf:
         except RedisDown:
             return Claim.UNKNOWN
 
-    async def publish_history(self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None) -> bool:
+    async def publish_history(
+        self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None
+    ) -> bool:
         """File turns in the session's history, raise its counter, and tell older listeners of `said`; false when that must be repeated."""
         if not records:
             return True
-        commands = [*effects.remember(session_id, records), *(effects.said(said, session_id) if said is not None else ())]
+        commands = [
+            *effects.remember(session_id, records),
+            *(effects.said(said, session_id) if said is not None else ()),
+        ]
         last = str(max(record.turn for record in records))
 
         async def work(client: Redis) -> None:
@@ -72,14 +79,22 @@ class RedisShelf:
                 # A list, as versions before 0.2 kept it. The database has all of it.
                 await client.delete(redis_names.history(session_id))
                 await effects.carry_out(client, commands)
-            await client.eval(_RAISE_COUNTER, 1, redis_names.turn_counter(session_id), last, str(redis_names.SESSION_TTL_S))
+            await client.eval(
+                _RAISE_COUNTER,
+                1,
+                redis_names.turn_counter(session_id),
+                last,
+                str(redis_names.SESSION_TTL_S),
+            )
 
         return await self._try("history", work)
 
     async def turns_after(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
         """The turns of the session after this one, oldest first, and after which turn its prompts begin; None when Redis cannot say."""
         try:
-            return await self._history.turns(session_id, after=turn), await self._history.reset_after(session_id)
+            return await self._history.turns(
+                session_id, after=turn
+            ), await self._history.reset_after(session_id)
         except RedisDown as error:
             log.warning("history_not_read", reason=str(error))
             return None
@@ -88,7 +103,10 @@ class RedisShelf:
         """Counters of turns without an end of their own, as versions before 0.3 left them, get one."""
 
         async def work(client: Redis) -> None:
-            found = [key async for key in client.scan_iter(match=redis_names.turn_counter("*"), count=1_000)]
+            found = [
+                key
+                async for key in client.scan_iter(match=redis_names.turn_counter("*"), count=1_000)
+            ]
             for begin in range(0, len(found), COUNTERS_AT_ONCE):
                 async with client.pipeline(transaction=False) as together:
                     for key in found[begin : begin + COUNTERS_AT_ONCE]:
@@ -109,7 +127,9 @@ class RedisShelf:
         """Prompts begin after this turn, on the other path too."""
 
         async def work(client: Redis) -> None:
-            await client.set(redis_names.reset_after(session_id), str(turn), ex=redis_names.SESSION_TTL_S)
+            await client.set(
+                redis_names.reset_after(session_id), str(turn), ex=redis_names.SESSION_TTL_S
+            )
 
         await self._try("reset", work)
 

@@ -49,7 +49,11 @@ class Session:
 
     def fill(self, image: SessionImage) -> None:
         """Take over what is stored."""
-        self.last_turn, self._reset_after, self.requests = image.last_turn, image.reset_after, dict(image.requests)
+        self.last_turn, self._reset_after, self.requests = (
+            image.last_turn,
+            image.reset_after,
+            dict(image.requests),
+        )
         self.recent.extend(stored.record() for stored in image.recent)
         # Whether Redis still has all of it, nobody knows after a restart.
         self.unpublished = {record.turn: record for record in self.recent}
@@ -142,7 +146,9 @@ class Sessions:
 
     def running(self) -> list[TurnRunner]:
         """Every turn that runs."""
-        return [session.running for session in self._sessions.values() if session.running is not None]
+        return [
+            session.running for session in self._sessions.values() if session.running is not None
+        ]
 
     @asynccontextmanager
     async def use(self, session_id: str) -> AsyncIterator[Session]:
@@ -156,7 +162,11 @@ class Sessions:
             if not session.loaded:
                 async with session.lock:
                     if not session.loaded:
-                        session.fill(await self._memory.load(session_id, redis_names.HISTORY_TURNS, REQUESTS_KEPT))
+                        session.fill(
+                            await self._memory.load(
+                                session_id, redis_names.HISTORY_TURNS, REQUESTS_KEPT
+                            )
+                        )
             yield session
         finally:
             session.users -= 1

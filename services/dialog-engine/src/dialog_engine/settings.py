@@ -19,7 +19,9 @@ class EngineSettings(LlmSettings, VoiceSettings):
     dialog_engine_db: Path = Path(".data/dialog-engine.db")
     """SQLite file with the turns."""
 
-    output_ingest_urls: Annotated[tuple[str, ...], NoDecode] = ("ws://127.0.0.1:8002/ws/ingest/tts",)
+    output_ingest_urls: Annotated[tuple[str, ...], NoDecode] = (
+        "ws://127.0.0.1:8002/ws/ingest/tts",
+    )
     """Every output-handler's ingest socket, separated by commas."""
 
     session_leases: bool = False
@@ -42,9 +44,19 @@ class EngineSettings(LlmSettings, VoiceSettings):
     def ordinal(self) -> int:
         """Place of this engine among all."""
         found = re.search(r"-(\d+)$", self.pod_name or "")
-        return self.engine_ordinal if self.engine_ordinal is not None else int(found[1]) if found else 0
+        return (
+            self.engine_ordinal
+            if self.engine_ordinal is not None
+            else int(found[1])
+            if found
+            else 0
+        )
 
     @field_validator("output_ingest_urls", mode="before")
     @classmethod
     def _urls_by_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )

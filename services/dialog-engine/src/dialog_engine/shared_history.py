@@ -40,7 +40,9 @@ class SharedHistory:
         session.adopt(records, found[1])
         if records:
             session.spoken_elsewhere = await self._shelf.spoken(session.session_id)
-            log.info("adopted", session=session.session_id, turns=[record.turn for record in records])
+            log.info(
+                "adopted", session=session.session_id, turns=[record.turn for record in records]
+            )
 
     async def cut(self, session_id: str, turn: int, heard: str, session: Session | None) -> None:
         """Of a stored reply only this was heard: it was cut off where nobody could ask the engine."""

@@ -58,7 +58,12 @@ async def each(settings: EngineSettings) -> AsyncIterator[Trial]:
             yield await _model(name, lambda name=name: models.named(name, settings), settings)  # type: ignore[misc]
     for name in _voices(settings):
         configured = name in settings.voice_chain
-        yield await _voice(name, lambda means, name=name: voices.named(name, means), settings, configured=configured)  # type: ignore[misc]
+        yield await _voice(
+            name,
+            lambda means, name=name: voices.named(name, means),  # type: ignore[misc]
+            settings,
+            configured=configured,
+        )
 
 
 def _voices(settings: EngineSettings) -> list[str]:
@@ -75,13 +80,17 @@ async def _model(name: str, make: Callable[[], LlmProvider], settings: EngineSet
         async with asyncio.timeout(WITHIN_S):
             await chain.warm()
             began, first, said = time.monotonic(), None, ""
-            options = GenerationOptions(max_tokens=settings.llm_max_tokens, temperature=settings.llm_temperature)
+            options = GenerationOptions(
+                max_tokens=settings.llm_max_tokens, temperature=settings.llm_temperature
+            )
             async with aclosing(chain.stream([Message("user", QUESTION)], options)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, str):
                         first = first or time.monotonic()
                         said += piece
-        return Trial("model", name, what, True, _ms(began, first), _ms(began, time.monotonic()), said)
+        return Trial(
+            "model", name, what, True, _ms(began, first), _ms(began, time.monotonic()), said
+        )
     except (LlmError, ValueError, TimeoutError) as error:
         return Trial("model", name, what, problem=_problem(error))
     finally:
@@ -89,7 +98,9 @@ async def _model(name: str, make: Callable[[], LlmProvider], settings: EngineSet
             await chain.aclose()
 
 
-async def _voice(name: str, make: Callable[[Means], Voice], settings: EngineSettings, *, configured: bool) -> Trial:
+async def _voice(
+    name: str, make: Callable[[Means], Voice], settings: EngineSettings, *, configured: bool
+) -> Trial:
     what = ""
     chain: VoiceChain | None = None
     try:
@@ -103,7 +114,16 @@ async def _voice(name: str, make: Callable[[Means], Voice], settings: EngineSett
                     first = first or time.monotonic()
                     length += len(piece.pcm)
         total = _ms(began, time.monotonic())
-        return Trial("voice", name, what, configured, _ms(began, first), total, SENTENCE, length // BYTES_PER_MS)
+        return Trial(
+            "voice",
+            name,
+            what,
+            configured,
+            _ms(began, first),
+            total,
+            SENTENCE,
+            length // BYTES_PER_MS,
+        )
     except (VoiceError, ValueError, TimeoutError) as error:
         return Trial("voice", name, what, configured, problem=_problem(error))
     finally:

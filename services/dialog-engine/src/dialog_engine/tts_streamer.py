@@ -40,7 +40,9 @@ class SpeechHooks:
 class TtsStreamer:
     """The voice of one turn. `clock` gives ms; `say` and `no_more` never wait; `cancel` takes effect at once."""
 
-    def __init__(self, voice: Voice, lang: str, hooks: SpeechHooks, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, voice: Voice, lang: str, hooks: SpeechHooks, clock: Callable[[], float]
+    ) -> None:
         self._voice, self._lang, self._hooks, self._clock = voice, lang, hooks, clock
         self._fragments: deque[Fragment] = deque()
         self._complete = False
@@ -73,9 +75,17 @@ class TtsStreamer:
         self._complete = True
         self._news.set()
 
-    def played(self, offset_ms: float, source: Hashable = None, *, speaker: bool = False, viewers: int = 1) -> None:
+    def played(
+        self, offset_ms: float, source: Hashable = None, *, speaker: bool = False, viewers: int = 1
+    ) -> None:
         """The viewers of one output-handler (`source`) have heard up to this audio time."""
-        self._ears.note(source, min(offset_ms, self._pacer.sent_ms), self._clock(), speaker=speaker, viewers=viewers)
+        self._ears.note(
+            source,
+            min(offset_ms, self._pacer.sent_ms),
+            self._clock(),
+            speaker=speaker,
+            viewers=viewers,
+        )
 
     def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
         """Let the ear stand still, or go on; false when it does already."""

@@ -17,7 +17,9 @@ class TurnTexts:
     def __init__(self, history: SharedHistory, context_turns: int) -> None:
         self._history, self._context_turns = history, context_turns
 
-    def of(self, session: Session, brain: Brain, user_text: str, said: str | None) -> Callable[[], AsyncGenerator[Piece, None]]:
+    def of(
+        self, session: Session, brain: Brain, user_text: str, said: str | None
+    ) -> Callable[[], AsyncGenerator[Piece, None]]:
         """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
         still speaks, as it was heard in the end.
         """
@@ -25,7 +27,9 @@ class TurnTexts:
         recent = session.prompt_turns(self._context_turns)
 
         def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[Piece, None]:
-            return brain.llm.stream(prompt.build(brain.instructions, turns, user_text), brain.options)
+            return brain.llm.stream(
+                prompt.build(brain.instructions, turns, user_text), brain.options
+            )
 
         async def verbatim() -> AsyncGenerator[Piece, None]:
             yield said or ""

@@ -9,7 +9,14 @@ from service_runtime.server import serve
 
 def main() -> None:
     """Serve until told to end."""
-    serve("gateway", GatewaySettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES, ws=Edge, each_address=True)
+    serve(
+        "gateway",
+        GatewaySettings,
+        build,
+        ws_max_bytes=limits.BINARY_FRAME_BYTES,
+        ws=Edge,
+        each_address=True,
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ A_FLOOD: Final = 10.0
 class TokenBuckets:
     """One for each address: `a_second` tokens come, `at_once` may be saved up."""
 
-    def __init__(self, a_second: float, at_once: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, a_second: float, at_once: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._a_second, self._at_once, self._clock = a_second, at_once, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -54,7 +56,14 @@ class TokenBuckets:
 class AdmissionControl:
     """Turns, STOPs and sockets cost a token; reading has tokens of its own, so that nobody's page keeps him from talking."""
 
-    def __init__(self, *, a_second: float, at_once: int, sockets: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        a_second: float,
+        at_once: int,
+        sockets: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._beginning = TokenBuckets(a_second, at_once, clock)
         self._reading = TokenBuckets(a_second, at_once, clock)
         self._sockets_max = sockets
@@ -73,7 +82,9 @@ class AdmissionControl:
         self._beginning.take(address)
         if self._sockets.get(address, 0) >= self._sockets_max:
             raise RateLimited(
-                f"{self._sockets_max} open sockets is the limit of an address", limit=self._sockets_max, retry_after_s=5
+                f"{self._sockets_max} open sockets is the limit of an address",
+                limit=self._sockets_max,
+                retry_after_s=5,
             )
         self._sockets[address] = self._sockets.get(address, 0) + 1
 

@@ -46,9 +46,14 @@ def build(settings: GatewaySettings) -> FastAPI:
     """The application of one gateway process."""
     input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_BEGINS_WITHIN_S)
     output_http = HttpProxy(settings.output_handler_url, head_within_s=STOPPED_WITHIN_S)
-    input_sockets, output_sockets = SocketProxy(settings.input_handler_url), SocketProxy(settings.output_handler_url)
+    input_sockets, output_sockets = (
+        SocketProxy(settings.input_handler_url),
+        SocketProxy(settings.output_handler_url),
+    )
     admission = AdmissionControl(
-        a_second=settings.requests_a_second, at_once=settings.requests_at_once, sockets=settings.sockets_an_address
+        a_second=settings.requests_a_second,
+        at_once=settings.requests_at_once,
+        sockets=settings.sockets_an_address,
     )
     clients = Clients(settings.trusted_proxies)
     watch = FlagWatch(Documents(), "gateway", settings)
@@ -67,8 +72,14 @@ def build(settings: GatewaySettings) -> FastAPI:
             stack.callback(warming.cancel)
             yield
 
-    page = (PAGE / "index.html").read_text(encoding="utf-8").replace("{character}", escape(settings.character))
-    app = application.extend(FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None)
+    page = (
+        (PAGE / "index.html")
+        .read_text(encoding="utf-8")
+        .replace("{character}", escape(settings.character))
+    )
+    app = application.extend(
+        FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None
+    )
     # The last one is asked first.
     app.add_middleware(ReadLimit, admission=admission, clients=clients)
     app.add_middleware(
@@ -92,7 +103,9 @@ def build(settings: GatewaySettings) -> FastAPI:
     @app.post("/chat/stream")
     async def chat_stream(request: Request) -> Response:
         client = admit(request)
-        return input_http.forward("POST", "/chat/stream", request.headers, await request.body(), client=client)
+        return input_http.forward(
+            "POST", "/chat/stream", request.headers, await request.body(), client=client
+        )
 
     @app.post("/control/stop")
     async def control_stop(request: Request) -> Response:
@@ -129,7 +142,9 @@ def build(settings: GatewaySettings) -> FastAPI:
 
     @app.websocket("/ws/output/{session_id}")
     async def ws_output(socket: WebSocket, session_id: str) -> None:
-        await proxy_socket(socket, output_sockets, socket.scope["raw_path"].decode("latin-1").partition("?")[0])
+        await proxy_socket(
+            socket, output_sockets, socket.scope["raw_path"].decode("latin-1").partition("?")[0]
+        )
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

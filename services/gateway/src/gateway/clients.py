@@ -20,7 +20,9 @@ class Clients:
         peer = str(scope["client"][0]) if scope.get("client") else ""
         if not self._is_trusted(peer):
             return client_of(peer)
-        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+        said = b",".join(
+            value for name, value in scope["headers"] if name == b"x-forwarded-for"
+        ).decode("latin-1")
         # From the right: what is left of the last proxy of ours was written by the client.
         for address in reversed([part.strip() for part in said.split(",") if part.strip()]):
             if not self._is_trusted(address):
@@ -32,4 +34,6 @@ class Clients:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        return any(parsed.version == network.version and parsed in network for network in self._trusted)
+        return any(
+            parsed.version == network.version and parsed in network for network in self._trusted
+        )

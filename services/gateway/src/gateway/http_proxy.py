@@ -60,7 +60,9 @@ class HttpProxy:
 class ProxiedResponse(Response):
     """An answer on its way back. From the first moment on it ends with its caller."""
 
-    def __init__(self, ask: Callable[[], Awaitable[aiohttp.ClientResponse]], path: str, head_within_s: float) -> None:
+    def __init__(
+        self, ask: Callable[[], Awaitable[aiohttp.ClientResponse]], path: str, head_within_s: float
+    ) -> None:
         super().__init__()
         self._ask, self._path, self._head_within_s = ask, path, head_within_s
 
@@ -83,7 +85,9 @@ class ProxiedResponse(Response):
             async with asyncio.timeout(self._head_within_s):
                 answer = await self._ask()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ServiceAway(f"the service behind {self._path} does not answer", retry_after_s=1) from error
+            raise ServiceAway(
+                f"the service behind {self._path} does not answer", retry_after_s=1
+            ) from error
         try:
             await self._copy(answer, send)
         finally:
@@ -92,7 +96,9 @@ class ProxiedResponse(Response):
     @staticmethod
     async def _copy(answer: aiohttp.ClientResponse, send: Send) -> None:
         headers = [
-            (name.encode(), value.encode("latin-1")) for name in PASSED_BACK if (value := answer.headers.get(name)) is not None
+            (name.encode(), value.encode("latin-1"))
+            for name in PASSED_BACK
+            if (value := answer.headers.get(name)) is not None
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         try:

@@ -12,7 +12,10 @@ POLICY: Final = (
 """`'self'` of connect-src is the page's own origin, its WebSockets included."""
 
 PAGE_POLICY: Final = (b"content-security-policy", POLICY.format(scripts="").encode())
-DOCS_POLICY: Final = (b"content-security-policy", POLICY.format(scripts=" 'unsafe-inline'").encode())
+DOCS_POLICY: Final = (
+    b"content-security-policy",
+    POLICY.format(scripts=" 'unsafe-inline'").encode(),
+)
 """Swagger's page starts itself by a script inside it."""
 
 

@@ -46,4 +46,8 @@ class GatewaySettings(ServiceSettings):
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _by_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )

@@ -16,7 +16,12 @@ log = structlog.get_logger("socket_proxy")
 
 OPEN_WITHIN_S: Final = 3.0
 CLOSE_AWAY: Final = 1013
-PASSED_ON: Final = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "traceparent")
+PASSED_ON: Final = (
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "traceparent",
+)
 """Of the client's headers. Its offer to compress is not among them: speech does not shrink."""
 
 
@@ -37,7 +42,11 @@ class SocketProxy:
             async with asyncio.timeout(OPEN_WITHIN_S):
                 service = await self._dial(client, path, name)
         except (OSError, Refused) as error:
-            log.warning("service_away", path=path.partition("?")[0], reason=f"{type(error).__name__}: {error}")
+            log.warning(
+                "service_away",
+                path=path.partition("?")[0],
+                reason=f"{type(error).__name__}: {error}",
+            )
             await self._away(client)
             return False
         with metrics.PROXIED.labels(kind="websocket").track_inprogress():
@@ -45,10 +54,19 @@ class SocketProxy:
 
     async def _dial(self, client: WebSocket, path: str, name: str) -> Service:
         """The service's end, with its consent. TimeoutError is an OSError."""
-        _, service = await asyncio.get_running_loop().create_connection(Service, self._host, self._port, ssl=self._tls or None)
+        _, service = await asyncio.get_running_loop().create_connection(
+            Service, self._host, self._port, ssl=self._tls or None
+        )
         unread.take_little(service.transport.get_extra_info("socket"))
-        lines = [f"GET {self._folder}{path} HTTP/1.1", f"Host: {self._netloc}", "Upgrade: websocket", "Connection: Upgrade"]
-        lines += [f"{passed}: {value}" for passed in PASSED_ON for value in client.headers.getlist(passed)]
+        lines = [
+            f"GET {self._folder}{path} HTTP/1.1",
+            f"Host: {self._netloc}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+        ]
+        lines += [
+            f"{passed}: {value}" for passed in PASSED_ON for value in client.headers.getlist(passed)
+        ]
         if name:
             lines.append(f"{CLIENT_HEADER}: {name}")
         service.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))

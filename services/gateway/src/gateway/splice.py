@@ -169,7 +169,11 @@ class Edge(BoundedSocket):
             step = data[begin : begin + STEP_BYTES]
             self._received.feed(step)
             if self._received.largest > limits.BINARY_FRAME_BYTES:
-                self._refuse(service, CloseCode.MESSAGE_TOO_BIG, f"a frame has at most {limits.BINARY_FRAME_BYTES} bytes")
+                self._refuse(
+                    service,
+                    CloseCode.MESSAGE_TOO_BIG,
+                    f"a frame has at most {limits.BINARY_FRAME_BYTES} bytes",
+                )
             elif (why := self._frames.passed()) is not None:
                 metrics.REFUSED.labels(code="too_many_frames").inc()
                 self._refuse(service, CloseCode.POLICY_VIOLATION, why)
@@ -189,5 +193,7 @@ class Edge(BoundedSocket):
     def _say_goodbye(self, code: CloseCode, why: str = "") -> None:
         """A close frame of our own, where the service sent none, and not into the middle of a frame."""
         if self._sent.between and not self._sent.closed and not self.transport.is_closing():
-            self.transport.write(Frame(Opcode.CLOSE, Close(code, why).serialize()).serialize(mask=False))
+            self.transport.write(
+                Frame(Opcode.CLOSE, Close(code, why).serialize()).serialize(mask=False)
+            )
             self._sent.closed = True

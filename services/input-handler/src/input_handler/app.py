@@ -64,30 +64,45 @@ def build(settings: InputSettings) -> Starlette:
     redis = RedisLink(settings.redis_url)
     engines = _engines(settings)
     answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
-    legacy = LegacyPath(redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s)
+    legacy = LegacyPath(
+        redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s
+    )
     caller = TurnCaller(
         PatientPath(Owners(engines), settings.engine_wait_s),
         legacy,
         TurnNumbers(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
-        RunningTurns(in_all=settings.turns_at_once, a_client=settings.turns_a_client, a_session=settings.turns_a_session),
+        RunningTurns(
+            in_all=settings.turns_at_once,
+            a_client=settings.turns_a_client,
+            a_session=settings.turns_a_session,
+        ),
         ask_again_s=settings.ask_again_s,
     )
     unattended = Unattended(caller, legacy)
-    transcripts = _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
+    transcripts = (
+        _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
+    )
     control = OutputControl(settings.output_handler_url)
     notice = SpokenToNotice(redis)
-    microphones = Microphones(settings.asr_url, control, notice, a_client=settings.microphones_a_client)
+    microphones = Microphones(
+        settings.asr_url, control, notice, a_client=settings.microphones_a_client
+    )
     history, uploads = History(redis), UploadRoom()
     tasks = TaskOwner()
     probe = Probe(
         "input-handler",
-        unsupported=lambda: unsupported(documents.in_force(environment), legacy=settings.legacy_enabled),
+        unsupported=lambda: unsupported(
+            documents.in_force(environment), legacy=settings.legacy_enabled
+        ),
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
     probe.detail("circuit", engines.circuits)
     probe.detail("legacy", lambda: "on" if settings.legacy_enabled else "off")
-    probe.detail("flags", lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})})
+    probe.detail(
+        "flags",
+        lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})},
+    )
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:
@@ -162,7 +177,9 @@ def build(settings: InputSettings) -> Starlette:
 def _client_of(connection: HTTPConnection) -> str:
     """Whose it is: who the gateway says, else whoever connected."""
     said = connection.headers.get(CLIENT_HEADER)
-    return said[: limits.META_CHARS] if said else connection.client.host if connection.client else ""
+    return (
+        said[: limits.META_CHARS] if said else connection.client.host if connection.client else ""
+    )
 
 
 def _engines(settings: InputSettings) -> Engines:
@@ -185,6 +202,10 @@ def _engines(settings: InputSettings) -> Engines:
     return Engines(urls, settings.dialog_engine_pattern, connect, path)
 
 
-def _transcripts(settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: Unattended) -> Transcripts:
-    work = WorkList(settings.redis_url, redis_names.ASR_FINALS, settings.process_name, at_once=AT_ONCE)
+def _transcripts(
+    settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: Unattended
+) -> Transcripts:
+    work = WorkList(
+        settings.redis_url, redis_names.ASR_FINALS, settings.process_name, at_once=AT_ONCE
+    )
     return Transcripts(redis, blobs, turns, work)

@@ -38,7 +38,12 @@ class EngineClient:
 
     @asynccontextmanager
     async def stream(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, accepted_within_s: float
+        self,
+        request: ChatRequest,
+        last_event_id: str | None,
+        traceparent: str | None,
+        *,
+        accepted_within_s: float,
     ) -> AsyncGenerator[AsyncGenerator[SseFrame, None], None]:
         """The turn's events, and its comments. Raises EngineRefused, EngineFailed; leaving the context closes the call."""
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -48,7 +53,9 @@ class EngineClient:
             headers["traceparent"] = traceparent
         try:
             async with asyncio.timeout(accepted_within_s):
-                answer = await self._pool.request("POST", "/chat/stream", body=request.to_json().encode(), headers=headers)
+                answer = await self._pool.request(
+                    "POST", "/chat/stream", body=request.to_json().encode(), headers=headers
+                )
         except TimeoutError as error:
             metrics.DEADLINES_MISSED.labels(deadline="accepted").inc()
             raise EngineFailed("not_accepted_in_time") from error

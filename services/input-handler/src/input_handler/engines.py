@@ -32,7 +32,9 @@ class Engines:
         self._count = len(urls)
         first = ANY if len(urls) == 1 else 0
         self._clients = {ordinal: connect(url) for ordinal, url in enumerate(urls, first)}
-        self._paths = {ordinal: path(client, _name(ordinal)) for ordinal, client in self._clients.items()}
+        self._paths = {
+            ordinal: path(client, _name(ordinal)) for ordinal, client in self._clients.items()
+        }
         self._configured = tuple(self._paths.values())
 
     async def open(self) -> None:

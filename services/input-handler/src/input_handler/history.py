@@ -25,12 +25,18 @@ class History:
         """The most recently active sessions."""
 
         async def work(client: Redis) -> list[tuple[str, float]]:
-            found = await client.zrange(redis_names.SESSIONS, 0, SESSIONS_SHOWN - 1, desc=True, withscores=True)
+            found = await client.zrange(
+                redis_names.SESSIONS, 0, SESSIONS_SHOWN - 1, desc=True, withscores=True
+            )
             return cast("list[tuple[str, float]]", found)
 
         with _readable():
             rows = await self._redis.call("history", work)
-        return SessionList(sessions=[SessionSummary(session_id=name, last_active=int(score)) for name, score in rows])
+        return SessionList(
+            sessions=[
+                SessionSummary(session_id=name, last_active=int(score)) for name, score in rows
+            ]
+        )
 
     async def turns(self, session_id: str) -> SessionTurns:
         """The recent turns of a session, oldest first; empty for one that was never used."""
@@ -44,5 +50,7 @@ def _readable() -> Iterator[None]:
         yield
     except RedisDown as error:
         raise Unavailable(
-            "history cannot be read now; conversations go on", code="history_unavailable", retry_after_s=2
+            "history cannot be read now; conversations go on",
+            code="history_unavailable",
+            retry_after_s=2,
         ) from error

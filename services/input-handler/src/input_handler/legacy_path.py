@@ -13,7 +13,15 @@ from dialog_contracts.http import ChatRequest, Command, TurnType
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
-from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, DoneStats, ErrorEvent, SseFrame, TextDeltaEvent
+from dialog_contracts.sse import (
+    ChatEvent,
+    ControlEvent,
+    DoneEvent,
+    DoneStats,
+    ErrorEvent,
+    SseFrame,
+    TextDeltaEvent,
+)
 from dialog_telemetry import metrics
 from input_handler.errors import EngineHasIt, LegacyUnavailable
 from service_runtime import effects, refusals
@@ -45,7 +53,9 @@ return 'queued'
 class LegacyPath:
     """`events` gives a turn to the chain and yields its answer as the events of a turn: ids 0 accepted, 1 text, 2 its end, 3 done."""
 
-    def __init__(self, redis: RedisLink, answers: Answers, *, enabled: bool, within_s: float) -> None:
+    def __init__(
+        self, redis: RedisLink, answers: Answers, *, enabled: bool, within_s: float
+    ) -> None:
         self._redis, self._answers, self._within_s = redis, answers, within_s
         self.enabled = enabled
 
@@ -53,7 +63,10 @@ class LegacyPath:
         """Whether this turn was given to the chain; false where Redis cannot say."""
 
         async def work(client: Redis) -> bool:
-            return bool(await client.get(redis_names.reply_claim(correlation_id(session_id, turn))) == "legacy")
+            return bool(
+                await client.get(redis_names.reply_claim(correlation_id(session_id, turn)))
+                == "legacy"
+            )
 
         try:
             return self.enabled and await self._redis.call("claim", work)
@@ -111,14 +124,20 @@ class LegacyPath:
         for frame in _numbered(request, after, events, first=(accepted or 0) + 1):
             yield frame
 
-    async def _give(self, request: ChatRequest, reason: str, detail: str, traceparent: str | None) -> str:
+    async def _give(
+        self, request: ChatRequest, reason: str, detail: str, traceparent: str | None
+    ) -> str:
         """Claim the turn and push it, or find who has it."""
         assert request.turn is not None
         message = _message(request, reason, traceparent)
         claim = redis_names.reply_claim(correlation_id(request.session_id, request.turn))
 
         async def work(client: Redis) -> str:
-            keys = (claim, redis_names.USER_INPUT_QUEUE, redis_names.turn_counter(request.session_id))
+            keys = (
+                claim,
+                redis_names.USER_INPUT_QUEUE,
+                redis_names.turn_counter(request.session_id),
+            )
             lives = (str(redis_names.REPLY_CLAIM_TTL_S), str(redis_names.SESSION_TTL_S))
             values = (lives[0], message.to_json(), str(request.turn), lives[1])
             return str(await client.eval(_CLAIM_AND_PUSH, len(keys), *keys, *values))
@@ -130,10 +149,14 @@ class LegacyPath:
             raise self._unavailable(reason, detail, error.why) from error
         if outcome == QUEUED:
             metrics.FALLBACKS.labels(reason=reason).inc()
-            log.warning("legacy_turn", reason=reason, detail=detail) if reason != "sync_core_off" else log.info("legacy_turn")
+            log.warning(
+                "legacy_turn", reason=reason, detail=detail
+            ) if reason != "sync_core_off" else log.info("legacy_turn")
         return outcome
 
-    async def _wait(self, answer: asyncio.Future[TaskResponse], request: ChatRequest, began: float) -> TaskResponse:
+    async def _wait(
+        self, answer: asyncio.Future[TaskResponse], request: ChatRequest, began: float
+    ) -> TaskResponse:
         """The answer, or, when it does not come in time, the error that then stands as the answer."""
         clock = asyncio.get_running_loop().time
         with_grace = asyncio.timeout_at(began + self._within_s)
@@ -143,13 +166,23 @@ class LegacyPath:
         except TimeoutError:
             why = f"no answer came within {self._within_s:.0f} s; send the message again"
             name = correlation_id(request.session_id, request.turn or 1)
-        stands = await self.tell_failure(request.session_id, name, "legacy_timeout", why, request.turn)
-        log.error("legacy_too_late", waited_s=round(clock() - began, 1), stands=stands.metadata.code or "answer")
+        stands = await self.tell_failure(
+            request.session_id, name, "legacy_timeout", why, request.turn
+        )
+        log.error(
+            "legacy_too_late",
+            waited_s=round(clock() - began, 1),
+            stands=stands.metadata.code or "answer",
+        )
         return stands
 
-    async def tell_failure(self, session_id: str, name: str, code: str, why: str, turn: int | None) -> TaskResponse:
+    async def tell_failure(
+        self, session_id: str, name: str, code: str, why: str, turn: int | None
+    ) -> TaskResponse:
         """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
-        told = refusals.refusal(name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn))
+        told = refusals.refusal(
+            name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
+        )
         try:
             return await self._answers.keep(told)
         except RedisDown as error:
@@ -160,7 +193,9 @@ class LegacyPath:
         turn = request.turn or 0
 
         async def work(client: Redis) -> None:
-            await client.set(redis_names.reset_after(request.session_id), str(turn), ex=redis_names.SESSION_TTL_S)
+            await client.set(
+                redis_names.reset_after(request.session_id), str(turn), ex=redis_names.SESSION_TTL_S
+            )
 
         try:
             await self._redis.call("legacy", work)
@@ -196,11 +231,17 @@ class LegacyPath:
         metrics.FALLBACKS.labels(reason=reason).inc()
         metrics.LEGACY_TURNS.labels(outcome="unavailable").inc()
         log.warning("legacy_unavailable", reason=reason, detail=detail, why=why)
-        main = "the main path is switched off" if reason == "sync_core_off" else f"the engine does not answer ({reason})"
+        main = (
+            "the main path is switched off"
+            if reason == "sync_core_off"
+            else f"the engine does not answer ({reason})"
+        )
         return LegacyUnavailable(f"{main}, and {why}", retry_after_s=1)
 
 
-def _numbered(request: ChatRequest, after: int, events: Sequence[ChatEvent], first: int = 0) -> Iterator[SseFrame]:
+def _numbered(
+    request: ChatRequest, after: int, events: Sequence[ChatEvent], first: int = 0
+) -> Iterator[SseFrame]:
     for number, event in enumerate(events, first):
         if number > after:
             yield sse.frame(event, f"{request.turn}.{number}")
@@ -239,7 +280,11 @@ def _told(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEven
     """An answer as the events of a turn."""
     if response.status == "error":
         message = response.error or "the legacy chain could not answer"
-        return [ErrorEvent(code=response.metadata.code or "legacy_failed", message=message, retryable=True)]
+        return [
+            ErrorEvent(
+                code=response.metadata.code or "legacy_failed", message=message, retryable=True
+            )
+        ]
     stats = DoneStats(
         ttft_ms=round(total_ms, 1),
         tokens=1,
@@ -249,4 +294,8 @@ def _told(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEven
         path="legacy",
         fallback_reason=response.meta.reason or reason,
     )
-    return [TextDeltaEvent(content=response.text), TextDeltaEvent(content="", eos=True), DoneEvent(stats=stats)]
+    return [
+        TextDeltaEvent(content=response.text),
+        TextDeltaEvent(content="", eos=True),
+        DoneEvent(stats=stats),
+    ]

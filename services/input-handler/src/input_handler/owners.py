@@ -27,7 +27,12 @@ class MainPath(Protocol):
     """A way to an engine: one, or the right one of several."""
 
     def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
+        self,
+        request: ChatRequest,
+        last_event_id: str | None,
+        traceparent: str | None,
+        *,
+        again: bool = False,
     ) -> AsyncGenerator[SseFrame, None]:
         """The turn's events; `again`: of one that an engine has begun. Raises EngineFailed, AnsweredElsewhere or EngineRefused before
         the first delta.
@@ -47,7 +52,12 @@ class Owners:
         self._away: OrderedDict[str, int] = OrderedDict()
 
     async def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
+        self,
+        request: ChatRequest,
+        last_event_id: str | None,
+        traceparent: str | None,
+        *,
+        again: bool = False,
     ) -> AsyncGenerator[SseFrame, None]:
         """See `MainPath`. An engine that is not there is passed over; what another error it gives is the turn's."""
         session_id = request.session_id
@@ -61,7 +71,9 @@ class Owners:
             if path is None:
                 break
             try:
-                async with aclosing(path.events(request, last_event_id, traceparent, again=again)) as frames:
+                async with aclosing(
+                    path.events(request, last_event_id, traceparent, again=again)
+                ) as frames:
                     async for frame in frames:
                         if not begun:
                             begun = True

@@ -29,7 +29,12 @@ class PatientPath:
         self._path, self._wait_s = path, wait_s
 
     async def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
+        self,
+        request: ChatRequest,
+        last_event_id: str | None,
+        traceparent: str | None,
+        *,
+        again: bool = False,
     ) -> AsyncGenerator[SseFrame, None]:
         """See `MainPath`. A STOP does not wait: what it is for is gone with its engine."""
         clock = asyncio.get_running_loop().time
@@ -40,7 +45,9 @@ class PatientPath:
         while True:
             begun = False
             try:
-                async with aclosing(self._path.events(request, last_event_id, traceparent, again=again)) as frames:
+                async with aclosing(
+                    self._path.events(request, last_event_id, traceparent, again=again)
+                ) as frames:
                     async for frame in frames:
                         if waited and not begun:
                             metrics.ENGINE_WAITS.labels(outcome="came").inc()

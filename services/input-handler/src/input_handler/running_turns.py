@@ -20,7 +20,9 @@ class RunningTurns:
     def place(self, session_id: str, client: str | None) -> Iterator[None]:
         """Hold one inside the block. Raises TooManyTurns."""
         if self._running >= self._in_all:
-            raise TooManyTurns(f"{self._in_all} turns at once is the limit", limit=self._in_all, retry_after_s=1)
+            raise TooManyTurns(
+                f"{self._in_all} turns at once is the limit", limit=self._in_all, retry_after_s=1
+            )
         if self._sessions[session_id] >= self._a_session:
             raise _full("session", self._a_session)
         if client is not None and self._clients[client] >= self._a_client:
@@ -39,7 +41,9 @@ class RunningTurns:
 
 
 def _full(whose: str, limit: int) -> TooManyTurns:
-    return TooManyTurns(f"{limit} turns at once is the limit of a {whose}", limit=limit, retry_after_s=1)
+    return TooManyTurns(
+        f"{limit} turns at once is the limit of a {whose}", limit=limit, retry_after_s=1
+    )
 
 
 def _leave(places: Counter[str], name: str) -> None:

@@ -78,7 +78,11 @@ class InputSettings(ServiceSettings):
     @field_validator("dialog_engine_urls", mode="before")
     @classmethod
     def _urls_by_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     def flags(self) -> FlagSet:
         """The flags of the environment, for every session."""

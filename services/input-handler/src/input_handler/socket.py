@@ -52,7 +52,12 @@ class InputSocket:
         microphones: Microphones,
         client: str,
     ) -> None:
-        self._socket, self._session_id, self._caller, self._client = socket, session_id, caller, client
+        self._socket, self._session_id, self._caller, self._client = (
+            socket,
+            session_id,
+            caller,
+            client,
+        )
         self._slots, self._uploads, self._microphones = slots, uploads, microphones
         self._tasks = TaskOwner()
         self._bad = 0
@@ -67,7 +72,9 @@ class InputSocket:
             await self._socket.send_text(TaskAssigned(task_id=self._session_id).to_json())
             while (message := await self._receive())["type"] == "websocket.receive":
                 if self._rate.passed():
-                    await self._socket.close(CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second")
+                    await self._socket.close(
+                        CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second"
+                    )
                     return
                 text, data = message.get("text"), message.get("bytes")
                 if (
@@ -76,7 +83,9 @@ class InputSocket:
                     and len(text.encode()) > limits.JSON_FRAME_BYTES
                 ):
                     metrics.REFUSED.labels(code="too_large").inc()
-                    await self._socket.close(CLOSE_TOO_BIG, f"a text frame has at most {limits.JSON_FRAME_BYTES} bytes")
+                    await self._socket.close(
+                        CLOSE_TOO_BIG, f"a text frame has at most {limits.JSON_FRAME_BYTES} bytes"
+                    )
                     return
                 if text is not None:
                     await self._take(text)
@@ -118,7 +127,11 @@ class InputSocket:
         elif frame.get("type") == "MIC_STOP" and self._v2:
             self._deafen()
         elif frame.get("action") == "upload_complete":
-            await self._socket.send_text(await self._uploads.finish(frame.get("lang"), self._socket.headers.get("traceparent")))
+            await self._socket.send_text(
+                await self._uploads.finish(
+                    frame.get("lang"), self._socket.headers.get("traceparent")
+                )
+            )
         else:
             await self._announce(text)
 
@@ -139,19 +152,27 @@ class InputSocket:
             return
         self._tasks.start("turn", self._forward(request, say))
 
-    async def _forward(self, request: ChatRequest, say: SayText, *, heard: str | None = None) -> None:
+    async def _forward(
+        self, request: ChatRequest, say: SayText, *, heard: str | None = None
+    ) -> None:
         traceparent = say.traceparent or self._socket.headers.get("traceparent")
-        frames = self._caller.call(request, last_event_id=say.last_event_id, traceparent=traceparent, client=self._client)
+        frames = self._caller.call(
+            request, last_event_id=say.last_event_id, traceparent=traceparent, client=self._client
+        )
         try:
             async with aclosing(frames):
                 async for frame in frames:
                     if heard is not None and frame.id is not None:
-                        await self._send(FinalFrame(text=heard, turn=sse.split_event_id(frame.id)[0]))
+                        await self._send(
+                            FinalFrame(text=heard, turn=sse.split_event_id(frame.id)[0])
+                        )
                         heard = None
                     await self._socket.send_text(self._turn_event(request, frame))
         except ServiceError as error:
             metrics.REFUSED.labels(code=error.body.code).inc()
-            refusal = InputError(code=error.body.code, message=error.body.message, request_id=request.meta.request_id)
+            refusal = InputError(
+                code=error.body.code, message=error.body.message, request_id=request.meta.request_id
+            )
             with suppress(WebSocketDisconnect, RuntimeError):
                 await self._socket.send_text(refusal.to_json())
         except (WebSocketDisconnect, RuntimeError):
@@ -163,14 +184,18 @@ class InputSocket:
         try:
             start = MicStart.from_json(text)
             if start.session_id != self._session_id:
-                raise InvalidField(f"sessionId: this socket belongs to {self._session_id}", field="sessionId")
+                raise InvalidField(
+                    f"sessionId: this socket belongs to {self._session_id}", field="sessionId"
+                )
         except (ValidationError, InvalidField) as error:
             wrong = error if isinstance(error, InvalidField) else field_error(error)
             await self._refuse(wrong.body.code, wrong.body.message)
             return
         self._deafen()
         try:
-            self._microphone = self._microphones.open(start, self._send, self._ask_heard, self._client)
+            self._microphone = self._microphones.open(
+                start, self._send, self._ask_heard, self._client
+            )
         except TooMany as full:
             await self._refuse(full.body.code, full.body.message)
             return
@@ -195,10 +220,16 @@ class InputSocket:
         try:
             self._slots.take()
         except TooMany as full:
-            self._tasks.start("refuse", self._refuse(full.body.code, full.body.message, meta.request_id))
+            self._tasks.start(
+                "refuse", self._refuse(full.body.code, full.body.message, meta.request_id)
+            )
             return
-        request = ChatRequest(session_id=self._session_id, type=TurnType.ASR_FINAL, content=text, meta=meta)
-        self._tasks.start("turn", self._forward(request, SayText(content=text, meta=meta), heard=text))
+        request = ChatRequest(
+            session_id=self._session_id, type=TurnType.ASR_FINAL, content=text, meta=meta
+        )
+        self._tasks.start(
+            "turn", self._forward(request, SayText(content=text, meta=meta), heard=text)
+        )
 
     async def _send(self, message: WireModel) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):
@@ -228,5 +259,9 @@ class InputSocket:
     async def _refuse(self, code: str, message: str, request_id: str | None = None) -> None:
         self._bad += 1
         metrics.REFUSED.labels(code=code).inc()
-        answer = InputError(code=code, message=message, request_id=request_id).to_json() if self._v2 else message
+        answer = (
+            InputError(code=code, message=message, request_id=request_id).to_json()
+            if self._v2
+            else message
+        )
         await self._socket.send_text(answer)

@@ -40,8 +40,13 @@ class SyncPath:
         circuit_open_s: float = 2.0,
     ) -> None:
         self._engine = engine
-        self._accepted_within_s, self._first_delta_within_s = accepted_within_s, first_delta_within_s
-        self._circuit = Circuit(name, failures=circuit_failures, open_s=circuit_open_s, waited_for=waited_for)
+        self._accepted_within_s, self._first_delta_within_s = (
+            accepted_within_s,
+            first_delta_within_s,
+        )
+        self._circuit = Circuit(
+            name, failures=circuit_failures, open_s=circuit_open_s, waited_for=waited_for
+        )
         self.name = name
 
     @property
@@ -50,7 +55,12 @@ class SyncPath:
         return self._circuit.state
 
     async def events(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, *, again: bool = False
+        self,
+        request: ChatRequest,
+        last_event_id: str | None,
+        traceparent: str | None,
+        *,
+        again: bool = False,
     ) -> AsyncGenerator[SseFrame, None]:
         """Raises EngineFailed, AnsweredElsewhere or EngineRefused before the first delta.
 
@@ -66,8 +76,12 @@ class SyncPath:
             async with AsyncExitStack() as call:
                 async with nullcontext() if again else self._circuit.let_through():
                     began = asyncio.get_running_loop().time()
-                    engine = self._engine.stream(request, last_event_id, traceparent, accepted_within_s=accepted_within_s)
-                    frames = self._in_time(await call.enter_async_context(engine), began, accepted_within_s, after)
+                    engine = self._engine.stream(
+                        request, last_event_id, traceparent, accepted_within_s=accepted_within_s
+                    )
+                    frames = self._in_time(
+                        await call.enter_async_context(engine), began, accepted_within_s, after
+                    )
                     async for frame in frames:
                         if frame.event == "error" and not answered:
                             _raise(frame)
@@ -89,8 +103,14 @@ class SyncPath:
                 raise
             metrics.FALLBACKS.labels(reason="none_after_first_delta").inc()
             log.warning("engine_lost", reason=str(failure))
-            event = ErrorEvent(code="engine_lost", message="the engine broke off in the middle of the answer", retryable=True)
-            turn, number = sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
+            event = ErrorEvent(
+                code="engine_lost",
+                message="the engine broke off in the middle of the answer",
+                retryable=True,
+            )
+            turn, number = (
+                sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
+            )
             yield sse.frame(event, f"{turn}.{number + 1}")
 
     def resting(self, _: str) -> bool:
@@ -98,14 +118,20 @@ class SyncPath:
         return self._circuit.resting
 
     async def _in_time(
-        self, frames: AsyncGenerator[SseFrame, None], began: float, accepted_within_s: float, after: int
+        self,
+        frames: AsyncGenerator[SseFrame, None],
+        began: float,
+        accepted_within_s: float,
+        after: int,
     ) -> AsyncGenerator[SseFrame, None]:
         """The events, as long as ACCEPTED and the first delta come in time, counted from the call, or from the model's last thought.
 
         Whoever has them already waits for neither.
         """
         reason = "not_accepted_in_time" if after < 0 else "no_delta_in_time"
-        limit: float | None = accepted_within_s if after < 0 else self._first_delta_within_s if after == 0 else None
+        limit: float | None = (
+            accepted_within_s if after < 0 else self._first_delta_within_s if after == 0 else None
+        )
         while True:
             try:
                 async with asyncio.timeout_at(None if limit is None else began + limit):

@@ -83,7 +83,9 @@ class Transcripts:
         try:
             if await self._redis.within(QUEUED_WITHIN_S, "asr", waiting) >= RECORDINGS_WAITING_MAX:
                 raise TooMany(
-                    f"{RECORDINGS_WAITING_MAX} recordings wait already; please send it again", code="asr_busy", retry_after_s=5
+                    f"{RECORDINGS_WAITING_MAX} recordings wait already; please send it again",
+                    code="asr_busy",
+                    retry_after_s=5,
                 )
             blob_id = self._blobs.new_id()
             await self._room.take(blob_id, len(recording.data), client)
@@ -91,7 +93,9 @@ class Transcripts:
             task = AsrTask(task_id=session_id, audio=blob, options=AsrOptions(lang=lang), meta=meta)
             await self._redis.within(QUEUED_WITHIN_S, "asr", push)
         except RedisDown as error:
-            raise Unavailable(f"the recording cannot be queued now: {error.why}", code="asr_unavailable") from error
+            raise Unavailable(
+                f"the recording cannot be queued now: {error.why}", code="asr_unavailable"
+            ) from error
 
     async def _kept(self, data: bytes, blob_id: str) -> str:
         """The blob's id. A Redis that is late is asked once more: a person would have to say all of it again."""
@@ -109,7 +113,10 @@ class Transcripts:
             request = _request(result)
         except ValidationError as error:
             metrics.REFUSED.labels(code="bad_transcript").inc()
-            await job.bury(str(field_error(error)), *_refusals(job.raw, "invalid", field_error(error).body.message))
+            await job.bury(
+                str(field_error(error)),
+                *_refusals(job.raw, "invalid", field_error(error).body.message),
+            )
             return
         refused: list[Effect] = []
         try:
@@ -132,7 +139,10 @@ def _named(result: AsrResult, raw: str) -> AsrResult:
 def _request(result: AsrResult) -> ChatRequest:
     meta = Meta(request_id=result.meta.request_id, lang=result.lang or result.meta.lang)
     return ChatRequest(
-        session_id=result.meta.session_id or result.task_id, type=TurnType.ASR_FINAL, content=result.text, meta=meta
+        session_id=result.meta.session_id or result.task_id,
+        type=TurnType.ASR_FINAL,
+        content=result.text,
+        meta=meta,
     )
 
 

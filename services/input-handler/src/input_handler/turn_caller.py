@@ -15,7 +15,13 @@ from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
 from dialog_telemetry import attributes, metrics, trace_context
 from input_handler.circuit import OPEN, SILENT
-from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineHasIt, EngineRefused, LegacyUnavailable
+from input_handler.errors import (
+    AnsweredElsewhere,
+    EngineFailed,
+    EngineHasIt,
+    EngineRefused,
+    LegacyUnavailable,
+)
 from input_handler.legacy_path import LegacyPath
 from input_handler.owners import MainPath
 from input_handler.running_turns import RunningTurns
@@ -52,7 +58,11 @@ class TurnCaller:
         ask_again_s: float = 0.0,
     ) -> None:
         self._sync, self._legacy, self._numbers, self._flags = sync, legacy, numbers, flags
-        self._running, self._legacy_first_s, self._ask_again_s = running, legacy_first_s, ask_again_s
+        self._running, self._legacy_first_s, self._ask_again_s = (
+            running,
+            legacy_first_s,
+            ask_again_s,
+        )
 
     async def call(
         self,
@@ -71,21 +81,33 @@ class TurnCaller:
         as limits count clients.
         """
         check_event_id(last_event_id)
-        request = request.model_copy(update={"meta": request.meta.model_copy(update={"client": client, "known_turn": None})})
+        request = request.model_copy(
+            update={"meta": request.meta.model_copy(update={"client": client, "known_turn": None})}
+        )
         # Who stops something asks for no place.
         stops = request.type is TurnType.COMMAND and request.content == Command.STOP
         with nullcontext() if stops else self._running.place(request.session_id, client):
-            async with aclosing(self._call(request, last_event_id, traceparent, whole_file)) as frames:
+            async with aclosing(
+                self._call(request, last_event_id, traceparent, whole_file)
+            ) as frames:
                 async for frame in frames:
                     yield frame
 
     async def _call(
-        self, request: ChatRequest, last_event_id: str | None, traceparent: str | None, whole_file: bool
+        self,
+        request: ChatRequest,
+        last_event_id: str | None,
+        traceparent: str | None,
+        whole_file: bool,
     ) -> AsyncGenerator[SseFrame, None]:
         flags = self._flags.resolve(request.session_id)
         if whole_file and self._legacy.enabled:
-            flags = flags.model_copy(update={"SYNC_TTS_STREAMING": False, "SYNC_TTS_BARGE_IN": False})
-        request = request.model_copy(update={"meta": request.meta.model_copy(update={"flags": flags})})
+            flags = flags.model_copy(
+                update={"SYNC_TTS_STREAMING": False, "SYNC_TTS_BARGE_IN": False}
+            )
+        request = request.model_copy(
+            update={"meta": request.meta.model_copy(update={"flags": flags})}
+        )
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
             async with aclosing(self._stop(request, traceparent)) as frames:
                 async for frame in frames:
@@ -97,26 +119,43 @@ class TurnCaller:
             meta = request.meta.model_copy(update={"known_turn": number.after})
             numbered = request.model_copy(update={"turn": number.turn, "meta": meta})
             try:
-                async with aclosing(self._traced(numbered, flags, number, last_event_id, traceparent)) as frames:
+                async with aclosing(
+                    self._traced(numbered, flags, number, last_event_id, traceparent)
+                ) as frames:
                     async for frame in frames:
                         yield frame
                 return
             except EngineRefused as error:
-                if error.body.code != "turn_taken" or error.body.next_turn is None or chosen_outside:
+                if (
+                    error.body.code != "turn_taken"
+                    or error.body.next_turn is None
+                    or chosen_outside
+                ):
                     raise
-                number = await self._numbers.skip_to(request.session_id, request.meta.request_id, error.body.next_turn)
-        raise LegacyUnavailable(f"no free number was found for this turn in {NUMBERS_TRIED} tries", code="no_free_number")
+                number = await self._numbers.skip_to(
+                    request.session_id, request.meta.request_id, error.body.next_turn
+                )
+        raise LegacyUnavailable(
+            f"no free number was found for this turn in {NUMBERS_TRIED} tries",
+            code="no_free_number",
+        )
 
-    async def _stop(self, request: ChatRequest, traceparent: str | None) -> AsyncGenerator[SseFrame, None]:
+    async def _stop(
+        self, request: ChatRequest, traceparent: str | None
+    ) -> AsyncGenerator[SseFrame, None]:
         if request.turn is not None and request.meta.turn is None:
             # Whoever names the turn where turns have their number means this one.
-            request = request.model_copy(update={"meta": request.meta.model_copy(update={"turn": request.turn})})
+            request = request.model_copy(
+                update={"meta": request.meta.model_copy(update={"turn": request.turn})}
+            )
         try:
             async with aclosing(self._sync.events(request, None, traceparent)) as frames:
                 async for frame in frames:
                     yield frame
         except EngineFailed as failure:
-            raise LegacyUnavailable(f"the engine does not answer ({failure.reason})", code="engine_unavailable") from failure
+            raise LegacyUnavailable(
+                f"the engine does not answer ({failure.reason})", code="engine_unavailable"
+            ) from failure
 
     async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> Numbered:
         if last_event_id is not None:
@@ -138,7 +177,10 @@ class TurnCaller:
         with trace_context.span(
             "receive message",
             parent=traceparent,
-            attributes={attributes.CORRELATION_ID: name, attributes.FLAGS_GENERATION: flags.generation},
+            attributes={
+                attributes.CORRELATION_ID: name,
+                attributes.FLAGS_GENERATION: flags.generation,
+            },
         ):
             carried, trace_id = trace_context.current(), trace_context.current_trace_id()
         # The span only names the trace: it must not stay current across the yields below, which run in the reader's context.
@@ -146,7 +188,9 @@ class TurnCaller:
         structlog.contextvars.bind_contextvars(**line)
         outcome, told = "left", False
         try:
-            async with aclosing(self._answered(request, flags, number, last_event_id, carried, line)) as frames:
+            async with aclosing(
+                self._answered(request, flags, number, last_event_id, carried, line)
+            ) as frames:
                 async for frame in frames:
                     outcome = frame.event
                     yield frame
@@ -154,7 +198,13 @@ class TurnCaller:
                         # After the first frame went on: nobody should wait for a log line.
                         told = True
                         generation, chars = flags.generation, len(request.content)
-                        log.info("turn_received", kind=request.type, chars=chars, flags_generation=generation, **line)
+                        log.info(
+                            "turn_received",
+                            kind=request.type,
+                            chars=chars,
+                            flags_generation=generation,
+                            **line,
+                        )
         except (EngineRefused, LegacyUnavailable) as error:
             outcome = error.body.code
             raise
@@ -173,14 +223,18 @@ class TurnCaller:
         """The events of whichever path answers."""
         reason, detail, since = SYNC_OFF, "", None
         told: int | None = None
-        sync = flags.ENABLE_SYNC_CORE and not (number.known and await self._legacy.has(request.session_id, number.turn))
+        sync = flags.ENABLE_SYNC_CORE and not (
+            number.known and await self._legacy.has(request.session_id, number.turn)
+        )
         if sync:
             since = asyncio.get_running_loop().time()
             if await self._is_behind_legacy(request.session_id, number):
                 sync, reason = False, BEHIND_LEGACY
         if sync:
             try:
-                async with aclosing(self._sync.events(request, last_event_id, traceparent)) as frames:
+                async with aclosing(
+                    self._sync.events(request, last_event_id, traceparent)
+                ) as frames:
                     async for frame in frames:
                         told = _number_of(frame.id)
                         yield frame
@@ -191,7 +245,9 @@ class TurnCaller:
                 reason, detail = failure.reason, str(failure)
             except EngineRefused as error:
                 # The engine does not know a turn that the other path answered; whoever comes back for it gets that answer.
-                if error.body.code != "turn_lost" or not await self._legacy.has(request.session_id, number.turn):
+                if error.body.code != "turn_lost" or not await self._legacy.has(
+                    request.session_id, number.turn
+                ):
                     raise
                 reason = "answered_elsewhere"
         if not number.in_reach:
@@ -210,12 +266,16 @@ class TurnCaller:
                 async for frame in frames:
                     yield frame
         except EngineHasIt:
-            async with aclosing(self._rejoined(request, reason, last_event_id, told, traceparent)) as frames:
+            async with aclosing(
+                self._rejoined(request, reason, last_event_id, told, traceparent)
+            ) as frames:
                 async for frame in frames:
                     yield frame
         except LegacyUnavailable as error:
             if told is None:
-                async with aclosing(self._asked_again(request, reason, error, last_event_id, traceparent)) as frames:
+                async with aclosing(
+                    self._asked_again(request, reason, error, last_event_id, traceparent)
+                ) as frames:
                     async for frame in frames:
                         yield frame
                 return
@@ -241,7 +301,9 @@ class TurnCaller:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
             try:
-                async with aclosing(self._sync.events(request, last_event_id, traceparent, again=True)) as frames:
+                async with aclosing(
+                    self._sync.events(request, last_event_id, traceparent, again=True)
+                ) as frames:
                     async for frame in frames:
                         told = _number_of(frame.id)
                         yield frame
@@ -253,7 +315,9 @@ class TurnCaller:
                 reason = failure.reason
                 log.info("asked_again", reason=str(failure))
                 if told is not None:
-                    event = ErrorEvent(code=unavailable.body.code, message=unavailable.body.message, retryable=True)
+                    event = ErrorEvent(
+                        code=unavailable.body.code, message=unavailable.body.message, retryable=True
+                    )
                     yield sse.frame(event, f"{request.turn}.{told + 1}")
                     return
         if self._ask_again_s and reason in BUSY:
@@ -267,7 +331,12 @@ class TurnCaller:
         return await self._numbers.legacy_is_busy(session_id, self._legacy_first_s)
 
     async def _rejoined(
-        self, request: ChatRequest, reason: str, last_event_id: str | None, told: int | None, traceparent: str | None
+        self,
+        request: ChatRequest,
+        reason: str,
+        last_event_id: str | None,
+        told: int | None,
+        traceparent: str | None,
     ) -> AsyncGenerator[SseFrame, None]:
         """A turn that was given up a moment too early: the engine had begun to answer, so its answer is the one. If it is still there."""
         after = last_event_id if told is None else f"{request.turn}.{told}"
@@ -275,7 +344,9 @@ class TurnCaller:
             if number:
                 await asyncio.sleep(REJOIN_PAUSE_S)
             try:
-                async with aclosing(self._sync.events(request, after, traceparent, again=True)) as frames:
+                async with aclosing(
+                    self._sync.events(request, after, traceparent, again=True)
+                ) as frames:
                     async for frame in frames:
                         after = frame.id
                         yield frame
@@ -288,7 +359,9 @@ class TurnCaller:
                     return
         metrics.REJOINED.labels(outcome="lost").inc()
         log.warning("engine_lost", reason=reason, again=why)
-        lost = ErrorEvent(code="engine_lost", message="the engine took this turn and broke off", retryable=True)
+        lost = ErrorEvent(
+            code="engine_lost", message="the engine took this turn and broke off", retryable=True
+        )
         yield sse.frame(lost, f"{request.turn}.{_number_of(after) + 1}")
 
 

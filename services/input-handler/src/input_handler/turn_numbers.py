@@ -89,7 +89,14 @@ class TurnNumbers:
 
         async def work(client: Redis) -> int:
             values = (redis_names.SESSION_TTL_S, turn, 0 if resumed else limits.TURN_REACH)
-            return int(await client.eval(_CHOOSE, 1, redis_names.turn_counter(session_id), *(str(value) for value in values)))
+            return int(
+                await client.eval(
+                    _CHOOSE,
+                    1,
+                    redis_names.turn_counter(session_id),
+                    *(str(value) for value in values),
+                )
+            )
 
         try:
             last = await self._redis.call("turn_number", work)
@@ -124,14 +131,18 @@ class TurnNumbers:
             return False
         return False
 
-    async def _number(self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int) -> Numbered:
+    async def _number(
+        self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int
+    ) -> Numbered:
         keys = [redis_names.turn_counter(session_id), redis_names.backlog(session_id)]
         if request_id is not None:
             keys.append(redis_names.turn_of_request(session_id, request_id))
         values = [redis_names.SESSION_TTL_S, redis_names.REPLY_CLAIM_TTL_S, *args]
 
         async def work(client: Redis) -> Numbered:
-            turn, pending, known = await client.eval(script, len(keys), *keys, *(str(value) for value in values))
+            turn, pending, known = await client.eval(
+                script, len(keys), *keys, *(str(value) for value in values)
+            )
             return Numbered(int(turn), int(pending), bool(known))
 
         try:
@@ -140,7 +151,9 @@ class TurnNumbers:
             # Read after the wait: of two messages at once each gets a number of its own.
             number = Numbered(max(without_redis, self._last.get(session_id, 0) + 1))
         if number.turn > limits.TURN_MAX:
-            raise NoNumbersLeft(f"session {session_id} has had all of its {limits.TURN_MAX} turns; use another sessionId")
+            raise NoNumbersLeft(
+                f"session {session_id} has had all of its {limits.TURN_MAX} turns; use another sessionId"
+            )
         self._note(session_id, number.turn)
         return number
 

@@ -12,7 +12,9 @@ class TurnSlots:
     def take(self) -> None:
         """Raises TooMany."""
         if self._taken >= self._at_once:
-            raise TooMany(f"{self._at_once} turns at once is the limit of a connection", code="too_many")
+            raise TooMany(
+                f"{self._at_once} turns at once is the limit of a connection", code="too_many"
+            )
         self._taken += 1
 
     def free(self) -> None:

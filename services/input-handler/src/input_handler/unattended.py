@@ -33,10 +33,14 @@ class Unattended:
                     event = frame.parse()
                     assert isinstance(event, ErrorEvent)
                     turn, _ = sse.split_event_id(frame.id or "0.0")
-                    await self._legacy.tell_failure(session_id, f"{session_id}#{turn}", event.code, event.message, turn or None)
+                    await self._legacy.tell_failure(
+                        session_id, f"{session_id}#{turn}", event.code, event.message, turn or None
+                    )
 
 
-async def _from(first: SseFrame, rest: AsyncGenerator[SseFrame, None]) -> AsyncGenerator[SseFrame, None]:
+async def _from(
+    first: SseFrame, rest: AsyncGenerator[SseFrame, None]
+) -> AsyncGenerator[SseFrame, None]:
     """All of them: the first may already be the turn's end, as an error."""
     async with aclosing(rest):
         yield first

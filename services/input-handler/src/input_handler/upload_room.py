@@ -20,7 +20,10 @@ class UploadRoom:
 
     def has_room(self, client: str, size: int) -> bool:
         """Whether so many bytes more of this client may be kept."""
-        return self.held + size <= self._bytes_max and self._clients[client] + size <= self._a_client_max
+        return (
+            self.held + size <= self._bytes_max
+            and self._clients[client] + size <= self._a_client_max
+        )
 
     def enter(self, client: str, size: int) -> None:
         """So many more are kept; fewer, when it is negative."""

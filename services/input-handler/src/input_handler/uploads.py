@@ -77,7 +77,9 @@ class Uploads:
         """It stood still for too long."""
         self.drop()
         metrics.REFUSED.labels(code="upload_stalled").inc()
-        return self._processed(f"upload_stalled: nothing more came for {PAUSE_S:.0f} s, and no upload_complete")
+        return self._processed(
+            f"upload_stalled: nothing more came for {PAUSE_S:.0f} s, and no upload_complete"
+        )
 
     async def finish(self, lang: object, traceparent: str | None) -> str:
         """`upload_complete`: returns once it is a turn, or queued."""
@@ -87,11 +89,16 @@ class Uploads:
         try:
             found = upload.finish()
             upload.chunks.clear()
-            meta = Meta(request_id=f"{UPLOAD_ID}{uuid.uuid4()}", lang=lang if isinstance(lang, str) else None)
+            meta = Meta(
+                request_id=f"{UPLOAD_ID}{uuid.uuid4()}",
+                lang=lang if isinstance(lang, str) else None,
+            )
             if isinstance(found, Recording):
                 await self._send_recording(found, meta, traceparent)
             else:
-                await self._ask(ChatRequest(session_id=self._session_id, content=found, meta=meta), traceparent)
+                await self._ask(
+                    ChatRequest(session_id=self._session_id, content=found, meta=meta), traceparent
+                )
         except UploadRefused as error:
             return self._processed(str(error))
         except ValidationError as error:
@@ -103,7 +110,9 @@ class Uploads:
             self._room.enter(self._client, -size)
         return self._processed(None)
 
-    async def _send_recording(self, recording: Recording, meta: Meta, traceparent: str | None) -> None:
+    async def _send_recording(
+        self, recording: Recording, meta: Meta, traceparent: str | None
+    ) -> None:
         if self._transcripts is None:
             raise UploadRefused("recordings need the legacy chain, which is switched off")
         assert meta.request_id is not None
@@ -133,4 +142,6 @@ class Uploads:
             self._slots.free()
 
     def _processed(self, error: str | None) -> str:
-        return UploadProcessed(status="error" if error else "queued", task_id=self._session_id, error=error).to_json()
+        return UploadProcessed(
+            status="error" if error else "queued", task_id=self._session_id, error=error
+        ).to_json()

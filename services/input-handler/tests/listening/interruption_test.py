@@ -37,7 +37,9 @@ def told(*steps: Any, sounds: bool = True) -> list[Action]:
 
 
 def test_words_stop_the_reply_before_the_sentence_is_over_and_become_a_turn() -> None:
-    assert told("began", "what", "what about", "what about the", ("what about the other game?",)) == [
+    assert told(
+        "began", "what", "what about", "what about the", ("what about the other game?",)
+    ) == [
         Pause(),
         Stop(),
         Ask("what about the other game?", "en"),
@@ -110,7 +112,9 @@ class AnyOrder(RuleBasedStateMachine):
                 assert self.reply != "over"
                 self.reply = "over"
             elif isinstance(action, Ask):
-                assert self.reply == "over" or not self.interrupts, "a turn is asked when the one before is silent"
+                assert self.reply == "over" or not self.interrupts, (
+                    "a turn is asked when the one before is silent"
+                )
 
     @precondition(lambda self: self.speaking)
     @rule(text=sampled_from(TEXTS))

@@ -21,12 +21,25 @@ from dialog_contracts.http import TurnType
 from dialog_telemetry import metrics
 from input_handler.app import build
 from input_handler.settings import InputSettings
-from input_handler.testing.scripted_engine import ACCEPTED, DONE, HELLO, Answer, ScriptedEngine, events
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    DONE,
+    HELLO,
+    Answer,
+    ScriptedEngine,
+    events,
+)
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
 FRAME = bytes(640)
-START = {"type": "MIC_START", "sessionId": "live-001", "format": "pcm_s16le", "sampleRate": 16000, "frameMs": 20}
+START = {
+    "type": "MIC_START",
+    "sessionId": "live-001",
+    "format": "pcm_s16le",
+    "sampleRate": 16000,
+    "frameMs": 20,
+}
 
 
 @dataclass
@@ -72,7 +85,9 @@ class Output:
         if verb == "stop":
             self.sounding = False
         more = {"turn": 7} if verb == "pause" and done else {}
-        return JSONResponse({"ok": True, "stopped" if verb == "stop" else "held": done, **more}, self.status)
+        return JSONResponse(
+            {"ok": True, "stopped" if verb == "stop" else "held": done, **more}, self.status
+        )
 
 
 @dataclass
@@ -109,7 +124,10 @@ async def house(engine: ScriptedEngine, engine_url: str, no_redis_url: str) -> A
             asr_url=f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws/asr",
             output_handler_url=f"http://127.0.0.1:{output_port}",
         )
-        async with serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port, _dialled(port) as socket:
+        async with (
+            serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port,
+            _dialled(port) as socket,
+        ):
             made = House(socket, asr, output)
             reading = asyncio.create_task(_read(made))
             yield made
@@ -126,7 +144,9 @@ async def _read(house: House) -> None:
         house.frames.append(json.loads(message))
 
 
-async def test_what_is_said_becomes_a_turn_and_its_client_sees_it_come(house: House, engine: ScriptedEngine) -> None:
+async def test_what_is_said_becomes_a_turn_and_its_client_sees_it_come(
+    house: House, engine: ScriptedEngine
+) -> None:
     house.output.sounding = False
     await house.on()
     assert house.asr.texts[0] == START
@@ -137,27 +157,42 @@ async def test_what_is_said_becomes_a_turn_and_its_client_sees_it_come(house: Ho
     await house.asr.says(type="PARTIAL", text="今晚", speechMs=300)
     await house.asr.says(type="UTTERANCE", text="今晚玩什么？", lang="zh", startMs=40, endMs=900)
     await house.until(lambda: any(frame.get("event") == "done" for frame in house.of("TURN_EVENT")))
-    assert [frame["type"] for frame in house.frames[1:5]] == ["SPEECH_STARTED", "PARTIAL", "FINAL", "TURN_EVENT"]
+    assert [frame["type"] for frame in house.frames[1:5]] == [
+        "SPEECH_STARTED",
+        "PARTIAL",
+        "FINAL",
+        "TURN_EVENT",
+    ]
     assert house.of("FINAL") == [{"type": "FINAL", "text": "今晚玩什么？", "turn": 1}]
     (request,) = engine.requests
-    assert (request.type, request.content, request.meta.lang) == (TurnType.ASR_FINAL, "今晚玩什么？", "zh")
+    assert (request.type, request.content, request.meta.lang) == (
+        TurnType.ASR_FINAL,
+        "今晚玩什么？",
+        "zh",
+    )
     assert request.meta.request_id == house.of("TURN_EVENT")[0]["requestId"]
     assert house.output.told == ["pause"]
 
 
-async def test_words_stop_what_sounds_before_they_are_over(house: House, engine: ScriptedEngine) -> None:
+async def test_words_stop_what_sounds_before_they_are_over(
+    house: House, engine: ScriptedEngine
+) -> None:
     await house.on()
     await house.asr.says(type="SPEECH_STARTED", atMs=40)
     await house.asr.says(type="PARTIAL", text="what about", speechMs=500)
     await house.until(lambda: house.output.told == ["pause", "stop"])
     assert engine.requests == []
-    await house.asr.says(type="UTTERANCE", text="What about the other game?", startMs=40, endMs=1500)
+    await house.asr.says(
+        type="UTTERANCE", text="What about the other game?", startMs=40, endMs=1500
+    )
     await house.until(lambda: engine.requests)
     assert house.output.told == ["pause", "stop"]
 
 
 @pytest.mark.parametrize(("heard", "reason"), [("", "noise"), ("uh-huh", "back_channel")])
-async def test_a_cough_and_a_nod_let_the_reply_go_on(house: House, engine: ScriptedEngine, heard: str, reason: str) -> None:
+async def test_a_cough_and_a_nod_let_the_reply_go_on(
+    house: House, engine: ScriptedEngine, heard: str, reason: str
+) -> None:
     before = metrics.FALSE_INTERRUPTIONS._value.get()
     await house.on()
     await house.asr.says(type="SPEECH_STARTED", atMs=40)
@@ -185,7 +220,9 @@ async def test_no_reply_is_left_standing_when_the_microphone_goes(house: House, 
     await house.until(lambda: house.output.told == ["pause", "resume"])
 
 
-async def test_an_output_handler_that_refuses_keeps_nobody_from_being_heard(house: House, engine: ScriptedEngine) -> None:
+async def test_an_output_handler_that_refuses_keeps_nobody_from_being_heard(
+    house: House, engine: ScriptedEngine
+) -> None:
     house.output.status = 409
     await house.on()
     await house.asr.says(type="SPEECH_STARTED", atMs=40)
@@ -231,12 +268,19 @@ async def test_a_second_start_is_a_new_microphone(house: House) -> None:
     await house.socket.send(json.dumps({**START, "sampleRate": 24000}))
     await house.until(lambda: len(house.asr.sockets) == 2)
     await house.until(lambda: {"type": "MIC_STOP"} in house.asr.texts)
-    await house.until(lambda: [text["sampleRate"] for text in house.asr.texts if text["type"] == "MIC_START"] == [16000, 24000])
+    await house.until(
+        lambda: (
+            [text["sampleRate"] for text in house.asr.texts if text["type"] == "MIC_START"]
+            == [16000, 24000]
+        )
+    )
 
 
 async def test_without_asr_the_client_is_told_so(engine_url: str, no_redis_url: str) -> None:
     settings = InputSettings(
-        dialog_engine_url=engine_url, redis_url=no_redis_url, asr_url=f"ws://127.0.0.1:{ports.free()}/ws/asr"
+        dialog_engine_url=engine_url,
+        redis_url=no_redis_url,
+        asr_url=f"ws://127.0.0.1:{ports.free()}/ws/asr",
     )
     async with serving(build(settings)) as port, _dialled(port) as socket:
         await socket.recv()

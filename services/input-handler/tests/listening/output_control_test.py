@@ -47,7 +47,9 @@ async def test_what_follows_a_pause_names_the_turn_that_was_paused() -> None:
         await control.resume("live-001", held)
         await control.stop("live-001", held)
         await control.aclose()
-    told = [(path, body.get("turn"), body["sessionId"], body["reason"]) for path, body in output.asked]
+    told = [
+        (path, body.get("turn"), body["sessionId"], body["reason"]) for path, body in output.asked
+    ]
     assert told == [
         ("/control/pause", None, "live-001", "speech"),
         ("/control/resume", 7, "live-001", "speech"),
@@ -68,7 +70,9 @@ async def test_an_answer_without_its_field_holds_nothing() -> None:
     assert await paused(Output({})) is None
 
 
-async def test_an_answer_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(output_control, "WITHIN_S", 0.05)
     assert await asyncio.wait_for(paused(Output({"held": True}, after_s=1)), 5) is None
 

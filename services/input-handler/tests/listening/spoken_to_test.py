@@ -23,7 +23,9 @@ async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
             while len(heard) < len(told):
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.2)
                 heard += [SpokenTo.from_json(message["data"])] if message is not None else []
-    assert heard == [SpokenTo(session_id="live-001", microphone="mine", speaking=speaking) for speaking in told]
+    assert heard == [
+        SpokenTo(session_id="live-001", microphone="mine", speaking=speaking) for speaking in told
+    ]
     await notice.aclose()
     await link.aclose()
     await listener.aclose()

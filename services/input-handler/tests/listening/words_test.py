@@ -14,13 +14,25 @@ def test_a_nod_is_a_nod(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "。。", "什么？", "好吃吗", "yes but why", "是谁", "okay so tell me about the game", "stop"]
+    "text",
+    [
+        "",
+        "。。",
+        "什么？",
+        "好吃吗",
+        "yes but why",
+        "是谁",
+        "okay so tell me about the game",
+        "stop",
+    ],
 )
 def test_words_are_none(text: str) -> None:
     assert not words.is_nod(text)
 
 
-@pytest.mark.parametrize("text", ["stop", "No no, wait!", "Hold on a second", "停！", "等一下", "你别说了", "ENOUGH"])
+@pytest.mark.parametrize(
+    "text", ["stop", "No no, wait!", "Hold on a second", "停！", "等一下", "你别说了", "ENOUGH"]
+)
 def test_an_order_is_understood_alone(text: str) -> None:
     assert words.is_order(text)
 
@@ -31,12 +43,15 @@ def test_and_is_not_found_within_other_words(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "enough"), [("", False), ("game", False), ("game now", True), ("游戏", False), ("玩游戏", True)]
+    ("text", "enough"),
+    [("", False), ("game", False), ("game now", True), ("游戏", False), ("玩游戏", True)],
 )
 def test_how_much_no_cough_sounds_like(text: str, enough: bool) -> None:
     assert words.is_enough(text) is enough
 
 
-@pytest.mark.parametrize(("text", "empty"), [("", True), ("…  !", True), ("'", True), ("a", False), ("啊", False)])
+@pytest.mark.parametrize(
+    ("text", "empty"), [("", True), ("…  !", True), ("'", True), ("a", False), ("啊", False)]
+)
 def test_without_a_word_there_is_nothing(text: str, empty: bool) -> None:
     assert words.is_empty(text) is empty

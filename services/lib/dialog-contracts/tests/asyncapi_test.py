@@ -48,10 +48,27 @@ def test_the_three_sockets_carry_what_the_design_says(document: dict[str, Any]) 
         name: {message["$ref"].rpartition("/")[2] for message in operation["messages"]}
         for name, operation in document["operations"].items()
     }
-    assert operations["receiveIngest"] == {"Start", "SpeechChunk", "TextDelta", "End", "StopAck", "StopResult", "Alive", "Hold"}
+    assert operations["receiveIngest"] == {
+        "Start",
+        "SpeechChunk",
+        "TextDelta",
+        "End",
+        "StopAck",
+        "StopResult",
+        "Alive",
+        "Hold",
+    }
     assert operations["sendIngest"] == {"Stop", "Subscribe", "Played", "Hold"}
     assert operations["receiveOutput"] == {"Stop", "Played", "TimeRequest"}
-    assert operations["sendOutput"] >= {"Start", "SpeechChunk", "State", "ViewerError", "TimeReply", "LegacyReply", "Binary"}
+    assert operations["sendOutput"] >= {
+        "Start",
+        "SpeechChunk",
+        "State",
+        "ViewerError",
+        "TimeReply",
+        "LegacyReply",
+        "Binary",
+    }
     assert operations["receiveInput"] == {"UploadFrame", "SayText", "MicStart", "MicStop", "Binary"}
     assert "Binary" not in operations["sendInput"]
 
@@ -59,7 +76,9 @@ def test_the_three_sockets_carry_what_the_design_says(document: dict[str, Any]) 
 def test_an_operation_names_only_messages_of_its_channel(document: dict[str, Any]) -> None:
     for operation in document["operations"].values():
         channel = operation["channel"]["$ref"]
-        assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
+        assert all(
+            message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"]
+        )
 
 
 def test_names_in_redis_are_those_in_code(document: dict[str, Any]) -> None:

@@ -15,7 +15,9 @@ FIELDS = st.fixed_dictionaries(
         "turn": st.integers(min_value=1, max_value=limits.TURN_MAX),
         "seq": COUNTS,
         "pcm": st.binary(max_size=400).map(lambda pcm: base64.b64encode(pcm).decode()),
-        "viseme": st.dictionaries(st.sampled_from([*VISEMES, "smile"]), st.floats(min_value=-1, max_value=2)),
+        "viseme": st.dictionaries(
+            st.sampled_from([*VISEMES, "smile"]), st.floats(min_value=-1, max_value=2)
+        ),
         "ts": st.floats(min_value=0, max_value=4e9),
         "offset_ms": COUNTS,
         "text_start": COUNTS,
@@ -26,7 +28,15 @@ FIELDS = st.fixed_dictionaries(
 
 def chunk(**fields: object) -> SpeechChunk:
     pcm = base64.b64encode(bytes(range(240)) * 8).decode()
-    known = {"session_id": "live-001", "turn": 42, "seq": 7, "pcm": pcm, "ts": 1790006400.25, "offset_ms": 280, **fields}
+    known = {
+        "session_id": "live-001",
+        "turn": 42,
+        "seq": 7,
+        "pcm": pcm,
+        "ts": 1790006400.25,
+        "offset_ms": 280,
+        **fields,
+    }
     return SpeechChunk.model_validate(known)
 
 
@@ -43,9 +53,15 @@ def test_what_was_packed_is_unpacked(fields: dict[str, object]) -> None:
         made.ts,
     )
     assert read.payload == base64.b64decode(made.pcm)
-    assert (read.codec, read.sample_rate, read.duration_ms) == (binary.PCM, 24_000, made.duration_ms)
+    assert (read.codec, read.sample_rate, read.duration_ms) == (
+        binary.PCM,
+        24_000,
+        made.duration_ms,
+    )
     for name in VISEMES:
-        assert read.viseme.get(name, 0.0) == pytest.approx(min(1.0, max(0.0, made.viseme.get(name, 0.0))), abs=1 / 255)
+        assert read.viseme.get(name, 0.0) == pytest.approx(
+            min(1.0, max(0.0, made.viseme.get(name, 0.0))), abs=1 / 255
+        )
     assert set(read.viseme) <= set(VISEMES)
 
 
@@ -83,5 +99,7 @@ def test_any_bytes_are_a_chunk_or_a_value_error(data: bytes) -> None:
 
 
 def test_the_largest_chunk_a_reader_accepts_can_be_packed() -> None:
-    made = chunk(pcm="A" * 16_384, seq=limits.COUNT_MAX, turn=limits.TURN_MAX, offset_ms=limits.COUNT_MAX)
+    made = chunk(
+        pcm="A" * 16_384, seq=limits.COUNT_MAX, turn=limits.TURN_MAX, offset_ms=limits.COUNT_MAX
+    )
     assert binary.unpack(binary.pack(made)).duration_ms == made.duration_ms == 256

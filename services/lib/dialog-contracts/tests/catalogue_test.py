@@ -33,8 +33,12 @@ def test_every_model_is_a_message_or_a_part_of_one() -> None:
     assert len(set(MESSAGES)) == len(MESSAGES)
 
 
-@pytest.mark.parametrize(("folder", "others"), [("examples", set()), ("schemas", {"asyncapi.json", "openapi.json"})])
-def test_every_message_has_exactly_one_file_and_every_file_a_message(folder: str, others: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("folder", "others"), [("examples", set()), ("schemas", {"asyncapi.json", "openapi.json"})]
+)
+def test_every_message_has_exactly_one_file_and_every_file_a_message(
+    folder: str, others: set[str]
+) -> None:
     names = [file_name(message) for message in MESSAGES]
     assert len(set(names)) == len(names)
     assert {path.name for path in (ROOT / folder).iterdir()} == {*names, *others}
@@ -49,7 +53,9 @@ def test_an_example_is_read_and_written_again_as_it_was(message: type[WireModel]
 
 
 @by_name
-def test_an_example_satisfies_the_schema_and_an_empty_list_does_not(message: type[WireModel]) -> None:
+def test_an_example_satisfies_the_schema_and_an_empty_list_does_not(
+    message: type[WireModel],
+) -> None:
     schema = json.loads(text_of("schemas", message))
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
@@ -58,7 +64,9 @@ def test_an_example_satisfies_the_schema_and_an_empty_list_does_not(message: typ
 
 
 @by_name
-def test_fields_of_a_newer_writer_are_tolerated_by_reader_and_schema(message: type[WireModel]) -> None:
+def test_fields_of_a_newer_writer_are_tolerated_by_reader_and_schema(
+    message: type[WireModel],
+) -> None:
     wire = json.loads(text_of("examples", message))
     newer = {**wire, "fieldOfTheFuture": {"nested": [1, None]}}
     assert message.from_json(json.dumps(newer)).to_wire() == wire
@@ -66,7 +74,9 @@ def test_fields_of_a_newer_writer_are_tolerated_by_reader_and_schema(message: ty
 
 
 @by_name
-def test_names_are_camel_case_on_the_wire_but_for_the_older_dialect(message: type[WireModel]) -> None:
+def test_names_are_camel_case_on_the_wire_but_for_the_older_dialect(
+    message: type[WireModel],
+) -> None:
     named = [field.alias or name for name, field in message.model_fields.items()]
     assert set(json.loads(text_of("examples", message))) <= set(named)
     if not issubclass(message, SnakeModel):

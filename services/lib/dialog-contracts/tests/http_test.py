@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dialog_contracts.http import NOT_BLANK, ChatRequest, ErrorBody, FlagSet, Meta, StopReply, StopRequest, TurnType
+from dialog_contracts.http import (
+    NOT_BLANK,
+    ChatRequest,
+    ErrorBody,
+    FlagSet,
+    Meta,
+    StopReply,
+    StopRequest,
+    TurnType,
+)
 
 
 def refused(**fields: object) -> str:
@@ -20,7 +29,9 @@ def refused(**fields: object) -> str:
 
 
 def accepted(**fields: object) -> ChatRequest:
-    return ChatRequest.model_validate({"sessionId": "live-001", "content": "今晚玩什么？", **fields})
+    return ChatRequest.model_validate(
+        {"sessionId": "live-001", "content": "今晚玩什么？", **fields}
+    )
 
 
 def test_a_request_needs_only_session_and_content() -> None:
@@ -56,13 +67,16 @@ def test_a_session_id_is_1_to_64_plain_characters(name: str) -> None:
     assert accepted(sessionId=name).session_id == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "a b", "a/b", "a.b", "a#1", "live-001\n", "直播", "a\0"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 65, "a b", "a/b", "a.b", "a#1", "live-001\n", "直播", "a\0"]
+)
 def test_other_session_ids_are_refused(name: str) -> None:
     assert refused(sessionId=name) == "sessionId"
 
 
 @pytest.mark.parametrize(
-    ("turn", "legal"), [(1, True), (2**31 - 1, True), (0, False), (-1, False), (2**31, False), ("x", False)]
+    ("turn", "legal"),
+    [(1, True), (2**31 - 1, True), (0, False), (-1, False), (2**31, False), ("x", False)],
 )
 def test_turns_count_from_1(turn: object, legal: bool) -> None:
     if legal:
@@ -82,7 +96,12 @@ def test_other_languages_are_refused_by_their_path(lang: str) -> None:
 
 
 def test_texts_in_meta_have_their_limits() -> None:
-    assert accepted(meta={"viewerId": "v" * 256, "emotionHint": "e" * 256, "requestId": "r" * 128}).meta.request_id == "r" * 128
+    assert (
+        accepted(
+            meta={"viewerId": "v" * 256, "emotionHint": "e" * 256, "requestId": "r" * 128}
+        ).meta.request_id
+        == "r" * 128
+    )
     assert refused(meta={"viewerId": "v" * 257}) == "meta.viewerId"
     assert refused(meta={"emotionHint": "e" * 257}) == "meta.emotionHint"
     assert refused(meta={"requestId": "r" * 129}) == "meta.requestId"
@@ -97,7 +116,12 @@ def test_a_command_is_its_verb(verb: str) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"content": "DANCE"}, {"content": "stop"}, {"content": "SAY"}, {"content": "SAY", "meta": {"text": " \n"}}],
+    [
+        {"content": "DANCE"},
+        {"content": "stop"},
+        {"content": "SAY"},
+        {"content": "SAY", "meta": {"text": " \n"}},
+    ],
 )
 def test_an_unknown_verb_and_a_say_without_text_are_refused(fields: dict[str, Any]) -> None:
     refused(type="COMMAND", **fields)
@@ -143,7 +167,9 @@ def test_flags_keep_their_own_names_and_defaults() -> None:
     }
 
 
-def test_stop_takes_an_optional_turn_and_answers_in_two_words(example: Callable[[str], Any]) -> None:
+def test_stop_takes_an_optional_turn_and_answers_in_two_words(
+    example: Callable[[str], Any],
+) -> None:
     assert StopRequest.from_json('{"sessionId":"live-001"}').turn is None
     assert StopReply(stopped=False).to_json() == '{"ok":true,"stopped":false}'
     with pytest.raises(ValidationError):

@@ -10,7 +10,17 @@ from pydantic import ValidationError
 
 from dialog_contracts import ingest
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import BACK, DOWN, End, SpeechChunk, Start, Stop, StopAck, Subscribe, oculus
+from dialog_contracts.ingest import (
+    BACK,
+    DOWN,
+    End,
+    SpeechChunk,
+    Start,
+    Stop,
+    StopAck,
+    Subscribe,
+    oculus,
+)
 from dialog_contracts.visemes import VISEMES
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -30,7 +40,13 @@ def chunk(**fields: object) -> dict[str, object]:
 
 
 def test_start_is_as_the_design_says() -> None:
-    made = Start(session_id="live-001", turn=42, epoch=3, traceparent=PARENT, flags=FlagSet(SYNC_TTS_STREAMING=True))
+    made = Start(
+        session_id="live-001",
+        turn=42,
+        epoch=3,
+        traceparent=PARENT,
+        flags=FlagSet(SYNC_TTS_STREAMING=True),
+    )
     assert made.to_wire() == {
         "type": "CONTROL",
         "action": "START",
@@ -51,7 +67,10 @@ def test_start_is_as_the_design_says() -> None:
 
 
 def test_end_and_stop_ack_are_as_the_design_says() -> None:
-    assert End(session_id="live-001", turn=42).to_json() == '{"type":"CONTROL","action":"END","sessionId":"live-001","turn":42}'
+    assert (
+        End(session_id="live-001", turn=42).to_json()
+        == '{"type":"CONTROL","action":"END","sessionId":"live-001","turn":42}'
+    )
     assert (
         StopAck(session_id="live-001", turn=42).to_json()
         == '{"type":"CONTROL","action":"STOP_ACK","sessionId":"live-001","turn":42}'
@@ -60,7 +79,8 @@ def test_end_and_stop_ack_are_as_the_design_says() -> None:
 
 def test_what_flows_back_is_as_the_design_says() -> None:
     assert (
-        Stop(session_id="live-001", turn=42).to_json() == '{"type":"CONTROL","action":"STOP","sessionId":"live-001","turn":42}'
+        Stop(session_id="live-001", turn=42).to_json()
+        == '{"type":"CONTROL","action":"STOP","sessionId":"live-001","turn":42}'
     )
     for action in ("SUBSCRIBE", "UNSUBSCRIBE"):
         wire = f'{{"type":"CONTROL","action":"{action}","sessionId":"live-001"}}'
@@ -81,7 +101,9 @@ def test_what_flows_back_is_as_the_design_says() -> None:
         ("alive", ingest.Alive),
     ],
 )
-def test_frames_from_an_engine_are_told_apart(example: Callable[[str], Any], name: str, model: type) -> None:
+def test_frames_from_an_engine_are_told_apart(
+    example: Callable[[str], Any], name: str, model: type
+) -> None:
     wire = example(name)
     assert type(DOWN.validate_json(json.dumps(wire))) is model
     assert type(DOWN.validate_python(wire)) is model
@@ -89,8 +111,12 @@ def test_frames_from_an_engine_are_told_apart(example: Callable[[str], Any], nam
         BACK.validate_python(wire)
 
 
-@pytest.mark.parametrize(("name", "model"), [("stop", ingest.Stop), ("subscribe", Subscribe), ("played", ingest.Played)])
-def test_frames_to_an_engine_are_told_apart(example: Callable[[str], Any], name: str, model: type) -> None:
+@pytest.mark.parametrize(
+    ("name", "model"), [("stop", ingest.Stop), ("subscribe", Subscribe), ("played", ingest.Played)]
+)
+def test_frames_to_an_engine_are_told_apart(
+    example: Callable[[str], Any], name: str, model: type
+) -> None:
     assert type(BACK.validate_json(json.dumps(example(name)))) is model
     with pytest.raises(ValidationError):
         DOWN.validate_python(example(name))
@@ -118,7 +144,8 @@ def test_junk_is_refused(junk: str) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["type", "action", "sessionId", "turn", "seq", "pcm"]), st.none() | st.integers() | st.text()
+        st.sampled_from(["type", "action", "sessionId", "turn", "seq", "pcm"]),
+        st.none() | st.integers() | st.text(),
     )
 )
 def test_half_right_frames_are_refused_and_nothing_else(value: dict[str, object]) -> None:
@@ -156,7 +183,12 @@ def test_duration_is_that_of_the_samples(ms: int) -> None:
 
 
 def test_the_seeds_names_of_mouth_shapes_are_mapped_and_unknown_ones_kept() -> None:
-    assert oculus({"AA": 0.7, "M": 0.2, "nn": 0.1, "smile": 1.0}) == {"aa": 0.7, "PP": 0.2, "nn": 0.1, "smile": 1.0}
+    assert oculus({"AA": 0.7, "M": 0.2, "nn": 0.1, "smile": 1.0}) == {
+        "aa": 0.7,
+        "PP": 0.2,
+        "nn": 0.1,
+        "smile": 1.0,
+    }
     assert len(VISEMES) == 15
     assert oculus(dict.fromkeys(VISEMES, 0.5)) == dict.fromkeys(VISEMES, 0.5)
 

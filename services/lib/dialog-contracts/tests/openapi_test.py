@@ -37,12 +37,20 @@ def test_every_error_is_an_error_body_with_words(document: dict[str, Any]) -> No
     ]
     assert len(errors) >= 15
     for answer in errors:
-        assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
+        assert answer["content"]["application/json"]["schema"] == {
+            "$ref": "#/components/schemas/ErrorBody"
+        }
         assert answer["description"]
 
 
 def test_statuses_of_stop_are_those_of_the_contract(document: dict[str, Any]) -> None:
-    assert set(document["paths"]["/control/stop"]["post"]["responses"]) >= {"202", "403", "404", "409", "422"}
+    assert set(document["paths"]["/control/stop"]["post"]["responses"]) >= {
+        "202",
+        "403",
+        "404",
+        "409",
+        "422",
+    }
 
 
 def test_internal_flags_are_not_shown_to_callers(document: dict[str, Any]) -> None:
@@ -61,9 +69,16 @@ def test_the_events_of_the_stream_are_described(document: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("model", "name"), [("ChatRequest", "chat-request"), ("StopReply", "stop-reply"), ("SessionTurns", "session-turns")]
+    ("model", "name"),
+    [
+        ("ChatRequest", "chat-request"),
+        ("StopReply", "stop-reply"),
+        ("SessionTurns", "session-turns"),
+    ],
 )
-def test_examples_satisfy_the_bodies(document: dict[str, Any], example: Callable[[str], Any], model: str, name: str) -> None:
+def test_examples_satisfy_the_bodies(
+    document: dict[str, Any], example: Callable[[str], Any], model: str, name: str
+) -> None:
     schema = {"$ref": f"#/components/schemas/{model}", "components": document["components"]}
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(example(name))
@@ -78,13 +93,18 @@ def test_every_example_satisfies_its_body(document: dict[str, Any]) -> None:
             jsonschema.Draft202012Validator(schema).validate(value)
 
 
-def test_every_operation_has_a_tag_and_an_example_of_what_it_takes_and_gives(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_tag_and_an_example_of_what_it_takes_and_gives(
+    document: dict[str, Any],
+) -> None:
     tags = {tag["name"] for tag in document["tags"]}
     for item in document["paths"].values():
         for operation in item.values():
             assert set(operation["tags"]) <= tags
             good = next(answer for status, answer in operation["responses"].items() if status < "3")
-            bodies = [*good["content"].values(), *operation.get("requestBody", {}).get("content", {}).values()]
+            bodies = [
+                *good["content"].values(),
+                *operation.get("requestBody", {}).get("content", {}).values(),
+            ]
             assert all("example" in body or "examples" in body for body in bodies)
             assert all("example" in parameter for parameter in operation.get("parameters", []))
 
@@ -97,20 +117,27 @@ def bodies(document: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries(
         {
             "sessionId": st.sampled_from(["live-001", "bad name"]),
-            "content": st.text(max_size=5) | st.sampled_from(["SAY", "STOP", "DANCE", "\u3000", "\x1c", "\ufeff", "\u200b"]),
+            "content": st.text(max_size=5)
+            | st.sampled_from(["SAY", "STOP", "DANCE", "\u3000", "\x1c", "\ufeff", "\u200b"]),
         },
         optional={
             "type": st.sampled_from(["TEXT", "COMMAND", "ASR_FINAL", "SING"]),
             "turn": st.none() | st.integers(-2, 2**31 + 1),
             "meta": st.fixed_dictionaries(
-                {}, optional={"text": st.none() | st.text(max_size=3), "lang": st.sampled_from(["zh", "?"])}
+                {},
+                optional={
+                    "text": st.none() | st.text(max_size=3),
+                    "lang": st.sampled_from(["zh", "?"]),
+                },
             ),
         },
     ).map(lambda body: (schema, body))
 
 
 @given(st.data())
-def test_what_the_document_declares_valid_is_taken_and_nothing_else_is(document: dict[str, Any], data: st.DataObject) -> None:
+def test_what_the_document_declares_valid_is_taken_and_nothing_else_is(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
     """Before: a blank `content`, SAY without a text and an unknown verb were declared valid."""
     schema, body = data.draw(bodies(document))
     declared = jsonschema.Draft202012Validator(schema).is_valid(body)

@@ -7,10 +7,14 @@ from dialog_contracts.owners import by_preference
 
 
 @given(text(max_size=64), integers(1, 12))
-def test_every_engine_has_its_place_and_one_more_engine_moves_nobody_between_the_others(session: str, engines: int) -> None:
+def test_every_engine_has_its_place_and_one_more_engine_moves_nobody_between_the_others(
+    session: str, engines: int
+) -> None:
     order = by_preference(session, engines)
     assert sorted(order) == list(range(engines))
-    assert [ordinal for ordinal in by_preference(session, engines + 1) if ordinal != engines] == order
+    assert [
+        ordinal for ordinal in by_preference(session, engines + 1) if ordinal != engines
+    ] == order
 
 
 def test_sessions_are_spread_evenly() -> None:

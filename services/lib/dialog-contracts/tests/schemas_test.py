@@ -14,12 +14,16 @@ def test_generated_text_is_stable_sorted_and_ends_with_a_newline() -> None:
     assert first == schemas.generated()
     for text in first.values():
         assert text.endswith("}\n")
-    keys = [line.split('"')[1] for line in first["openapi.json"].splitlines() if line.startswith('  "')]
+    keys = [
+        line.split('"')[1] for line in first["openapi.json"].splitlines() if line.startswith('  "')
+    ]
     assert keys == sorted(keys)
     assert keys
 
 
-def test_write_mends_what_check_finds_and_removes_strangers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_write_mends_what_check_finds_and_removes_strangers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "schemas"
     assert schemas.main(["--write"], folder) == 0
     assert schemas.main(["--check"], folder) == 0

@@ -25,7 +25,9 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"])) | st.sampled_
 )
 FRAMES = st.lists(
     st.builds(
-        lambda content, eos, turn, number: frame(TextDeltaEvent(content=content, eos=eos), f"{turn}.{number}"),
+        lambda content, eos, turn, number: frame(
+            TextDeltaEvent(content=content, eos=eos), f"{turn}.{number}"
+        ),
         TEXTS,
         st.booleans(),
         st.integers(min_value=1, max_value=10**6),
@@ -45,8 +47,14 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
     return [data[begin:end] for begin, end in zip(places, places[1:], strict=False)]
 
 
-@given(FRAMES, st.lists(st.integers(min_value=0, max_value=10_000)), st.sampled_from([b"\n", b"\r", b"\r\n"]))
-def test_frames_survive_any_cut_and_any_line_end(frames: list[SseFrame], at: list[int], line_end: bytes) -> None:
+@given(
+    FRAMES,
+    st.lists(st.integers(min_value=0, max_value=10_000)),
+    st.sampled_from([b"\n", b"\r", b"\r\n"]),
+)
+def test_frames_survive_any_cut_and_any_line_end(
+    frames: list[SseFrame], at: list[int], line_end: bytes
+) -> None:
     wire = b": heartbeat\n\n".join(sent.encode() for sent in [*frames]).replace(b"\n", line_end)
     assert read(cut(wire, at)) == frames
     assert read([bytes([byte]) for byte in wire]) == frames
@@ -76,7 +84,9 @@ def test_any_bytes_mean_the_same_however_they_are_cut(data: bytes, at: list[int]
 
 
 def test_comments_unknown_fields_and_missing_spaces_are_no_trouble() -> None:
-    wire = b": ping\n\n:\nretry: 5\nevent:done\nnoise\ndata:{}\nid:1.2\n\nevent: lost\n\ndata: x\n\n"
+    wire = (
+        b": ping\n\n:\nretry: 5\nevent:done\nnoise\ndata:{}\nid:1.2\n\nevent: lost\n\ndata: x\n\n"
+    )
     assert read([wire]) == [SseFrame("done", "{}", "1.2"), SseFrame("message", "x", "1.2")]
 
 
@@ -86,7 +96,13 @@ def test_an_unfinished_event_is_not_given() -> None:
 
 
 @pytest.mark.parametrize(
-    "wire", [b"data: " + b"x" * 95, b": " + b"x" * 99, b"data: xxxxxxxxxx\n" * 7, b"data: " + b"x" * 95 + b"\n\n"]
+    "wire",
+    [
+        b"data: " + b"x" * 95,
+        b": " + b"x" * 99,
+        b"data: xxxxxxxxxx\n" * 7,
+        b"data: " + b"x" * 95 + b"\n\n",
+    ],
 )
 def test_an_event_over_the_limit_is_an_error_however_it_comes(wire: bytes) -> None:
     with pytest.raises(ValueError, match="longer than 100 bytes"):
@@ -110,14 +126,22 @@ def test_invalid_utf8_is_an_error() -> None:
         (ControlEvent(action="ACCEPTED"), '{"action":"ACCEPTED"}'),
         (TextDeltaEvent(content="今晚"), '{"content":"今晚","eos":false}'),
         (ErrorEvent(code="c", message="m"), '{"code":"c","message":"m","retryable":false}'),
-        (DoneEvent(stats=DoneStats(ttft_ms=45.2, tokens=2)), '{"stats":{"ttft_ms":45.2,"tokens":2,"interrupted":false}}'),
+        (
+            DoneEvent(stats=DoneStats(ttft_ms=45.2, tokens=2)),
+            '{"stats":{"ttft_ms":45.2,"tokens":2,"interrupted":false}}',
+        ),
     ],
 )
 def test_an_event_is_named_and_written_as_the_design_says(
     event: ControlEvent | TextDeltaEvent | ErrorEvent | DoneEvent, data: str
 ) -> None:
     sent = frame(event, "42.1")
-    name = {ControlEvent: "control", TextDeltaEvent: "text-delta", ErrorEvent: "error", DoneEvent: "done"}[type(event)]
+    name = {
+        ControlEvent: "control",
+        TextDeltaEvent: "text-delta",
+        ErrorEvent: "error",
+        DoneEvent: "done",
+    }[type(event)]
     assert sent.encode().decode() == f"id: 42.1\nevent: {name}\ndata: {data}\n\n"
     assert sent.parse() == event
     assert json.loads(sent.data) == event.to_wire()
@@ -135,7 +159,21 @@ def test_an_event_id_is_turn_and_number(turn: int, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "42", "42.", ".7", "a.b", "4.2.1", "-1.2", "１.２", "².", "9" * 11 + ".0", "1." + "9" * 5_000, f"{2**31}.0"]
+    "wrong",
+    [
+        "",
+        "42",
+        "42.",
+        ".7",
+        "a.b",
+        "4.2.1",
+        "-1.2",
+        "１.２",
+        "².",
+        "9" * 11 + ".0",
+        "1." + "9" * 5_000,
+        f"{2**31}.0",
+    ],
 )
 def test_anything_else_is_no_event_id(wrong: str) -> None:
     with pytest.raises(ValueError, match="an event id is"):

@@ -13,26 +13,54 @@ from dialog_contracts.viewer import FROM_VIEWER, Phase, State, TimeReply, TimeRe
 
 def test_state_is_as_the_design_says() -> None:
     state = State(session_id="live-001", turn=42, phase=Phase.SPEAKING, started_at=81234.5)
-    assert state.to_json() == '{"type":"STATE","sessionId":"live-001","turn":42,"phase":"SPEAKING","startedAt":81234.5}'
-    assert [phase.value for phase in Phase] == ["IDLE", "LISTENING", "THINKING", "SPEAKING", "INTERRUPTED"]
+    assert (
+        state.to_json()
+        == '{"type":"STATE","sessionId":"live-001","turn":42,"phase":"SPEAKING","startedAt":81234.5}'
+    )
+    assert [phase.value for phase in Phase] == [
+        "IDLE",
+        "LISTENING",
+        "THINKING",
+        "SPEAKING",
+        "INTERRUPTED",
+    ]
     assert State(session_id="live-001", turn=0, phase=Phase.IDLE, started_at=0).turn == 0
 
 
 def test_time_is_answered_with_both_clocks() -> None:
     assert TimeRequest(t0=1520.25).to_json() == '{"type":"TIME","t0":1520.25}'
     assert TimeReply(t0=1520.25, t1=9.5).to_json() == '{"type":"TIME","t0":1520.25,"t1":9.5}'
-    assert ViewerError(code="too_slow", message="…").to_json() == '{"type":"ERROR","code":"too_slow","message":"…"}'
+    assert (
+        ViewerError(code="too_slow", message="…").to_json()
+        == '{"type":"ERROR","code":"too_slow","message":"…"}'
+    )
 
 
-@pytest.mark.parametrize(("name", "model"), [("stop", Stop), ("played", Played), ("time-request", TimeRequest)])
-def test_frames_of_a_viewer_are_told_apart(example: Callable[[str], Any], name: str, model: type) -> None:
+@pytest.mark.parametrize(
+    ("name", "model"), [("stop", Stop), ("played", Played), ("time-request", TimeRequest)]
+)
+def test_frames_of_a_viewer_are_told_apart(
+    example: Callable[[str], Any], name: str, model: type
+) -> None:
     assert type(FROM_VIEWER.validate_json(json.dumps(example(name)))) is model
 
 
 @pytest.mark.parametrize(
-    "name", ["start", "end", "stop-ack", "subscribe", "speech-chunk", "text-delta", "state", "viewer-error"]
+    "name",
+    [
+        "start",
+        "end",
+        "stop-ack",
+        "subscribe",
+        "speech-chunk",
+        "text-delta",
+        "state",
+        "viewer-error",
+    ],
 )
-def test_a_viewer_cannot_say_what_only_services_say(example: Callable[[str], Any], name: str) -> None:
+def test_a_viewer_cannot_say_what_only_services_say(
+    example: Callable[[str], Any], name: str
+) -> None:
     with pytest.raises(ValidationError):
         FROM_VIEWER.validate_python(example(name))
 
@@ -42,7 +70,9 @@ def test_a_viewer_cannot_say_what_only_services_say(example: Callable[[str], Any
     | st.integers()
     | st.text()
     | st.lists(st.integers())
-    | st.dictionaries(st.sampled_from(["type", "action", "t0", "turn"]), st.text() | st.lists(st.none()))
+    | st.dictionaries(
+        st.sampled_from(["type", "action", "t0", "turn"]), st.text() | st.lists(st.none())
+    )
 )
 def test_junk_is_refused_and_nothing_else(value: object) -> None:
     with pytest.raises(ValidationError):
@@ -52,4 +82,6 @@ def test_junk_is_refused_and_nothing_else(value: object) -> None:
 @pytest.mark.parametrize("offset", [-1, 24 * 3600 * 1000 + 1, "x", None])
 def test_a_position_is_within_a_day(offset: object) -> None:
     with pytest.raises(ValidationError):
-        FROM_VIEWER.validate_python({"type": "PLAYED", "sessionId": "live-001", "turn": 1, "offsetMs": offset})
+        FROM_VIEWER.validate_python(
+            {"type": "PLAYED", "sessionId": "live-001", "turn": 1, "offsetMs": offset}
+        )

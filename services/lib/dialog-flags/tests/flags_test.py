@@ -3,7 +3,15 @@ from itertools import product
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.flags import NEEDS, FixedFlags, Flag, IllegalFlags, dependents_of, needs_of, problems
+from dialog_flags.flags import (
+    NEEDS,
+    FixedFlags,
+    Flag,
+    IllegalFlags,
+    dependents_of,
+    needs_of,
+    problems,
+)
 from dialog_flags.support import unsupported
 
 
@@ -22,9 +30,15 @@ def test_defaults_are_the_designs_table() -> None:
 
 
 @pytest.mark.parametrize("values", list(product([False, True], repeat=5)))
-def test_a_combination_is_illegal_exactly_when_a_needed_flag_is_off(values: tuple[bool, ...]) -> None:
+def test_a_combination_is_illegal_exactly_when_a_needed_flag_is_off(
+    values: tuple[bool, ...],
+) -> None:
     flags = FlagSet(**dict(zip(Flag, values, strict=True)))
-    missing = [(flag, need) for flag, need in NEEDS.items() if getattr(flags, flag) and not getattr(flags, need)]
+    missing = [
+        (flag, need)
+        for flag, need in NEEDS.items()
+        if getattr(flags, flag) and not getattr(flags, need)
+    ]
     assert len(problems(flags)) == len(missing)
     for (flag, need), sentence in zip(missing, problems(flags), strict=True):
         assert flag in sentence
@@ -37,7 +51,9 @@ def test_an_illegal_environment_is_refused_by_name() -> None:
 
 
 def test_what_is_not_built_is_said() -> None:
-    all_on = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, ENABLE_STREAMS_OUTBOX=True, ENABLE_LTM=True)
+    all_on = FlagSet(
+        SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, ENABLE_STREAMS_OUTBOX=True, ENABLE_LTM=True
+    )
     assert set(unsupported([all_on], legacy=True)) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
     off = FlagSet(ENABLE_SYNC_CORE=False)
     assert unsupported([off], legacy=True) == {}
@@ -45,10 +61,22 @@ def test_what_is_not_built_is_said() -> None:
 
 
 @pytest.mark.parametrize("flag", list(Flag))
-def test_a_flag_with_all_it_needs_is_legal_and_so_is_everything_on_but_it_and_its_dependents(flag: Flag) -> None:
+def test_a_flag_with_all_it_needs_is_legal_and_so_is_everything_on_but_it_and_its_dependents(
+    flag: Flag,
+) -> None:
     off = dict.fromkeys(Flag, False)
     assert problems(FlagSet(**{**off, **dict.fromkeys([*needs_of(flag), flag], True)})) == []
-    assert problems(FlagSet(**{**dict.fromkeys(Flag, True), **dict.fromkeys([*dependents_of(flag), flag], False)})) == []
+    assert (
+        problems(
+            FlagSet(
+                **{
+                    **dict.fromkeys(Flag, True),
+                    **dict.fromkeys([*dependents_of(flag), flag], False),
+                }
+            )
+        )
+        == []
+    )
     for needed in needs_of(flag):
         assert flag in dependents_of(needed)
 

@@ -6,8 +6,14 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import FlagTable, SessionDocument
 from dialog_flags import reading
 
-GOOD = SessionDocument(session_id="live-001", flags=FlagSet(SYNC_TTS_STREAMING=True, generation=5), resource="studio/live-001")
-ILLEGAL = SessionDocument(session_id="live-002", flags=FlagSet(SYNC_TTS_BARGE_IN=True), resource="studio/live-002")
+GOOD = SessionDocument(
+    session_id="live-001",
+    flags=FlagSet(SYNC_TTS_STREAMING=True, generation=5),
+    resource="studio/live-001",
+)
+ILLEGAL = SessionDocument(
+    session_id="live-002", flags=FlagSet(SYNC_TTS_BARGE_IN=True), resource="studio/live-002"
+)
 
 
 def test_a_wrong_document_leaves_the_others_alone_and_its_session_as_it_was() -> None:
@@ -25,11 +31,15 @@ def test_a_wrong_document_leaves_the_others_alone_and_its_session_as_it_was() ->
     assert table.revision == 9
     assert {document.session_id for document in table.documents} == {"live-001", "broken"}
     assert len(wrong) == 6
-    assert any(sentence.startswith("live-002: SYNC_TTS_BARGE_IN is on but needs") for sentence in wrong)
+    assert any(
+        sentence.startswith("live-002: SYNC_TTS_BARGE_IN is on but needs") for sentence in wrong
+    )
     assert any("it speaks of live-001" in sentence for sentence in wrong)
 
 
-def test_a_file_that_is_not_there_is_none_and_a_broken_one_is_named_and_not_repeated(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_none_and_a_broken_one_is_named_and_not_repeated(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "flags.json"
     assert reading.from_file(path, {}) is None
     path.write_text(FlagTable(revision=3, documents=[GOOD]).to_json())
@@ -56,7 +66,11 @@ def test_a_file_that_is_not_there_is_none_and_a_broken_one_is_named_and_not_repe
 def test_a_wrong_document_in_a_file_leaves_the_others_alone(tmp_path: Path) -> None:
     path = tmp_path / "flags.json"
     path.write_text(
-        '{"revision": 4, "documents": [' + GOOD.to_json() + ', {"sessionId": "x", "flags": "no"}, ' + ILLEGAL.to_json() + "]}"
+        '{"revision": 4, "documents": ['
+        + GOOD.to_json()
+        + ', {"sessionId": "x", "flags": "no"}, '
+        + ILLEGAL.to_json()
+        + "]}"
     )
     read = reading.from_file(path, {})
     assert read is not None

@@ -29,7 +29,9 @@ def source(*documents: SessionDocument) -> SessionFlags:
     return SessionFlags(DocumentProvider(table, ENVIRONMENT), ENVIRONMENT)
 
 
-def test_a_session_goes_by_its_own_document_then_by_the_one_for_all_then_by_the_environment() -> None:
+def test_a_session_goes_by_its_own_document_then_by_the_one_for_all_then_by_the_environment() -> (
+    None
+):
     flags = source(document("live-001", BARGE_IN), document(EVERY_SESSION, STREAMING))
     assert flags.resolve("live-001") == BARGE_IN
     assert flags.resolve("live-002") == STREAMING
@@ -57,7 +59,9 @@ def test_an_illegal_environment_is_refused() -> None:
 
 def test_another_provider_may_take_our_place_and_an_illegal_flag_of_it_counts_as_off() -> None:
     on: InMemoryFlag[Any] = InMemoryFlag("on", {"on": True, "off": False})
-    flags = SessionFlags(InMemoryProvider({"SYNC_TTS_BARGE_IN": on, "ENABLE_STREAMS_OUTBOX": on}), FlagSet())
+    flags = SessionFlags(
+        InMemoryProvider({"SYNC_TTS_BARGE_IN": on, "ENABLE_STREAMS_OUTBOX": on}), FlagSet()
+    )
     assert flags.resolve("live-001") == FlagSet(ENABLE_STREAMS_OUTBOX=True)
 
 
@@ -65,7 +69,11 @@ def test_what_is_no_flag_is_said_by_name() -> None:
     provider = DocumentProvider(Documents(), FlagSet())
     with pytest.raises(FlagNotFoundError, match="SYNC_TTS_STREAMNIG is none of"):
         provider.resolve_boolean_details("SYNC_TTS_STREAMNIG", False, EvaluationContext("live-001"))
-    for read in (provider.resolve_string_details, provider.resolve_integer_details, provider.resolve_float_details):
+    for read in (
+        provider.resolve_string_details,
+        provider.resolve_integer_details,
+        provider.resolve_float_details,
+    ):
         with pytest.raises(FlagNotFoundError, match="all flags are booleans"):
             read("ENABLE_LTM", 0)  # type: ignore[arg-type]
     with pytest.raises(FlagNotFoundError, match="all flags are booleans"):

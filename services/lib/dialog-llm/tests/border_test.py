@@ -19,7 +19,9 @@ ASKED = [Message("user", "hi")]
 
 
 class Stranger(ScriptedProvider):
-    def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Any, None]:
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[Any, None]:
         return self.play()
 
 
@@ -49,7 +51,9 @@ async def failure(provider: Any, **options: Any) -> ProviderError:
     ],
 )
 @pytest.mark.parametrize("before", [(), ("half ",)])
-async def test_whatever_is_raised_is_the_providers_failure_by_name(error: BaseException, before: tuple[str, ...]) -> None:
+async def test_whatever_is_raised_is_the_providers_failure_by_name(
+    error: BaseException, before: tuple[str, ...]
+) -> None:
     failed = await failure(Stranger(*before, error))
     assert (failed.reason, failed.retryable) == ("unexpected", True)
 
@@ -61,20 +65,29 @@ async def test_before_the_first_word_the_next_one_answers_and_after_it_nobody_do
         assert [piece async for piece in chain.stream(ASKED, GenerationOptions())] == ["second"]
     assert [(line["provider"], line["reason"]) for line in logs] == [("stranger", "unexpected")]
     assert "ValueError no" in logs[0]["detail"]
-    broken = LlmChain([Stranger("half", ValueError("no")), second]).stream(ASKED, GenerationOptions())
+    broken = LlmChain([Stranger("half", ValueError("no")), second]).stream(
+        ASKED, GenerationOptions()
+    )
     assert await anext(broken) == "half"
     with pytest.raises(ProviderError, match="unexpected"):
         await anext(broken)
 
 
-@pytest.mark.parametrize("content", [5, 2.0, b"bytes", {"type": "image_url"}, object(), ["x", 3], [[[[[["deep"]]]]]], True])
+@pytest.mark.parametrize(
+    "content",
+    [5, 2.0, b"bytes", {"type": "image_url"}, object(), ["x", 3], [[[[[["deep"]]]]]], True],
+)
 async def test_what_is_no_text_is_refused_by_its_type(content: Any) -> None:
     script = [content] if not isinstance(content, float) else [[content]]
     assert (await failure(Stranger(*script))).reason == "bad_content"
 
 
 async def test_content_as_a_list_of_parts_is_its_texts() -> None:
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hello "}, "you"]
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "Hello "},
+        "you",
+    ]
     assert await pieces(Stranger(parts)) == [THINKING, "Hello ", "you"]
 
 
@@ -83,7 +96,9 @@ async def test_halves_of_a_character_in_two_pieces_are_joined_and_one_alone_is_r
     assert "".join(await pieces(Stranger("a", "\ude00", "b\ud83d"))) == "a?b?"
 
 
-@pytest.mark.parametrize("script", [(), ("",), (" ", "\n\n"), ("<think>only this</think>", " "), (THINKING,)])
+@pytest.mark.parametrize(
+    "script", [(), ("",), (" ", "\n\n"), ("<think>only this</think>", " "), (THINKING,)]
+)
 async def test_a_reply_without_a_word_is_empty(script: tuple[Any, ...]) -> None:
     assert (await failure(Stranger(*script))).reason == "empty"
 
@@ -93,13 +108,19 @@ async def test_white_space_in_front_of_a_reply_goes_and_within_it_stays() -> Non
 
 
 async def test_why_a_reply_ended_is_its_last_piece() -> None:
-    assert await pieces(Stranger("Too", Ended("length"), " late")) == ["Too", " late", Ended("length")]
+    assert await pieces(Stranger("Too", Ended("length"), " late")) == [
+        "Too",
+        " late",
+        Ended("length"),
+    ]
     assert (await failure(Stranger(Ended("content_filter")))).reason == "filtered"
 
 
 async def test_a_provider_that_is_no_generator_is_understood() -> None:
     class Iterates(Stranger):
-        def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Any, None]:
+        def stream(
+            self, messages: Sequence[Message], options: GenerationOptions
+        ) -> AsyncGenerator[Any, None]:
             return self.iterated()  # type: ignore[return-value]
 
         def iterated(self) -> AsyncIterator[Any]:
@@ -176,7 +197,9 @@ async def test_leaving_early_closes_what_is_inside() -> None:
 
 async def test_a_model_whose_server_keeps_the_opening_tag_thinks_aloud_only_once() -> None:
     border = Border(Stranger("hm", "</think>", "Hello"))
-    replies = [[piece async for piece in border.stream(ASKED, GenerationOptions())] for _ in range(2)]
+    replies = [
+        [piece async for piece in border.stream(ASKED, GenerationOptions())] for _ in range(2)
+    ]
     assert replies == [["hm", "Hello"], [THINKING, "Hello"]]
 
 
@@ -201,7 +224,9 @@ async def test_a_warm_up_that_hangs_ends_and_keeps_nobody_else_waiting() -> None
 
 async def test_a_plug_in_needs_no_more_than_its_one_method() -> None:
     class Bare:
-        async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+        async def stream(
+            self, messages: Sequence[Message], options: GenerationOptions
+        ) -> AsyncGenerator[str, None]:
             yield "Hello."
 
         def warm(self) -> None:

@@ -16,7 +16,9 @@ class Own:
 
     name = "own"
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         yield "own words"
 
     async def warm(self) -> None: ...
@@ -27,11 +29,15 @@ class Own:
 def made(folder: Path, *documents: SessionDocument, **settings: object) -> Brains:
     table = Documents()
     table.replace(FlagTable(revision=1, documents=list(documents)), "redis")
-    return Brains(LlmSettings.model_validate({"session_keys_dir": folder, **settings}), table, Own())
+    return Brains(
+        LlmSettings.model_validate({"session_keys_dir": folder, **settings}), table, Own()
+    )
 
 
 def document(**parts: object) -> SessionDocument:
-    return SessionDocument(session_id="live-001", flags=FlagSet(generation=3), resource="studio/live-001", **parts)
+    return SessionDocument(
+        session_id="live-001", flags=FlagSet(generation=3), resource="studio/live-001", **parts
+    )
 
 
 def test_without_a_document_everything_is_the_services_own(tmp_path: Path) -> None:
@@ -41,7 +47,9 @@ def test_without_a_document_everything_is_the_services_own(tmp_path: Path) -> No
 
 async def test_a_document_decides_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
     llm = SessionLlm(provider="rules", max_tokens=20, temperature=0)
-    brains = made(tmp_path, document(persona=Persona(instructions="You are Mia."), llm=llm), default_lang="ja")
+    brains = made(
+        tmp_path, document(persona=Persona(instructions="You are Mia."), llm=llm), default_lang="ja"
+    )
     brain = brains.of("live-001")
     assert (brain.instructions, brain.lang) == ("You are Mia.", "ja")
     assert (brain.options.max_tokens, brain.options.temperature) == (20, 0)
@@ -51,7 +59,9 @@ async def test_a_document_decides_what_it_names_and_leaves_the_rest(tmp_path: Pa
     await brains.aclose()
 
 
-async def test_a_key_that_is_not_mounted_yet_is_reported_and_the_own_model_answers(tmp_path: Path) -> None:
+async def test_a_key_that_is_not_mounted_yet_is_reported_and_the_own_model_answers(
+    tmp_path: Path,
+) -> None:
     brains = made(tmp_path, document(llm=SessionLlm(api_key_file=KEY)))
     assert brains.missing_keys() == [KEY]
     assert brains.of("live-001").llm.name == "own"

@@ -24,7 +24,9 @@ class _Provider:
         self.closed = False
         self.left_early = False
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         self.calls += 1
         try:
             for step in self.script:
@@ -51,11 +53,18 @@ class _Clock:
 
 
 async def _reply(chain: LlmChain) -> str:
-    return "".join([str(piece) async for piece in chain.stream([Message("user", "hi")], GenerationOptions())])
+    return "".join(
+        [str(piece) async for piece in chain.stream([Message("user", "hi")], GenerationOptions())]
+    )
 
 
 def _count(provider: str, reason: str) -> float:
-    return REGISTRY.get_sample_value("dialog_llm_fell_through_total", {"provider": provider, "reason": reason}) or 0.0
+    return (
+        REGISTRY.get_sample_value(
+            "dialog_llm_fell_through_total", {"provider": provider, "reason": reason}
+        )
+        or 0.0
+    )
 
 
 async def test_the_first_working_provider_answers_alone() -> None:
@@ -67,9 +76,14 @@ async def test_the_first_working_provider_answers_alone() -> None:
 async def test_a_fall_through_is_logged_and_counted_with_its_reason() -> None:
     before = _count("a", "rate_limited")
     with capture_logs() as logs:
-        assert await _reply(LlmChain([_Provider("a", _Failure("rate_limited")), _Provider("b", "ok")])) == "ok"
+        assert (
+            await _reply(LlmChain([_Provider("a", _Failure("rate_limited")), _Provider("b", "ok")]))
+            == "ok"
+        )
     assert _count("a", "rate_limited") == before + 1
-    assert [(line["event"], line["provider"], line["reason"]) for line in logs] == [("llm_fell_through", "a", "rate_limited")]
+    assert [(line["event"], line["provider"], line["reason"]) for line in logs] == [
+        ("llm_fell_through", "a", "rate_limited")
+    ]
 
 
 async def test_after_the_first_piece_errors_propagate() -> None:
@@ -142,7 +156,9 @@ async def test_warming_survives_a_provider_that_fails_and_closing_reaches_all() 
 
 async def test_it_says_who_answers_and_why_not_those_before() -> None:
     first = _Provider("a", _Failure("connection"))
-    inner = LlmChain([_Provider("b", _Failure("quota")), _Provider("c", "ok")], absent={"openai": "not set up"})
+    inner = LlmChain(
+        [_Provider("b", _Failure("quota")), _Provider("c", "ok")], absent={"openai": "not set up"}
+    )
     chain = LlmChain([first, inner])
     assert chain.in_use() == ("a", {})
     assert await _reply(chain) == "ok"

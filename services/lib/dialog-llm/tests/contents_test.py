@@ -13,7 +13,10 @@ from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
     [
         (None, []),
         ("text", [("text", False)]),
-        ([{"type": "text", "text": "a"}, {"type": "output_text", "text": "b"}], [("a", False), ("b", False)]),
+        (
+            [{"type": "text", "text": "a"}, {"type": "output_text", "text": "b"}],
+            [("a", False), ("b", False)],
+        ),
         ({"text": "a"}, [("a", False)]),
         ([{"type": "reasoning", "reasoning": "hm"}], [("hm", True)]),
         ([{"type": "thinking", "thinking": ""}], []),
@@ -51,8 +54,15 @@ def test_characters_that_come_in_halves_come_out_whole(text: str) -> None:
     assert made == text
 
 
-@given(st.lists(st.text(alphabet=st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), max_size=4), max_size=8))
-def test_whatever_comes_can_be_encoded_and_says_the_same_however_it_is_cut(pieces: list[str]) -> None:
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), max_size=4),
+        max_size=8,
+    )
+)
+def test_whatever_comes_can_be_encoded_and_says_the_same_however_it_is_cut(
+    pieces: list[str],
+) -> None:
     parser, whole = WholeCharacters(), WholeCharacters()
     made = "".join(parser.feed(piece) for piece in pieces) + parser.finish()
     made.encode()

@@ -5,7 +5,11 @@ from dialog_llm.errors import AllProvidersFailed, LlmError, ProviderError
 
 @pytest.mark.parametrize(
     ("reason", "code", "retryable"),
-    [("unauthorized", "llm_unavailable", False), ("rate_limited", "llm_busy", True), ("cut_stream", "llm_cut", False)],
+    [
+        ("unauthorized", "llm_unavailable", False),
+        ("rate_limited", "llm_busy", True),
+        ("cut_stream", "llm_cut", False),
+    ],
 )
 def test_a_reason_decides_code_and_retryable(reason: str, code: str, retryable: bool) -> None:
     error = ProviderError("openai", reason)  # type: ignore[arg-type]

@@ -16,7 +16,10 @@ def test_without_a_key_the_rules_answer() -> None:
 
 def test_with_a_key_or_an_address_the_model_is_asked_first() -> None:
     assert making.own(settings(openai_api_key="sk-test")).name == "chain"
-    assert making.own(settings(openai_base_url="http://127.0.0.1:1/v1", llm_chain="openai")).name == "openai"
+    assert (
+        making.own(settings(openai_base_url="http://127.0.0.1:1/v1", llm_chain="openai")).name
+        == "openai"
+    )
 
 
 def test_a_provider_of_ones_own_is_loaded_by_name() -> None:
@@ -52,7 +55,10 @@ def test_the_services_key_never_goes_to_an_address_that_a_session_chose(
     own = settings(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
     made = making.of_session(SessionLlm(base_url=document_url), own, key)
     assert isinstance(made, OpenAiProvider)
-    assert (made._config.api_key, made._config.base_url) == (sent, document_url or "https://own.example/v1")
+    assert (made._config.api_key, made._config.base_url) == (
+        sent,
+        document_url or "https://own.example/v1",
+    )
 
 
 def test_a_key_is_not_shown() -> None:

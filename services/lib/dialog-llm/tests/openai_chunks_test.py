@@ -13,7 +13,19 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["choices", "delta", "content", "index", "finish_reason", "error", "message", "text", "reasoning"]),
+            st.sampled_from(
+                [
+                    "choices",
+                    "delta",
+                    "content",
+                    "index",
+                    "finish_reason",
+                    "error",
+                    "message",
+                    "text",
+                    "reasoning",
+                ]
+            ),
             inner,
             max_size=4,
         )

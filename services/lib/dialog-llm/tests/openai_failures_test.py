@@ -7,7 +7,16 @@ from dialog_llm.openai_failures import retry_after
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("2", 2.0), ("0.5", 0.5), ("", None), ("soon", None), ("-3", None), ("nan", None), ("99999", None)]
+    ("value", "seconds"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("", None),
+        ("soon", None),
+        ("-3", None),
+        ("nan", None),
+        ("99999", None),
+    ],
 )
 def test_seconds(value: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": value}) == seconds

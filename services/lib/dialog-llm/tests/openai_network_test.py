@@ -23,12 +23,19 @@ async def server() -> AsyncIterator[OpenAiServer]:
 
 
 def settings(**values: object) -> LlmSettings:
-    return LlmSettings.model_validate({"openai_api_key": "sk-own", "openai_base_url": None, "no_proxy": "", **values})
+    return LlmSettings.model_validate(
+        {"openai_api_key": "sk-own", "openai_base_url": None, "no_proxy": "", **values}
+    )
 
 
 async def asked(provider: LlmProvider) -> str:
     try:
-        return "".join([str(piece) async for piece in provider.stream([Message("user", "hi")], GenerationOptions())])
+        return "".join(
+            [
+                str(piece)
+                async for piece in provider.stream([Message("user", "hi")], GenerationOptions())
+            ]
+        )
     finally:
         await provider.aclose()
 
@@ -40,13 +47,19 @@ def place(server: OpenAiServer) -> tuple[str, int]:
 
 async def test_a_session_reaches_this_machine_by_the_setting_only(server: OpenAiServer) -> None:
     wanted = SessionLlm(base_url=server.address.replace("127.0.0.1", "localhost"))
-    with pytest.raises(ProviderError, match="address_refused .*localhost.*SESSION_EGRESS_ALLOW=loopback"):
+    with pytest.raises(
+        ProviderError, match="address_refused .*localhost.*SESSION_EGRESS_ALLOW=loopback"
+    ):
         await asked(making.of_session(wanted, settings(), "sk-session"))
     with pytest.raises(ProviderError, match="address_refused"):
         await making.of_session(wanted, settings(), "sk-session").warm()
     assert server.requests == []
-    assert await asked(making.of_session(wanted, settings(session_egress_allow="loopback"), "sk-session"))
-    assert await asked(making.of_session(wanted, settings(openai_base_url=wanted.base_url), None)), "the owner's own address"
+    assert await asked(
+        making.of_session(wanted, settings(session_egress_allow="loopback"), "sk-session")
+    )
+    assert await asked(
+        making.of_session(wanted, settings(openai_base_url=wanted.base_url), None)
+    ), "the owner's own address"
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "127.0.0.1."])
@@ -63,11 +76,19 @@ async def test_a_redirect_is_not_followed(server: OpenAiServer, of_session: bool
     async def elsewhere(_: web.Request) -> web.Response:
         raise web.HTTPTemporaryRedirect(f"{server.address}/chat/completions")
 
-    async with VendorServer([web.post("/v1/chat/completions", elsewhere)], "http://{host}:{port}/v1") as first:
+    async with VendorServer(
+        [web.post("/v1/chat/completions", elsewhere)], "http://{host}:{port}/v1"
+    ) as first:
         if of_session:
-            provider = making.of_session(SessionLlm(base_url=first.address), settings(session_egress_allow="loopback"), "sk-x")
+            provider = making.of_session(
+                SessionLlm(base_url=first.address),
+                settings(session_egress_allow="loopback"),
+                "sk-x",
+            )
         else:
-            provider = making.of_session(SessionLlm(), settings(openai_base_url=first.address), None)
+            provider = making.of_session(
+                SessionLlm(), settings(openai_base_url=first.address), None
+            )
         with pytest.raises(ProviderError, match="redirected to 127.0.0.1:") as caught:
             await asked(provider)
     assert caught.value.reason == "bad_request"
@@ -78,15 +99,24 @@ async def test_a_model_behind_a_proxy_is_reached_by_it(server: OpenAiServer) -> 
     async with Proxy(elsewhere=place(server)) as proxy:
         own = settings(openai_base_url="http://model.example/v1", http_proxy=proxy.address)
         assert await asked(making.of_session(SessionLlm(), own, None))
-        chosen = settings(openai_base_url="http://model.example/v1", provider_proxy=proxy.address, no_proxy="other.example")
+        chosen = settings(
+            openai_base_url="http://model.example/v1",
+            provider_proxy=proxy.address,
+            no_proxy="other.example",
+        )
         assert await asked(making.of_session(SessionLlm(), chosen, None))
         assert proxy.asked == ["POST http://model.example/v1/chat/completions"] * 2
 
 
-async def test_one_on_this_machine_is_reached_without_whatever_the_environment_says(server: OpenAiServer) -> None:
+async def test_one_on_this_machine_is_reached_without_whatever_the_environment_says(
+    server: OpenAiServer,
+) -> None:
     async with Proxy() as proxy:
         own = settings(
-            openai_base_url=server.address, http_proxy=proxy.address, all_proxy=proxy.address, provider_proxy=proxy.address
+            openai_base_url=server.address,
+            http_proxy=proxy.address,
+            all_proxy=proxy.address,
+            provider_proxy=proxy.address,
         )
         assert await asked(making.of_session(SessionLlm(), own, None))
         assert proxy.asked == []
@@ -99,5 +129,7 @@ async def test_a_session_reaches_nothing_near_by_a_proxy_either(server: OpenAiSe
             with pytest.raises(ProviderError, match="address_refused"):
                 await asked(making.of_session(SessionLlm(base_url=address), through, "sk-session"))
         assert proxy.asked == []
-        assert await asked(making.of_session(SessionLlm(base_url="http://93.184.216.34/v1"), through, "sk-session"))
+        assert await asked(
+            making.of_session(SessionLlm(base_url="http://93.184.216.34/v1"), through, "sk-session")
+        )
         assert len(proxy.asked) == 1

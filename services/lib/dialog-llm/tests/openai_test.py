@@ -27,7 +27,9 @@ async def server() -> AsyncIterator[OpenAiServer]:
 
 @pytest.fixture
 async def provider(server: OpenAiServer) -> AsyncIterator[OpenAiProvider]:
-    config = OpenAiConfig(server.address, _KEY, "some-model", backoff_s=0.01, first_token_timeout_s=2.0)
+    config = OpenAiConfig(
+        server.address, _KEY, "some-model", backoff_s=0.01, first_token_timeout_s=2.0
+    )
     provider = OpenAiProvider(config, jitter=lambda: 0.5)
     yield provider
     await provider.aclose()
@@ -41,7 +43,9 @@ async def _reply(provider: OpenAiProvider, options: GenerationOptions | None = N
     return [piece async for piece in provider.stream(_QUESTION, options or GenerationOptions())]
 
 
-async def _failure(provider: OpenAiProvider, options: GenerationOptions | None = None) -> tuple[ProviderError, list[Any]]:
+async def _failure(
+    provider: OpenAiProvider, options: GenerationOptions | None = None
+) -> tuple[ProviderError, list[Any]]:
     pieces: list[Any] = []
     stream = provider.stream(_QUESTION, options or GenerationOptions())
     try:
@@ -54,7 +58,9 @@ async def _failure(provider: OpenAiProvider, options: GenerationOptions | None =
 
 async def test_a_reply_streams_word_by_word(server: OpenAiServer, provider: OpenAiProvider) -> None:
     server.script.append(Behaviour(text="Hello to you, friend."))
-    assert await _reply(provider, GenerationOptions(max_tokens=7, temperature=0.1, stop=("END",))) == [
+    assert await _reply(
+        provider, GenerationOptions(max_tokens=7, temperature=0.1, stop=("END",))
+    ) == [
         "Hello ",
         "to ",
         "you, ",
@@ -62,8 +68,13 @@ async def test_a_reply_streams_word_by_word(server: OpenAiServer, provider: Open
     ]
     request = server.requests[0]
     assert request.authorization == f"Bearer {_KEY}"
-    assert request.body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
-    assert {key: request.body[key] for key in ("model", "max_tokens", "temperature", "stop", "stream")} == {
+    assert request.body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello?"},
+    ]
+    assert {
+        key: request.body[key] for key in ("model", "max_tokens", "temperature", "stop", "stream")
+    } == {
         "model": "some-model",
         "max_tokens": 7,
         "temperature": 0.1,
@@ -72,7 +83,9 @@ async def test_a_reply_streams_word_by_word(server: OpenAiServer, provider: Open
     }
 
 
-async def test_newer_models_get_the_other_field_of_the_limit(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_newer_models_get_the_other_field_of_the_limit(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     newer = OpenAiProvider(replace(provider._config, max_tokens_field="max_completion_tokens"))
     await _reply(newer)
     await newer.aclose()
@@ -100,7 +113,9 @@ async def test_what_cannot_get_better_is_not_tried_again(
     assert len(server.requests) == 1
 
 
-async def test_a_server_error_is_tried_again(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_a_server_error_is_tried_again(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     server.script += [Behaviour("status", status=500), Behaviour("empty"), Behaviour(words=2)]
     assert len(await _reply(provider)) == 2
     assert len(server.requests) == 3
@@ -120,7 +135,9 @@ async def test_retry_after_is_honoured(server: OpenAiServer, provider: OpenAiPro
     assert time.monotonic() - began >= 0.25
 
 
-async def test_a_retry_after_beyond_the_deadline_fails_at_once(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_a_retry_after_beyond_the_deadline_fails_at_once(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     server.script.append(Behaviour("status", status=429, retry_after="30"))
     await provider.warm()
     began = time.monotonic()
@@ -139,7 +156,9 @@ async def test_a_stream_that_breaks_after_words_is_cut_and_not_tried_again(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("empty", "empty"), ("unfinished", "empty"), ("garbage", "server_error")])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("empty", "empty"), ("unfinished", "empty"), ("garbage", "server_error")]
+)
 async def test_a_stream_without_words_is_tried_again(
     server: OpenAiServer, provider: OpenAiProvider, kind: str, reason: str
 ) -> None:
@@ -164,7 +183,9 @@ async def test_a_slow_first_byte_is_given_up_and_its_connection_closed(
     await patient.aclose()
 
 
-async def test_a_silence_between_words_is_limited(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_a_silence_between_words_is_limited(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     server.script.append(Behaviour("stall", words=2))
     error, pieces = await _failure(provider, GenerationOptions(idle_gap_s=0.1))
     assert (error.reason, len(pieces)) == ("idle_gap", 2)
@@ -179,7 +200,9 @@ async def test_the_whole_reply_is_limited(server: OpenAiServer, provider: OpenAi
     assert 1 <= len(pieces) < 20
 
 
-async def test_closing_the_stream_closes_the_connection_at_once(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_closing_the_stream_closes_the_connection_at_once(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     server.script.append(Behaviour("stall", words=1))
     async with aclosing(provider.stream(_QUESTION, GenerationOptions())) as pieces:
         assert await anext(pieces)
@@ -211,7 +234,9 @@ async def test_a_server_that_is_not_there_is_a_connection_failure() -> None:
 
 
 async def test_the_key_is_in_no_text(server: OpenAiServer, provider: OpenAiProvider) -> None:
-    server.script.append(Behaviour("status", status=401, message=f"Incorrect API key provided: {_KEY} " + "x" * 400))
+    server.script.append(
+        Behaviour("status", status=401, message=f"Incorrect API key provided: {_KEY} " + "x" * 400)
+    )
     error, _ = await _failure(provider)
     assert "***" in str(error)
     assert len(error.detail) <= 200
@@ -219,7 +244,9 @@ async def test_the_key_is_in_no_text(server: OpenAiServer, provider: OpenAiProvi
     assert _KEY not in repr(provider._config)
 
 
-async def test_one_connection_serves_turn_after_turn(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_one_connection_serves_turn_after_turn(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     for _ in range(3):
         await _reply(provider)
     assert all(request.finished for request in server.requests)
@@ -243,19 +270,27 @@ async def test_sessions_do_not_wait_for_each_other(
 
 def _chunk(content: Any = "", reason: Any = None, index: int = 0, **delta: Any) -> str:
     choice = {"index": index, "delta": {"content": content, **delta}, "finish_reason": reason}
-    return "data: " + json.dumps({"id": "x", "object": "chat.completion.chunk", "choices": [choice]})
+    return "data: " + json.dumps(
+        {"id": "x", "object": "chat.completion.chunk", "choices": [choice]}
+    )
 
 
 _DONE = "data: [DONE]"
 
 
-async def _said(server: OpenAiServer, provider: OpenAiProvider, *raw: str | float, **options: Any) -> list[Any]:
+async def _said(
+    server: OpenAiServer, provider: OpenAiProvider, *raw: str | float, **options: Any
+) -> list[Any]:
     server.script.append(Behaviour(raw=raw))
-    return [piece async for piece in Border(provider).stream(_QUESTION, GenerationOptions(**options))]
+    return [
+        piece async for piece in Border(provider).stream(_QUESTION, GenerationOptions(**options))
+    ]
 
 
 @pytest.mark.parametrize("reason", ["", "null", "None", None, "stop", "eos"])
-async def test_a_reason_on_every_chunk_ends_nothing(server: OpenAiServer, provider: OpenAiProvider, reason: str | None) -> None:
+async def test_a_reason_on_every_chunk_ends_nothing(
+    server: OpenAiServer, provider: OpenAiProvider, reason: str | None
+) -> None:
     chunks = (_chunk("One ", reason), 0.7, _chunk("two ", reason), _chunk("three", reason), _DONE)
     assert await _said(server, provider, *chunks) == ["One ", "two ", "three"]
 
@@ -269,10 +304,16 @@ async def test_a_real_reason_ends_the_reply_though_the_connection_stays_open(
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"), [("length", "length"), ("MAX_TOKENS", "length"), ("content_filter", "content_filter")]
+    ("reason", "told"),
+    [("length", "length"), ("MAX_TOKENS", "length"), ("content_filter", "content_filter")],
 )
-async def test_a_reply_that_was_cut_says_so(server: OpenAiServer, provider: OpenAiProvider, reason: str, told: Any) -> None:
-    assert await _said(server, provider, _chunk("Long"), _chunk("", reason), _DONE) == ["Long", Ended(told)]
+async def test_a_reply_that_was_cut_says_so(
+    server: OpenAiServer, provider: OpenAiProvider, reason: str, told: Any
+) -> None:
+    assert await _said(server, provider, _chunk("Long"), _chunk("", reason), _DONE) == [
+        "Long",
+        Ended(told),
+    ]
 
 
 async def test_done_without_a_reason_is_a_complete_reply_and_an_end_without_both_is_not(
@@ -282,16 +323,29 @@ async def test_done_without_a_reason_is_a_complete_reply_and_an_end_without_both
     with pytest.raises(ProviderError, match="cut_stream"):
         await _said(server, provider, _chunk("Hello"))
     with pytest.raises(ProviderError, match="cut_stream"):
-        await _said(server, provider, _chunk("Hello"), _chunk("", "insufficient_system_resource"), _DONE)
+        await _said(
+            server, provider, _chunk("Hello"), _chunk("", "insufficient_system_resource"), _DONE
+        )
 
 
-async def test_of_several_choices_one_is_read(server: OpenAiServer, provider: OpenAiProvider) -> None:
-    chunks = (_chunk("My "), _chunk("Your ", index=1), _chunk("", "stop", index=1), _chunk("answer"), _chunk("", "stop"), _DONE)
+async def test_of_several_choices_one_is_read(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
+    chunks = (
+        _chunk("My "),
+        _chunk("Your ", index=1),
+        _chunk("", "stop", index=1),
+        _chunk("answer"),
+        _chunk("", "stop"),
+        _DONE,
+    )
     assert await _said(server, provider, *chunks) == ["My ", "answer"]
 
 
 @pytest.mark.parametrize("text", [" ", "\n\n", "<think></think> "])
-async def test_white_space_alone_is_no_reply(server: OpenAiServer, provider: OpenAiProvider, text: str) -> None:
+async def test_white_space_alone_is_no_reply(
+    server: OpenAiServer, provider: OpenAiProvider, text: str
+) -> None:
     for _ in range(2):
         server.script.append(Behaviour(raw=(_chunk(text), _chunk("", "stop"), _DONE)))
     with pytest.raises(ProviderError, match="empty"):
@@ -299,9 +353,15 @@ async def test_white_space_alone_is_no_reply(server: OpenAiServer, provider: Ope
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "reasoning_details"])
-async def test_thoughts_in_a_field_of_their_own_are_not_said(server: OpenAiServer, provider: OpenAiProvider, name: str) -> None:
-    thought: dict[str, Any] = {name: [{"text": "secret"}] if name == "reasoning_details" else "secret"}
-    found = await _said(server, provider, _chunk(None, **thought), _chunk(None, **thought), _chunk("Hello"), _DONE)
+async def test_thoughts_in_a_field_of_their_own_are_not_said(
+    server: OpenAiServer, provider: OpenAiProvider, name: str
+) -> None:
+    thought: dict[str, Any] = {
+        name: [{"text": "secret"}] if name == "reasoning_details" else "secret"
+    }
+    found = await _said(
+        server, provider, _chunk(None, **thought), _chunk(None, **thought), _chunk("Hello"), _DONE
+    )
     assert [piece for piece in found if isinstance(piece, str)] == ["Hello"]
     assert found[0] is THINKING
 
@@ -312,30 +372,49 @@ async def test_a_model_that_thinks_longer_than_a_first_token_may_take_is_waited_
 ) -> None:
     quick = OpenAiProvider(replace(provider._config, first_token_timeout_s=0.6))
     await quick.warm()
-    raw = (thought, 0.5, _chunk("hm" if "think" in thought else None, reasoning="hm"), 0.5, _chunk("</think>Hello"), _DONE)
+    raw = (
+        thought,
+        0.5,
+        _chunk("hm" if "think" in thought else None, reasoning="hm"),
+        0.5,
+        _chunk("</think>Hello"),
+        _DONE,
+    )
     found = await _said(server, quick, *raw, wall_clock_s=0.8, idle_gap_s=5)
     await quick.aclose()
     assert [piece for piece in found if isinstance(piece, str)] == ["Hello"]
 
 
-async def test_thoughts_that_take_all_tokens_say_so(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_thoughts_that_take_all_tokens_say_so(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     for _ in range(2):
         server.script.append(Behaviour(raw=(_chunk("<think>hm"), _chunk("", "length"), _DONE)))
     with pytest.raises(ProviderError, match="took all of max_tokens"):
         await _said(server, provider, _chunk("<think>hm"), _chunk("", "length"), _DONE)
 
 
-async def test_content_as_parts_and_halves_of_characters_are_understood(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_content_as_parts_and_halves_of_characters_are_understood(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hi "}]
     found = await _said(server, provider, _chunk(parts), _chunk("\ud83d"), _chunk("\ude00"), _DONE)
     assert "".join(piece for piece in found if isinstance(piece, str)) == "Hi 😀"
 
 
-async def test_content_that_is_no_text_is_refused_by_its_type(server: OpenAiServer, provider: OpenAiProvider) -> None:
+async def test_content_that_is_no_text_is_refused_by_its_type(
+    server: OpenAiServer, provider: OpenAiProvider
+) -> None:
     with pytest.raises(ProviderError, match="type int"):
         await _said(server, provider, _chunk(5), _DONE)
 
 
-@pytest.mark.parametrize("last", [_DONE, "data: [DONE]\n", "data:[DONE]", "event: done\ndata: [DONE]"])
-async def test_done_is_seen_however_it_is_written(server: OpenAiServer, provider: OpenAiProvider, last: str) -> None:
-    assert await _said(server, provider, ": a comment", "id: 4\n" + _chunk("Hello"), last) == ["Hello"]
+@pytest.mark.parametrize(
+    "last", [_DONE, "data: [DONE]\n", "data:[DONE]", "event: done\ndata: [DONE]"]
+)
+async def test_done_is_seen_however_it_is_written(
+    server: OpenAiServer, provider: OpenAiProvider, last: str
+) -> None:
+    assert await _said(server, provider, ": a comment", "id: 4\n" + _chunk("Hello"), last) == [
+        "Hello"
+    ]

@@ -2,12 +2,16 @@ from dialog_contracts.http import TurnRecord
 from dialog_llm import prompt
 
 
-def record(turn: int, user: str = "q", reply: str = "a", *, interrupted: bool = False) -> TurnRecord:
+def record(
+    turn: int, user: str = "q", reply: str = "a", *, interrupted: bool = False
+) -> TurnRecord:
     return TurnRecord(turn=turn, user=user, reply=reply, ts=0, interrupted=interrupted)
 
 
 def test_persona_then_history_oldest_first_then_the_new_words() -> None:
-    messages = prompt.build("persona", [record(1, "one", "eins"), record(2, "two", "zwei")], "three")
+    messages = prompt.build(
+        "persona", [record(1, "one", "eins"), record(2, "two", "zwei")], "three"
+    )
     assert [(message.role, message.content) for message in messages] == [
         ("system", "persona"),
         ("user", "one"),
@@ -19,8 +23,15 @@ def test_persona_then_history_oldest_first_then_the_new_words() -> None:
 
 
 def test_an_interrupted_reply_says_so_and_an_empty_one_is_left_out() -> None:
-    messages = prompt.build("p", [record(1, "one", "half a", interrupted=True), record(2, "two", "")], "three")
-    assert [message.content for message in messages[1:]] == ["one", "half a… [interrupted]", "two", "three"]
+    messages = prompt.build(
+        "p", [record(1, "one", "half a", interrupted=True), record(2, "two", "")], "three"
+    )
+    assert [message.content for message in messages[1:]] == [
+        "one",
+        "half a… [interrupted]",
+        "two",
+        "three",
+    ]
 
 
 def test_a_spoken_line_without_a_question_has_no_user_message() -> None:
@@ -31,9 +42,19 @@ def test_a_spoken_line_without_a_question_has_no_user_message() -> None:
 def test_old_turns_fall_out_when_the_context_is_full() -> None:
     long = "x" * (prompt.CONTEXT_CHARS // 3)
     messages = prompt.build("p", [record(turn, f"q{turn}", long) for turn in range(1, 9)], "new")
-    assert [message.content for message in messages if message.role == "user"] == ["q7", "q8", "new"]
+    assert [message.content for message in messages if message.role == "user"] == [
+        "q7",
+        "q8",
+        "new",
+    ]
 
 
 def test_thoughts_that_earlier_versions_stored_are_not_sent_back() -> None:
     turns = [record(1, reply="<think>secret</think>Hello"), record(2, reply="<think>nothing else")]
-    assert [message.content for message in prompt.build("p", turns, "new")] == ["p", "q", "Hello", "q", "new"]
+    assert [message.content for message in prompt.build("p", turns, "new")] == [
+        "p",
+        "q",
+        "Hello",
+        "q",
+        "new",
+    ]

@@ -23,7 +23,14 @@ async def _pieces(*texts: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("text", "language"),
-    [("hello", "en"), ("你好", "zh"), ("什么是 AI", "zh"), ("what does 你好 mean in English", "en"), ("", "en"), ("123", "en")],
+    [
+        ("hello", "en"),
+        ("你好", "zh"),
+        ("什么是 AI", "zh"),
+        ("what does 你好 mean in English", "en"),
+        ("", "en"),
+        ("123", "en"),
+    ],
 )
 def test_the_answer_is_in_the_language_of_the_question(text: str, language: str) -> None:
     assert language_of(text) == language
@@ -57,7 +64,9 @@ def test_the_answer_is_in_the_language_of_the_question(text: str, language: str)
 def test_each_pattern_has_its_own_answers(text: str, intent: str) -> None:
     answer = _FAST.answer(_user(text))
     openings = [
-        phrase.format(me="小星" if language_of(text) == "zh" else "Xiaoxing", you="", name="", echo="")
+        phrase.format(
+            me="小星" if language_of(text) == "zh" else "Xiaoxing", you="", name="", echo=""
+        )
         for phrase in PHRASES[language_of(text)][intent]  # type: ignore[index]
     ]
     assert any(answer.startswith(opening) for opening in openings)
@@ -97,12 +106,19 @@ async def test_pieces_are_small_and_together_are_the_answer(text: str) -> None:
 
 
 async def test_the_token_limit_holds() -> None:
-    assert len([piece async for piece in _FAST.stream(_user("hello"), GenerationOptions(max_tokens=3))]) == 3
+    assert (
+        len(
+            [piece async for piece in _FAST.stream(_user("hello"), GenerationOptions(max_tokens=3))]
+        )
+        == 3
+    )
 
 
 async def test_pieces_come_at_the_given_pace_and_other_tasks_run_between_them() -> None:
     began = time.monotonic()
     slow = RulesProvider(RulesConfig(piece_delay_s=0.005))
-    pieces, _ = await asyncio.gather(anext(slow.stream(_user("hi"), GenerationOptions())), asyncio.sleep(0))
+    pieces, _ = await asyncio.gather(
+        anext(slow.stream(_user("hi"), GenerationOptions())), asyncio.sleep(0)
+    )
     assert pieces
     assert 0.004 < time.monotonic() - began < 2

@@ -43,16 +43,25 @@ def test_thoughts_go_and_everything_else_stays_however_it_is_cut(text: str, want
         assert said(text, {cut}) == wanted
 
 
-PLAIN = st.text(alphabet="ab <>/h[t]\n好", max_size=12).filter(lambda text: "<" not in text or ">" not in text)
+PLAIN = st.text(alphabet="ab <>/h[t]\n好", max_size=12).filter(
+    lambda text: "<" not in text or ">" not in text
+)
 THOUGHT = st.builds(
-    "<{0}>{1}</{2}>".format, st.sampled_from(NAMES), st.text(alphabet="ab <好", max_size=9), st.sampled_from(NAMES)
+    "<{0}>{1}</{2}>".format,
+    st.sampled_from(NAMES),
+    st.text(alphabet="ab <好", max_size=9),
+    st.sampled_from(NAMES),
 )
 
 
 @given(
-    st.lists(st.tuples(PLAIN.map(lambda text: text.replace("<", "")), THOUGHT), max_size=4), PLAIN, st.sets(st.integers(0, 200))
+    st.lists(st.tuples(PLAIN.map(lambda text: text.replace("<", "")), THOUGHT), max_size=4),
+    PLAIN,
+    st.sets(st.integers(0, 200)),
 )
-def test_any_cut_of_any_mixture_gives_what_was_said(mixed: list[tuple[str, str]], last: str, cuts: set[int]) -> None:
+def test_any_cut_of_any_mixture_gives_what_was_said(
+    mixed: list[tuple[str, str]], last: str, cuts: set[int]
+) -> None:
     last = last.replace("<", "")
     text = "".join(plain + thought for plain, thought in mixed) + last
     assert said(text, cuts) == "".join(plain for plain, _ in mixed) + last
@@ -63,7 +72,11 @@ def test_no_cut_changes_anything(text: str, cuts: set[int]) -> None:
     assert said(text, cuts) == said(text, set())
 
 
-@given(st.lists(st.sampled_from(["<", "<t", "<think", " ", ">", "x" * 40, "</", "[", "◁"]), max_size=60))
+@given(
+    st.lists(
+        st.sampled_from(["<", "<t", "<think", " ", ">", "x" * 40, "</", "[", "◁"]), max_size=60
+    )
+)
 def test_what_waits_is_bounded(pieces: list[str]) -> None:
     parser = Thoughts()
     for piece in pieces:
@@ -87,18 +100,25 @@ def test_a_whole_text_loses_its_thoughts_and_the_space_around_them() -> None:
 
 def through(habit: Habit, text: str, step: int) -> str:
     parser = habit.begin()
-    made = "".join(parser.feed(text[at : at + step]) for at in range(0, len(text), step)) + parser.finish()
+    made = (
+        "".join(parser.feed(text[at : at + step]) for at in range(0, len(text), step))
+        + parser.finish()
+    )
     habit.learn(parser)
     return made
 
 
 @pytest.mark.parametrize("step", [1, 3, 100])
-def test_a_server_that_keeps_the_opening_tag_is_understood_from_the_second_reply_on(step: int) -> None:
+def test_a_server_that_keeps_the_opening_tag_is_understood_from_the_second_reply_on(
+    step: int,
+) -> None:
     habit = Habit()
     assert through(habit, "hm</think>Hello", step) == "hmHello"
     assert through(habit, "hm again</think>Hello", step) == "Hello"
     assert through(habit, "</think>Hello", step) == "Hello"
-    assert through(habit, "no thought this time", step) == "no thought this time", "it was none after all"
+    assert through(habit, "no thought this time", step) == "no thought this time", (
+        "it was none after all"
+    )
     assert through(habit, "nor now", step) == "nor now"
 
 

@@ -39,14 +39,18 @@ def test_a_pipe_that_is_read_gets_every_line_in_order(pipe: tuple[int, int]) -> 
     out = SteadyOutput(writing)
     for number in range(2_000):
         assert out.write(f"line {number}\n") == len(f"line {number}\n")
-    assert everything(reading, "line 1999\n") == "".join(f"line {number}\n" for number in range(2_000))
+    assert everything(reading, "line 1999\n") == "".join(
+        f"line {number}\n" for number in range(2_000)
+    )
     assert out.drain(10)
     out.write("after\n")
     assert everything(reading, "after\n") == "after\n"
     assert out.lines_lost == 0
 
 
-def test_a_pipe_that_nobody_reads_holds_no_writer_and_the_lost_lines_are_told(pipe: tuple[int, int]) -> None:
+def test_a_pipe_that_nobody_reads_holds_no_writer_and_the_lost_lines_are_told(
+    pipe: tuple[int, int],
+) -> None:
     reading, writing = pipe
     out = SteadyOutput(writing, lost=told, capacity=8_192)
     for number in range(10_000):
@@ -90,7 +94,13 @@ def test_a_full_disk_costs_the_lines_that_do_not_fit_and_tears_none(tmp_path: Pa
         signal.signal(signal.SIGXFSZ, before)
     out.write("there is room\n")
     os.close(descriptor)
-    assert file.read_text().splitlines() == ["line number 0", "line number 1", "line nu"[: 35 - 28], "lost 3", "there is room"]
+    assert file.read_text().splitlines() == [
+        "line number 0",
+        "line number 1",
+        "line nu"[: 35 - 28],
+        "lost 3",
+        "there is room",
+    ]
 
 
 def test_a_stream_without_a_descriptor_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,10 +111,12 @@ def test_a_stream_without_a_descriptor_stays_what_it_is(capsys: pytest.CaptureFi
 
 def test_where_python_has_no_stream_at_all_everything_is_taken() -> None:
     # `program >&-`
-    program = (
-        "import structlog; from dialog_telemetry import log_lines; log_lines.configure('svc'); structlog.get_logger().info('x')"
+    program = "import structlog; from dialog_telemetry import log_lines; log_lines.configure('svc'); structlog.get_logger().info('x')"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "{sys.executable}" -c "{program}" >&- 2>&-'],
+        timeout=60,
+        check=False,
     )
-    done = subprocess.run(["/bin/sh", "-c", f'exec "{sys.executable}" -c "{program}" >&- 2>&-'], timeout=60, check=False)
     assert done.returncode == 0
 
 
@@ -124,7 +136,9 @@ open(sys.argv[1], "w").write("alive")
 def test_a_service_goes_on_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     command = [sys.executable, "-c", SERVICE, str(mark)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as child:
         assert child.stdin is not None
         child.stdin.write(b"\n")
         child.stdin.close()

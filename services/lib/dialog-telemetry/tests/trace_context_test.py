@@ -34,7 +34,16 @@ def test_without_a_parent_a_trace_begins_and_ends_with_the_span() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [None, "", "junk", REMOTE.upper(), REMOTE[:-1], "ff" + REMOTE[2:], f"00-{'0' * 32}-b7ad6b7169203331-01", REMOTE + "-more"],
+    [
+        None,
+        "",
+        "junk",
+        REMOTE.upper(),
+        REMOTE[:-1],
+        "ff" + REMOTE[2:],
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        REMOTE + "-more",
+    ],
 )
 def test_a_malformed_context_is_no_context(bad: str | None) -> None:
     assert trace_context.parse(bad) is None

@@ -34,18 +34,30 @@ async def failure(voice: Any) -> ProviderError:
     return caught.value
 
 
-@pytest.mark.parametrize("error", [ValueError("odd"), TypeError(), RuntimeError("x"), asyncio.CancelledError("not asked for")])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("odd"), TypeError(), RuntimeError("x"), asyncio.CancelledError("not asked for")],
+)
 @pytest.mark.parametrize("before", [(), (SOUND,)])
-async def test_whatever_is_raised_is_the_voices_failure_by_name(error: BaseException, before: tuple[VoiceAudio, ...]) -> None:
+async def test_whatever_is_raised_is_the_voices_failure_by_name(
+    error: BaseException, before: tuple[VoiceAudio, ...]
+) -> None:
     assert (await failure(Stranger(*before, error))).reason == "unexpected"
 
 
-async def test_before_the_first_sound_the_next_voice_speaks_and_after_it_the_fragment_ends() -> None:
+async def test_before_the_first_sound_the_next_voice_speaks_and_after_it_the_fragment_ends() -> (
+    None
+):
     second = Stranger(VoiceAudio(b"\2\0"))
     chain = VoiceChain([Stranger(ValueError("no")), second])
     assert [piece.pcm async for piece in chain.synthesize("hi", "en")] == [b"\2\0"]
     with pytest.raises(VoiceCutOff):
-        [piece async for piece in VoiceChain([Stranger(SOUND, ValueError("no")), second]).synthesize("hi", "en")]
+        [
+            piece
+            async for piece in VoiceChain([Stranger(SOUND, ValueError("no")), second]).synthesize(
+                "hi", "en"
+            )
+        ]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +82,9 @@ async def test_what_is_no_sound_or_cannot_be_shown_is_bad_audio(piece: Any) -> N
 @given(st.lists(st.binary(max_size=7), max_size=8))
 def test_samples_cut_in_two_are_joined(pieces: list[bytes]) -> None:
     async def all_of() -> list[bytes]:
-        return [audio.pcm for audio in await heard(Stranger(*(VoiceAudio(piece) for piece in pieces)))]
+        return [
+            audio.pcm for audio in await heard(Stranger(*(VoiceAudio(piece) for piece in pieces)))
+        ]
 
     found = asyncio.run(all_of())
     whole = b"".join(pieces)
@@ -78,7 +92,9 @@ def test_samples_cut_in_two_are_joined(pieces: list[bytes]) -> None:
     assert all(piece and len(piece) % 2 == 0 for piece in found)
 
 
-@pytest.mark.parametrize(("script", "reason"), [((3600.0,), "timeout_first_audio"), ((SOUND, 3600.0), "idle_gap")])
+@pytest.mark.parametrize(
+    ("script", "reason"), [((3600.0,), "timeout_first_audio"), ((SOUND, 3600.0), "idle_gap")]
+)
 async def test_one_that_hangs_is_given_up_and_closed(script: tuple[Any, ...], reason: str) -> None:
     hung = Stranger(*script)
     assert (await failure(hung)).reason == reason

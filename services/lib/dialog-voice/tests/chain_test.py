@@ -52,7 +52,12 @@ async def _heard(chain: VoiceChain) -> bytes:
 
 
 def _count(provider: str, reason: str) -> float:
-    return REGISTRY.get_sample_value("dialog_voice_fell_through_total", {"provider": provider, "reason": reason}) or 0.0
+    return (
+        REGISTRY.get_sample_value(
+            "dialog_voice_fell_through_total", {"provider": provider, "reason": reason}
+        )
+        or 0.0
+    )
 
 
 async def test_the_first_voice_speaks_when_it_can() -> None:
@@ -67,7 +72,9 @@ async def test_a_failure_before_sound_goes_to_the_next_voice_and_is_counted() ->
     assert _count("a", "server_error") == before + 1
 
 
-async def test_a_failure_after_sound_says_how_much_was_delivered_and_the_next_fragment_changes_voice() -> None:
+async def test_a_failure_after_sound_says_how_much_was_delivered_and_the_next_fragment_changes_voice() -> (
+    None
+):
     first, second = _Voice("a", [_MS_40, "cut_stream"]), _Voice("b", [b"cc"])
     clock = _Clock()
     chain = VoiceChain([first, second], cool_down_s=5, clock=clock)

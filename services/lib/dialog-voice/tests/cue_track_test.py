@@ -38,9 +38,24 @@ def test_words_do_not_overlap_and_are_whole() -> None:
     text = "it's 123 or $42.50 再见"
     track = CueTrack(text)
     words = track.words(
-        [(0.0, 0, 2), (100.0, 5, 3), (150.0, 6, 3), (200.0, 9, 2), (300.0, 12, 3), (400.0, 19, 1), (450.0, 20, 1)]
+        [
+            (0.0, 0, 2),
+            (100.0, 5, 3),
+            (150.0, 6, 3),
+            (200.0, 9, 2),
+            (300.0, 12, 3),
+            (400.0, 19, 1),
+            (450.0, 20, 1),
+        ]
     )
-    assert [text[word.text_start : word.text_end] for word in words] == ["it's", "123", "or", "$42.50", "再", "见"]
+    assert [text[word.text_start : word.text_end] for word in words] == [
+        "it's",
+        "123",
+        "or",
+        "$42.50",
+        "再",
+        "见",
+    ]
     assert words[-1] == WordCue(450.0, 20, 21)
 
 

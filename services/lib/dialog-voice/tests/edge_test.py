@@ -20,7 +20,9 @@ async def server() -> AsyncIterator[EdgeServer]:
 
 @pytest.fixture
 async def voice(server: EdgeServer) -> EdgeVoice:
-    voice = EdgeVoice(EdgeConfig(endpoint=server.address, first_audio_timeout_s=2.0, idle_gap_s=1.0))
+    voice = EdgeVoice(
+        EdgeConfig(endpoint=server.address, first_audio_timeout_s=2.0, idle_gap_s=1.0)
+    )
     await voice.warm()
     return voice
 
@@ -29,7 +31,9 @@ def _patient(voice: EdgeVoice, **limits: float) -> EdgeVoice:
     return EdgeVoice(replace(voice._config, **limits))  # type: ignore[arg-type]
 
 
-async def _failure(voice: EdgeVoice, text: str = "one two three four") -> tuple[ProviderError, list[VoiceAudio]]:
+async def _failure(
+    voice: EdgeVoice, text: str = "one two three four"
+) -> tuple[ProviderError, list[VoiceAudio]]:
     pieces: list[VoiceAudio] = []
     try:
         async for piece in voice.synthesize(text, "en"):
@@ -43,13 +47,25 @@ async def test_words_sound_and_are_found_in_the_text(server: EdgeServer, voice: 
     text = "Hello & 你好 <b>, it's me."
     pieces = [piece async for piece in voice.synthesize(text, "zh-CN")]
     words = [word for piece in pieces for word in piece.words]
-    assert [text[word.text_start : word.text_end] for word in words] == ["Hello", "你", "好", "b", "it's", "me"]
+    assert [text[word.text_start : word.text_end] for word in words] == [
+        "Hello",
+        "你",
+        "好",
+        "b",
+        "it's",
+        "me",
+    ]
     # 240 ms each; silence at the ends may be gone.
     duration_ms = sum(len(piece.pcm) for piece in pieces) / BYTES_PER_MS
     assert 6 * 240 - 200 < duration_ms <= 6 * 240
-    gaps = [after.offset_ms - before.offset_ms for before, after in zip(words, words[1:], strict=False)]
+    gaps = [
+        after.offset_ms - before.offset_ms for before, after in zip(words, words[1:], strict=False)
+    ]
     assert gaps == pytest.approx([240] * 5, abs=60)
-    assert server.requests[0].voice == "Microsoft Server Speech Text to Speech Voice (zh-CN, XiaoyiNeural)"
+    assert (
+        server.requests[0].voice
+        == "Microsoft Server Speech Text to Speech Voice (zh-CN, XiaoyiNeural)"
+    )
     assert "zh-CN" in server.requests[0].ssml
 
 
@@ -64,7 +80,9 @@ async def test_cues_never_lie_before_their_piece(voice: EdgeVoice) -> None:
     assert visemes > 5
 
 
-async def test_sound_comes_before_the_whole_was_received(server: EdgeServer, voice: EdgeVoice) -> None:
+async def test_sound_comes_before_the_whole_was_received(
+    server: EdgeServer, voice: EdgeVoice
+) -> None:
     server.script.append(Behaviour("stall", words=1))
     async with aclosing(voice.synthesize("one two three", "en")) as pieces:
         first = await anext(pieces)
@@ -72,7 +90,9 @@ async def test_sound_comes_before_the_whole_was_received(server: EdgeServer, voi
     assert not server.requests[0].finished
 
 
-async def test_a_long_text_is_several_turns_with_one_timeline(server: EdgeServer, voice: EdgeVoice) -> None:
+async def test_a_long_text_is_several_turns_with_one_timeline(
+    server: EdgeServer, voice: EdgeVoice
+) -> None:
     text = "This is a sentence. " * 50
     server.script += [Behaviour(word_ms=120)] * 2
     pieces = [piece async for piece in voice.synthesize(text, "en")]
@@ -90,9 +110,12 @@ async def test_nothing_to_say_needs_no_connection(server: EdgeServer, voice: Edg
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(403, "unauthorized"), (429, "rate_limited"), (503, "server_error"), (404, "bad_request")]
+    ("status", "reason"),
+    [(403, "unauthorized"), (429, "rate_limited"), (503, "server_error"), (404, "bad_request")],
 )
-async def test_a_refused_handshake_has_its_reason(server: EdgeServer, voice: EdgeVoice, status: int, reason: str) -> None:
+async def test_a_refused_handshake_has_its_reason(
+    server: EdgeServer, voice: EdgeVoice, status: int, reason: str
+) -> None:
     # Twice: edge-tts answers a 403 by setting its clock and trying once more.
     server.script += [Behaviour("status", status=status)] * 2
     error, pieces = await _failure(voice)
@@ -100,7 +123,9 @@ async def test_a_refused_handshake_has_its_reason(server: EdgeServer, voice: Edg
     assert pieces == []
 
 
-async def test_a_socket_that_dies_in_the_middle_is_cut(server: EdgeServer, voice: EdgeVoice) -> None:
+async def test_a_socket_that_dies_in_the_middle_is_cut(
+    server: EdgeServer, voice: EdgeVoice
+) -> None:
     server.script.append(Behaviour("cut", words=2))
     error, pieces = await _failure(voice)
     assert error.reason == "cut_stream"
@@ -108,18 +133,25 @@ async def test_a_socket_that_dies_in_the_middle_is_cut(server: EdgeServer, voice
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("no_audio", "empty"), ("garbage", "bad_audio"), ("unknown_path", "server_error")]
+    ("kind", "reason"),
+    [("no_audio", "empty"), ("garbage", "bad_audio"), ("unknown_path", "server_error")],
 )
-async def test_a_turn_without_sound_is_an_error(server: EdgeServer, voice: EdgeVoice, kind: str, reason: str) -> None:
+async def test_a_turn_without_sound_is_an_error(
+    server: EdgeServer, voice: EdgeVoice, kind: str, reason: str
+) -> None:
     server.script.append(Behaviour(kind))  # type: ignore[arg-type]
     error, pieces = await _failure(voice)
     assert error.reason == reason
     assert pieces == []
 
 
-async def test_a_silent_service_is_given_up(server: EdgeServer, voice: EdgeVoice, later: Callable[[float], None]) -> None:
+async def test_a_silent_service_is_given_up(
+    server: EdgeServer, voice: EdgeVoice, later: Callable[[float], None]
+) -> None:
     server.script.append(Behaviour("silent"))
-    failing = asyncio.create_task(_failure(_patient(voice, first_audio_timeout_s=1_000, idle_gap_s=2_000)))
+    failing = asyncio.create_task(
+        _failure(_patient(voice, first_audio_timeout_s=1_000, idle_gap_s=2_000))
+    )
     await server.received.wait()
     later(900)
     await asyncio.wait([failing], timeout=0.05)
@@ -172,7 +204,9 @@ async def test_leaving_closes_the_socket_at_once(server: EdgeServer, voice: Edge
     await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
-async def test_cancelling_the_task_closes_the_socket_at_once(server: EdgeServer, voice: EdgeVoice) -> None:
+async def test_cancelling_the_task_closes_the_socket_at_once(
+    server: EdgeServer, voice: EdgeVoice
+) -> None:
     server.script.append(Behaviour("silent"))
 
     async def listen() -> None:
@@ -195,7 +229,9 @@ async def test_the_library_is_left_as_it_was(voice: EdgeVoice) -> None:
     await voice.aclose()
 
 
-async def test_whatever_the_library_raises_is_told_at_once(server: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whatever_the_library_raises_is_told_at_once(
+    server: EdgeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken:
         def __init__(self, *_: object, **__: object) -> None:
             raise LookupError("nobody foresaw this")

@@ -50,8 +50,12 @@ async def _speak(voice: EspeakVoice, text: str, lang: str = "en") -> _Spoken:
 
 def _assert_same(first: _Spoken, second: _Spoken) -> None:
     """The voice has a breath and a flutter that are never twice the same, and pads each run to whole buffers of 60 ms."""
-    assert [(word.text_start, word.text_end) for word in first[2]] == [(word.text_start, word.text_end) for word in second[2]]
-    assert [word.offset_ms for word in first[2]] == pytest.approx([word.offset_ms for word in second[2]], abs=65)
+    assert [(word.text_start, word.text_end) for word in first[2]] == [
+        (word.text_start, word.text_end) for word in second[2]
+    ]
+    assert [word.offset_ms for word in first[2]] == pytest.approx(
+        [word.offset_ms for word in second[2]], abs=65
+    )
     assert len(first[0]) == pytest.approx(len(second[0]), abs=190 * BYTES_PER_MS)
 
 
@@ -65,7 +69,10 @@ def _check_cues(text: str, pcm: bytes, visemes: list[VisemeCue], words: list[Wor
     assert word_offsets == sorted(word_offsets)
     assert all(0 <= offset < duration_ms for offset in word_offsets)
     ends = [0, *(word.text_end for word in words)]
-    assert all(end <= word.text_start < word.text_end <= len(text) for end, word in zip(ends, words, strict=False))
+    assert all(
+        end <= word.text_start < word.text_end <= len(text)
+        for end, word in zip(ends, words, strict=False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,17 +80,25 @@ def _check_cues(text: str, pcm: bytes, visemes: list[VisemeCue], words: list[Wor
     [
         ("Hello there, how are you?", "en", ["Hello", "there", "how", "are", "you"]),
         ("你好，我是小星。", "zh", ["你", "好", "我", "是", "小", "星"]),
-        ("感谢 Tom 送的礼物！It's great.", "zh", ["感", "谢", "Tom", "送", "的", "礼", "物", "It's", "great"]),
+        (
+            "感谢 Tom 送的礼物！It's great.",
+            "zh",
+            ["感", "谢", "Tom", "送", "的", "礼", "物", "It's", "great"],
+        ),
     ],
 )
-async def test_speech_has_sound_shapes_and_words(voice: EspeakVoice, text: str, lang: str, spoken: list[str]) -> None:
+async def test_speech_has_sound_shapes_and_words(
+    voice: EspeakVoice, text: str, lang: str, spoken: list[str]
+) -> None:
     pcm, visemes, words = await _speak(voice, text, lang)
     assert 150 * len(spoken) < len(pcm) / BYTES_PER_MS < 700 * len(spoken)
     assert np.abs(np.frombuffer(pcm, np.int16).astype(int)).max() > 5000
     _check_cues(text, pcm, visemes, words)
     heard = "".join(text[word.text_start : word.text_end] for word in words)
     # espeak reports some pairs as one word (你好); what matters is that all characters are covered in order.
-    assert [word for word in spoken if word not in heard and word not in text[: words[-1].text_end]] == []
+    assert [
+        word for word in spoken if word not in heard and word not in text[: words[-1].text_end]
+    ] == []
     assert len(words) >= len(spoken) - 2
     assert len(visemes) >= len(spoken) * 2
 
@@ -97,9 +112,15 @@ async def test_sound_begins_soon_and_ends_soon_after_the_last_word(voice: Espeak
 
 
 async def test_samples_do_not_jump_at_the_borders_of_pieces(voice: EspeakVoice) -> None:
-    pieces = [np.frombuffer(piece.pcm, np.int16).astype(int) async for piece in voice.synthesize("la la la la la", "en")]
+    pieces = [
+        np.frombuffer(piece.pcm, np.int16).astype(int)
+        async for piece in voice.synthesize("la la la la la", "en")
+    ]
     inside = max(int(np.abs(np.diff(piece)).max()) for piece in pieces if len(piece) > 1)
-    borders = [abs(int(after[0]) - int(before[-1])) for before, after in zip(pieces, pieces[1:], strict=False)]
+    borders = [
+        abs(int(after[0]) - int(before[-1]))
+        for before, after in zip(pieces, pieces[1:], strict=False)
+    ]
     assert max(borders) <= inside
 
 
@@ -120,7 +141,9 @@ async def test_the_first_piece_comes_at_once(voice: EspeakVoice) -> None:
 async def test_a_cancelled_text_leaves_nothing_behind(voice: EspeakVoice) -> None:
     expected = await _speak(voice, "你好", "zh")
     async with aclosing(
-        voice.synthesize("This is a very long sentence that nobody wants to hear to its end. " * 2, "en")
+        voice.synthesize(
+            "This is a very long sentence that nobody wants to hear to its end. " * 2, "en"
+        )
     ) as pieces:
         await anext(pieces)
         began = time.perf_counter()
@@ -144,7 +167,11 @@ async def test_cancelling_the_task_that_waits_stops_the_synthesis(voice: EspeakV
 
 
 async def test_three_sessions_at_once_each_get_their_own_words(voice: EspeakVoice) -> None:
-    texts = [("One two three four five.", "en"), ("一二三四五六七。", "zh"), ("Hello 你好 bye.", "en")]
+    texts = [
+        ("One two three four five.", "en"),
+        ("一二三四五六七。", "zh"),
+        ("Hello 你好 bye.", "en"),
+    ]
     alone = [await _speak(voice, text, lang) for text, lang in texts]
     together = await asyncio.gather(*(_speak(voice, text, lang) for text, lang in texts * 3))
     for one, expected in zip(together, alone * 3, strict=True):
@@ -189,7 +216,10 @@ async def test_a_crash_in_the_middle_is_an_error_and_the_next_fragment_works() -
     await voice.warm()
     pid = voice.child.pid
     assert pid is not None
-    text = "A long sentence so that the child is still speaking when it dies, at least in its pipe. " * 20
+    text = (
+        "A long sentence so that the child is still speaking when it dies, at least in its pipe. "
+        * 20
+    )
     pieces = voice.synthesize(text, "en")
     await anext(pieces)
     os.kill(pid, signal.SIGKILL)
@@ -223,7 +253,9 @@ class Process:
         self.killed = True
 
 
-def waiting(stall_timeout_s: float = 5) -> tuple[EspeakChild, _Life, "asyncio.Queue[tuple[dict[str, Any], bytes]]"]:
+def waiting(
+    stall_timeout_s: float = 5,
+) -> tuple[EspeakChild, _Life, "asyncio.Queue[tuple[dict[str, Any], bytes]]"]:
     child = EspeakChild("espeak", start_timeout_s=1, stall_timeout_s=stall_timeout_s)
     return child, _Life(cast(asyncio.subprocess.Process, Process())), asyncio.Queue()
 

@@ -10,7 +10,13 @@ from dialog_voice.voice import BYTES_PER_MS, WordCue
 
 @pytest.mark.parametrize(
     ("word", "shapes"),
-    [("map", ["PP", "aa", "PP"]), ("the", ["TH", "E"]), ("Shoe", ["CH", "oh", "E"]), ("42", ["aa"]), ("", ["aa"])],
+    [
+        ("map", ["PP", "aa", "PP"]),
+        ("the", ["TH", "E"]),
+        ("Shoe", ["CH", "oh", "E"]),
+        ("42", ["aa"]),
+        ("", ["aa"]),
+    ],
 )
 def test_letters_give_shapes(word: str, shapes: list[str]) -> None:
     assert shapes_of_word(word) == shapes

@@ -30,7 +30,11 @@ def test_mixtures_add_up_and_stop_at_one() -> None:
 def test_both_sides_of_the_face_do_the_same() -> None:
     for viseme in VISEMES:
         face = to_arkit({viseme: 1.0})
-        assert all(face[name] == face[name.replace("Left", "Right")] for name in face if name.endswith("Left"))
+        assert all(
+            face[name] == face[name.replace("Left", "Right")]
+            for name in face
+            if name.endswith("Left")
+        )
 
 
 def test_a_name_that_is_no_viseme_is_an_error() -> None:

@@ -31,7 +31,9 @@ def cut(text: str, *pieces: str) -> list[str]:
 @given(TEXT, st.lists(st.integers(0, 300), max_size=12))
 @example("你好" * 300, [])
 @example("a" * 900, [450])
-def test_fragments_are_the_input_and_do_not_depend_on_how_it_arrives(text: str, cuts: list[int]) -> None:
+def test_fragments_are_the_input_and_do_not_depend_on_how_it_arrives(
+    text: str, cuts: list[int]
+) -> None:
     places = sorted({min(place, len(text)) for place in cuts} | {0, len(text)})
     pieces = [text[a:b] for a, b in zip(places, places[1:], strict=False)]
     assert "".join(cut(text)) == text
@@ -47,7 +49,8 @@ def test_places_are_consecutive_and_nothing_is_longer_than_the_limit(text: str) 
         assert len(fragment.text) > 0
         # Blank or unspeakable text may pile up in front of the first thing that can be said.
         assert (
-            len(fragment.text) <= LONGEST or not fragment.text[:LONGEST].strip("\n .,!?;:'\"()-，。！？、；：…—「」").isalnum()
+            len(fragment.text) <= LONGEST
+            or not fragment.text[:LONGEST].strip("\n .,!?;:'\"()-，。！？、；：…—「」").isalnum()
         )
         at = fragment.end
     assert at == len(text)
@@ -88,7 +91,10 @@ def test_later_fragments_are_sentences() -> None:
 def test_where_nobody_waits_the_first_fragment_is_a_sentence_too() -> None:
     cutter = FragmentCutter(in_a_hurry=False)
     fragments = cutter.feed("I can certainly do that, of course. And more.") + cutter.flush()
-    assert [fragment.text for fragment in fragments] == ["I can certainly do that, of course. ", "And more."]
+    assert [fragment.text for fragment in fragments] == [
+        "I can certainly do that, of course. ",
+        "And more.",
+    ]
 
 
 def test_a_long_sentence_is_cut_at_a_clause() -> None:
@@ -98,7 +104,9 @@ def test_a_long_sentence_is_cut_at_a_clause() -> None:
 
 def test_the_end_of_a_sentence_is_known_for_its_pause() -> None:
     cutter = FragmentCutter()
-    kinds = [fragment.ends_sentence for fragment in cutter.feed("Hi, you. And so ") + cutter.flush()]
+    kinds = [
+        fragment.ends_sentence for fragment in cutter.feed("Hi, you. And so ") + cutter.flush()
+    ]
     assert kinds == [False, True, True]
 
 

@@ -37,7 +37,9 @@ class Reads(Reader):
         return Reading([letters.words[0], *later], letters.shapes, letters.length_ms + 5000)
 
 
-async def stream(*parts: tuple[float, int], error: ProviderError | None = None) -> AsyncGenerator[bytes, None]:
+async def stream(
+    *parts: tuple[float, int], error: ProviderError | None = None
+) -> AsyncGenerator[bytes, None]:
     """(seconds later, ms of sound), then the end or an error."""
     for later_s, ms in parts:
         await asyncio.sleep(later_s)
@@ -48,7 +50,9 @@ async def stream(*parts: tuple[float, int], error: ProviderError | None = None) 
 
 
 async def left(
-    source: AsyncGenerator[bytes, None], reader: Reader | None = None, fragment: UntimedFragment | None = None
+    source: AsyncGenerator[bytes, None],
+    reader: Reader | None = None,
+    fragment: UntimedFragment | None = None,
 ) -> tuple[list[tuple[float, float]], list[VoiceAudio]]:
     """(seconds, ms of audio that have left by then), and the pieces."""
     clock = asyncio.get_running_loop().time
@@ -80,7 +84,9 @@ async def test_a_vendor_twice_as_fast_as_speech_is_a_second_ahead_until_its_end_
         heard_ms = (second - 0.1) * 1000
         if second < 3:
             assert ms <= heard_ms + AHEAD_MS + 1
-            assert ms >= min(heard_ms + AHEAD_MS - 250, 2 * (heard_ms + 100) - 200), "an ear must not wait"
+            assert ms >= min(heard_ms + AHEAD_MS - 250, 2 * (heard_ms + 100) - 200), (
+                "an ear must not wait"
+            )
     assert at[-1] == (3.0, 6000)
     assert sum(len(piece.pcm) for piece in pieces) == 6000 * BYTES_PER_MS
 
@@ -93,7 +99,10 @@ async def test_a_vendor_no_faster_than_speech_is_never_held_back() -> None:
 async def test_a_reader_does_not_begin_while_a_vendor_answers_at_once() -> None:
     reader = Reads()
     source = stream((0, 40), (0.01, 40))
-    async with aclosing(source), aclosing(HeldBack(UntimedFragment(TEXT, Pace()), reader).told(source, TEXT, "en")) as told:
+    async with (
+        aclosing(source),
+        aclosing(HeldBack(UntimedFragment(TEXT, Pace()), reader).told(source, TEXT, "en")) as told,
+    ):
         await anext(told)
         assert reader.asked_at is None
         await anext(told)
@@ -110,7 +119,9 @@ async def test_what_came_before_an_error_leaves_before_it() -> None:
             pieces.append(piece)
     assert asyncio.get_running_loop().time() - began == pytest.approx(0.2)
     assert sum(len(piece.pcm) for piece in pieces) == 3000 * BYTES_PER_MS
-    assert pace.speed == pytest.approx(Pace().speed), "what was cut off says nothing of the voice's pace"
+    assert pace.speed == pytest.approx(Pace().speed), (
+        "what was cut off says nothing of the voice's pace"
+    )
 
 
 async def test_an_error_before_any_sound_is_the_callers() -> None:
@@ -157,7 +168,9 @@ async def test_leaving_ends_the_reading_and_the_stream() -> None:
         await anext(told)
         await asyncio.sleep(0.1)
     assert reader.cancelled
-    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("voice-")] == []
+    assert [
+        task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("voice-")
+    ] == []
 
 
 async def test_cancelling_who_waits_ends_both() -> None:
@@ -168,4 +181,6 @@ async def test_cancelling_who_waits_ends_both() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert reader.cancelled
-    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("voice-")] == []
+    assert [
+        task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("voice-")
+    ] == []

@@ -26,7 +26,10 @@ def test_voices_are_tried_in_the_order_of_the_setting() -> None:
 @pytest.mark.parametrize(
     ("chain", "said"),
     [
-        ("dialog_voice.voice:nothing", "VOICE_CHAIN: 'dialog_voice.voice:nothing' cannot be loaded"),
+        (
+            "dialog_voice.voice:nothing",
+            "VOICE_CHAIN: 'dialog_voice.voice:nothing' cannot be loaded",
+        ),
         ("", "VOICE_CHAIN: no voice is named"),
     ],
 )
@@ -37,17 +40,25 @@ def test_a_name_that_leads_nowhere_is_said(chain: str, said: str) -> None:
 
 def test_voices_of_sessions_by_name() -> None:
     espeak = making.of_session(SessionVoice(provider="espeak", voice_en="en-gb+m1"), means(), None)
-    edge = making.of_session(SessionVoice(provider="edge", voice_zh="zh-CN-YunxiNeural"), means(), None)
+    edge = making.of_session(
+        SessionVoice(provider="edge", voice_zh="zh-CN-YunxiNeural"), means(), None
+    )
     assert isinstance(espeak, EspeakVoice)
     assert isinstance(edge, EdgeVoice)
     assert (espeak._config.voice_en, espeak._config.voice_zh) == ("en-gb+m1", "cmn+f3")
-    assert (edge._config.voice_zh, edge._config.voice_en) == ("zh-CN-YunxiNeural", settings().edge_voice_en)
+    assert (edge._config.voice_zh, edge._config.voice_en) == (
+        "zh-CN-YunxiNeural",
+        settings().edge_voice_en,
+    )
 
 
 def test_voices_without_word_times_share_a_reader() -> None:
     reader = making.reader()
     shared = Means(settings(voice_chain="openai"), reader)
-    own, of_session = making.own(shared), making.of_session(SessionVoice(provider="openai"), shared, "sk-session")
+    own, of_session = (
+        making.own(shared),
+        making.of_session(SessionVoice(provider="openai"), shared, "sk-session"),
+    )
     assert isinstance(own, OpenAiSpeechVoice)
     assert isinstance(of_session, OpenAiSpeechVoice)
     assert own._reader is of_session._reader is reader
@@ -68,4 +79,7 @@ def test_the_services_key_never_goes_to_an_address_that_a_session_chose(
     own = means(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
     made = making.of_session(SessionVoice(provider="openai", base_url=document_url), own, key)
     assert isinstance(made, OpenAiSpeechVoice)
-    assert (made._config.api_key, made._config.base_url) == (sent, document_url or "https://own.example/v1")
+    assert (made._config.api_key, made._config.base_url) == (
+        sent,
+        document_url or "https://own.example/v1",
+    )

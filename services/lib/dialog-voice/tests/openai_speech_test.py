@@ -32,7 +32,9 @@ async def voice(server: OpenAiSpeechServer) -> AsyncIterator[OpenAiSpeechVoice]:
     await voice.aclose()
 
 
-async def _failure(voice: OpenAiSpeechVoice, text: str = "one two three four") -> tuple[ProviderError, list[VoiceAudio]]:
+async def _failure(
+    voice: OpenAiSpeechVoice, text: str = "one two three four"
+) -> tuple[ProviderError, list[VoiceAudio]]:
     pieces: list[VoiceAudio] = []
     try:
         async for piece in voice.synthesize(text, "en"):
@@ -53,7 +55,9 @@ async def test_audio_passes_through_whatever_the_network_makes_of_it(
     assert all(len(piece.pcm) % 2 == 0 for piece in pieces)
 
 
-async def test_the_request_is_what_openai_expects(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
+async def test_the_request_is_what_openai_expects(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice
+) -> None:
     instructed = OpenAiSpeechVoice(replace(voice._config, instructions="Be cheerful."))
     assert [piece async for piece in instructed.synthesize("你好", "zh-CN")]
     await instructed.aclose()
@@ -80,7 +84,9 @@ async def test_words_and_shapes_are_estimated_in_order(voice: OpenAiSpeechVoice)
 
 
 @pytest.mark.parametrize("wpm", [130, 150, 180, 220])
-async def test_words_are_heard_when_they_are_said_at_whatever_speed_the_vendor_speaks(wpm: int) -> None:
+async def test_words_are_heard_when_they_are_said_at_whatever_speed_the_vendor_speaks(
+    wpm: int,
+) -> None:
     """It goes by letters for the first pieces, until the reading is there, and by the length soon after."""
     text = "Well, the funny thing about this game is that every single time I reach the last boss, somebody rings the bell tonight."
     async with Studio() as studio:
@@ -93,7 +99,9 @@ async def test_words_are_heard_when_they_are_said_at_whatever_speed_the_vendor_s
         await voice.aclose()
     await reader.aclose()
     assert b"".join(piece.pcm for piece in pieces) == recording.pcm
-    errors = [abs(error) for error in recording.errors([word for piece in pieces for word in piece.words])]
+    errors = [
+        abs(error) for error in recording.errors([word for piece in pieces for word in piece.words])
+    ]
     # On a busy machine the reading comes when nearly a second has left by letters.
     assert max(errors) <= 3
     assert sum(error > 1 for error in errors) < 0.12 * len(errors)
@@ -128,7 +136,9 @@ async def test_the_key_is_in_no_text(server: OpenAiSpeechServer, voice: OpenAiSp
     assert len(error.detail) <= 200
 
 
-async def test_a_connection_that_dies_in_the_middle_is_cut(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
+async def test_a_connection_that_dies_in_the_middle_is_cut(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice
+) -> None:
     server.script.append(Behaviour("cut"))
     error, pieces = await _failure(voice)
     assert error.reason == "cut_stream"
@@ -176,7 +186,9 @@ async def test_a_stream_that_falls_silent_is_given_up(
     await patient.aclose()
 
 
-async def test_leaving_closes_the_connection_at_once(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
+async def test_leaving_closes_the_connection_at_once(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice
+) -> None:
     server.script.append(Behaviour("stall"))
     async with aclosing(voice.synthesize("one two three four", "en")) as pieces:
         await anext(pieces)
@@ -185,7 +197,9 @@ async def test_leaving_closes_the_connection_at_once(server: OpenAiSpeechServer,
     await asyncio.wait_for(server.requests[0].disconnected.wait(), 2)
 
 
-async def test_warming_opens_a_connection_and_notices_when_there_is_none(voice: OpenAiSpeechVoice) -> None:
+async def test_warming_opens_a_connection_and_notices_when_there_is_none(
+    voice: OpenAiSpeechVoice,
+) -> None:
     await voice.warm()
     absent = OpenAiSpeechVoice(OpenAiSpeechConfig("http://127.0.0.1:9/v1", _KEY, "tts-1"))
     with pytest.raises(ProviderError, match="connection"):
@@ -195,7 +209,9 @@ async def test_warming_opens_a_connection_and_notices_when_there_is_none(voice: 
     await absent.aclose()
 
 
-async def test_nothing_to_say_needs_no_request(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
+async def test_nothing_to_say_needs_no_request(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice
+) -> None:
     assert [piece async for piece in voice.synthesize(" 😀 ", "en")] == []
     assert server.requests == []
 
@@ -211,18 +227,25 @@ def _wav(pcm: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["audio/pcm", "audio/mpeg", "application/json", "text/html", "application/octet-stream"]
+    "content_type",
+    ["audio/pcm", "audio/mpeg", "application/json", "text/html", "application/octet-stream"],
 )
 @pytest.mark.parametrize("form", ["pcm", "wav"])
 async def test_bytes_say_what_they_are_and_content_types_do_not(
     server: OpenAiSpeechServer, voice: OpenAiSpeechVoice, content_type: str, form: str
 ) -> None:
     pcm = hum(300)
-    server.script.append(Behaviour(content_type=content_type, whole=pcm if form == "pcm" else _wav(pcm)))
+    server.script.append(
+        Behaviour(content_type=content_type, whole=pcm if form == "pcm" else _wav(pcm))
+    )
     assert b"".join([piece.pcm async for piece in voice.synthesize("Hello.", "en")]) == pcm
 
 
-async def test_an_error_text_is_not_played_under_any_content_type(server: OpenAiSpeechServer, voice: OpenAiSpeechVoice) -> None:
-    server.script.append(Behaviour(content_type="audio/pcm", whole=b'{"error": "model not loaded"}'))
+async def test_an_error_text_is_not_played_under_any_content_type(
+    server: OpenAiSpeechServer, voice: OpenAiSpeechVoice
+) -> None:
+    server.script.append(
+        Behaviour(content_type="audio/pcm", whole=b'{"error": "model not loaded"}')
+    )
     with pytest.raises(ProviderError, match="bad_audio .*JSON.*model not loaded"):
         [piece async for piece in voice.synthesize("Hello.", "en")]

@@ -35,7 +35,9 @@ def test_a_voice_that_is_told_to_hurry_is_followed() -> None:
     assert pace.speed == pytest.approx(1.5, rel=0.12)
 
 
-@pytest.mark.parametrize(("reading_ms", "sound_ms"), [(4000, 0), (0, 4000), (40_000, 4000), (4000, 40_000)])
+@pytest.mark.parametrize(
+    ("reading_ms", "sound_ms"), [(4000, 0), (0, 4000), (40_000, 4000), (4000, 40_000)]
+)
 def test_nonsense_teaches_nothing(reading_ms: float, sound_ms: float) -> None:
     pace = Pace()
     pace.learn(reading_ms, sound_ms)
@@ -52,7 +54,9 @@ def test_without_the_end_a_reading_is_gone_through_at_the_voices_pace() -> None:
 @pytest.mark.parametrize("left", [3, 40, 300])
 def test_with_the_end_it_is_gone_through_exactly_to_it(left: int) -> None:
     follower = ByPace(1000, Pace(), 40)
-    places = [follower.step(b"", None) for _ in range(5)] + [follower.step(b"", left - step) for step in range(1, left + 1)]
+    places = [follower.step(b"", None) for _ in range(5)] + [
+        follower.step(b"", left - step) for step in range(1, left + 1)
+    ]
     assert places == sorted(places)
     assert places[-1] == pytest.approx(1000)
     assert places[-2] < 1000

@@ -33,11 +33,26 @@ def test_addresses_and_code_are_not_spelled_out(said: str, told: str) -> None:
 
 
 def test_a_code_block_may_go_over_many_fragments() -> None:
-    assert heard("Here: ```\n", "for x in y:\n", "    go(x)\n", "``` Done. ", "Next ```a``` one.") == "Here: Done. Next one."
+    assert (
+        heard("Here: ```\n", "for x in y:\n", "    go(x)\n", "``` Done. ", "Next ```a``` one.")
+        == "Here: Done. Next one."
+    )
 
 
 TEXT = st.lists(
-    st.sampled_from([*"ab c.,!?\n()[]", "```", "`", "https://", "www.", "example.org/x", "你好", "，", "](http://a.b)"]),
+    st.sampled_from(
+        [
+            *"ab c.,!?\n()[]",
+            "```",
+            "`",
+            "https://",
+            "www.",
+            "example.org/x",
+            "你好",
+            "，",
+            "](http://a.b)",
+        ]
+    ),
     max_size=60,
 ).map("".join)
 

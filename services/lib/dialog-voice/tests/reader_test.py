@@ -27,7 +27,9 @@ class Aloud:
         self.asked.append(text)
         try:
             yield VoiceAudio(
-                hum(400), (VisemeCue(0, {"aa": 1.0}), VisemeCue(300, SILENCE)), (WordCue(0, 0, 2), WordCue(200, 3, 5))
+                hum(400),
+                (VisemeCue(0, {"aa": 1.0}), VisemeCue(300, SILENCE)),
+                (WordCue(0, 0, 2), WordCue(200, 3, 5)),
             )
             self.speaking.set()
             if self._fails:
@@ -51,7 +53,10 @@ def failures() -> float:
 async def test_a_reading_has_words_shapes_and_a_timbre() -> None:
     reading = await Reader(Aloud()).read("so it", "en")
     assert reading is not None
-    assert [(word.at_ms, word.start, word.end) for word in reading.words] == [(0, 0, 2), (200, 3, 5)]
+    assert [(word.at_ms, word.start, word.end) for word in reading.words] == [
+        (0, 0, 2),
+        (200, 3, 5),
+    ]
     assert reading.length_ms == 300
     assert reading.timbre is not None
     assert len(reading.timbre) == 8

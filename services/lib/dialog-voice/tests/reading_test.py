@@ -18,7 +18,9 @@ def test_pauses_take_no_time_on_the_clock_of_sound() -> None:
     assert [clock.at(sound) for sound in (50, 150, 299, 320)] == [50, 350, 499, 570]
 
 
-@given(st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), max_size=5), st.integers(0, 3000))
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), max_size=5), st.integers(0, 3000)
+)
 def test_both_directions_of_the_clock_agree(steps: list[tuple[int, int]], sound_ms: int) -> None:
     pauses, at = [], 0
     for sounding, silent in steps:
@@ -38,12 +40,22 @@ def test_by_letters_each_letter_takes_as_long() -> None:
 def test_by_letters_no_word_is_left_out(text: str) -> None:
     reading = by_letters(text)
     assert [(word.start, word.end) for word in reading.words] == words_of(text)
-    assert all(earlier.at_ms < later.at_ms for earlier, later in zip(reading.words, reading.words[1:], strict=False))
+    assert all(
+        earlier.at_ms < later.at_ms
+        for earlier, later in zip(reading.words, reading.words[1:], strict=False)
+    )
 
 
 def test_shapes_follow_the_letters() -> None:
     reading = by_letters("map")
-    assert [next(iter(reading.shape(at))) for at in (-1, 0, 69, 71, 150, 999)] == ["PP", "PP", "PP", "aa", "PP", "PP"]
+    assert [next(iter(reading.shape(at))) for at in (-1, 0, 69, 71, 150, 999)] == [
+        "PP",
+        "PP",
+        "PP",
+        "aa",
+        "PP",
+        "PP",
+    ]
 
 
 def test_what_was_read_aloud_has_the_readers_times_without_its_pauses() -> None:
@@ -51,7 +63,9 @@ def test_what_was_read_aloud_has_the_readers_times_without_its_pauses() -> None:
     spoken = [
         VoiceAudio(b"", (VisemeCue(0, {"ou": 0.9}), VisemeCue(300, SILENCE)), (WordCue(0, 0, 4),)),
         VoiceAudio(
-            b"", (VisemeCue(500, {"TH": 0.9}), VisemeCue(600, {"DD": 0.9}), VisemeCue(900, SILENCE)), (WordCue(500, 6, 9),)
+            b"",
+            (VisemeCue(500, {"TH": 0.9}), VisemeCue(600, {"DD": 0.9}), VisemeCue(900, SILENCE)),
+            (WordCue(500, 6, 9),),
         ),
         VoiceAudio(b"", (), (WordCue(600, 10, 13),)),
     ]
@@ -73,7 +87,8 @@ def test_words_that_the_reader_joined_share_their_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoken", [[], [VoiceAudio(b"\0\0")], [VoiceAudio(b"", (VisemeCue(0, SILENCE),), (WordCue(0, 0, 2),))]]
+    "spoken",
+    [[], [VoiceAudio(b"\0\0")], [VoiceAudio(b"", (VisemeCue(0, SILENCE),), (WordCue(0, 0, 2),))]],
 )
 def test_a_reader_that_said_nothing_gives_no_reading(spoken: list[VoiceAudio]) -> None:
     assert by_ear("hi", spoken, 100) is None

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from dialog_voice.resample import SOURCE_RATE, TARGET_RATE, Resampler
 
 
-def _sine(frequency: float, seconds: float, rate: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def _sine(
+    frequency: float, seconds: float, rate: int
+) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     time = np.arange(int(seconds * rate)) / rate
     return (12000 * np.sin(2 * np.pi * frequency * time)).astype(np.int16)
 
@@ -32,7 +34,9 @@ def test_chunk_borders_change_nothing(lengths: list[int]) -> None:
 @pytest.mark.parametrize("frequency", [100, 440, 3000, 8000])
 def test_a_tone_keeps_its_frequency_its_phase_and_its_loudness(frequency: float) -> None:
     resampler = Resampler()
-    result = np.concatenate([resampler.push(_sine(frequency, 0.5, SOURCE_RATE)), resampler.finish()])
+    result = np.concatenate(
+        [resampler.push(_sine(frequency, 0.5, SOURCE_RATE)), resampler.finish()]
+    )
     expected = _sine(frequency, 0.5, TARGET_RATE)
     error = result[100 : len(expected) - 100].astype(float) - expected[100:-100]
     assert np.sqrt(np.mean(error**2)) < 12000 * 0.02

@@ -34,7 +34,11 @@ def test_what_is_not_for_the_ear_becomes_spaces_of_the_same_length() -> None:
 
 def test_a_long_text_is_cut_after_sentences_then_clauses_then_anywhere() -> None:
     text = "One two three. Four five, six seven eight nine"
-    assert [piece.text for piece in passages(text, 20)] == ["One two three. ", "Four five, six ", "seven eight nine"]
+    assert [piece.text for piece in passages(text, 20)] == [
+        "One two three. ",
+        "Four five, six ",
+        "seven eight nine",
+    ]
     assert [piece.text for piece in passages("啊" * 45, 20)] == ["啊" * 20, "啊" * 20, "啊" * 5]
     assert passages("", 20) == []
 

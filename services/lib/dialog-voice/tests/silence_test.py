@@ -10,7 +10,9 @@ _RATE = 1000
 def _trim(chunks: list[list[int]], lead_ms: float = 3, tail_ms: float = 4) -> tuple[list[int], int]:
     trimmer = SilenceTrimmer(_RATE, lead_ms, tail_ms)
     pieces = [trimmer.push(np.array(chunk, dtype=np.int16)) for chunk in chunks]
-    return [int(sample) for piece in [*pieces, trimmer.finish()] for sample in piece], trimmer.dropped
+    return [
+        int(sample) for piece in [*pieces, trimmer.finish()] for sample in piece
+    ], trimmer.dropped
 
 
 def test_both_ends_are_cut_and_the_middle_is_not() -> None:

@@ -21,7 +21,14 @@ PCM = hum(400)
 MP3 = FRAMES * 4
 
 
-def wav(pcm: bytes = PCM, *, rate: int = 24_000, channels: int = 1, width: int = 2, size: int | None = None) -> bytes:
+def wav(
+    pcm: bytes = PCM,
+    *,
+    rate: int = 24_000,
+    channels: int = 1,
+    width: int = 2,
+    size: int | None = None,
+) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as made:
         made.setnchannels(channels)
@@ -58,7 +65,11 @@ def flac(pcm: bytes) -> bytes:
         assert number < 128
         head = bytes([0xFF, 0xF8, 0x10 | 0x00, 0x08, number])
         head += bytes([crc(head, 8, 0x07)])
-        frame = head + b"\x02" + b"".join(struct.pack(">h", sample) for sample in samples[at : at + 192])
+        frame = (
+            head
+            + b"\x02"
+            + b"".join(struct.pack(">h", sample) for sample in samples[at : at + 192])
+        )
         made += frame + crc(frame, 16, 0x8005).to_bytes(2, "big")
     return made
 
@@ -82,7 +93,10 @@ def test_samples_pass_through_however_they_are_cut(cuts: set[int]) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sets(st.integers(1, len(PCM)), max_size=20), st.sampled_from([None, 0, 0xFFFF_FFFF, 0x7FFF_FFFF]))
+@given(
+    st.sets(st.integers(1, len(PCM)), max_size=20),
+    st.sampled_from([None, 0, 0xFFFF_FFFF, 0x7FFF_FFFF]),
+)
 def test_a_wav_file_is_its_samples_whatever_size_it_tells(cuts: set[int], size: int | None) -> None:
     assert played(wav(size=size), cuts) == PCM
 
@@ -94,9 +108,13 @@ def test_what_lies_behind_a_wav_files_samples_is_not_played() -> None:
     assert played(data[:12] + extra + data[12:]) == PCM, "nor before them"
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (22_050, 1), (44_100, 2), (48_000, 2), (24_000, 2)])
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(16_000, 1), (22_050, 1), (44_100, 2), (48_000, 2), (24_000, 2)]
+)
 @pytest.mark.parametrize("size", [None, 0xFFFF_FFFF])
-def test_a_wav_file_of_another_shape_is_made_ours(rate: int, channels: int, size: int | None) -> None:
+def test_a_wav_file_of_another_shape_is_made_ours(
+    rate: int, channels: int, size: int | None
+) -> None:
     made = played(wav(tone(rate, channels), rate=rate, channels=channels, size=size))
     assert abs(len(made) / 48 - 500) < 5
     assert abs(crossings(made) - 110) <= 2, "220 Hz for half a second"
@@ -140,7 +158,17 @@ def test_samples_of_another_rate_that_is_told_are_resampled() -> None:
 def test_what_cannot_be_decoded_is_refused_by_name(data: bytes, named: str) -> None:
     if named == "AAC":
         length = 64
-        frame = bytes([0xFF, 0xF1, 0x50, 0x80 | length >> 11, length >> 3 & 0xFF, (length & 7) << 5 | 0x1F, 0xFC]) + bytes(57)
+        frame = bytes(
+            [
+                0xFF,
+                0xF1,
+                0x50,
+                0x80 | length >> 11,
+                length >> 3 & 0xFF,
+                (length & 7) << 5 | 0x1F,
+                0xFC,
+            ]
+        ) + bytes(57)
         data = frame * 3
     with pytest.raises(BadAudio, match=named):
         played(data)
@@ -148,7 +176,9 @@ def test_what_cannot_be_decoded_is_refused_by_name(data: bytes, named: str) -> N
         played(data, set(range(0, len(data), 5)))
 
 
-@pytest.mark.parametrize("first", [b"\xff\xfb", b"\xff\xff", b"\xff\xf3", b"\xff\xf1", b"ID", b"{\x00", b"<\x00"])
+@pytest.mark.parametrize(
+    "first", [b"\xff\xfb", b"\xff\xff", b"\xff\xf3", b"\xff\xf1", b"ID", b"{\x00", b"<\x00"]
+)
 def test_samples_that_look_like_a_frame_at_first_are_samples(first: bytes) -> None:
     data = first + PCM[2:]
     assert played(data) == data
@@ -156,7 +186,9 @@ def test_samples_that_look_like_a_frame_at_first_are_samples(first: bytes) -> No
 
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300), st.sets(st.integers(1, 300)))
-def test_any_bytes_are_sound_or_refused_and_cuts_change_nothing(data: bytes, cuts: set[int]) -> None:
+def test_any_bytes_are_sound_or_refused_and_cuts_change_nothing(
+    data: bytes, cuts: set[int]
+) -> None:
     def outcome(cuts: set[int]) -> bytes | str:
         try:
             return played(data, cuts)

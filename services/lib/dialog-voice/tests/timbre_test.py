@@ -18,7 +18,9 @@ def test_there_is_a_row_for_each_whole_step() -> None:
 
 
 def test_a_sound_is_like_itself_however_loud_and_unlike_another() -> None:
-    quiet, loud, other = bands_of(tones(400, 2000, loud=2000) + tones(400, 2000, loud=9000) + tones(800, 1200))
+    quiet, loud, other = bands_of(
+        tones(400, 2000, loud=2000) + tones(400, 2000, loud=9000) + tones(800, 1200)
+    )
     assert np.abs(quiet - loud).mean() < 0.5 * np.abs(loud - other).mean()
 
 

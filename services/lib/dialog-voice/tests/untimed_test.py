@@ -46,13 +46,18 @@ async def studio() -> AsyncIterator[Studio]:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def readings() -> dict[str, Reading]:
     reader = Reader(EspeakVoice())
-    made = {text: await reader.read(text, "en" if text.isascii() else "zh") for text in ENGLISH + CHINESE}
+    made = {
+        text: await reader.read(text, "en" if text.isascii() else "zh")
+        for text in ENGLISH + CHINESE
+    }
     await reader.aclose()
     assert all(made.values())
     return {text: reading for text, reading in made.items() if reading is not None}
 
 
-def play(recording: Recording, arrival: Arrival, reading: Reading | None, pace: Pace) -> list[WordCue]:
+def play(
+    recording: Recording, arrival: Arrival, reading: Reading | None, pace: Pace
+) -> list[WordCue]:
     """The words as they are told; with "at once" the end is known when 400 ms have left."""
     fragment = UntimedFragment(recording.text, pace)
     if reading is not None:
@@ -101,7 +106,8 @@ async def judged(
 
 @pytest.mark.parametrize("wpm", [110, 150, 180, 220])
 @pytest.mark.parametrize(
-    ("texts", "voice"), [(ENGLISH, "en-us+m3"), (ENGLISH, "en-us+f4"), (CHINESE, "cmn+m3"), (CHINESE, "cmn+f4")]
+    ("texts", "voice"),
+    [(ENGLISH, "en-us+m3"), (ENGLISH, "en-us+f4"), (CHINESE, "cmn+m3"), (CHINESE, "cmn+f4")],
 )
 @records
 async def test_with_the_length_known_not_one_word_too_many_is_heard(
@@ -115,7 +121,8 @@ async def test_with_the_length_known_not_one_word_too_many_is_heard(
 
 @pytest.mark.parametrize("wpm", [110, 150, 180, 220])
 @pytest.mark.parametrize(
-    ("texts", "voice"), [(ENGLISH, "en-us+m3"), (ENGLISH, "en-us+f4"), (CHINESE, "cmn+m3"), (CHINESE, "cmn+f4")]
+    ("texts", "voice"),
+    [(ENGLISH, "en-us+m3"), (ENGLISH, "en-us+f4"), (CHINESE, "cmn+m3"), (CHINESE, "cmn+f4")],
 )
 @records
 async def test_in_real_time_a_known_voice_is_followed(
@@ -229,7 +236,9 @@ def test_a_reading_that_comes_late_takes_nothing_back(readings: dict[str, Readin
     assert [word.offset_ms for word in words] == sorted(word.offset_ms for word in words)
 
 
-def test_a_reading_may_come_in_the_silence_behind_the_last_word(readings: dict[str, Reading]) -> None:
+def test_a_reading_may_come_in_the_silence_behind_the_last_word(
+    readings: dict[str, Reading],
+) -> None:
     fragment = UntimedFragment(ENGLISH[1], Pace())
     fragment.add(hum(1000) + bytes(500 * BYTES_PER_MS))
     fragment.end()
@@ -240,7 +249,9 @@ def test_a_reading_may_come_in_the_silence_behind_the_last_word(readings: dict[s
     assert piece.words == ()
 
 
-def test_a_reading_that_comes_when_most_was_said_is_not_caught_up_with(readings: dict[str, Reading]) -> None:
+def test_a_reading_that_comes_when_most_was_said_is_not_caught_up_with(
+    readings: dict[str, Reading],
+) -> None:
     fragment = UntimedFragment(ENGLISH[1], Pace())
     fragment.add(hum(5000))
     assert fragment.take(ALL_MS)
@@ -264,7 +275,9 @@ def test_what_ended_teaches_the_pace() -> None:
     st.text("ab 你好,.'3😀", max_size=40),
     st.lists(st.tuples(st.integers(1, 3000), st.booleans(), st.integers(1, 200)), max_size=8),
 )
-def test_cues_are_ordered_and_inside_whatever_comes(text: str, arrivals: list[tuple[int, bool, int]]) -> None:
+def test_cues_are_ordered_and_inside_whatever_comes(
+    text: str, arrivals: list[tuple[int, bool, int]]
+) -> None:
     fragment = UntimedFragment(text, Pace())
     given_bytes, taken = b"", b""
     visemes: list[float] = []

@@ -26,8 +26,12 @@ async def server() -> AsyncIterator[OpenAiSpeechServer]:
 
 
 def voice(base_url: str | None = None, **values: object) -> Voice:
-    settings = VoiceSettings.model_validate({"openai_api_key": "sk-own", "openai_base_url": None, "no_proxy": "", **values})
-    return making.of_session(SessionVoice(provider="openai", base_url=base_url), Means(settings), "sk-session")
+    settings = VoiceSettings.model_validate(
+        {"openai_api_key": "sk-own", "openai_base_url": None, "no_proxy": "", **values}
+    )
+    return making.of_session(
+        SessionVoice(provider="openai", base_url=base_url), Means(settings), "sk-session"
+    )
 
 
 async def heard(voice: Voice) -> bytes:
@@ -37,7 +41,9 @@ async def heard(voice: Voice) -> bytes:
         await voice.aclose()
 
 
-async def test_a_session_reaches_this_machine_by_the_setting_only(server: OpenAiSpeechServer) -> None:
+async def test_a_session_reaches_this_machine_by_the_setting_only(
+    server: OpenAiSpeechServer,
+) -> None:
     for speak in (heard, lambda made: made.warm()):
         with pytest.raises(ProviderError, match="address_refused .*SESSION_EGRESS_ALLOW=loopback"):
             await speak(voice(server.address))
@@ -49,22 +55,30 @@ async def test_a_redirect_is_not_followed(server: OpenAiSpeechServer) -> None:
     async def elsewhere(_: web.Request) -> web.Response:
         raise web.HTTPTemporaryRedirect(f"{server.address}/audio/speech")
 
-    async with VendorServer([web.post("/v1/audio/speech", elsewhere)], "http://{host}:{port}/v1") as first:
+    async with VendorServer(
+        [web.post("/v1/audio/speech", elsewhere)], "http://{host}:{port}/v1"
+    ) as first:
         with pytest.raises(ProviderError, match="bad_request .*redirected to"):
             await heard(voice(first.address, session_egress_allow="loopback"))
     assert server.requests == []
 
 
-async def test_a_voice_behind_a_proxy_is_reached_by_it_and_a_near_one_is_not(server: OpenAiSpeechServer) -> None:
+async def test_a_voice_behind_a_proxy_is_reached_by_it_and_a_near_one_is_not(
+    server: OpenAiSpeechServer,
+) -> None:
     place = urlsplit(server.address)
     async with Proxy(elsewhere=(place.hostname or "", place.port or 0)) as proxy:
-        assert await heard(voice(openai_base_url="http://voice.example/v1", http_proxy=proxy.address))
+        assert await heard(
+            voice(openai_base_url="http://voice.example/v1", http_proxy=proxy.address)
+        )
         assert proxy.asked == ["POST http://voice.example/v1/audio/speech"]
         assert await heard(voice(openai_base_url=server.address, http_proxy=proxy.address))
         assert len(proxy.asked) == 1
 
 
-async def test_edge_is_reached_by_the_proxy_it_is_given_and_not_by_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_edge_is_reached_by_the_proxy_it_is_given_and_not_by_the_environments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with EdgeServer() as server, Proxy() as proxy, Proxy() as another:
         for name in ("http_proxy", "HTTP_PROXY", "ws_proxy", "all_proxy"):
             monkeypatch.setenv(name, another.address)

@@ -26,7 +26,9 @@ class Own:
 
 def made(folder: Path, **parts: object) -> Voices:
     table = Documents()
-    document = SessionDocument(session_id="live-001", flags=FlagSet(generation=3), resource="studio/live-001", **parts)
+    document = SessionDocument(
+        session_id="live-001", flags=FlagSet(generation=3), resource="studio/live-001", **parts
+    )
     table.replace(FlagTable(revision=1, documents=[document]), "redis")
     return Voices(VoiceSettings(session_keys_dir=folder, default_lang="ja"), table, Own())
 

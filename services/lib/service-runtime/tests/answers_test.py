@@ -14,9 +14,17 @@ from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisDown
 
 
-def response(turn: int, text: str = "", *, task: str = "live-001", audio: AudioBlob | None = None) -> TaskResponse:
+def response(
+    turn: int, text: str = "", *, task: str = "live-001", audio: AudioBlob | None = None
+) -> TaskResponse:
     meta = ChainMeta(session_id=task, turn=turn)
-    return TaskResponse(message_id=f"{task}#{turn}", task_id=task, text=text or f"answer {turn}", audio=audio, meta=meta)
+    return TaskResponse(
+        message_id=f"{task}#{turn}",
+        task_id=task,
+        text=text or f"answer {turn}",
+        audio=audio,
+        meta=meta,
+    )
 
 
 async def becomes(check: Callable[[], bool | Awaitable[bool]], within_s: float = 8.0) -> None:
@@ -76,7 +84,9 @@ async def test_nothing_is_missed_and_nothing_comes_twice(store: Store, answers: 
             assert len(early.texts) == len(late.texts) == 4
 
 
-async def test_whoever_left_is_told_nothing_and_may_come_back(store: Store, answers: Answers) -> None:
+async def test_whoever_left_is_told_nothing_and_may_come_back(
+    store: Store, answers: Answers
+) -> None:
     with store:
         async with Redis.from_url(store.url, decode_responses=True) as redis:
             one, two, again = Taken(), Taken(), Taken()
@@ -115,7 +125,9 @@ async def test_one_answer_alone_can_be_waited_for(store: Store, answers: Answers
             assert kept.texts == ["answer 2"]
 
 
-async def test_what_was_heard_is_not_given_to_those_who_ask_for_the_unheard(store: Store, answers: Answers) -> None:
+async def test_what_was_heard_is_not_given_to_those_who_ask_for_the_unheard(
+    store: Store, answers: Answers
+) -> None:
     with store:
         async with Redis.from_url(store.url, decode_responses=True) as redis:
             blob = "ab" * 16
@@ -132,7 +144,9 @@ async def test_what_was_heard_is_not_given_to_those_who_ask_for_the_unheard(stor
             await becomes(lambda: late.texts == ["answer 2"])
 
 
-async def test_redis_may_come_late_and_go_away_and_what_was_kept_meanwhile_is_given(store: Store, answers: Answers) -> None:
+async def test_redis_may_come_late_and_go_away_and_what_was_kept_meanwhile_is_given(
+    store: Store, answers: Answers
+) -> None:
     failures = metrics.REDIS_FAILURES.labels(purpose="answers")
     before = failures._value.get()
     taken = Taken()
@@ -198,7 +212,9 @@ async def test_a_session_that_never_falls_silent_does_not_keep_all_its_answers(
             answers.watch("live-001", Taken(), only="live-001#40")
 
             async def fewer() -> bool:
-                return set(await redis.hkeys(redis_names.answers("live-001"))) == {f"live-001#{turn}" for turn in range(8, 13)}
+                return set(await redis.hkeys(redis_names.answers("live-001"))) == {
+                    f"live-001#{turn}" for turn in range(8, 13)
+                }
 
             await becomes(fewer)
 
@@ -208,7 +224,9 @@ async def test_a_session_that_never_falls_silent_does_not_keep_all_its_answers(
             await becomes(fewer_heard)
 
 
-async def test_the_first_answer_to_a_name_stands_and_is_announced_alone(store: Store, answers: Answers) -> None:
+async def test_the_first_answer_to_a_name_stands_and_is_announced_alone(
+    store: Store, answers: Answers
+) -> None:
     with store:
         heard = Taken()
         answers.watch("live-001", heard)

@@ -38,7 +38,11 @@ async def client(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
     async def broken(_: Request) -> Response:
         raise KeyError("secret-value")
 
-    routes = [Route("/echo", echo, methods=["POST"]), Route("/busy", busy), Route("/broken", broken)]
+    routes = [
+        Route("/echo", echo, methods=["POST"]),
+        Route("/busy", busy),
+        Route("/broken", broken),
+    ]
     app = application.create(probe, parts, routes)
 
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -47,7 +51,9 @@ async def client(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_an_error_names_the_field_and_the_limit(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/echo", json={"sessionId": "a", "content": "x", "meta": {"lang": "?"}})
+    answer = await client.post(
+        "/echo", json={"sessionId": "a", "content": "x", "meta": {"lang": "?"}}
+    )
     assert answer.status_code == 422
     assert answer.json()["field"] == "meta.lang"
     blank = await client.post("/echo", json={"sessionId": "a", "content": "  "})
@@ -55,7 +61,9 @@ async def test_an_error_names_the_field_and_the_limit(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_the_limit_is_413_whether_declared_or_chunked(client: httpx.AsyncClient, chunked: bool) -> None:
+async def test_a_body_over_the_limit_is_413_whether_declared_or_chunked(
+    client: httpx.AsyncClient, chunked: bool
+) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(70):
             yield b"x" * 1000
@@ -67,7 +75,11 @@ async def test_a_body_over_the_limit_is_413_whether_declared_or_chunked(client: 
 
 async def test_busy_says_when_to_come_back(client: httpx.AsyncClient) -> None:
     answer = await client.get("/busy")
-    assert (answer.status_code, answer.headers["retry-after"], answer.json()["limit"]) == (429, "2", 5)
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["limit"]) == (
+        429,
+        "2",
+        5,
+    )
 
 
 async def test_an_error_on_our_side_tells_nothing_of_the_inside(client: httpx.AsyncClient) -> None:
@@ -76,7 +88,9 @@ async def test_an_error_on_our_side_tells_nothing_of_the_inside(client: httpx.As
     assert "secret" not in answer.text
 
 
-async def test_readiness_gives_reasons_and_unsupported_flags(client: httpx.AsyncClient, probe: Probe) -> None:
+async def test_readiness_gives_reasons_and_unsupported_flags(
+    client: httpx.AsyncClient, probe: Probe
+) -> None:
     state: dict[str, str | None] = {"why": "warming"}
     probe.need("voice", lambda: state["why"])
     probe.detail("redis", lambda: "down")

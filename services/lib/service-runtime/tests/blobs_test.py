@@ -40,7 +40,9 @@ async def test_what_was_heard_is_kept_a_little_longer_and_never_prolonged(store:
     await blobs.aclose()
 
 
-async def test_too_many_bytes_are_refused_with_the_limit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_bytes_are_refused_with_the_limit(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(redis_names, "BLOB_BYTES", 10)
     blobs = Blobs(store.url)
     assert await blobs.get(await blobs.put(bytes(10))) == bytes(10)
@@ -51,7 +53,8 @@ async def test_too_many_bytes_are_refused_with_the_limit(store: Store, monkeypat
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/etc/passwd", "../" * 10 + "aa", "A" * 32, "a" * 31, "a" * 33, "a" * 32 + "\n", "*" * 32]
+    "name",
+    ["", "/etc/passwd", "../" * 10 + "aa", "A" * 32, "a" * 31, "a" * 33, "a" * 32 + "\n", "*" * 32],
 )
 async def test_an_id_is_never_a_path(store: Store, name: str) -> None:
     blobs = Blobs(store.url)

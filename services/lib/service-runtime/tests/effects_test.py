@@ -27,20 +27,29 @@ async def finished(url: str, redis: "Redis", *all_effects: Effect) -> None:
 
 
 async def turns(redis: "Redis") -> list[tuple[int, str]]:
-    rows = [TurnRecord.from_json(str(raw)) for raw in await redis.zrange(redis_names.history("s"), 0, -1)]
+    rows = [
+        TurnRecord.from_json(str(raw))
+        for raw in await redis.zrange(redis_names.history("s"), 0, -1)
+    ]
     return [(one.turn, one.reply) for one in rows]
 
 
-async def test_history_is_in_the_order_of_turns_and_a_later_form_replaces_the_earlier(url: str, redis: "Redis") -> None:
+async def test_history_is_in_the_order_of_turns_and_a_later_form_replaces_the_earlier(
+    url: str, redis: "Redis"
+) -> None:
     await finished(url, redis, *effects.remember("s", [record(10), record(2)]))
     await finished(url, redis, *effects.remember("s", [record(2, reply="heard in part")]))
     assert await turns(redis) == [(2, "heard in part"), (10, "a")]
     assert 0 < await redis.ttl(redis_names.history("s")) <= redis_names.SESSION_TTL_S
 
 
-async def test_history_keeps_the_newest_turns_only_also_when_an_old_one_comes_late(url: str, redis: "Redis") -> None:
+async def test_history_keeps_the_newest_turns_only_also_when_an_old_one_comes_late(
+    url: str, redis: "Redis"
+) -> None:
     last = redis_names.HISTORY_TURNS + 10
-    await finished(url, redis, *effects.remember("s", [record(turn) for turn in range(2, last + 1)]))
+    await finished(
+        url, redis, *effects.remember("s", [record(turn) for turn in range(2, last + 1)])
+    )
     await finished(url, redis, *effects.remember("s", [record(1)]))
     assert [turn for turn, _ in await turns(redis)] == list(range(11, last + 1))
 
@@ -55,7 +64,10 @@ async def test_the_list_of_sessions_is_bounded_and_loses_the_one_that_was_silent
         monkeypatch.undo()
         monkeypatch.setattr(redis_names, "SESSIONS_MAX", 2)
         await finished(url, redis, *made)
-    assert await redis.zrange(redis_names.SESSIONS, 0, -1, withscores=True) == [("a", 1_700_000_002), ("c", 1_700_000_003)]
+    assert await redis.zrange(redis_names.SESSIONS, 0, -1, withscores=True) == [
+        ("a", 1_700_000_002),
+        ("c", 1_700_000_003),
+    ]
 
 
 def test_no_turns_leave_nothing() -> None:
@@ -69,8 +81,18 @@ def updates(made: list[Effect]) -> list[MemoryUpdate]:
 
 def test_older_listeners_are_told_both_halves_under_names_that_do_not_repeat() -> None:
     user, ai = updates(effects.said(record(3), "live-001"))
-    assert (user.message_id, user.source, user.content, user.task_id) == ("live-001#3:user", "user", "q", "live-001")
-    assert (ai.message_id, ai.source, ai.content, ai.correlation_id) == ("live-001#3:ai", "ai", "a", "live-001#3")
+    assert (user.message_id, user.source, user.content, user.task_id) == (
+        "live-001#3:user",
+        "user",
+        "q",
+        "live-001",
+    )
+    assert (ai.message_id, ai.source, ai.content, ai.correlation_id) == (
+        "live-001#3:ai",
+        "ai",
+        "a",
+        "live-001#3",
+    )
     assert user.timestamp == "2023-11-14T22:13:20+00:00"
 
 
@@ -80,9 +102,18 @@ def test_what_nobody_said_is_not_told() -> None:
 
 
 async def test_a_sample_can_be_read_back_whole(url: str, redis: "Redis") -> None:
-    entry = TurnSample(session_id="s", turn=3, flags=FlagSet(generation=7), path="legacy", outcome="completed", ts=1.5)
+    entry = TurnSample(
+        session_id="s",
+        turn=3,
+        flags=FlagSet(generation=7),
+        path="legacy",
+        outcome="completed",
+        ts=1.5,
+    )
     await finished(url, redis, effects.sample(entry))
-    ((_, fields),) = cast("list[tuple[str, dict[str, str]]]", await redis.xrange(redis_names.TURN_SAMPLES))
+    ((_, fields),) = cast(
+        "list[tuple[str, dict[str, str]]]", await redis.xrange(redis_names.TURN_SAMPLES)
+    )
     assert (fields["session"], fields["turn"]) == ("s", "3")
     assert TurnSample.from_json(fields["sample"]) == entry
 
@@ -91,7 +122,11 @@ async def test_everything_of_one_job_happens_or_nothing(url: str, redis: "Redis"
     """Nothing of it where somebody else has the job."""
     work = Holding(url, "test", "one", lease_s=5)
     response = TaskResponse(message_id="s#1", task_id="s", text="hi")
-    everything = [effects.answer(response), effects.push("next", response), *effects.remember("s", [record(1)])]
+    everything = [
+        effects.answer(response),
+        effects.push("next", response),
+        *effects.remember("s", [record(1)]),
+    ]
     assert await work.finish("not ours", everything) is None
     assert await redis.keys() == []
     await redis.lpush(redis_names.processing("test", "one"), "ours")
@@ -105,7 +140,9 @@ async def test_everything_of_one_job_happens_or_nothing(url: str, redis: "Redis"
     await work.aclose()
 
 
-async def test_what_is_no_effect_is_refused_before_anything_happens(url: str, redis: "Redis") -> None:
+async def test_what_is_no_effect_is_refused_before_anything_happens(
+    url: str, redis: "Redis"
+) -> None:
     work = Holding(url, "test", "one", lease_s=5)
     await redis.lpush(redis_names.processing("test", "one"), "x")
     for wrong in ((effects.ANSWER, "only", "four", "parts"), ("SET", "a", 5)):

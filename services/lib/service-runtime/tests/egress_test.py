@@ -40,12 +40,18 @@ def resolving(rules: EgressRules, *addresses: str) -> EgressRules:
     ],
 )
 async def test_metadata_and_link_local_addresses_are_never_reached(address: str) -> None:
-    for rules in (STRICT, EgressRules.parse(["any"]), EgressRules.parse(["models.example", "0.0.0.0/0", "::/0"])):
+    for rules in (
+        STRICT,
+        EgressRules.parse(["any"]),
+        EgressRules.parse(["models.example", "0.0.0.0/0", "::/0"]),
+    ):
         with pytest.raises(EgressRefused, match="never allowed"):
             await resolving(rules, address).addresses("models.example", 443)
 
 
-@pytest.mark.parametrize("name", ["metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data"])
+@pytest.mark.parametrize(
+    "name", ["metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data"]
+)
 async def test_nor_are_metadata_services_by_their_names(name: str) -> None:
     with pytest.raises(EgressRefused, match="never allowed"):
         await resolving(EgressRules.parse(["any"]), "93.184.216.34").addresses(name, 80)
@@ -72,10 +78,14 @@ async def test_nor_are_metadata_services_by_their_names(name: str) -> None:
     ],
 )
 async def test_near_addresses_are_reached_by_the_setting_only(address: str, kind: str) -> None:
-    with pytest.raises(EgressRefused, match=f"SESSION_EGRESS_ALLOW={kind} or models.example:80 allows it"):
+    with pytest.raises(
+        EgressRefused, match=f"SESSION_EGRESS_ALLOW={kind} or models.example:80 allows it"
+    ):
         await resolving(STRICT, address).addresses("models.example", 80)
     for allowed in (kind, "any", "*", "models.example", "models.example:80", "*.example"):
-        assert await resolving(EgressRules.parse([allowed]), address).addresses("models.example", 80) == [address]
+        assert await resolving(EgressRules.parse([allowed]), address).addresses(
+            "models.example", 80
+        ) == [address]
     other = "private" if kind == "loopback" else "loopback"
     for allowed in (other, "models.example:81", "example", "*.models.example"):
         with pytest.raises(EgressRefused):
@@ -98,10 +108,15 @@ async def test_networks_and_names_of_the_cluster() -> None:
 async def test_one_forbidden_address_of_several_is_enough() -> None:
     with pytest.raises(EgressRefused):
         await resolving(STRICT, "93.184.216.34", "127.0.0.1").addresses("models.example", 443)
-    assert await resolving(STRICT, "93.184.216.34", "2606:2800:220:1::1").addresses("models.example", 443)
+    assert await resolving(STRICT, "93.184.216.34", "2606:2800:220:1::1").addresses(
+        "models.example", 443
+    )
 
 
-@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "localhost", "[::1]".strip("[]")])
+@pytest.mark.parametrize(
+    "host",
+    ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "localhost", "[::1]".strip("[]")],
+)
 async def test_however_this_machine_is_written_it_is_this_machine(host: str) -> None:
     """By the system's own resolver, which reads numbers in all these forms."""
     with pytest.raises(EgressRefused):
@@ -121,22 +136,33 @@ def test_an_address_means_the_same_in_every_clothing(address: ipaddress.IPv4Addr
     plain = verdict(str(address))
     for text in (f"::ffff:{address}", str(ipaddress.IPv6Address((0x64FF9B << 96) + number))):
         assert verdict(text) == plain
-    assert plain == (address.is_global and not address.is_multicast and str(address) not in ("168.63.129.16", "192.0.0.192"))
+    assert plain == (
+        address.is_global
+        and not address.is_multicast
+        and str(address) not in ("168.63.129.16", "192.0.0.192")
+    )
 
 
 @pytest.mark.parametrize("entry", ["", "http://x", "10.0.0.0/40", "a b", "x:port", "*.", ":80"])
 def test_an_entry_that_says_nothing_is_refused_with_what_is_possible(entry: str) -> None:
-    with pytest.raises(ValueError, match="SESSION_EGRESS_ALLOW: .* is none of loopback, private, cluster, any"):
+    with pytest.raises(
+        ValueError, match="SESSION_EGRESS_ALLOW: .* is none of loopback, private, cluster, any"
+    ):
         EgressRules.parse([entry])
 
 
 def test_only_what_a_session_chose_follows_rules() -> None:
-    settings = ModelSettings(session_egress_allow="loopback, 10.0.0.0/8", openai_base_url="http://ollama:1/v1")
+    settings = ModelSettings(
+        session_egress_allow="loopback, 10.0.0.0/8", openai_base_url="http://ollama:1/v1"
+    )
     assert settings.egress_of(None) is None
     assert settings.egress_of("http://ollama:1/v1") is None
     rules = settings.egress_of("http://elsewhere/v1")
     assert rules is not None
-    assert (set(rules.kinds), [str(network) for network in rules.networks]) == ({"loopback"}, ["10.0.0.0/8"])
+    assert (set(rules.kinds), [str(network) for network in rules.networks]) == (
+        {"loopback"},
+        ["10.0.0.0/8"],
+    )
 
 
 class Backend:
@@ -171,7 +197,12 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to() 
 
 
 async def test_before_a_proxy_letters_and_what_is_known_count() -> None:
-    for url in ("http://127.0.0.1/v1", "http://[::ffff:10.0.0.1]:80/", "http://metadata.google.internal/", "http://x:99999/"):
+    for url in (
+        "http://127.0.0.1/v1",
+        "http://[::ffff:10.0.0.1]:80/",
+        "http://metadata.google.internal/",
+        "http://x:99999/",
+    ):
         with pytest.raises(EgressRefused):
             await STRICT.check(url)
     with pytest.raises(EgressRefused):

@@ -9,7 +9,17 @@ def test_a_part_is_found_by_its_modules_name_and_its_own() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "espeek", "os:", ":getcwd", "no_such_package:x", "os:no_such_factory", "os..path:join", ".os:getcwd", "os:sep"],
+    [
+        "",
+        "espeek",
+        "os:",
+        ":getcwd",
+        "no_such_package:x",
+        "os:no_such_factory",
+        "os..path:join",
+        ".os:getcwd",
+        "os:sep",
+    ],
 )
 def test_what_cannot_be_loaded_is_a_sentence_with_the_setting_and_the_name(name: str) -> None:
     with pytest.raises(ValueError, match="^VOICE_CHAIN: ") as caught:
@@ -38,7 +48,10 @@ def test_a_part_that_lacks_something_itself_says_what(
     ],
 )
 def test_whatever_a_plug_in_does_wrong_is_a_sentence(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, written: str, said: str
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+    said: str,
 ) -> None:
     folder = tmp_path_factory.mktemp("modules")
     (folder / f"part_{abs(hash(written))}.py").write_text(written + "\n")

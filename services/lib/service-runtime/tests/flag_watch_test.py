@@ -20,7 +20,9 @@ from service_runtime.settings import ServiceSettings
 
 def document(session_id: str, generation: int) -> SessionDocument:
     return SessionDocument(
-        session_id=session_id, flags=FlagSet(SYNC_TTS_STREAMING=True, generation=generation), resource=f"studio/{session_id}"
+        session_id=session_id,
+        flags=FlagSet(SYNC_TTS_STREAMING=True, generation=generation),
+        resource=f"studio/{session_id}",
     )
 
 
@@ -43,7 +45,9 @@ async def becomes(check: Callable[[], bool | Awaitable[bool]], within_s: float =
             await asyncio.sleep(0.01)
 
 
-def watching(stack: AsyncExitStack, url: str, *, file: Path | None = None, missing: list[str] | None = None) -> Documents:
+def watching(
+    stack: AsyncExitStack, url: str, *, file: Path | None = None, missing: list[str] | None = None
+) -> Documents:
     documents = Documents()
     settings = ServiceSettings(redis_url=url, pod_name="engine-0", flags_file=file)
     watch = FlagWatch(documents, "dialog-engine", settings, missing_keys=lambda: missing or [])
@@ -58,7 +62,10 @@ async def acknowledged(redis: "Redis") -> FlagAck:
 
 async def test_a_change_is_loaded_and_acknowledged_at_once(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        async with Redis.from_url(store.url, decode_responses=True) as redis, AsyncExitStack() as stack:
+        async with (
+            Redis.from_url(store.url, decode_responses=True) as redis,
+            AsyncExitStack() as stack,
+        ):
             await write(redis, 10, document("live-001", 1))
             documents = watching(stack, store.url, missing=["studio.openai.key.1"])
             await becomes(lambda: documents.revision == 10)
@@ -72,7 +79,9 @@ async def test_a_change_is_loaded_and_acknowledged_at_once(tmp_path: Path) -> No
                 return message is not None and (await acknowledged(redis)).revision == 11
 
             await becomes(told)
-            assert time.monotonic() - began < redis_names.FLAGS_ACK_EVERY_S, "it came with the message, not with the next poll"
+            assert time.monotonic() - began < redis_names.FLAGS_ACK_EVERY_S, (
+                "it came with the message, not with the next poll"
+            )
             found = documents.find("live-001")
             assert found is not None
             assert found.flags.generation == 2
@@ -81,20 +90,29 @@ async def test_a_change_is_loaded_and_acknowledged_at_once(tmp_path: Path) -> No
             assert abs(ack.at - time.time()) < 5
 
 
-async def test_a_pod_starts_from_the_file_and_goes_on_to_redis_when_that_comes(tmp_path: Path) -> None:
+async def test_a_pod_starts_from_the_file_and_goes_on_to_redis_when_that_comes(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "flags.json"
     file.write_text(FlagTable(revision=5, documents=[document("live-001", 4)]).to_json())
     store = Store(tmp_path / "store")
     async with AsyncExitStack() as stack:
         documents = watching(stack, store.url, file=file)
-        assert documents.state() == {"origin": "file", "revision": 5, "generation": 4, "documents": 1}
+        assert documents.state() == {
+            "origin": "file",
+            "revision": 5,
+            "generation": 4,
+            "documents": 1,
+        }
         with store:
             async with Redis.from_url(store.url, decode_responses=True) as redis:
                 await write(redis, 6, document("live-001", 5))
                 await becomes(lambda: documents.origin == "redis" and documents.revision == 6)
 
 
-async def test_an_emptied_or_lost_redis_changes_nothing_and_the_file_is_looked_at_meanwhile(tmp_path: Path) -> None:
+async def test_an_emptied_or_lost_redis_changes_nothing_and_the_file_is_looked_at_meanwhile(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "flags.json"
     store = Store(tmp_path / "store")
     async with AsyncExitStack() as stack:
@@ -118,9 +136,14 @@ async def test_an_emptied_or_lost_redis_changes_nothing_and_the_file_is_looked_a
         await becomes(lambda: documents.origin == "file" and documents.revision == 12)
 
 
-async def test_a_wrong_document_is_counted_and_the_rest_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_wrong_document_is_counted_and_the_rest_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Store(tmp_path) as store:
-        async with Redis.from_url(store.url, decode_responses=True) as redis, AsyncExitStack() as stack:
+        async with (
+            Redis.from_url(store.url, decode_responses=True) as redis,
+            AsyncExitStack() as stack,
+        ):
             await redis.hset(redis_names.FLAGS, "live-002", json.dumps({"sessionId": "live-002"}))
             await write(redis, 10, document("live-001", 1))
             documents = watching(stack, store.url)
@@ -135,7 +158,10 @@ async def test_what_nobody_can_read_in_redis_stops_no_acknowledgement(tmp_path: 
     keys.mkdir()
     (keys / "bad").write_bytes(b"\xff\xfesk-secret")
     with Store(tmp_path / "store") as store:
-        async with Redis.from_url(store.url, decode_responses=True) as redis, AsyncExitStack() as stack:
+        async with (
+            Redis.from_url(store.url, decode_responses=True) as redis,
+            AsyncExitStack() as stack,
+        ):
             await redis.hset(redis_names.FLAGS, "binary", b"\xff\xfe")
             await write(redis, 10, document("live-001", 1))
             documents = watching(stack, store.url, missing=SessionKeys(keys).missing(["bad"]))

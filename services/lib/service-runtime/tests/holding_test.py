@@ -25,7 +25,9 @@ async def test_the_oldest_message_is_fetched_first_and_is_held(url: str, redis: 
     await mine.aclose()
 
 
-async def test_what_is_put_back_is_taken_next_and_counts_where_it_shall(url: str, redis: "Redis") -> None:
+async def test_what_is_put_back_is_taken_next_and_counts_where_it_shall(
+    url: str, redis: "Redis"
+) -> None:
     mine = Holding(url, LIST, "one", lease_s=5)
     await redis.lpush(LIST, "a", "b", "c")
     held = [await mine.fetch(), await mine.fetch()]

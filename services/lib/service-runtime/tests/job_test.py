@@ -30,7 +30,9 @@ def desk() -> Desk:
     return Desk()
 
 
-@pytest.mark.parametrize(("raw", "told"), [("no json", "JSON"), ('{"content": 5}', "content"), ("\udcff{}", "JSON")])
+@pytest.mark.parametrize(
+    ("raw", "told"), [("no json", "JSON"), ('{"content": 5}', "content"), ("\udcff{}", "JSON")]
+)
 async def test_what_cannot_be_read_is_told_by_its_field(desk: Desk, raw: str, told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         Job(raw, 0, LIST, desk.finish).read(UserInput)
@@ -50,5 +52,8 @@ async def test_a_buried_one_stands_in_a_bounded_list_beside_its_own(desk: Desk) 
     assert await Job("odd", 0, LIST, desk.finish).bury("nobody can read it", told)
     dead = redis_names.dead(LIST)
     assert desk.finished == [
-        ("odd", [("LPUSH", dead, "odd"), ("LTRIM", dead, "0", str(redis_names.DEAD_MAX - 1)), told]),
+        (
+            "odd",
+            [("LPUSH", dead, "odd"), ("LTRIM", dead, "0", str(redis_names.DEAD_MAX - 1)), told],
+        ),
     ]

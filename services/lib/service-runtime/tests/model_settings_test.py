@@ -4,7 +4,9 @@ from pydantic import ValidationError
 from service_runtime.model_settings import ModelSettings
 
 
-@pytest.mark.parametrize("key", ["sec ret", "sec\nret", "sec\0ret", "secr\u00e9t", "\u201csecret\u201d"])
+@pytest.mark.parametrize(
+    "key", ["sec ret", "sec\nret", "sec\0ret", "secr\u00e9t", "\u201csecret\u201d"]
+)
 def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(ValidationError, match="printable ASCII") as error:
         ModelSettings(openai_api_key=key)

@@ -29,7 +29,9 @@ def test_the_environment_decides_by_scheme_and_a_setting_over_it() -> None:
     assert environment.of("http://api.example/v1") == "http://plain:1"
     assert environment.of("https://api.example/v1") == "http://secure:2"
     assert environment.of("wss://api.example/v1") == "http://secure:2"
-    assert Proxies(None, None, None, "http://every:3").of("https://api.example/v1") == "http://every:3"
+    assert (
+        Proxies(None, None, None, "http://every:3").of("https://api.example/v1") == "http://every:3"
+    )
     assert Proxies(P, "http://plain:1", "secure:2").of("https://api.example/v1") == P
     assert Proxies("none", P, P, P).of("https://api.example/v1") is None
     assert Proxies().of("https://api.example/v1") is None
@@ -60,7 +62,13 @@ def test_no_proxy_names_are_ends_of_names(no: str, without: bool) -> None:
 
 @pytest.mark.parametrize(
     ("no", "without"),
-    [("10.1.2.3", True), ("10.0.0.0/8", True), ("10.1.2.3:80", True), ("10.1.2.3:81", False), ("11.0.0.0/8", False)],
+    [
+        ("10.1.2.3", True),
+        ("10.0.0.0/8", True),
+        ("10.1.2.3:80", True),
+        ("10.1.2.3:81", False),
+        ("11.0.0.0/8", False),
+    ],
 )
 def test_no_proxy_addresses_and_networks(no: str, without: bool) -> None:
     assert (Proxies(None, P, P, None, no).of("http://10.1.2.3/v1") is None) is without

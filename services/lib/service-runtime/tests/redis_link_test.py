@@ -44,7 +44,9 @@ async def test_after_a_failure_calls_fail_at_once_until_one_is_let_through() -> 
     await link.aclose()
 
 
-async def test_who_needs_to_know_asks_also_after_a_failure_and_then_nobody_rests_any_longer() -> None:
+async def test_who_needs_to_know_asks_also_after_a_failure_and_then_nobody_rests_any_longer() -> (
+    None
+):
     link = RedisLink("redis://127.0.0.1:1/0", clock=Clock())
     with pytest.raises(RedisDown, match="ConnectionError"):
         await link.call("history", fails)
@@ -75,7 +77,9 @@ async def test_a_server_that_is_not_there_is_redis_down() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_for_others_nothing_is_down() -> None:
+async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_for_others_nothing_is_down() -> (
+    None
+):
     clock = asyncio.get_running_loop().time
     link, began = RedisLink("redis://127.0.0.1:1/0", clock=clock), clock()
 
@@ -94,7 +98,12 @@ async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_for_others_no
 
 @pytest.mark.looptime
 async def test_patience_waits_until_redis_is_there_and_no_longer_than_that_helps() -> None:
-    link, tries = RedisLink("redis://127.0.0.1:1/0", rest_s=0.5, clock=lambda: asyncio.get_running_loop().time()), 0
+    link, tries = (
+        RedisLink(
+            "redis://127.0.0.1:1/0", rest_s=0.5, clock=lambda: asyncio.get_running_loop().time()
+        ),
+        0,
+    )
 
     async def third_time(_: Redis) -> str:
         nonlocal tries

@@ -21,12 +21,29 @@ def message(content: str = "hello", **meta: object) -> UserInput:
 
 
 def test_a_failed_turn_is_answered_noted_and_passed() -> None:
-    answer, advance, sample = refusals.failed(message(flags=FlagSet(generation=7)), "llm_timeout", TOLD)
+    answer, advance, sample = refusals.failed(
+        message(flags=FlagSet(generation=7)), "llm_timeout", TOLD
+    )
     told = TaskResponse.from_json(answer[3])
-    assert (told.message_id, told.status, told.error, told.metadata.code) == ("live-001#3", "error", "sorry", "llm_timeout")
-    assert advance == ("ADVANCE", redis_names.backlog("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")
+    assert (told.message_id, told.status, told.error, told.metadata.code) == (
+        "live-001#3",
+        "error",
+        "sorry",
+        "llm_timeout",
+    )
+    assert advance == (
+        "ADVANCE",
+        redis_names.backlog("live-001"),
+        redis_names.CHAT_REQUESTS,
+        "live-001#3",
+    )
     entry = TurnSample.from_json(sample[-1])
-    assert (entry.path, entry.outcome, entry.reason, entry.flags.generation) == ("legacy", "failed", "llm_timeout", 7)
+    assert (entry.path, entry.outcome, entry.reason, entry.flags.generation) == (
+        "legacy",
+        "failed",
+        "llm_timeout",
+        7,
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,14 +59,23 @@ def test_a_person_is_told_in_his_language(said: UserInput, expected: str) -> Non
     assert TOLD.to(said) == expected
 
 
-@pytest.mark.parametrize("raw", ["", "{", "null", "3", "[[[", "[" * 100_000, '{"task_id": 3}', '{"task_id": "a b"}', "\udcff"])
+@pytest.mark.parametrize(
+    "raw",
+    ["", "{", "null", "3", "[[[", "[" * 100_000, '{"task_id": 3}', '{"task_id": "a b"}', "\udcff"],
+)
 def test_nobody_is_told_where_nobody_is_named(raw: str) -> None:
     assert refusals.unreadable(raw, "why") == []
     assert refusals.given_up(raw) == []
 
 
 def test_who_can_be_read_is_told_though_the_rest_cannot() -> None:
-    raw = json.dumps({"task_id": "live-001", "message_id": ["no", "name"], "meta": {"session_id": "live-001", "turn": -1}})
+    raw = json.dumps(
+        {
+            "task_id": "live-001",
+            "message_id": ["no", "name"],
+            "meta": {"session_id": "live-001", "turn": -1},
+        }
+    )
     [(_, key, name, answer, *_)] = refusals.unreadable(raw, "why")
     assert key == redis_names.answers("live-001")
     assert name.startswith("unreadable:")
@@ -62,14 +88,35 @@ def test_a_message_without_a_turn_that_is_given_up_is_answered_under_its_request
     assert (name, TaskResponse.from_json(answer).metadata.code) == ("r-1", "given_up")
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=8)
-ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=8)
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
 NAMES = st.just("live-001") | st.just("../../etc/passwd") | ANYTHING
 META = st.fixed_dictionaries(
-    {}, optional={"session_id": NAMES, "turn": st.integers() | ANYTHING, "request_id": ANYTHING, "lang": ANYTHING}
+    {},
+    optional={
+        "session_id": NAMES,
+        "turn": st.integers() | ANYTHING,
+        "request_id": ANYTHING,
+        "lang": ANYTHING,
+    },
 )
 MESSAGES = st.fixed_dictionaries(
-    {}, optional={"task_id": NAMES, "message_id": ANYTHING, "content": ANYTHING, "meta": META | ANYTHING}
+    {},
+    optional={
+        "task_id": NAMES,
+        "message_id": ANYTHING,
+        "content": ANYTHING,
+        "meta": META | ANYTHING,
+    },
 )
 
 
@@ -92,7 +139,10 @@ def test_no_message_is_so_wrong_that_it_cannot_be_refused(found: object) -> None
             assert not {".", "/", " "} & set(told.task_id)
 
 
-@given(st.text(st.characters(exclude_categories=())) | st.binary().map(lambda data: data.decode("utf-8", "surrogateescape")))
+@given(
+    st.text(st.characters(exclude_categories=()))
+    | st.binary().map(lambda data: data.decode("utf-8", "surrogateescape"))
+)
 @example('{"task_id": "live-001", "content": "' + b"\xff".decode("utf-8", "surrogateescape") + '"}')
 def test_what_is_not_even_text_is_refused_too(raw: str) -> None:
     for effects in (refusals.unreadable(raw, "why"), refusals.given_up(raw)):
@@ -103,8 +153,14 @@ def test_what_is_not_even_text_is_refused_too(raw: str) -> None:
     ("found", "whom"),
     [
         ({"task_id": "live-001", "meta": {"turn": 3}}, ("live-001", "live-001#3")),
-        ({"task_id": "live-001", "meta": {"session_id": "room", "turn": 3}}, ("live-001", "room#3")),
-        ({"task_id": "live-001", "meta": {"session_id": "../room", "turn": 3}}, ("live-001", "live-001#3")),
+        (
+            {"task_id": "live-001", "meta": {"session_id": "room", "turn": 3}},
+            ("live-001", "room#3"),
+        ),
+        (
+            {"task_id": "live-001", "meta": {"session_id": "../room", "turn": 3}},
+            ("live-001", "live-001#3"),
+        ),
         ({"task_id": "../x", "meta": {"session_id": "room", "turn": 3}}, ("room", "room#3")),
         ({"task_id": "live-001", "message_id": "m-1"}, ("live-001", "m-1")),
         ({"task_id": "live-001", "meta": {"request_id": "r-1", "turn": -1}}, ("live-001", "r-1")),
@@ -121,11 +177,17 @@ def test_the_error_goes_to_the_task_under_the_name_of_the_turn_or_the_message(
 
 def test_a_turn_that_cannot_be_read_lets_the_sessions_next_one_go_on() -> None:
     effects = refusals.unreadable('{"task_id": "live-001", "meta": {"turn": 3}}', "why")
-    assert effects[1:] == [("ADVANCE", redis_names.backlog("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")]
-    assert [effect[0] for effect in refusals.unreadable('{"task_id": "live-001"}', "why")] == ["ANSWER"]
+    assert effects[1:] == [
+        ("ADVANCE", redis_names.backlog("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")
+    ]
+    assert [effect[0] for effect in refusals.unreadable('{"task_id": "live-001"}', "why")] == [
+        "ANSWER"
+    ]
 
 
-def test_each_of_two_messages_without_a_name_is_told_of_and_one_that_comes_again_only_once() -> None:
+def test_each_of_two_messages_without_a_name_is_told_of_and_one_that_comes_again_only_once() -> (
+    None
+):
     def name(raw: str) -> str:
         return answers(refusals.unreadable(raw, "why"))[0].message_id
 
@@ -136,6 +198,12 @@ def test_each_of_two_messages_without_a_name_is_told_of_and_one_that_comes_again
 def test_a_turn_that_nobody_survived_counts_as_failed_once() -> None:
     effects = refusals.given_up(message().to_json())
     assert [effect[0] for effect in effects] == ["ANSWER", "ADVANCE", "XADD"]
-    assert (answers(effects)[0].message_id, answers(effects)[0].metadata.code) == ("live-001#3", "given_up")
+    assert (answers(effects)[0].message_id, answers(effects)[0].metadata.code) == (
+        "live-001#3",
+        "given_up",
+    )
     wrong = refusals.given_up('{"task_id": "live-001", "content": 5, "meta": {"turn": 3}}')
-    assert (answers(wrong)[0].message_id, answers(wrong)[0].metadata.code) == ("live-001#3", "given_up")
+    assert (answers(wrong)[0].message_id, answers(wrong)[0].metadata.code) == (
+        "live-001#3",
+        "given_up",
+    )

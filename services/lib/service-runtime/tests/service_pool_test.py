@@ -52,7 +52,9 @@ class Mixed:
             return
         response = PlainTextResponse("no healthy upstream", 503)
         if scope["path"] == "/stream":
-            await StreamingResponse(self._pieces(), media_type="text/event-stream")(scope, receive, send)
+            await StreamingResponse(self._pieces(), media_type="text/event-stream")(
+                scope, receive, send
+            )
         else:
             await response(scope, receive, send)
 
@@ -62,13 +64,17 @@ class Mixed:
         yield b"last"
 
 
-async def test_what_runs_over_other_connections_goes_on_however_many_strangers_answer_at_once() -> None:
+async def test_what_runs_over_other_connections_goes_on_however_many_strangers_answer_at_once() -> (
+    None
+):
     service = Mixed()
     async with serving(service) as port:
         pool = ServicePool(f"http://127.0.0.1:{port}")
         await pool.open()
         running = await pool.request("GET", "/stream")
-        asked = await asyncio.gather(*(pool.request("GET", "/x") for _ in range(2 * RETIRED_MAX)), return_exceptions=True)
+        asked = await asyncio.gather(
+            *(pool.request("GET", "/x") for _ in range(2 * RETIRED_MAX)), return_exceptions=True
+        )
         assert {type(answer) for answer in asked} == {StrangerAnswered}
         service.end.set()
         assert await running.read() == b"firstlast"

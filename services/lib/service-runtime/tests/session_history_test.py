@@ -10,7 +10,9 @@ from service_runtime.session_history import SessionHistory
 
 
 def record(turn: int, path: str = "sync") -> TurnRecord:
-    return TurnRecord.model_validate({"turn": turn, "user": f"q{turn}", "reply": f"a{turn}", "ts": turn, "path": path})
+    return TurnRecord.model_validate(
+        {"turn": turn, "user": f"q{turn}", "reply": f"a{turn}", "ts": turn, "path": path}
+    )
 
 
 async def kept(redis: "Redis", *records: TurnRecord) -> None:
@@ -23,19 +25,30 @@ def history(link: RedisLink) -> SessionHistory:
     return SessionHistory(link)
 
 
-async def test_turns_of_both_paths_come_in_their_order_whoever_wrote_first(redis: "Redis", history: SessionHistory) -> None:
+async def test_turns_of_both_paths_come_in_their_order_whoever_wrote_first(
+    redis: "Redis", history: SessionHistory
+) -> None:
     await kept(redis, record(10), record(2, "legacy"), record(9, "legacy"), record(1))
-    assert await history.turns("s") == [record(1), record(2, "legacy"), record(9, "legacy"), record(10)]
+    assert await history.turns("s") == [
+        record(1),
+        record(2, "legacy"),
+        record(9, "legacy"),
+        record(10),
+    ]
     assert [one.turn for one in await history.turns("s", after=2)] == [9, 10]
 
 
-async def test_a_session_that_was_never_used_has_no_turns_and_no_reset(redis: "Redis", history: SessionHistory) -> None:
+async def test_a_session_that_was_never_used_has_no_turns_and_no_reset(
+    redis: "Redis", history: SessionHistory
+) -> None:
     assert await history.turns("nobody") == []
     assert await history.reset_after("nobody") == 0
     assert await history.prompt_turns("nobody", 5) == []
 
 
-async def test_a_prompt_begins_after_the_reset_and_holds_the_last_turns_only(redis: "Redis", history: SessionHistory) -> None:
+async def test_a_prompt_begins_after_the_reset_and_holds_the_last_turns_only(
+    redis: "Redis", history: SessionHistory
+) -> None:
     await kept(redis, *map(record, range(1, 9)))
     assert [one.turn for one in await history.prompt_turns("s", 3)] == [6, 7, 8]
     await redis.set(redis_names.reset_after("s"), "6")

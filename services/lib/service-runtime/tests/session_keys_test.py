@@ -30,7 +30,9 @@ def test_a_key_is_what_is_in_its_file(tmp_path: Path) -> None:
         (b"x" * (session_keys.KEY_BYTES + 1), "longer than"),
     ],
 )
-def test_a_file_that_is_no_key_is_missing_and_nothing_of_it_is_said(tmp_path: Path, data: bytes, why: str) -> None:
+def test_a_file_that_is_no_key_is_missing_and_nothing_of_it_is_said(
+    tmp_path: Path, data: bytes, why: str
+) -> None:
     (tmp_path / "bad").write_bytes(data)
     (tmp_path / "good").write_text("sk-one")
     keys = SessionKeys(tmp_path)

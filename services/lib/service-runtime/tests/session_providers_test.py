@@ -28,7 +28,9 @@ class Provider:
         self.closed = True
 
 
-def made(folder: Path | None = None) -> "tuple[SessionProviders[Wish, Provider], Provider, list[Provider]]":
+def made(
+    folder: Path | None = None,
+) -> "tuple[SessionProviders[Wish, Provider], Provider, list[Provider]]":
     own, all_made = Provider("own"), []
 
     def make(wish: Wish, key: str | None) -> Provider:
@@ -56,7 +58,9 @@ async def test_no_wish_no_provider_and_the_same_wish_the_same_one() -> None:
     assert not own.closed
 
 
-async def test_a_missing_key_is_counted_and_the_own_one_answers_until_it_is_there(tmp_path: Path) -> None:
+async def test_a_missing_key_is_counted_and_the_own_one_answers_until_it_is_there(
+    tmp_path: Path,
+) -> None:
     providers, own, all_made = made(tmp_path)
     before = PASSED_OVER.labels(provider="openai", reason="key_missing")._value.get()
     assert providers.of(Wish("openai", "key.1")) is own
@@ -67,7 +71,9 @@ async def test_a_missing_key_is_counted_and_the_own_one_answers_until_it_is_ther
     await providers.aclose()
 
 
-async def test_what_no_session_asks_for_any_more_is_closed_after_its_last_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_no_session_asks_for_any_more_is_closed_after_its_last_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(session_providers, "KEPT", 1)
     monkeypatch.setattr(session_providers, "RETIRED_AFTER_S", 0)
     providers, _, all_made = made()

@@ -65,7 +65,9 @@ async def test_for_a_peer_that_reads_nothing_little_is_kept() -> None:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="of Linux")
-async def test_a_peer_that_reads_nothing_for_too_long_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_reads_nothing_for_too_long_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(unread, "GONE_AFTER_S", 1)
     speaker = Speaker()
     async with serving(speaker.app) as port:
@@ -86,4 +88,7 @@ async def test_a_connection_that_is_passed_on_takes_little_before_it_is_read() -
             peer.connect(("127.0.0.1", port))
             unread.take_little(peer)
             peer.sendall(HANDSHAKE)
-            assert await stands_still(speaker) < unread.UNSENT_BYTES + 64 * 1024 + 4 * unread.UNREAD_BYTES
+            assert (
+                await stands_still(speaker)
+                < unread.UNSENT_BYTES + 64 * 1024 + 4 * unread.UNREAD_BYTES
+            )

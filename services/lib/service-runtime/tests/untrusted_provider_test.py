@@ -32,7 +32,9 @@ def around(provider: object) -> UntrustedProvider:
 async def read(provider: ScriptedProvider) -> list[Any]:
     untrusted, found = around(provider), []
     async with untrusted.failures(), untrusted.items(provider.play()) as items:
-        while (item := await next_before(items, asyncio.get_running_loop().time() + 5)) is not NO_MORE:
+        while (
+            item := await next_before(items, asyncio.get_running_loop().time() + 5)
+        ) is not NO_MORE:
             found.append(item)
     return found
 
@@ -42,12 +44,17 @@ async def read(provider: ScriptedProvider) -> list[Any]:
     [
         (ValueError("odd"), "stranger: unexpected (ValueError odd)"),
         (TimeoutError("its own"), "stranger: unexpected (TimeoutError its own)"),
-        (StopAsyncIteration(), "stranger: unexpected (RuntimeError async generator raised StopAsyncIteration)"),
+        (
+            StopAsyncIteration(),
+            "stranger: unexpected (RuntimeError async generator raised StopAsyncIteration)",
+        ),
         (asyncio.CancelledError(), "stranger: unexpected (cancelled within the provider)"),
         (Failure("stranger", "quota"), "stranger: quota ()"),
     ],
 )
-async def test_whatever_is_raised_is_one_typed_failure_and_its_own_words_pass(error: BaseException, said: str) -> None:
+async def test_whatever_is_raised_is_one_typed_failure_and_its_own_words_pass(
+    error: BaseException, said: str
+) -> None:
     stranger = ScriptedProvider("piece", error)
     with pytest.raises(Failure) as failed:
         await read(stranger)
@@ -91,7 +98,9 @@ async def test_a_stream_that_cannot_be_closed_still_counts() -> None:
     with capture_logs() as logs:
         async with untrusted.items(Stubborn()) as items:
             assert [item async for item in items] == ["one"]
-    assert [(line["event"], line["provider"]) for line in logs] == [("stream_not_closed", "stranger")]
+    assert [(line["event"], line["provider"]) for line in logs] == [
+        ("stream_not_closed", "stranger")
+    ]
 
 
 async def test_a_warm_up_that_hangs_ends_and_one_that_nobody_has_is_none() -> None:
@@ -107,7 +116,9 @@ async def test_a_warm_up_that_hangs_ends_and_one_that_nobody_has_is_none() -> No
     with capture_logs() as logs:
         await around(Hangs()).aclose()
         await around(ScriptedProvider()).aclose()
-    assert [(line["event"], line["provider"]) for line in logs] == [("provider_not_closed", "stranger")]
+    assert [(line["event"], line["provider"]) for line in logs] == [
+        ("provider_not_closed", "stranger")
+    ]
 
 
 def test_names_are_short_and_never_empty() -> None:

@@ -59,13 +59,18 @@ async def test_it_is_ready_when_one_answers_and_goes_on_until_all_do_with_growin
 
 def test_states_say_who_is_in_use_and_why_not_the_ones_before() -> None:
     now = 0.0
-    states = ProviderStates([("openai", "gpt at host"), ("rules", "")], cool_down_s=20, clock=lambda: now)
+    states = ProviderStates(
+        [("openai", "gpt at host"), ("rules", "")], cool_down_s=20, clock=lambda: now
+    )
     assert (states.report().in_use, states.unwarmed) == (None, [0, 1])
     states.failed(0, "openai: connection (refused)", cools=True)
     states.answered(1)
     report = states.report()
     assert (report.configured, report.in_use) == (["openai", "rules"], "rules")
-    assert (report.why_not, report.about) == ({"openai": "openai: connection (refused)"}, {"openai": "gpt at host"})
+    assert (report.why_not, report.about) == (
+        {"openai": "openai: connection (refused)"},
+        {"openai": "gpt at host"},
+    )
     assert (set(states.cold()), states.unwarmed) == ({0}, [0])
     now = 20.0
     assert not states.cold()

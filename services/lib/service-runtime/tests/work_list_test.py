@@ -85,7 +85,9 @@ class Stuck:
         await asyncio.sleep(3600)
 
 
-async def test_messages_are_worked_on_oldest_first_and_leave_nothing_behind(url: str, redis: "Redis") -> None:
+async def test_messages_are_worked_on_oldest_first_and_leave_nothing_behind(
+    url: str, redis: "Redis"
+) -> None:
     await redis.lpush(LIST, "a", "b", "c")
     doer = Doer()
     async with working(url, doer, at_once=1):
@@ -113,7 +115,9 @@ async def test_not_more_than_so_many_at_once(url: str, redis: "Redis") -> None:
         await asyncio.wait_for(crash(work), 5)
 
 
-async def test_what_a_dead_consumer_held_is_done_by_another_oldest_first(url: str, redis: "Redis") -> None:
+async def test_what_a_dead_consumer_held_is_done_by_another_oldest_first(
+    url: str, redis: "Redis"
+) -> None:
     stuck, doer = Stuck(), Doer()
     dead = WorkList(url, LIST, "dead", lease_s=0.2)
     dead.start(stuck, lambda _: ())
@@ -128,7 +132,9 @@ async def test_what_a_dead_consumer_held_is_done_by_another_oldest_first(url: st
     assert await redis.keys() == []
 
 
-async def test_a_consumer_that_comes_back_under_its_name_goes_on_at_once(url: str, redis: "Redis") -> None:
+async def test_a_consumer_that_comes_back_under_its_name_goes_on_at_once(
+    url: str, redis: "Redis"
+) -> None:
     stuck, doer = Stuck(), Doer()
     dead = WorkList(url, LIST, "same", lease_s=60)
     dead.start(stuck, lambda _: ())
@@ -139,7 +145,9 @@ async def test_a_consumer_that_comes_back_under_its_name_goes_on_at_once(url: st
         await until(lambda: doer.done == ["a"], 1)
 
 
-async def test_one_that_only_slept_finds_its_work_taken_and_nothing_of_its_result_happens(url: str, redis: "Redis") -> None:
+async def test_one_that_only_slept_finds_its_work_taken_and_nothing_of_its_result_happens(
+    url: str, redis: "Redis"
+) -> None:
     told: list[bool] = []
     awake = asyncio.Event()
 
@@ -162,7 +170,9 @@ async def test_one_that_only_slept_finds_its_work_taken_and_nothing_of_its_resul
     await slept.aclose()
 
 
-async def test_a_message_that_nobody_survives_is_given_up_with_a_word(url: str, redis: "Redis") -> None:
+async def test_a_message_that_nobody_survives_is_given_up_with_a_word(
+    url: str, redis: "Redis"
+) -> None:
     tried: list[int] = []
 
     async def breaks(job: Job) -> None:
@@ -177,7 +187,10 @@ async def test_a_message_that_nobody_survives_is_given_up_with_a_word(url: str, 
                 await asyncio.sleep(0.01)
     assert tried == [0, 1, 2]
     assert await redis.lrange(redis_names.dead(LIST), 0, -1) == ["poison"]
-    assert await redis.exists(redis_names.attempts(LIST), LIST, redis_names.processing(LIST, "one")) == 0
+    assert (
+        await redis.exists(redis_names.attempts(LIST), LIST, redis_names.processing(LIST, "one"))
+        == 0
+    )
 
 
 async def test_one_that_cannot_even_be_given_up_goes_all_the_same(url: str, redis: "Redis") -> None:
@@ -196,7 +209,9 @@ async def test_one_that_cannot_even_be_given_up_goes_all_the_same(url: str, redi
     await work.aclose()
 
 
-async def test_a_message_whose_fetch_was_lost_on_the_way_is_found_again(url: str, redis: "Redis") -> None:
+async def test_a_message_whose_fetch_was_lost_on_the_way_is_found_again(
+    url: str, redis: "Redis"
+) -> None:
     doer = Doer()
     async with working(url, doer):
         await until(lambda: True)
@@ -223,7 +238,9 @@ async def test_who_takes_work_is_missed_when_it_dies(url: str, redis: "Redis") -
         await until(lambda: work.waiting == 1)
 
 
-async def test_what_is_not_an_effect_is_refused_before_anything_happens(url: str, redis: "Redis") -> None:
+async def test_what_is_not_an_effect_is_refused_before_anything_happens(
+    url: str, redis: "Redis"
+) -> None:
     refused: list[str] = []
 
     async def handle(job: Job) -> None:
@@ -239,7 +256,9 @@ async def test_what_is_not_an_effect_is_refused_before_anything_happens(url: str
     assert await redis.get("half") is None
 
 
-async def test_one_that_cannot_be_read_is_buried_and_the_rest_goes_on(url: str, redis: "Redis") -> None:
+async def test_one_that_cannot_be_read_is_buried_and_the_rest_goes_on(
+    url: str, redis: "Redis"
+) -> None:
     read: list[str] = []
 
     async def reader(job: Job) -> None:
@@ -256,11 +275,15 @@ async def test_one_that_cannot_be_read_is_buried_and_the_rest_goes_on(url: str, 
         await until(lambda: read == ["hello"])
     raw: Redis = Redis.from_url(url)
     assert await raw.llen(redis_names.dead(LIST)) == 4
-    assert b"\xff\xfe" in await raw.lrange(redis_names.dead(LIST), 0, -1), "as it came, for a person to look at"
+    assert b"\xff\xfe" in await raw.lrange(redis_names.dead(LIST), 0, -1), (
+        "as it came, for a person to look at"
+    )
     await raw.aclose()
 
 
-async def test_redis_may_go_and_come_back_and_finished_work_is_not_done_again(tmp_path: Path) -> None:
+async def test_redis_may_go_and_come_back_and_finished_work_is_not_done_again(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path)
     doer, going = Doer(), asyncio.Event()
 
@@ -288,7 +311,9 @@ async def test_redis_may_go_and_come_back_and_finished_work_is_not_done_again(tm
             await work.aclose()
 
 
-async def test_closing_lets_running_work_end_and_puts_the_rest_back(url: str, redis: "Redis") -> None:
+async def test_closing_lets_running_work_end_and_puts_the_rest_back(
+    url: str, redis: "Redis"
+) -> None:
     done: list[str] = []
 
     async def handle(job: Job) -> None:
@@ -303,7 +328,9 @@ async def test_closing_lets_running_work_end_and_puts_the_rest_back(url: str, re
     await work.aclose()
     assert done == ["quick"]
     assert await redis.lrange(LIST, 0, -1) == ["slow"]
-    assert await redis.exists(redis_names.attempts(LIST), redis_names.consumers(LIST)) == 0, "an orderly end is no attempt"
+    assert await redis.exists(redis_names.attempts(LIST), redis_names.consumers(LIST)) == 0, (
+        "an orderly end is no attempt"
+    )
 
 
 async def test_a_job_that_swallows_its_end_is_ended_all_the_same(

@@ -19,7 +19,9 @@ LIST = "user_input_queue"
 
 
 def chat(session: str, turn: int) -> UserInput:
-    return UserInput(task_id=session, content=f"{turn}", meta=ChainMeta(session_id=session, turn=turn))
+    return UserInput(
+        task_id=session, content=f"{turn}", meta=ChainMeta(session_id=session, turn=turn)
+    )
 
 
 async def finished(url: str, redis: "Redis", *all_effects: Effect) -> None:
@@ -57,16 +59,22 @@ async def taken(redis: "Redis", name: str) -> list[str]:
     return found
 
 
-async def test_the_first_answer_to_a_turn_stands_and_is_announced_once(url: str, redis: "Redis") -> None:
+async def test_the_first_answer_to_a_turn_stands_and_is_announced_once(
+    url: str, redis: "Redis"
+) -> None:
     listener = redis.pubsub()
     await listener.subscribe(redis_names.task_response("s"))
     for text in ("first", "second"):
-        await finished(url, redis, effects.answer(TaskResponse(message_id="s#1", task_id="s", text=text)))
+        await finished(
+            url, redis, effects.answer(TaskResponse(message_id="s#1", task_id="s", text=text))
+        )
     (kept,) = await redis.hvals(redis_names.answers("s"))
     assert TaskResponse.from_json(kept).text == "first"
     assert 0 < await redis.ttl(redis_names.answers("s")) <= redis_names.ANSWER_TTL_S
     heard: list[str] = []
-    while (message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.3)) is not None or len(heard) < 1:
+    while (
+        message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.3)
+    ) is not None or len(heard) < 1:
         if message is not None:
             heard.append(TaskResponse.from_json(message["data"]).text)
     assert heard == ["first"]
@@ -82,7 +90,9 @@ async def test_an_effect_that_fails_does_not_swallow_the_others(url: str, redis:
     record = TurnRecord(turn=1, user="q", reply="a", ts=1, path="legacy")
     turn = effects.submit("s", "s#1", redis_names.CHAT_REQUESTS, chat("s", 1))
     answer = effects.answer(TaskResponse(message_id="s#1", task_id="s"))
-    await finished(url, redis, *effects.remember("s", [record]), turn, answer, ("SET", "last", "there"))
+    await finished(
+        url, redis, *effects.remember("s", [record]), turn, answer, ("SET", "last", "there")
+    )
     assert await redis.get("last") == "there"
     assert await taken(redis, redis_names.CHAT_REQUESTS) == ["s#1"], "out of order rather than lost"
     async with asyncio.timeout(2):
@@ -109,7 +119,9 @@ class Chain(RuleBasedStateMachine):
 
     def _finish(self, effect: Effect) -> None:
         self.redis.lpush("processing", "x")
-        told = self.redis.eval(work_scripts.DONE, 2, "processing", "attempts", "x", str(len(effect)), *effect)
+        told = self.redis.eval(
+            work_scripts.DONE, 2, "processing", "attempts", "x", str(len(effect)), *effect
+        )
         assert told == [1]
 
     @rule(session=sampled_from("ab"))
@@ -137,12 +149,18 @@ class Chain(RuleBasedStateMachine):
 
     @invariant()
     def each_session_has_its_first_waiting_turn_in_the_chain_and_no_other(self) -> None:
-        queued = [UserInput.from_json(str(raw)) for raw in self.redis.lrange(redis_names.CHAT_REQUESTS, 0, -1)]
+        queued = [
+            UserInput.from_json(str(raw))
+            for raw in self.redis.lrange(redis_names.CHAT_REQUESTS, 0, -1)
+        ]
         given = [*self.taken, *(f"{one.task_id}#{one.meta.turn}" for one in queued)]
         assert len(set(given)) == len(given)
         for session, waiting in self.waiting.items():
             assert [name for name in waiting if name in given] == waiting[:1]
-            held = [str(entry).split("\n", 1)[0] for entry in self.redis.lrange(redis_names.backlog(session), 0, -1)]
+            held = [
+                str(entry).split("\n", 1)[0]
+                for entry in self.redis.lrange(redis_names.backlog(session), 0, -1)
+            ]
             assert held == waiting
 
 

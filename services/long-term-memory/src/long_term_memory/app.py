@@ -17,9 +17,14 @@ from service_runtime.work_list import WorkList
 def build(settings: LtmSettings) -> Starlette:
     """Takes `ltm_requests`."""
     redis = RedisLink(settings.redis_url, timeout_s=2)
-    desk = Desk(Store(redis, memories=settings.memories_a_user, ttl_s=settings.kept_days * 24 * 3600))
+    desk = Desk(
+        Store(redis, memories=settings.memories_a_user, ttl_s=settings.kept_days * 24 * 3600)
+    )
     work = WorkList(
-        settings.redis_url, redis_names.LTM_REQUESTS, settings.process_name, close_within_s=settings.shutdown_grace_s
+        settings.redis_url,
+        redis_names.LTM_REQUESTS,
+        settings.process_name,
+        close_within_s=settings.shutdown_grace_s,
     )
 
     def parts(stack: AsyncExitStack) -> None:

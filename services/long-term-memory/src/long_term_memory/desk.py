@@ -47,11 +47,17 @@ class Desk:
         try:
             response, changes = await self._answer(request)
         except (ValidationError, Refused) as error:
-            why = field_error(error).body.message if isinstance(error, ValidationError) else str(error)
+            why = (
+                field_error(error).body.message
+                if isinstance(error, ValidationError)
+                else str(error)
+            )
             metrics.REFUSED.labels(code="ltm_refused").inc()
             response = _refused(request.request_id, request.user_id, why)
         await job.done(*changes, *_answered(response))
-        log.info("answered", kind=request.type, success=response.success, memories=len(response.memories))
+        log.info(
+            "answered", kind=request.type, success=response.success, memories=len(response.memories)
+        )
 
     @staticmethod
     def given_up(raw: str) -> Sequence[Effect]:
@@ -64,7 +70,9 @@ class Desk:
         match request.type:
             case "search":
                 search = Search.model_validate(request.data)
-                return LtmResponse(**said, memories=await self._store.search(user, search.query, search.limit)), []
+                return LtmResponse(
+                    **said, memories=await self._store.search(user, search.query, search.limit)
+                ), []
             case "add":
                 addition = Addition.model_validate(request.data)
                 if not addition.by_user:
@@ -86,7 +94,9 @@ class Desk:
 
 def _somebody(user_id: str) -> None:
     if user_id == NOBODY:
-        raise Refused(f"user_id: nothing is kept of {NOBODY!r}, whom strangers share; give each user a name of his own")
+        raise Refused(
+            f"user_id: nothing is kept of {NOBODY!r}, whom strangers share; give each user a name of his own"
+        )
 
 
 def _refused(request_id: str, user_id: str, why: str) -> LtmResponse:
@@ -99,8 +109,12 @@ def _unreadable(raw: str, why: str) -> list[Effect]:
         found = json.loads(raw)
     except (ValueError, RecursionError):
         return []
-    request_id, user_id = (found.get("request_id"), found.get("user_id")) if isinstance(found, dict) else (None, None)
-    if not (isinstance(request_id, str) and 0 < len(request_id) <= 128 and request_id.isprintable()):
+    request_id, user_id = (
+        (found.get("request_id"), found.get("user_id")) if isinstance(found, dict) else (None, None)
+    )
+    if not (
+        isinstance(request_id, str) and 0 < len(request_id) <= 128 and request_id.isprintable()
+    ):
         return []
     named = user_id if isinstance(user_id, str) and user_id.isprintable() else ""
     return _answered(_refused(request_id, named[:128], why))

@@ -21,12 +21,18 @@ ID_CHARS: Final = 32
 class Store:
     """Reads wait for Redis; what is to be written is given as effects, so that it happens with the answer. `clock`: Unix seconds."""
 
-    def __init__(self, redis: RedisLink, *, memories: int, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, redis: RedisLink, *, memories: int, ttl_s: int, clock: Callable[[], float] = time.time
+    ) -> None:
         self._redis, self._memories, self._ttl_s, self._clock = redis, memories, ttl_s, clock
 
-    def added(self, user_id: str, content: str, metadata: dict[str, Any]) -> tuple[dict[str, Any], list[Effect]]:
+    def added(
+        self, user_id: str, content: str, metadata: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[Effect]]:
         """A memory, and what makes it last. The same words again are the same memory, newer."""
-        kept = json.dumps({"content": content, "metadata": metadata}, ensure_ascii=False, sort_keys=True)
+        kept = json.dumps(
+            {"content": content, "metadata": metadata}, ensure_ascii=False, sort_keys=True
+        )
         at_ms, key = int(self._clock() * 1000), redis_names.user_memories(user_id)
         return _memory(kept, at_ms), [
             ("ZADD", key, str(at_ms), kept),
@@ -41,7 +47,10 @@ class Store:
 
         async def work(client: Redis) -> list[tuple[str, float]]:
             key = redis_names.user_memories(user_id)
-            return cast("list[tuple[str, float]]", await client.zrange(key, 0, -1, desc=True, withscores=True))
+            return cast(
+                "list[tuple[str, float]]",
+                await client.zrange(key, 0, -1, desc=True, withscores=True),
+            )
 
         rows = await self._redis.patiently("ltm", work)
         # A thousand memories take some hundred ms to compare; others are asking too.
@@ -53,13 +62,19 @@ class Store:
         async def work(client: Redis) -> dict[str, str]:
             return cast("dict[str, str]", await client.hgetall(redis_names.user_profile(user_id)))
 
-        return {name: _value(raw) for name, raw in (await self._redis.patiently("ltm", work)).items()}
+        return {
+            name: _value(raw) for name, raw in (await self._redis.patiently("ltm", work)).items()
+        }
 
     def updated(self, user_id: str, updates: dict[str, Any]) -> list[Effect]:
         """Fields of the profile that are set, and those that are null, which are removed."""
         key, made = redis_names.user_profile(user_id), list[Effect]()
         for name, value in updates.items():
-            made.append(("HDEL", key, name) if value is None else ("HSET", key, name, json.dumps(value, ensure_ascii=False)))
+            made.append(
+                ("HDEL", key, name)
+                if value is None
+                else ("HSET", key, name, json.dumps(value, ensure_ascii=False))
+            )
         return [*made, ("EXPIRE", key, str(self._ttl_s))] if made else []
 
 
@@ -68,7 +83,9 @@ def _likest(rows: Sequence[tuple[str, float]], question: str, count: int) -> lis
     memories = [_memory(kept, at_ms) for kept, at_ms in rows]
     scored = [(likeness.score(asked, memory["content"]), memory) for memory in memories]
     # Sorting keeps the order of equals, and the newest came first.
-    found = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])[: min(count, FOUND_MAX)]
+    found = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])[
+        : min(count, FOUND_MAX)
+    ]
     return [{**memory, "score": round(value, 3)} for value, memory in found]
 
 

@@ -52,7 +52,11 @@ class Intake:
             if not message.content.strip():
                 raise ValueError("content: is blank")
         except ValueError as error:
-            why = field_error(error).body.message if isinstance(error, ValidationError) else str(error)
+            why = (
+                field_error(error).body.message
+                if isinstance(error, ValidationError)
+                else str(error)
+            )
             metrics.REFUSED.labels(code="bad_user_input").inc()
             await job.bury(why, *refusals.unreadable(job.raw, why))
             return
@@ -63,11 +67,21 @@ class Intake:
         assert turn is not None
         name = correlation_id(session, turn)
         trace_id = trace_context.trace_id(message.meta.traceparent)
-        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id})
+        structlog.contextvars.bind_contextvars(
+            **{attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id}
+        )
         # What is spoken verbatim was said by nobody.
         words = [] if message.meta.verbatim else self._context.filed(message, session, name)
-        filed = await job.done(*words, submit(session, name, redis_names.CHAT_REQUESTS, message), *after)
-        log.info("filed", source=message.source, reason=message.meta.reason, attempts=job.attempts, was_ours=filed)
+        filed = await job.done(
+            *words, submit(session, name, redis_names.CHAT_REQUESTS, message), *after
+        )
+        log.info(
+            "filed",
+            source=message.source,
+            reason=message.meta.reason,
+            attempts=job.attempts,
+            was_ours=filed,
+        )
 
     async def _numbered(self, message: UserInput, raw: str) -> tuple[UserInput, list[Effect]]:
         """The message with its number, and what is to be forgotten once it is filed."""

@@ -190,7 +190,9 @@ class AnswerPlayer:
         if end is Fate.TURN or view is None:
             view = session.open(letter.start(session.session_id, session.epoch))
             view.from_file = True
-            text = TextDelta(session_id=session.session_id, turn=view.turn, content=response.text, eos=True)
+            text = TextDelta(
+                session_id=session.session_id, turn=view.turn, content=response.text, eos=True
+            )
             session.caption(text, text.to_json())
         view.awaits_voice, view.replied, self._due_ms = False, True, None
         session.audience.answer(view.text, file, of_turn=True)
@@ -198,7 +200,11 @@ class AnswerPlayer:
         self._on_air = (view.text, file, heard)
         self._owed.told(response, file, heard, taken=session.audience.has_older)
         if problem is not None:
-            session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
+            session.broadcast(
+                ViewerError(
+                    code=VOICE_MISSING, message="the voice of this answer is missing"
+                ).to_json()
+            )
         whole = True
         if voice is not None and view.flags.SYNC_TTS_BARGE_IN:
             self._room.tasks.start("sounding", sounds(session, view, self._room.sounding))
@@ -208,7 +214,11 @@ class AnswerPlayer:
             self._count("cut", letter)
             heard()
             return
-        self._count("voiced" if voice is not None else "silent" if problem is None else VOICE_MISSING, letter, problem=problem)
+        self._count(
+            "voiced" if voice is not None else "silent" if problem is None else VOICE_MISSING,
+            letter,
+            problem=problem,
+        )
         audio_ms = voice.duration_ms if voice is not None else 0
         session.finish(view, End(session_id=session.session_id, turn=view.turn, audio_ms=audio_ms))
         session.audience.mark(heard, older=False)
@@ -220,8 +230,12 @@ class AnswerPlayer:
         self._due_ms = None
         metrics.ANSWERS.labels(outcome=VOICE_MISSING).inc()
         log.warning(VOICE_MISSING, session=self._session.session_id, turn=view.turn, reason=why)
-        self._session.broadcast(ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json())
-        self._session.finish(view, End(session_id=self._session.session_id, turn=view.turn, audio_ms=0))
+        self._session.broadcast(
+            ViewerError(code=VOICE_MISSING, message="the voice of this answer is missing").to_json()
+        )
+        self._session.finish(
+            view, End(session_id=self._session.session_id, turn=view.turn, audio_ms=0)
+        )
 
     async def _sort_out(self) -> None:
         heard = await self._room.heard_elsewhere(self._session.session_id)
@@ -242,4 +256,6 @@ class AnswerPlayer:
         metrics.ANSWERS.labels(outcome=outcome).inc()
         trace_id = trace_context.trace_id(letter.response.meta.traceparent)
         traced = {"trace_id": trace_id} if trace_id is not None else {}
-        log.info("answer", outcome=outcome, correlationId=letter.response.message_id, **traced, **more)
+        log.info(
+            "answer", outcome=outcome, correlationId=letter.response.message_id, **traced, **more
+        )

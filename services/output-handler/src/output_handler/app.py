@@ -35,10 +35,17 @@ def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
     answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
     redis = RedisLink(settings.redis_url)
-    hub = Hub(settings.linger_s, Mailroom(answers, blobs, tasks, settings.voice_file_within_s, Sounding(redis)))
+    hub = Hub(
+        settings.linger_s,
+        Mailroom(answers, blobs, tasks, settings.voice_file_within_s, Sounding(redis)),
+    )
     notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
     words = FileWords(redis)
-    hub.tell_file_stop, hub.file_words, hub.history = notices.tell_stop, words.cut, SessionHistory(redis)
+    hub.tell_file_stop, hub.file_words, hub.history = (
+        notices.tell_stop,
+        words.cut,
+        SessionHistory(redis),
+    )
     watch = FlagWatch(Documents(), "output-handler", settings)
     probe = Probe("output-handler")
     started = time.monotonic()
@@ -78,7 +85,9 @@ def build(settings: OutputSettings) -> Starlette:
 
     async def stop(request: Request) -> Response:
         asked = await read_model(request, StopRequest)
-        reply = StopReply(stopped=await hub.stop(asked.session_id, asked.turn, asked.reason or "control"))
+        reply = StopReply(
+            stopped=await hub.stop(asked.session_id, asked.turn, asked.reason or "control")
+        )
         return JSONResponse(reply.to_wire(), status_code=202)
 
     def hold(action: Literal["PAUSE", "RESUME"]) -> Callable[[Request], Awaitable[Response]]:

@@ -21,7 +21,9 @@ class Audience:
         self._collected = Collected()
         self._older_count = 0
 
-    def add(self, viewer: Viewer, view: TurnView | None, now: float, *, resting: Phase = Phase.IDLE) -> None:
+    def add(
+        self, viewer: Viewer, view: TurnView | None, now: float, *, resting: Phase = Phase.IDLE
+    ) -> None:
         """A viewer came; in the middle of a turn it starts at the live position. `resting`: what she does without one."""
         self.viewers.add(viewer)
         self._older_count += isinstance(viewer, LegacyViewer)
@@ -33,15 +35,23 @@ class Audience:
             self._tell_older(viewer, view, now)
             return
         viewer.offer(view.start_json)
-        viewer.offer(self._state(view.phase, view.turn, view.started_at if view.zero_ms is None else view.zero_ms))
+        viewer.offer(
+            self._state(
+                view.phase, view.turn, view.started_at if view.zero_ms is None else view.zero_ms
+            )
+        )
         if view.text or view.text_ended:
-            text = TextDelta(session_id=self._session_id, turn=view.turn, content=view.text, eos=view.text_ended)
+            text = TextDelta(
+                session_id=self._session_id, turn=view.turn, content=view.text, eos=view.text_ended
+            )
             viewer.offer(text.to_json())
         if not view.stopped:
             for sound in view.upcoming(now):
                 viewer.offer_sound(sound)
         if view.paused_at is not None:
-            viewer.offer(Hold(action="PAUSE", session_id=self._session_id, turn=view.turn).to_json())
+            viewer.offer(
+                Hold(action="PAUSE", session_id=self._session_id, turn=view.turn).to_json()
+            )
 
     def remove(self, viewer: Viewer) -> None:
         """A viewer left."""
@@ -133,4 +143,6 @@ class Audience:
         return (viewer for viewer in self.viewers if isinstance(viewer, LegacyViewer))
 
     def _state(self, phase: Phase, turn: int, at: float) -> str:
-        return State(session_id=self._session_id, turn=turn, phase=phase, started_at=round(at, 3)).to_json()
+        return State(
+            session_id=self._session_id, turn=turn, phase=phase, started_at=round(at, 3)
+        ).to_json()

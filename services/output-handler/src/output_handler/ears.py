@@ -29,7 +29,16 @@ class Ears(Generic[V]):
     def __init__(self) -> None:
         self._reports: dict[V, _Report] = {}
 
-    def note(self, viewer: V, offset_ms: float, now: float, *, clock_ms: float, sent_ms: float, speaker: bool = False) -> bool:
+    def note(
+        self,
+        viewer: V,
+        offset_ms: float,
+        now: float,
+        *,
+        clock_ms: float,
+        sent_ms: float,
+        speaker: bool = False,
+    ) -> bool:
         """A viewer reports. False: it cannot be. `clock_ms` is what sounds by the clock, `sent_ms` what was sent so far."""
         if offset_ms > min(sent_ms, clock_ms + AHEAD_MS):
             return False
@@ -44,7 +53,11 @@ class Ears(Generic[V]):
         """Audio time that the session's ear has reached now; None where nobody has reported lately."""
         fresh = self._fresh(now)
         decisive = [report for report in fresh if report.speaker] or fresh
-        return median_low(report.offset_ms + now - report.at for report in decisive) if decisive else None
+        return (
+            median_low(report.offset_ms + now - report.at for report in decisive)
+            if decisive
+            else None
+        )
 
     def speaker_reports(self, now: float) -> bool:
         """Whether the client of whoever spoke is among those who report here."""

@@ -43,7 +43,11 @@ class FileWords:
     async def _shorten(self, stop: Stop) -> None:
         turn, heard = stop.turn or 0, stop.heard_text or ""
         try:
-            known = [record for record in await self._history.turns(stop.session_id, after=turn - 1) if record.turn == turn]
+            known = [
+                record
+                for record in await self._history.turns(stop.session_id, after=turn - 1)
+                if record.turn == turn
+            ]
             if not known or not known[0].reply.startswith(heard) or known[0].reply == heard:
                 return
             record = known[0].model_copy(update={"reply": heard, "interrupted": True})
@@ -55,4 +59,6 @@ class FileWords:
             await self._redis.call(PURPOSE, work)
         except RedisDown as error:
             metrics.HEARD_WORDS_LOST.inc()
-            log.warning("heard_words_not_filed", session=stop.session_id, turn=turn, reason=str(error))
+            log.warning(
+                "heard_words_not_filed", session=stop.session_id, turn=turn, reason=str(error)
+            )

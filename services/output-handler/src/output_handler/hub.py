@@ -143,7 +143,9 @@ class Hub:
         session.leave(viewer)
         if not session.viewers:
             loop = asyncio.get_running_loop()
-            self._lingering[viewer.session_id] = loop.call_later(self._linger_s, self._unsubscribe, viewer.session_id)
+            self._lingering[viewer.session_id] = loop.call_later(
+                self._linger_s, self._unsubscribe, viewer.session_id
+            )
 
     async def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
         """STOP from anywhere; false when nothing sounds, here or elsewhere. Raises UnknownSession, BargeInOff."""
@@ -175,7 +177,9 @@ class Hub:
         if session is not None:
             session.spoken_to(notice.microphone, speaking=notice.speaking)
 
-    async def hold(self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None) -> tuple[bool, int | None]:
+    async def hold(
+        self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None
+    ) -> tuple[bool, int | None]:
         """PAUSE or RESUME from anywhere: whether there was anything to do, and in which turn. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
         if session is not None and session.view is not None and session.pause.ask(action, turn):

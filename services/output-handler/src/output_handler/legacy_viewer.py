@@ -16,7 +16,9 @@ ANSWERS_MAX: Final = 4
 class LegacyViewer(Viewer):
     """What belongs together is queued together; whoever takes none of it for too long, or too little, is given up."""
 
-    def __init__(self, socket: WebSocket, session_id: str, *, queue_ms: int, stuck_s: float) -> None:
+    def __init__(
+        self, socket: WebSocket, session_id: str, *, queue_ms: int, stuck_s: float
+    ) -> None:
         super().__init__(socket, session_id, binary=False, queue_ms=queue_ms, stuck_s=stuck_s)
         self.dialect = "legacy"
         self._waiting = 0

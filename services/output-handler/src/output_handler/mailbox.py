@@ -43,7 +43,9 @@ class Letter:
     @property
     def of_engine(self) -> bool:
         """The engine answered this turn; only the voice comes from the legacy chain."""
-        return self.response.meta.from_channel == "dialog_engine" and self.response.meta.reason is None
+        return (
+            self.response.meta.from_channel == "dialog_engine" and self.response.meta.reason is None
+        )
 
     def start(self, session_id: str, epoch: int) -> Start:
         """How the turn that it answers begins for the viewers."""
@@ -117,7 +119,9 @@ class Mailbox:
 
     def sort_out(self, heard: set[str]) -> list[Letter]:
         """Those that waited and were heard elsewhere go, and are given; the others are certain from now on."""
-        gone = [letter for name, letter in self._letters.items() if not letter.live and name in heard]
+        gone = [
+            letter for name, letter in self._letters.items() if not letter.live and name in heard
+        ]
         for letter in gone:
             self.take(letter)
         return gone
@@ -125,14 +129,20 @@ class Mailbox:
     def let_bygones_go(self) -> list[Letter]:
         """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
         newest = max((letter.turn or 0 for letter in self._letters.values()), default=0)
-        gone = [each for each in self._letters.values() if not each.live and each.turn is not None and each.turn < newest]
+        gone = [
+            each
+            for each in self._letters.values()
+            if not each.live and each.turn is not None and each.turn < newest
+        ]
         for letter in gone:
             self.take(letter)
         return gone
 
     def certain(self) -> None:
         """What is left is told to those who are there now."""
-        self._letters = {name: Letter(each.response, True, each.again) for name, each in self._letters.items()}
+        self._letters = {
+            name: Letter(each.response, True, each.again) for name, each in self._letters.items()
+        }
 
 
 def _order(letter: Letter) -> tuple[int, float]:

@@ -28,7 +28,11 @@ class Mailroom:
             return None, response.metadata.code
         try:
             file = await self.blobs.get(response.audio.id)
-            return (None, "the file is gone") if file is None else (VoiceFile(file, response.mouth), None)
+            return (
+                (None, "the file is gone")
+                if file is None
+                else (VoiceFile(file, response.mouth), None)
+            )
         except (RedisDown, BadVoiceFile) as error:
             return None, str(error)
 

@@ -32,7 +32,9 @@ class Notices:
     The legacy chain needs Redis itself: while Redis is away no file comes, and a STOP reaches the viewers of this process alone, counted.
     """
 
-    def __init__(self, redis_url: str, stopped: Callable[[Stop], None], spoken_to: Callable[[SpokenTo], None]) -> None:
+    def __init__(
+        self, redis_url: str, stopped: Callable[[Stop], None], spoken_to: Callable[[SpokenTo], None]
+    ) -> None:
         self._redis = tried_once(redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S)
         self._link, self._tasks = RedisLink(redis_url), TaskOwner()
         self._stopped, self._spoken_to = stopped, spoken_to
@@ -69,7 +71,9 @@ class Notices:
                 async with self._calling:
                     await channel.subscribe(redis_names.FILE_STOPS, redis_names.SPOKEN_TO)
                 while True:
-                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_S)
+                    message = await channel.get_message(
+                        ignore_subscribe_messages=True, timeout=LISTEN_S
+                    )
                     if message is not None:
                         self._heard(str(message["channel"]), str(message["data"]))
         except (RedisError, OSError) as error:

@@ -20,7 +20,9 @@ class Owed:
         self._answer: tuple[TaskResponse, bytes | None, HeardMark] | None = None
         self._patience = IdleTimer(self.paid)
 
-    def told(self, response: TaskResponse, file: bytes | None, heard: HeardMark, *, taken: bool) -> None:
+    def told(
+        self, response: TaskResponse, file: bytes | None, heard: HeardMark, *, taken: bool
+    ) -> None:
         """An answer, or that there is none, goes to those who are there; `taken`: an older client is among them."""
         if not taken and (response.meta.request_id or "").startswith(UPLOAD_ID):
             self._answer = (response, file, heard)

@@ -29,7 +29,11 @@ class Pause:
         """Pause the present turn where it is heard, or let it go on; false when there was nothing to do. Raises BargeInOff."""
         session = self._session
         view = session.view
-        if view is None or not view.sounding(session.clock()) or (turn is not None and turn != view.turn):
+        if (
+            view is None
+            or not view.sounding(session.clock())
+            or (turn is not None and turn != view.turn)
+        ):
             return False
         if not view.flags.SYNC_TTS_BARGE_IN:
             raise BargeInOff(BARGE_IN_OFF)

@@ -30,7 +30,9 @@ PLAYED_EVERY_MS: Final = 150
 class Session:
     """`to_engine` sends a frame (JSON) to the engine that owns the present turn; `clock` gives ms."""
 
-    def __init__(self, session_id: str, clock: Callable[[], float], to_engine: Callable[[str], None]) -> None:
+    def __init__(
+        self, session_id: str, clock: Callable[[], float], to_engine: Callable[[str], None]
+    ) -> None:
         self.session_id = session_id
         self.audience = Audience(session_id)
         self.viewers = self.audience.viewers
@@ -87,7 +89,9 @@ class Session:
         if view is None or frame.turn != view.turn:
             return
         at, speaker = frame.offset_ms, bool(frame.speaker)
-        if not self._ears.note(viewer, at, now, clock_ms=view.ear_ms(now), sent_ms=view.sent_ms, speaker=speaker):
+        if not self._ears.note(
+            viewer, at, now, clock_ms=view.ear_ms(now), sent_ms=view.sent_ms, speaker=speaker
+        ):
             metrics.REFUSED.labels(code="position_from_the_future").inc()
             return
         heard = self._ears.position(now)
@@ -113,7 +117,11 @@ class Session:
         view.ended = for_good
         if not view.lost:
             view.lost = True
-            self.audience.error(ViewerError(code="engine_lost", message="the connection to the engine broke in mid-turn"))
+            self.audience.error(
+                ViewerError(
+                    code="engine_lost", message="the connection to the engine broke in mid-turn"
+                )
+            )
         self.idle_when_heard(view)
 
     def engine_back(self) -> None:
@@ -171,7 +179,11 @@ class Session:
         if missing > 0:
             metrics.CHUNK_GAPS.inc(missing)
             log.warning("chunk_gap", missing=missing, seq=frame.seq, **self.lines)
-            self.broadcast(ViewerError(code="chunk_gap", message=f"{missing} chunks of turn {view.turn} are missing").to_json())
+            self.broadcast(
+                ViewerError(
+                    code="chunk_gap", message=f"{missing} chunks of turn {view.turn} are missing"
+                ).to_json()
+            )
         now = self.clock()
         moved = view.schedule(frame.offset_ms, frame.duration_ms, now)
         if moved:
@@ -208,7 +220,11 @@ class Session:
         """Nothing more is to come of the present turn."""
         if view.paused_at is not None:
             return
-        self.rest.after(max(0.0, view.sent_ms - view.ear_ms(self.clock())) / 1000 if view.zero_ms is not None else 0)
+        self.rest.after(
+            max(0.0, view.sent_ms - view.ear_ms(self.clock())) / 1000
+            if view.zero_ms is not None
+            else 0
+        )
 
     def _start(self, frame: Start) -> None:
         view = self.view
@@ -220,7 +236,11 @@ class Session:
             self.epoch = frame.epoch
             log.warning("stopped_turn_begun_again", path=frame.path, **self.lines)
             return
-        if view is not None and frame.turn == view.turn and (view.from_file or frame.epoch == self.epoch):
+        if (
+            view is not None
+            and frame.turn == view.turn
+            and (view.from_file or frame.epoch == self.epoch)
+        ):
             # The engine tells a running turn again after a reconnect; viewers know it already. One that a file speaks is out of its hands.
             view.ended = view.ended and view.from_file
             self.engine_back()
@@ -253,5 +273,7 @@ class Session:
         if self.view is not None:
             self.view.phase = Phase.IDLE
             self.view.recent.clear()
-        self.audience.phase(self.rest.phase, self.view.turn if self.view is not None else 0, self.clock())
+        self.audience.phase(
+            self.rest.phase, self.view.turn if self.view is not None else 0, self.clock()
+        )
         self.behind.go_on()

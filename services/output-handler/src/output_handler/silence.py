@@ -61,7 +61,9 @@ class Silence:
         self._flush(view, self._stop_of(view, reason).to_json())
         self._over(view, ack, ack.to_json())
         if not known:
-            self._session.tell_heard_of_file(self._stop_of(view, reason).model_copy(update={"heard_text": heard}))
+            self._session.tell_heard_of_file(
+                self._stop_of(view, reason).model_copy(update={"heard_text": heard})
+            )
 
     def moved(self) -> None:
         """Another engine has the session from now on; the turn of the one before it, if it sounds, is cut off."""
@@ -99,7 +101,11 @@ class Silence:
 
     def _over(self, view: TurnView, frame: StopAck, raw: str) -> None:
         # A turn that broke off before a word has no answer yet: the legacy chain may give one.
-        view.replied = view.replied or view.ended or (view.stop_asked_at is None and not view.text and not view.from_file)
+        view.replied = (
+            view.replied
+            or view.ended
+            or (view.stop_asked_at is None and not view.text and not view.from_file)
+        )
         view.stopped, view.ended, view.awaits_voice = True, True, False
         if frame.heard_text is not None:
             view.text, view.interrupted = frame.heard_text, True

@@ -51,7 +51,9 @@ async def serve_engine(socket: WebSocket, hub: Hub) -> None:
         hub.engine_left(link)
 
 
-async def serve_viewer(socket: WebSocket, session_id: str, hub: Hub, settings: OutputSettings) -> None:
+async def serve_viewer(
+    socket: WebSocket, session_id: str, hub: Hub, settings: OutputSettings
+) -> None:
     """One viewer, until it leaves or is given up."""
     if SESSION_ID.fullmatch(session_id) is None:
         await socket.accept()
@@ -62,7 +64,9 @@ async def serve_viewer(socket: WebSocket, session_id: str, hub: Hub, settings: O
     await socket.accept(subprotocol=chosen)
     viewer: Viewer
     if chosen is None:
-        viewer = LegacyViewer(socket, session_id, queue_ms=settings.viewer_queue_ms, stuck_s=settings.viewer_stuck_s)
+        viewer = LegacyViewer(
+            socket, session_id, queue_ms=settings.viewer_queue_ms, stuck_s=settings.viewer_stuck_s
+        )
     else:
         viewer = Viewer(
             socket,
@@ -127,7 +131,9 @@ async def _read_viewer(socket: WebSocket, viewer: Viewer, session: Session) -> N
             await socket.close(CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second")
             return
         text = message.get("text")
-        problem = "this socket takes JSON text frames" if text is None else _take(text, viewer, session)
+        problem = (
+            "this socket takes JSON text frames" if text is None else _take(text, viewer, session)
+        )
         if problem is None:
             continue
         bad += 1

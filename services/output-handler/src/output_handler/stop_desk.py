@@ -14,7 +14,12 @@ from output_handler.engine_link import EngineLink
 log = structlog.get_logger("stop")
 
 ANSWERS_WITHIN_S: Final = 0.3
-_WEIGHT: Final[dict[StopOutcome, int]] = {"stopped": 3, "refused": 2, "nothing_sounding": 1, "unknown": 0}
+_WEIGHT: Final[dict[StopOutcome, int]] = {
+    "stopped": 3,
+    "refused": 2,
+    "nothing_sounding": 1,
+    "unknown": 0,
+}
 
 
 @dataclass(slots=True)

@@ -151,4 +151,7 @@ class TurnView:
 
 def _within_word(before: str, after: str) -> bool:
     # In scripts without spaces every character is a word.
-    return all((char.isalnum() and ord(char) < FIRST_WITHOUT_SPACES) or char in "'’" for char in (before, after))
+    return all(
+        (char.isalnum() and ord(char) < FIRST_WITHOUT_SPACES) or char in "'’"
+        for char in (before, after)
+    )

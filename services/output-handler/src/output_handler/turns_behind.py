@@ -43,7 +43,9 @@ class TurnsBehind:
         if not self._frames and not (isinstance(frame, Start) and self._must_be_heard()):
             return False
         if not self._frames:
-            log.info("turn_waits", behind=view.turn, correlationId=f"{frame.session_id}#{frame.turn}")
+            log.info(
+                "turn_waits", behind=view.turn, correlationId=f"{frame.session_id}#{frame.turn}"
+            )
         self._frames.append((frame, raw))
         if len(self._frames) > FRAMES_MAX:
             metrics.TURNS_NOT_AWAITED.inc()
@@ -68,7 +70,12 @@ class TurnsBehind:
         first = True
         while self._frames:
             waiting = self._frames[0]
-            if waiting is not None and isinstance(waiting[0], Start) and not first and self._must_be_heard():
+            if (
+                waiting is not None
+                and isinstance(waiting[0], Start)
+                and not first
+                and self._must_be_heard()
+            ):
                 return
             first = False
             self._frames.popleft()

@@ -33,7 +33,9 @@ class Frame:
 class Viewer:
     """A connection in dialect `vtuber.v2` or `vtuber.v2.bin`. `offer…` never wait; `write` runs as long as the connection."""
 
-    def __init__(self, socket: WebSocket, session_id: str, *, binary: bool, queue_ms: int, stuck_s: float) -> None:
+    def __init__(
+        self, socket: WebSocket, session_id: str, *, binary: bool, queue_ms: int, stuck_s: float
+    ) -> None:
         self.session_id = session_id
         self.binary = binary
         self.dialect = SUBPROTOCOL_BINARY if binary else SUBPROTOCOL
@@ -125,13 +127,17 @@ class Viewer:
         self.flush()
         self._captions_only = True
         error = ViewerError(
-            code="too_slow", message=f"more than {self._queue_ms} ms of audio waited: captions only until the next turn"
+            code="too_slow",
+            message=f"more than {self._queue_ms} ms of audio waited: captions only until the next turn",
         )
         self.offer(error.to_json())
         log.info("viewer_captions_only", session=self.session_id, dropped=dropped + 1)
 
     def _stuck(self) -> bool:
-        return self._sending_since is not None and time.monotonic() - self._sending_since > self._stuck_s
+        return (
+            self._sending_since is not None
+            and time.monotonic() - self._sending_since > self._stuck_s
+        )
 
     def _give_up(self) -> None:
         if self._close_code is None:

@@ -58,7 +58,9 @@ def _samples(file: bytes) -> bytes:
     except (wave.Error, EOFError, RuntimeError) as error:
         raise BadVoiceFile(f"not a WAV file: {str(error) or 'cut off'}") from error
     if form != (limits.SAMPLE_RATE, 2, 1):
-        raise BadVoiceFile(f"a voice file has {limits.SAMPLE_RATE} Hz, 2 bytes and 1 channel, not {form}")
+        raise BadVoiceFile(
+            f"a voice file has {limits.SAMPLE_RATE} Hz, 2 bytes and 1 channel, not {form}"
+        )
     whole = bytes(pcm[: len(pcm) // 2 * 2])
     if len(whole) < limits.BYTES_PER_MS:
         raise BadVoiceFile("the voice file is empty")

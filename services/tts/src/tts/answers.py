@@ -36,7 +36,9 @@ class Spoken:
 def is_of_the_chain(request: TtsRequest) -> bool:
     """Whether the chain answers this turn; otherwise it only lends its voice to a turn of the main path."""
     meta = request.meta
-    return meta.turn is not None and (meta.reason is not None or (meta.flags is not None and not meta.flags.ENABLE_SYNC_CORE))
+    return meta.turn is not None and (
+        meta.reason is not None or (meta.flags is not None and not meta.flags.ENABLE_SYNC_CORE)
+    )
 
 
 def effects_of(request: TtsRequest, spoken: Spoken, now: float) -> list[Effect]:
@@ -45,9 +47,13 @@ def effects_of(request: TtsRequest, spoken: Spoken, now: float) -> list[Effect]:
     took_s = max(0.0, now - meta.received_at) if meta.received_at is not None else None
     made = [effects.answer(_response(request, spoken, took_s))]
     if meta.turn is not None:
-        made.append(effects.advance(session, correlation_id(session, meta.turn), redis_names.CHAT_REQUESTS))
+        made.append(
+            effects.advance(session, correlation_id(session, meta.turn), redis_names.CHAT_REQUESTS)
+        )
     elsewhere = request.response_channel
-    if elsewhere != redis_names.task_response(request.task_id) and elsewhere.startswith(redis_names.task_response("")):
+    if elsewhere != redis_names.task_response(request.task_id) and elsewhere.startswith(
+        redis_names.task_response("")
+    ):
         made.append(effects.announce(elsewhere, _response(request, spoken, took_s)))
     if spoken.problem is not None:
         made.append(effects.announce(redis_names.TTS_ERRORS, _error(request, spoken, now)))
@@ -78,14 +84,22 @@ def _response(request: TtsRequest, spoken: Spoken, took_s: float | None) -> Task
 def _error(request: TtsRequest, spoken: Spoken, now: float) -> TtsError:
     failure = TtsFailure(
         code="TTS_SYNTHESIS_FAILED" if spoken.sound is not None else "ALL_PROVIDERS_FAILED",
-        message="some of the reply has no voice" if spoken.sound is not None else "the reply has no voice",
+        message="some of the reply has no voice"
+        if spoken.sound is not None
+        else "the reply has no voice",
         details=f"{spoken.problem}: {spoken.detail[:200]}",
         provider=spoken.voice,
     )
-    return TtsError(message_id=request.message_id, timestamp=datetime.fromtimestamp(now, UTC).isoformat(), error=failure)
+    return TtsError(
+        message_id=request.message_id,
+        timestamp=datetime.fromtimestamp(now, UTC).isoformat(),
+        error=failure,
+    )
 
 
-def _sample(request: TtsRequest, spoken: Spoken, session: str, took_s: float | None, now: float) -> TurnSample:
+def _sample(
+    request: TtsRequest, spoken: Spoken, session: str, took_s: float | None, now: float
+) -> TurnSample:
     assert request.meta.turn is not None
     took_ms = round(took_s * 1000, 1) if took_s is not None else None
     return TurnSample(

@@ -58,7 +58,12 @@ class Speaker:
         speech = await speak(voice, request.text, lang, self._within_s)
         if speech.problem is not None:
             metrics.LEGACY_FAILURES.labels(stage="tts", code=speech.problem).inc()
-            log.warning("voice_missing", code=speech.problem, reason=speech.detail[:200], audio_ms=speech.audio_ms)
+            log.warning(
+                "voice_missing",
+                code=speech.problem,
+                reason=speech.detail[:200],
+                audio_ms=speech.audio_ms,
+            )
         # A blob whose answer is never given expires by itself.
         sound = await self._keep(speech) if speech.pcm else None
         name = voice.in_use()[0] if isinstance(voice, VoiceChain) else voice.name
@@ -66,7 +71,13 @@ class Speaker:
         answered = await job.done(*answers.effects_of(request, spoken, time.time()))
         if answered and answers.is_of_the_chain(request):
             metrics.TURNS.labels(path="legacy", outcome="completed").inc()
-        log.info("spoken", audio_ms=speech.audio_ms, code=speech.problem, attempts=job.attempts, was_ours=answered)
+        log.info(
+            "spoken",
+            audio_ms=speech.audio_ms,
+            code=speech.problem,
+            attempts=job.attempts,
+            was_ours=answered,
+        )
 
     @staticmethod
     def given_up(raw: str) -> Sequence[Effect]:
@@ -76,7 +87,9 @@ class Speaker:
         except ValidationError:
             return refusals.unreadable(raw, refusals.GIVEN_UP.english, code="given_up")
         metrics.LEGACY_FAILURES.labels(stage="tts", code="given_up").inc()
-        return answers.effects_of(request, Spoken(problem="given_up", detail="nobody survived this text"), time.time())
+        return answers.effects_of(
+            request, Spoken(problem="given_up", detail="nobody survived this text"), time.time()
+        )
 
     async def _keep(self, speech: Speech) -> AudioBlob:
         while True:

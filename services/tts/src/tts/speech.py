@@ -90,12 +90,19 @@ async def _said(voice: Voice, fragment: Fragment, lang: str, speech: Speech) -> 
                 async for piece in pieces:
                     said.pcm += piece.pcm
                     cues = ((round(cue.offset_ms), dict(cue.weights)) for cue in piece.visemes)
-                    said.mouth += [MouthCue(offset_ms=offset, weights=weights) for offset, weights in cues]
+                    said.mouth += [
+                        MouthCue(offset_ms=offset, weights=weights) for offset, weights in cues
+                    ]
             return said if said.pcm else None
         except VoiceError as error:
             if tries_left:
                 metrics.VOICE_FELL_THROUGH.labels(provider=voice.name, reason="said_anew").inc()
-            log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text), tries_left=tries_left)
+            log.warning(
+                "fragment_not_spoken",
+                reason=error.reason,
+                chars=len(fragment.text),
+                tries_left=tries_left,
+            )
             problem = error
     speech.miss("voice_cut", str(problem))
     return None
@@ -106,5 +113,7 @@ def _append(speech: Speech, said: Speech, pause_ms: int) -> None:
         speech.mouth.append(MouthCue(offset_ms=speech.audio_ms, weights=_SILENT))
         speech.pcm += bytes(pause_ms * BYTES_PER_MS)
     at_ms = speech.audio_ms
-    speech.mouth += [cue.model_copy(update={"offset_ms": at_ms + cue.offset_ms}) for cue in said.mouth]
+    speech.mouth += [
+        cue.model_copy(update={"offset_ms": at_ms + cue.offset_ms}) for cue in said.mouth
+    ]
     speech.pcm += said.pcm

@@ -94,7 +94,10 @@ class Ear:
         length_ms = len(samples) * 1000 / RATE
         now = _clock()
         if self._fed_ms + length_ms > (now - self._began_at) * 1000 + AHEAD_MS:
-            raise TooMany("more audio than there was time for; this frame was dropped", code="microphone_too_fast")
+            raise TooMany(
+                "more audio than there was time for; this frame was dropped",
+                code="microphone_too_fast",
+            )
         self._fed_ms += length_ms
         self._fed_at = now
         self._rest = np.concatenate([self._rest, samples])
@@ -127,8 +130,14 @@ class Ear:
     def _wait_for_words(self, speech: Speech) -> None:
         if len(self._waiting) >= BACKLOG:
             given_up = self._waiting.popleft()
-            metrics.UTTERANCES.labels(ended=given_up.end.reason if given_up.end else "", outcome="given_up").inc()
-            log.error("utterance_given_up", session=self._start.session_id, reason="words are found slower than they are said")
+            metrics.UTTERANCES.labels(
+                ended=given_up.end.reason if given_up.end else "", outcome="given_up"
+            ).inc()
+            log.error(
+                "utterance_given_up",
+                session=self._start.session_id,
+                reason="words are found slower than they are said",
+            )
         self._waiting.append(speech)
         self._speeches.set()
 

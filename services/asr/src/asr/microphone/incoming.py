@@ -28,12 +28,16 @@ class Incoming:
     def __init__(self, start: MicStart) -> None:
         self._pcm = start.format == "pcm_s16le"
         self._rate = start.sample_rate if self._pcm else _OPUS_RATE
-        self._bytes_max = start.sample_rate * 2 * FRAME_MS_MAX // 1000 if self._pcm else PACKET_BYTES_MAX
+        self._bytes_max = (
+            start.sample_rate * 2 * FRAME_MS_MAX // 1000 if self._pcm else PACKET_BYTES_MAX
+        )
         self._lost = np.zeros(RATE * start.frame_ms // 1000, np.float32)
         if not self._pcm:
             if start.sample_rate not in OPUS_RATES:
                 raise InvalidField(
-                    f"sampleRate: Opus has {', '.join(map(str, OPUS_RATES))}", field="sampleRate", code="unsupported_rate"
+                    f"sampleRate: Opus has {', '.join(map(str, OPUS_RATES))}",
+                    field="sampleRate",
+                    code="unsupported_rate",
                 )
             # FFmpeg's own decoder, not libopus: every build of it has one.
             self._opus = av.CodecContext.create("opus", "r")
@@ -50,11 +54,16 @@ class Incoming:
     def samples(self, data: bytes) -> Samples:
         """A frame's. Raises TooLarge, InvalidField; the microphone stays on."""
         if len(data) > self._bytes_max:
-            raise TooLarge(f"a microphone frame has at most {self._bytes_max} bytes", limit=self._bytes_max)
+            raise TooLarge(
+                f"a microphone frame has at most {self._bytes_max} bytes", limit=self._bytes_max
+            )
         if not self._pcm:
             return self._resampled(self._packet(data))
         if len(data) % 2:
-            raise InvalidField(f"a PCM frame has whole samples of two bytes, this one has {len(data)} bytes", code="odd_pcm")
+            raise InvalidField(
+                f"a PCM frame has whole samples of two bytes, this one has {len(data)} bytes",
+                code="odd_pcm",
+            )
         values = np.frombuffer(data, dtype="<i2")
         if self._rate == RATE:
             return values.astype(np.float32) / np.float32(32768)
@@ -73,12 +82,17 @@ class Incoming:
             return self._opus.decode(av.Packet(data))
         # FFmpeg's errors are OSErrors, ValueErrors and others at once.
         except (FFmpegError, ValueError, OSError) as error:
-            raise InvalidField("this is no Opus packet; one packet is one binary frame", code="bad_opus") from error
+            raise InvalidField(
+                "this is no Opus packet; one packet is one binary frame", code="bad_opus"
+            ) from error
 
     def _resampled(self, frames: list[av.AudioFrame]) -> Samples:
         pieces: list[Samples] = []
         for frame in frames:
             # Frames may be missing in between; the sound goes on.
             frame.pts = None
-            pieces += [piece.to_ndarray().reshape(-1).astype(np.float32) for piece in self._resampler.resample(frame)]
+            pieces += [
+                piece.to_ndarray().reshape(-1).astype(np.float32)
+                for piece in self._resampler.resample(frame)
+            ]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

@@ -29,7 +29,9 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
 
 
 def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(mel < _BEND_MEL, mel * _LINEAR_HZ, _BEND_HZ * np.exp((mel - _BEND_MEL) * _LOG_STEP))
+    return np.where(
+        mel < _BEND_MEL, mel * _LINEAR_HZ, _BEND_HZ * np.exp((mel - _BEND_MEL) * _LOG_STEP)
+    )
 
 
 def _filters() -> NDArray[np.float64]:

@@ -33,7 +33,9 @@ def load(path: Path) -> Session:
     options = runtime.SessionOptions()
     options.inter_op_num_threads = options.intra_op_num_threads = 1
     try:
-        session: Session = runtime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+        session: Session = runtime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
     # onnxruntime's errors have no base of their own; it raises nothing else here.
     except Exception as error:
         raise ModelFailed(f"{path}: {error}") from error

@@ -75,7 +75,9 @@ class Scribe:
     async def _glance(self, speech: Speech, speech_ms: int) -> Heard | None:
         began = _clock()
         try:
-            found = await self._recognizer.glance(speech.samples(), self._language(speech_ms), thorough=speech.pausing)
+            found = await self._recognizer.glance(
+                speech.samples(), self._language(speech_ms), thorough=speech.pausing
+            )
         # CTranslate2 says everything with these two.
         except (RuntimeError, ValueError) as error:
             metrics.PARTIALS.labels(outcome="failed").inc()
@@ -95,18 +97,35 @@ class Scribe:
         if known is None:
             try:
                 samples = speech.samples(_heard_until(end))
-                heard, outcome = await self._recognizer.hear_utterance(samples, self._language(length_ms)), "heard"
+                heard, outcome = (
+                    await self._recognizer.hear_utterance(samples, self._language(length_ms)),
+                    "heard",
+                )
             except (RuntimeError, ValueError) as error:
                 outcome = "failed"
-                log.error("utterance_not_heard", session=self._start.session_id, reason=repr(error)[:200])
-                await self._tell(InputError(code="asr_failed", message="what was said could not be heard; please say it again"))
+                log.error(
+                    "utterance_not_heard", session=self._start.session_id, reason=repr(error)[:200]
+                )
+                await self._tell(
+                    InputError(
+                        code="asr_failed",
+                        message="what was said could not be heard; please say it again",
+                    )
+                )
         await self._tell(
-            Utterance(text=heard.text[: limits.CONTENT_CHARS], lang=heard.lang, start_ms=end.start_ms, end_ms=end.end_ms)
+            Utterance(
+                text=heard.text[: limits.CONTENT_CHARS],
+                lang=heard.lang,
+                start_ms=end.start_ms,
+                end_ms=end.end_ms,
+            )
         )
         if heard.text and length_ms >= LANGUAGE_MS:
             self._lang = heard.lang
         waited = _clock() - speech.over_at
-        metrics.UTTERANCES.labels(ended=end.reason, outcome=outcome if heard.text or outcome == "failed" else "nothing").inc()
+        metrics.UTTERANCES.labels(
+            ended=end.reason, outcome=outcome if heard.text or outcome == "failed" else "nothing"
+        ).inc()
         metrics.UTTERANCE_SECONDS.observe(waited)
         log.info(
             "utterance",

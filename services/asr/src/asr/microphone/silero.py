@@ -34,7 +34,9 @@ class Silero:
             self._state = np.zeros_like(self._state)
             self._age = 0
         given = np.concatenate([self._context, frame]).reshape(1, -1)
-        found, self._state = self._session.run(None, {"input": given, "state": self._state, "sr": self._rate})
+        found, self._state = self._session.run(
+            None, {"input": given, "state": self._state, "sr": self._rate}
+        )
         self._context = frame[-CONTEXT:]
         chance = float(found.reshape(-1)[0])
         self._age += 1

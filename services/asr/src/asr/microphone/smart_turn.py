@@ -30,7 +30,10 @@ class SmartTurn:
 
     async def complete(self, samples: Samples) -> bool:
         """See `Judge`."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._chance, samples) > COMPLETE_OVER
+        return (
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._chance, samples)
+            > COMPLETE_OVER
+        )
 
     def close(self) -> None:
         """Judge nothing more."""
@@ -41,4 +44,6 @@ class SmartTurn:
         # It was trained on utterances that end where the window does.
         window = np.concatenate([np.zeros(WINDOW - len(heard), np.float32), heard])
         level = (window - window.mean()) / np.sqrt(window.var() + 1e-7)
-        return float(self._session.run(None, {"input_features": log_mel(level)[None]})[0].reshape(-1)[0])
+        return float(
+            self._session.run(None, {"input_features": log_mel(level)[None]})[0].reshape(-1)[0]
+        )

@@ -61,9 +61,14 @@ class MicrophoneDesk:
 
     def _admit(self) -> Senses:
         if self.senses is None:
-            raise Unavailable("what microphones are heard with is being loaded", code="asr_not_ready")
+            raise Unavailable(
+                "what microphones are heard with is being loaded", code="asr_not_ready"
+            )
         if self.open >= self._max:
-            raise TooMany(f"{self._max} microphones at once is the limit of this process", code="too_many_microphones")
+            raise TooMany(
+                f"{self._max} microphones at once is the limit of this process",
+                code="too_many_microphones",
+            )
         return self.senses
 
 
@@ -77,7 +82,11 @@ class _Connection:
             async with asyncio.timeout(START_WITHIN_S):
                 ear = await self._start()
         except (ServiceError, TimeoutError) as error:
-            refused = error if isinstance(error, ServiceError) else InvalidField("MIC_START did not come", code="no_start")
+            refused = (
+                error
+                if isinstance(error, ServiceError)
+                else InvalidField("MIC_START did not come", code="no_start")
+            )
             await _refuse(self._socket, refused)
             await self._socket.close(CLOSE_POLICY, refused.body.code)
             return
@@ -155,7 +164,9 @@ def _only_stop(text: str) -> None:
     except ValidationError as error:
         raise field_error(error) from error
     if isinstance(frame, MicStart):
-        raise InvalidField("this microphone is on; another one is another connection", code="already_started")
+        raise InvalidField(
+            "this microphone is on; another one is another connection", code="already_started"
+        )
 
 
 async def _refuse(socket: WebSocket, error: ServiceError) -> None:

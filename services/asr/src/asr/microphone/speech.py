@@ -44,5 +44,9 @@ class Speech:
 
     def samples(self, until_ms: int | None = None) -> Samples:
         """What was heard so far, or up to then."""
-        frames = self.frames if until_ms is None else self.frames[: -(-(until_ms - self.began.window_ms) // FRAME_MS)]
+        frames = (
+            self.frames
+            if until_ms is None
+            else self.frames[: -(-(until_ms - self.began.window_ms) // FRAME_MS)]
+        )
         return np.concatenate(frames)

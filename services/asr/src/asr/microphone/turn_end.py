@@ -98,7 +98,9 @@ class TurnEnd:
         self._rhythm, self._judged = rhythm, judged
         self._now = self._free_from = 0
         self._onset: int | None = None
-        self._start = self._window = self._voiced_until = self._decoded_at = self._wait_ms = self._question = 0
+        self._start = self._window = self._voiced_until = self._decoded_at = self._wait_ms = (
+            self._question
+        ) = 0
 
     def heard(self, from_ms: int, to_ms: int, chance: float) -> list[Action]:
         """A frame; each begins where the one before ended, or later."""

@@ -79,8 +79,14 @@ class ScriptedRecognizer(FakeRecognizer):
         return Heard(" ".join(["word"] * int(np.ceil(voiced_s * 2))), lang or "en")
 
 
-def senses(recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None) -> Senses:
+def senses(
+    recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None
+) -> Senses:
     """All of it."""
     return Senses(
-        recognizer, LevelIsChance, judge, rhythm or Rhythm(), {"voice": "level", "turn_end": "script", "words": "script"}
+        recognizer,
+        LevelIsChance,
+        judge,
+        rhythm or Rhythm(),
+        {"voice": "level", "turn_end": "script", "words": "script"},
     )

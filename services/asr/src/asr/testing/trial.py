@@ -67,7 +67,9 @@ async def main(models: Path) -> None:
         for text, lang in SAID:
             spoken = await _spoken(voice, text, lang)
             told, first_frame = Told(), time.monotonic()
-            ear = Ear(MicStart(session_id="trial", format="pcm_s16le", sample_rate=RATE), heard_with, told)
+            ear = Ear(
+                MicStart(session_id="trial", format="pcm_s16le", sample_rate=RATE), heard_with, told
+            )
             hearing = asyncio.create_task(ear.run())
             await _speak(ear, spoken)
             ear.stop()
@@ -85,15 +87,23 @@ async def main(models: Path) -> None:
         await voice.aclose()
         await recognizer.aclose()
         heard_with.close()
-    _say(f"\nlast voice to utterance: median {np.median(waited) * 1000:.0f} ms, worst {max(waited) * 1000:.0f} ms")
-    for name, histogram in (("partial", metrics.PARTIAL_SECONDS), ("end-of-turn question", metrics.TURN_END_SECONDS)):
+    _say(
+        f"\nlast voice to utterance: median {np.median(waited) * 1000:.0f} ms, worst {max(waited) * 1000:.0f} ms"
+    )
+    for name, histogram in (
+        ("partial", metrics.PARTIAL_SECONDS),
+        ("end-of-turn question", metrics.TURN_END_SECONDS),
+    ):
         count = sum(bucket.get() for bucket in histogram._buckets)
         if count:
             _say(f"{name}: mean {histogram._sum.get() / count * 1000:.0f} ms of {count:.0f}")
 
 
 async def _speak(ear: Ear, spoken: Samples) -> None:
-    room = np.random.default_rng(1).standard_normal(int((BEFORE_S + AFTER_S) * RATE) + len(spoken)) * NOISE
+    room = (
+        np.random.default_rng(1).standard_normal(int((BEFORE_S + AFTER_S) * RATE) + len(spoken))
+        * NOISE
+    )
     room[int(BEFORE_S * RATE) : int(BEFORE_S * RATE) + len(spoken)] += spoken
     frames = (np.clip(room, -1, 1) * 32_767).astype("<i2")
     began, size = time.monotonic(), RATE * FRAME_MS // 1000
@@ -104,7 +114,9 @@ async def _speak(ear: Ear, spoken: Samples) -> None:
 
 async def _spoken(voice: EspeakVoice, text: str, lang: str) -> Samples:
     pcm = b"".join([piece.pcm async for piece in voice.synthesize(text, lang)])
-    frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono")
+    frame = av.AudioFrame.from_ndarray(
+        np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono"
+    )
     frame.sample_rate = SAMPLE_RATE
     resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
     pieces = [*resampler.resample(frame), *resampler.resample(None)]

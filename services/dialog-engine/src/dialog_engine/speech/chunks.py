@@ -61,7 +61,9 @@ class ChunkCutter:
         for word in audio.words:
             self._timed = True
             at = self._fragment.start
-            self._words.append((self._base_ms + word.offset_ms, at + word.text_start, at + word.text_end))
+            self._words.append(
+                (self._base_ms + word.offset_ms, at + word.text_start, at + word.text_end)
+            )
         self._rest += audio.pcm
         whole = len(self._rest) - len(self._rest) % self._size
         # The last chunk is held back: only at the end is it known that it carries the fragment's last words.
@@ -85,7 +87,11 @@ class ChunkCutter:
             piece = rest[at : at + self._size]
             # 20 ms is the shortest chunk of the contract.
             piece += bytes(max(0, 20 * BYTES_PER_MS - len(piece)))
-            chunks.append(self._cut(piece, silent=at >= speech, last_words=whole and at + self._size >= speech))
+            chunks.append(
+                self._cut(
+                    piece, silent=at >= speech, last_words=whole and at + self._size >= speech
+                )
+            )
         return chunks
 
     def _cut(self, pcm: bytes, *, silent: bool = False, last_words: bool = False) -> Chunk:

@@ -25,7 +25,15 @@ class EarReports:
     def __init__(self) -> None:
         self._reports: dict[Hashable, _Report] = {}
 
-    def note(self, source: Hashable, offset_ms: float, now: float, *, speaker: bool = False, viewers: int = 1) -> None:
+    def note(
+        self,
+        source: Hashable,
+        offset_ms: float,
+        now: float,
+        *,
+        speaker: bool = False,
+        viewers: int = 1,
+    ) -> None:
         """An output-handler reports where its viewers are."""
         self._reports[source] = _Report(offset_ms, now, speaker, max(1, viewers))
 
@@ -38,7 +46,8 @@ class EarReports:
         newest = max((report.at for report in self._reports.values()), default=0.0)
         fresh = [report for report in self._reports.values() if newest - report.at <= FRESH_MS]
         decisive = sorted(
-            ([report for report in fresh if report.speaker] or fresh), key=lambda report: report.offset_ms - report.at
+            ([report for report in fresh if report.speaker] or fresh),
+            key=lambda report: report.offset_ms - report.at,
         )
         half, seen = sum(report.viewers for report in decisive) / 2, 0
         for report in decisive:

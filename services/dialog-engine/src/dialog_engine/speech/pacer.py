@@ -63,7 +63,9 @@ class Pacer:
         """Audio time that is sounding now."""
         if self._zero is None:
             return 0.0
-        return min(self.sent_ms, max(0.0, (now_ms if self._paused is None else self._paused) - self._zero))
+        return min(
+            self.sent_ms, max(0.0, (now_ms if self._paused is None else self._paused) - self._zero)
+        )
 
     def until_ms(self, offset_ms: float, now_ms: float) -> float:
         """How long until the ear reaches an offset; 0 when it has, or when nothing was sent yet."""

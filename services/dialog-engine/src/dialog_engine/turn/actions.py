@@ -73,4 +73,15 @@ class Finish:
     reason: str | None = None
 
 
-Action = Emit | Caption | Say | NoMoreToSay | Commit | CancelModel | CancelVoice | SendEnd | SendStopAck | Finish
+Action = (
+    Emit
+    | Caption
+    | Say
+    | NoMoreToSay
+    | Commit
+    | CancelModel
+    | CancelVoice
+    | SendEnd
+    | SendStopAck
+    | Finish
+)

@@ -29,7 +29,10 @@ class TurnClaim:
         """Whether the turn may be answered here."""
         self.state = await self._ask(self._name)
         if self.state is Claim.UNKNOWN:
-            log.warning("unclaimed", reason="Redis is silent: the turn is answered here, and the claim is asked for again")
+            log.warning(
+                "unclaimed",
+                reason="Redis is silent: the turn is answered here, and the claim is asked for again",
+            )
         return self.state is not Claim.THEIRS
 
     async def settle(self) -> bool:

@@ -25,7 +25,13 @@ def start(order: TurnOrder, traceparent: str | None, ear_ms: int | None) -> str:
 
 def caption(order: TurnOrder, content: str, text_start: int, eos: bool) -> str:
     """A piece of the reply; `text_start` is its place in characters."""
-    return TextDelta(session_id=order.session_id, turn=order.turn, content=content, text_start=text_start, eos=eos).to_json()
+    return TextDelta(
+        session_id=order.session_id,
+        turn=order.turn,
+        content=content,
+        text_start=text_start,
+        eos=eos,
+    ).to_json()
 
 
 def chunk(order: TurnOrder, made: Chunk) -> str:
@@ -46,7 +52,10 @@ def chunk(order: TurnOrder, made: Chunk) -> str:
 def end(order: TurnOrder, audio_ms: int, *, voice_follows: bool = False) -> str:
     """END; with `voice_follows` the sound comes from the legacy chain as one file."""
     return End(
-        session_id=order.session_id, turn=order.turn, audio_ms=audio_ms, voice_follows=True if voice_follows else None
+        session_id=order.session_id,
+        turn=order.turn,
+        audio_ms=audio_ms,
+        voice_follows=True if voice_follows else None,
     ).to_json()
 
 

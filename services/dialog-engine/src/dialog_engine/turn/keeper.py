@@ -49,7 +49,9 @@ class TurnKeeper:
         if self._last is not None:
             await asyncio.wait([self._last])
 
-    async def _commit(self, turn: StoredTurn, before: asyncio.Task[None] | None, outcome: Outcome) -> None:
+    async def _commit(
+        self, turn: StoredTurn, before: asyncio.Task[None] | None, outcome: Outcome
+    ) -> None:
         if before is not None:
             await asyncio.wait([before])
         began = time.monotonic()

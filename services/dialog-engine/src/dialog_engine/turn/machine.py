@@ -91,7 +91,9 @@ class TurnMachine:
         start = len(self.reply)
         self.reply += content
         self.shape.append(len(content))
-        actions: list[Action] = [Say(fragment) for fragment in self._cutter.feed(content)] if self._voiced else []
+        actions: list[Action] = (
+            [Say(fragment) for fragment in self._cutter.feed(content)] if self._voiced else []
+        )
         return [*actions, Emit(TextDeltaEvent(content=content)), Caption(content, start, eos=False)]
 
     def cut(self, reason: Literal["length", "content_filter"]) -> None:
@@ -121,7 +123,11 @@ class TurnMachine:
             return []
         # What was said was said: it is remembered as it stands, and the caller is told after the commit.
         self.text, self._failure = Text.COMMITTING, error
-        return [*self._last_words(), Caption("", len(self.reply), eos=True), Commit(self.reply, interrupted=True, revision=0)]
+        return [
+            *self._last_words(),
+            Caption("", len(self.reply), eos=True),
+            Commit(self.reply, interrupted=True, revision=0),
+        ]
 
     def failed_inside(self) -> list[Action]:
         """Something of ours failed in a way that nobody foresaw. What was said is kept, the rest ends here; nothing is relied on twice."""
@@ -141,11 +147,15 @@ class TurnMachine:
         """It failed once more: whatever state this is in, the turn ends now, because nothing else would end it."""
         if self.finished:
             return []
-        actions: list[Action] = [CancelModel()] if self.text in (Text.WAITING, Text.STREAMING) else []
+        actions: list[Action] = (
+            [CancelModel()] if self.text in (Text.WAITING, Text.STREAMING) else []
+        )
         text = self.text if self.text in (Text.DONE, Text.CANCELLED) else Text.FAILED
         actions += self._abandon(text, "failed", INTERNAL, self.reply or None)
         # After a stop the viewers know.
-        return [action for action in actions if not (self.stopped and isinstance(action, SendStopAck))]
+        return [
+            action for action in actions if not (self.stopped and isinstance(action, SendStopAck))
+        ]
 
     def committed(self) -> list[Action]:
         """The last Commit is durable."""
@@ -221,14 +231,26 @@ class TurnMachine:
         """The other path has taken this turn: not another word of it from here, and nothing is stored."""
         if self.text not in (Text.WAITING, Text.STREAMING):
             return []
-        error = ErrorEvent(code="answered_elsewhere", message="the legacy path answers this turn", retryable=False)
-        return [CancelModel(), Emit(error), *self._abandon(Text.CANCELLED, "cancelled", "claim_lost")]
+        error = ErrorEvent(
+            code="answered_elsewhere", message="the legacy path answers this turn", retryable=False
+        )
+        return [
+            CancelModel(),
+            Emit(error),
+            *self._abandon(Text.CANCELLED, "cancelled", "claim_lost"),
+        ]
 
     def session_lost(self) -> list[Action]:
         """Another engine has the session now: nothing more is said here, and nothing is stored."""
         if self.text in (Text.WAITING, Text.STREAMING):
-            error = ErrorEvent(code="engine_lost", message="another engine has this session now", retryable=True)
-            return [CancelModel(), Emit(error), *self._abandon(Text.CANCELLED, "cancelled", "session_lost")]
+            error = ErrorEvent(
+                code="engine_lost", message="another engine has this session now", retryable=True
+            )
+            return [
+                CancelModel(),
+                Emit(error),
+                *self._abandon(Text.CANCELLED, "cancelled", "session_lost"),
+            ]
         if self.voice is Voice.OVER:
             return []
         self.voice, self._wants_audio_time = Voice.OVER, False
@@ -239,7 +261,9 @@ class TurnMachine:
             return []
         return [*(Say(fragment) for fragment in self._cutter.flush()), NoMoreToSay()]
 
-    def _abandon(self, text: Text, outcome: str, reason: str, heard: str | None = None) -> list[Action]:
+    def _abandon(
+        self, text: Text, outcome: str, reason: str, heard: str | None = None
+    ) -> list[Action]:
         self.text = text
         actions: list[Action] = []
         if self.voice is not Voice.OVER:

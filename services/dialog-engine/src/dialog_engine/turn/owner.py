@@ -18,7 +18,9 @@ log = structlog.get_logger("turn")
 class TurnOwner:
     """One turn. `carry_out` does one action."""
 
-    def __init__(self, machine: TurnMachine, events: EventLog, carry_out: Callable[[Action], None]) -> None:
+    def __init__(
+        self, machine: TurnMachine, events: EventLog, carry_out: Callable[[Action], None]
+    ) -> None:
         self._machine, self._events, self._carry_out = machine, events, carry_out
         self._decided: deque[Action] = deque()
         self._applying = False
@@ -62,5 +64,7 @@ class TurnOwner:
         decided = self._machine.broke() if self._broken else self._machine.failed_inside()
         self._broken = True
         if self._machine.finished and not self._events.closed:
-            self._events.append(ErrorEvent(code=INTERNAL, message=INTERNAL_WORDS, retryable=not self._machine.shape))
+            self._events.append(
+                ErrorEvent(code=INTERNAL, message=INTERNAL_WORDS, retryable=not self._machine.shape)
+            )
         self.apply(decided)

@@ -21,9 +21,20 @@ class TurnReport:
     """Of one turn; `now` gives ms since it was asked for."""
 
     def __init__(
-        self, order: TurnOrder, parts: TurnParts, machine: TurnMachine, speech: TtsStreamer | None, now: Callable[[], float]
+        self,
+        order: TurnOrder,
+        parts: TurnParts,
+        machine: TurnMachine,
+        speech: TtsStreamer | None,
+        now: Callable[[], float],
     ) -> None:
-        self._order, self._parts, self._machine, self._speech, self._now = order, parts, machine, speech, now
+        self._order, self._parts, self._machine, self._speech, self._now = (
+            order,
+            parts,
+            machine,
+            speech,
+            now,
+        )
 
     def stats(self, known: DoneStats) -> DoneStats:
         """With what only the shell knows: the voice, and the time until now."""
@@ -32,10 +43,23 @@ class TurnReport:
         if self._speech is not None:
             voice, silent = self._speaking()
             instead_of = {**instead_of, **silent}
-        if self._speech is not None and self._speech.failed_fragments and not self._speech.spoken_fragments:
+        if (
+            self._speech is not None
+            and self._speech.failed_fragments
+            and not self._speech.spoken_fragments
+        ):
             voice = "unavailable"
-        extra = {"total_ms": round(self._now(), 1), "voice": voice, "llm": llm, "instead_of": instead_of or None}
-        times = {name: round(value, 1) for name in ("ttft_ms", "first_audio_ms") if (value := getattr(known, name)) is not None}
+        extra = {
+            "total_ms": round(self._now(), 1),
+            "voice": voice,
+            "llm": llm,
+            "instead_of": instead_of or None,
+        }
+        times = {
+            name: round(value, 1)
+            for name in ("ttft_ms", "first_audio_ms")
+            if (value := getattr(known, name)) is not None
+        }
         return known.model_copy(update={**extra, **times})
 
     def _speaking(self) -> tuple[str, dict[str, str]]:
@@ -44,7 +68,9 @@ class TurnReport:
 
     def to_store(self, commit: Commit) -> StoredTurn:
         """The turn as history has it."""
-        stats = DoneStats(ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._order.turn)
+        stats = DoneStats(
+            ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._order.turn
+        )
         return StoredTurn(
             session_id=self._order.session_id,
             turn=self._order.turn,
@@ -76,7 +102,9 @@ class TurnReport:
 
     def written(self) -> None:
         """Log: the text is complete."""
-        log.info("turn_written", ttft_ms=_rounded(self._machine.ttft_ms), pieces=self._machine.deltas)
+        log.info(
+            "turn_written", ttft_ms=_rounded(self._machine.ttft_ms), pieces=self._machine.deltas
+        )
 
     def ended(self, finish: Finish) -> None:
         """Log: nothing of the turn is left to do."""

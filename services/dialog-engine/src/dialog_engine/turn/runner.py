@@ -52,8 +52,14 @@ class TurnRunner:
         self._model: asyncio.Task[None] | None = None
         self._keeper = TurnKeeper(order, parts, self._tasks)
         self._captions = Captions(lambda *said: parts.publish(frames.caption(order, *said), False))
-        hooks = SpeechHooks(weakly(self._send_chunk), weakly(self._first_audio), weakly(self._all_sent))
-        self._speech = TtsStreamer(parts.voice, order.lang, hooks, self._clock.ms) if order.flags.SYNC_TTS_STREAMING else None
+        hooks = SpeechHooks(
+            weakly(self._send_chunk), weakly(self._first_audio), weakly(self._all_sent)
+        )
+        self._speech = (
+            TtsStreamer(parts.voice, order.lang, hooks, self._clock.ms)
+            if order.flags.SYNC_TTS_STREAMING
+            else None
+        )
         self._report = TurnReport(order, parts, self.machine, self._speech, self._clock.ms)
 
     def begin(self) -> None:
@@ -70,7 +76,9 @@ class TurnRunner:
         # First in the loop's queue: the model, and then the claim, are asked while the others are told.
         self._model = self._tasks.start("model", self._run_model())
         self._parts.publish(self.start_frame(), False)
-        self.events.append(ControlEvent(action="ACCEPTED", session_id=self.order.session_id, turn=self.order.turn))
+        self.events.append(
+            ControlEvent(action="ACCEPTED", session_id=self.order.session_id, turn=self.order.turn)
+        )
         if self._speech is not None:
             self._speech.start()
 
@@ -107,7 +115,11 @@ class TurnRunner:
 
     def stop(self, reason: str) -> bool:
         """Interrupt; false when nothing was going on."""
-        heard = self.machine.reply[: self._speech.heard_until()] if self._speech is not None else self.machine.reply
+        heard = (
+            self.machine.reply[: self._speech.heard_until()]
+            if self._speech is not None
+            else self.machine.reply
+        )
         decided = self.machine.stop(heard, reason)
         if decided:
             self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
@@ -127,7 +139,9 @@ class TurnRunner:
     def played(self, frame: Played, source: object) -> None:
         """Viewers of one output-handler have heard up to here."""
         if self._speech is not None:
-            self._speech.played(frame.offset_ms, source, speaker=bool(frame.speaker), viewers=frame.viewers or 1)
+            self._speech.played(
+                frame.offset_ms, source, speaker=bool(frame.speaker), viewers=frame.viewers or 1
+            )
 
     def caller_left(self) -> None:
         """One caller less; without any, a turn that has not begun to answer is cancelled."""
@@ -176,7 +190,9 @@ class TurnRunner:
         except LlmError as error:
             log.warning("model_failed", code=error.code, reason=error.reason)
             self._owner.apply(
-                self.machine.model_failed(error.code, "the language model cannot answer now", retryable=error.retryable)
+                self.machine.model_failed(
+                    error.code, "the language model cannot answer now", retryable=error.retryable
+                )
             )
 
     def _note_thinking(self) -> None:
@@ -223,7 +239,11 @@ class TurnRunner:
         if isinstance(event, DoneEvent):
             event = DoneEvent(stats=self._report.stats(event.stats))
         self.events.append(event)
-        if isinstance(event, TextDeltaEvent) and self.machine.deltas == 1 and self.machine.ttft_ms is not None:
+        if (
+            isinstance(event, TextDeltaEvent)
+            and self.machine.deltas == 1
+            and self.machine.ttft_ms is not None
+        ):
             metrics.TURN_TTFT.observe(self.machine.ttft_ms / 1000)
 
     def _cancel_model(self) -> None:
@@ -236,7 +256,9 @@ class TurnRunner:
             return
         self._owner.apply(self.machine.committed())
         # In case the first chunk never comes: `done` has waited long enough then.
-        self._clock.later(DONE_WAITS_FOR_AUDIO_S, lambda: self._owner.apply(self.machine.audio_time_unknown()))
+        self._clock.later(
+            DONE_WAITS_FOR_AUDIO_S, lambda: self._owner.apply(self.machine.audio_time_unknown())
+        )
 
     def _send_chunk(self, chunk: Chunk) -> None:
         self._parts.publish(frames.chunk(self.order, chunk), True)
@@ -283,7 +305,9 @@ class TurnRunner:
         if self._speech is None and finish.outcome == "completed":
             self._captions.flush()
             if self._parts.whole_file is not None:
-                self._parts.whole_file(frames.voice_request(self.order, self.machine.reply, self._trace.traceparent))
+                self._parts.whole_file(
+                    frames.voice_request(self.order, self.machine.reply, self._trace.traceparent)
+                )
             else:
                 self._parts.publish(frames.end(self.order, 0), False)
         self._report.ended(finish)

@@ -30,7 +30,9 @@ class TurnTrace:
     def begin(self) -> None:
         """Within `run`."""
         order = self._order
-        structlog.contextvars.bind_contextvars(**{attributes.LOG_CORRELATION_ID: order.correlation_id})
+        structlog.contextvars.bind_contextvars(
+            **{attributes.LOG_CORRELATION_ID: order.correlation_id}
+        )
         names: dict[str, AttributeValue] = {
             attributes.SESSION_ID: order.session_id,
             attributes.TURN: order.turn,

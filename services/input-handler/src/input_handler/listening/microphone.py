@@ -24,7 +24,15 @@ from dialog_contracts.input_socket import (
 )
 from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
-from input_handler.listening.interruption import Action, Ask, Drop, Interruption, Pause, Resume, Stop
+from input_handler.listening.interruption import (
+    Action,
+    Ask,
+    Drop,
+    Interruption,
+    Pause,
+    Resume,
+    Stop,
+)
 from input_handler.listening.output_control import Held, OutputControl
 from input_handler.listening.spoken_to import SpokenToNotice
 from service_runtime.errors import InvalidField, TooLarge, TooMany
@@ -51,7 +59,13 @@ class Microphone:
     """`feed` it frames; `run` until it is told to stop or asr is gone. `ask` begins a turn and does not wait for it."""
 
     def __init__(
-        self, start: MicStart, asr_url: str, control: OutputControl, notice: SpokenToNotice, tell: Tell, ask: AskTurn
+        self,
+        start: MicStart,
+        asr_url: str,
+        control: OutputControl,
+        notice: SpokenToNotice,
+        tell: Tell,
+        ask: AskTurn,
     ) -> None:
         self._start, self._asr_url, self._control, self._notice = start, asr_url, control, notice
         self._tell, self._ask = tell, ask
@@ -69,15 +83,23 @@ class Microphone:
         """A frame of audio. Raises InvalidField, TooLarge, TooMany; the microphone stays on."""
         pcm = self._start.format == "pcm_s16le"
         if not data:
-            raise InvalidField("a microphone frame has sound in it, this one is empty", code="empty_frame")
+            raise InvalidField(
+                "a microphone frame has sound in it, this one is empty", code="empty_frame"
+            )
         if pcm and len(data) % 2:
-            raise InvalidField(f"a PCM frame has whole samples of two bytes, this one has {len(data)} bytes", code="odd_pcm")
+            raise InvalidField(
+                f"a PCM frame has whole samples of two bytes, this one has {len(data)} bytes",
+                code="odd_pcm",
+            )
         limit = self._start.sample_rate * 2 * FRAME_MS_MAX // 1000 if pcm else _PACKET_BYTES
         if len(data) > limit:
             raise TooLarge(f"a microphone frame has at most {limit} bytes", limit=limit)
         frame_ms = len(data) * 1000 / (2 * self._start.sample_rate) if pcm else self._start.frame_ms
         if self._fed_ms + frame_ms > (time.monotonic() - self._began) * 1000 + AHEAD_MS:
-            raise TooMany("more audio than there was time for; this frame was dropped", code="microphone_too_fast")
+            raise TooMany(
+                "more audio than there was time for; this frame was dropped",
+                code="microphone_too_fast",
+            )
         self._fed_ms += frame_ms
         self._frames.append(data)
         if len(self._frames) > WAITING_MS / frame_ms:
@@ -94,7 +116,13 @@ class Microphone:
         """Until asr has said all there is to say about it."""
         metrics.MICROPHONES.inc()
         try:
-            async with connect(self._asr_url, compression=None, proxy=None, open_timeout=OPEN_WITHIN_S, close_timeout=1) as asr:
+            async with connect(
+                self._asr_url,
+                compression=None,
+                proxy=None,
+                open_timeout=OPEN_WITHIN_S,
+                close_timeout=1,
+            ) as asr:
                 parts = [asyncio.create_task(self._send(asr)), asyncio.create_task(self._watch())]
                 try:
                     async for message in asr:
@@ -104,11 +132,18 @@ class Microphone:
                         part.cancel()
                     await asyncio.gather(*parts, return_exceptions=True)
             if not self._stopping:
-                await self._tell(InputError(code="asr_unavailable", message="nobody listens any more: the microphone is off"))
+                await self._tell(
+                    InputError(
+                        code="asr_unavailable",
+                        message="nobody listens any more: the microphone is off",
+                    )
+                )
         # ValueError: an address that is none, where no asr is configured.
         except (OSError, ValueError, WebSocketException) as error:
             log.warning("not_listened_to", reason=type(error).__name__)
-            await self._tell(InputError(code="asr_unavailable", message="nobody listens: asr does not answer"))
+            await self._tell(
+                InputError(code="asr_unavailable", message="nobody listens: asr does not answer")
+            )
         finally:
             metrics.MICROPHONES.dec()
             self._notice.tell(self._start.session_id, self._name, speaking=False)

@@ -14,7 +14,9 @@ class Microphones:
     were turned off and are heard to their end among them.
     """
 
-    def __init__(self, asr_url: str, control: OutputControl, notice: SpokenToNotice, *, a_client: int) -> None:
+    def __init__(
+        self, asr_url: str, control: OutputControl, notice: SpokenToNotice, *, a_client: int
+    ) -> None:
         self._asr_url, self._control, self._notice = asr_url, control, notice
         self._a_client = a_client
         self._clients: Counter[str] = Counter()
@@ -22,7 +24,10 @@ class Microphones:
     def open(self, start: MicStart, tell: Tell, ask: AskTurn, client: str) -> Microphone:
         """One that is to be run, and `closed` afterwards. `tell` sends a frame to its client, `ask` begins a turn. Raises TooMany."""
         if self._clients[client] >= self._a_client:
-            raise TooMany(f"{self._a_client} microphones at once is the limit of a client address", code="too_many_microphones")
+            raise TooMany(
+                f"{self._a_client} microphones at once is the limit of a client address",
+                code="too_many_microphones",
+            )
         self._clients[client] += 1
         return Microphone(start, self._asr_url, self._control, self._notice, tell, ask)
 

@@ -62,7 +62,9 @@ class OutputControl:
         try:
             async with (
                 asyncio.timeout(WITHIN_S),
-                await self._pool.request("POST", f"/control/{verb}", body=body, headers=headers) as answer,
+                await self._pool.request(
+                    "POST", f"/control/{verb}", body=body, headers=headers
+                ) as answer,
             ):
                 found = await answer.json()
                 if answer.status == 202 and isinstance(found, dict):

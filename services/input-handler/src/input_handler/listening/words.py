@@ -10,11 +10,44 @@ _NOT_A_WORD: Final = re.compile(r"[^a-z'\u3400-\u9fff]+")
 # Sounds and words by which a listener says: I am with you, go on.
 _NODS_EN: Final = frozenset(
     (
-        *("uh", "huh", "uhhuh", "mhm", "mm", "mmm", "mmhm", "hmm", "hm", "oh", "ooh", "ah", "aha", "ha", "haha", "wow"),
-        *("yeah", "yep", "yes", "ok", "okay", "right", "sure", "really", "cool", "nice", "great", "i", "see"),
+        *(
+            "uh",
+            "huh",
+            "uhhuh",
+            "mhm",
+            "mm",
+            "mmm",
+            "mmhm",
+            "hmm",
+            "hm",
+            "oh",
+            "ooh",
+            "ah",
+            "aha",
+            "ha",
+            "haha",
+            "wow",
+        ),
+        *(
+            "yeah",
+            "yep",
+            "yes",
+            "ok",
+            "okay",
+            "right",
+            "sure",
+            "really",
+            "cool",
+            "nice",
+            "great",
+            "i",
+            "see",
+        ),
     )
 )
-_NODS_ZH: Final = re.compile(r"(?:嗯|唔|哦|噢|喔|啊|呃|额|哈|嘿|诶|欸|哎|哇|对|是|好|行|嗨|嘛|的|呀|吧|呢|了|啦|真)+")
+_NODS_ZH: Final = re.compile(
+    r"(?:嗯|唔|哦|噢|喔|啊|呃|额|哈|嘿|诶|欸|哎|哇|对|是|好|行|嗨|嘛|的|呀|吧|呢|了|啦|真)+"
+)
 _NODS_MAX: Final = 4
 
 # One of these is enough, whatever else is said.
@@ -29,7 +62,11 @@ def is_nod(text: str) -> bool:
         return False
     hanzi = "".join(word for word in words if _HANZI.match(word))
     latin = [word for word in words if not _HANZI.match(word)]
-    return len(latin) <= _NODS_MAX and set(latin) <= _NODS_EN and (not hanzi or _NODS_ZH.fullmatch(hanzi) is not None)
+    return (
+        len(latin) <= _NODS_MAX
+        and set(latin) <= _NODS_EN
+        and (not hanzi or _NODS_ZH.fullmatch(hanzi) is not None)
+    )
 
 
 def is_order(text: str) -> bool:

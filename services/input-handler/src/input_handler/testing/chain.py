@@ -19,7 +19,9 @@ from service_runtime.answers import Answers
 from service_runtime.holding import Holding
 from service_runtime.redis_link import RedisLink
 
-REQUEST: Final = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1", lang="zh"))
+REQUEST: Final = ChatRequest(
+    session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1", lang="zh")
+)
 
 
 class Chain:
@@ -112,7 +114,9 @@ def told(frames: list[SseFrame]) -> list[tuple[str | None, str]]:
 
 def text(frames: list[SseFrame]) -> str:
     """What was answered."""
-    return "".join(event.content for frame in frames if isinstance(event := frame.parse(), TextDeltaEvent))
+    return "".join(
+        event.content for frame in frames if isinstance(event := frame.parse(), TextDeltaEvent)
+    )
 
 
 def done(frames: list[SseFrame]) -> DoneEvent:

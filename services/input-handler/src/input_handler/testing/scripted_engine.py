@@ -26,7 +26,9 @@ class Answer:
 
 def events(turn: int, *said: sse.ChatEvent) -> bytes:
     """Events of a turn as bytes, numbered from 0 like those of engines."""
-    return b"".join(sse.frame(event, f"{turn}.{number}").encode() for number, event in enumerate(said))
+    return b"".join(
+        sse.frame(event, f"{turn}.{number}").encode() for number, event in enumerate(said)
+    )
 
 
 def refusal(status: int, code: str, *, next_turn: int | None = None) -> Answer:
@@ -37,7 +39,10 @@ def refusal(status: int, code: str, *, next_turn: int | None = None) -> Answer:
 
 def moved_to(ordinal: int) -> Answer:
     """What an engine answers for a session that another one has."""
-    return Answer(steps=[ErrorBody(code="not_owner", message="m", owner=ordinal).to_json().encode()], status=421)
+    return Answer(
+        steps=[ErrorBody(code="not_owner", message="m", owner=ordinal).to_json().encode()],
+        status=421,
+    )
 
 
 DRAINING: Final = refusal(503, "draining")
@@ -64,7 +69,13 @@ class ScriptedEngine:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         if scope["path"] == "/readyz":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [(b"content-type", b"application/json")],
+                }
+            )
             await send({"type": "http.response.body", "body": b"{}"})
             return
         self.requests.append(ChatRequest.from_json(body))
@@ -72,7 +83,13 @@ class ScriptedEngine:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await asyncio.sleep(answer.wait_s)
         kind = b"text/event-stream" if answer.status == 200 else b"application/json"
-        await send({"type": "http.response.start", "status": answer.status, "headers": [(b"content-type", kind)]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [(b"content-type", kind)],
+            }
+        )
         for step in answer.steps:
             if isinstance(step, bytes):
                 await send({"type": "http.response.body", "body": step, "more_body": True})

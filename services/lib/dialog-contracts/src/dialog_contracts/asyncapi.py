@@ -7,7 +7,17 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from dialog_contracts import http, ingest, input_socket, legacy_output, limits, outbox, redis_names, samples, viewer
+from dialog_contracts import (
+    http,
+    ingest,
+    input_socket,
+    legacy_output,
+    limits,
+    outbox,
+    redis_names,
+    samples,
+    viewer,
+)
 from dialog_contracts import legacy_chain as chain
 from dialog_contracts.catalogue import MESSAGES
 
@@ -28,7 +38,9 @@ class Channel:
 
 
 def _work(name: str, holds: str, message: type[BaseModel]) -> Channel:
-    return Channel(name, f"List of work, LPUSH and BLMOVE from the right: {holds}.", sends=(message,))
+    return Channel(
+        name, f"List of work, LPUSH and BLMOVE from the right: {holds}.", sends=(message,)
+    )
 
 
 _SESSION: Final = "1 to 64 of A-Z a-z 0-9 _ -"
@@ -80,7 +92,12 @@ SOCKETS: Final = {
         "/ws/asr",
         "Internal: one microphone, from input-handler to asr. Text frames, and binary ones of at most a second of audio.",
         receives=(input_socket.MicStart, input_socket.MicStop),
-        sends=(input_socket.SpeechStarted, input_socket.Partial, input_socket.Utterance, input_socket.InputError),
+        sends=(
+            input_socket.SpeechStarted,
+            input_socket.Partial,
+            input_socket.Utterance,
+            input_socket.InputError,
+        ),
         binary="After MIC_START: the audio as announced.",
     ),
     "ingest": Channel(
@@ -93,12 +110,18 @@ SOCKETS: Final = {
 }
 
 REDIS: Final = {
-    "turnSamples": Channel(redis_names.TURN_SAMPLES, "Stream, bounded: one entry a turn.", sends=(samples.TurnSample,)),
+    "turnSamples": Channel(
+        redis_names.TURN_SAMPLES, "Stream, bounded: one entry a turn.", sends=(samples.TurnSample,)
+    ),
     "eventsLtm": Channel(
-        redis_names.EVENTS_LTM, "Stream: fields `type` and `payload` (this message as JSON).", sends=(outbox.OutboxEvent,)
+        redis_names.EVENTS_LTM,
+        "Stream: fields `type` and `payload` (this message as JSON).",
+        sends=(outbox.OutboxEvent,),
     ),
     "eventsAnalytics": Channel(
-        redis_names.EVENTS_ANALYTICS, "Stream: fields `type` and `payload` (this message as JSON).", sends=(outbox.OutboxEvent,)
+        redis_names.EVENTS_ANALYTICS,
+        "Stream: fields `type` and `payload` (this message as JSON).",
+        sends=(outbox.OutboxEvent,),
     ),
     "history": Channel(
         redis_names.history("{id}"),
@@ -106,16 +129,32 @@ REDIS: Final = {
         sends=(http.TurnRecord,),
         parameters={"id": f"The session, {_SESSION}."},
     ),
-    "userInputQueue": _work(redis_names.USER_INPUT_QUEUE, "what people said, for memory", chain.UserInput),
-    "chatRequests": _work(redis_names.CHAT_REQUESTS, "what people said, filed, for chat-ai", chain.UserInput),
+    "userInputQueue": _work(
+        redis_names.USER_INPUT_QUEUE, "what people said, for memory", chain.UserInput
+    ),
+    "chatRequests": _work(
+        redis_names.CHAT_REQUESTS, "what people said, filed, for chat-ai", chain.UserInput
+    ),
     "asrTasks": _work(redis_names.ASR_TASKS, "recordings to transcribe, for asr", chain.AsrTask),
-    "asrFinals": _work(redis_names.ASR_FINALS, "transcripts that become turns, for input-handler", chain.AsrResult),
+    "asrFinals": _work(
+        redis_names.ASR_FINALS, "transcripts that become turns, for input-handler", chain.AsrResult
+    ),
     "ttsRequests": _work(redis_names.TTS_REQUESTS, "replies to speak, for tts", chain.TtsRequest),
-    "ltmRequests": _work(redis_names.LTM_REQUESTS, "questions to long-term memory", chain.LtmRequest),
-    "memoryUpdates": Channel(redis_names.MEMORY_UPDATES, "Channel: what was said, by whom.", sends=(chain.MemoryUpdate,)),
-    "aiResponses": Channel(redis_names.AI_RESPONSES, "Channel: texts of legacy answers.", sends=(chain.AiResponse,)),
-    "asrResults": Channel(redis_names.ASR_RESULTS, "Channel: transcripts.", sends=(chain.AsrResult,)),
-    "ttsErrors": Channel(redis_names.TTS_ERRORS, "Channel: what voices failed at.", sends=(chain.TtsError,)),
+    "ltmRequests": _work(
+        redis_names.LTM_REQUESTS, "questions to long-term memory", chain.LtmRequest
+    ),
+    "memoryUpdates": Channel(
+        redis_names.MEMORY_UPDATES, "Channel: what was said, by whom.", sends=(chain.MemoryUpdate,)
+    ),
+    "aiResponses": Channel(
+        redis_names.AI_RESPONSES, "Channel: texts of legacy answers.", sends=(chain.AiResponse,)
+    ),
+    "asrResults": Channel(
+        redis_names.ASR_RESULTS, "Channel: transcripts.", sends=(chain.AsrResult,)
+    ),
+    "ttsErrors": Channel(
+        redis_names.TTS_ERRORS, "Channel: what voices failed at.", sends=(chain.TtsError,)
+    ),
     "ltmResponses": Channel(
         redis_names.LTM_RESPONSES,
         f"Channel; kept under `{redis_names.ltm_response('{requestId}')}` for a late reader.",
@@ -142,15 +181,27 @@ REDIS: Final = {
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    _, made = models_json_schema([(model, "validation") for model in MESSAGES], by_alias=True, ref_template=_REF)
+    _, made = models_json_schema(
+        [(model, "validation") for model in MESSAGES], by_alias=True, ref_template=_REF
+    )
     channels = {**SOCKETS, **REDIS}
-    used = {model.__name__ for channel in channels.values() for model in (*channel.receives, *channel.sends)}
+    used = {
+        model.__name__
+        for channel in channels.values()
+        for model in (*channel.receives, *channel.sends)
+    }
     messages: dict[str, Any] = {
-        model.__name__: {"contentType": "application/json", "payload": {"$ref": _REF.format(model=model.__name__)}}
+        model.__name__: {
+            "contentType": "application/json",
+            "payload": {"$ref": _REF.format(model=model.__name__)},
+        }
         for model in MESSAGES
         if model.__name__ in used
     }
-    messages["Binary"] = {"contentType": "application/octet-stream", "payload": {"type": "string", "format": "binary"}}
+    messages["Binary"] = {
+        "contentType": "application/octet-stream",
+        "payload": {"type": "string", "format": "binary"},
+    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -164,7 +215,11 @@ def document() -> dict[str, Any]:
                 "protocol": "ws",
                 "description": "The public door: /ws/input and /ws/output.",
             },
-            "outputHandler": {"host": "localhost:8002", "protocol": "ws", "description": "Internal: engines connect here."},
+            "outputHandler": {
+                "host": "localhost:8002",
+                "protocol": "ws",
+                "description": "Internal: engines connect here.",
+            },
             "redis": {"host": "localhost:6379", "protocol": "redis"},
         },
         "channels": {name: _channel(name, channel) for name, channel in channels.items()},
@@ -175,7 +230,9 @@ def document() -> dict[str, Any]:
 
 def _channel(name: str, channel: Channel) -> dict[str, Any]:
     server = "redis" if name in REDIS else "outputHandler" if name == "ingest" else "gateway"
-    messages = {model.__name__: _message(model.__name__) for model in (*channel.receives, *channel.sends)}
+    messages = {
+        model.__name__: _message(model.__name__) for model in (*channel.receives, *channel.sends)
+    }
     description = channel.description
     if channel.binary is not None:
         messages["Binary"] = _message("Binary")
@@ -187,7 +244,9 @@ def _channel(name: str, channel: Channel) -> dict[str, Any]:
         "servers": [{"$ref": f"#/servers/{server}"}],
     }
     if channel.parameters:
-        made["parameters"] = {key: {"description": text} for key, text in channel.parameters.items()}
+        made["parameters"] = {
+            key: {"description": text} for key, text in channel.parameters.items()
+        }
     return made
 
 
@@ -202,7 +261,9 @@ def _operations(channels: dict[str, Channel]) -> dict[str, Any]:
                 made[f"{action}{name[0].upper()}{name[1:]}"] = {
                     "action": action,
                     "channel": {"$ref": f"#/channels/{name}"},
-                    "messages": [{"$ref": f"#/channels/{name}/messages/{message}"} for message in names],
+                    "messages": [
+                        {"$ref": f"#/channels/{name}/messages/{message}"} for message in names
+                    ],
                 }
     return made
 

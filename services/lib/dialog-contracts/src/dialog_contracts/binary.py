@@ -56,7 +56,9 @@ class BinaryChunk:
 def pack(chunk: SpeechChunk) -> bytes:
     """The binary frame of a chunk (codec PCM)."""
     pcm = base64.b64decode(chunk.pcm)
-    weights = bytes(round(255 * min(1.0, max(0.0, chunk.viseme.get(name, 0.0)))) for name in VISEMES)
+    weights = bytes(
+        round(255 * min(1.0, max(0.0, chunk.viseme.get(name, 0.0)))) for name in VISEMES
+    )
     head = HEADER.pack(
         MAGIC,
         VERSION,
@@ -78,8 +80,16 @@ def unpack(data: bytes) -> BinaryChunk:
     """The chunk of a binary frame; raises ValueError for a short, foreign or newer frame."""
     if len(data) < HEADER_BYTES:
         raise ValueError(f"a binary chunk has at least {HEADER_BYTES} bytes, not {len(data)}")
-    magic, version, codec, turn, seq, offset, duration, rate, start, end, ts, weights = HEADER.unpack_from(data)
+    magic, version, codec, turn, seq, offset, duration, rate, start, end, ts, weights = (
+        HEADER.unpack_from(data)
+    )
     if magic != MAGIC or version != VERSION:
         raise ValueError(f"not a binary chunk of version {VERSION}")
-    viseme = {name: round(weight / 255, 3) for name, weight in zip(VISEMES, weights, strict=True) if weight}
-    return BinaryChunk(turn, seq, offset, duration, rate * 100, start, end, ts, viseme, codec, data[HEADER_BYTES:])
+    viseme = {
+        name: round(weight / 255, 3)
+        for name, weight in zip(VISEMES, weights, strict=True)
+        if weight
+    }
+    return BinaryChunk(
+        turn, seq, offset, duration, rate * 100, start, end, ts, viseme, codec, data[HEADER_BYTES:]
+    )

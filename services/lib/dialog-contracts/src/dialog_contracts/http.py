@@ -32,7 +32,9 @@ class FlagSet(SnakeModel):
     ENABLE_STREAMS_OUTBOX: bool = False
     ENABLE_LTM: bool = False
     generation: int = Field(
-        default=0, ge=0, description="Generation of the flag document these values come from; 0: environment."
+        default=0,
+        ge=0,
+        description="Generation of the flag document these values come from; 0: environment.",
     )
 
 
@@ -56,7 +58,10 @@ def _conditions() -> dict[str, Any]:
     """What a COMMAND needs, for readers of the schema."""
     verb: dict[str, Any] = {"type": {"const": TurnType.COMMAND}}
     says = {"properties": verb, "required": ["type"]}
-    of_say = {"properties": {**verb, "content": {"const": Command.SAY}}, "required": ["type", "content"]}
+    of_say = {
+        "properties": {**verb, "content": {"const": Command.SAY}},
+        "required": ["type", "content"],
+    }
     text = {"properties": {"text": {"type": "string", "pattern": NOT_BLANK}}, "required": ["text"]}
     return {
         "allOf": [
@@ -69,20 +74,33 @@ def _conditions() -> dict[str, Any]:
 class Meta(WireModel):
     """What belongs to a request beside its content. `flags`, `client` and `knownTurn` are internal: input-handler sets them."""
 
-    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
-        default=None, description="Idempotency key of the client's message: the same key never asks the model twice."
+    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = (
+        Field(
+            default=None,
+            description="Idempotency key of the client's message: the same key never asks the model twice.",
+        )
     )
     viewer_id: ShortText | None = None
-    lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    lang: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
+    ) = None
     emotion_hint: ShortText | None = None
     text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = Field(
         default=None, description="What SAY speaks, verbatim."
     )
-    turn: Turn | None = Field(default=None, description="The turn that STOP means; without it, the one that sounds.")
-    flags: FlagSet | None = Field(default=None, description="Internal: the flags of this turn, resolved once by input-handler.")
-    client: ShortText | None = Field(default=None, description="Internal: whose turn this is, as limits count clients.")
+    turn: Turn | None = Field(
+        default=None, description="The turn that STOP means; without it, the one that sounds."
+    )
+    flags: FlagSet | None = Field(
+        default=None,
+        description="Internal: the flags of this turn, resolved once by input-handler.",
+    )
+    client: ShortText | None = Field(
+        default=None, description="Internal: whose turn this is, as limits count clients."
+    )
     known_turn: Count | None = Field(
-        default=None, description="Internal, with a number that the caller chose: the highest one that input-handler knows."
+        default=None,
+        description="Internal, with a number that the caller chose: the highest one that input-handler knows.",
     )
 
 
@@ -92,10 +110,13 @@ class ChatRequest(WireModel):
     model_config = ConfigDict(json_schema_extra=_conditions())
 
     session_id: SessionId
-    turn: Turn | None = Field(default=None, description="Optional from outside, always set by input-handler.")
+    turn: Turn | None = Field(
+        default=None, description="Optional from outside, always set by input-handler."
+    )
     type: TurnType = TurnType.TEXT
     content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] = Field(
-        description="What is said, not blank; of a COMMAND its verb.", json_schema_extra={"minLength": 1, "pattern": NOT_BLANK}
+        description="What is said, not blank; of a COMMAND its verb.",
+        json_schema_extra={"minLength": 1, "pattern": NOT_BLANK},
     )
     meta: Meta = Meta()
 
@@ -138,7 +159,9 @@ class HoldReply(WireModel):
 
     ok: Literal[True] = True
     held: bool
-    turn: Turn | None = Field(default=None, description="The turn that was held; what follows, a STOP too, names it.")
+    turn: Turn | None = Field(
+        default=None, description="The turn that was held; what follows, a STOP too, names it."
+    )
 
 
 class ErrorBody(WireModel):
@@ -147,10 +170,20 @@ class ErrorBody(WireModel):
     code: str
     message: str
     retryable: bool = False
-    field: str | None = Field(default=None, description="The field that is wrong, as a path, e.g. meta.lang.")
-    limit: int | None = Field(default=None, description="The limit that was passed, in the unit the message says.")
-    next_turn: Turn | None = Field(default=None, description="With turn_taken: the first number that is free.")
-    owner: int | None = Field(default=None, ge=0, description="With not_owner: ordinal of the engine that has the session.")
+    field: str | None = Field(
+        default=None, description="The field that is wrong, as a path, e.g. meta.lang."
+    )
+    limit: int | None = Field(
+        default=None, description="The limit that was passed, in the unit the message says."
+    )
+    next_turn: Turn | None = Field(
+        default=None, description="With turn_taken: the first number that is free."
+    )
+    owner: int | None = Field(
+        default=None,
+        ge=0,
+        description="With not_owner: ordinal of the engine that has the session.",
+    )
 
 
 class TurnRecord(WireModel):
@@ -162,7 +195,9 @@ class TurnRecord(WireModel):
     ts: int = Field(description="Unix seconds of the commit.")
     interrupted: bool = False
     path: Literal["sync", "legacy"] = "sync"
-    request_id: str | None = Field(default=None, description="Idempotency key of the message, for the session's next owner.")
+    request_id: str | None = Field(
+        default=None, description="Idempotency key of the message, for the session's next owner."
+    )
 
 
 class SessionTurns(WireModel):
@@ -189,9 +224,15 @@ class ProviderReport(WireModel):
     """What `/readyz` of engine and legacy chain says of language models (`details.models`) and voices (`details.voices`)."""
 
     configured: list[str] = Field(description="By name, in the order in which they are asked.")
-    in_use: str | None = Field(default=None, description="The first of them that answers; absent while none has.")
-    about: dict[str, str] = Field(default={}, description="Model and address, of those that have some.")
-    why_not: dict[str, str] = Field(default={}, description="Of each that does not answer, or is not set up: why.")
+    in_use: str | None = Field(
+        default=None, description="The first of them that answers; absent while none has."
+    )
+    about: dict[str, str] = Field(
+        default={}, description="Model and address, of those that have some."
+    )
+    why_not: dict[str, str] = Field(
+        default={}, description="Of each that does not answer, or is not set up: why."
+    )
 
 
 class Readiness(WireModel):
@@ -200,5 +241,7 @@ class Readiness(WireModel):
     ready: bool
     service: str
     reasons: list[str] = []
-    unsupported: dict[str, str] = Field(default={}, description="Flags whose current value this version cannot serve, and why.")
+    unsupported: dict[str, str] = Field(
+        default={}, description="Flags whose current value this version cannot serve, and why."
+    )
     details: dict[str, Any] = {}

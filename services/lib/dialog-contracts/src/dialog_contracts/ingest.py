@@ -35,17 +35,29 @@ class Start(WireModel):
     action: Literal["START"] = "START"
     session_id: SessionId
     turn: Turn
-    epoch: int = Field(ge=0, description="Epoch of the owner's lease; a lower one than last seen is refused.")
+    epoch: int = Field(
+        ge=0, description="Epoch of the owner's lease; a lower one than last seen is refused."
+    )
     traceparent: TraceParent | None = None
     flags: FlagSet
     format: AudioFormat = AudioFormat()
-    user_text: str | None = Field(default=None, description="What was asked, so that every viewer's page can show it.")
-    ear_ms: int | None = Field(default=None, ge=0, description="For a subscriber in mid-turn: the audio time that sounds now.")
-    started_at: float | None = Field(default=None, description="ms on output-handler's clock; set by output-handler.")
+    user_text: str | None = Field(
+        default=None, description="What was asked, so that every viewer's page can show it."
+    )
+    ear_ms: int | None = Field(
+        default=None,
+        ge=0,
+        description="For a subscriber in mid-turn: the audio time that sounds now.",
+    )
+    started_at: float | None = Field(
+        default=None, description="ms on output-handler's clock; set by output-handler."
+    )
     path: Literal["sync", "legacy"] | None = Field(
         default=None, description="`legacy`: the fallback answers this turn; absent: sync."
     )
-    reason: str | None = Field(default=None, description="With legacy: why the main path did not answer.")
+    reason: str | None = Field(
+        default=None, description="With legacy: why the main path did not answer."
+    )
 
 
 class SpeechChunk(WireModel):
@@ -59,7 +71,9 @@ class SpeechChunk(WireModel):
     viseme: dict[str, float] = Field(default={}, description="Oculus-15 weights, 0 to 1.")
     ts: float = Field(description="Unix seconds at which the chunk was sent.")
     offset_ms: Count = Field(description="Audio time within the turn.")
-    text_start: Count = Field(default=0, description="Where, in the reply, the words of this chunk begin (characters).")
+    text_start: Count = Field(
+        default=0, description="Where, in the reply, the words of this chunk begin (characters)."
+    )
     text_end: Count = 0
 
     @property
@@ -104,7 +118,9 @@ class StopAck(WireModel):
     action: Literal["STOP_ACK"] = "STOP_ACK"
     session_id: SessionId
     turn: Turn
-    heard_text: str | None = Field(default=None, description="The words that were heard, as they will be remembered.")
+    heard_text: str | None = Field(
+        default=None, description="The words that were heard, as they will be remembered."
+    )
 
 
 class Stop(WireModel):
@@ -121,7 +137,8 @@ class Stop(WireModel):
         description="Between output-handler and engines: STOP_RESULT is wanted, and carries this name.",
     )
     heard_text: str | None = Field(
-        default=None, description="Of a reply that a voice file spoke: what was heard of it, which output-handler alone knows."
+        default=None,
+        description="Of a reply that a voice file spoke: what was heard of it, which output-handler alone knows.",
     )
 
 
@@ -174,9 +191,14 @@ class Played(WireModel):
     session_id: SessionId
     turn: Turn
     offset_ms: int = Field(ge=0, le=24 * 3600 * 1000)
-    speaker: bool | None = Field(default=None, description="This client asked the turn: what it heard is what was heard.")
+    speaker: bool | None = Field(
+        default=None, description="This client asked the turn: what it heard is what was heard."
+    )
     viewers: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="From an output-handler: of how many viewers this is the median."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="From an output-handler: of how many viewers this is the median.",
     )
 
 
@@ -209,7 +231,9 @@ BackFrame = Annotated[
     | Annotated[Hold, Tag("CONTROL.RESUME")],
     Discriminator(_kind),
 ]
-DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Alive | Hold] = TypeAdapter(DownFrame)
+DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Alive | Hold] = (
+    TypeAdapter(DownFrame)
+)
 BACK: TypeAdapter[Stop | Subscribe | Played | Hold] = TypeAdapter(BackFrame)
 
 

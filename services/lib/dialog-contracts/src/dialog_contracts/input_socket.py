@@ -48,7 +48,9 @@ class SayText(WireModel):
     type: Literal["TEXT"] = "TEXT"
     content: str = Field(description="1 to 4 000 characters.")
     meta: Meta = Meta()
-    last_event_id: str | None = Field(default=None, description="With a requestId sent before: resume after this event.")
+    last_event_id: str | None = Field(
+        default=None, description="With a requestId sent before: resume after this event."
+    )
     traceparent: TraceParent | None = None
 
 
@@ -71,7 +73,9 @@ class MicStart(WireModel):
     format: Literal["pcm_s16le", "opus"]
     sample_rate: int = Field(ge=8_000, le=48_000)
     frame_ms: Literal[20] = 20
-    lang: str | None = Field(default=None, max_length=35, description="`zh` or `en`; absent: found out.")
+    lang: str | None = Field(
+        default=None, max_length=35, description="`zh` or `en`; absent: found out."
+    )
 
 
 class MicStop(WireModel):
@@ -119,7 +123,9 @@ class SpokenTo(WireModel):
     type: Literal["SPOKEN_TO"] = "SPOKEN_TO"
     session_id: SessionId
     microphone: str = Field(
-        default="", max_length=64, description="which one of the session's: several people may speak at once"
+        default="",
+        max_length=64,
+        description="which one of the session's: several people may speak at once",
     )
     speaking: bool
 

@@ -28,15 +28,23 @@ class ChainMeta(SnakeModel):
     trace_id: str | None = None
     from_channel: str | None = None
     provider: str | None = None
-    lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    lang: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
+    ) = None
     session_id: SessionId | None = None
     turn: Turn | None = None
     request_id: str | None = None
-    flags: FlagSet | None = Field(default=None, description="The flags of the turn, resolved once by input-handler.")
+    flags: FlagSet | None = Field(
+        default=None, description="The flags of the turn, resolved once by input-handler."
+    )
     reason: str | None = Field(default=None, description="Why the main path did not answer.")
-    verbatim: bool = Field(default=False, description="The content is spoken as it is; no model is asked.")
+    verbatim: bool = Field(
+        default=False, description="The content is spoken as it is; no model is asked."
+    )
     traceparent: TraceParent | None = None
-    received_at: float | None = Field(default=None, description="Unix seconds at which input-handler took the turn.")
+    received_at: float | None = Field(
+        default=None, description="Unix seconds at which input-handler took the turn."
+    )
 
 
 class UserInput(SnakeModel):
@@ -46,7 +54,9 @@ class UserInput(SnakeModel):
     type: Literal["text"] = "text"
     user_id: str = "anonymous"
     content: Text
-    input_file: None = Field(default=None, description="Always null: files do not cross services by a path.")
+    input_file: None = Field(
+        default=None, description="Always null: files do not cross services by a path."
+    )
     source: Literal["user", "asr"] = "user"
     timestamp: float = Field(default=0, description="Unix seconds.")
     meta: ChainMeta = ChainMeta()
@@ -115,10 +125,17 @@ class MouthCue(SnakeModel):
 class ResponseMetadata(SnakeModel):
     """How an answer came about."""
 
-    provider: str | None = Field(default=None, description="Voice that spoke; absent without sound.")
-    processing_time: float | None = Field(default=None, description="Seconds from the receipt of the turn to its answer.")
+    provider: str | None = Field(
+        default=None, description="Voice that spoke; absent without sound."
+    )
+    processing_time: float | None = Field(
+        default=None, description="Seconds from the receipt of the turn to its answer."
+    )
     audio_ms: int = 0
-    code: str | None = Field(default=None, description="With status error, or where only the voice failed: what went wrong.")
+    code: str | None = Field(
+        default=None,
+        description="With status error, or where only the voice failed: what went wrong.",
+    )
 
 
 class TaskResponse(SnakeModel):
@@ -131,7 +148,9 @@ class TaskResponse(SnakeModel):
     task_id: SessionId
     status: Literal["success", "error"] = "success"
     text: str = ""
-    audio_file: str | None = Field(default=None, description="The blob's id where older readers look for a path.")
+    audio_file: str | None = Field(
+        default=None, description="The blob's id where older readers look for a path."
+    )
     audio: AudioBlob | None = None
     mouth: list[MouthCue] = []
     user_text: str | None = None

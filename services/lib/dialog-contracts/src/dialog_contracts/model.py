@@ -26,7 +26,9 @@ Count = Annotated[int, Field(ge=0, le=limits.COUNT_MAX)]
 
 ShortText = Annotated[str, StringConstraints(max_length=limits.META_CHARS)]
 
-TraceParent = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+TraceParent = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+]
 """W3C trace context, version 00."""
 
 
@@ -34,7 +36,11 @@ class WireModel(BaseModel):
     """Base of every message."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="ignore",
     )
 
     def to_json(self) -> str:

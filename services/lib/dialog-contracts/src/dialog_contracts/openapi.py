@@ -29,23 +29,47 @@ TAGS: Final = [
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "ChatRequest": {
-        "text": {"sessionId": "live-001", "content": "今晚玩什么？", "meta": {"requestId": "m-1", "viewerId": "twitch:12345"}},
-        "verbatim": {"sessionId": "live-001", "type": "COMMAND", "content": "SAY", "meta": {"text": "Welcome, everybody!"}},
+        "text": {
+            "sessionId": "live-001",
+            "content": "今晚玩什么？",
+            "meta": {"requestId": "m-1", "viewerId": "twitch:12345"},
+        },
+        "verbatim": {
+            "sessionId": "live-001",
+            "type": "COMMAND",
+            "content": "SAY",
+            "meta": {"text": "Welcome, everybody!"},
+        },
         "new conversation": {"sessionId": "live-001", "type": "COMMAND", "content": "RESET"},
     },
-    "StopRequest": {"whatever sounds": {"sessionId": "live-001"}, "one turn": {"sessionId": "live-001", "turn": 42}},
+    "StopRequest": {
+        "whatever sounds": {"sessionId": "live-001"},
+        "one turn": {"sessionId": "live-001", "turn": 42},
+    },
     "StopReply": {"stopped": {"ok": True, "stopped": True}},
     "SessionList": {"one": {"sessions": [{"sessionId": "live-001", "lastActive": 1790006400}]}},
     "SessionTurns": {
         "one": {
             "sessionId": "live-001",
-            "turns": [{"turn": 42, "user": "今晚玩什么？", "reply": "今晚我们玩解谜", "ts": 1790006400, "interrupted": True}],
+            "turns": [
+                {
+                    "turn": 42,
+                    "user": "今晚玩什么？",
+                    "reply": "今晚我们玩解谜",
+                    "ts": 1790006400,
+                    "interrupted": True,
+                }
+            ],
         }
     },
 }
 """By body, then by what each is an example of."""
 
-_EVENT_EXAMPLE: Final = {"id": "42.1", "event": "text-delta", "data": '{"content":"今晚我们玩解谜","eos":false}'}
+_EVENT_EXAMPLE: Final = {
+    "id": "42.1",
+    "event": "text-delta",
+    "data": '{"content":"今晚我们玩解谜","eos":false}',
+}
 
 _DOOR: Final = (400, 403, 405, 408, 413, 414, 429, 431, 500, 503)
 """What any request may be answered with, before anybody looks at what it asks."""
@@ -65,7 +89,9 @@ _ERRORS: Final = {
     500: "An error on our side; it was logged.",
     503: "Something that is needed does not answer now; retryable.",
 }
-_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_RETRY_AFTER: Final = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+}
 
 _STREAM: Final = f"""Server-Sent Events, one turn. Each has an `id` of the form `<turn>.<n>`; comments are heartbeats.
 
@@ -81,7 +107,9 @@ An event is at most {limits.EVENT_BYTES} bytes. To resume, send the same body ag
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    _, made = models_json_schema([(body, "validation") for body in BODIES], by_alias=True, ref_template=_REF)
+    _, made = models_json_schema(
+        [(body, "validation") for body in BODIES], by_alias=True, ref_template=_REF
+    )
     schemas = made["$defs"]
     for model, fields in INTERNAL.items():
         for field in fields:
@@ -99,10 +127,20 @@ def document() -> dict[str, Any]:
         "paths": {
             "/chat/stream": {"post": _chat_stream()},
             "/control/stop": {"post": _control_stop()},
-            "/sessions": {"get": _read("listSessions", "Recent sessions, the most recently active first", "SessionList")},
+            "/sessions": {
+                "get": _read(
+                    "listSessions", "Recent sessions, the most recently active first", "SessionList"
+                )
+            },
             "/sessions/{id}/turns": {
                 "get": {
-                    **_read("listTurns", "Recent turns of a session, oldest first", "SessionTurns", 404, 422),
+                    **_read(
+                        "listTurns",
+                        "Recent turns of a session, oldest first",
+                        "SessionTurns",
+                        404,
+                        422,
+                    ),
                     "parameters": [_session_parameter()],
                 }
             },
@@ -126,7 +164,11 @@ def _chat_stream() -> dict[str, Any]:
         "schema": {"type": "string"},
         "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     }
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": {"oneOf": list(_events().values())}}
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"oneOf": list(_events().values())},
+    }
     events = {
         "type": "object",
         "description": "One event of the stream; its `data` is, by its name, one of `x-events`.",
@@ -145,7 +187,10 @@ def _chat_stream() -> dict[str, Any]:
         "parameters": [resume, trace],
         "requestBody": _body("ChatRequest"),
         "responses": {
-            "200": {"description": _STREAM, "content": {"text/event-stream": {"schema": events, "example": _EVENT_EXAMPLE}}},
+            "200": {
+                "description": _STREAM,
+                "content": {"text/event-stream": {"schema": events, "example": _EVENT_EXAMPLE}},
+            },
             **_errors(422),
             "409": _error(
                 "`turn_taken` (with `nextTurn`): this number belongs to another message. `out_of_reach` (with `nextTurn`): it is too far "
@@ -166,14 +211,21 @@ def _control_stop() -> dict[str, Any]:
         "responses": {
             "202": _answer("Taken; `stopped` is false when nothing was sounding.", "StopReply"),
             **_errors(404, 422),
-            "409": _error("`barge_in_off`: the running turn was started without SYNC_TTS_BARGE_IN."),
+            "409": _error(
+                "`barge_in_off`: the running turn was started without SYNC_TTS_BARGE_IN."
+            ),
         },
     }
 
 
 def _read(operation: str, summary: str, model: str, *errors: int) -> dict[str, Any]:
     responses = {"200": _answer(summary, model), **_errors(*errors)}
-    return {"operationId": operation, "tags": ["history"], "summary": summary, "responses": responses}
+    return {
+        "operationId": operation,
+        "tags": ["history"],
+        "summary": summary,
+        "responses": responses,
+    }
 
 
 def _session_parameter() -> dict[str, Any]:

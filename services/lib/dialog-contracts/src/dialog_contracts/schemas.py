@@ -16,11 +16,15 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 def generated() -> dict[str, str]:
     """File name → text of every generated file. The same models always give the same bytes."""
     documents: dict[str, dict[str, Any]] = {
-        file_name(message): {"$schema": DIALECT, **message.model_json_schema(by_alias=True)} for message in MESSAGES
+        file_name(message): {"$schema": DIALECT, **message.model_json_schema(by_alias=True)}
+        for message in MESSAGES
     }
     documents["asyncapi.json"] = asyncapi.document()
     documents["openapi.json"] = openapi.document()
-    return {name: json.dumps(made, ensure_ascii=False, indent=2, sort_keys=True) + "\n" for name, made in documents.items()}
+    return {
+        name: json.dumps(made, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        for name, made in documents.items()
+    }
 
 
 def drift(folder: Path) -> list[str]:
@@ -52,7 +56,9 @@ def main(arguments: list[str] | None = None, folder: Path = FOLDER) -> int:
     parser = argparse.ArgumentParser(prog="python -m dialog_contracts.schemas", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--write", action="store_true", help="write the files anew")
-    what.add_argument("--check", action="store_true", help="say which files are not as the models are")
+    what.add_argument(
+        "--check", action="store_true", help="say which files are not as the models are"
+    )
     if parser.parse_args(arguments).write:
         write(folder)
         return 0
@@ -60,7 +66,9 @@ def main(arguments: list[str] | None = None, folder: Path = FOLDER) -> int:
     for sentence in found:
         sys.stderr.write(f"schemas: {sentence}\n")
     if found:
-        sys.stderr.write("Write them anew with `make fmt` (or python -m dialog_contracts.schemas --write) and commit them.\n")
+        sys.stderr.write(
+            "Write them anew with `make fmt` (or python -m dialog_contracts.schemas --write) and commit them.\n"
+        )
     return 1 if found else 0
 
 

@@ -25,22 +25,34 @@ class Persona(WireModel):
     instructions: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = Field(
         default=None, description="The system prompt: character, manner and limits of the reply."
     )
-    lang: Lang | None = Field(default=None, description="Language of a turn that shows none of its own, such as zh or en-US.")
+    lang: Lang | None = Field(
+        default=None,
+        description="Language of a turn that shows none of its own, such as zh or en-US.",
+    )
 
 
 class SessionLlm(WireModel):
     """Which language model answers. What is absent takes the engine's own setting."""
 
     provider: Literal["rules", "openai"] = Field(
-        default="openai", description="rules: the built-in answers, offline; openai: any server with OpenAI's protocol."
+        default="openai",
+        description="rules: the built-in answers, offline; openai: any server with OpenAI's protocol.",
     )
     base_url: BaseUrl | None = Field(
         default=None, description="Up to and including the version, e.g. https://api.openai.com/v1."
     )
-    model: ModelName | None = Field(default=None, description="Name of the model as its server spells it.")
-    max_tokens: int | None = Field(default=None, ge=1, le=8_000, description="Longest reply, in tokens.")
-    temperature: float | None = Field(default=None, ge=0, le=2, description="0 is repeatable, 2 is wild.")
-    api_key_file: KeyFile | None = Field(default=None, description="File in the engine's directory of session keys.")
+    model: ModelName | None = Field(
+        default=None, description="Name of the model as its server spells it."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=8_000, description="Longest reply, in tokens."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="0 is repeatable, 2 is wild."
+    )
+    api_key_file: KeyFile | None = Field(
+        default=None, description="File in the engine's directory of session keys."
+    )
 
 
 class SessionVoice(WireModel):
@@ -53,10 +65,18 @@ class SessionVoice(WireModel):
     voice_zh: VoiceName | None = Field(
         default=None, description="Name of the voice for Chinese text, as its provider spells it."
     )
-    voice_en: VoiceName | None = Field(default=None, description="Name of the voice for all other text.")
-    base_url: BaseUrl | None = Field(default=None, description="openai only: up to and including the version.")
-    model: ModelName | None = Field(default=None, description="openai only: name of the speech model.")
-    api_key_file: KeyFile | None = Field(default=None, description="File in the engine's directory of session keys.")
+    voice_en: VoiceName | None = Field(
+        default=None, description="Name of the voice for all other text."
+    )
+    base_url: BaseUrl | None = Field(
+        default=None, description="openai only: up to and including the version."
+    )
+    model: ModelName | None = Field(
+        default=None, description="openai only: name of the speech model."
+    )
+    api_key_file: KeyFile | None = Field(
+        default=None, description="File in the engine's directory of session keys."
+    )
 
 
 class SessionDocument(WireModel):
@@ -64,7 +84,9 @@ class SessionDocument(WireModel):
 
     session_id: Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
     flags: FlagSet
-    resource: Annotated[str, StringConstraints(max_length=320)] = Field(description="namespace/name of the VtuberSession.")
+    resource: Annotated[str, StringConstraints(max_length=320)] = Field(
+        description="namespace/name of the VtuberSession."
+    )
     persona: Persona | None = None
     llm: SessionLlm | None = None
     voice: SessionVoice | None = None
@@ -81,6 +103,10 @@ class FlagAck(WireModel):
     """One field of the hash `vtuber:flags:acks`, under the pod's name, renewed every 5 s and after every change."""
 
     service: str
-    revision: int = Field(ge=0, description="The pod's next turn goes by the documents of this revision.")
+    revision: int = Field(
+        ge=0, description="The pod's next turn goes by the documents of this revision."
+    )
     at: float = Field(description="Unix seconds; an acknowledgement older than 15 s is ignored.")
-    missing_keys: list[KeyFile] = Field(default=[], description="Key files that documents name and the pod does not have yet.")
+    missing_keys: list[KeyFile] = Field(
+        default=[], description="Key files that documents name and the pod does not have yet."
+    )

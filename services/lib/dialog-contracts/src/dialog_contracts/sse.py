@@ -42,17 +42,25 @@ class DoneStats(SnakeModel):
     tokens: int = Field(default=0, description="Deltas that the model sent.")
     total_ms: float | None = None
     llm: str | None = Field(default=None, description="Provider that answered.")
-    voice: str | None = Field(default=None, description="Voice that spoke first, or why there is none.")
+    voice: str | None = Field(
+        default=None, description="Voice that spoke first, or why there is none."
+    )
     instead_of: dict[str, str] | None = Field(
-        default=None, description="Models and voices that come first and did not answer, by name: why, in a word or two."
+        default=None,
+        description="Models and voices that come first and did not answer, by name: why, in a word or two.",
     )
     interrupted: bool = False
     finish_reason: Literal["length", "content_filter"] | None = Field(
-        default=None, description="Why the model stopped before its own end: too long, or its vendor would not have it said."
+        default=None,
+        description="Why the model stopped before its own end: too long, or its vendor would not have it said.",
     )
     turn: int | None = None
-    path: Literal["sync", "legacy"] | None = Field(default=None, description="`legacy`: the fallback answered; absent: sync.")
-    fallback_reason: str | None = Field(default=None, description="With legacy: why the main path did not answer.")
+    path: Literal["sync", "legacy"] | None = Field(
+        default=None, description="`legacy`: the fallback answered; absent: sync."
+    )
+    fallback_reason: str | None = Field(
+        default=None, description="With legacy: why the main path did not answer."
+    )
 
 
 class DoneEvent(WireModel):
@@ -133,7 +141,9 @@ def _is_count(text: str) -> bool:
 class SseParser:
     """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped, or frames of their own."""
 
-    def __init__(self, *, max_event_bytes: int = limits.EVENT_BYTES, comments: bool = False) -> None:
+    def __init__(
+        self, *, max_event_bytes: int = limits.EVENT_BYTES, comments: bool = False
+    ) -> None:
         self._max, self._comments = max_event_bytes, comments
         self._rest = b""
         self._after_cr = False

@@ -73,7 +73,9 @@ def _kind(value: object) -> str:
 
 
 ViewerFrame = Annotated[
-    Annotated[Stop, Tag("CONTROL.STOP")] | Annotated[Played, Tag("PLAYED")] | Annotated[TimeRequest, Tag("TIME")],
+    Annotated[Stop, Tag("CONTROL.STOP")]
+    | Annotated[Played, Tag("PLAYED")]
+    | Annotated[TimeRequest, Tag("TIME")],
     Discriminator(_kind),
 ]
 FROM_VIEWER: TypeAdapter[Stop | Played | TimeRequest] = TypeAdapter(ViewerFrame)

@@ -41,4 +41,9 @@ class Documents:
     def state(self) -> dict[str, object]:
         """For `/readyz`: where the documents come from, the revision acknowledged, and the newest generation in it."""
         newest = max((document.flags.generation for document in self), default=0)
-        return {"origin": self.origin, "revision": self.revision, "generation": newest, "documents": len(self._by_session)}
+        return {
+            "origin": self.origin,
+            "revision": self.revision,
+            "generation": newest,
+            "documents": len(self._by_session),
+        }

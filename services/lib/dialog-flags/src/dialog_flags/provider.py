@@ -28,7 +28,10 @@ class DocumentProvider(AbstractProvider):
         return Metadata("vtuber-session-documents")
 
     def resolve_boolean_details(
-        self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
+        self,
+        flag_key: str,
+        default_value: bool,
+        evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
         """The flag's value for the session in the context; without a document, the environment's."""
         if flag_key not in NAMES:
@@ -36,11 +39,16 @@ class DocumentProvider(AbstractProvider):
         session_id = evaluation_context.targeting_key if evaluation_context is not None else None
         document = self._documents.find(session_id or "")
         flags, reason = (
-            (document.flags, Reason.TARGETING_MATCH) if document is not None else (self._environment, Reason.DEFAULT)
+            (document.flags, Reason.TARGETING_MATCH)
+            if document is not None
+            else (self._environment, Reason.DEFAULT)
         )
         value = bool(getattr(flags, flag_key))
         return FlagResolutionDetails(
-            value=value, reason=reason, variant="on" if value else "off", flag_metadata={GENERATION: flags.generation}
+            value=value,
+            reason=reason,
+            variant="on" if value else "off",
+            flag_metadata={GENERATION: flags.generation},
         )
 
     def resolve_string_details(
@@ -56,7 +64,10 @@ class DocumentProvider(AbstractProvider):
         _only_booleans(flag_key)
 
     def resolve_float_details(
-        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
+        self,
+        flag_key: str,
+        default_value: float,
+        evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[float]:
         """There are none."""
         _only_booleans(flag_key)

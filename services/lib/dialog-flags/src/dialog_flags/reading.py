@@ -27,16 +27,25 @@ def from_file(path: Path, before: Mapping[str, SessionDocument]) -> Read | None:
         raise ValueError(f"{path.name}: {type(error).__name__}") from error
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise ValueError(f"{path.name}: it is no table of documents") from None
-    fields = [(str(name), json.dumps(document).encode()) for name, document in zip(names, documents, strict=True)]
+    fields = [
+        (str(name), json.dumps(document).encode())
+        for name, document in zip(names, documents, strict=True)
+    ]
     return _read(table.revision, fields, before)
 
 
-def from_hash(revision: int, fields: Mapping[bytes, bytes], before: Mapping[str, SessionDocument]) -> Read:
+def from_hash(
+    revision: int, fields: Mapping[bytes, bytes], before: Mapping[str, SessionDocument]
+) -> Read:
     """The table that a hash holds; a session whose field is wrong keeps its document of before."""
-    return _read(revision, [(name.decode("utf-8", "replace"), text) for name, text in fields.items()], before)
+    return _read(
+        revision, [(name.decode("utf-8", "replace"), text) for name, text in fields.items()], before
+    )
 
 
-def _read(revision: int, fields: Iterable[tuple[str, bytes]], before: Mapping[str, SessionDocument]) -> Read:
+def _read(
+    revision: int, fields: Iterable[tuple[str, bytes]], before: Mapping[str, SessionDocument]
+) -> Read:
     documents: list[SessionDocument] = []
     wrong: list[str] = []
     for session_id, text in fields:

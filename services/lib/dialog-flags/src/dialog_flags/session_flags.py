@@ -31,7 +31,9 @@ class SessionFlags:
         values: dict[str, bool] = {}
         generation: object = 0
         for flag in Flag:
-            details = self._client.get_boolean_details(flag, getattr(self._environment, flag), context)
+            details = self._client.get_boolean_details(
+                flag, getattr(self._environment, flag), context
+            )
             values[flag] = details.value
             generation = details.flag_metadata.get(GENERATION, generation)
         return legal(FlagSet(**values, generation=generation if isinstance(generation, int) else 0))

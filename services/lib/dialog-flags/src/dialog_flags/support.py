@@ -10,11 +10,19 @@ from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag
 
 _NOT_BUILT: Final[tuple[tuple[Flag, bool, str], ...]] = (
-    (Flag.ENABLE_STREAMS_OUTBOX, True, "the outbox is not part of this version: no events are written"),
+    (
+        Flag.ENABLE_STREAMS_OUTBOX,
+        True,
+        "the outbox is not part of this version: no events are written",
+    ),
     (Flag.ENABLE_LTM, True, "long-term memory is not part of this version: nothing is recalled"),
 )
 _NEED_LEGACY: Final[tuple[tuple[Flag, bool, str], ...]] = (
-    (Flag.ENABLE_SYNC_CORE, False, "the legacy chain is switched off here: turns are answered with legacy_unavailable"),
+    (
+        Flag.ENABLE_SYNC_CORE,
+        False,
+        "the legacy chain is switched off here: turns are answered with legacy_unavailable",
+    ),
     (
         Flag.SYNC_TTS_STREAMING,
         False,
@@ -27,4 +35,8 @@ def unsupported(flags: Iterable[FlagSet], *, legacy: bool) -> dict[str, str]:
     """Flag → why a value that some session has now has no effect here. `legacy`: whether the legacy chain runs."""
     sets = list(flags)
     lacking = _NOT_BUILT if legacy else (*_NOT_BUILT, *_NEED_LEGACY)
-    return {flag.value: why for flag, value, why in lacking if any(getattr(one, flag) is value for one in sets)}
+    return {
+        flag.value: why
+        for flag, value, why in lacking
+        if any(getattr(one, flag) is value for one in sets)
+    }

@@ -5,9 +5,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
 from dialog_llm.errors import LlmError, ProviderError, Reason
-from dialog_llm.provider import THINKING, Ended, GenerationOptions, LlmProvider, Message, Piece, Thinking
+from dialog_llm.provider import (
+    THINKING,
+    Ended,
+    GenerationOptions,
+    LlmProvider,
+    Message,
+    Piece,
+    Thinking,
+)
 from dialog_llm.thoughts import Habit, Thoughts
-from service_runtime.untrusted_provider import NO_MORE, DeadlineReached, UntrustedProvider, next_before
+from service_runtime.untrusted_provider import (
+    NO_MORE,
+    DeadlineReached,
+    UntrustedProvider,
+    next_before,
+)
 
 
 class Border:
@@ -24,13 +37,18 @@ class Border:
         self.name, self.about = self._untrusted.name, self._untrusted.about
         self._habit = Habit()
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the reply. Raises `ProviderError`."""
         clean = _Clean(self._habit.begin())
         now = asyncio.get_running_loop().time
         end = now() + options.wall_clock_s
         thought = said = False
-        async with self._untrusted.failures(), self._untrusted.items(self._provider.stream(messages, options)) as items:
+        async with (
+            self._untrusted.failures(),
+            self._untrusted.items(self._provider.stream(messages, options)) as items,
+        ):
             while (item := await self._next(items, end)) is not NO_MORE:
                 for piece in self._cleaned(clean, item):
                     if isinstance(piece, Thinking):

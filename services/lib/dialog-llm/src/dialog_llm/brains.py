@@ -26,7 +26,9 @@ class Brain:
 class Brains:
     """`of` is asked once a turn."""
 
-    def __init__(self, settings: LlmSettings, documents: Documents, own: LlmProvider | None = None) -> None:
+    def __init__(
+        self, settings: LlmSettings, documents: Documents, own: LlmProvider | None = None
+    ) -> None:
         self._settings, self._documents = settings, documents
         self._keys = SessionKeys(settings.session_keys_dir)
         absent = making.absent(settings) if own is None else {}
@@ -50,7 +52,8 @@ class Brains:
             lang=persona.lang or settings.default_lang,
             llm=self._llms.of(wanted),
             options=GenerationOptions(
-                max_tokens=(wanted.max_tokens if wanted is not None else None) or settings.llm_max_tokens,
+                max_tokens=(wanted.max_tokens if wanted is not None else None)
+                or settings.llm_max_tokens,
                 temperature=wanted.temperature
                 if wanted is not None and wanted.temperature is not None
                 else settings.llm_temperature,
@@ -63,7 +66,9 @@ class Brains:
 
     def missing_keys(self) -> list[str]:
         """Key files that documents name for their language models and that are not mounted (yet)."""
-        return self._keys.missing(document.llm.api_key_file for document in self._documents if document.llm is not None)
+        return self._keys.missing(
+            document.llm.api_key_file for document in self._documents if document.llm is not None
+        )
 
     async def aclose(self) -> None:
         """Close them all."""

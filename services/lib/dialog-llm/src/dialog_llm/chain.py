@@ -45,7 +45,9 @@ class LlmChain:
         """`absent`: who is named in settings and not among the providers, and why."""
         self.name = name
         self._absent = dict(absent or {})
-        self._providers = tuple(each if isinstance(each, LlmChain | Border) else Border(each) for each in providers)
+        self._providers = tuple(
+            each if isinstance(each, LlmChain | Border) else Border(each) for each in providers
+        )
         named = [(each.name, about(each)) for each in self._providers]
         self._why: dict[int, str] = {}
         self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
@@ -53,9 +55,15 @@ class LlmChain:
     @classmethod
     def of(cls, provider: LlmProvider, *, absent: Mapping[str, str] | None = None) -> "LlmChain":
         """A chain of this one, under its name; a chain as it is."""
-        return provider if isinstance(provider, LlmChain) else cls([provider], name=name_of(provider), absent=absent)
+        return (
+            provider
+            if isinstance(provider, LlmChain)
+            else cls([provider], name=name_of(provider), absent=absent)
+        )
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the first working provider's pieces. Raises its `LlmError` after a piece, `AllProvidersFailed` before."""
         failures: list[tuple[str, str]] = []
         last: LlmError | None = None
@@ -89,7 +97,9 @@ class LlmChain:
         found = await asyncio.gather(*(self._warm(position) for position in self._states.unwarmed))
         failures = [failure for failure in found if failure is not None]
         if len(failures) == len(self._providers):
-            raise AllProvidersFailed([(name, error.reason) for name, error in failures], failures[-1][1]) from failures[-1][1]
+            raise AllProvidersFailed(
+                [(name, error.reason) for name, error in failures], failures[-1][1]
+            ) from failures[-1][1]
 
     async def _warm(self, position: int) -> tuple[str, LlmError] | None:
         provider = self._providers[position]
@@ -97,7 +107,9 @@ class LlmChain:
             await provider.warm()
         except LlmError as error:
             self._failed(position, error)
-            _log.warning("llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error))
+            _log.warning(
+                "llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error)
+            )
             return provider.name, error
         self._answered(position)
         return None
@@ -116,18 +128,28 @@ class LlmChain:
         """Who answers now, by the last replies, and of those before it: why they do not, in a word or two each."""
         for position, provider in enumerate(self._providers):
             if position not in self._why:
-                name, within = provider.in_use() if isinstance(provider, LlmChain) else (provider.name, {})
+                name, within = (
+                    provider.in_use() if isinstance(provider, LlmChain) else (provider.name, {})
+                )
                 return name, {**self._reasons(position), **within}
         return self.name, self._reasons(len(self._providers))
 
     def _reasons(self, until: int) -> dict[str, str]:
-        return {**self._absent, **{self._providers[at].name: why for at, why in sorted(self._why.items()) if at < until}}
+        return {
+            **self._absent,
+            **{
+                self._providers[at].name: why for at, why in sorted(self._why.items()) if at < until
+            },
+        }
 
     def report(self) -> ProviderReport:
         """Who answers, and why not who should."""
         report = self._states.report()
         return report.model_copy(
-            update={"configured": [*self._absent, *report.configured], "why_not": {**self._absent, **report.why_not}}
+            update={
+                "configured": [*self._absent, *report.configured],
+                "why_not": {**self._absent, **report.why_not},
+            }
         )
 
     async def aclose(self) -> None:
@@ -145,7 +167,11 @@ class LlmChain:
             self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
 
     def _fell_through(
-        self, provider: LlmProvider, reason: str, failures: list[tuple[str, str]], detail: str | None = None
+        self,
+        provider: LlmProvider,
+        reason: str,
+        failures: list[tuple[str, str]],
+        detail: str | None = None,
     ) -> None:
         failures.append((provider.name, reason))
         metrics.LLM_FELL_THROUGH.labels(provider=provider.name, reason=reason).inc()

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 _TEXT_PARTS: Final = frozenset({"text", "output_text", "input_text", "text_delta", "refusal"})
-_THOUGHT_PARTS: Final = frozenset({"thinking", "reasoning", "thought", "redacted_thinking", "reasoning_text", "summary_text"})
+_THOUGHT_PARTS: Final = frozenset(
+    {"thinking", "reasoning", "thought", "redacted_thinking", "reasoning_text", "summary_text"}
+)
 _DEPTH_MAX: Final = 4
 
 
@@ -26,22 +28,34 @@ def parts_of(content: object, depth: int = 0) -> Iterator[tuple[str, bool]]:
             yield from parts_of(part, depth + 1)
     elif isinstance(content, Mapping):
         yield from _of_part(content.get("type"), content, depth)
-    elif isinstance(getattr(content, "text", None), str) or isinstance(getattr(content, "thinking", None), str):
+    elif isinstance(getattr(content, "text", None), str) or isinstance(
+        getattr(content, "thinking", None), str
+    ):
         names = ("text", "thinking", "content")
-        yield from _of_part(getattr(content, "type", None), {name: getattr(content, name, None) for name in names}, depth)
+        yield from _of_part(
+            getattr(content, "type", None),
+            {name: getattr(content, name, None) for name in names},
+            depth,
+        )
     else:
         raise ContentRefused(f"content of type {type(content).__name__}")
 
 
 def _of_part(kind: object, fields: Mapping[str, object], depth: int) -> Iterator[tuple[str, bool]]:
     if kind in _THOUGHT_PARTS:
-        thought = [fields.get(name) for name in ("thinking", "reasoning", "text", "content", "summary")]
+        thought = [
+            fields.get(name) for name in ("thinking", "reasoning", "text", "content", "summary")
+        ]
         if any(thought):
             yield "".join(each for each in thought if isinstance(each, str)), True
     elif kind in _TEXT_PARTS or kind is None:
-        found = [fields[name] for name in ("text", "refusal", "content") if fields.get(name) is not None]
+        found = [
+            fields[name] for name in ("text", "refusal", "content") if fields.get(name) is not None
+        ]
         if not found:
-            raise ContentRefused(f"a part with {', '.join(sorted(map(str, fields))) or 'nothing'} and no text")
+            raise ContentRefused(
+                f"a part with {', '.join(sorted(map(str, fields))) or 'nothing'} and no text"
+            )
         yield from parts_of(found[0], depth + 1)
     else:
         raise ContentRefused(f"a part of type {str(kind)[:40]}")

@@ -13,7 +13,9 @@ def own(settings: LlmSettings) -> LlmProvider:
     left_out = absent(settings)
     providers = [named(name, settings) for name in settings.llm_chain if name not in left_out]
     if not providers:
-        raise ValueError("LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL")
+        raise ValueError(
+            "LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL"
+        )
     return providers[0] if len(providers) == 1 else LlmChain(providers, absent=left_out)
 
 
@@ -29,7 +31,11 @@ def named(name: str, settings: LlmSettings) -> LlmProvider:
 
 def absent(settings: LlmSettings) -> dict[str, str]:
     """Models of the chain that are left out, and why."""
-    if "openai" not in settings.llm_chain or settings.openai_api_key is not None or settings.openai_base_url is not None:
+    if (
+        "openai" not in settings.llm_chain
+        or settings.openai_api_key is not None
+        or settings.openai_base_url is not None
+    ):
         return {}
     return {"openai": "not set up: OPENAI_API_KEY or OPENAI_BASE_URL"}
 
@@ -53,7 +59,9 @@ def _rules() -> LlmProvider:
     return RulesProvider()
 
 
-def _openai(settings: LlmSettings, url: str, key: str, model: str, egress: EgressRules | None = None) -> LlmProvider:
+def _openai(
+    settings: LlmSettings, url: str, key: str, model: str, egress: EgressRules | None = None
+) -> LlmProvider:
     # Imported where it is asked for: the client is a third of a second of everybody's start.
     from dialog_llm.openai import OpenAiConfig, OpenAiProvider
 

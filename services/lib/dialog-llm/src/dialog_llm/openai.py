@@ -71,7 +71,13 @@ class OpenAiConfig:
 class OpenAiProvider:
     """An `LlmProvider` by the official client, whose own retries are off: it cannot know whether a piece was already heard."""
 
-    def __init__(self, config: OpenAiConfig, *, name: str = "openai", jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        config: OpenAiConfig,
+        *,
+        name: str = "openai",
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self.name = name
         self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
@@ -80,7 +86,9 @@ class OpenAiProvider:
         self._client: openai.AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the reply. Raises `ProviderError`: any reason before a piece; idle_gap, wall_clock or cut_stream after one."""
         client = await self._loaded()
         now = asyncio.get_running_loop().time
@@ -89,7 +97,9 @@ class OpenAiProvider:
         for attempt in range(self._config.retries + 1):
             produced = False
             try:
-                async with aclosing(self._attempt(client, messages, options, first_deadline, end)) as pieces:
+                async with aclosing(
+                    self._attempt(client, messages, options, first_deadline, end)
+                ) as pieces:
                     async for piece in pieces:
                         produced = produced or isinstance(piece, str)
                         yield piece
@@ -97,9 +107,20 @@ class OpenAiProvider:
             except ProviderError as error:
                 pause_s = self._pause(error, attempt)
                 last_try = attempt == self._config.retries
-                if produced or last_try or error.reason not in _RETRIED or now() + pause_s >= first_deadline:
+                if (
+                    produced
+                    or last_try
+                    or error.reason not in _RETRIED
+                    or now() + pause_s >= first_deadline
+                ):
                     raise
-                _log.info("llm_retry", provider=self.name, reason=error.reason, attempt=attempt + 1, pause_s=round(pause_s, 3))
+                _log.info(
+                    "llm_retry",
+                    provider=self.name,
+                    reason=error.reason,
+                    attempt=attempt + 1,
+                    pause_s=round(pause_s, 3),
+                )
             await asyncio.sleep(pause_s)
 
     async def warm(self) -> None:
@@ -118,7 +139,9 @@ class OpenAiProvider:
         except TimeoutError as error:
             raise self._error("connection", "no answer to /models") from error
         except (openai.OpenAIError, OSError) as error:
-            raise failure_of(error, self.name, self._config.api_key, produced=False) from self._cause(error)
+            raise failure_of(
+                error, self.name, self._config.api_key, produced=False
+            ) from self._cause(error)
 
     async def aclose(self) -> None:
         """Close the client's connections."""
@@ -143,7 +166,9 @@ class OpenAiProvider:
         try:
             async with AsyncExitStack() as call:
                 async with asyncio.timeout_at(first_deadline):
-                    answer = await call.enter_async_context(self._request(client, messages, options))
+                    answer = await call.enter_async_context(
+                        self._request(client, messages, options)
+                    )
                 chunks = _chunks(answer)
                 call.push_async_callback(chunks.aclose)
                 while True:
@@ -159,7 +184,9 @@ class OpenAiProvider:
                 raise self._error("wall_clock" if now() >= reply.end else reply.limit) from error
         except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError) as error:
             if not reply.complete:
-                raise failure_of(error, self.name, self._config.api_key, produced=reply.produced) from self._cause(error)
+                raise failure_of(
+                    error, self.name, self._config.api_key, produced=reply.produced
+                ) from self._cause(error)
         self._habit.learn(thoughts)
         for piece in reply.finish():
             yield piece
@@ -190,7 +217,9 @@ class OpenAiProvider:
             temperature=options.temperature,
             stop=list(options.stop) or openai.omit,
             max_tokens=limit if self._config.max_tokens_field == "max_tokens" else openai.omit,
-            max_completion_tokens=limit if self._config.max_tokens_field == "max_completion_tokens" else openai.omit,
+            max_completion_tokens=limit
+            if self._config.max_tokens_field == "max_completion_tokens"
+            else openai.omit,
             stream=True,
         )
 

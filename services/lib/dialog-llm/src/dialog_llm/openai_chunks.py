@@ -15,10 +15,27 @@ DONE: Final = "[DONE]"
 _NO_REASONS: Final = frozenset({"", "null", "none", "undefined", "nil"})
 _LENGTH: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 _FILTERED: Final = frozenset(
-    {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive", "refusal", "spii"}
+    {
+        "content_filter",
+        "safety",
+        "recitation",
+        "prohibited_content",
+        "blocklist",
+        "sensitive",
+        "refusal",
+        "spii",
+    }
 )
-_BROKEN: Final = frozenset({"error", "network_error", "insufficient_system_resource", "abort", "timeout"})
-_THOUGHT_FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "thinking")
+_BROKEN: Final = frozenset(
+    {"error", "network_error", "insufficient_system_resource", "abort", "timeout"}
+)
+_THOUGHT_FIELDS: Final = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "reasoning_details",
+    "thinking",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +114,8 @@ def _texts(choice: Mapping[str, Any]) -> list[tuple[str, bool]]:
 
 def _error(error: object) -> ErrorInStream:
     if isinstance(error, Mapping):
-        return ErrorInStream(str(error.get("message") or dict(error)), str(error.get("code") or error.get("type") or ""))
+        return ErrorInStream(
+            str(error.get("message") or dict(error)),
+            str(error.get("code") or error.get("type") or ""),
+        )
     return ErrorInStream(str(error), "")

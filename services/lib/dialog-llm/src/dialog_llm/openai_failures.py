@@ -31,16 +31,27 @@ def failure_of(error: Exception, provider: str, api_key: str, *, produced: bool)
         if 300 <= error.status_code < 400:
             where = error.response.headers.get("location", "")
             return ProviderError(
-                provider, "bad_request", f"redirected to {host_of(where) or where}: write that address", secrets=secrets
+                provider,
+                "bad_request",
+                f"redirected to {host_of(where) or where}: write that address",
+                secrets=secrets,
             )
         reason = _of_status(error.status_code, error.code)
-        wait = retry_after(error.response.headers) if reason == "rate_limited" or error.status_code == 503 else None
+        wait = (
+            retry_after(error.response.headers)
+            if reason == "rate_limited" or error.status_code == 503
+            else None
+        )
         return ProviderError(provider, reason, detail, secrets=secrets, retry_after_s=wait)
     if isinstance(error, openai.APIConnectionError):
         # Its own text is only "Connection error."; the cause knows which.
-        return ProviderError(provider, "connection", f"{detail} {error.__cause__ or ''}", secrets=secrets)
+        return ProviderError(
+            provider, "connection", f"{detail} {error.__cause__ or ''}", secrets=secrets
+        )
     if isinstance(error, httpx2.HTTPError | OSError):
-        return ProviderError(provider, "connection", f"{type(error).__name__} {detail}", secrets=secrets)
+        return ProviderError(
+            provider, "connection", f"{type(error).__name__} {detail}", secrets=secrets
+        )
     if isinstance(error, ErrorInStream):
         return ProviderError(provider, _of_code(error.code), detail, secrets=secrets)
     return ProviderError(provider, "server_error", detail, secrets=secrets)

@@ -14,7 +14,9 @@ DRAIN_S: Final = 0.5
 class Reply:
     """`take` the data of each event until there is none, or `deadline`; then `finish`, and ask for a `problem`."""
 
-    def __init__(self, options: GenerationOptions, first_deadline: float, end: float, thoughts: Thoughts) -> None:
+    def __init__(
+        self, options: GenerationOptions, first_deadline: float, end: float, thoughts: Thoughts
+    ) -> None:
         self._options = options
         self._choice, self._thoughts = Choice(), thoughts
         self.deadline, self.end = first_deadline, end
@@ -66,7 +68,11 @@ class Reply:
         if self.ending == "broken":
             return "cut_stream" if self.produced else "server_error", "the server gave the reply up"
         if self.produced:
-            return None if self.complete else ("cut_stream", "the stream ended without a finish reason")
+            return (
+                None
+                if self.complete
+                else ("cut_stream", "the stream ended without a finish reason")
+            )
         if self.ending == "content_filter":
             return "filtered", ""
         if self._think_until is not None:

@@ -27,6 +27,8 @@ def build(persona: str, recent: Sequence[TurnRecord], user_text: str) -> list[Me
         # What earlier versions stored may hold thoughts; models answer worse when they read their own.
         if reply := thoughts.without(record.reply):
             # The model should know that it was cut off, or it takes half a sentence for its own style.
-            messages.append(Message("assistant", reply + ("… [interrupted]" if record.interrupted else "")))
+            messages.append(
+                Message("assistant", reply + ("… [interrupted]" if record.interrupted else ""))
+            )
     messages.append(Message("user", user_text))
     return messages

@@ -61,7 +61,9 @@ class LlmProvider(Protocol):
     name: str
     """Short and stable: a label of metrics and logs."""
 
-    def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[Piece, None]:
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the reply in non-empty pieces, as they are written; a provider without thoughts and reasons yields nothing but `str`.
 
         Closing the generator, or cancelling the task that waits in it, closes the vendor's connection at once. A consumer

@@ -13,20 +13,49 @@ from dialog_llm.rules_phrases import PHRASES, Intent, Language
 _HAN: Final = re.compile(r"[㐀-鿿豈-﫿]")
 _LATIN_WORD: Final = re.compile(r"[A-Za-z]+")
 # Chinese comes one or two characters at a time, as a model's tokens would; anything else word by word with its space.
-_PIECE: Final = re.compile(r"[㐀-鿿豈-﫿，。！？、；：～…（）]{1,2}\s*|[^\s㐀-鿿豈-﫿，。！？、；：～…（）]+\s*|\s+")
+_PIECE: Final = re.compile(
+    r"[㐀-鿿豈-﫿，。！？、；：～…（）]{1,2}\s*|[^\s㐀-鿿豈-﫿，。！？、；：～…（）]+\s*|\s+"
+)
 
 _INTENTS: Final[tuple[tuple[Intent, re.Pattern[str]], ...]] = (
-    ("own_name", re.compile(r"what(?:'s| is) your name|who are you|你叫什么|你是谁|你的名字|你叫啥", re.I)),
-    ("users_name", re.compile(r"what(?:'s| is) my name|who am i\b|remember me|我叫什么|我是谁|记得我|我的名字是什么", re.I)),
+    (
+        "own_name",
+        re.compile(r"what(?:'s| is) your name|who are you|你叫什么|你是谁|你的名字|你叫啥", re.I),
+    ),
+    (
+        "users_name",
+        re.compile(
+            r"what(?:'s| is) my name|who am i\b|remember me|我叫什么|我是谁|记得我|我的名字是什么",
+            re.I,
+        ),
+    ),
     ("introduction", re.compile(r"\bmy name is\b|\bcall me\b|(?<!你)叫我|我叫|我的名字是", re.I)),
-    ("abilities", re.compile(r"what can you do|can you help|how do you work|你会什么|你能做什么|能干什么|你会做什么", re.I)),
+    (
+        "abilities",
+        re.compile(
+            r"what can you do|can you help|how do you work|你会什么|你能做什么|能干什么|你会做什么",
+            re.I,
+        ),
+    ),
     ("thanks", re.compile(r"\bthank(?:s| you)\b|\bthx\b|谢谢|多谢|感谢", re.I)),
-    ("feeling", re.compile(r"how are you|how(?:'s| is) it going|how do you feel|你好吗|最近怎么样|心情|还好吗", re.I)),
+    (
+        "feeling",
+        re.compile(
+            r"how are you|how(?:'s| is) it going|how do you feel|你好吗|最近怎么样|心情|还好吗",
+            re.I,
+        ),
+    ),
     ("joke", re.compile(r"\bjokes?\b|make me laugh|笑话|逗我|段子", re.I)),
-    ("farewell", re.compile(r"\b(?:good ?bye|bye|see you|good night)\b|再见|拜拜|晚安|下次见", re.I)),
+    (
+        "farewell",
+        re.compile(r"\b(?:good ?bye|bye|see you|good night)\b|再见|拜拜|晚安|下次见", re.I),
+    ),
     (
         "greeting",
-        re.compile(r"\b(?:hi|hello|hey|good (?:morning|evening|afternoon))\b|你好|您好|大家好|早上好|晚上好|哈喽|嗨", re.I),
+        re.compile(
+            r"\b(?:hi|hello|hey|good (?:morning|evening|afternoon))\b|你好|您好|大家好|早上好|晚上好|哈喽|嗨",
+            re.I,
+        ),
     ),
 )
 # The lookaheads: 我叫什么 and "call me what?" ask for a name, and the next answer would greet somebody called "what".
@@ -58,7 +87,9 @@ class RulesProvider:
         self.name = name
         self._config = config or RulesConfig()
 
-    async def stream(self, messages: Sequence[Message], options: GenerationOptions) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
         """Yield two or three sentences, a word or one to two hanzi at a time; never raises `LlmError`."""
         pieces = _PIECE.findall(self.answer(messages))
         for piece in pieces[: options.max_tokens]:
@@ -107,7 +138,11 @@ def _intent_of(question: str) -> Intent:
     for intent, pattern in _INTENTS:
         if pattern.search(question):
             return intent
-    return "question" if re.search(r"[?？]|[吗呢]\s*$|^(?:what|why|how|when|where|who)\b", question, re.I) else "remark"
+    return (
+        "question"
+        if re.search(r"[?？]|[吗呢]\s*$|^(?:what|why|how|when|where|who)\b", question, re.I)
+        else "remark"
+    )
 
 
 def _name_in(said: Sequence[str]) -> str | None:

@@ -17,7 +17,9 @@ _TAG: Final = re.compile(
     re.IGNORECASE,
 )
 _LITERALS: Final = ("◁think▷", "◁/think▷", "[think]", "[/think]")
-_BEGUN: Final = re.compile(r"<\s{0,8}(?P<slash>/?)\s{0,8}(?P<name>[a-z]*)(?P<rest>[\s/][^<>]{0,88})?", re.IGNORECASE)
+_BEGUN: Final = re.compile(
+    r"<\s{0,8}(?P<slash>/?)\s{0,8}(?P<name>[a-z]*)(?P<rest>[\s/][^<>]{0,88})?", re.IGNORECASE
+)
 _TAG_CHARS: Final = 110
 """No tag is longer: so much of a text waits at most."""
 
@@ -40,7 +42,13 @@ class Thoughts:
 
     def feed(self, piece: str) -> str:
         """What of the text so far is certainly said, and was not given before."""
-        if not self._held and not self.thinking and "<" not in piece and "◁" not in piece and "[" not in piece:
+        if (
+            not self._held
+            and not self.thinking
+            and "<" not in piece
+            and "◁" not in piece
+            and "[" not in piece
+        ):
             return piece
         text, self._held = self._held + piece, ""
         said = ""

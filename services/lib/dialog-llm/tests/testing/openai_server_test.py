@@ -23,12 +23,19 @@ def test_a_model_name_tells_the_behaviour(model: str, expected: Behaviour) -> No
 
 async def test_it_runs_as_a_program_and_answers_chinese_with_chinese() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "dialog_llm.testing.openai_server", "--port", "0", stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "dialog_llm.testing.openai_server",
+        "--port",
+        "0",
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     base_url = (await process.stdout.readline()).decode().strip()
     provider = OpenAiProvider(OpenAiConfig(base_url, "key", "mock-ok?words=4"))
-    pieces = [piece async for piece in provider.stream([Message("user", "你好")], GenerationOptions())]
+    pieces = [
+        piece async for piece in provider.stream([Message("user", "你好")], GenerationOptions())
+    ]
     assert pieces == ["我是", "一个", "小小", "的模"]
     await provider.aclose()
     process.terminate()

@@ -33,7 +33,14 @@ def configure(service: str, level: str = "INFO") -> None:
         return event
 
     def lost(lines: int) -> str:
-        return json.dumps({"event": "log_lines_lost", "level": "warning", attributes.LOG_SERVICE: service, "lines": lines})
+        return json.dumps(
+            {
+                "event": "log_lines_lost",
+                "level": "warning",
+                attributes.LOG_SERVICE: service,
+                "lines": lines,
+            }
+        )
 
     out = steady(sys.stdout, lost)
     if isinstance(out, SteadyOutput):
@@ -69,7 +76,9 @@ def configure(service: str, level: str = "INFO") -> None:
     root.setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
 
 
-def turn_lines(session_id: str, turn: int, trace_id: str | None = None) -> AbstractContextManager[None]:
+def turn_lines(
+    session_id: str, turn: int, trace_id: str | None = None
+) -> AbstractContextManager[None]:
     """Every log line inside carries the turn's `correlationId`, and `trace_id` when one is given (else the current span's)."""
     fields = {attributes.LOG_CORRELATION_ID: correlation_id(session_id, turn)}
     if trace_id is not None:

@@ -9,38 +9,78 @@ _AUDIO_S: Final = (0.006, 0.015, 0.05, 0.1, 0.23, 0.26, 0.4, 0.8, 1.6, 3.2, 8.0)
 _STOP_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.15, 0.3, 1.0)
 
 TURNS = Counter("dialog_turns", "Turns by outcome and path.", ["path", "outcome"])
-TURN_TTFT = Histogram("dialog_turn_ttft_seconds", "Receipt of a turn to its first delta.", buckets=_TEXT_S)
-TURN_FIRST_AUDIO = Histogram("dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S)
+TURN_TTFT = Histogram(
+    "dialog_turn_ttft_seconds", "Receipt of a turn to its first delta.", buckets=_TEXT_S
+)
+TURN_FIRST_AUDIO = Histogram(
+    "dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S
+)
 HOLDS = Counter(
-    "dialog_holds", "Replies paused because somebody seemed to speak, and resumed because it was nothing.", ["action"]
+    "dialog_holds",
+    "Replies paused because somebody seemed to speak, and resumed because it was nothing.",
+    ["action"],
 )
 MICROPHONES = Gauge("dialog_microphones", "Microphones that are on.")
-MIC_DROPPED = Counter("dialog_mic_dropped_frames", "Microphone frames that nobody could listen to in time.")
-FALSE_INTERRUPTIONS = Counter("dialog_false_interruptions", "Replies that went on after a sound that was no words.")
+MIC_DROPPED = Counter(
+    "dialog_mic_dropped_frames", "Microphone frames that nobody could listen to in time."
+)
+FALSE_INTERRUPTIONS = Counter(
+    "dialog_false_interruptions", "Replies that went on after a sound that was no words."
+)
 SPEECH_CONTROLS_FAILED = Counter(
     "dialog_speech_controls_failed", "Replies not paused, resumed or stopped.", ["verb", "outcome"]
 )
 SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
-SESSIONS_LOST = Counter("dialog_sessions_lost", "Sessions that another engine took while this one believed to have them.")
+SESSIONS_LOST = Counter(
+    "dialog_sessions_lost",
+    "Sessions that another engine took while this one believed to have them.",
+)
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 ASKED_AGAIN = Counter(
-    "dialog_asked_again", "Turns that neither path took at first and that an engine was asked again.", ["outcome"]
+    "dialog_asked_again",
+    "Turns that neither path took at first and that an engine was asked again.",
+    ["outcome"],
 )
-DEADLINES_MISSED = Counter("dialog_deadlines_missed", "Answers that did not come in time, by the deadline.", ["deadline"])
+DEADLINES_MISSED = Counter(
+    "dialog_deadlines_missed", "Answers that did not come in time, by the deadline.", ["deadline"]
+)
 CONNECTIONS_REPLACED = Counter(
-    "dialog_connections_replaced", "Connections without a whole request that were closed for newer ones, by limit.", ["limit"]
+    "dialog_connections_replaced",
+    "Connections without a whole request that were closed for newer ones, by limit.",
+    ["limit"],
 )
-TURNS_BROKEN = Counter("dialog_turns_broken", "Turns that an unforeseen error of ours ended, by what failed.", ["where"])
-STRANGERS = Counter("dialog_strangers", "Answers from something else at a service's address; its connections were given up.")
-TURNS_NOT_AWAITED = Counter("dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end.")
-HEARD_WORDS_LOST = Counter("dialog_heard_words_lost", "Cut voice files whose heard words could not be filed.")
-FALLBACKS = Counter("dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"])
-CIRCUIT = Gauge("dialog_circuit_state", "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.", ["engine"])
+TURNS_BROKEN = Counter(
+    "dialog_turns_broken",
+    "Turns that an unforeseen error of ours ended, by what failed.",
+    ["where"],
+)
+STRANGERS = Counter(
+    "dialog_strangers",
+    "Answers from something else at a service's address; its connections were given up.",
+)
+TURNS_NOT_AWAITED = Counter(
+    "dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end."
+)
+HEARD_WORDS_LOST = Counter(
+    "dialog_heard_words_lost", "Cut voice files whose heard words could not be filed."
+)
+FALLBACKS = Counter(
+    "dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"]
+)
+CIRCUIT = Gauge(
+    "dialog_circuit_state",
+    "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.",
+    ["engine"],
+)
 REJOINED = Counter(
-    "dialog_rejoined", "Turns of the main path that were given up when the engine had begun to answer, by outcome.", ["outcome"]
+    "dialog_rejoined",
+    "Turns of the main path that were given up when the engine had begun to answer, by outcome.",
+    ["outcome"],
 )
 REROUTED = Counter(
-    "dialog_rerouted", "Turns taken to another engine than was thought to have the session, by reason.", ["reason"]
+    "dialog_rerouted",
+    "Turns taken to another engine than was thought to have the session, by reason.",
+    ["reason"],
 )
 FALLBACK_SECONDS = Histogram(
     "dialog_fallback_seconds",
@@ -48,39 +88,79 @@ FALLBACK_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.02, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0, 10.0),
 )
 LEGACY_TURNS = Counter(
-    "dialog_legacy_turns", "Turns given to the legacy chain, by what input-handler heard of them.", ["outcome"]
+    "dialog_legacy_turns",
+    "Turns given to the legacy chain, by what input-handler heard of them.",
+    ["outcome"],
 )
 LEGACY_SECONDS = Histogram(
-    "dialog_legacy_seconds", "A turn's time in the legacy chain.", buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    "dialog_legacy_seconds",
+    "A turn's time in the legacy chain.",
+    buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
 )
-LEGACY_FAILURES = Counter("dialog_legacy_failures", "What the legacy chain failed at, by stage and code.", ["stage", "code"])
-WORK_DONE = Counter("dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"])
-WORK_WAITING = Gauge("dialog_work_waiting", "Messages in a work list that nobody has taken.", ["list"])
-WORK_RECOVERED = Counter("dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"])
+LEGACY_FAILURES = Counter(
+    "dialog_legacy_failures",
+    "What the legacy chain failed at, by stage and code.",
+    ["stage", "code"],
+)
+WORK_DONE = Counter(
+    "dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"]
+)
+WORK_WAITING = Gauge(
+    "dialog_work_waiting", "Messages in a work list that nobody has taken.", ["list"]
+)
+WORK_RECOVERED = Counter(
+    "dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"]
+)
 ENGINE_WAITS = Counter(
-    "dialog_engine_waits", "Turns that waited for an engine that was being replaced, by outcome.", ["outcome"]
+    "dialog_engine_waits",
+    "Turns that waited for an engine that was being replaced, by outcome.",
+    ["outcome"],
 )
-LLM_FELL_THROUGH = Counter("dialog_llm_fell_through", "Times a language model was passed over.", ["provider", "reason"])
-VOICE_FELL_THROUGH = Counter("dialog_voice_fell_through", "Times a voice was passed over.", ["provider", "reason"])
+LLM_FELL_THROUGH = Counter(
+    "dialog_llm_fell_through", "Times a language model was passed over.", ["provider", "reason"]
+)
+VOICE_FELL_THROUGH = Counter(
+    "dialog_voice_fell_through", "Times a voice was passed over.", ["provider", "reason"]
+)
 VOICE_GAPS = Counter("dialog_voice_gaps", "Chunks that were ready only after their time had come.")
 COMMIT_SECONDS = Histogram(
-    "dialog_commit_seconds", "A turn's SQLite commit.", buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.25, 1.0)
+    "dialog_commit_seconds",
+    "A turn's SQLite commit.",
+    buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.25, 1.0),
 )
-REDIS_FAILURES = Counter("dialog_redis_failures", "Redis calls that failed, by what they were for.", ["purpose"])
+REDIS_FAILURES = Counter(
+    "dialog_redis_failures", "Redis calls that failed, by what they were for.", ["purpose"]
+)
 FLAG_REVISION = Gauge(
-    "dialog_flag_revision", "Revision of the flag documents that this process goes by; Unix ms of their writing."
+    "dialog_flag_revision",
+    "Revision of the flag documents that this process goes by; Unix ms of their writing.",
 )
 FLAG_DOCUMENTS = Gauge("dialog_flag_documents", "Sessions with a flag document, `*` included.")
 FLAG_LOADS = Counter("dialog_flag_loads", "Reads of the flag documents, by outcome.", ["outcome"])
-INGEST_DROPPED = Counter("dialog_ingest_dropped", "Frames for an output-handler that could not be sent.", ["reason"])
-INGEST_LINKS = Gauge("dialog_ingest_links", "Open sockets to output-handlers (engine) or from engines (output-handler).")
+INGEST_DROPPED = Counter(
+    "dialog_ingest_dropped", "Frames for an output-handler that could not be sent.", ["reason"]
+)
+INGEST_LINKS = Gauge(
+    "dialog_ingest_links",
+    "Open sockets to output-handlers (engine) or from engines (output-handler).",
+)
 
 VIEWERS = Gauge("dialog_viewers", "Open viewer connections, by dialect.", ["dialect"])
-VIEWER_DROPPED_CHUNKS = Counter("dialog_viewer_dropped_chunks", "Chunks not sent to a viewer that was too slow.")
-VIEWERS_CLOSED = Counter("dialog_viewers_closed", "Viewer connections closed by us, by reason.", ["reason"])
+VIEWER_DROPPED_CHUNKS = Counter(
+    "dialog_viewer_dropped_chunks", "Chunks not sent to a viewer that was too slow."
+)
+VIEWERS_CLOSED = Counter(
+    "dialog_viewers_closed", "Viewer connections closed by us, by reason.", ["reason"]
+)
 CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
-ANSWERS = Counter("dialog_answers", "Answers of the legacy chain at an output-handler, by what became of them.", ["outcome"])
-STOP_SECONDS = Histogram("dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S)
+ANSWERS = Counter(
+    "dialog_answers",
+    "Answers of the legacy chain at an output-handler, by what became of them.",
+    ["outcome"],
+)
+STOP_SECONDS = Histogram(
+    "dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S
+)
 STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
 ASR = Counter("dialog_asr", "Recordings, by what became of them.", ["outcome"])
 ASR_SECONDS = Histogram(
@@ -90,29 +170,44 @@ ASR_SECONDS = Histogram(
 )
 
 MIC_SENSES = Gauge(
-    "dialog_mic_senses", "What microphones are heard with: 1 for what is in use, by part; stand_in: no model.", ["part", "name"]
+    "dialog_mic_senses",
+    "What microphones are heard with: 1 for what is in use, by part; stand_in: no model.",
+    ["part", "name"],
 )
 UTTERANCES = Counter(
-    "dialog_utterances", "Utterances at microphones, by why they ended and how their words were found.", ["ended", "outcome"]
+    "dialog_utterances",
+    "Utterances at microphones, by why they ended and how their words were found.",
+    ["ended", "outcome"],
 )
 UTTERANCE_SECONDS = Histogram(
     "dialog_utterance_seconds",
     "Last voice of an utterance to its words.",
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.2, 1.6, 2.0, 3.0, 5.0, 10.0),
 )
-PARTIALS = Counter("dialog_partials", "Looks at the words of an utterance that goes on, by outcome.", ["outcome"])
-PARTIAL_SECONDS = Histogram(
-    "dialog_partial_seconds", "One such look.", buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.2, 2.0, 5.0)
+PARTIALS = Counter(
+    "dialog_partials", "Looks at the words of an utterance that goes on, by outcome.", ["outcome"]
 )
-TURN_END_JUDGED = Counter("dialog_turn_end_judged", "Questions whether an utterance is complete, by answer.", ["outcome"])
+PARTIAL_SECONDS = Histogram(
+    "dialog_partial_seconds",
+    "One such look.",
+    buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.2, 2.0, 5.0),
+)
+TURN_END_JUDGED = Counter(
+    "dialog_turn_end_judged", "Questions whether an utterance is complete, by answer.", ["outcome"]
+)
 TURN_END_SECONDS = Histogram(
-    "dialog_turn_end_seconds", "One such question.", buckets=(0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0)
+    "dialog_turn_end_seconds",
+    "One such question.",
+    buckets=(0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0),
 )
 
 REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
 PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])
 TASKS = Gauge("dialog_tasks", "Tasks of the event loop: what grows without end here has leaked.")
 LOG_LINES_LOST = Gauge(
-    "dialog_log_lines_lost", "Log lines that could not be written: the disk or the pipe was full, or the pipe closed."
+    "dialog_log_lines_lost",
+    "Log lines that could not be written: the disk or the pipe was full, or the pipe closed.",
 )
-TASK_CRASHES = Counter("dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"])
+TASK_CRASHES = Counter(
+    "dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"]
+)

@@ -26,7 +26,13 @@ class SteadyOutput(io.TextIOBase):
     `capacity` bytes of it; more is lost.
     """
 
-    def __init__(self, descriptor: int, *, lost: Callable[[int], str] | None = None, capacity: int = CAPACITY_BYTES) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        lost: Callable[[int], str] | None = None,
+        capacity: int = CAPACITY_BYTES,
+    ) -> None:
         super().__init__()
         self._fd, self._lost, self._capacity = descriptor, lost, capacity
         self._lock = threading.Condition()

@@ -32,7 +32,12 @@ def parse(traceparent: str | None) -> SpanContext | None:
     found = _FORM.match(traceparent) if traceparent else None
     if found is None or found[1] == "ff" or (found[1] == "00" and found[5]):
         return None
-    context = SpanContext(int(found[2], 16), int(found[3], 16), is_remote=True, trace_flags=TraceFlags(int(found[4], 16)))
+    context = SpanContext(
+        int(found[2], 16),
+        int(found[3], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(int(found[4], 16)),
+    )
     return context if context.is_valid else None
 
 
@@ -59,7 +64,9 @@ def trace_id(traceparent: str | None) -> str | None:
     return f"{context.trace_id:032x}" if context else None
 
 
-def enter_span(name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None) -> Span:
+def enter_span(
+    name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None
+) -> Span:
     """Begin a span and make it current for the rest of this contextvars context. Whoever holds it must end it."""
     started = _begin(name, parse(parent), attributes)
     attach(trace.set_span_in_context(started))
@@ -67,7 +74,9 @@ def enter_span(name: str, *, parent: str | None = None, attributes: dict[str, At
 
 
 @contextmanager
-def span(name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None) -> Iterator[Span]:
+def span(
+    name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None
+) -> Iterator[Span]:
     """A span under the remote `parent` (a `traceparent`) or, without one, under the current span."""
     started = _begin(name, parse(parent), attributes)
     token = attach(trace.set_span_in_context(started))
@@ -78,11 +87,17 @@ def span(name: str, *, parent: str | None = None, attributes: dict[str, Attribut
         started.end()
 
 
-def _begin(name: str, remote: SpanContext | None, attributes: dict[str, AttributeValue] | None) -> Span:
+def _begin(
+    name: str, remote: SpanContext | None, attributes: dict[str, AttributeValue] | None
+) -> Span:
     if _provider is not None:
-        context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote is not None else None
+        context = (
+            trace.set_span_in_context(NonRecordingSpan(remote)) if remote is not None else None
+        )
         return _provider.get_tracer("vtuber").start_span(name, context, attributes=attributes)
     above = remote or trace.get_current_span().get_span_context()
     trace_id = above.trace_id if above.is_valid else random.getrandbits(128) or 1
     flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.SAMPLED)
-    return NonRecordingSpan(SpanContext(trace_id, random.getrandbits(64) or 1, is_remote=False, trace_flags=flags))
+    return NonRecordingSpan(
+        SpanContext(trace_id, random.getrandbits(64) or 1, is_remote=False, trace_flags=flags)
+    )

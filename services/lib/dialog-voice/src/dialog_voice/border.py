@@ -10,7 +10,12 @@ from dialog_contracts.visemes import VISEMES
 from dialog_voice.errors import ProviderError, VoiceError
 from dialog_voice.sound_kind import kind_of
 from dialog_voice.voice import VisemeCue, Voice, VoiceAudio, WordCue
-from service_runtime.untrusted_provider import NO_MORE, DeadlineReached, UntrustedProvider, next_before
+from service_runtime.untrusted_provider import (
+    NO_MORE,
+    DeadlineReached,
+    UntrustedProvider,
+    next_before,
+)
 
 _SILENT_S: Final = 20.0
 """Voices of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
@@ -33,8 +38,13 @@ class Border:
         now = asyncio.get_running_loop().time
         odd = b""
         delivered = False
-        async with self._untrusted.failures(), self._untrusted.items(self._voice.synthesize(text, lang)) as items:
-            while (item := await self._next(items, now() + self._silent_s, delivered=delivered)) is not NO_MORE:
+        async with (
+            self._untrusted.failures(),
+            self._untrusted.items(self._voice.synthesize(text, lang)) as items,
+        ):
+            while (
+                item := await self._next(items, now() + self._silent_s, delivered=delivered)
+            ) is not NO_MORE:
                 audio = self._checked(item, len(text))
                 if not delivered and (kind := kind_of(audio.pcm, whole=False)) not in ("PCM", None):
                     raise ProviderError(self.name, "bad_audio", f"{kind} where samples should be")
@@ -56,14 +66,18 @@ class Border:
         try:
             return await next_before(items, end)
         except DeadlineReached as error:
-            raise ProviderError(self.name, "idle_gap" if delivered else "timeout_first_audio") from error
+            raise ProviderError(
+                self.name, "idle_gap" if delivered else "timeout_first_audio"
+            ) from error
 
     def _checked(self, item: object, chars: int) -> VoiceAudio:
         if not isinstance(item, VoiceAudio):
             raise ProviderError(self.name, "bad_audio", f"a piece of type {type(item).__name__}")
         if not isinstance(item.pcm, bytes):
             if not isinstance(item.pcm, bytearray | memoryview):
-                raise ProviderError(self.name, "bad_audio", f"samples of type {type(item.pcm).__name__}")
+                raise ProviderError(
+                    self.name, "bad_audio", f"samples of type {type(item.pcm).__name__}"
+                )
             item = replace(item, pcm=bytes(item.pcm))
         if not all(map(_showable, item.visemes)):
             raise ProviderError(self.name, "bad_audio", "a mouth shape that is none")
@@ -77,14 +91,21 @@ def _showable(cue: object) -> bool:
         isinstance(cue, VisemeCue)
         and _finite(cue.offset_ms)
         and isinstance(cue.weights, Mapping)
-        and all(name in VISEMES and _finite(weight) and 0 <= weight <= 1 for name, weight in cue.weights.items())
+        and all(
+            name in VISEMES and _finite(weight) and 0 <= weight <= 1
+            for name, weight in cue.weights.items()
+        )
     )
 
 
 def _speakable(cue: object, chars: int) -> bool:
     if not isinstance(cue, WordCue) or not _finite(cue.offset_ms):
         return False
-    return isinstance(cue.text_start, int) and isinstance(cue.text_end, int) and 0 <= cue.text_start <= cue.text_end <= chars
+    return (
+        isinstance(cue.text_start, int)
+        and isinstance(cue.text_end, int)
+        and 0 <= cue.text_start <= cue.text_end <= chars
+    )
 
 
 def _finite(value: object) -> bool:

@@ -39,7 +39,9 @@ class VoiceChain:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self._voices = tuple(each if isinstance(each, VoiceChain | Border) else Border(each) for each in voices)
+        self._voices = tuple(
+            each if isinstance(each, VoiceChain | Border) else Border(each) for each in voices
+        )
         named = [(each.name, about(each)) for each in self._voices]
         self._why: dict[int, str] = {}
         self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
@@ -71,7 +73,13 @@ class VoiceChain:
                 if error.reason not in _TEXT_REASONS:
                     self._failed(position, error, cools=True)
                 if delivered:
-                    self._fell_through(voice, error.reason, failures, detail=str(error), delivered_ms=delivered / BYTES_PER_MS)
+                    self._fell_through(
+                        voice,
+                        error.reason,
+                        failures,
+                        detail=str(error),
+                        delivered_ms=delivered / BYTES_PER_MS,
+                    )
                     raise VoiceCutOff(voice.name, error.reason, delivered / BYTES_PER_MS) from error
                 last = error
                 self._fell_through(voice, error.reason, failures, detail=str(error))
@@ -85,7 +93,9 @@ class VoiceChain:
         found = await asyncio.gather(*(self._warm(position) for position in self._states.unwarmed))
         failures = [failure for failure in found if failure is not None]
         if len(failures) == len(self._voices):
-            raise AllVoicesFailed([(name, error.reason) for name, error in failures], failures[-1][1]) from failures[-1][1]
+            raise AllVoicesFailed(
+                [(name, error.reason) for name, error in failures], failures[-1][1]
+            ) from failures[-1][1]
 
     async def _warm(self, position: int) -> tuple[str, VoiceError] | None:
         voice = self._voices[position]
@@ -93,7 +103,9 @@ class VoiceChain:
             await voice.warm()
         except VoiceError as error:
             self._failed(position, error, cools=False)
-            _log.warning("voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error))
+            _log.warning(
+                "voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error)
+            )
             return voice.name, error
         self._answered(position)
         return None
@@ -146,4 +158,10 @@ class VoiceChain:
     ) -> None:
         failures.append((voice.name, reason))
         metrics.VOICE_FELL_THROUGH.labels(provider=voice.name, reason=reason).inc()
-        _log.warning("voice_fell_through", provider=voice.name, reason=reason, detail=detail, delivered_ms=delivered_ms)
+        _log.warning(
+            "voice_fell_through",
+            provider=voice.name,
+            reason=reason,
+            detail=detail,
+            delivered_ms=delivered_ms,
+        )

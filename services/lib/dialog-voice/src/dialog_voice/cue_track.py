@@ -36,7 +36,11 @@ class CueTrack:
             # The sound before was shorter than its glide.
             while shapes and self._pending and self._pending[-1].offset_ms >= offset_ms:
                 self._pending.pop()
-            if self._pending and self._pending[-1].weights == SILENCE and offset_ms - self._pending[-1].offset_ms < _FLICKER_MS:
+            if (
+                self._pending
+                and self._pending[-1].weights == SILENCE
+                and offset_ms - self._pending[-1].offset_ms < _FLICKER_MS
+            ):
                 self._pending.pop()
             for step, weights in enumerate(shapes):
                 self._pending.append(VisemeCue(offset_ms + step * _GLIDE_MS, weights))

@@ -85,7 +85,9 @@ class EdgeVoice:
             pump = asyncio.create_task(self._pump(passage.text, lang, messages), name="edge-pump")
             deadline = asyncio.get_running_loop().time() + self._config.first_audio_timeout_s
             try:
-                while (message := await self._next(messages, pump, deadline, fragment.delivered))["type"] != "end":
+                while (message := await self._next(messages, pump, deadline, fragment.delivered))[
+                    "type"
+                ] != "end":
                     for piece in fragment.push(message):
                         yield piece
                     if fragment.delivered or message["type"] == "audio":
@@ -113,13 +115,19 @@ class EdgeVoice:
         """Nothing is kept open."""
 
     async def _next(
-        self, messages: "asyncio.Queue[dict[str, Any]]", pump: "asyncio.Task[None]", deadline: float, delivered: bool
+        self,
+        messages: "asyncio.Queue[dict[str, Any]]",
+        pump: "asyncio.Task[None]",
+        deadline: float,
+        delivered: bool,
     ) -> dict[str, Any]:
         try:
             async with asyncio.timeout_at(deadline):
                 message = await messages.get()
         except TimeoutError as error:
-            raise ProviderError(self.name, "idle_gap" if delivered else "timeout_first_audio") from error
+            raise ProviderError(
+                self.name, "idle_gap" if delivered else "timeout_first_audio"
+            ) from error
         if message["type"] == "failed":
             failure: ProviderError = message["error"]
             raise failure from failure.__cause__
@@ -149,7 +157,9 @@ class EdgeVoice:
                 messages.put_nowait(dict(message))
             # A socket that closes early ends the stream without an error; only the turn's end books what was received.
             if communicate.state["cumulative_audio_bytes"] != received:
-                raise ProviderError(self.name, "cut_stream", "the socket closed before the end of the turn")
+                raise ProviderError(
+                    self.name, "cut_stream", "the socket closed before the end of the turn"
+                )
         except ProviderError as error:
             messages.put_nowait({"type": "failed", "error": error})
         except NoAudioReceived as error:
@@ -171,7 +181,9 @@ class EdgeVoice:
         else:
             messages.put_nowait(_END)
 
-    def _fail(self, messages: "asyncio.Queue[dict[str, Any]]", reason: Reason, error: Exception) -> None:
+    def _fail(
+        self, messages: "asyncio.Queue[dict[str, Any]]", reason: Reason, error: Exception
+    ) -> None:
         failure = ProviderError(self.name, reason, f"{type(error).__name__} {error}")
         failure.__cause__ = error
         messages.put_nowait({"type": "failed", "error": failure})

@@ -68,7 +68,9 @@ class VoiceError(Exception):
 class ProviderError(VoiceError):
     """One voice failed. `detail` is shortened; `secrets` and everything shaped like a key are cut out of it."""
 
-    def __init__(self, provider: str, reason: Reason, detail: str = "", *, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, provider: str, reason: Reason, detail: str = "", *, secrets: Iterable[str] = ()
+    ) -> None:
         self.provider = provider
         self.reason = reason
         self.code, self.retryable = _MEANING[reason]

@@ -56,7 +56,9 @@ class EspeakVoice:
         self.name = name
         self._config = config or EspeakConfig()
         self.child = EspeakChild(
-            name, start_timeout_s=self._config.start_timeout_s, stall_timeout_s=self._config.stall_timeout_s
+            name,
+            start_timeout_s=self._config.start_timeout_s,
+            stall_timeout_s=self._config.stall_timeout_s,
         )
         """The process, for health checks and tests."""
 
@@ -103,11 +105,15 @@ class EspeakVoice:
             for run in split_by_script(passage.text, lang)
         ]
 
-    async def _speak(self, runs: list[Speech], track: CueTrack, base_ms: float) -> AsyncGenerator[VoiceAudio, None]:
+    async def _speak(
+        self, runs: list[Speech], track: CueTrack, base_ms: float
+    ) -> AsyncGenerator[VoiceAudio, None]:
         retried = False
         end_ms = base_ms
         while True:
-            frames = self.child.speak(runs, lead_ms=self._config.lead_ms, tail_ms=self._config.tail_ms)
+            frames = self.child.speak(
+                runs, lead_ms=self._config.lead_ms, tail_ms=self._config.tail_ms
+            )
             try:
                 async with aclosing(frames):
                     async for frame in frames:

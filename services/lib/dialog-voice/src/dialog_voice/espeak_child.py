@@ -91,9 +91,13 @@ class EspeakChild:
             async with asyncio.timeout(self._start_timeout_s):
                 await self._ready.wait()
         except TimeoutError as error:
-            raise ProviderError(self._name, "not_started", "the espeak process does not start") from error
+            raise ProviderError(
+                self._name, "not_started", "the espeak process does not start"
+            ) from error
 
-    async def speak(self, parts: Sequence[Speech], *, lead_ms: float, tail_ms: float) -> AsyncGenerator[Frame, None]:
+    async def speak(
+        self, parts: Sequence[Speech], *, lead_ms: float, tail_ms: float
+    ) -> AsyncGenerator[Frame, None]:
         """Yield the audio of `parts` as one. Leaving early tells the child, which stops within a frame.
 
         Raises `ProviderError`: crashed, stalled, busy, not_started, bad_request.
@@ -107,7 +111,9 @@ class EspeakChild:
         ended = False
         try:
             runs = [[part.voice, part.rate, part.pitch, part.text, part.start] for part in parts]
-            self._send(life, {"op": "speak", "id": number, "parts": runs, "lead": lead_ms, "tail": tail_ms})
+            self._send(
+                life, {"op": "speak", "id": number, "parts": runs, "lead": lead_ms, "tail": tail_ms}
+            )
             while True:
                 message, pcm = await self._answer(life, answers)
                 if "end" in message:
@@ -136,7 +142,10 @@ class EspeakChild:
         clock = asyncio.get_running_loop().time
         asked_at = clock()
         while True:
-            stalls_at, patience_ends = max(life.heard_at, asked_at) + self._stall_timeout_s, asked_at + BUSY_LIMIT_S
+            stalls_at, patience_ends = (
+                max(life.heard_at, asked_at) + self._stall_timeout_s,
+                asked_at + BUSY_LIMIT_S,
+            )
             try:
                 async with asyncio.timeout_at(min(stalls_at, patience_ends)):
                     return await answers.get()
@@ -145,14 +154,21 @@ class EspeakChild:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 if not answers.empty():
                     return answers.get_nowait()
-                if max(life.heard_at, asked_at) + self._stall_timeout_s > clock() and clock() < patience_ends:
+                if (
+                    max(life.heard_at, asked_at) + self._stall_timeout_s > clock()
+                    and clock() < patience_ends
+                ):
                     continue
                 if clock() >= patience_ends:
-                    raise ProviderError(self._name, "busy", f"its turn did not come within {BUSY_LIMIT_S:g} s") from error
+                    raise ProviderError(
+                        self._name, "busy", f"its turn did not come within {BUSY_LIMIT_S:g} s"
+                    ) from error
                 # It may hang inside the library, where no cancel reaches it; the supervisor starts another.
                 if life.process.returncode is None:
                     life.process.kill()
-                raise ProviderError(self._name, "stalled", f"nothing came for {self._stall_timeout_s:g} s") from error
+                raise ProviderError(
+                    self._name, "stalled", f"nothing came for {self._stall_timeout_s:g} s"
+                ) from error
 
     def _check_end(self, message: dict[str, Any]) -> None:
         if message["end"] == "gone":
@@ -197,7 +213,12 @@ class EspeakChild:
                 await self._bury(life)
             self.restarts += 1
             lived_s = time.monotonic() - began
-            _log.warning("espeak_restarted", returncode=process.returncode, lived_s=round(lived_s, 3), restarts=self.restarts)
+            _log.warning(
+                "espeak_restarted",
+                returncode=process.returncode,
+                lived_s=round(lived_s, 3),
+                restarts=self.restarts,
+            )
             backoff_s = 0.0 if lived_s > _STABLE_S else min(_BACKOFF_LIMIT_S, backoff_s * 2 or 0.05)
             await asyncio.sleep(backoff_s)
 

@@ -54,7 +54,9 @@ class _Event(ctypes.Structure):
     )
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 class _Utterance:
@@ -116,7 +118,9 @@ class _Utterance:
             phonemes.append([max(at, start_ms), self._phonemes.popleft()[1]])
         while self._words and (at := self._offset(self._words[0][0])) < end_ms:
             words.append([max(at, start_ms), *self._words.popleft()[1:]])
-        frame = pack({"id": self.id, "phonemes": phonemes, "words": words}, samples.astype("<i2").tobytes())
+        frame = pack(
+            {"id": self.id, "phonemes": phonemes, "words": words}, samples.astype("<i2").tobytes()
+        )
         self._out.write(frame)
         self._out.flush()
 
@@ -141,7 +145,9 @@ class _Synthesizer:
             ctypes.c_void_p,
         ]
         data = espeakng_loader.get_data_path().encode()
-        rate = self._library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, _PHONEME_EVENTS_IPA_DONT_EXIT)
+        rate = self._library.espeak_Initialize(
+            _SYNCHRONOUS, _BUFFER_MS, data, _PHONEME_EVENTS_IPA_DONT_EXIT
+        )
         if rate != SOURCE_RATE:
             raise SystemExit(f"espeak-ng: espeak_Initialize answered {rate}")
         self._callback = _Callback(self._on_audio)
@@ -164,7 +170,9 @@ class _Synthesizer:
             encoded = text.encode()
             # The pause of a part's own punctuation; none where only the script changes inside a sentence.
             flags = _UTF8 | (_END_PAUSE if text.rstrip()[-1:] in _PAUSING else 0)
-            self._library.espeak_Synth(encoded, len(encoded) + 1, 0, _POSITION_IN_CHARACTERS, 0, flags, None, None)
+            self._library.espeak_Synth(
+                encoded, len(encoded) + 1, 0, _POSITION_IN_CHARACTERS, 0, flags, None, None
+            )
         if utterance.id in self.cancelled:
             # The library stopped where it stood, echo and all; loading the voice again clears it.
             self._settings = None
@@ -177,7 +185,9 @@ class _Synthesizer:
         self._out.write(pack(end))
         self._out.flush()
         # Ids grow, and requests are spoken in their order: whatever was cancelled up to here is over.
-        self.cancelled.difference_update([done for done in self.cancelled.copy() if done <= utterance.id])
+        self.cancelled.difference_update(
+            [done for done in self.cancelled.copy() if done <= utterance.id]
+        )
 
     def _set(self, voice: str, rate: int, pitch: int) -> bool:
         """Loading a voice takes milliseconds and resets its parameters, so only a change does it."""
@@ -210,7 +220,9 @@ class _Synthesizer:
         return 0
 
 
-def _read_requests(source: BinaryIO, synthesizer: _Synthesizer, requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+def _read_requests(
+    source: BinaryIO, synthesizer: _Synthesizer, requests: "queue.SimpleQueue[dict[str, Any]]"
+) -> None:
     """Runs in a thread of its own, so that a cancel is seen while the main thread speaks."""
     while len(header := source.read(HEADER.size)) == HEADER.size:
         json_bytes, pcm_bytes = sizes(header)
@@ -231,7 +243,9 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     synthesizer = _Synthesizer(out)
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=(sys.stdin.buffer, synthesizer, requests), daemon=True).start()
+    threading.Thread(
+        target=_read_requests, args=(sys.stdin.buffer, synthesizer, requests), daemon=True
+    ).start()
     out.write(pack({"ready": 1}))
     out.flush()
     while True:

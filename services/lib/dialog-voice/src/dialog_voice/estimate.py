@@ -49,7 +49,9 @@ def shapes_of_word(word: str) -> list[str]:
         elif _is_hanzi(letter):
             shapes.append(_HANZI_SHAPES[ord(letter) % len(_HANZI_SHAPES)])
         position += 1
-    return [shape for at, shape in enumerate(shapes) if at == 0 or shape != shapes[at - 1]] or ["aa"]
+    return [shape for at, shape in enumerate(shapes) if at == 0 or shape != shapes[at - 1]] or [
+        "aa"
+    ]
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
@@ -59,7 +61,12 @@ def words_of(text: str) -> list[tuple[int, int]]:
     for at, character in enumerate(spoken):
         if not character.isalnum() and not (character == "'" and words and words[-1][1] == at):
             continue
-        joins = bool(words) and words[-1][1] == at and not _is_hanzi(character) and not _is_hanzi(spoken[at - 1])
+        joins = (
+            bool(words)
+            and words[-1][1] == at
+            and not _is_hanzi(character)
+            and not _is_hanzi(spoken[at - 1])
+        )
         if joins:
             words[-1] = (words[-1][0], at + 1)
         else:

@@ -29,9 +29,25 @@ VRM: Final[Mapping[str, Mapping[str, float]]] = {
 
 ARKIT: Final[Mapping[str, Mapping[str, float]]] = {
     "sil": {},
-    "PP": {"mouthClose": 0.1, "mouthPressLeft": 0.55, "mouthPressRight": 0.55, "mouthRollLower": 0.3, "mouthRollUpper": 0.3},
-    "FF": {"jawOpen": 0.08, "mouthRollLower": 0.6, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3},
-    "TH": {"jawOpen": 0.15, "tongueOut": 0.35, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
+    "PP": {
+        "mouthClose": 0.1,
+        "mouthPressLeft": 0.55,
+        "mouthPressRight": 0.55,
+        "mouthRollLower": 0.3,
+        "mouthRollUpper": 0.3,
+    },
+    "FF": {
+        "jawOpen": 0.08,
+        "mouthRollLower": 0.6,
+        "mouthUpperUpLeft": 0.3,
+        "mouthUpperUpRight": 0.3,
+    },
+    "TH": {
+        "jawOpen": 0.15,
+        "tongueOut": 0.35,
+        "mouthLowerDownLeft": 0.2,
+        "mouthLowerDownRight": 0.2,
+    },
     "DD": {"jawOpen": 0.15, "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3},
     "kk": {"jawOpen": 0.25, "mouthStretchLeft": 0.15, "mouthStretchRight": 0.15},
     "CH": {"jawOpen": 0.12, "mouthFunnel": 0.6, "mouthShrugUpper": 0.2},
@@ -45,8 +61,20 @@ ARKIT: Final[Mapping[str, Mapping[str, float]]] = {
     "nn": {"jawOpen": 0.15, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
     "RR": {"jawOpen": 0.15, "mouthFunnel": 0.35, "mouthPucker": 0.15},
     "aa": {"jawOpen": 0.7, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
-    "E": {"jawOpen": 0.35, "mouthStretchLeft": 0.3, "mouthStretchRight": 0.3, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2},
-    "ih": {"jawOpen": 0.2, "mouthSmileLeft": 0.4, "mouthSmileRight": 0.4, "mouthStretchLeft": 0.2, "mouthStretchRight": 0.2},
+    "E": {
+        "jawOpen": 0.35,
+        "mouthStretchLeft": 0.3,
+        "mouthStretchRight": 0.3,
+        "mouthSmileLeft": 0.2,
+        "mouthSmileRight": 0.2,
+    },
+    "ih": {
+        "jawOpen": 0.2,
+        "mouthSmileLeft": 0.4,
+        "mouthSmileRight": 0.4,
+        "mouthStretchLeft": 0.2,
+        "mouthStretchRight": 0.2,
+    },
     "oh": {"jawOpen": 0.45, "mouthFunnel": 0.55},
     "ou": {"jawOpen": 0.2, "mouthPucker": 0.8, "mouthFunnel": 0.2},
 }
@@ -67,7 +95,9 @@ def to_arkit(weights: Mapping[str, float]) -> dict[str, float]:
     return _mix(weights, ARKIT)
 
 
-def _mix(weights: Mapping[str, float], table: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def _mix(
+    weights: Mapping[str, float], table: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
     mixed: dict[str, float] = {}
     for viseme, weight in weights.items():
         for name, share in table[viseme].items():

@@ -95,7 +95,12 @@ class FragmentCutter:
 
     def _cut_before(self, char: str) -> bool:
         """Looks ahead by one character: punctuation belongs to the words before it."""
-        if not self._speakable or char in _CLOSING or char.isspace() or not (char.isalnum() or is_hanzi(char)):
+        if (
+            not self._speakable
+            or char in _CLOSING
+            or char.isspace()
+            or not (char.isalnum() or is_hanzi(char))
+        ):
             return False
         last = self._text[-1]
         if not (is_hanzi(last) or is_hanzi(char)):
@@ -121,7 +126,9 @@ class FragmentCutter:
             return True
         if before in _CLAUSE and long:
             return False
-        if (self._first and self._words + self._hanzi >= FIRST_WORDS and self._words) or self._weight() >= SPACE_FROM:
+        if (
+            self._first and self._words + self._hanzi >= FIRST_WORDS and self._words
+        ) or self._weight() >= SPACE_FROM:
             return False
         return None
 
@@ -148,5 +155,21 @@ class FragmentCutter:
 
 
 _ABBREVIATIONS: Final = frozenset(
-    ("mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "etc.", "e.g.", "i.e.", "no.", "fig.", "approx.", "a.m.", "p.m.")
+    (
+        "mr.",
+        "mrs.",
+        "ms.",
+        "dr.",
+        "prof.",
+        "st.",
+        "vs.",
+        "etc.",
+        "e.g.",
+        "i.e.",
+        "no.",
+        "fig.",
+        "approx.",
+        "a.m.",
+        "p.m.",
+    )
 )

@@ -46,7 +46,9 @@ class HeldBack:
         self._reading: asyncio.Task[None] | None = None
         self._error: VoiceError | None = None
 
-    async def told(self, stream: AsyncGenerator[bytes, None], text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
+    async def told(
+        self, stream: AsyncGenerator[bytes, None], text: str, lang: str
+    ) -> AsyncGenerator[VoiceAudio, None]:
         """Yield what `stream` yields, whole samples, with words and mouth shapes; what came before an error leaves before it.
 
         The reader reads meanwhile; until it has done so, and where it cannot, letters do. Closing this ends the reading; `stream`
@@ -54,7 +56,9 @@ class HeldBack:
         """
         try:
             if self._reader is not None:
-                self._reading = self._tasks.start("voice-reading", self._read(self._reader, text, lang))
+                self._reading = self._tasks.start(
+                    "voice-reading", self._read(self._reader, text, lang)
+                )
             first = await anext(stream, None)
             if first is None:
                 return
@@ -66,7 +70,9 @@ class HeldBack:
                 heard_ms = (clock() - began) * 1000
                 due_ms = min(_PIECE_MS + _RISE * heard_ms, heard_ms + AHEAD_MS)
                 next_ms = self._fragment.taken_ms + _PIECE_MS
-                piece = self._fragment.take(next_ms if self._nothing_to_wait_for else min(next_ms, due_ms))
+                piece = self._fragment.take(
+                    next_ms if self._nothing_to_wait_for else min(next_ms, due_ms)
+                )
                 if piece is not None:
                     yield piece
                     self._begun.set()
@@ -109,7 +115,9 @@ class HeldBack:
     @property
     def _nothing_to_wait_for(self) -> bool:
         """A vendor may even be quicker than the reader."""
-        return self._error is not None or (self._all_here and (self._reading is None or self._reading.done()))
+        return self._error is not None or (
+            self._all_here and (self._reading is None or self._reading.done())
+        )
 
     async def _wait(self, for_ms: float) -> None:
         """Until something comes; where audio waits already, only until more of it may be due."""

@@ -93,7 +93,9 @@ class Listener:
         self._grid /= self._grid.sum()
         chances = self._grid
         if left is not None:
-            missed = (self._to_go - _SPEEDS[:, None] * left) ** 2 / (2 * _END_STEPS**2 + 4 * _WANDER * left)
+            missed = (self._to_go - _SPEEDS[:, None] * left) ** 2 / (
+                2 * _END_STEPS**2 + 4 * _WANDER * left
+            )
             chances = chances * np.exp(missed.min() - missed)
         self._place = max(self._place, min(_median(chances.sum(axis=0)) * STEP_MS, self._length_ms))
         return self._place

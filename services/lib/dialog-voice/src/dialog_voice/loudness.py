@@ -17,7 +17,11 @@ _PEAK_DECAY: Final = 0.985
 def rms(pcm: bytes) -> float:
     """Loudness of `pcm`; every fourth sample is enough for a mouth, and cheap without numpy."""
     samples = memoryview(pcm[: len(pcm) & ~1]).cast("h")[::4].tolist()
-    return float((sum(sample * sample for sample in samples) / len(samples)) ** 0.5) if samples else 0.0
+    return (
+        float((sum(sample * sample for sample in samples) / len(samples)) ** 0.5)
+        if samples
+        else 0.0
+    )
 
 
 class Opening:

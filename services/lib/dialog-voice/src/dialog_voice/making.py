@@ -73,7 +73,9 @@ def _espeak(voice_zh: str | None, voice_en: str | None) -> Voice:
     from dialog_voice.espeak import EspeakConfig, EspeakVoice
 
     usual = EspeakConfig()
-    return EspeakVoice(replace(usual, voice_zh=voice_zh or usual.voice_zh, voice_en=voice_en or usual.voice_en))
+    return EspeakVoice(
+        replace(usual, voice_zh=voice_zh or usual.voice_zh, voice_en=voice_en or usual.voice_en)
+    )
 
 
 def _edge(settings: VoiceSettings, voice_zh: str | None, voice_en: str | None) -> Voice:

@@ -72,7 +72,9 @@ class OpenAiSpeechVoice:
     `reader`, shared and closed by whoever made it, makes them good ones; without it they go by letters.
     """
 
-    def __init__(self, config: OpenAiSpeechConfig, *, name: str = "openai", reader: Reader | None = None) -> None:
+    def __init__(
+        self, config: OpenAiSpeechConfig, *, name: str = "openai", reader: Reader | None = None
+    ) -> None:
         self.name = name
         self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
@@ -84,9 +86,14 @@ class OpenAiSpeechVoice:
         """Yield the audio, the beginning as it arrives, later parts when they are due. Raises `ProviderError`."""
         if not any(character.isalnum() for character in speakable(text)):
             return
-        fragment = UntimedFragment(text, self._paces.setdefault(guess(text, lang), Pace(USUAL * self._config.speed)))
+        fragment = UntimedFragment(
+            text, self._paces.setdefault(guess(text, lang), Pace(USUAL * self._config.speed))
+        )
         held = HeldBack(fragment, self._reader)
-        async with aclosing(self._stream(text, lang)) as stream, aclosing(held.told(stream, text, lang)) as pieces:
+        async with (
+            aclosing(self._stream(text, lang)) as stream,
+            aclosing(held.told(stream, text, lang)) as pieces,
+        ):
             async for piece in pieces:
                 yield piece
 
@@ -125,7 +132,9 @@ class OpenAiSpeechVoice:
         except EgressRefused as error:
             raise self._error("address_refused", str(error)) from error
         except httpx.HTTPError as error:
-            raise self._error("cut_stream" if delivered else "connection", f"{type(error).__name__} {error}") from error
+            raise self._error(
+                "cut_stream" if delivered else "connection", f"{type(error).__name__} {error}"
+            ) from error
         if not delivered:
             raise self._error("empty")
 
@@ -173,7 +182,9 @@ class OpenAiSpeechVoice:
         if response.is_redirect:
             # It would take the key along, to wherever it leads.
             where = response.headers.get("location", "")
-            raise self._error("bad_request", f"redirected to {host_of(where) or where}: write that address")
+            raise self._error(
+                "bad_request", f"redirected to {host_of(where) or where}: write that address"
+            )
         async with asyncio.timeout_at(deadline):
             body = (await response.aread())[:_ERROR_BODY_LIMIT].decode("utf-8", "replace")
         raise self._error(_of_status(response.status_code, body), f"{response.status_code} {body}")
@@ -191,7 +202,9 @@ class OpenAiSpeechVoice:
                 follow_redirects=False,
             )
             if self._config.egress is not None:
-                egress.guard(self._client, self._config.egress, proxied=self._config.proxy is not None)
+                egress.guard(
+                    self._client, self._config.egress, proxied=self._config.proxy is not None
+                )
         return self._client
 
     def _error(self, reason: Reason, detail: str = "") -> ProviderError:

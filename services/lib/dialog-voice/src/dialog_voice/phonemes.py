@@ -88,7 +88,9 @@ def shapes_of(ipa: str) -> tuple[list[Weights], list[str]]:
             if symbol not in _MARKS:
                 unknown.append(symbol)
         elif symbol in _VOWELS and not stressed:
-            shapes.append({name: round(weight * _UNSTRESSED, 3) for name, weight in weights.items()})
+            shapes.append(
+                {name: round(weight * _UNSTRESSED, 3) for name, weight in weights.items()}
+            )
         else:
             shapes.append(weights)
     return [shape for at, shape in enumerate(shapes) if at == 0 or shape != shapes[at - 1]], unknown

@@ -33,8 +33,12 @@ class Reader:
                 async for piece in spoken:
                     pieces.append(piece)  # noqa: PERF401 - a comprehension would not close it
         except VoiceError as error:
-            metrics.VOICE_FELL_THROUGH.labels(provider=f"{self._voice.name}-reading", reason=error.reason).inc()
-            _log.warning("read_by_letters", provider=self._voice.name, reason=error.reason, detail=str(error))
+            metrics.VOICE_FELL_THROUGH.labels(
+                provider=f"{self._voice.name}-reading", reason=error.reason
+            ).inc()
+            _log.warning(
+                "read_by_letters", provider=self._voice.name, reason=error.reason, detail=str(error)
+            )
             return None
         # In a thread for numpy's sake, which takes a tenth of a second to import.
         return await asyncio.to_thread(_reading, text, pieces)
@@ -51,7 +55,9 @@ class Reader:
 def _readable(text: str) -> bool:
     """Whether it is for the most part in Latin letters or hanzi."""
     letters = [character for character in text if character.isalpha()]
-    return 2 * sum(character < "\u0250" or "\u3400" <= character <= "\u9fff" for character in letters) >= len(letters)
+    return 2 * sum(
+        character < "\u0250" or "\u3400" <= character <= "\u9fff" for character in letters
+    ) >= len(letters)
 
 
 def _reading(text: str, pieces: list[VoiceAudio]) -> Reading | None:

@@ -86,13 +86,17 @@ def by_letters(text: str) -> Reading:
     return Reading(words, shapes or [(0.0, SILENCE)], at_ms)
 
 
-def by_ear(text: str, spoken: Sequence[VoiceAudio], length_ms: float) -> tuple[Reading, SoundClock] | None:
+def by_ear(
+    text: str, spoken: Sequence[VoiceAudio], length_ms: float
+) -> tuple[Reading, SoundClock] | None:
     """The reading that a voice with word times and mouth shapes gave of `text`; None where it said nothing of it."""
     cues = [cue for piece in spoken for cue in piece.visemes]
     if not cues:
         return None
     ends = [cue.offset_ms for cue in cues[1:]] + [length_ms]
-    pauses = [(cue.offset_ms, end) for cue, end in zip(cues, ends, strict=True) if cue.weights == SILENCE]
+    pauses = [
+        (cue.offset_ms, end) for cue, end in zip(cues, ends, strict=True) if cue.weights == SILENCE
+    ]
     clock = SoundClock(pauses)
     told = [(cue.text_start, clock.sound(cue.offset_ms)) for piece in spoken for cue in piece.words]
     shapes = [(clock.sound(cue.offset_ms), cue.weights) for cue in cues if cue.weights != SILENCE]
@@ -105,7 +109,9 @@ def by_ear(text: str, spoken: Sequence[VoiceAudio], length_ms: float) -> tuple[R
 def _placed(text: str, told: Sequence[tuple[int, float]], length_ms: float) -> list[Word]:
     """All words of `text`; those whose beginning was not `told` (place, ms) share the time between two that were, by their letters."""
     spans = words_of(text)
-    times: list[float | None] = [next((ms for place, ms in told if start <= place < end), None) for start, end in spans]
+    times: list[float | None] = [
+        next((ms for place, ms in told if start <= place < end), None) for start, end in spans
+    ]
     times[0] = times[0] or 0.0
     known = [number for number, time in enumerate(times) if time is not None]
     words: list[Word] = []

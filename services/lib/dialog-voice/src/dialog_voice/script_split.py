@@ -75,7 +75,11 @@ def split_by_script(text: str, lang: str) -> list[Part]:
 
 
 def _script(character: str) -> str | None:
-    if "㐀" <= character <= "鿿" or "豈" <= character <= "﫿" or "\U00020000" <= character <= "\U0003ffff":
+    if (
+        "㐀" <= character <= "鿿"
+        or "豈" <= character <= "﫿"
+        or "\U00020000" <= character <= "\U0003ffff"
+    ):
         return "zh"
     return "en" if character.isalpha() else None
 
@@ -87,4 +91,8 @@ def _is_spoken(character: str) -> bool:
         return False
     category = unicodedata.category(character)
     # So: emoji and dingbats; Sk: skin tones; Cf: joiners; Cc, Cs, Co, Cn: nothing that has a sound; Me, and variation selectors.
-    return category[0] != "C" and category not in ("So", "Sk", "Me") and not "\ufe00" <= character <= "\ufe0f"
+    return (
+        category[0] != "C"
+        and category not in ("So", "Sk", "Me")
+        and not "\ufe00" <= character <= "\ufe0f"
+    )

@@ -22,4 +22,8 @@ class VoiceSettings(ModelSettings):
     @field_validator("voice_chain", mode="before")
     @classmethod
     def _voices_by_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )

@@ -4,7 +4,21 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 Kind = Literal[
-    "PCM", "WAV", "MP3", "FLAC", "Ogg Vorbis", "Ogg Opus", "Ogg", "AAC", "MP4", "WebM", "AIFF", "gzip", "JSON", "HTML", "text"
+    "PCM",
+    "WAV",
+    "MP3",
+    "FLAC",
+    "Ogg Vorbis",
+    "Ogg Opus",
+    "Ogg",
+    "AAC",
+    "MP4",
+    "WebM",
+    "AIFF",
+    "gzip",
+    "JSON",
+    "HTML",
+    "text",
 ]
 
 SNIFF_BYTES: Final = 64
@@ -19,7 +33,11 @@ _MAGIC: Final[tuple[tuple[int, bytes, Kind], ...]] = (
 )
 _MPEG1_RATES: Final = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_RATES: Final = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_SAMPLE_RATES: Final = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_SAMPLE_RATES: Final = {
+    3: (44_100, 48_000, 32_000),
+    2: (22_050, 24_000, 16_000),
+    0: (11_025, 12_000, 8_000),
+}
 _AAC_FRAME_MAX: Final = 8_191
 
 
@@ -30,7 +48,9 @@ def kind_of(head: bytes, *, whole: bool) -> Kind | None:
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         return "WAV"
     if head[:4] == b"OggS":
-        return "Ogg Opus" if b"OpusHead" in head else "Ogg Vorbis" if b"\x01vorbis" in head else "Ogg"
+        return (
+            "Ogg Opus" if b"OpusHead" in head else "Ogg Vorbis" if b"\x01vorbis" in head else "Ogg"
+        )
     if head[:3] == b"ID3" and len(head) > 3 and head[3] < 0xFF:
         return "MP3"
     for at, magic, kind in _MAGIC:
@@ -50,13 +70,27 @@ def kind_of(head: bytes, *, whole: bool) -> Kind | None:
 
 def mp3_frame(header: bytes) -> int:
     """Bytes of the layer III frame that these four bytes begin; 0 where they begin none."""
-    version, layer, code, rate = header[1] >> 3 & 3, header[1] >> 1 & 3, header[2] >> 4, header[2] >> 2 & 3
-    if header[0] != 0xFF or header[1] & 0xE0 != 0xE0 or version == 1 or layer != 1 or code in (0, 15) or rate == 3:
+    version, layer, code, rate = (
+        header[1] >> 3 & 3,
+        header[1] >> 1 & 3,
+        header[2] >> 4,
+        header[2] >> 2 & 3,
+    )
+    if (
+        header[0] != 0xFF
+        or header[1] & 0xE0 != 0xE0
+        or version == 1
+        or layer != 1
+        or code in (0, 15)
+        or rate == 3
+    ):
         return 0
     if header[3] & 3 == 2:
         return 0
     kilobits = (_MPEG1_RATES if version == 3 else _MPEG2_RATES)[code]
-    return (144 if version == 3 else 72) * kilobits * 1000 // _SAMPLE_RATES[version][rate] + (header[2] >> 1 & 1)
+    return (144 if version == 3 else 72) * kilobits * 1000 // _SAMPLE_RATES[version][rate] + (
+        header[2] >> 1 & 1
+    )
 
 
 def _aac_frame(header: bytes) -> int:

@@ -53,11 +53,18 @@ class SoundStream:
         kind = kind_of(head, whole=whole)
         if kind is None:
             return b""
-        if kind == "WAV" and (shape := _wav_shape(head)) is None and not whole and len(head) < _HEADER_MAX:
+        if (
+            kind == "WAV"
+            and (shape := _wav_shape(head)) is None
+            and not whole
+            and len(head) < _HEADER_MAX
+        ):
             return b""
         self._head = b""
         if kind == "PCM":
-            self._sink = _Bare() if self._pcm_rate == SAMPLE_RATE else _Gathered("PCM", self._pcm_rate)
+            self._sink = (
+                _Bare() if self._pcm_rate == SAMPLE_RATE else _Gathered("PCM", self._pcm_rate)
+            )
         elif kind == "WAV" and shape == _OURS:
             self._sink = _Wav()
         elif kind == "MP3" and mp3_frame(head[:4]) and _is_ours(head[:4]):
@@ -66,7 +73,9 @@ class SoundStream:
             self._sink = _Gathered(kind)
         else:
             words = head.decode("utf-8", "replace") if kind in ("JSON", "HTML", "text") else ""
-            raise BadAudio(f"asked for samples, got {kind}" + (f": {words[:_TOLD_CHARS]}" if words else ""))
+            raise BadAudio(
+                f"asked for samples, got {kind}" + (f": {words[:_TOLD_CHARS]}" if words else "")
+            )
         return self._sink.push(head)
 
 
@@ -142,11 +151,15 @@ class _Gathered:
         data = bytes(self._data)
         if self._kind == "PCM":
             data = data[: len(data) - len(data) % 2]
-            return bytes(miniaudio.convert_frames(s16, 1, self._pcm_rate, data, s16, 1, SAMPLE_RATE))
+            return bytes(
+                miniaudio.convert_frames(s16, 1, self._pcm_rate, data, s16, 1, SAMPLE_RATE)
+            )
         try:
             sound = miniaudio.decode(_true_sizes(data), s16, nchannels=1, sample_rate=SAMPLE_RATE)
         except (miniaudio.MiniaudioError, ValueError) as error:
-            raise BadAudio(f"asked for samples, got {self._kind} that cannot be decoded: {error}") from error
+            raise BadAudio(
+                f"asked for samples, got {self._kind} that cannot be decoded: {error}"
+            ) from error
         return bytes(sound.samples.tobytes())
 
 
@@ -182,7 +195,12 @@ def _wav_shape(data: bytes) -> tuple[int, int, int, int] | None:
     if len(content) < 16:
         return None
     kind, channels = int.from_bytes(content[:2], "little"), int.from_bytes(content[2:4], "little")
-    return kind, channels, int.from_bytes(content[4:8], "little"), int.from_bytes(content[14:16], "little")
+    return (
+        kind,
+        channels,
+        int.from_bytes(content[4:8], "little"),
+        int.from_bytes(content[14:16], "little"),
+    )
 
 
 def _true_sizes(data: bytes) -> bytes:

@@ -43,7 +43,9 @@ _WINDOW: Final = np.hanning(_SAMPLES).astype(np.float32) / 32_768
 
 def bands_of(pcm: bytes) -> Bands:
     """A row for each whole 40 ms of `pcm`."""
-    samples = np.frombuffer(pcm[: len(pcm) - len(pcm) % STEP_BYTES], dtype="<i2").reshape(-1, _SAMPLES)
+    samples = np.frombuffer(pcm[: len(pcm) - len(pcm) % STEP_BYTES], dtype="<i2").reshape(
+        -1, _SAMPLES
+    )
     power = np.abs(np.fft.rfft(samples * _WINDOW, _SIZE)).astype(np.float32) ** 2
     bands = np.log(power @ _FILTERS + _FLOOR)
     return np.asarray(bands - bands.mean(axis=1, keepdims=True), dtype=np.float32)
@@ -52,6 +54,8 @@ def bands_of(pcm: bytes) -> Bands:
 def along(pcm: bytes, clock: SoundClock, sound_ms: float) -> Bands:
     """A row for each 40 ms of sound in a recording, against its own mean: what a `Listener` compares a voice with."""
     bands = bands_of(pcm)
-    middles = [clock.at((step + 0.5) * STEP_MS) for step in range(max(1, round(sound_ms / STEP_MS)))]
+    middles = [
+        clock.at((step + 0.5) * STEP_MS) for step in range(max(1, round(sound_ms / STEP_MS)))
+    ]
     rows = bands[[min(int(middle / STEP_MS), len(bands) - 1) for middle in middles]]
     return np.asarray(rows - rows.mean(axis=0), dtype=np.float32)

@@ -83,14 +83,19 @@ class UntimedFragment:
         visemes: list[VisemeCue] = []
         words: list[WordCue] = []
         last = self._left is not None and end == len(self._pcm)
-        while (self._steps_taken + 1) * STEP_BYTES <= end or (last and self._steps_taken * STEP_BYTES < end):
+        while (self._steps_taken + 1) * STEP_BYTES <= end or (
+            last and self._steps_taken * STEP_BYTES < end
+        ):
             step_ms = self._steps_taken * STEP_MS
             weights, begun = self._next_step()
             # A step that the end of the last piece cut in two is told late.
             if weights != self._shown:
                 self._shown = weights
                 visemes.append(VisemeCue(max(start_ms, step_ms), weights))
-            words += [WordCue(max(start_ms, step_ms + STEP_MS / 2), word.start, word.end) for word in begun]
+            words += [
+                WordCue(max(start_ms, step_ms + STEP_MS / 2), word.start, word.end)
+                for word in begun
+            ]
         if self._told_until < 0 and not words:
             # Silent so far; without any word it would look like a voice that tells none.
             self._told_until = 0
@@ -114,7 +119,9 @@ class UntimedFragment:
         step = self._steps_taken
         self._steps_taken += 1
         # Steps behind the last sound were not kept.
-        loudness, goes_on = (self._loud[step], self._goes_on[step]) if step < len(self._loud) else (0.0, False)
+        loudness, goes_on = (
+            (self._loud[step], self._goes_on[step]) if step < len(self._loud) else (0.0, False)
+        )
         if goes_on:
             if self._left is not None:
                 self._left -= 1
@@ -125,12 +132,16 @@ class UntimedFragment:
         if self._place is None:
             return SILENCE, []
         place, told_until = self._place, self._told_until
-        begun = [word for word in self._reading.words if word.at_ms <= place and word.start >= told_until]
+        begun = [
+            word for word in self._reading.words if word.at_ms <= place and word.start >= told_until
+        ]
         if begun:
             self._told_until = begun[-1].end
         if not opening:
             return SILENCE, begun
-        return {name: round(weight * opening, 2) for name, weight in self._reading.shape(place).items()}, begun
+        return {
+            name: round(weight * opening, 2) for name, weight in self._reading.shape(place).items()
+        }, begun
 
 
 def _follower(reading: Reading, pace: Pace) -> Follower:

@@ -14,7 +14,9 @@ from service_runtime.session_providers import SessionProviders
 class Voices:
     """`of` is asked once a turn."""
 
-    def __init__(self, settings: VoiceSettings, documents: Documents, own: Voice | None = None) -> None:
+    def __init__(
+        self, settings: VoiceSettings, documents: Documents, own: Voice | None = None
+    ) -> None:
         self._settings, self._documents = settings, documents
         self._keys = SessionKeys(settings.session_keys_dir)
         self._reader = making.reader()
@@ -37,11 +39,17 @@ class Voices:
         """The language of a text that nobody named one for."""
         document = self._documents.find(session_id)
         persona = document.persona if document is not None else None
-        return language.guess(text, (persona.lang if persona is not None else None) or self._settings.default_lang)
+        return language.guess(
+            text, (persona.lang if persona is not None else None) or self._settings.default_lang
+        )
 
     def missing_keys(self) -> list[str]:
         """Key files that documents name for their voices and that are not mounted (yet)."""
-        return self._keys.missing(document.voice.api_key_file for document in self._documents if document.voice is not None)
+        return self._keys.missing(
+            document.voice.api_key_file
+            for document in self._documents
+            if document.voice is not None
+        )
 
     async def warm(self) -> None:
         """Warm the service's own voices. A vendor is asked for no sound: most of them charge for it. Raises `AllVoicesFailed`."""

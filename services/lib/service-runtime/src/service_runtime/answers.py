@@ -90,7 +90,9 @@ class Answers:
         await self._redis.aclose()
         await self._link.aclose()
 
-    def watch(self, task_id: str, take: Take, *, only: str | None = None, unheard: bool = False) -> None:
+    def watch(
+        self, task_id: str, take: Take, *, only: str | None = None, unheard: bool = False
+    ) -> None:
         """From now on `take` is called with the answers to this task, those that are kept already included.
 
         `only`: with the answer of this message_id alone. `unheard`: kept answers that somebody has heard are left out.
@@ -123,7 +125,9 @@ class Answers:
                 together.sadd(key, response.message_id)
                 together.expire(key, redis_names.ANSWER_TTL_S)
                 if response.audio is not None:
-                    together.expire(redis_names.blob(response.audio.id), redis_names.HEARD_BLOB_TTL_S, lt=True)
+                    together.expire(
+                        redis_names.blob(response.audio.id), redis_names.HEARD_BLOB_TTL_S, lt=True
+                    )
                 await together.execute()
 
         await self._link.call(PURPOSE, work)
@@ -156,7 +160,9 @@ class Answers:
             metrics.REDIS_FAILURES.labels(purpose=PURPOSE).inc()
             self._down = type(error).__name__
             if not self._told:
-                log.warning("answers_redis_down", reason=repr(error)[:200], sessions=len(self._watchers))
+                log.warning(
+                    "answers_redis_down", reason=repr(error)[:200], sessions=len(self._watchers)
+                )
             self._told = True
 
     async def _read(self, channel: PubSub) -> None:
@@ -209,7 +215,11 @@ class Answers:
             both.hkeys(key)
             both.smembers(redis_names.heard(task_id))
             names, heard = await both.execute()
-        wanted = [name for name in names if watcher.wants(name) and not (watcher.unheard and name in heard)]
+        wanted = [
+            name
+            for name in names
+            if watcher.wants(name) and not (watcher.unheard and name in heard)
+        ]
         kept = await self._redis.hmget(key, wanted) if wanted else []
         watcher.caught_up = True
         self._deliver(task_id, [str(raw) for raw in kept if raw is not None], to=watcher)
@@ -219,7 +229,9 @@ class Answers:
     async def _forget(self, task_id: str) -> None:
         key = redis_names.answers(task_id)
         kept = await self._redis.hvals(key)
-        read = sorted((response for raw in kept if (response := _parse(str(raw))) is not None), key=_age)
+        read = sorted(
+            (response for raw in kept if (response := _parse(str(raw))) is not None), key=_age
+        )
         older = [response.message_id for response in read[: -(KEPT_MAX // 2)]]
         log.info("answers_forgotten", session=task_id, count=len(older))
         if older:

@@ -53,7 +53,9 @@ class Blobs:
         """Keep bytes for `BLOB_TTL_S` seconds; gives their id. Raises BlobTooLarge."""
         if len(data) > redis_names.BLOB_BYTES:
             limit = redis_names.BLOB_BYTES
-            raise BlobTooLarge(f"a blob of {len(data)} bytes is larger than the limit of {limit}", limit=limit)
+            raise BlobTooLarge(
+                f"a blob of {len(data)} bytes is larger than the limit of {limit}", limit=limit
+            )
         name = blob_id or self.new_id()
 
         async def work() -> None:

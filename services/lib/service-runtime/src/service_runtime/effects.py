@@ -33,7 +33,14 @@ def announce(channel: str, message: WireModel) -> Effect:
 
 def submit(session_id: str, name: str, work_list: str, message: WireModel) -> Effect:
     """Put a turn at the end of its session's backlog; when it is alone there, it goes to the work list at once."""
-    return (SUBMIT, redis_names.backlog(session_id), work_list, name, message.to_json(), str(redis_names.REPLY_CLAIM_TTL_S))
+    return (
+        SUBMIT,
+        redis_names.backlog(session_id),
+        work_list,
+        name,
+        message.to_json(),
+        str(redis_names.REPLY_CLAIM_TTL_S),
+    )
 
 
 def advance(session_id: str, name: str, work_list: str) -> Effect:
@@ -43,8 +50,18 @@ def advance(session_id: str, name: str, work_list: str) -> Effect:
 
 def answer(response: TaskResponse) -> Effect:
     """Keep an answer for late subscribers, and announce it; where the turn has an answer already, that one stands and nothing happens."""
-    key, channel = redis_names.answers(response.task_id), redis_names.task_response(response.task_id)
-    return (ANSWER, key, response.message_id, response.to_json(), str(redis_names.ANSWER_TTL_S), channel)
+    key, channel = (
+        redis_names.answers(response.task_id),
+        redis_names.task_response(response.task_id),
+    )
+    return (
+        ANSWER,
+        key,
+        response.message_id,
+        response.to_json(),
+        str(redis_names.ANSWER_TTL_S),
+        channel,
+    )
 
 
 def remember(session_id: str, records: Iterable[TurnRecord]) -> list[Effect]:
@@ -103,7 +120,15 @@ def heard_recording(blob_id: str) -> list[Effect]:
 def sample(entry: TurnSample) -> Effect:
     """One entry of `vtuber:turns`."""
     fields = ("session", entry.session_id, "turn", str(entry.turn), "sample", entry.to_json())
-    return ("XADD", redis_names.TURN_SAMPLES, "MAXLEN", "~", str(redis_names.TURN_SAMPLES_MAXLEN), "*", *fields)
+    return (
+        "XADD",
+        redis_names.TURN_SAMPLES,
+        "MAXLEN",
+        "~",
+        str(redis_names.TURN_SAMPLES_MAXLEN),
+        "*",
+        *fields,
+    )
 
 
 async def carry_out(client: Redis, commands: Sequence[Effect]) -> None:

@@ -39,7 +39,13 @@ _NEVER: Final[tuple[Network, ...]] = tuple(
     )
 )
 _NEVER_NAMES: Final = frozenset(
-    {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
+    {
+        "metadata",
+        "metadata.google.internal",
+        "metadata.goog",
+        "instance-data",
+        "instance-data.ec2.internal",
+    }
 )
 _EMBEDDING: Final[tuple[tuple[Network, int], ...]] = (
     # Networks whose addresses hold an IPv4 address, and how many bits follow it: NAT64 (two prefixes), 6to4, IPv4-compatible.
@@ -98,7 +104,10 @@ class EgressRules:
     def _check_letters(self, url: str) -> tuple[str, int]:
         parts = urlsplit(url)
         try:
-            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+            host, port = (
+                parts.hostname or "",
+                parts.port or (443 if parts.scheme == "https" else 80),
+            )
         except ValueError as error:
             raise EgressRefused(f"a session's baseUrl cannot be read: {error}") from error
         self._check_name(host)
@@ -119,7 +128,9 @@ class EgressRules:
 
     def _check_name(self, host: str) -> None:
         if host.rstrip(".").lower() in _NEVER_NAMES:
-            raise EgressRefused(f"a session's baseUrl leads to {host}, a metadata service: never allowed")
+            raise EgressRefused(
+                f"a session's baseUrl leads to {host}, a metadata service: never allowed"
+            )
 
     def _check(self, address: Address, host: str, port: int) -> None:
         for each in _meant(address):
@@ -138,10 +149,14 @@ class EgressRules:
             return True
         if "cluster" in self.kinds and is_near(host) and not address.is_loopback:
             return True
-        if any(address in network for network in self.networks if network.version == address.version):
+        if any(
+            address in network for network in self.networks if network.version == address.version
+        ):
             return True
         name = host.rstrip(".").lower()
-        return any(_matches(name, pattern) and wanted in (None, port) for pattern, wanted in self.names)
+        return any(
+            _matches(name, pattern) and wanted in (None, port) for pattern, wanted in self.names
+        )
 
 
 class GuardedBackend:
@@ -181,7 +196,10 @@ def guard(client: Any, rules: EgressRules, *, proxied: bool) -> None:
         async def look(request: Any) -> None:
             await rules.check(str(request.url))
 
-        client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], look]}
+        client.event_hooks = {
+            **client.event_hooks,
+            "request": [*client.event_hooks["request"], look],
+        }
         return
     pool = client._transport._pool
     pool._network_backend = GuardedBackend(pool._network_backend, rules)
@@ -223,7 +241,9 @@ def _meant(address: Address) -> list[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
+    return address.is_global and not (
+        isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    )
 
 
 def _told(host: str, address: Address) -> str:
@@ -236,7 +256,11 @@ def _split(entry: str) -> tuple[str, int | None]:
         host, port = entry, ""
     name = host.strip("[]").rstrip(".").lower()
     plain = name.removeprefix("*.")
-    if not plain or not all(char.isalnum() or char in "-._:" for char in plain) or (colon and not port.isdigit()):
+    if (
+        not plain
+        or not all(char.isalnum() or char in "-._:" for char in plain)
+        or (colon and not port.isdigit())
+    ):
         raise ValueError(
             f"{SETTING}: {entry!r} is none of {', '.join(KINDS)}, a network (10.0.0.0/8), or a name (ollama.llm.svc:11434)"
         )

@@ -122,7 +122,11 @@ def field_error(error: ValidationError) -> InvalidField:
     path = ".".join(str(part) for part in first["loc"])
     limit = first.get("ctx", {}).get("max_length")
     message = first["msg"].removeprefix("Value error, ")
-    return InvalidField(f"{path or 'body'}: {message}", field=path or None, limit=limit if isinstance(limit, int) else None)
+    return InvalidField(
+        f"{path or 'body'}: {message}",
+        field=path or None,
+        limit=limit if isinstance(limit, int) else None,
+    )
 
 
 def out_of_reach(turn: int, last: int) -> Conflict:
@@ -140,7 +144,11 @@ def out_of_reach(turn: int, last: int) -> Conflict:
 def respond(error: ServiceError) -> JSONResponse:
     """The HTTP answer of an error; counts it."""
     metrics.REFUSED.labels(code=error.body.code).inc()
-    headers = {"Retry-After": str(max(1, round(error.retry_after_s)))} if error.retry_after_s is not None else None
+    headers = (
+        {"Retry-After": str(max(1, round(error.retry_after_s)))}
+        if error.retry_after_s is not None
+        else None
+    )
     return JSONResponse(error.body.to_wire(), status_code=error.status, headers=headers)
 
 

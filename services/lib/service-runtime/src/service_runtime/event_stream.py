@@ -53,7 +53,13 @@ class EventStream(Response):
             await send(_START)
             async for frames in self._batches:
                 self._sent = True
-                await send({"type": "http.response.body", "body": b"".join([f.encode() for f in frames]), "more_body": True})
+                await send(
+                    {
+                        "type": "http.response.body",
+                        "body": b"".join([f.encode() for f in frames]),
+                        "more_body": True,
+                    }
+                )
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             # Ours when the watcher saw the caller leave; the server's when it goes down.
@@ -70,7 +76,9 @@ class EventStream(Response):
         while True:
             await asyncio.sleep(self._heartbeat_s)
             if not self._sent:
-                await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+                await send(
+                    {"type": "http.response.body", "body": b": still here\n\n", "more_body": True}
+                )
             self._sent = False
 
 

@@ -9,7 +9,9 @@ def load(name: str, setting: str) -> Callable[[], Any]:
     """The factory of that name; raises ValueError, which names the setting, where there is none."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise ValueError(f"{setting}: {name!r} is not known; write package.module:factory for one of your own")
+        raise ValueError(
+            f"{setting}: {name!r} is not known; write package.module:factory for one of your own"
+        )
     try:
         factory: Callable[[], Any] = getattr(importlib.import_module(module), attribute)
     # The border to plug-ins: a module may raise anything while it is loaded.
@@ -30,9 +32,15 @@ def make(name: str, setting: str, needs: Sequence[str]) -> Any:
         raise ValueError(f"{setting}: {name!r} cannot be made: {_told(error)}") from error
     lacking = [need for need in needs if not callable(getattr(made, need, None))]
     if lacking:
-        raise ValueError(f"{setting}: {name!r} makes a {type(made).__name__}, which has no {' and no '.join(lacking)}")
+        raise ValueError(
+            f"{setting}: {name!r} makes a {type(made).__name__}, which has no {' and no '.join(lacking)}"
+        )
     return made
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__} {error}".strip()
+    return (
+        str(error)
+        if isinstance(error, ImportError | AttributeError)
+        else f"{type(error).__name__} {error}".strip()
+    )

@@ -43,7 +43,10 @@ class FlagWatch:
         self._pod, self._file = settings.pod_name, settings.flags_file
         self._missing_keys, self._clock = missing_keys, clock
         self._redis: Redis = Redis.from_url(
-            settings.redis_url, decode_responses=False, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+            settings.redis_url,
+            decode_responses=False,
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
         )
         self._tasks = TaskOwner()
         # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
@@ -89,7 +92,9 @@ class FlagWatch:
 
     async def _news(self, channel: PubSub) -> None:
         """Wait for a change, or for the time of the next acknowledgement."""
-        await channel.get_message(ignore_subscribe_messages=True, timeout=redis_names.FLAGS_ACK_EVERY_S)
+        await channel.get_message(
+            ignore_subscribe_messages=True, timeout=redis_names.FLAGS_ACK_EVERY_S
+        )
         # Ten changes at once are read once.
         while await channel.get_message(ignore_subscribe_messages=True, timeout=0) is not None:
             continue

@@ -21,7 +21,9 @@ class Holding:
         self._name, self._consumer, self._lease_ms = name, consumer, int(lease_s * 1000)
         # A message that is not UTF-8 is somebody's mistake and goes to the dead list; it must be readable for that.
         readable = "surrogateescape"
-        self._redis = tried_once(redis_url, timeout_s=BLOCK_S + 2, connect_timeout_s=2, encoding_errors=readable)
+        self._redis = tried_once(
+            redis_url, timeout_s=BLOCK_S + 2, connect_timeout_s=2, encoding_errors=readable
+        )
         self._processing = redis_names.processing(name, consumer)
         self._attempts = redis_names.attempts(name)
 
@@ -45,10 +47,14 @@ class Holding:
         """
         parts = [raw]
         for effect in effects:
-            if len(effect) != _PARTS.get(effect[0], len(effect)) or not all(isinstance(part, str) for part in effect):
+            if len(effect) != _PARTS.get(effect[0], len(effect)) or not all(
+                isinstance(part, str) for part in effect
+            ):
                 raise ValueError(f"not an effect: {effect!r:.200}")
             parts += [str(len(effect)), *effect]
-        found, *errors = await self._redis.eval(work_scripts.DONE, 2, self._processing, self._attempts, *parts)
+        found, *errors = await self._redis.eval(
+            work_scripts.DONE, 2, self._processing, self._attempts, *parts
+        )
         return [str(error) for error in errors] if found else None
 
     async def put_back(self, messages: Sequence[str], *, counts: bool) -> int:
@@ -56,14 +62,18 @@ class Holding:
         if not messages:
             return 0
         keys = (self._name, self._processing, self._attempts)
-        made: Any = await self._redis.eval(work_scripts.PUT_BACK, 3, *keys, "1" if counts else "0", *messages)
+        made: Any = await self._redis.eval(
+            work_scripts.PUT_BACK, 3, *keys, "1" if counts else "0", *messages
+        )
         return int(made)
 
     async def renew(self) -> tuple[int, int]:
         """Keep the lease; how many messages were taken back from consumers that did not keep theirs, and how many wait."""
         keys = (self._name, redis_names.consumers(self._name), self._attempts)
         prefix = redis_names.processing(self._name, "")
-        back, waiting = await self._redis.eval(work_scripts.RENEW, 3, *keys, self._consumer, str(self._lease_ms), prefix)
+        back, waiting = await self._redis.eval(
+            work_scripts.RENEW, 3, *keys, self._consumer, str(self._lease_ms), prefix
+        )
         return int(back), int(waiting)
 
     async def leave(self) -> None:

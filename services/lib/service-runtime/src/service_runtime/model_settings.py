@@ -54,13 +54,17 @@ class ModelSettings(ServiceSettings):
 
     def openai_key(self, foreign_url: str | None = None) -> str:
         """The service's own key, but never for an address that a session's author chose."""
-        if self.openai_api_key is None or (foreign_url is not None and foreign_url != self.openai_base_url):
+        if self.openai_api_key is None or (
+            foreign_url is not None and foreign_url != self.openai_base_url
+        ):
             return "none"
         return self.openai_api_key.get_secret_value()
 
     def proxy_of(self, url: str) -> str | None:
         """The proxy by which this address is reached, if any."""
-        proxies = Proxies(self.provider_proxy, self.http_proxy, self.https_proxy, self.all_proxy, self.no_proxy)
+        proxies = Proxies(
+            self.provider_proxy, self.http_proxy, self.https_proxy, self.all_proxy, self.no_proxy
+        )
         return proxies.of(url)
 
     def egress_of(self, chosen: str | None) -> EgressRules | None:
@@ -72,7 +76,11 @@ class ModelSettings(ServiceSettings):
     @field_validator("session_egress_allow", mode="before")
     @classmethod
     def _allowed_by_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("session_egress_allow")
     @classmethod

@@ -31,7 +31,11 @@ class Probe:
 
     def readiness(self) -> Readiness:
         """The present state."""
-        reasons = [f"{name}: {reason}" for name, check in self._needs.items() if (reason := check()) is not None]
+        reasons = [
+            f"{name}: {reason}"
+            for name, check in self._needs.items()
+            if (reason := check()) is not None
+        ]
         return Readiness(
             ready=not reasons,
             service=self._service,

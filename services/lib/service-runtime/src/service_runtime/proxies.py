@@ -32,7 +32,11 @@ class Proxies:
         return (found if "://" in found else f"http://{found}") if found else None
 
     def _is_excepted(self, host: str, port: int) -> bool:
-        return any(_covers(entry.strip().lower(), host, port) for entry in self.no.split(",") if entry.strip())
+        return any(
+            _covers(entry.strip().lower(), host, port)
+            for entry in self.no.split(",")
+            if entry.strip()
+        )
 
 
 def is_near(host: str) -> bool:
@@ -52,7 +56,12 @@ def _covers(entry: str, host: str, port: int) -> bool:
     except (ValueError, TypeError):
         pass
     name, colon, wanted = entry.rpartition(":")
-    if colon and wanted.isdigit() and "]" not in wanted and (name.count(":") == 0 or name.endswith("]")):
+    if (
+        colon
+        and wanted.isdigit()
+        and "]" not in wanted
+        and (name.count(":") == 0 or name.endswith("]"))
+    ):
         if int(wanted) != port:
             return False
         entry = name.strip("[]")

@@ -50,21 +50,45 @@ class RecordingRoom:
     """`take` before the bytes are stored."""
 
     def __init__(
-        self, redis: RedisLink, *, in_all: int = IN_ALL_BYTES, a_client: int = A_CLIENT_BYTES, within_s: float = 10.0
+        self,
+        redis: RedisLink,
+        *,
+        in_all: int = IN_ALL_BYTES,
+        a_client: int = A_CLIENT_BYTES,
+        within_s: float = 10.0,
     ) -> None:
-        self._redis, self._in_all, self._a_client, self._within_s = redis, in_all, a_client, within_s
+        self._redis, self._in_all, self._a_client, self._within_s = (
+            redis,
+            in_all,
+            a_client,
+            within_s,
+        )
 
     async def take(self, blob_id: str, size: int, client: str) -> None:
         """Room for one recording. Raises TooMany, RedisDown."""
         keys = (redis_names.RECORDING_ENDS, redis_names.RECORDING_SIZES)
-        values = (blob_id, size, client, redis_names.BLOB_TTL_S, self._in_all, self._a_client, ENTRIES)
+        values = (
+            blob_id,
+            size,
+            client,
+            redis_names.BLOB_TTL_S,
+            self._in_all,
+            self._a_client,
+            ENTRIES,
+        )
 
         async def work(client: Redis) -> str:
-            return str(await client.eval(_TAKE, len(keys), *keys, *(str(value) for value in values)))
+            return str(
+                await client.eval(_TAKE, len(keys), *keys, *(str(value) for value in values))
+            )
 
         outcome = await self._redis.within(self._within_s, "asr", work)
         if outcome != "taken":
-            whose, limit = ("this client", self._a_client) if outcome == "client" else ("all clients", self._in_all)
+            whose, limit = (
+                ("this client", self._a_client)
+                if outcome == "client"
+                else ("all clients", self._in_all)
+            )
             raise TooMany(
                 f"recordings of {whose} that are waiting or being heard have at most {limit} bytes; please send it again",
                 code="asr_busy",

@@ -19,7 +19,9 @@ T = TypeVar("T")
 log = structlog.get_logger("redis")
 
 
-def tried_once(url: str, *, timeout_s: float, connect_timeout_s: float, encoding_errors: str = "strict") -> Redis:
+def tried_once(
+    url: str, *, timeout_s: float, connect_timeout_s: float, encoding_errors: str = "strict"
+) -> Redis:
     """A client that repeats nothing by itself: for lists and channels, where a call that is made again behind our back does harm."""
     return Redis.from_url(
         url,
@@ -121,7 +123,9 @@ class RedisLink:
             self._why = None
         return result
 
-    async def promptly(self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float) -> T:
+    async def promptly(
+        self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float
+    ) -> T:
         """The same for a caller with less time than the link's own deadlines, and who needs to know: asked also after a failure.
 
         Late is not down: others still have the time to wait.
@@ -133,7 +137,9 @@ class RedisLink:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisDown(purpose, f"no answer within {within_s} s") from error
 
-    async def within(self, seconds: float, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+    async def within(
+        self, seconds: float, purpose: str, work: Callable[[Redis], Awaitable[T]]
+    ) -> T:
         """The result of `work` for a caller with time, where the alternative is that something a person said is lost.
 
         A Redis that is late, as on a machine that is too busy, is asked again until the seconds are over; one that refuses connections, or
@@ -151,10 +157,17 @@ class RedisLink:
                 if late:
                     metrics.DEADLINES_MISSED.labels(deadline=f"redis_{purpose}_patient").inc()
                 passed = self._clock() - began
-                says_no = isinstance(error, RedisError) and not isinstance(error, RedisConnectionError | RedisTimeoutError)
+                says_no = isinstance(error, RedisError) and not isinstance(
+                    error, RedisConnectionError | RedisTimeoutError
+                )
                 if says_no or passed + pause > (seconds if late else min(seconds, REFUSED_S)):
                     raise RedisDown(purpose, type(error).__name__) from error
-                log.info("redis_asked_again", purpose=purpose, reason=type(error).__name__, after_s=round(passed, 2))
+                log.info(
+                    "redis_asked_again",
+                    purpose=purpose,
+                    reason=type(error).__name__,
+                    after_s=round(passed, 2),
+                )
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, AGAIN_AFTER_MAX_S)
                 continue

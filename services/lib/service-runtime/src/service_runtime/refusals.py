@@ -11,7 +11,13 @@ from pydantic import ValidationError
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet
-from dialog_contracts.legacy_chain import ChainMeta, ResponseMetadata, TaskResponse, UserInput, session_of
+from dialog_contracts.legacy_chain import (
+    ChainMeta,
+    ResponseMetadata,
+    TaskResponse,
+    UserInput,
+    session_of,
+)
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from service_runtime.effects import Effect, advance, answer, sample
@@ -30,28 +36,45 @@ class Sentence:
     def to(self, message: UserInput) -> str:
         """In the language of the message: Chinese where it says so or is written so, else English."""
         named = message.meta.lang
-        chinese = named.lower().startswith("zh") if named is not None else _HANZI.search(message.content) is not None
+        chinese = (
+            named.lower().startswith("zh")
+            if named is not None
+            else _HANZI.search(message.content) is not None
+        )
         return self.chinese if chinese else self.english
 
 
-LATE: Final = Sentence("this message waited too long; please send it again", "这条消息等待太久了，请再发送一次")
+LATE: Final = Sentence(
+    "this message waited too long; please send it again", "这条消息等待太久了，请再发送一次"
+)
 REMEMBERED_S: Final = redis_names.ANSWER_TTL_S - 60
 """That a turn was told to have come to nothing is known for ten minutes. What is older may not be answered any more: the second reply
 would be worse than none. A minute for clocks that differ."""
 
-GIVEN_UP: Final = Sentence("this message could not be answered; please send it again", "这条消息暂时无法回答，请再发送一次")
+GIVEN_UP: Final = Sentence(
+    "this message could not be answered; please send it again", "这条消息暂时无法回答，请再发送一次"
+)
 
 
 def refusal(name: str, task_id: str, code: str, why: str, meta: ChainMeta) -> TaskResponse:
     """An error as the answer to what bears this name."""
     return TaskResponse(
-        message_id=name, task_id=task_id, status="error", error=why, metadata=ResponseMetadata(code=code), meta=meta
+        message_id=name,
+        task_id=task_id,
+        status="error",
+        error=why,
+        metadata=ResponseMetadata(code=code),
+        meta=meta,
     )
 
 
-def recording(task_id: str, code: str, why: str, meta: ChainMeta, *, blob_id: str | None = None) -> Effect:
+def recording(
+    task_id: str, code: str, why: str, meta: ChainMeta, *, blob_id: str | None = None
+) -> Effect:
     """An error as the answer to a recording: it has a name of its own, for its turn has none yet, or has its answer already."""
-    return answer(refusal(f"recording:{meta.request_id or blob_id or task_id}", task_id, code, why, meta))
+    return answer(
+        refusal(f"recording:{meta.request_id or blob_id or task_id}", task_id, code, why, meta)
+    )
 
 
 def failed(message: UserInput, code: str, told: Sentence) -> list[Effect]:
@@ -68,7 +91,10 @@ def failed(message: UserInput, code: str, told: Sentence) -> list[Effect]:
         ts=time.time(),
         traceparent=message.meta.traceparent,
     )
-    return [*_refused(message.task_id, session, turn, message.meta, code, told.to(message)), sample(entry)]
+    return [
+        *_refused(message.task_id, session, turn, message.meta, code, told.to(message)),
+        sample(entry),
+    ]
 
 
 def is_forgotten(meta: ChainMeta) -> bool:
@@ -110,13 +136,20 @@ def unreadable(raw: str, why: str, *, code: str = "invalid") -> list[Effect]:
     if known.turn is not None:
         return _refused(to, session, known.turn, known, code, why)
     name = found.get("message_id") or meta.get("request_id")
-    name = name[:128] if isinstance(name, str) and name.isprintable() else f"unreadable:{digest(raw)}"
+    name = (
+        name[:128] if isinstance(name, str) and name.isprintable() else f"unreadable:{digest(raw)}"
+    )
     return [answer(refusal(name, to, code, why, ChainMeta()))]
 
 
-def _refused(task_id: str, session_id: str, turn: int, meta: ChainMeta, code: str, why: str) -> list[Effect]:
+def _refused(
+    task_id: str, session_id: str, turn: int, meta: ChainMeta, code: str, why: str
+) -> list[Effect]:
     name = correlation_id(session_id, turn)
-    return [answer(refusal(name, task_id, code, why, meta)), advance(session_id, name, redis_names.CHAT_REQUESTS)]
+    return [
+        answer(refusal(name, task_id, code, why, meta)),
+        advance(session_id, name, redis_names.CHAT_REQUESTS),
+    ]
 
 
 def digest(raw: str) -> str:

@@ -36,8 +36,14 @@ class StrangerAnswered(aiohttp.ClientError):
 class ServicePool:
     """`url` without a path; `connections_max` 0 is without a limit. An answer of which nothing comes for `silent_s` is an error."""
 
-    def __init__(self, url: str, *, connections_max: int = 0, silent_s: float | None = None) -> None:
-        self._url, self._connections_max, self._silent_s = url.rstrip("/"), connections_max, silent_s
+    def __init__(
+        self, url: str, *, connections_max: int = 0, silent_s: float | None = None
+    ) -> None:
+        self._url, self._connections_max, self._silent_s = (
+            url.rstrip("/"),
+            connections_max,
+            silent_s,
+        )
         self._http: aiohttp.ClientSession | None = None
         self._retired: deque[aiohttp.ClientSession] = deque()
         self._tasks = TaskOwner()
@@ -54,7 +60,12 @@ class ServicePool:
         await self._tasks.close()
 
     async def request(
-        self, method: str, path: str, *, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> aiohttp.ClientResponse:
         """The answer as soon as its head is there; the caller closes it. Raises aiohttp.ClientError (StrangerAnswered is one), OSError."""
         assert self._http is not None
@@ -65,24 +76,37 @@ class ServicePool:
         answer.close()
         self._give_up(http)
         metrics.STRANGERS.inc()
-        log.warning("stranger_answered", url=self._url, path=path, status=answer.status, content_type=answer.content_type)
+        log.warning(
+            "stranger_answered",
+            url=self._url,
+            path=path,
+            status=answer.status,
+            content_type=answer.content_type,
+        )
         raise StrangerAnswered(f"a stranger at {self._url}: {answer.status} {answer.content_type}")
 
     async def ready(self) -> bool:
         """Whether the service says so; also warms a connection."""
         assert self._http is not None
         try:
-            async with asyncio.timeout(READY_WITHIN_S), await self.request("GET", "/readyz") as answer:
+            async with (
+                asyncio.timeout(READY_WITHIN_S),
+                await self.request("GET", "/readyz") as answer,
+            ):
                 await answer.read()
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
     def _begin(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=KEEP_S, ttl_dns_cache=DNS_KEEP_S)
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max, keepalive_timeout=KEEP_S, ttl_dns_cache=DNS_KEEP_S
+        )
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S, sock_read=self._silent_s),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_WITHIN_S, sock_read=self._silent_s
+            ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )

@@ -19,7 +19,10 @@ class SessionHistory:
         """The turns after this one, oldest first; empty for a session that was never used."""
 
         async def work(client: Redis) -> list[str]:
-            return cast("list[str]", await client.zrangebyscore(redis_names.history(session_id), f"({after}", "+inf"))
+            return cast(
+                "list[str]",
+                await client.zrangebyscore(redis_names.history(session_id), f"({after}", "+inf"),
+            )
 
         return [TurnRecord.from_json(row) for row in await self._redis.call("history", work)]
 

@@ -62,7 +62,13 @@ class SessionProviders(Generic[W, P]):
         keys: SessionKeys,
         fell_through: Counter,
     ) -> None:
-        self._own, self._make, self._chain, self._keys, self._fell_through = own, make, chain, keys, fell_through
+        self._own, self._make, self._chain, self._keys, self._fell_through = (
+            own,
+            make,
+            chain,
+            keys,
+            fell_through,
+        )
         self._tasks = TaskOwner()
         self._items: OrderedDict[W, tuple[P, P]] = OrderedDict()
 
@@ -81,7 +87,11 @@ class SessionProviders(Generic[W, P]):
             # The border to providers: a document that its vendor's library does not like must not cost the session its turn.
             except Exception as error:  # noqa: BLE001
                 self._fell_through.labels(provider=wanted.provider, reason="not_made").inc()
-                log.warning("session_provider_not_made", provider=wanted.provider, error=printable(repr(error), (key or "",)))
+                log.warning(
+                    "session_provider_not_made",
+                    provider=wanted.provider,
+                    error=printable(repr(error), (key or "",)),
+                )
                 return self._own
             self._items[wanted] = (made, self._chain([made, self._own]))
         self._items.move_to_end(wanted)
@@ -94,7 +104,9 @@ class SessionProviders(Generic[W, P]):
         """Close what documents asked for; `own` is its owner's."""
         await self._tasks.close()
         # One that cannot be closed must not keep the others open.
-        await asyncio.gather(*(made.aclose() for made, _ in self._items.values()), return_exceptions=True)
+        await asyncio.gather(
+            *(made.aclose() for made, _ in self._items.values()), return_exceptions=True
+        )
 
     @staticmethod
     async def _retire(item: P) -> None:

@@ -12,7 +12,9 @@ class ServiceSettings(BaseSettings):
     """Read once in `__main__`, then passed on as an argument."""
 
     # What a person set may be a secret in the wrong place: an error names the setting and not its value.
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` inside a container."""
@@ -48,7 +50,11 @@ class ServiceSettings(BaseSettings):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _hosts_by_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @property
     def process_name(self) -> str:

@@ -52,7 +52,12 @@ class TaskOwner:
         self.start(name, self._repeat(name, work, pause_s, pause_max_s, wanted))
 
     async def _repeat(
-        self, name: str, work: Callable[[], Awaitable[None]], pause_s: float, pause_max_s: float, wanted: Callable[[], bool]
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        pause_s: float,
+        pause_max_s: float,
+        wanted: Callable[[], bool],
     ) -> None:
         pause = pause_s
         while wanted():

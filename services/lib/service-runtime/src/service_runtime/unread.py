@@ -19,7 +19,10 @@ UNREAD_BYTES: Final = 64 * 1024
 def limit(listening: socket.socket) -> None:
     """For every connection that this socket accepts."""
     # macOS knows no TCP_USER_TIMEOUT, and its Python may know neither: there TCP's own patience has to do.
-    for name, value in (("TCP_NOTSENT_LOWAT", UNSENT_BYTES), ("TCP_USER_TIMEOUT", GONE_AFTER_S * 1000)):
+    for name, value in (
+        ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),
+        ("TCP_USER_TIMEOUT", GONE_AFTER_S * 1000),
+    ):
         if (option := getattr(socket, name, None)) is not None:
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
 

@@ -67,10 +67,14 @@ class UntrustedProvider:
             raise self._failed(self.name, "unexpected", "cancelled within the provider") from error
         # The border to providers and plug-ins: whatever it is, it is the provider's failure.
         except Exception as error:
-            raise self._failed(self.name, "unexpected", f"{type(error).__name__} {error}") from error
+            raise self._failed(
+                self.name, "unexpected", f"{type(error).__name__} {error}"
+            ) from error
 
     @asynccontextmanager
-    async def items(self, source: AsyncIterator[object]) -> AsyncGenerator[AsyncIterator[object], None]:
+    async def items(
+        self, source: AsyncIterator[object]
+    ) -> AsyncGenerator[AsyncIterator[object], None]:
         """The items of what a method returned, which may be no generator. What closing it raises is logged: what it gave counts."""
         try:
             if inspect.isawaitable(source):
@@ -90,7 +94,9 @@ class UntrustedProvider:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise self._failed(self.name, "connection", f"not warm after {WARM_WITHIN_S:.0f} s") from error
+                raise self._failed(
+                    self.name, "connection", f"not warm after {WARM_WITHIN_S:.0f} s"
+                ) from error
 
     async def aclose(self) -> None:
         """Close it; what that raises is logged, because nobody could do more about it."""
@@ -116,7 +122,9 @@ class UntrustedProvider:
         except asyncio.CancelledError:
             if _asked_to_stop():
                 raise
-            log.warning("stream_not_closed", provider=self.name, error="cancelled within the provider")
+            log.warning(
+                "stream_not_closed", provider=self.name, error="cancelled within the provider"
+            )
         # The border to providers and plug-ins.
         except Exception as error:  # noqa: BLE001
             log.warning("stream_not_closed", provider=self.name, error=repr(error)[:200])

@@ -53,7 +53,13 @@ class Warming:
                 self.untried = False
                 if not self._ready:
                     self.reason = str(error)
-                log.warning("not_warm", what=self._what, provider=self._chain.name, reason=str(error), again_in_s=pause_s)
+                log.warning(
+                    "not_warm",
+                    what=self._what,
+                    provider=self._chain.name,
+                    reason=str(error),
+                    again_in_s=pause_s,
+                )
             else:
                 self._note_ready()
                 if self._chain.all_warm:

@@ -14,4 +14,8 @@ def header(pcm_bytes: int) -> bytes:
     """The 44 bytes before so many bytes of samples."""
     rate = limits.SAMPLE_RATE
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + pcm_bytes, b"WAVE") + form + struct.pack("<4sI", b"data", pcm_bytes)
+    return (
+        struct.pack("<4sI4s", b"RIFF", 36 + pcm_bytes, b"WAVE")
+        + form
+        + struct.pack("<4sI", b"data", pcm_bytes)
+    )

@@ -184,7 +184,9 @@ class WorkList:
         for text in errors or ():
             metrics.WORK_DONE.labels(list=self.name, outcome="effect_failed").inc()
             log.error("effect_failed", list=self.name, error=text[:200])
-        metrics.WORK_DONE.labels(list=self.name, outcome="done" if errors is not None else "taken_away").inc()
+        metrics.WORK_DONE.labels(
+            list=self.name, outcome="done" if errors is not None else "taken_away"
+        ).inc()
         if errors is None:
             log.warning("work_was_taken_away", list=self.name)
         return errors is not None

@@ -13,10 +13,14 @@ from service_runtime.work_list import WorkList
 Parts = Callable[[AsyncExitStack], None]
 
 
-def create(probe: Probe, work: WorkList, handle: Handle, given_up: GivenUp, parts: Parts = lambda _: None) -> Starlette:
+def create(
+    probe: Probe, work: WorkList, handle: Handle, given_up: GivenUp, parts: Parts = lambda _: None
+) -> Starlette:
     """`parts` starts what the work needs and leaves its end on the stack; work is taken after that, and let go before."""
     probe.need("redis", lambda: work.down_because)
-    probe.detail("work", lambda: {"list": work.name, "waiting": work.waiting, "running": work.running})
+    probe.detail(
+        "work", lambda: {"list": work.name, "waiting": work.waiting, "running": work.running}
+    )
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:

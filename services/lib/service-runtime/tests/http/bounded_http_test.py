@@ -65,14 +65,24 @@ def code(answer: bytes) -> str:
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
-        (b"GET /" + b"x" * bounds.URL_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n", (414, "url_too_long")),
+        (
+            b"GET /" + b"x" * bounds.URL_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+            (414, "url_too_long"),
+        ),
         (GET + b"cookie: " + b"x" * bounds.LINE_BYTES + b"\r\n\r\n", (431, "head_too_large")),
         (GET + b"x: y\r\n" * (bounds.HEADERS + 1) + b"\r\n", (431, "head_too_large")),
-        (GET + b"".join(b"x%d: " % number + b"y" * 7_000 + b"\r\n" for number in range(5)) + b"\r\n", (431, "head_too_large")),
+        (
+            GET
+            + b"".join(b"x%d: " % number + b"y" * 7_000 + b"\r\n" for number in range(5))
+            + b"\r\n",
+            (431, "head_too_large"),
+        ),
         (b"not http at all\r\n\r\n", (400, "bad_request")),
     ],
 )
-async def test_heads_that_are_too_large_are_refused_by_name(port: int, head: bytes, expected: tuple[int, str]) -> None:
+async def test_heads_that_are_too_large_are_refused_by_name(
+    port: int, head: bytes, expected: tuple[int, str]
+) -> None:
     answer = await answered(port, head)
     assert (status(answer), code(answer)) == expected
     assert b"connection: close" in answer
@@ -80,7 +90,13 @@ async def test_heads_that_are_too_large_are_refused_by_name(port: int, head: byt
 
 
 @pytest.mark.parametrize(
-    "start", [b"GET /", GET + b"cookie: ", GET + b"a: b\r\n" * 50, POST + b"transfer-encoding: chunked\r\n\r\n1;"]
+    "start",
+    [
+        b"GET /",
+        GET + b"cookie: ",
+        GET + b"a: b\r\n" * 50,
+        POST + b"transfer-encoding: chunked\r\n\r\n1;",
+    ],
 )
 async def test_what_never_ends_is_ended(port: int, start: bytes) -> None:
     """Before: 161 MB in a second, kept until the end of the line that did not come."""
@@ -91,8 +107,15 @@ async def test_what_never_ends_is_ended(port: int, start: bytes) -> None:
 
 async def test_trailers_and_sizes_of_chunks_are_bounded(port: int) -> None:
     chunked = POST + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-    assert (await answered(port, chunked, b"1\r\nx\r\n" * 5_000, b"0\r\nsum: 1\r\n\r\n")).endswith(b"5000\r\n0\r\n\r\n")
-    assert status(await answered(port, chunked, b"0\r\n", *[b"trailer: " + b"x" * 6_000 + b"\r\n"] * 100)) == 413
+    assert (await answered(port, chunked, b"1\r\nx\r\n" * 5_000, b"0\r\nsum: 1\r\n\r\n")).endswith(
+        b"5000\r\n0\r\n\r\n"
+    )
+    assert (
+        status(
+            await answered(port, chunked, b"0\r\n", *[b"trailer: " + b"x" * 6_000 + b"\r\n"] * 100)
+        )
+        == 413
+    )
 
 
 async def test_a_handshake_of_any_head_is_answered(port: int) -> None:
@@ -109,11 +132,17 @@ async def test_a_handshake_of_any_head_is_answered(port: int) -> None:
     assert await well(port)
 
 
-async def test_heads_and_bodies_that_do_not_come_are_408(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_heads_and_bodies_that_do_not_come_are_408(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bounds, "HEAD_WITHIN_S", 0.1)
     monkeypatch.setattr(bounds, "BODY_WITHIN_S", 0.1)
     assert await answered(port) == b""
-    for half in (GET, POST + b"content-length: 5\r\n\r\nhel", POST + b"transfer-encoding: chunked\r\n\r\n5\r\nhel"):
+    for half in (
+        GET,
+        POST + b"content-length: 5\r\n\r\nhel",
+        POST + b"transfer-encoding: chunked\r\n\r\n5\r\nhel",
+    ):
         answer = await answered(port, half)
         assert (status(answer), code(answer)) == (408, "request_timeout")
     # The second request of a connection has as much time as the first, and one that is answered may rest.
@@ -134,7 +163,9 @@ def ended(connection: socket.socket) -> bool:
     return False
 
 
-async def test_idle_connections_replace_each_other_and_nobody_else(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_connections_replace_each_other_and_nobody_else(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bounds, "CONNECTING_AN_ADDRESS", 20)
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
@@ -162,17 +193,30 @@ async def test_so_many_requests_may_wait_on_one_connection(port: int) -> None:
 async def test_an_answer_before_the_end_of_the_body_ends_the_connection() -> None:
     async def early(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"2")]})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 413,
+                    "headers": [(b"content-length", b"2")],
+                }
+            )
             await send({"type": "http.response.body", "body": b"no"})
 
     async with serving(early) as port:
-        answer = await answered(port, POST + b"content-length: 99999999\r\n\r\n", *[b"x" * 50_000] * 20)
+        answer = await answered(
+            port, POST + b"content-length: 99999999\r\n\r\n", *[b"x" * 50_000] * 20
+        )
         assert answer.startswith(b"HTTP/1.1 413")
         assert answer.endswith(b"no")
 
 
 @pytest.mark.parametrize(
-    "more", [b"content-length: 5\r\n\r\nhello", b"content-length: 5\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"]
+    "more",
+    [
+        b"content-length: 5\r\n\r\nhello",
+        b"content-length: 5\r\n\r\n",
+        b"transfer-encoding: chunked\r\n\r\n",
+    ],
 )
 @pytest.mark.parametrize("method", [GET, POST])
 async def test_a_handshake_with_a_body_is_refused(port: int, method: bytes, more: bytes) -> None:
@@ -205,9 +249,15 @@ async def test_a_handshake_waits_for_the_answers_before_it() -> None:
     ],
 )
 @pytest.mark.parametrize("cut", [0, 1, 3])
-async def test_an_offer_of_another_protocol_changes_nothing(port: int, body: bytes, size: bytes, cut: int) -> None:
+async def test_an_offer_of_another_protocol_changes_nothing(
+    port: int, body: bytes, size: bytes, cut: int
+) -> None:
     """Java's client and `curl --http2` offer h2c. Before: their bodies were lost (422), and so was their connection."""
-    offer = POST + b"upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\n" + body
+    offer = (
+        POST
+        + b"upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\n"
+        + body
+    )
     sent = offer + offer + GET + b"connection: close\r\n\r\n"
     at = len(offer) - cut
     answer = await answered(port, sent[:at], sent[at:])
@@ -215,16 +265,22 @@ async def test_an_offer_of_another_protocol_changes_nothing(port: int, body: byt
     assert answer.count(b"\r\n" + size + b"\r\n0\r\n\r\n") >= 2 or size == b"0"
 
 
-async def test_a_body_after_an_offer_is_bounded_like_any_other(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_after_an_offer_is_bounded_like_any_other(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bounds, "BODY_WITHIN_S", 0.1)
     offer = POST + b"upgrade: h2c\r\nconnection: upgrade\r\n"
     assert status(await answered(port, offer + b"content-length: 5\r\n\r\nhel")) == 408
     monkeypatch.undo()
     chunked = offer + b"transfer-encoding: chunked\r\n\r\n0\r\n"
-    assert status(await answered(port, chunked, *[b"trailer: " + b"x" * 6_000 + b"\r\n"] * 100)) == 413
+    assert (
+        status(await answered(port, chunked, *[b"trailer: " + b"x" * 6_000 + b"\r\n"] * 100)) == 413
+    )
 
 
-async def test_who_leaves_with_requests_in_line_ends_the_one_that_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_leaves_with_requests_in_line_ends_the_one_that_is_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Before: only the last of them heard of it; the one that was being answered wrote on, and printed two tracebacks."""
     ended = asyncio.Event()
 

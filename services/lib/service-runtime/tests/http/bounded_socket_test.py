@@ -92,7 +92,9 @@ async def test_thousands_of_whole_messages_are_the_endpoints_to_count(port: int)
             assert await client.recv() == str(number)
 
 
-async def test_answers_to_pings_that_nobody_takes_are_not_kept(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_to_pings_that_nobody_takes_are_not_kept(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before: 558 MB in 20 s. A client may ping as often as it likes, here; of what it does not read only the last is kept."""
     monkeypatch.setattr(bounds, "FRAMES_AT_ONCE", 10**9)
     reader, writer = await opened(port)
@@ -124,9 +126,14 @@ async def test_a_client_that_reads_is_told_the_code_and_the_limit(port: int) -> 
         assert str(bounds.FRAGMENTS) in closed.value.rcvd.reason
 
 
-async def test_text_that_is_none_is_1007_and_no_error_of_ours(port: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_text_that_is_none_is_1007_and_no_error_of_ours(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
     """Before: each such message printed a traceback."""
-    for pieces in ([frame(Opcode.TEXT, b"\xff\xfe")], [frame(Opcode.TEXT, b"\xc3", fin=False), frame(Opcode.CONT, b"\x28")]):
+    for pieces in (
+        [frame(Opcode.TEXT, b"\xff\xfe")],
+        [frame(Opcode.TEXT, b"\xc3", fin=False), frame(Opcode.CONT, b"\x28")],
+    ):
         reader, writer = await opened(port)
         writer.writelines(pieces)
         assert await closed_with(reader) == 1007

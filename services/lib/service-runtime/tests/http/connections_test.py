@@ -20,7 +20,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "YOUNG_S", -1)
 
 
-def waiting(connections: Connections, count: int, address: str, *, kept: bool = False) -> list[Connection]:
+def waiting(
+    connections: Connections, count: int, address: str, *, kept: bool = False
+) -> list[Connection]:
     made = [Connection() for _ in range(count)]
     for connection in made:
         connections.waits(connection, address, kept=kept)

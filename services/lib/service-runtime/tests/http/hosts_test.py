@@ -33,11 +33,17 @@ def test_every_other_name_is_refused_and_the_refusal_says_which_setting_adds_it(
     with pytest.raises(HostRefused) as refused:
         HOSTS.check(host, None)
     assert refused.value.status == 403
-    assert "gateway.allowedHosts" in refused.value.body.message or "Host header" in refused.value.body.message
+    assert (
+        "gateway.allowedHosts" in refused.value.body.message
+        or "Host header" in refused.value.body.message
+    )
     assert len(refused.value.body.message) < 250
 
 
-@pytest.mark.parametrize("host", ["vtuber-asr:8101", "vtuber-input-handler.live.svc", "x.y.svc.cluster.local:80", "localhost"])
+@pytest.mark.parametrize(
+    "host",
+    ["vtuber-asr:8101", "vtuber-input-handler.live.svc", "x.y.svc.cluster.local:80", "localhost"],
+)
 def test_services_behind_the_gateway_answer_to_names_of_this_network(host: str) -> None:
     AllowedHosts(inside=True).check(host, None)
     with pytest.raises(HostRefused):
@@ -55,7 +61,9 @@ def test_services_behind_the_gateway_answer_to_names_of_this_network(host: str) 
         ("http://127.0.0.1:8000", "127.0.0.1:8000"),
     ],
 )
-def test_our_own_page_listed_origins_and_clients_without_one_may_call(origin: str | None, host: str | None) -> None:
+def test_our_own_page_listed_origins_and_clients_without_one_may_call(
+    origin: str | None, host: str | None
+) -> None:
     HOSTS.check(host, origin)
 
 
@@ -86,7 +94,11 @@ def test_our_own_page_listed_origins_and_clients_without_one_may_call(origin: st
 def test_every_other_origin_is_refused_in_few_words(origin: str) -> None:
     with pytest.raises(OriginRefused) as refused:
         HOSTS.check("localhost:8000", origin)
-    assert (refused.value.status, refused.value.body.code, refused.value.body.field) == (403, "origin_refused", "Origin")
+    assert (refused.value.status, refused.value.body.code, refused.value.body.field) == (
+        403,
+        "origin_refused",
+        "Origin",
+    )
     assert "ALLOWED_ORIGINS" in refused.value.body.message
     assert len(refused.value.body.message) < 200
 
@@ -103,7 +115,9 @@ async def asked(kind: str, headers: list[tuple[bytes, bytes]]) -> Any:
 
     scope = {"type": kind, "headers": headers, "method": "GET", "path": "/"}
     await HostGuard(PlainTextResponse("inside"), HOSTS)(scope, receive, send)
-    assert sent[0]["type"] == ("http.response.start" if kind == "http" else "websocket.http.response.start")
+    assert sent[0]["type"] == (
+        "http.response.start" if kind == "http" else "websocket.http.response.start"
+    )
     return sent[0]["status"]
 
 
@@ -111,7 +125,9 @@ async def asked(kind: str, headers: list[tuple[bytes, bytes]]) -> Any:
     "headers",
     [[], [(b"host", b"evil.example")], [(b"host", b"localhost"), (b"host", b"localhost")], [(b"host", b"localhost"), (b"origin", b"null")]],
 )  # fmt: skip
-async def test_requests_and_sockets_are_refused_before_they_get_in(headers: list[tuple[bytes, bytes]]) -> None:
+async def test_requests_and_sockets_are_refused_before_they_get_in(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
     assert await asked("http", headers) == 403
     assert await asked("websocket", headers) == 403
     assert await asked("http", [(b"host", b"localhost:1")]) == 200

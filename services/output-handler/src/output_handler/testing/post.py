@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from dialog_contracts import limits
 from dialog_contracts.http import FlagSet
-from dialog_contracts.legacy_chain import AudioBlob, ChainMeta, MouthCue, ResponseMetadata, TaskResponse
+from dialog_contracts.legacy_chain import (
+    AudioBlob,
+    ChainMeta,
+    MouthCue,
+    ResponseMetadata,
+    TaskResponse,
+)
 from output_handler.mailroom import Mailroom
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import DOWN, Alive, End, SpeechChunk, Start, StopAck, StopResult, TextDelta
+from dialog_contracts.ingest import (
+    DOWN,
+    Alive,
+    End,
+    SpeechChunk,
+    Start,
+    StopAck,
+    StopResult,
+    TextDelta,
+)
 from output_handler.session import Session
 
 FLAGS: Final = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
@@ -32,7 +41,9 @@ class Stage:
         assert not isinstance(read, StopResult | Alive)
         self.session.take(read, raw)
 
-    def start(self, turn: int = 1, *, epoch: int = 1, flags: FlagSet = FLAGS, ear_ms: int | None = None) -> None:
+    def start(
+        self, turn: int = 1, *, epoch: int = 1, flags: FlagSet = FLAGS, ear_ms: int | None = None
+    ) -> None:
         """START of a turn."""
         self.say(Start(session_id="live-001", turn=turn, epoch=epoch, flags=flags, ear_ms=ear_ms))
 
@@ -40,11 +51,17 @@ class Stage:
         """Chunks of 40 ms, `first` to `last`."""
         pcm = base64.b64encode(bytes(1920)).decode()
         for seq in range(first, last + 1):
-            self.say(SpeechChunk(session_id="live-001", turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40))
+            self.say(
+                SpeechChunk(
+                    session_id="live-001", turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40
+                )
+            )
 
     def text(self, content: str, at: int = 0, *, eos: bool = False, turn: int = 1) -> None:
         """A piece of the reply."""
-        self.say(TextDelta(session_id="live-001", turn=turn, content=content, text_start=at, eos=eos))
+        self.say(
+            TextDelta(session_id="live-001", turn=turn, content=content, text_start=at, eos=eos)
+        )
 
     def end(self, turn: int = 1, *, voice_follows: bool | None = None) -> None:
         """END."""

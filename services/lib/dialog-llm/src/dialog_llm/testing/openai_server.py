@@ -20,7 +20,23 @@ from service_runtime.testing.vendor_server import VendorServer, cut_off, main
 
 Kind = Literal["ok", "status", "cut", "unfinished", "empty", "stall", "error_event", "garbage"]
 
-_WORDS: Final = ("I", "am", "a", "little", "mock", "and", "I", "talk", "all", "day", "so", "that", "somebody", "can", "listen")
+_WORDS: Final = (
+    "I",
+    "am",
+    "a",
+    "little",
+    "mock",
+    "and",
+    "I",
+    "talk",
+    "all",
+    "day",
+    "so",
+    "that",
+    "somebody",
+    "can",
+    "listen",
+)
 _HANZI: Final = "我是一个小小的模拟模型整天都在说话只为了让你有声音可以听"
 
 
@@ -69,7 +85,9 @@ class Request:
 class OpenAiServer(VendorServer):
     """The server; its address ends in /v1."""
 
-    def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
+    def __init__(
+        self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None
+    ) -> None:
         self.requests: list[Request] = []
         self.script = deque(script)
         self.received = asyncio.Event()
@@ -77,19 +95,32 @@ class OpenAiServer(VendorServer):
 
         self._default = default or Behaviour()
         self._ids = itertools.count(1)
-        routes = [web.post("/v1/chat/completions", self._complete), web.get("/v1/models", self._models)]
+        routes = [
+            web.post("/v1/chat/completions", self._complete),
+            web.get("/v1/models", self._models),
+        ]
         super().__init__(routes, "http://{host}:{port}/v1")
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response(
-            {"object": "list", "data": [{"id": "mock-ok", "object": "model", "created": 0, "owned_by": "us"}]}
+            {
+                "object": "list",
+                "data": [{"id": "mock-ok", "object": "model", "created": 0, "owned_by": "us"}],
+            }
         )
 
     async def _complete(self, http: web.Request) -> web.StreamResponse:
         body = await http.json()
-        behaviour = self.script.popleft() if self.script else behaviour_of(str(body.get("model", "")), self._default)
+        behaviour = (
+            self.script.popleft()
+            if self.script
+            else behaviour_of(str(body.get("model", "")), self._default)
+        )
         request = Request(
-            body, http.headers.get("Authorization", ""), behaviour, http.transport and http.transport.get_extra_info("peername")
+            body,
+            http.headers.get("Authorization", ""),
+            behaviour,
+            http.transport and http.transport.get_extra_info("peername"),
         )
         self.requests.append(request)
         self.received.set()
@@ -103,10 +134,19 @@ class OpenAiServer(VendorServer):
         behaviour = request.behaviour
         await asyncio.sleep(behaviour.first_token_s)
         if behaviour.kind == "status":
-            error = {"error": {"message": behaviour.message, "type": "mock", "param": None, "code": behaviour.code or None}}
+            error = {
+                "error": {
+                    "message": behaviour.message,
+                    "type": "mock",
+                    "param": None,
+                    "code": behaviour.code or None,
+                }
+            }
             headers = {"Retry-After": behaviour.retry_after} if behaviour.retry_after else {}
             return web.json_response(error, status=behaviour.status, headers=headers)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        )
         await response.prepare(http)
         if behaviour.kind == "garbage":
             await response.write(b"data: {not json\n\n")
@@ -128,7 +168,9 @@ class OpenAiServer(VendorServer):
                 request.deltas += 1
         return await self._end(http, response, request, number)
 
-    async def _end(self, http: web.Request, response: web.StreamResponse, request: Request, number: int) -> web.StreamResponse:
+    async def _end(
+        self, http: web.Request, response: web.StreamResponse, request: Request, number: int
+    ) -> web.StreamResponse:
         match request.behaviour.kind:
             case "cut":
                 await cut_off(http)
@@ -140,8 +182,14 @@ class OpenAiServer(VendorServer):
                 )
             case "ok" | "empty":
                 await self._send(response, request, number, {}, finish_reason="stop")
-                usage = {"prompt_tokens": 1, "completion_tokens": request.deltas, "total_tokens": request.deltas + 1}
-                await self._write(response, {**_frame(request, number), "choices": [], "usage": usage})
+                usage = {
+                    "prompt_tokens": 1,
+                    "completion_tokens": request.deltas,
+                    "total_tokens": request.deltas + 1,
+                }
+                await self._write(
+                    response, {**_frame(request, number), "choices": [], "usage": usage}
+                )
                 await response.write(b"data: [DONE]\n\n")
                 request.finished = True
         return response
@@ -167,7 +215,9 @@ def behaviour_of(model: str, default: Behaviour) -> Behaviour:
     if not name.startswith("mock-"):
         return default
     kind = name.removeprefix("mock-")
-    changes: dict[str, Any] = {"kind": "status", "status": int(kind)} if kind.isdigit() else {"kind": kind}
+    changes: dict[str, Any] = (
+        {"kind": "status", "status": int(kind)} if kind.isdigit() else {"kind": kind}
+    )
     for key, value in parse_qsl(query):
         kept = getattr(default, key)
         changes[key] = value if isinstance(kept, str) else type(kept)(value)
@@ -192,8 +242,12 @@ def _deltas(request: Request) -> list[str]:
     messages = request.body.get("messages") or [{}]
     if any("一" <= character <= "鿿" for character in str(messages[-1].get("content", ""))):
         pairs = [_HANZI[start : start + 2] for start in range(0, len(_HANZI) - 1, 2)]
-        return [pairs[at % len(pairs)] + ("。" if at % 8 == 7 else "") for at in range(behaviour.words)]
-    return [_WORDS[at % len(_WORDS)] + (". " if at % 8 == 7 else " ") for at in range(behaviour.words)]
+        return [
+            pairs[at % len(pairs)] + ("。" if at % 8 == 7 else "") for at in range(behaviour.words)
+        ]
+    return [
+        _WORDS[at % len(_WORDS)] + (". " if at % 8 == 7 else " ") for at in range(behaviour.words)
+    ]
 
 
 if __name__ == "__main__":

@@ -72,14 +72,19 @@ class Request:
 class EdgeServer(VendorServer):
     """The server; `async with EdgeServer() as server: EdgeConfig(endpoint=server.address)`."""
 
-    def __init__(self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None) -> None:
+    def __init__(
+        self, script: Iterable[Behaviour] = (), *, default: Behaviour | None = None
+    ) -> None:
         self.requests: list[Request] = []
         self.received = asyncio.Event()
         """Set with the first request."""
         self.refused = 0
         self.script = deque(script)
         self._default = default or Behaviour()
-        super().__init__([web.get("/edge/v1", self._connection)], "ws://{host}:{port}/edge/v1?TrustedClientToken=mock")
+        super().__init__(
+            [web.get("/edge/v1", self._connection)],
+            "ws://{host}:{port}/edge/v1?TrustedClientToken=mock",
+        )
 
     async def _connection(self, http: web.Request) -> web.StreamResponse:
         behaviour = self.script.popleft() if self.script else self._default
@@ -113,7 +118,9 @@ class EdgeServer(VendorServer):
             await asyncio.wait([speaker])
         return socket
 
-    async def _speak(self, http: web.Request, socket: web.WebSocketResponse, request: Request) -> None:
+    async def _speak(
+        self, http: web.Request, socket: web.WebSocketResponse, request: Request
+    ) -> None:
         behaviour = request.behaviour
         await socket.send_str(_headed("turn.start", {"context": {"serviceTag": "mock"}}))
         await socket.send_str(_headed("response", {"context": {"serviceTag": "mock"}}))
@@ -137,13 +144,21 @@ class EdgeServer(VendorServer):
             await socket.send_str(_headed("turn.end", {}))
             request.finished = True
 
-    async def _word(self, socket: web.WebSocketResponse, behaviour: Behaviour, number: int, word: str) -> None:
+    async def _word(
+        self, socket: web.WebSocketResponse, behaviour: Behaviour, number: int, word: str
+    ) -> None:
         data = {
             "Offset": number * behaviour.word_ms * _TICKS_PER_MS,
             "Duration": (behaviour.word_ms - 20) * _TICKS_PER_MS,
-            "text": {"Text": html.escape(word, quote=False), "Length": len(word), "BoundaryType": "WordBoundary"},
+            "text": {
+                "Text": html.escape(word, quote=False),
+                "Length": len(word),
+                "BoundaryType": "WordBoundary",
+            },
         }
-        await socket.send_str(_headed("audio.metadata", {"Metadata": [{"Type": "WordBoundary", "Data": data}]}))
+        await socket.send_str(
+            _headed("audio.metadata", {"Metadata": [{"Type": "WordBoundary", "Data": data}]})
+        )
         audio = FRAMES * (behaviour.word_ms // FRAMES_MS)
         if behaviour.kind == "garbage":
             audio = b"\x00" * len(audio)

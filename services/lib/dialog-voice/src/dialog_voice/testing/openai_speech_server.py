@@ -93,12 +93,18 @@ class OpenAiSpeechServer(VendorServer):
         behaviour = request.behaviour
         await asyncio.sleep(behaviour.first_audio_s)
         if behaviour.kind == "status":
-            return web.json_response({"error": {"message": behaviour.message}}, status=behaviour.status)
+            return web.json_response(
+                {"error": {"message": behaviour.message}}, status=behaviour.status
+            )
         if behaviour.kind == "json":
             return web.json_response({"audio": "elsewhere"})
         response = web.StreamResponse(headers={"Content-Type": behaviour.content_type})
         await response.prepare(http)
-        audio = b"" if behaviour.kind == "empty" else behaviour.whole or self._audio(str(request.body["input"]))
+        audio = (
+            b""
+            if behaviour.kind == "empty"
+            else behaviour.whole or self._audio(str(request.body["input"]))
+        )
         for number, start in enumerate(range(0, len(audio), behaviour.piece_bytes)):
             if number == behaviour.pieces and behaviour.kind in ("cut", "stall"):
                 break

@@ -32,7 +32,9 @@ class Recording:
 
 
 def _said(starts: Sequence[int], cues: Sequence[WordCue], at_ms: float) -> int:
-    return bisect_left(starts, max((cue.text_end for cue in cues if cue.offset_ms <= at_ms), default=0))
+    return bisect_left(
+        starts, max((cue.text_end for cue in cues if cue.offset_ms <= at_ms), default=0)
+    )
 
 
 class Studio:
@@ -49,7 +51,13 @@ class Studio:
         await self._child.aclose()
 
     async def record(
-        self, text: str, voice: str, words_a_minute: int, *, lead_ms: float = 120, tail_ms: float = 300
+        self,
+        text: str,
+        voice: str,
+        words_a_minute: int,
+        *,
+        lead_ms: float = 120,
+        tail_ms: float = 300,
     ) -> Recording:
         """`text` by an espeak voice; Chinese is about a quarter quicker than its words a minute, counted in hanzi."""
         track, pcm, words = CueTrack(text), b"", list[WordCue]()

@@ -29,25 +29,45 @@ class MessageRefused(Exception):
         self.status, self.body = status, ErrorBody(code=code, message=message, limit=limit)
 
 
-URL_TOO_LONG: Final = MessageRefused(414, "url_too_long", f"a URL has at most {bounds.URL_BYTES} bytes", bounds.URL_BYTES)
-HEAD_TOO_LONG: Final = MessageRefused(431, "head_too_large", f"a head has at most {bounds.HEAD_BYTES} bytes", bounds.HEAD_BYTES)
+URL_TOO_LONG: Final = MessageRefused(
+    414, "url_too_long", f"a URL has at most {bounds.URL_BYTES} bytes", bounds.URL_BYTES
+)
+HEAD_TOO_LONG: Final = MessageRefused(
+    431, "head_too_large", f"a head has at most {bounds.HEAD_BYTES} bytes", bounds.HEAD_BYTES
+)
 LINE_TOO_LONG: Final = MessageRefused(
     431, "head_too_large", f"a header has at most {bounds.LINE_BYTES} bytes", bounds.LINE_BYTES
 )
-TOO_MANY_HEADERS: Final = MessageRefused(431, "head_too_large", f"a head has at most {bounds.HEADERS} headers", bounds.HEADERS)
+TOO_MANY_HEADERS: Final = MessageRefused(
+    431, "head_too_large", f"a head has at most {bounds.HEADERS} headers", bounds.HEADERS
+)
 TOO_MUCH_FRAMING: Final = MessageRefused(
-    413, "too_large", f"chunk sizes and trailers have at most {bounds.FRAMING_BYTES} bytes", bounds.FRAMING_BYTES
+    413,
+    "too_large",
+    f"chunk sizes and trailers have at most {bounds.FRAMING_BYTES} bytes",
+    bounds.FRAMING_BYTES,
 )
 TOO_MANY_REQUESTS: Final = MessageRefused(
-    429, "too_many", f"at most {bounds.PIPELINED} requests of a connection may wait for their answers", bounds.PIPELINED
+    429,
+    "too_many",
+    f"at most {bounds.PIPELINED} requests of a connection may wait for their answers",
+    bounds.PIPELINED,
 )
 HEAD_TOO_LATE: Final = MessageRefused(
-    408, "request_timeout", f"the head was not complete within {bounds.HEAD_WITHIN_S:.0f} s", round(bounds.HEAD_WITHIN_S)
+    408,
+    "request_timeout",
+    f"the head was not complete within {bounds.HEAD_WITHIN_S:.0f} s",
+    round(bounds.HEAD_WITHIN_S),
 )
 BODY_TOO_LATE: Final = MessageRefused(
-    408, "request_timeout", f"the body was not complete within {bounds.BODY_WITHIN_S:.0f} s", round(bounds.BODY_WITHIN_S)
+    408,
+    "request_timeout",
+    f"the body was not complete within {bounds.BODY_WITHIN_S:.0f} s",
+    round(bounds.BODY_WITHIN_S),
 )
-HANDSHAKE_WITH_BODY: Final = MessageRefused(400, "bad_request", "a WebSocket handshake is a GET without a body", 0)
+HANDSHAKE_WITH_BODY: Final = MessageRefused(
+    400, "bad_request", "a WebSocket handshake is a GET without a body", 0
+)
 HANDSHAKE_TOO_EARLY: Final = MessageRefused(
     400, "bad_request", "a WebSocket handshake waits for the answers to the requests before it", 0
 )
@@ -102,7 +122,11 @@ class BoundedHttp(HttpToolsProtocol):
         except MessageRefused as refusal:
             self._refuse(refusal)
         except httptools.HttpParserError as error:
-            self._refuse(error.__context__ if isinstance(error.__context__, MessageRefused) else _unreadable(error))
+            self._refuse(
+                error.__context__
+                if isinstance(error.__context__, MessageRefused)
+                else _unreadable(error)
+            )
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -136,7 +160,10 @@ class BoundedHttp(HttpToolsProtocol):
         """The request goes to the application, which reads its body."""
         if self._going_on:
             return
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > bounds.HEAD_BYTES:
+        if (
+            len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            > bounds.HEAD_BYTES
+        ):
             raise HEAD_TOO_LONG
         if len(self.pipeline) >= bounds.PIPELINED:
             raise TOO_MANY_REQUESTS
@@ -186,7 +213,9 @@ class BoundedHttp(HttpToolsProtocol):
                 self.transport.close()
 
         # Twice: after a standstill of the process clocks ring first, and sockets are read between the two.
-        self.loop.call_later(bounds.READ_WITHIN_S, lambda: self.loop.call_later(bounds.READ_WITHIN_S, gone))
+        self.loop.call_later(
+            bounds.READ_WITHIN_S, lambda: self.loop.call_later(bounds.READ_WITHIN_S, gone)
+        )
 
     def _wait(self, seconds: float) -> None:
         self._stop_clock()
@@ -210,7 +239,12 @@ class BoundedHttp(HttpToolsProtocol):
         """What the parser keeps of a message that is not complete."""
         if self._in_head and self._bytes > bounds.HEAD_BYTES:
             raise HEAD_TOO_LONG if self.headers else URL_TOO_LONG
-        if self._begun and not self._in_head and not self._complete and self._bytes - self._body_bytes > bounds.FRAMING_BYTES:
+        if (
+            self._begun
+            and not self._in_head
+            and not self._complete
+            and self._bytes - self._body_bytes > bounds.FRAMING_BYTES
+        ):
             raise TOO_MUCH_FRAMING
 
     def _parse(self, data: bytes) -> bytes | None:
@@ -260,7 +294,9 @@ class BoundedHttp(HttpToolsProtocol):
             return
         metrics.REFUSED.labels(code=refusal.body.code).inc()
         if (left_out := self._waiting.refusals.take()) is not None:
-            log.info("message_refused", status=refusal.status, code=refusal.body.code, left_out=left_out)
+            log.info(
+                "message_refused", status=refusal.status, code=refusal.body.code, left_out=left_out
+            )
         answered = self._answered
         if answered is None or answered.response_complete or not answered.response_started:
             body = json.dumps(refusal.body.to_wire()).encode()

@@ -59,7 +59,9 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """From the application. A handshake that it answers with an HTTP response is complete, for uvicorn would log it as forgotten."""
         await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+        if message["type"] == "websocket.http.response.body" and not message.get(
+            "more_body", False
+        ):
             self.handshake_complete = True
 
     def handle_parser_exception(self) -> None:

@@ -72,7 +72,11 @@ class Connections:
         if kept:
             return len(own) > bounds.KEPT_AN_ADDRESS
         oldest = next(iter(own.values()))
-        limit = bounds.WAITING_AN_ADDRESS if now - oldest > bounds.YOUNG_S else bounds.CONNECTING_AN_ADDRESS
+        limit = (
+            bounds.WAITING_AN_ADDRESS
+            if now - oldest > bounds.YOUNG_S
+            else bounds.CONNECTING_AN_ADDRESS
+        )
         return len(own) > limit
 
     def _replace(self, connection: Waiting, limit: str) -> None:

@@ -17,7 +17,13 @@ class FrameBudget:
     `parts_only`: messages are counted elsewhere, here only pings and the parts of messages are.
     """
 
-    def __init__(self, cursor: FrameCursor, *, parts_only: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        cursor: FrameCursor,
+        *,
+        parts_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cursor, self._parts_only, self._clock = cursor, parts_only, clock
         self._left, self._at, self._seen = float(bounds.FRAMES_AT_ONCE), clock(), 0
 
@@ -26,6 +32,8 @@ class FrameBudget:
         if self._cursor.fragments > bounds.FRAGMENTS:
             return f"a message in more than {bounds.FRAGMENTS} frames"
         now, seen = self._clock(), self._cursor.parts if self._parts_only else self._cursor.frames
-        self._left = min(bounds.FRAMES_AT_ONCE, self._left + (now - self._at) * bounds.FRAMES_A_SECOND) - (seen - self._seen)
+        self._left = min(
+            bounds.FRAMES_AT_ONCE, self._left + (now - self._at) * bounds.FRAMES_A_SECOND
+        ) - (seen - self._seen)
         self._at, self._seen = now, seen
         return f"more than {bounds.FRAMES_A_SECOND} frames a second" if self._left < 0 else None

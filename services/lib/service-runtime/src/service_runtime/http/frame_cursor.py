@@ -48,7 +48,11 @@ class FrameCursor:
     def _begin(self) -> None:
         head, self._head = self._head, b""
         length = head[1] & ~_MASKED
-        payload = int.from_bytes(head[2 : 2 + _EXTENDED[length]], "big") if length in _EXTENDED else length
+        payload = (
+            int.from_bytes(head[2 : 2 + _EXTENDED[length]], "big")
+            if length in _EXTENDED
+            else length
+        )
         self._left = payload
         self.largest = max(self.largest, payload)
         self._count(head[0] & 0x0F, final=bool(head[0] & _FIN))

@@ -44,7 +44,9 @@ class AllowedHosts:
     `inside`: of a service that no stranger is meant to reach; services call each other by names without a dot, and by a cluster's.
     """
 
-    def __init__(self, names: Iterable[str] = (), origins: Iterable[str] = (), *, inside: bool = False) -> None:
+    def __init__(
+        self, names: Iterable[str] = (), origins: Iterable[str] = (), *, inside: bool = False
+    ) -> None:
         own = socket.gethostname().lower()
         own_names = {"localhost", own, own.partition(".")[0], own.partition(".")[0] + ".local"}
         given = {_plain(name) for name in names}
@@ -57,16 +59,26 @@ class AllowedHosts:
         """Of one request. Raises HostRefused, OriginRefused."""
         name = _name_of(host)
         if not name:
-            raise HostRefused("a request needs one Host header with a name or an address", field="Host")
+            raise HostRefused(
+                "a request needs one Host header with a name or an address", field="Host"
+            )
         if not self._ours(name):
-            setting = "ALLOWED_HOSTS" if self._inside else "ALLOWED_HOSTS (in the chart: gateway.allowedHosts)"
-            raise HostRefused(f"{name[:100]!r} is no name of this service; {setting} can add it", field="Host")
+            setting = (
+                "ALLOWED_HOSTS"
+                if self._inside
+                else "ALLOWED_HOSTS (in the chart: gateway.allowedHosts)"
+            )
+            raise HostRefused(
+                f"{name[:100]!r} is no name of this service; {setting} can add it", field="Host"
+            )
         if origin is None or origin in self._origins:
             return
         # Clients that send no Origin (curl, the vtuber command) are no browsers. A page of ours comes from where it calls.
         if host and origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower()):
             return
-        raise OriginRefused(f"pages of {origin[:100]!r} may not call; ALLOWED_ORIGINS can add them", field="Origin")
+        raise OriginRefused(
+            f"pages of {origin[:100]!r} may not call; ALLOWED_ORIGINS can add them", field="Origin"
+        )
 
     def _ours(self, name: str) -> bool:
         return (
@@ -92,7 +104,9 @@ class HostGuard:
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         try:
             # Of two, nobody knows which one the next program goes by.
-            self._hosts.check(hosts[0] if len(hosts) == 1 else None, ", ".join(origins) if origins else None)
+            self._hosts.check(
+                hosts[0] if len(hosts) == 1 else None, ", ".join(origins) if origins else None
+            )
         except Refused as error:
             await denied(error, scope, receive, send)
             return
@@ -105,8 +119,16 @@ async def denied(error: ServiceError, scope: Scope, receive: Receive, send: Send
     if scope["type"] == "http":
         await answer(scope, receive, send)
         return
-    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-    await send({"type": "websocket.http.response.body", "body": json.dumps(error.body.to_wire()).encode()})
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": answer.status_code,
+            "headers": answer.raw_headers,
+        }
+    )
+    await send(
+        {"type": "websocket.http.response.body", "body": json.dumps(error.body.to_wire()).encode()}
+    )
 
 
 def _plain(name: str) -> str:

@@ -24,7 +24,9 @@ class VendorServer:
         app = web.Application()
         app.add_routes(self._routes)
         # Cancelled handlers are how a silent stream notices that its client left.
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         self.address = self._template.format(host=host, port=self._runner.addresses[0][1])
