@@ -18,8 +18,8 @@ from dialog_contracts.ingest import BACK, DOWN, Alive, Hold, Played, Stop, StopR
 from dialog_contracts.limits import BYTES_PER_MS
 from dialog_contracts.viewer import Phase
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
-from dialog_engine.redis_shelf import Claim
-from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.redis_shelf import ClaimState
+from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_voice.voice import VoiceAudio, WordCue
 from output_handler.session import Session
@@ -121,7 +121,7 @@ class House:
     def ask(self) -> None:
         """As an engine begins a turn: what still sounds is cut off first."""
         if self.running is not None:
-            self._note_cut(self.running.order.turn)
+            self._note_cut(self.running.request.turn)
             self.running.stop("new_turn")
 
         async def text() -> AsyncGenerator[str, None]:
@@ -132,22 +132,24 @@ class House:
         async def ours(_: object) -> bool:
             return True
 
-        async def claim(_: str) -> Claim:
-            return Claim.OURS
+        async def claim(_: str) -> ClaimState:
+            return ClaimState.ACQUIRED
 
-        order = TurnOrder("s", len(self.runners) + 1, "hi", None, FLAGS, "en", None, text, epoch=1)
+        order = TurnRequest(
+            "s", len(self.runners) + 1, "hi", None, FLAGS, "en", None, text, epoch=1
+        )
         nothing: Callable[..., None] = lambda *_: None  # noqa: E731
-        parts = TurnParts(
+        parts = TurnHost(
             memory=cast(ShortTermMemory, self.memory),
             voice=Voice(),
-            claim=claim,
-            ours=ours,
+            claim_reply=claim,
+            holds_lease=ours,
             publish=lambda frame, _: self._to_output(frame),
-            remember=nothing,
-            forget=nothing,
-            stored=nothing,
-            whole_file=None,
-            ended=nothing,
+            add_record=nothing,
+            drop_record=nothing,
+            on_stored=nothing,
+            enqueue_voice_file=None,
+            on_ended=nothing,
         )
         self.runners.append(TurnRunner(order, parts))
         self.runners[-1].callers = 1
@@ -198,14 +200,14 @@ class House:
         def arrive() -> None:
             read = BACK.validate_json(frame)
             runner = self.running
-            if runner is None or getattr(read, "turn", None) not in (None, runner.order.turn):
+            if runner is None or getattr(read, "turn", None) not in (None, runner.request.turn):
                 return
             if isinstance(read, Stop):
                 runner.stop(read.reason or "viewer")
             elif isinstance(read, Hold):
-                runner.hold(read.action)
+                runner.set_paused(read.action)
             elif isinstance(read, Played):
-                runner.played(read, "output-handler")
+                runner.report_position(read, "output-handler")
 
         self._later(arrive)
 
@@ -251,7 +253,7 @@ def test_nothing_follows_a_stop_and_memory_is_what_was_heard(story: list[tuple[s
         house = runner.run(told(story))
     whole = "".join(WORDS)
     for turn in house.runners:
-        number = turn.order.turn
+        number = turn.request.turn
         assert turn.machine.finished, "every turn comes to its end"
         assert len(turn._tasks) == 0, "and leaves no task behind"
         chunks, acks = house.ear.chunks(number), house.ear.acks(number)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dialog_engine.errors import TurnTaken
+from dialog_engine.errors import TurnNumberTaken
 from service_runtime.errors import Conflict, InvalidField
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def test_another_message_under_a_known_number_is_turn_taken(engine: "Opens
         await one.say(1, request_id="r1", flags={})
         await one.say(4, request_id="r4", flags={})
         for number in (1, 3, 4):
-            with pytest.raises(TurnTaken) as caught:
+            with pytest.raises(TurnNumberTaken) as caught:
                 await one.say(number, request_id="other")
             assert caught.value.body.code == "turn_taken"
             assert caught.value.body.next_turn == 5
@@ -88,6 +88,6 @@ async def test_after_the_last_event_there_is_nothing_and_no_event_that_is_yet_to
 async def test_a_session_that_has_had_every_number_names_no_next_one(engine: "Opens") -> None:
     async with engine() as one:
         await one.say(2**31 - 1, request_id="last")
-        with pytest.raises(TurnTaken) as taken:
+        with pytest.raises(TurnNumberTaken) as taken:
             await one.say(1, request_id="other")
         assert taken.value.body.next_turn is None

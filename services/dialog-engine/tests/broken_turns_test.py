@@ -9,7 +9,7 @@ import pytest
 from dialog_engine.chat_service import ChatService
 from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn import frames, runner
-from dialog_engine.turn.machine import TurnMachine
+from dialog_engine.turn.machine import TurnStateMachine
 from dialog_engine.turn.report import TurnReport
 from dialog_engine.turn.runner import TurnRunner
 from dialog_llm.provider import THINKING, Ended
@@ -31,7 +31,7 @@ def raising(*_: object, **__: object) -> Any:
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """`done` waits for a first chunk that never comes."""
-    monkeypatch.setattr(runner, "DONE_WAITS_FOR_AUDIO_S", 0.05)
+    monkeypatch.setattr(runner, "DONE_AUDIO_WAIT_S", 0.05)
 
 
 def running() -> float:
@@ -47,16 +47,16 @@ async def over(one: "Engine") -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        (TurnMachine, "delta"),
-        (TurnMachine, "model_ended"),
-        (TurnMachine, "committed"),
-        (TurnMachine, "first_audio"),
+        (TurnStateMachine, "delta"),
+        (TurnStateMachine, "model_ended"),
+        (TurnStateMachine, "committed"),
+        (TurnStateMachine, "first_audio"),
         (TurnReport, "stats"),
         (TurnReport, "sample"),
         (TurnRunner, "_run_model"),
         (TurnRunner, "_begin"),
-        (TtsStreamer, "say"),
-        (TtsStreamer, "_offer"),
+        (TtsStreamer, "enqueue"),
+        (TtsStreamer, "_emit"),
         (TtsStreamer, "remaining_ms"),
         (frames, "caption"),
         (frames, "start"),
@@ -82,20 +82,21 @@ async def test_wherever_it_happens_the_turn_ends_once_and_the_next_one_works(
 
 
 @pytest.mark.parametrize(
-    "where", [(TurnMachine, "delta"), (TurnMachine, "model_ended"), (TurnRunner, "_run_model")]
+    "where",
+    [(TurnStateMachine, "delta"), (TurnStateMachine, "model_ended"), (TurnRunner, "_run_model")],
 )
 async def test_the_caller_is_told_by_one_typed_error(
     engine: "Opens", monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]
 ) -> None:
     published: list[str] = []
-    publish = ChatService._parts
+    publish = ChatService._turn_host
 
     def parts(self: ChatService, *args: Any) -> Any:
         made = publish(self, *args)
         object.__setattr__(made, "publish", lambda frame, _: published.append(frame))
         return made
 
-    monkeypatch.setattr(ChatService, "_parts", parts)
+    monkeypatch.setattr(ChatService, "_turn_host", parts)
     async with engine(["Hi. ", "You. "]) as one:
         monkeypatch.setattr(*where, raising)
         found = await asyncio.wait_for(one.say(1), 10)
@@ -174,14 +175,14 @@ async def test_a_voice_that_never_speaks_leaves_a_turn_that_ends_with_done(
         yield
 
     committed = asyncio.Event()
-    after = TurnMachine.committed
+    after = TurnStateMachine.committed
 
-    def noticed(self: TurnMachine) -> Any:
+    def noticed(self: TurnStateMachine) -> Any:
         committed.set()
         return after(self)
 
-    monkeypatch.setattr(TurnMachine, "committed", noticed)
-    monkeypatch.setattr(runner, "DONE_WAITS_FOR_AUDIO_S", 30)
+    monkeypatch.setattr(TurnStateMachine, "committed", noticed)
+    monkeypatch.setattr(runner, "DONE_AUDIO_WAIT_S", 30)
     async with engine(["Hello there. ", "And more."]) as one:
         monkeypatch.setattr(one.service._voices.own, "synthesize", silent)
         stats = (await one.say(1)).done.stats

@@ -2,14 +2,14 @@ import asyncio
 
 import pytest
 
-from dialog_engine.turn.captions import Captions
+from dialog_engine.turn.captions import CaptionBatcher
 
 pytestmark = pytest.mark.looptime
 
 
 async def test_the_first_piece_goes_soon_later_ones_together() -> None:
     sent: list[tuple[str, int, bool]] = []
-    captions = Captions(lambda *frame: sent.append(frame))
+    captions = CaptionBatcher(lambda *frame: sent.append(frame))
     captions.add("Hi ", 0, False)
     await asyncio.sleep(0)
     assert sent == [], "it lets the first sound go before"
@@ -26,16 +26,16 @@ async def test_the_first_piece_goes_soon_later_ones_together() -> None:
 
 async def test_nothing_is_sent_after_drop() -> None:
     sent: list[object] = []
-    captions = Captions(lambda *frame: sent.append(frame))
+    captions = CaptionBatcher(lambda *frame: sent.append(frame))
     captions.add("Hi ", 0, False)
-    captions.drop()
+    captions.discard()
     await asyncio.sleep(1)
     assert sent == []
 
 
 async def test_flush_sends_what_waits() -> None:
     sent: list[object] = []
-    captions = Captions(lambda *frame: sent.append(frame))
+    captions = CaptionBatcher(lambda *frame: sent.append(frame))
     captions.add("b", 1, False)
     captions.flush()
     captions.flush()

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
-from dialog_engine.speech.chunks import Chunk, ChunkCutter
+from dialog_engine.speech.chunks import AudioChunk, AudioChunker
 from dialog_voice.fragments import CLAUSE_PAUSE_MS, SENTENCE_PAUSE_MS, Fragment
 from dialog_voice.voice import VisemeCue, VoiceAudio, WordCue
 
@@ -11,14 +11,14 @@ def audio(ms: int) -> bytes:
     return bytes(range(1, 256)) * ((ms * BYTES_PER_MS) // 255 + 1)
 
 
-def speak(cutter: ChunkCutter, fragment: Fragment, pieces: list[VoiceAudio]) -> list[Chunk]:
+def speak(cutter: AudioChunker, fragment: Fragment, pieces: list[VoiceAudio]) -> list[AudioChunk]:
     cutter.begin(fragment)
     return [chunk for piece in pieces for chunk in cutter.feed(piece)] + cutter.end()
 
 
 @given(st.lists(st.lists(st.integers(1, 4000), min_size=1, max_size=6), min_size=1, max_size=5))
 def test_numbers_and_offsets_have_no_gaps_and_no_sample_is_lost(fragments: list[list[int]]) -> None:
-    cutter, chunks, given_bytes = ChunkCutter(), [], []
+    cutter, chunks, given_bytes = AudioChunker(), [], []
     for sizes in fragments:
         pieces = [audio(200)[: size * 2] for size in sizes]
         made = speak(
@@ -39,7 +39,7 @@ def test_numbers_and_offsets_have_no_gaps_and_no_sample_is_lost(fragments: list[
 
 
 def test_each_chunk_has_the_shape_of_the_mouth_at_its_start_and_its_words() -> None:
-    cutter = ChunkCutter()
+    cutter = AudioChunker()
     piece = VoiceAudio(
         audio(200)[: 200 * BYTES_PER_MS],
         (VisemeCue(0, {"PP": 1.0}), VisemeCue(50, {"aa": 0.7}), VisemeCue(120, {"oh": 0.5})),
@@ -65,7 +65,7 @@ def test_each_chunk_has_the_shape_of_the_mouth_at_its_start_and_its_words() -> N
 
 
 def test_offsets_of_the_second_fragment_go_on_where_the_first_ended() -> None:
-    cutter = ChunkCutter()
+    cutter = AudioChunker()
     first = speak(
         cutter,
         Fragment("one ", 0, ends_sentence=False),
@@ -84,7 +84,7 @@ def test_offsets_of_the_second_fragment_go_on_where_the_first_ended() -> None:
 
 def test_a_voice_without_words_still_tells_about_where_it_is() -> None:
     chunks = speak(
-        ChunkCutter(),
+        AudioChunker(),
         Fragment("hello wonderful world", 0, ends_sentence=True),
         [VoiceAudio(audio(2000)[: 1400 * BYTES_PER_MS])],
     )
@@ -98,7 +98,7 @@ def test_a_voice_that_is_silent_first_has_said_nothing_yet() -> None:
     silent = VoiceAudio(audio(2000)[: 400 * BYTES_PER_MS], (), (WordCue(0, 0, 0),))
     spoken = VoiceAudio(audio(2000)[: 400 * BYTES_PER_MS], (), (WordCue(420, 0, 5),))
     chunks = speak(
-        ChunkCutter(), Fragment("hello world", 100, ends_sentence=True), [silent, spoken]
+        AudioChunker(), Fragment("hello world", 100, ends_sentence=True), [silent, spoken]
     )
     assert {(chunk.text_start, chunk.text_end) for chunk in chunks if chunk.offset_ms < 400} == {
         (100, 100)
@@ -107,7 +107,7 @@ def test_a_voice_that_is_silent_first_has_said_nothing_yet() -> None:
 
 
 def test_a_voice_that_broke_off_has_not_said_its_last_words() -> None:
-    cutter, fragment = ChunkCutter(), Fragment("one two three", 10, ends_sentence=True)
+    cutter, fragment = AudioChunker(), Fragment("one two three", 10, ends_sentence=True)
     cutter.begin(fragment)
     made = cutter.feed(
         VoiceAudio(audio(200)[: 200 * BYTES_PER_MS], (), (WordCue(0, 0, 3), WordCue(100, 4, 7)))
@@ -122,12 +122,12 @@ def test_a_voice_that_broke_off_has_not_said_its_last_words() -> None:
 
 
 def test_a_fragment_without_sound_makes_no_chunk() -> None:
-    assert speak(ChunkCutter(), Fragment("…", 0, ends_sentence=True), []) == []
+    assert speak(AudioChunker(), Fragment("…", 0, ends_sentence=True), []) == []
 
 
 def test_a_chunk_is_usually_40_ms() -> None:
     chunks = speak(
-        ChunkCutter(),
+        AudioChunker(),
         Fragment("x", 0, ends_sentence=True),
         [VoiceAudio(audio(400)[: 400 * BYTES_PER_MS])],
     )

@@ -17,8 +17,8 @@ from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseFrame, TextDeltaEvent
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.ownership import Ownership
-from dialog_engine.redis_shelf import Claim, RedisShelf
+from dialog_engine.ownership import SessionLeases
+from dialog_engine.redis_shelf import ClaimState, EngineStore
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
 from dialog_llm.brains import Brains
@@ -72,11 +72,11 @@ class Voice:
     async def aclose(self) -> None: ...
 
 
-class Shelf:
+class InMemoryEngineStore:
     """In Redis's place; what Redis does is tested beside `redis_shelf`."""
 
     def __init__(self) -> None:
-        self.claims = [Claim.OURS]
+        self.claims = [ClaimState.ACQUIRED]
         """What is answered, one after another; the last for ever."""
 
         self.history: dict[str, dict[int, TurnRecord]] = {}
@@ -84,7 +84,7 @@ class Shelf:
         self.voices: list[TtsRequest] = []
         self.samples: list[TurnSample] = []
 
-    async def claim_reply(self, correlation_id: str) -> Claim:
+    async def claim_reply(self, correlation_id: str) -> ClaimState:
         return self.claims.pop(0) if len(self.claims) > 1 else self.claims[0]
 
     async def publish_history(
@@ -93,7 +93,7 @@ class Shelf:
         self.history.setdefault(session_id, {}).update({record.turn: record for record in records})
         return True
 
-    async def turns_after(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
+    async def turns_since(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
         known = self.history.get(session_id, {})
         return [known[number] for number in sorted(known) if number > turn], self.resets.get(
             session_id, 0
@@ -101,17 +101,17 @@ class Shelf:
 
     async def expire_counters(self) -> None: ...
 
-    async def spoken(self, session_id: str) -> int:
+    async def playing_turn(self, session_id: str) -> int:
         return 0
 
-    async def note_reset(self, session_id: str, turn: int) -> None:
+    async def save_reset(self, session_id: str, turn: int) -> None:
         self.resets[session_id] = turn
 
-    async def ask_for_voice(self, request: TtsRequest) -> bool:
+    async def enqueue_voice_file(self, request: TtsRequest) -> bool:
         self.voices.append(request)
         return True
 
-    async def add_sample(self, sample: TurnSample) -> None:
+    async def append_sample(self, sample: TurnSample) -> None:
         self.samples.append(sample)
 
 
@@ -148,17 +148,17 @@ class Engine:
         self,
         path: Path,
         brain: Brain,
-        owner: Ownership | None = None,
-        shelf: RedisShelf | None = None,
+        owner: SessionLeases | None = None,
+        shelf: EngineStore | None = None,
         **settings: Any,
     ) -> None:
-        self.brain, self.shelf = brain, Shelf()
+        self.brain, self.shelf = brain, InMemoryEngineStore()
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
         brains, voices = Brains(made, Documents(), brain), Voices(made, Documents(), Voice())
-        self.owner = owner or Ownership(cast(RedisLink, None), ordinal=0, shared=False)
+        self.owner = owner or SessionLeases(cast(RedisLink, None), ordinal=0, shared=False)
         self.service = ChatService(
-            made, self.memory, brains, voices, shelf or cast(RedisShelf, self.shelf), self.owner
+            made, self.memory, brains, voices, shelf or cast(EngineStore, self.shelf), self.owner
         )
 
     def open(
@@ -213,8 +213,8 @@ async def pair(tmp_path: Path, link: RedisLink) -> AsyncIterator[tuple[Engine, E
     for ordinal, pieces in enumerate((["word "] * 60, ["Hello."])):
         folder = tmp_path / str(ordinal)
         folder.mkdir()
-        owner = Ownership(link, ordinal=ordinal)
-        engines.append(Engine(folder, Brain(pieces, 0.0), owner, RedisShelf(link)))
+        owner = SessionLeases(link, ordinal=ordinal)
+        engines.append(Engine(folder, Brain(pieces, 0.0), owner, EngineStore(link)))
         await engines[-1].memory.open()
     yield engines[0], engines[1]
     for engine in engines:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
-from dialog_engine.turn.event_log import GATHER_S, EventLog
+from dialog_engine.turn.event_log import BATCH_S, EventLog
 
 
 async def collect(log: EventLog, after: int = -1) -> list[str]:
@@ -75,7 +75,7 @@ async def test_the_first_deltas_come_at_once_later_ones_in_gatherings_and_the_en
     assert came[:3] == [(0.0, 1), (0.02, 1), (0.04, 1)]
     assert sum(count for _, count in came) == 12
     assert all(
-        after - before >= GATHER_S - 0.001
+        after - before >= BATCH_S - 0.001
         for (before, _), (after, _) in zip(came[2:-1], came[3:-1], strict=False)
     )
     assert came[-1][0] == 0.2, "the end waits for nothing"

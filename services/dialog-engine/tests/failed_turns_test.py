@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from dialog_engine.errors import TurnTaken
+from dialog_engine.errors import TurnNumberTaken
 from dialog_engine.memory_shortterm import StoredTurn
 from dialog_llm.errors import ProviderError
 
@@ -32,7 +32,7 @@ async def test_a_model_that_fails_later_leaves_what_it_said(engine: "Opens") -> 
         assert stored is not None
         assert (stored.reply, stored.interrupted) == ("Half an ", True)
         # Its number is taken: the next message must not be written over it, nor get lost under it.
-        with pytest.raises(TurnTaken):
+        with pytest.raises(TurnNumberTaken):
             await one.say(1, "another", flags={})
         one.brain.pieces = ["Whole."]
         assert (await one.say(2, "another", flags={})).text == "Whole."

@@ -32,9 +32,9 @@ async def speaking_at_one_that_leaves(one: "Engine") -> None:
     """Turn 1 is written, and still spoken, when its engine is told to end; the session is anybody's then."""
     assert (await one.say(1)).text == WHOLE
     await asyncio.sleep(0.1)
-    one.service.leave()
+    one.service.start_draining()
     async with asyncio.timeout(2):
-        while one.owner.held:
+        while one.owner.session_ids:
             await asyncio.sleep(0.005)
     with pytest.raises(Draining):
         await one.say(2)
@@ -48,7 +48,7 @@ async def test_a_turn_that_the_new_owner_cuts_off_is_in_its_prompts_and_its_data
     asking = asyncio.create_task(other.say(2))
     await asyncio.sleep(0.05)
     # What output-handler does when it sees the new owner's START.
-    assert one.service._feedback.stop("s", 1, "moved") == 1
+    assert one.service._output_events.stop("s", 1, "moved") == 1
     assert (await asking).text == "Hello."
     await other.say(3)
     stored = await one.memory.find("s", 1)
@@ -114,9 +114,9 @@ async def test_an_answer_of_the_chain_that_was_heard_to_its_end_delays_nothing(
 async def test_a_session_in_silence_moves_without_a_wait(pair: "tuple[Engine, Engine]") -> None:
     one, other = pair
     await one.say(1, flags={})
-    one.service.leave()
+    one.service.start_draining()
     async with asyncio.timeout(2):
-        while one.owner.held:
+        while one.owner.session_ids:
             await asyncio.sleep(0.005)
     began = asyncio.get_running_loop().time()
     await other.say(2)

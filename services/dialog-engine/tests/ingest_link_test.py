@@ -10,8 +10,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from dialog_contracts.ingest import Alive, Played, Stop, Subscribe
 from dialog_engine import ingest_link
-from dialog_engine.ingest_link import QUEUE_BYTES, BackHooks
-from dialog_engine.outputs import Outputs
+from dialog_engine.ingest_link import MAX_QUEUE_BYTES, OutputEventHandlers
+from dialog_engine.outputs import OutputHandlers
 from dialog_telemetry import metrics
 from service_runtime.tasks import TaskOwner
 
@@ -37,8 +37,8 @@ class OutputHandler:
                 self.received.append(frame)
 
     @property
-    def hooks(self) -> BackHooks:
-        return BackHooks(
+    def hooks(self) -> OutputEventHandlers:
+        return OutputEventHandlers(
             lambda stop, _: self.back.append(stop),
             lambda hold, _: self.back.append(hold),
             lambda played, _: self.back.append(played),
@@ -53,13 +53,13 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def linked() -> AsyncIterator[tuple[OutputHandler, Outputs]]:
+async def linked() -> AsyncIterator[tuple[OutputHandler, OutputHandlers]]:
     handler, tasks = OutputHandler(), TaskOwner()
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        outputs = Outputs([f"ws://127.0.0.1:{port}/ws/ingest/tts"], handler.hooks)
+        outputs = OutputHandlers([f"ws://127.0.0.1:{port}/ws/ingest/tts"], handler.hooks)
         outputs.start(tasks)
-        await until(lambda: outputs.links[0].connected)
+        await until(lambda: outputs.connections[0].connected)
         try:
             yield handler, outputs
         finally:
@@ -74,14 +74,14 @@ async def test_a_session_goes_only_to_outputs_that_have_its_viewers() -> None:
     async with linked() as (handler, outputs):
         outputs.publish("a", "before")
         await handler.sockets[0].send(subscribe("a"))
-        await until(lambda: outputs.wanted("a"))
+        await until(lambda: outputs.has_viewers("a"))
         outputs.publish("a", "one")
         outputs.publish("b", "not wanted")
         outputs.publish("a", "two")
         await until(lambda: len(handler.received) == 2)
         assert handler.received == ["one", "two"]
         await handler.sockets[0].send(subscribe("a", "UNSUBSCRIBE"))
-        await until(lambda: not outputs.wanted("a"))
+        await until(lambda: not outputs.has_viewers("a"))
         assert handler.back == ["a"]
 
 
@@ -103,13 +103,13 @@ async def test_stop_and_positions_come_back_and_junk_is_counted_without_harm() -
 async def test_a_broken_socket_is_opened_again_and_starts_without_old_frames() -> None:
     async with linked() as (handler, outputs):
         await handler.sockets[0].send(subscribe("a"))
-        await until(lambda: outputs.wanted("a"))
+        await until(lambda: outputs.has_viewers("a"))
         await handler.sockets[0].close()
-        await until(lambda: not outputs.wanted("a"))
+        await until(lambda: not outputs.has_viewers("a"))
         outputs.publish("a", "lost")
         await until(lambda: len(handler.sockets) == 2)
         await handler.sockets[1].send(subscribe("a"))
-        await until(lambda: outputs.wanted("a"))
+        await until(lambda: outputs.has_viewers("a"))
         outputs.publish("a", "new")
         await until(lambda: handler.received)
         assert handler.received == ["new"]
@@ -120,10 +120,10 @@ async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_fram
 ):
     async with linked() as (handler, outputs):
         await handler.sockets[0].send(subscribe("a"))
-        await until(lambda: outputs.wanted("a"))
+        await until(lambda: outputs.has_viewers("a"))
         before = metrics.INGEST_DROPPED.labels(reason="queue_full")._value.get()
         chunk = "x" * 60_000
-        for _ in range(QUEUE_BYTES // len(chunk) + 5):
+        for _ in range(MAX_QUEUE_BYTES // len(chunk) + 5):
             outputs.publish("a", chunk, droppable=True)
         outputs.publish("a", "end")
         assert metrics.INGEST_DROPPED.labels(reason="queue_full")._value.get() >= before + 3
@@ -133,22 +133,22 @@ async def test_more_than_the_queue_holds_is_dropped_and_counted_but_control_fram
 async def test_an_engine_with_nothing_to_say_says_that_it_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ingest_link, "ALIVE_EVERY_S", 0.02)
+    monkeypatch.setattr(ingest_link, "HEARTBEAT_INTERVAL_S", 0.02)
     async with linked() as (handler, outputs):
         await until(lambda: handler.alive >= 3)
         await handler.sockets[0].send(subscribe("a"))
-        await until(lambda: outputs.wanted("a"))
+        await until(lambda: outputs.has_viewers("a"))
         outputs.publish("a", "said")
         await until(lambda: handler.received == ["said"])
 
 
 async def test_an_output_handler_that_is_not_there_is_tried_again() -> None:
     tasks = TaskOwner()
-    outputs = Outputs(["ws://127.0.0.1:9/ws/ingest/tts"], OutputHandler().hooks)
+    outputs = OutputHandlers(["ws://127.0.0.1:9/ws/ingest/tts"], OutputHandler().hooks)
     outputs.start(tasks)
     await asyncio.sleep(0.3)
-    assert not outputs.links[0].connected
-    outputs.links[0].send("nobody hears this")
+    assert not outputs.connections[0].connected
+    outputs.connections[0].send("nobody hears this")
     await tasks.close()
     with pytest.raises(RuntimeError, match="closed"):
         outputs.start(tasks)
@@ -161,11 +161,11 @@ async def test_one_that_is_not_there_is_worth_a_line_after_two_seconds_and_only_
     with capture_logs() as lines:
         async with serve(handler, "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
-        link = ingest_link.OutputLink(f"ws://127.0.0.1:{port}/ws/ingest/tts", handler.hooks)
+        link = ingest_link.OutputConnection(f"ws://127.0.0.1:{port}/ws/ingest/tts", handler.hooks)
         for _ in range(3):
             await link.run()
         assert [line["event"] for line in lines] == [], "all processes start at once"
         for _ in range(3):
-            later(ingest_link.STARTED_WITHIN_S)
+            later(ingest_link.CONNECT_TIMEOUT_S)
             await link.run()
         assert [line["event"] for line in lines] == ["output_not_connected"]

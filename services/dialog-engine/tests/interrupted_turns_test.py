@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from dialog_contracts.ingest import Hold, Stop, StopResult
-from dialog_engine.errors import Busy
-from dialog_engine.ingest_link import OutputLink
-from dialog_engine.redis_shelf import Claim
+from dialog_engine.errors import TurnInProgress
+from dialog_engine.ingest_link import OutputConnection
+from dialog_engine.redis_shelf import ClaimState
 
 if TYPE_CHECKING:
     from conftest import Opens
@@ -45,14 +45,14 @@ async def test_stop_ends_the_running_turn_and_only_that_one(engine: "Opens") -> 
     async with engine(["word "] * 500, gap_s=0.005) as one:
         talking = [asyncio.create_task(one.say(1, session=name)) for name in ("a", "b")]
         await asyncio.sleep(0.1)
-        assert one.service._feedback.stop("a", 7, "test") is None
-        assert one.service._feedback.stop("a", 1, "test") == 1
-        assert one.service._feedback.stop("a", None, "test") is None
+        assert one.service._output_events.stop("a", 7, "test") is None
+        assert one.service._output_events.stop("a", 1, "test") == 1
+        assert one.service._output_events.stop("a", None, "test") is None
         frames = await talking[0]
         assert frames.done.stats.interrupted
         assert not talking[1].done()
         assert one.brain.open == 1
-        one.service._feedback.stop("b", None, "test")
+        one.service._output_events.stop("b", None, "test")
         await talking[1]
 
 
@@ -60,10 +60,10 @@ async def test_without_barge_in_stop_and_new_turns_are_refused(engine: "Opens") 
     async with engine(["word "] * 50, gap_s=0.005) as one:
         talking = asyncio.create_task(one.say(1, flags={"SYNC_TTS_STREAMING": True}))
         await asyncio.sleep(0.05)
-        with pytest.raises(Busy) as refused:
-            one.service._feedback.stop("s", None, "test")
+        with pytest.raises(TurnInProgress) as refused:
+            one.service._output_events.stop("s", None, "test")
         assert refused.value.body.code == "barge_in_off"
-        with pytest.raises(Busy) as busy:
+        with pytest.raises(TurnInProgress) as busy:
             await one.say(2)
         assert busy.value.body.code == "busy"
         await talking
@@ -80,8 +80,8 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
     replies = Replies()
 
     def asked(session: str, turn: int | None = None) -> str:
-        one.service._feedback._stopped(
-            Stop(session_id=session, turn=turn, ask="a1"), cast(OutputLink, replies)
+        one.service._output_events._on_stop(
+            Stop(session_id=session, turn=turn, ask="a1"), cast(OutputConnection, replies)
         )
         return replies[-1]
 
@@ -98,7 +98,7 @@ async def test_a_stop_that_asks_is_told_what_became_of_it(engine: "Opens") -> No
             "stopped",
             "nothing_sounding",
         ]
-        one.service._feedback._stopped(Stop(session_id="s"), cast(OutputLink, replies))
+        one.service._output_events._on_stop(Stop(session_id="s"), cast(OutputConnection, replies))
         assert len(replies) == 5, "one that does not ask is not answered"
         await asyncio.gather(*talking)
 
@@ -110,13 +110,19 @@ async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_i
         whole = await one.say(1)
         await asyncio.sleep(0.3)
         replies = Replies()
-        link = cast(OutputLink, replies)
-        one.service._feedback._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
+        link = cast(OutputConnection, replies)
+        one.service._output_events._on_pause(
+            Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link
+        )
         await asyncio.sleep(1.5)
-        one.service._feedback._held(Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link)
-        one.service._feedback._held(Hold(action="PAUSE", session_id="nobody", ask="a"), link)
+        one.service._output_events._on_pause(
+            Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link
+        )
+        one.service._output_events._on_pause(
+            Hold(action="PAUSE", session_id="nobody", ask="a"), link
+        )
         assert replies == ["stopped", "nothing_sounding", "unknown"]
-        assert one.service._feedback.stop("s", 1, "speech") == 1
+        assert one.service._output_events.stop("s", 1, "speech") == 1
         await asyncio.sleep(0.1)
         stored = await one.memory.find("s", 1)
         assert stored is not None
@@ -171,13 +177,15 @@ async def test_a_voice_file_that_was_cut_leaves_what_was_heard_in_the_database_a
     async with engine(["One ", "two ", "three."]) as one:
         await one.say(1, flags={}, request_id="r-1")
         await one.say(2, flags={})
-        link = cast(OutputLink, Replies())
-        one.service._feedback._stopped(Stop(session_id="s", turn=1, heard_text="One two"), link)
-        one.service._feedback._stopped(
+        link = cast(OutputConnection, Replies())
+        one.service._output_events._on_stop(
+            Stop(session_id="s", turn=1, heard_text="One two"), link
+        )
+        one.service._output_events._on_stop(
             Stop(session_id="s", turn=2, heard_text="Something else"), link
         )
-        one.service._feedback._stopped(Stop(session_id="s", turn=9, heard_text=""), link)
-        one.service._feedback._stopped(Stop(session_id="nobody", turn=1, heard_text=""), link)
+        one.service._output_events._on_stop(Stop(session_id="s", turn=9, heard_text=""), link)
+        one.service._output_events._on_stop(Stop(session_id="nobody", turn=1, heard_text=""), link)
         await asyncio.sleep(0.05)
         stored = [await one.memory.find("s", turn) for turn in (1, 2)]
         assert [(each.reply, each.interrupted, each.request_id) for each in stored if each] == [
@@ -206,10 +214,10 @@ async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_sto
             await asyncio.sleep(0.05)
             return False
 
-        one.service._ownership.certain = not_ours  # type: ignore[method-assign]
+        one.service._leases.holds = not_ours  # type: ignore[method-assign]
         saying = asyncio.create_task(one.say(1))
         await asyncio.sleep(0.03)
-        assert one.service._feedback.stop("s", 1, "moved") == 1
+        assert one.service._output_events.stop("s", 1, "moved") == 1
         frames = await saying
         assert frames.error.code == "not_stored"
         await asyncio.sleep(0.15)
@@ -225,7 +233,7 @@ async def test_a_turn_that_is_stopped_before_its_first_word_is_nobody_elses_any_
         claimed: list[str] = []
         ask = one.shelf.claim_reply
 
-        async def noted(correlation_id: str) -> Claim:
+        async def noted(correlation_id: str) -> ClaimState:
             claimed.append(correlation_id)
             return await ask(correlation_id)
 
@@ -235,6 +243,6 @@ async def test_a_turn_that_is_stopped_before_its_first_word_is_nobody_elses_any_
             while not one.brain.open:
                 await asyncio.sleep(0.001)
         assert claimed == []
-        assert one.service._feedback.stop("s", None, "test") == 1
+        assert one.service._output_events.stop("s", None, "test") == 1
         assert (await talking).done.stats.interrupted
         assert claimed == ["s#1"]

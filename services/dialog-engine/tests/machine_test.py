@@ -7,39 +7,43 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from dialog_contracts.sse import DoneEvent, ErrorEvent, TextDeltaEvent
 from dialog_engine.turn.actions import (
     Action,
-    Caption,
     Commit,
-    Emit,
+    EmitEvent,
     Finish,
-    Say,
+    SendCaption,
     SendEnd,
     SendStopAck,
+    Synthesize,
 )
-from dialog_engine.turn.machine import Text, TurnMachine, Voice
+from dialog_engine.turn.machine import AudioState, TextState, TurnStateMachine
 
 
 def kinds(actions: list[Action]) -> list[str]:
     return [
-        type(action.event).__name__ if isinstance(action, Emit) else type(action).__name__
+        type(action.event).__name__ if isinstance(action, EmitEvent) else type(action).__name__
         for action in actions
     ]
 
 
 def test_a_turn_from_its_first_delta_to_its_end() -> None:
-    turn = TurnMachine(turn=7, voiced=True)
-    assert kinds(turn.delta("Hello there my dear ", 90)) == ["Say", "TextDeltaEvent", "Caption"]
-    assert kinds(turn.first_audio(140)) == ["ControlEvent"]
-    assert kinds(turn.delta("friend.", 150)) == ["TextDeltaEvent", "Caption"]
-    assert kinds(turn.model_ended()) == [
-        "Say",
-        "NoMoreToSay",
+    turn = TurnStateMachine(turn=7, voiced=True)
+    assert kinds(turn.delta("Hello there my dear ", 90)) == [
+        "Synthesize",
         "TextDeltaEvent",
-        "Caption",
+        "SendCaption",
+    ]
+    assert kinds(turn.first_audio(140)) == ["ControlEvent"]
+    assert kinds(turn.delta("friend.", 150)) == ["TextDeltaEvent", "SendCaption"]
+    assert kinds(turn.model_ended()) == [
+        "Synthesize",
+        "EndSynthesis",
+        "TextDeltaEvent",
+        "SendCaption",
         "Commit",
     ]
     done = turn.committed()
     assert kinds(done) == ["DoneEvent"]
-    assert isinstance(done[0], Emit)
+    assert isinstance(done[0], EmitEvent)
     assert isinstance(done[0].event, DoneEvent)
     stats = done[0].event.stats
     assert (stats.ttft_ms, stats.first_audio_ms, stats.tokens, stats.turn) == (90, 140, 2, 7)
@@ -49,7 +53,7 @@ def test_a_turn_from_its_first_delta_to_its_end() -> None:
 
 
 def test_done_waits_for_the_commit_and_for_the_time_of_the_first_audio() -> None:
-    turn = TurnMachine(turn=1, voiced=True)
+    turn = TurnStateMachine(turn=1, voiced=True)
     turn.delta("Hello.", 5)
     turn.model_ended()
     assert turn.committed() == []
@@ -57,7 +61,7 @@ def test_done_waits_for_the_commit_and_for_the_time_of_the_first_audio() -> None
 
 
 def test_done_does_not_wait_for_ever_for_a_silent_voice() -> None:
-    turn = TurnMachine(turn=1, voiced=True)
+    turn = TurnStateMachine(turn=1, voiced=True)
     turn.delta("Hello.", 5)
     turn.model_ended()
     turn.committed()
@@ -65,51 +69,51 @@ def test_done_does_not_wait_for_ever_for_a_silent_voice() -> None:
 
 
 def test_stop_in_the_middle_stores_what_was_heard() -> None:
-    turn = TurnMachine(turn=1, voiced=True)
+    turn = TurnStateMachine(turn=1, voiced=True)
     turn.delta("One two three four five six", 5)
     turn.first_audio(50)
     actions = turn.stop("One two", "viewer")
-    assert kinds(actions) == ["CancelModel", "CancelVoice", "SendStopAck", "Commit"]
+    assert kinds(actions) == ["CancelModel", "CancelSynthesis", "SendStopAck", "Commit"]
     assert Commit("One two", interrupted=True, revision=0) in actions
     assert kinds(turn.committed()) == ["DoneEvent", "Finish"]
     assert turn.delta("seven", 60) == []
 
 
 def test_stop_after_done_makes_a_second_commit() -> None:
-    turn = TurnMachine(turn=1, voiced=True)
+    turn = TurnStateMachine(turn=1, voiced=True)
     turn.delta("One two three four five six.", 5)
     turn.first_audio(50)
     turn.model_ended()
     turn.committed()
     actions = turn.stop("One two three", "viewer")
-    assert kinds(actions) == ["CancelVoice", "SendStopAck", "Commit", "Finish"]
+    assert kinds(actions) == ["CancelSynthesis", "SendStopAck", "Commit", "Finish"]
     assert Commit("One two three", interrupted=True, revision=1) in actions
 
 
 def test_a_caller_that_leaves_before_the_first_delta_cancels_later_it_does_not() -> None:
-    early = TurnMachine(turn=1, voiced=True)
-    assert kinds(early.caller_left()) == ["CancelModel", "CancelVoice", "SendStopAck", "Finish"]
-    late = TurnMachine(turn=1, voiced=True)
+    early = TurnStateMachine(turn=1, voiced=True)
+    assert kinds(early.caller_left()) == ["CancelModel", "CancelSynthesis", "SendStopAck", "Finish"]
+    late = TurnStateMachine(turn=1, voiced=True)
     late.delta("Hi ", 5)
     assert late.caller_left() == []
-    assert late.text is Text.STREAMING
+    assert late.text is TextState.STREAMING
 
 
 def test_a_failure_before_the_first_delta_stores_nothing() -> None:
-    turn = TurnMachine(turn=1, voiced=True)
+    turn = TurnStateMachine(turn=1, voiced=True)
     actions = turn.model_failed("llm_unavailable", "no", retryable=True)
-    assert kinds(actions) == ["ErrorEvent", "CancelVoice", "SendStopAck", "Finish"]
+    assert kinds(actions) == ["ErrorEvent", "CancelSynthesis", "SendStopAck", "Finish"]
 
 
 def test_a_failure_after_it_stores_what_was_said_then_tells() -> None:
-    turn = TurnMachine(turn=1, voiced=False)
+    turn = TurnStateMachine(turn=1, voiced=False)
     turn.delta("Half a ", 5)
-    assert kinds(turn.model_failed("llm_cut", "no", retryable=False)) == ["Caption", "Commit"]
+    assert kinds(turn.model_failed("llm_cut", "no", retryable=False)) == ["SendCaption", "Commit"]
     assert kinds(turn.committed()) == ["ErrorEvent", "Finish"]
 
 
 def test_a_commit_that_failed_is_an_error_and_not_a_done() -> None:
-    turn = TurnMachine(turn=1, voiced=False)
+    turn = TurnStateMachine(turn=1, voiced=False)
     turn.delta("Hi", 5)
     turn.model_ended()
     actions = turn.commit_failed("disk full")
@@ -119,7 +123,7 @@ def test_a_commit_that_failed_is_an_error_and_not_a_done() -> None:
 class AnyOrder(RuleBasedStateMachine):
     @initialize(voiced=st.booleans())
     def begin(self, voiced: bool) -> None:
-        self.turn = TurnMachine(turn=1, voiced=voiced)
+        self.turn = TurnStateMachine(turn=1, voiced=voiced)
         self.actions: list[Action] = []
         self.pending = 0
         self.now = 0.0
@@ -127,11 +131,12 @@ class AnyOrder(RuleBasedStateMachine):
     def take(self, actions: list[Action]) -> None:
         self.now += 1
         if self.turn.stopped and any(isinstance(action, SendStopAck) for action in self.actions):
-            forbidden = (Say, Caption, SendEnd, SendStopAck)
+            forbidden = (Synthesize, SendCaption, SendEnd, SendStopAck)
             assert not [action for action in actions if isinstance(action, forbidden)]
         if self.finished():
             assert (
-                not [action for action in actions if not isinstance(action, Emit)] or actions == []
+                not [action for action in actions if not isinstance(action, EmitEvent)]
+                or actions == []
             )
         self.actions += actions
         self.pending += sum(1 for action in actions if isinstance(action, Commit))
@@ -140,7 +145,7 @@ class AnyOrder(RuleBasedStateMachine):
         return any(isinstance(action, Finish) for action in self.actions)
 
     def events(self) -> list[object]:
-        return [action.event for action in self.actions if isinstance(action, Emit)]
+        return [action.event for action in self.actions if isinstance(action, EmitEvent)]
 
     @rule(text=st.sampled_from(["", "a ", "Hello there. ", "今天天气很好。", "…"]))
     def delta(self, text: str) -> None:
@@ -160,14 +165,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.pending -= 1
         self.take(self.turn.committed() if ok else self.turn.commit_failed("x"))
 
-    @precondition(lambda self: self.turn.voice is Voice.QUIET)
+    @precondition(lambda self: self.turn.audio is AudioState.SILENT)
     @rule()
     def first_audio(self) -> None:
         self.take(self.turn.first_audio(self.now))
 
     @rule()
     def voice_sent(self) -> None:
-        if self.turn.text is not Text.WAITING:
+        if self.turn.text is not TextState.WAITING:
             self.take(self.turn.voice_sent())
 
     @rule()
@@ -189,7 +194,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(gently=st.booleans())
     def broke(self, gently: bool) -> None:
-        self.take(self.turn.failed_inside() if gently else self.turn.broke())
+        self.take(self.turn.failed_inside() if gently else self.turn.task_crashed())
 
     @rule()
     def claim_lost(self) -> None:
@@ -204,9 +209,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def done_only_after_a_commit(self) -> None:
-        events = [action for action in self.actions if isinstance(action, Commit | Emit)]
+        events = [action for action in self.actions if isinstance(action, Commit | EmitEvent)]
         for at, action in enumerate(events):
-            if isinstance(action, Emit) and isinstance(action.event, DoneEvent):
+            if isinstance(action, EmitEvent) and isinstance(action.event, DoneEvent):
                 assert any(isinstance(before, Commit) for before in events[:at])
 
     @invariant()
@@ -225,7 +230,7 @@ class AnyOrder(RuleBasedStateMachine):
                 event.content for event in self.events() if isinstance(event, TextDeltaEvent)
             )
             shown = "".join(
-                action.content for action in self.actions if isinstance(action, Caption)
+                action.content for action in self.actions if isinstance(action, SendCaption)
             )
             assert said == shown == self.turn.reply
             assert sum(self.turn.shape) == len(said)

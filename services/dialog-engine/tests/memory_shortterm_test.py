@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dialog_engine.errors import MemoryClosed
+from dialog_engine.errors import StoreClosed
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 
 
@@ -132,7 +132,7 @@ async def test_after_close_it_says_so(tmp_path: Path) -> None:
     memory = ShortTermMemory(tmp_path / "x.db")
     await memory.open()
     await memory.close()
-    with pytest.raises(MemoryClosed):
+    with pytest.raises(StoreClosed):
         await memory.find("a", 1)
 
 

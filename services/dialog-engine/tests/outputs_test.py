@@ -9,8 +9,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from dialog_contracts.ingest import Alive, Subscribe
 from dialog_engine import outputs as module
-from dialog_engine.ingest_link import BackHooks
-from dialog_engine.outputs import Outputs, addresses
+from dialog_engine.ingest_link import OutputEventHandlers
+from dialog_engine.outputs import OutputHandlers, resolve_all
 from service_runtime.tasks import TaskOwner
 
 
@@ -55,21 +55,25 @@ async def pod_at(stack: AsyncExitStack, address: str, port: int) -> tuple[Pod, S
 async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(module, "REFRESH_INTERVAL_S", 0.02)
     names, tasks = Names(), TaskOwner()
     async with AsyncExitStack() as stack:
         first, first_server, port = await pod_at(stack, "127.0.0.1", 0)
         second, _, _ = await pod_at(stack, "127.0.0.2", port)
-        hooks = BackHooks(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None)
-        outputs = Outputs([f"ws://output-handler:{port}/ws/ingest/tts"], hooks, resolve=names)
+        hooks = OutputEventHandlers(
+            lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None
+        )
+        outputs = OutputHandlers(
+            [f"ws://output-handler:{port}/ws/ingest/tts"], hooks, resolve=names
+        )
         outputs.start(tasks)
         stack.push_async_callback(tasks.close)
         await asyncio.sleep(0.05)
-        assert outputs.links == []
+        assert outputs.connections == []
         names.found = {"127.0.0.1"}
-        await until(lambda: outputs.wanted("a"))
+        await until(lambda: outputs.has_viewers("a"))
         names.found = {"127.0.0.1", "127.0.0.2"}
-        await until(lambda: sum("a" in link.sessions for link in outputs.links) == 2)
+        await until(lambda: sum("a" in link.sessions for link in outputs.connections) == 2)
         outputs.publish("a", "to both")
         await until(lambda: first.received == second.received == ["to both"])
 
@@ -79,7 +83,10 @@ async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgot
         await until(lambda: len(first.received) == len(second.received) == 2)
         first_server.close()
         await until(
-            lambda: [link.url for link in outputs.links] == [f"ws://127.0.0.2:{port}/ws/ingest/tts"]
+            lambda: (
+                [link.url for link in outputs.connections]
+                == [f"ws://127.0.0.2:{port}/ws/ingest/tts"]
+            )
         )
         names.found = set()
         await asyncio.sleep(0.05)
@@ -88,5 +95,5 @@ async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgot
 
 
 async def test_a_name_gives_addresses_of_one_family() -> None:
-    found = await addresses("localhost", 80)
+    found = await resolve_all("localhost", 80)
     assert found in ({"127.0.0.1"}, {"::1"})

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dialog_contracts import redis_names
 from dialog_engine import ownership
-from dialog_engine.errors import Draining, NotOwner
-from dialog_engine.ownership import Ownership
+from dialog_engine.errors import Draining, NotLeaseHolder
+from dialog_engine.ownership import SessionLeases
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.sounding import Sounding
 
@@ -30,13 +30,13 @@ class Lost(list[str]):
 @pytest.fixture(autouse=True)
 def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """None runs out because a machine stood still."""
-    monkeypatch.setattr(ownership, "LEASE_S", 60)
-    monkeypatch.setattr(ownership, "RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(ownership, "LEASE_TTL_S", 60)
+    monkeypatch.setattr(ownership, "RENEW_INTERVAL_S", 0.05)
 
 
 @pytest.fixture
 def short_leases(long_leases: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "LEASE_S", 0.2)
+    monkeypatch.setattr(ownership, "LEASE_TTL_S", 0.2)
 
 
 @pytest.fixture
@@ -59,47 +59,47 @@ async def stalled() -> AsyncIterator[RedisLink]:
 
 def engine(
     link: RedisLink, ordinal: int, *, shared: bool = True, lost: Lost | None = None
-) -> Ownership:
-    made = Ownership(link, ordinal=ordinal, shared=shared)
+) -> SessionLeases:
+    made = SessionLeases(link, ordinal=ordinal, shared=shared)
     if lost is not None:
-        made.lost = lost
+        made.on_lost = lost
     return made
 
 
 async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisLink) -> None:
     first, second = engine(link, 0), engine(link, 1)
-    epoch = await first.own(SESSION)
-    with pytest.raises(NotOwner) as refused:
-        await second.own(SESSION)
+    epoch = await first.acquire(SESSION)
+    with pytest.raises(NotLeaseHolder) as refused:
+        await second.acquire(SESSION)
     assert (refused.value.status, refused.value.body.code, refused.value.body.owner) == (
         421,
         "not_owner",
         0,
     )
-    assert await first.own(SESSION) == epoch
+    assert await first.acquire(SESSION) == epoch
 
 
 async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(
     link: RedisLink,
 ) -> None:
     first, second = engine(link, 0), engine(link, 1)
-    epoch = await first.own(SESSION)
-    await first.give_back(SESSION)
-    assert await second.own(SESSION) > epoch
-    assert not await first.certain(SESSION, epoch), "what it still had to store is not stored"
+    epoch = await first.acquire(SESSION)
+    await first.release(SESSION)
+    assert await second.acquire(SESSION) > epoch
+    assert not await first.holds(SESSION, epoch), "what it still had to store is not stored"
 
 
 async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_back(
     link: RedisLink,
 ) -> None:
     first, sounds = engine(link, 0), Sounding(link)
-    await first.own(SESSION)
-    await first.give_back(SESSION)
+    await first.acquire(SESSION)
+    await first.release(SESSION)
     assert await sounds.now(SESSION) == 0
-    await first.own(SESSION)
-    await first.give_back(SESSION, sounding=7)
+    await first.acquire(SESSION)
+    await first.release(SESSION, sounding=7)
     assert await sounds.now(SESSION) == 7
-    await first.hushed(SESSION, 7)
+    await first.playback_finished(SESSION, 7)
     assert await sounds.now(SESSION) == 0
 
 
@@ -108,34 +108,34 @@ async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_
     link: RedisLink,
 ) -> None:
     dead, second = engine(link, 0), engine(link, 1)
-    epoch = await dead.own(SESSION)
+    epoch = await dead.acquire(SESSION)
     await asyncio.sleep(0.25)
-    assert await second.own(SESSION) > epoch
+    assert await second.acquire(SESSION) > epoch
 
 
 async def test_the_next_process_of_an_engine_takes_over_at_once(link: RedisLink) -> None:
     before, after = engine(link, 0), engine(link, 0)
-    epoch = await before.own(SESSION)
-    assert await after.own(SESSION) > epoch
+    epoch = await before.acquire(SESSION)
+    assert await after.acquire(SESSION) > epoch
 
 
 async def test_a_lease_is_kept_while_it_is_used_and_given_back_later(
     link: RedisLink, redis: "Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "LEASE_S", 1.5)
-    monkeypatch.setattr(ownership, "IDLE_S", 0.4)
+    monkeypatch.setattr(ownership, "LEASE_TTL_S", 1.5)
+    monkeypatch.setattr(ownership, "IDLE_RELEASE_S", 0.4)
     first, second, used = engine(link, 0), engine(link, 1), True
-    epoch = await first.own(SESSION)
-    keeping = asyncio.create_task(first.run(lambda _: used))
+    epoch = await first.acquire(SESSION)
+    keeping = asyncio.create_task(first.renew_forever(lambda _: used))
     await asyncio.sleep(2)
-    with pytest.raises(NotOwner):
-        await second.own(SESSION)
-    assert await first.own(SESSION) == epoch
+    with pytest.raises(NotLeaseHolder):
+        await second.acquire(SESSION)
+    assert await first.acquire(SESSION) == epoch
     used = False
     async with asyncio.timeout(3):
-        while first.held:
+        while first.session_ids:
             await asyncio.sleep(0.02)
-    assert await second.own(SESSION) > epoch
+    assert await second.acquire(SESSION) > epoch
     keeping.cancel()
 
 
@@ -145,19 +145,19 @@ async def test_a_sleeper_that_wakes_up_learns_that_it_lost_the_session(
 ) -> None:
     lost = Lost()
     sleeper, second = engine(link, 0, lost=lost), engine(link, 1)
-    epoch = await sleeper.own(SESSION)
+    epoch = await sleeper.acquire(SESSION)
     await asyncio.sleep(0.25)
-    monkeypatch.setattr(ownership, "LEASE_S", 60)
-    await second.own(SESSION)
-    assert not await sleeper.certain(SESSION, epoch)
-    keeping = asyncio.create_task(sleeper.run(lambda _: True))
+    monkeypatch.setattr(ownership, "LEASE_TTL_S", 60)
+    await second.acquire(SESSION)
+    assert not await sleeper.holds(SESSION, epoch)
+    keeping = asyncio.create_task(sleeper.renew_forever(lambda _: True))
     async with asyncio.timeout(3):
         while not lost:
             await asyncio.sleep(0.01)
     keeping.cancel()
     assert lost == [SESSION]
-    with pytest.raises(NotOwner):
-        await sleeper.own(SESSION)
+    with pytest.raises(NotLeaseHolder):
+        await sleeper.acquire(SESSION)
 
 
 @pytest.mark.usefixtures("short_leases")
@@ -165,37 +165,37 @@ async def test_one_that_slept_and_that_nobody_replaced_goes_on_in_its_epoch(
     link: RedisLink,
 ) -> None:
     sleeper = engine(link, 0)
-    epoch = await sleeper.own(SESSION)
+    epoch = await sleeper.acquire(SESSION)
     await asyncio.sleep(0.25)
-    assert await sleeper.certain(SESSION, epoch)
-    assert await sleeper.own(SESSION) == epoch
+    assert await sleeper.holds(SESSION, epoch)
+    assert await sleeper.acquire(SESSION) == epoch
 
 
 async def test_an_engine_that_ends_begins_nothing(link: RedisLink) -> None:
     leaving = engine(link, 0)
     leaving.draining = True
     with pytest.raises(Draining) as refused:
-        await leaving.own(SESSION)
+        await leaving.acquire(SESSION)
     assert (refused.value.status, refused.value.body.code) == (503, "draining")
 
 
 async def test_with_redis_silent_an_engine_goes_on(no_link: RedisLink) -> None:
     alone = engine(no_link, 0)
-    epoch = await alone.own(SESSION)
+    epoch = await alone.acquire(SESSION)
     assert epoch > 0
-    assert await alone.certain(SESSION, epoch)
-    await alone.give_back(SESSION)
+    assert await alone.holds(SESSION, epoch)
+    await alone.release(SESSION)
 
 
 async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_before_it(
     no_link: RedisLink,
 ) -> None:
-    before = await engine(no_link, 0, shared=False).own(SESSION)
+    before = await engine(no_link, 0, shared=False).acquire(SESSION)
     await asyncio.sleep(0.002)
     after = engine(no_link, 0, shared=False)
-    assert await after.own(SESSION) == await after.own("another") > before
+    assert await after.acquire(SESSION) == await after.acquire("another") > before
     assert no_link.down_because is None
-    assert after.held == []
+    assert after.session_ids == []
 
 
 async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits(
@@ -204,10 +204,10 @@ async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits
     only, clock, took = engine(stalled, 0), asyncio.get_running_loop().time, []
     for _ in range(4):
         began = clock()
-        assert await only.own(SESSION) > 0
+        assert await only.acquire(SESSION) > 0
         took.append(clock() - began)
     # The shortest of them: the machine may stand still as well.
-    assert min(took) < ownership.TAKE_WITHIN_S + 0.1
+    assert min(took) < ownership.ACQUIRE_TIMEOUT_S + 0.1
 
 
 async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_session_is(
@@ -216,11 +216,11 @@ async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_se
     async def fails(_: "Redis") -> None:
         raise RedisConnectionError("reset")
 
-    await engine(link, 1).own(SESSION)
+    await engine(link, 1).acquire(SESSION)
     with pytest.raises(RedisDown):
         await link.call("history", fails)
-    with pytest.raises(NotOwner):
-        await engine(link, 0).own(SESSION)
+    with pytest.raises(NotLeaseHolder):
+        await engine(link, 0).acquire(SESSION)
 
 
 async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_than_what_follows(
@@ -228,7 +228,7 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
 ) -> None:
     """The lease was given, and its answer came too late: what viewers were told by the engine's own clock is the later one."""
     late, lost = engine(link, 0), Lost()
-    late.lost = lost
+    late.on_lost = lost
 
     async def too_late(
         purpose: str, work: Callable[[Redis], Awaitable[object]], within_s: float
@@ -239,20 +239,20 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
     with monkeypatch.context() as patched:
         patched.setattr(link, "promptly", too_late)
         await asyncio.sleep(0.01)
-        told = [await late.own(SESSION) for _ in range(3)]
+        told = [await late.acquire(SESSION) for _ in range(3)]
     assert told[0] == told[1] == told[2], "one epoch, until Redis has given another"
-    after = await late.own(SESSION)
+    after = await late.acquire(SESSION)
     assert after >= told[-1]
-    assert await late.certain(SESSION, after)
+    assert await late.holds(SESSION, after)
     with monkeypatch.context() as patched:
         patched.setattr(link, "promptly", too_late)
-        await late.give_back(SESSION)
-        told = [await late.own(SESSION)]
-    keeping = asyncio.create_task(late.run(lambda _: True))
+        await late.release(SESSION)
+        told = [await late.acquire(SESSION)]
+    keeping = asyncio.create_task(late.renew_forever(lambda _: True))
     await asyncio.sleep(0.15)
     keeping.cancel()
     assert lost == []
-    assert await late.own(SESSION) == told[0], "and then it is certain"
+    assert await late.acquire(SESSION) == told[0], "and then it is certain"
 
 
 async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis_never_gave(
@@ -260,16 +260,16 @@ async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis
 ) -> None:
     owner, lost = engine(link, 1), Lost()
     uncertain = engine(link, 0, lost=lost)
-    await owner.own(SESSION)
+    await owner.acquire(SESSION)
     await asyncio.sleep(0.01)
     uncertain._leases[SESSION] = ownership._Lease(int(time.time() * 1000), 0, time.monotonic())
-    keeping = asyncio.create_task(uncertain.run(lambda _: True))
+    keeping = asyncio.create_task(uncertain.renew_forever(lambda _: True))
     async with asyncio.timeout(2):
         while not lost:
             await asyncio.sleep(0.01)
     keeping.cancel()
-    with pytest.raises(NotOwner):
-        await uncertain.own(SESSION)
+    with pytest.raises(NotLeaseHolder):
+        await uncertain.acquire(SESSION)
 
 
 async def test_a_redis_that_comes_back_empty_takes_nobodys_session(
@@ -277,14 +277,14 @@ async def test_a_redis_that_comes_back_empty_takes_nobodys_session(
 ) -> None:
     lost = Lost()
     first, second = engine(link, 0, lost=lost), engine(link, 1)
-    epoch = await first.own(SESSION)
+    epoch = await first.acquire(SESSION)
     await redis.flushall()
-    keeping = asyncio.create_task(first.run(lambda _: True))
+    keeping = asyncio.create_task(first.renew_forever(lambda _: True))
     await asyncio.sleep(0.15)
-    with pytest.raises(NotOwner):
-        await second.own(SESSION)
+    with pytest.raises(NotLeaseHolder):
+        await second.acquire(SESSION)
     assert lost == []
-    assert await first.own(SESSION) == epoch
+    assert await first.acquire(SESSION) == epoch
     keeping.cancel()
 
 
@@ -292,9 +292,9 @@ async def test_a_session_in_use_for_longer_than_a_day_is_still_its_owners(
     link: RedisLink, redis: "Redis"
 ) -> None:
     first = engine(link, 0)
-    await first.own(SESSION)
+    await first.acquire(SESSION)
     await redis.expire(redis_names.owner(SESSION), 60)
-    keeping = asyncio.create_task(first.run(lambda _: True))
+    keeping = asyncio.create_task(first.renew_forever(lambda _: True))
     async with asyncio.timeout(3):
         while await redis.ttl(redis_names.owner(SESSION)) <= 60:
             await asyncio.sleep(0.02)
@@ -328,7 +328,7 @@ class Leases(RuleBasedStateMachine):
         owner, known = self._owner(), self.epochs.get(engine, 0)
         free = owner in (None, engine) or self._till() <= self._now()
         told: list[int] = self.redis.eval(
-            ownership._OWN,
+            ownership._ACQUIRE,
             1,
             redis_names.owner(SESSION),
             str(engine),

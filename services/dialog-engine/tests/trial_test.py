@@ -7,18 +7,18 @@ import pytest
 
 from dialog_engine import trial
 from dialog_engine.settings import EngineSettings
-from dialog_engine.trial import Trial
+from dialog_engine.trial import ProviderCheck
 from dialog_llm.testing.openai_server import Behaviour, OpenAiServer
 from dialog_voice import making as voices
 from dialog_voice.edge import EdgeConfig, EdgeVoice
 from dialog_voice.testing.openai_speech_server import OpenAiSpeechServer
 
 
-async def trials(**values: object) -> dict[str, Trial]:
+async def trials(**values: object) -> dict[str, ProviderCheck]:
     settings = EngineSettings.model_validate(
         {"openai_api_key": None, "openai_base_url": None, **values}
     )
-    return {f"{one.kind} {one.name}": one async for one in trial.each(settings)}
+    return {f"{one.kind} {one.name}": one async for one in trial.check_all(settings)}
 
 
 @pytest.fixture(autouse=True)

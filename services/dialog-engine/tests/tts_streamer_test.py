@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from dialog_contracts.limits import BYTES_PER_MS
-from dialog_engine.speech.chunks import Chunk
+from dialog_engine.speech.chunks import AudioChunk
 from dialog_engine.speech.pacer import LEAD_MS
-from dialog_engine.tts_streamer import FRAGMENTS_AHEAD, SpeechHooks, TtsStreamer
+from dialog_engine.tts_streamer import MAX_FRAGMENTS_AHEAD, SpeechHooks, TtsStreamer
 from dialog_voice.errors import AllVoicesFailed
 from dialog_voice.fragments import Fragment
 from dialog_voice.voice import VoiceAudio, WordCue
@@ -51,7 +51,7 @@ class Stage:
     """A streamer and what it did, with the times in ms."""
 
     def __init__(self, voice: Voice) -> None:
-        self.sent: list[tuple[float, Chunk]] = []
+        self.sent: list[tuple[float, AudioChunk]] = []
         self.events: list[str] = []
         hooks = SpeechHooks(
             self._chunk, lambda: self.events.append("first"), lambda: self.events.append("sent")
@@ -63,20 +63,20 @@ class Stage:
     def now() -> float:
         return asyncio.get_running_loop().time() * 1000
 
-    def _chunk(self, chunk: Chunk) -> None:
+    def _chunk(self, chunk: AudioChunk) -> None:
         self.sent.append((self.now(), chunk))
 
     def say(self, *texts: str) -> None:
         at = 0
         for text in texts:
-            self.streamer.say(Fragment(text, at, ends_sentence=True))
+            self.streamer.enqueue(Fragment(text, at, ends_sentence=True))
             at += len(text)
 
 
 async def test_sound_is_sent_at_most_600_ms_ahead_of_the_ear_and_all_of_it() -> None:
     stage = Stage(Voice())
     stage.say("abcdefghij", "klmnopqrst")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(5)
     assert stage.events == ["first", "sent"]
     start = stage.sent[0][0]
@@ -103,14 +103,16 @@ async def test_at_most_two_fragments_are_made_ahead_of_the_one_that_sounds() -> 
     voice = Voice()
     stage = Stage(voice)
     stage.say(*["abcdefghij"] * 6)
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(0.1)
-    assert len(voice.started) == 1 + FRAGMENTS_AHEAD
+    assert len(voice.started) == 1 + MAX_FRAGMENTS_AHEAD
     await asyncio.sleep(20)
-    for number in range(FRAGMENTS_AHEAD, 6):
+    for number in range(MAX_FRAGMENTS_AHEAD, 6):
         begun = voice.started[number][1] * 1000
         sounding = next(
-            at for at, chunk in stage.sent if chunk.text_start >= (number - FRAGMENTS_AHEAD) * 10
+            at
+            for at, chunk in stage.sent
+            if chunk.text_start >= (number - MAX_FRAGMENTS_AHEAD) * 10
         )
         assert begun >= sounding
     assert stage.events[-1] == "sent"
@@ -121,7 +123,7 @@ async def test_code_and_addresses_are_not_spelled_out_and_places_stay() -> None:
     voice = Voice()
     stage = Stage(voice)
     stage.say("Try ", "```\nx = 1\n", "``` or ", "http://a.b/c. ")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(10)
     assert [text for text, _ in voice.started] == ["Try ", "    or ", "       a.b  . "]
     assert stage.sent[-1][1].text_end == len("Try ```\nx = 1\n``` or http://a.b/c. ")
@@ -131,21 +133,21 @@ async def test_code_and_addresses_are_not_spelled_out_and_places_stay() -> None:
 async def test_a_pause_holds_back_what_is_not_within_the_lead_and_keeps_its_place() -> None:
     stage = Stage(Voice())
     stage.say("abcdefghijklmnopqrst")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(0.5)
-    assert stage.streamer.hold("PAUSE")
-    assert not stage.streamer.hold("PAUSE")
-    heard = stage.streamer.heard_until()
+    assert stage.streamer.set_paused("PAUSE")
+    assert not stage.streamer.set_paused("PAUSE")
+    heard = stage.streamer.played_text_end()
     await asyncio.sleep(0.2)
     count = len(stage.sent)
     await asyncio.sleep(5)
     assert len(stage.sent) == count
-    assert stage.streamer.heard_until() == heard
+    assert stage.streamer.played_text_end() == heard
     assert stage.events == ["first"]
-    assert stage.streamer.hold("RESUME")
+    assert stage.streamer.set_paused("RESUME")
     await asyncio.sleep(3)
     assert stage.events == ["first", "sent"]
-    assert stage.streamer.heard_until() == 20
+    assert stage.streamer.played_text_end() == 20
     await stage.streamer.close()
 
 
@@ -178,7 +180,7 @@ async def test_cancel_before_the_first_sound_is_silent() -> None:
 async def test_a_fragment_that_cannot_be_spoken_is_passed_over() -> None:
     stage = Stage(Voice(broken="bad"))
     stage.say("one", "bad", "two")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(3)
     assert stage.events == ["first", "sent"]
     assert (stage.streamer.spoken_fragments, stage.streamer.failed_fragments) == (2, 1)
@@ -189,26 +191,26 @@ async def test_a_fragment_that_cannot_be_spoken_is_passed_over() -> None:
 async def test_a_turn_that_cannot_be_spoken_at_all_still_ends() -> None:
     stage = Stage(Voice(broken="bad"))
     stage.say("bad")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(0.1)
     assert stage.events == ["sent"]
-    assert stage.streamer.heard_until() == 0
+    assert stage.streamer.played_text_end() == 0
     await stage.streamer.close()
 
 
 async def test_what_was_heard_is_the_words_that_had_begun_to_sound() -> None:
     stage = Stage(Voice())
     stage.say("abcdefghij")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(0.355)
-    assert stage.streamer.heard_until() == 4
-    stage.streamer.played(120)
-    assert stage.streamer.heard_until() == 2
+    assert stage.streamer.played_text_end() == 4
+    stage.streamer.report_position(120)
+    assert stage.streamer.played_text_end() == 2
     await asyncio.sleep(0.1)
-    assert stage.streamer.heard_until() == 3
+    assert stage.streamer.played_text_end() == 3
     await asyncio.sleep(9)
-    stage.streamer.played(10**9)
-    assert stage.streamer.heard_until() == 10
+    stage.streamer.report_position(10**9)
+    assert stage.streamer.played_text_end() == 10
     assert stage.streamer.remaining_ms() == 0
     await stage.streamer.close()
 
@@ -217,7 +219,7 @@ async def test_silence_and_emoji_are_not_given_to_the_voice() -> None:
     voice = Voice()
     stage = Stage(voice)
     stage.say("🎉", "...", "ok")
-    stage.streamer.no_more()
+    stage.streamer.end_input()
     await asyncio.sleep(1)
     assert [text for text, _ in voice.started] == ["ok"]
     await stage.streamer.close()

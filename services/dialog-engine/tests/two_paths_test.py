@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dialog_contracts.http import TurnRecord
-from dialog_engine.redis_shelf import Claim
+from dialog_engine.redis_shelf import ClaimState
 
 if TYPE_CHECKING:
     from conftest import Opens
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 async def test_the_loser_of_the_claim_says_nothing(engine: "Opens") -> None:
     async with engine() as one:
-        one.shelf.claims = [Claim.THEIRS]
+        one.shelf.claims = [ClaimState.HELD_BY_OTHER]
         frames = await one.say(1)
         assert frames.names == ["control", "error"]
         assert "answered_elsewhere" in frames[1].data
@@ -23,7 +23,7 @@ async def test_without_redis_the_engine_goes_on_and_stops_when_it_turns_out_that
     engine: "Opens",
 ) -> None:
     async with engine(["word "] * 100, gap_s=0.02) as one:
-        one.shelf.claims = [Claim.UNKNOWN, Claim.UNKNOWN, Claim.THEIRS]
+        one.shelf.claims = [ClaimState.UNKNOWN, ClaimState.UNKNOWN, ClaimState.HELD_BY_OTHER]
         frames = await one.say(1)
         assert "text-delta" in frames.names
         assert len(frames) < 30
@@ -37,7 +37,7 @@ async def test_without_redis_the_engine_goes_on_and_stays_when_the_turn_is_its_o
     engine: "Opens",
 ) -> None:
     async with engine(["word "] * 20, gap_s=0.02) as one:
-        one.shelf.claims = [Claim.UNKNOWN, Claim.OURS]
+        one.shelf.claims = [ClaimState.UNKNOWN, ClaimState.ACQUIRED]
         frames = await one.say(1)
         assert frames.names[-1] == "done"
         assert frames.text == "word " * 20
@@ -47,7 +47,7 @@ async def test_a_caller_that_is_cut_off_from_a_turn_without_claim_may_be_having_
     engine: "Opens",
 ) -> None:
     async with engine(["word "] * 100, gap_s=0.02) as one:
-        one.shelf.claims = [Claim.UNKNOWN]
+        one.shelf.claims = [ClaimState.UNKNOWN]
         async with one.open(1) as batches:
             async for batch in batches:
                 if any(frame.event == "text-delta" for frame in batch):

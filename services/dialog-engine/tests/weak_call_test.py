@@ -10,9 +10,9 @@ import pytest
 
 from dialog_engine import chat_service
 from dialog_engine.memory_shortterm import StoredTurn
-from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
-from dialog_engine.turn.weak_call import weakly
+from dialog_engine.turn.weak_call import weak_callback
 
 if TYPE_CHECKING:
     from conftest import Engine, Opens
@@ -38,7 +38,7 @@ def no_collector() -> Iterator[None]:
 
 def test_it_calls_as_long_as_somebody_else_holds_the_object() -> None:
     bell = Bell()
-    call, gone = weakly(bell.ring), ref(bell)
+    call, gone = weak_callback(bell.ring), ref(bell)
     call(3)
     rung = bell.rung
     del bell
@@ -54,7 +54,7 @@ async def finished(one: "Engine", turn: int) -> None:
 async def stopped(one: "Engine", turn: int) -> None:
     talking = asyncio.create_task(one.say(turn))
     await asyncio.sleep(0.1)
-    assert one.service._feedback.stop("s", turn, "test") == turn
+    assert one.service._output_events.stop("s", turn, "test") == turn
     await talking
 
 
@@ -70,7 +70,7 @@ async def test_nothing_of_a_turn_outlives_it(
     seen: list[ref[TurnRunner]] = []
 
     class Seen(TurnRunner):
-        def __init__(self, order: TurnOrder, parts: TurnParts) -> None:
+        def __init__(self, order: TurnRequest, parts: TurnHost) -> None:
             super().__init__(order, parts)
             seen.append(ref(self))
 
@@ -104,7 +104,7 @@ async def test_a_turn_that_nobody_else_holds_lives_until_it_is_stored(
         await asyncio.sleep(0.2)
         gc.collect()
         slowly.set()
-        assert one.service._feedback.stop("s", 2, "test") == 2
+        assert one.service._output_events.stop("s", 2, "test") == 2
         await cut
         async with asyncio.timeout(10):
             while one.service._running:

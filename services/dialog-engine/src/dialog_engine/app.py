@@ -12,8 +12,8 @@ from dialog_contracts.http import ChatRequest
 from dialog_engine import database_file
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.ownership import Ownership
-from dialog_engine.redis_shelf import RedisShelf
+from dialog_engine.ownership import SessionLeases
+from dialog_engine.redis_shelf import EngineStore
 from dialog_engine.settings import EngineSettings
 from dialog_flags.documents import Documents
 from dialog_llm.brains import Brains
@@ -43,8 +43,8 @@ def build(settings: EngineSettings) -> Starlette:
         settings,
         missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()}),
     )
-    ownership = Ownership(redis, ordinal=settings.ordinal, shared=settings.session_leases)
-    service = ChatService(settings, memory, brains, voices, RedisShelf(redis), ownership)
+    ownership = SessionLeases(redis, ordinal=settings.ordinal, shared=settings.session_leases)
+    service = ChatService(settings, memory, brains, voices, EngineStore(redis), ownership)
     models, sounds = (
         Warming("models", brains.own, LlmError),
         Warming("voices", voices.own, VoiceError),
@@ -57,12 +57,12 @@ def build(settings: EngineSettings) -> Starlette:
         "output-handler",
         lambda: (
             None
-            if any(link.connected for link in service.outputs.links)
+            if any(link.connected for link in service.outputs.connections)
             else "no output-handler is connected"
         ),
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("sessions", lambda: len(ownership.held))
+    probe.detail("sessions", lambda: len(ownership.session_ids))
     probe.detail("flags", watch.state)
     probe.detail("models", lambda: brains.own.report().to_wire())
     probe.detail("voices", lambda: voices.own.report().to_wire())
@@ -94,5 +94,5 @@ def build(settings: EngineSettings) -> Starlette:
 
     routes = [Route("/chat/stream", chat_stream, methods=["POST"])]
     return application.create(
-        probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.leave
+        probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.start_draining
     )

@@ -13,22 +13,22 @@ from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import SseFrame
-from dialog_engine.commands import Commands
-from dialog_engine.errors import Busy, ClientBusy, TooManyTurns, TurnLost, TurnTaken
-from dialog_engine.feedback import Feedback
-from dialog_engine.finished_turns import FinishedTurns, Known
-from dialog_engine.hand_over import HandOver
+from dialog_engine.commands import TurnCommands
+from dialog_engine.errors import ClientBusy, TooManyTurns, TurnInProgress, TurnLost, TurnNumberTaken
+from dialog_engine.feedback import OutputEvents
+from dialog_engine.finished_turns import CachedTurn, CompletedTurns
+from dialog_engine.hand_over import SessionHandoff
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.outputs import Outputs
-from dialog_engine.ownership import Ownership
-from dialog_engine.redis_shelf import RedisShelf
-from dialog_engine.sessions import Session, Sessions
+from dialog_engine.outputs import OutputHandlers
+from dialog_engine.ownership import SessionLeases
+from dialog_engine.redis_shelf import EngineStore
+from dialog_engine.sessions import Session, SessionRegistry
 from dialog_engine.settings import EngineSettings
-from dialog_engine.shared_history import SharedHistory
+from dialog_engine.shared_history import HistorySync
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
-from dialog_engine.turn_texts import TurnTexts
+from dialog_engine.turn_texts import ReplyTextSource
 from dialog_llm.brains import Brains
 from dialog_llm.chain import LlmChain
 from dialog_voice import language
@@ -47,37 +47,39 @@ class ChatService:
         self,
         settings: EngineSettings,
         memory: ShortTermMemory,
-        brains: Brains,
+        models: Brains,
         voices: Voices,
-        shelf: RedisShelf,
-        ownership: Ownership,
+        store: EngineStore,
+        leases: SessionLeases,
     ) -> None:
-        self._settings, self._memory, self._shelf = settings, memory, shelf
-        self._brains, self._voices = brains, voices
-        self._sessions = Sessions(memory)
-        self._history = SharedHistory(memory, shelf)
-        self._finished = FinishedTurns(memory)
-        self._texts = TurnTexts(self._history, settings.context_turns)
+        self._settings, self._memory, self._store = settings, memory, store
+        self._models, self._voices = models, voices
+        self._sessions = SessionRegistry(memory)
+        self._history = HistorySync(memory, store)
+        self._completed = CompletedTurns(memory)
+        self._texts = ReplyTextSource(self._history, settings.context_turns)
         self._tasks = TaskOwner()
-        self._ownership = ownership
-        self._hand_over = HandOver(self._sessions, ownership, self._history, self._tasks)
-        self._feedback = Feedback(self._sessions, self._publish, self._cut)
-        self._commands = Commands(self._feedback, memory, shelf, self._finished, self._tasks)
-        self.outputs = Outputs(settings.output_ingest_urls, self._feedback.hooks)
+        self._leases = leases
+        self._handoff = SessionHandoff(self._sessions, leases, self._history, self._tasks)
+        self._output_events = OutputEvents(self._sessions, self._publish, self._truncate)
+        self._commands = TurnCommands(
+            self._output_events, memory, store, self._completed, self._tasks
+        )
+        self.outputs = OutputHandlers(settings.output_ingest_urls, self._output_events.handlers)
         self._running = 0
-        self._of_client: Counter[str] = Counter()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._running_by_client: Counter[str] = Counter()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def start(self) -> None:
         """Connect to the output-handlers, and keep the leases of sessions in use."""
-        self._tasks.start("counters", self._shelf.expire_counters())
+        self._tasks.start("counters", self._store.expire_counters())
         self.outputs.start(self._tasks)
-        self._hand_over.start()
+        self._handoff.start()
 
-    def leave(self) -> None:
+    def start_draining(self) -> None:
         """The process was told to end, while requests still run."""
-        self._hand_over.leave()
+        self._handoff.start_draining()
 
     async def close(self) -> None:
         """Let turns that still speak come to their end for `drain_s`, stop the rest (what was heard is stored), then everything else."""
@@ -86,7 +88,7 @@ class ChatService:
         runners = self._sessions.running()
         for runner in runners:
             runner.stop("shutdown")
-        await asyncio.gather(*(runner.settled() for runner in runners))
+        await asyncio.gather(*(runner.wait_committed() for runner in runners))
         await asyncio.gather(*(runner.close() for runner in runners))
         await self._tasks.close()
 
@@ -94,7 +96,7 @@ class ChatService:
         log.info("draining", turns=self._running, seconds=self._settings.drain_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
-                await self._quiet.wait()
+                await self._idle.wait()
 
     @asynccontextmanager
     async def open(
@@ -104,8 +106,8 @@ class ChatService:
 
         Raises InvalidField, TurnTaken, TurnLost, Busy, TooManyTurns, ClientBusy.
         """
-        after = self._after(request, last_event_id)
-        async with self._sessions.use(request.session_id) as session:
+        after = self._parse_last_event_id(request, last_event_id)
+        async with self._sessions.checkout(request.session_id) as session:
             async with session.lock:
                 found = await self._find_or_begin(
                     session, request, traceparent, resuming=last_event_id is not None
@@ -114,7 +116,7 @@ class ChatService:
                 yield found.follow(after)
                 return
             if after >= len(found.events.frames) and not found.events.closed:
-                why = f"Last-Event-ID: event {after} of turn {found.order.turn} is yet to come"
+                why = f"Last-Event-ID: event {after} of turn {found.request.turn} is yet to come"
                 raise Conflict(why, code="unknown_event", field="Last-Event-ID")
             found.callers += 1
             try:
@@ -126,7 +128,7 @@ class ChatService:
                 found.caller_left()
 
     @staticmethod
-    def _after(request: ChatRequest, last_event_id: str | None) -> int:
+    def _parse_last_event_id(request: ChatRequest, last_event_id: str | None) -> int:
         if last_event_id is None:
             return -1
         try:
@@ -141,7 +143,7 @@ class ChatService:
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
             if session.running is None:
                 # Whoever has the session stops it.
-                await self._ownership.own(session.session_id)
+                await self._leases.acquire(session.session_id)
             return self._commands.stop(request)
         if request.turn is None:
             raise InvalidField(
@@ -151,72 +153,72 @@ class ChatService:
         # A turn that is spoken here is followed here to its end, wherever the session is by then.
         known_turn = session.requests.get(request_id) if request_id is not None else None
         if known_turn is not None or turn <= session.last_turn:
-            known = await self._known(session, known_turn or turn)
+            known = await self._find_existing(session, known_turn or turn)
             if known is None and resuming:
-                raise _lost(turn)
+                raise _turn_lost_error(turn)
             if (
                 known is None
                 or known.request_id != request_id
                 or (request_id is None and not resuming)
             ):
                 free = session.last_turn + 1 if session.last_turn < limits.TURN_MAX else None
-                raise TurnTaken(
+                raise TurnNumberTaken(
                     f"turn {turn} of this session is taken by another message", next_turn=free
                 )
             return known.run
-        epoch = await self._ownership.own(session.session_id)
+        epoch = await self._leases.acquire(session.session_id)
         if resuming:
-            raise _lost(turn)
+            raise _turn_lost_error(turn)
         if request.meta.known_turn is not None:
             last = max(request.meta.known_turn, session.last_turn)
             if turn > last + limits.TURN_REACH:
                 raise out_of_reach(turn, last)
         self._check_client(session, request.meta.client)
-        self._interrupt(session)
+        self._interrupt_running_turn(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
             return await self._commands.reset(session, turn, request_id)
         if self._running >= self._settings.max_running_turns:
             raise TooManyTurns(
                 f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1
             )
-        await self._history.adopt(session, turn)
+        await self._history.import_missing(session, turn)
         return self._begin(session, request, turn, traceparent, epoch)
 
-    async def _known(self, session: Session, turn: int) -> Known | None:
+    async def _find_existing(self, session: Session, turn: int) -> CachedTurn | None:
         runner = session.running
-        if runner is not None and runner.order.turn == turn:
-            return Known(runner, runner.order.request_id)
-        return await self._finished.find(session.session_id, turn)
+        if runner is not None and runner.request.turn == turn:
+            return CachedTurn(runner, runner.request.request_id)
+        return await self._completed.get(session.session_id, turn)
 
     def _check_client(self, session: Session, client: str | None) -> None:
         """Whether this client may have one more turn; the one that this turn cuts off is none any more."""
         if client is None:
             return
         limit = self._settings.max_client_turns
-        cut_off = session.running is not None and session.running.order.client == client
-        if self._of_client[client] - cut_off >= limit:
+        cut_off = session.running is not None and session.running.request.client == client
+        if self._running_by_client[client] - cut_off >= limit:
             raise ClientBusy(
                 f"{limit} turns at once is the limit of a client address",
                 limit=limit,
                 retry_after_s=1,
             )
 
-    def _interrupt(self, session: Session) -> None:
+    def _interrupt_running_turn(self, session: Session) -> None:
         """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
         runner = session.running
         if runner is None or runner.machine.over:
             return
-        if not runner.order.flags.SYNC_TTS_BARGE_IN:
-            raise Busy(f"turn {runner.order.turn} is still speaking", retry_after_s=1)
+        if not runner.request.flags.SYNC_TTS_BARGE_IN:
+            raise TurnInProgress(f"turn {runner.request.turn} is still speaking", retry_after_s=1)
         runner.stop("new_turn")
 
     def _begin(
         self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int
     ) -> TurnRunner:
-        brain = self._brains.of(request.session_id)
+        brain = self._models.of(request.session_id)
         said = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if said is not None else request.content
-        order = TurnOrder(
+        order = TurnRequest(
             session_id=request.session_id,
             turn=turn,
             user_text=user_text,
@@ -224,76 +226,77 @@ class ChatService:
             flags=request.meta.flags or FlagSet(),
             lang=request.meta.lang or language.guess(said or user_text, brain.lang),
             traceparent=traceparent,
-            text=self._texts.of(session, brain, user_text, said),
+            text=self._texts.for_turn(session, brain, user_text, said),
             epoch=epoch,
             llm=brain.llm.in_use if said is None and isinstance(brain.llm, LlmChain) else None,
             client=request.meta.client,
         )
-        runner = TurnRunner(order, self._parts(session, self._voices.of(request.session_id)))
+        runner = TurnRunner(order, self._turn_host(session, self._voices.of(request.session_id)))
         self._running += 1
         if order.client is not None:
-            self._of_client[order.client] += 1
-        self._quiet.clear()
-        session.number(turn, order.request_id, asyncio.get_running_loop().time())
+            self._running_by_client[order.client] += 1
+        self._idle.clear()
+        session.assign_turn(turn, order.request_id, asyncio.get_running_loop().time())
         session.running = runner
         runner.begin()
         return runner
 
-    def _parts(self, session: Session, voice: Voice) -> TurnParts:
+    def _turn_host(self, session: Session, voice: Voice) -> TurnHost:
         def publish(frame: str, droppable: bool) -> None:
             self.outputs.publish(session.session_id, frame, droppable=droppable)
 
         def stored() -> None:
-            self._hand_over.stored(session)
+            self._handoff.on_turn_stored(session)
 
         async def ours(epoch: int) -> bool:
-            return await self._ownership.certain(session.session_id, epoch)
+            return await self._leases.holds(session.session_id, epoch)
 
         def ended(runner: TurnRunner, sample: TurnSample | None) -> None:
             self._running -= 1
             if not self._running:
-                self._quiet.set()
-            if (client := runner.order.client) is not None:
-                self._of_client[client] -= 1
-                if not self._of_client[client]:
-                    del self._of_client[client]
+                self._idle.set()
+            if (client := runner.request.client) is not None:
+                self._running_by_client[client] -= 1
+                if not self._running_by_client[client]:
+                    del self._running_by_client[client]
             if session.running is runner:
                 session.running = None
-            self._finished.keep(
-                session.session_id, runner.order.turn, runner.events, runner.order.request_id
+            self._completed.add(
+                session.session_id, runner.request.turn, runner.events, runner.request.request_id
             )
-            if not runner.may_be_stored:
-                session.free(runner.order.turn, runner.order.request_id)
-            self._hand_over.ended(session)
+            if not runner.is_number_used:
+                session.release_turn(runner.request.turn, runner.request.request_id)
+            self._handoff.on_turn_ended(session)
             if sample is not None:
-                self._tasks.start("sample", self._shelf.add_sample(sample))
+                self._tasks.start("sample", self._store.append_sample(sample))
 
         def whole_file(request: TtsRequest) -> None:
-            self._tasks.start("voice-file", self._ask_for_voice(request))
+            self._tasks.start("voice-file", self._enqueue_voice_file(request))
 
-        return TurnParts(
+        return TurnHost(
             memory=self._memory,
             voice=voice,
-            claim=self._shelf.claim_reply,
-            ours=ours,
+            claim_reply=self._store.claim_reply,
+            holds_lease=ours,
             publish=publish,
-            remember=session.remember,
-            forget=session.forget,
-            stored=stored,
-            whole_file=whole_file if self._settings.legacy_enabled else None,
-            ended=ended,
+            add_record=session.add_record,
+            drop_record=session.drop_record,
+            on_stored=stored,
+            enqueue_voice_file=whole_file if self._settings.legacy_enabled else None,
+            on_ended=ended,
         )
 
-    def _cut(self, session_id: str, turn: int, heard: str) -> None:
+    def _truncate(self, session_id: str, turn: int, heard: str) -> None:
         self._tasks.start(
-            "cut", self._history.cut(session_id, turn, heard, self._sessions.find(session_id))
+            "cut",
+            self._history.truncate_turn(session_id, turn, heard, self._sessions.find(session_id)),
         )
 
     def _publish(self, session_id: str, frame: str) -> None:
         self.outputs.publish(session_id, frame)
 
-    async def _ask_for_voice(self, request: TtsRequest) -> None:
-        follows = await self._shelf.ask_for_voice(request)
+    async def _enqueue_voice_file(self, request: TtsRequest) -> None:
+        follows = await self._store.enqueue_voice_file(request)
         frame = End(
             session_id=request.task_id,
             turn=request.meta.turn or 1,
@@ -303,7 +306,7 @@ class ChatService:
         self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
 
 
-def _lost(turn: int) -> TurnLost:
+def _turn_lost_error(turn: int) -> TurnLost:
     return TurnLost(
         f"turn {turn} was lost with its engine before it was stored; send the message again",
         field="Last-Event-ID",

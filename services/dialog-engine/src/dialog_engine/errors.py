@@ -15,7 +15,7 @@ from dialog_contracts.http import CLIENT_BUSY
 from service_runtime.errors import Conflict, Misdirected, TooMany, Unavailable
 
 
-class TurnTaken(Conflict):
+class TurnNumberTaken(Conflict):
     """The number belongs to another message."""
 
     default_code = "turn_taken"
@@ -27,7 +27,7 @@ class TurnLost(Conflict):
     default_code, retryable = "turn_lost", True
 
 
-class Busy(Conflict):
+class TurnInProgress(Conflict):
     """The running turn was started without SYNC_TTS_BARGE_IN."""
 
     default_code = "busy"
@@ -45,7 +45,7 @@ class ClientBusy(TooMany):
     default_code = CLIENT_BUSY
 
 
-class NotOwner(Misdirected):
+class NotLeaseHolder(Misdirected):
     """Another engine has the session."""
 
 
@@ -55,5 +55,5 @@ class Draining(Unavailable):
     default_code = "draining"
 
 
-class MemoryClosed(RuntimeError):
+class StoreClosed(RuntimeError):
     """The database is closed."""

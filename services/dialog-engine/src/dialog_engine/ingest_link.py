@@ -17,51 +17,51 @@ from dialog_telemetry import metrics
 
 log = structlog.get_logger("ingest")
 
-QUEUE_BYTES: Final = 8 * 1024 * 1024
+MAX_QUEUE_BYTES: Final = 8 * 1024 * 1024
 """What may wait for one output-handler (about two minutes of one session's speech); beyond it chunks are dropped and counted."""
 
-STARTED_WITHIN_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 2.0
 """An output-handler that is not there for so long is worth a line."""
 
-ALIVE_EVERY_S: Final = 0.25
-_ALIVE: Final = Alive().to_json()
+HEARTBEAT_INTERVAL_S: Final = 0.25
+_HEARTBEAT: Final = Alive().to_json()
 
 
 @dataclass(frozen=True, slots=True)
-class BackHooks:
+class OutputEventHandlers:
     """What comes back from an output-handler. Called on the event loop; must not wait."""
 
-    stop: Callable[[Stop, "OutputLink"], None]
-    hold: Callable[[Hold, "OutputLink"], None]
-    played: Callable[[Played, "OutputLink"], None]
-    subscribed: Callable[[str, "OutputLink"], None]
+    on_stop: Callable[[Stop, "OutputConnection"], None]
+    on_pause: Callable[[Hold, "OutputConnection"], None]
+    on_played: Callable[[Played, "OutputConnection"], None]
+    on_subscribe: Callable[[str, "OutputConnection"], None]
 
 
-class OutputLink:
+class OutputConnection:
     """One output-handler."""
 
-    def __init__(self, url: str, hooks: BackHooks) -> None:
+    def __init__(self, url: str, hooks: OutputEventHandlers) -> None:
         self.url = url
         self.sessions: set[str] = set()
         self.connected = False
-        self._hooks = hooks
+        self._handlers = hooks
         self._queue: deque[str] = deque()
         self._bytes = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._missed_since: float | None = None
-        self._told = False
+        self._heartbeat_sent = False
 
     def send(self, frame: str, *, droppable: bool = False) -> None:
         """Queue a frame. Frames for a closed socket are dropped: after a reconnect the session is told anew from its present state."""
         if not self.connected:
             metrics.INGEST_DROPPED.labels(reason="not_connected").inc()
             return
-        if droppable and self._bytes > QUEUE_BYTES:
+        if droppable and self._bytes > MAX_QUEUE_BYTES:
             metrics.INGEST_DROPPED.labels(reason="queue_full").inc()
             return
         self._queue.append(frame)
         self._bytes += len(frame)
-        self._news.set()
+        self._changed.set()
 
     async def run(self) -> None:
         """Connect, serve until the socket ends, and return; the caller repeats."""
@@ -78,33 +78,33 @@ class OutputLink:
                 proxy=None,
             ) as socket:
                 self.connected = True
-                self._missed_since, self._told = None, False
+                self._missed_since, self._heartbeat_sent = None, False
                 metrics.INGEST_LINKS.inc()
                 log.info("output_connected", url=self.url)
                 writer = asyncio.create_task(self._write(socket), name="ingest-write")
                 try:
                     async for message in socket:
-                        self._take(message)
+                        self._handle_frame(message)
                 finally:
-                    self._lost()
+                    self._reset()
                     metrics.INGEST_LINKS.dec()
                     writer.cancel()
                     await asyncio.gather(writer, return_exceptions=True)
         except ConnectionClosed as error:
             log.info("output_not_connected", url=self.url, reason=type(error).__name__)
         except (OSError, WebSocketException) as error:
-            self._tell(type(error).__name__)
+            self._send_heartbeats(type(error).__name__)
 
-    def _tell(self, reason: str) -> None:
+    def _send_heartbeats(self, reason: str) -> None:
         """Once, and not of the moment in which all processes start."""
         now = asyncio.get_running_loop().time()
         if self._missed_since is None:
             self._missed_since = now
-        if not self._told and now - self._missed_since >= STARTED_WITHIN_S:
-            self._told = True
+        if not self._heartbeat_sent and now - self._missed_since >= CONNECT_TIMEOUT_S:
+            self._heartbeat_sent = True
             log.info("output_not_connected", url=self.url, reason=reason)
 
-    def _lost(self) -> None:
+    def _reset(self) -> None:
         self.connected = False
         self.sessions.clear()
         self._queue.clear()
@@ -117,16 +117,16 @@ class OutputLink:
                     frame = self._queue.popleft()
                     self._bytes -= len(frame)
                     await socket.send(frame)
-                self._news.clear()
+                self._changed.clear()
                 try:
-                    async with asyncio.timeout(ALIVE_EVERY_S):
-                        await self._news.wait()
+                    async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
+                        await self._changed.wait()
                 except TimeoutError:
-                    await socket.send(_ALIVE)
+                    await socket.send(_HEARTBEAT)
         except ConnectionClosed:
             return  # The reader sees the same end and reports it.
 
-    def _take(self, message: str | bytes) -> None:
+    def _handle_frame(self, message: str | bytes) -> None:
         try:
             frame = BACK.validate_json(message)
         except ValidationError as error:
@@ -134,13 +134,13 @@ class OutputLink:
             log.warning("bad_back_frame", url=self.url, error=str(error)[:200])
             return
         if isinstance(frame, Stop):
-            self._hooks.stop(frame, self)
+            self._handlers.on_stop(frame, self)
         elif isinstance(frame, Hold):
-            self._hooks.hold(frame, self)
+            self._handlers.on_pause(frame, self)
         elif isinstance(frame, Played):
-            self._hooks.played(frame, self)
+            self._handlers.on_played(frame, self)
         elif isinstance(frame, Subscribe) and frame.action == "SUBSCRIBE":
             self.sessions.add(frame.session_id)
-            self._hooks.subscribed(frame.session_id, self)
+            self._handlers.on_subscribe(frame.session_id, self)
         else:
             self.sessions.discard(frame.session_id)

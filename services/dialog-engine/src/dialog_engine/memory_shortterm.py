@@ -18,12 +18,12 @@ import apsw
 import structlog
 
 from dialog_contracts.http import TurnRecord
-from dialog_engine.errors import MemoryClosed
+from dialog_engine.errors import StoreClosed
 
 T = TypeVar("T")
 log = structlog.get_logger("memory")
 
-OLDEST_SQLITE: Final = (3, 51, 3)
+MIN_SQLITE_VERSION: Final = (3, 51, 3)
 """Older ones can lose committed transactions in WAL mode."""
 
 
@@ -100,7 +100,7 @@ class ShortTermMemory:
     async def open(self) -> None:
         """Open or create the file and bring its schema up to date."""
         found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-        if found < OLDEST_SQLITE:
+        if found < MIN_SQLITE_VERSION:
             raise RuntimeError(
                 f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer is needed"
             )
@@ -192,7 +192,7 @@ class ShortTermMemory:
 
     async def _run(self, work: Callable[[apsw.Connection], T]) -> T:
         if self._thread is None:
-            raise MemoryClosed("the database is closed")
+            raise StoreClosed("the database is closed")
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
 

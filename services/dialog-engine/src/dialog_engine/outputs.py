@@ -10,63 +10,63 @@ from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
-from dialog_engine.ingest_link import BackHooks, OutputLink
+from dialog_engine.ingest_link import OutputConnection, OutputEventHandlers
 from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("ingest")
 
-LOOK_EVERY_S: Final = 1.0
+REFRESH_INTERVAL_S: Final = 1.0
 """A new output-handler is found within this time and the name server's own delay."""
 
 Resolve = Callable[[str, int], Awaitable[set[str]]]
 
 
-async def addresses(host: str, port: int) -> set[str]:
+async def resolve_all(host: str, port: int) -> set[str]:
     """All addresses of a name, of one family: both would be the same pods twice. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family = min(entry[0] for entry in found)
     return {str(entry[4][0]) for entry in found if entry[0] == family}
 
 
-class Outputs:
+class OutputHandlers:
     """`urls` with an address, or `localhost`, are one output-handler each; a name stands for all its addresses (a headless Service)."""
 
     def __init__(
-        self, urls: Sequence[str], hooks: BackHooks, *, resolve: Resolve = addresses
+        self, urls: Sequence[str], hooks: OutputEventHandlers, *, resolve: Resolve = resolve_all
     ) -> None:
-        self._urls, self._hooks, self._resolve = urls, hooks, resolve
-        self._links: dict[str, OutputLink] = {}
+        self._urls, self._handlers, self._resolve = urls, hooks, resolve
+        self._connections: dict[str, OutputConnection] = {}
         self._unresolved: set[str] = set()
 
     @property
-    def links(self) -> list[OutputLink]:
+    def connections(self) -> list[OutputConnection]:
         """One a known output-handler, connected or not."""
-        return list(self._links.values())
+        return list(self._connections.values())
 
     def start(self, tasks: TaskOwner) -> None:
         """Find the output-handlers and keep every link connected."""
         for url in self._urls:
-            if _is_one(urlsplit(url).hostname or ""):
+            if _is_single_address(urlsplit(url).hostname or ""):
                 self._add(url, tasks)
             else:
                 tasks.keep(
                     f"outputs {url}",
-                    partial(self._look, url, tasks),
-                    pause_s=LOOK_EVERY_S,
-                    pause_max_s=LOOK_EVERY_S,
+                    partial(self._refresh, url, tasks),
+                    pause_s=REFRESH_INTERVAL_S,
+                    pause_max_s=REFRESH_INTERVAL_S,
                 )
 
     def publish(self, session_id: str, frame: str, *, droppable: bool = False) -> None:
         """Send a frame to every output-handler that has viewers of the session."""
-        for link in self._links.values():
+        for link in self._connections.values():
             if session_id in link.sessions:
                 link.send(frame, droppable=droppable)
 
-    def wanted(self, session_id: str) -> bool:
+    def has_viewers(self, session_id: str) -> bool:
         """Whether anybody anywhere plays this session."""
-        return any(session_id in link.sessions for link in self._links.values())
+        return any(session_id in link.sessions for link in self._connections.values())
 
-    async def _look(self, url: str, tasks: TaskOwner) -> None:
+    async def _refresh(self, url: str, tasks: TaskOwner) -> None:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
         try:
@@ -78,34 +78,34 @@ class Outputs:
                 self._unresolved.add(url)
             return
         self._unresolved.discard(url)
-        named = {_at(url, address, port) for address in found}
-        for new in named - self._links.keys():
+        named = {_with_address(url, address, port) for address in found}
+        for new in named - self._connections.keys():
             self._add(new, tasks)
         mine = {
             link
-            for link in self._links
+            for link in self._connections
             if urlsplit(link).path == parts.path and not self._is_fixed(link)
         }
         for gone in mine - named:
             # One that still talks to us is only leaving: its viewers hear their sentence out.
-            if not self._links[gone].connected:
-                del self._links[gone]
+            if not self._connections[gone].connected:
+                del self._connections[gone]
 
     def _is_fixed(self, link: str) -> bool:
         return link in self._urls
 
     def _add(self, url: str, tasks: TaskOwner) -> None:
-        link = self._links[url] = OutputLink(url, self._hooks)
+        link = self._connections[url] = OutputConnection(url, self._handlers)
         tasks.keep(
             f"ingest {url}",
             link.run,
             pause_s=0.1,
             pause_max_s=2.0,
-            wanted=lambda: self._links.get(url) is link,
+            wanted=lambda: self._connections.get(url) is link,
         )
 
 
-def _is_one(host: str) -> bool:
+def _is_single_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -113,6 +113,6 @@ def _is_one(host: str) -> bool:
     return True
 
 
-def _at(url: str, address: str, port: int) -> str:
+def _with_address(url: str, address: str, port: int) -> str:
     host = f"[{address}]" if ":" in address else address
     return urlunsplit(urlsplit(url)._replace(netloc=f"{host}:{port}"))

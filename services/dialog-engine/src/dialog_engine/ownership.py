@@ -14,27 +14,27 @@ import structlog
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_engine.errors import Draining, NotOwner
+from dialog_engine.errors import Draining, NotLeaseHolder
 from dialog_telemetry import metrics
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.sounding import Sounding
 
 log = structlog.get_logger("ownership")
 
-LEASE_S: Final = 3.0
+LEASE_TTL_S: Final = 3.0
 """How long a session waits for an engine that died; the legacy chain answers meanwhile."""
 
-TAKE_WITHIN_S: Final = 0.15
+ACQUIRE_TIMEOUT_S: Final = 0.15
 """A Redis that answers later is as good as silent: input-handler waits 300 ms for ACCEPTED."""
 
-RENEW_EVERY_S: Final = 1.0
-IDLE_S: Final = 30.0
+RENEW_INTERVAL_S: Final = 1.0
+IDLE_RELEASE_S: Final = 30.0
 """A lease that no turn has used for so long is given back: a session that was away goes home."""
 
 # KEYS: owner. ARGV: ordinal, process, ms, the epoch that this process was in. An ordinal has one process at a time
 # (StatefulSet): its next one takes over at once. The epoch outlives the lease, so that a sleeper that wakes up finds out.
 # Gives the ordinal of whoever has the session now, and the epoch.
-_OWN: Final = """
+_ACQUIRE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ordinal, epoch, process, till = unpack(redis.call('HMGET', KEYS[1], 'ordinal', 'epoch', 'process', 'till'))
@@ -74,7 +74,7 @@ class _Lease:
     used_at: float
 
 
-class Ownership:
+class SessionLeases:
     """`own` before a turn, `certain` before a commit; `run` keeps the leases. `lost`, which the service sets, hears of lost ones.
 
     `shared`: whether there may be other engines.
@@ -89,19 +89,19 @@ class Ownership:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis, self._ordinal, self._shared, self._clock = redis, ordinal, shared, clock
-        self._sounding = Sounding(redis)
+        self._active_playback = Sounding(redis)
         self._process = uuid4().hex[:12]
-        self._alone_epoch = time.time_ns() // 1_000_000
+        self._single_engine_epoch = time.time_ns() // 1_000_000
         self._leases: dict[str, _Lease] = {}
         self.draining = False
-        self.lost: Callable[[str], None] = lambda _: None
+        self.on_lost: Callable[[str], None] = lambda _: None
 
     @property
-    def held(self) -> Sequence[str]:
+    def session_ids(self) -> Sequence[str]:
         """The sessions with a lease."""
         return list(self._leases)
 
-    async def own(self, session_id: str) -> int:
+    async def acquire(self, session_id: str) -> int:
         """The epoch in which this engine has the session. Raises NotOwner, Draining.
 
         With Redis silent the engine goes on in the epoch it knows: whoever else could take the session needs Redis too.
@@ -109,15 +109,15 @@ class Ownership:
         if self.draining:
             raise Draining("this engine ends; another one takes the session")
         if not self._shared:
-            return self._alone_epoch
+            return self._single_engine_epoch
         now = self._clock()
         lease = self._leases.get(session_id)
         if lease is None or now >= lease.valid_until:
-            lease = await self._take(session_id, lease)
+            lease = await self._acquire(session_id, lease)
         lease.used_at = now
         return lease.epoch
 
-    async def certain(self, session_id: str, epoch: int) -> bool:
+    async def holds(self, session_id: str, epoch: int) -> bool:
         """Whether what was begun in this epoch may be stored: a process that was stopped for a while may have lost the session."""
         if not self._shared:
             return True
@@ -134,48 +134,48 @@ class Ownership:
         except RedisDown:
             return True
 
-    async def give_back(self, session_id: str, *, sounding: int = 0) -> None:
+    async def release(self, session_id: str, *, sounding: int = 0) -> None:
         """Somebody else may take the session from now on; `sounding`: the turn that is still spoken here."""
         lease = self._leases.pop(session_id, None)
         if lease is None:
             return
 
         if sounding:
-            await self._sounding.begins(session_id, sounding)
+            await self._active_playback.begins(session_id, sounding)
         try:
-            await self._prolong({session_id: lease.epoch}, 0)
+            await self._extend({session_id: lease.epoch}, 0)
         except RedisDown as error:
             # It expires by itself.
             log.info("lease_not_given_back", session=session_id, reason=str(error))
 
-    async def hushed(self, session_id: str, turn: int) -> None:
+    async def playback_finished(self, session_id: str, turn: int) -> None:
         """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
         if self._shared:
-            await self._sounding.over(session_id, turn)
+            await self._active_playback.over(session_id, turn)
 
-    async def run(self, in_use: Callable[[str], bool]) -> None:
+    async def renew_forever(self, in_use: Callable[[str], bool]) -> None:
         """Keep the leases of sessions in use until cancelled."""
         while True:
-            await asyncio.sleep(RENEW_EVERY_S)
+            await asyncio.sleep(RENEW_INTERVAL_S)
             now = self._clock()
             for session_id, lease in list(self._leases.items()):
                 if in_use(session_id):
                     lease.used_at = now
-                elif now - lease.used_at > IDLE_S:
-                    await self.give_back(session_id)
+                elif now - lease.used_at > IDLE_RELEASE_S:
+                    await self.release(session_id)
             await self._renew()
 
-    async def _take(self, session_id: str, before: _Lease | None) -> _Lease:
+    async def _acquire(self, session_id: str, before: _Lease | None) -> _Lease:
         now, key = self._clock(), redis_names.owner(session_id)
         known = before.epoch if before is not None else 0
-        arguments = (str(self._ordinal), self._process, str(int(LEASE_S * 1000)), str(known))
+        arguments = (str(self._ordinal), self._process, str(int(LEASE_TTL_S * 1000)), str(known))
 
         async def work(client: Redis) -> tuple[int, int]:
-            ordinal, epoch = await client.eval(_OWN, 1, key, *arguments)
+            ordinal, epoch = await client.eval(_ACQUIRE, 1, key, *arguments)
             return int(ordinal), int(epoch)
 
         try:
-            ordinal, epoch = await self._redis.promptly("owner", work, TAKE_WITHIN_S)
+            ordinal, epoch = await self._redis.promptly("owner", work, ACQUIRE_TIMEOUT_S)
         except RedisDown as error:
             log.warning("lease_uncertain", session=session_id, reason=str(error))
             # Asked for again with the next turn, and told with the next renewal.
@@ -183,10 +183,10 @@ class Ownership:
             return lease
         if ordinal != self._ordinal:
             self._leases.pop(session_id, None)
-            raise NotOwner(f"engine {ordinal} has this session", owner=ordinal)
+            raise NotLeaseHolder(f"engine {ordinal} has this session", owner=ordinal)
         if before is None or before.epoch != epoch:
             log.info("session_taken", session=session_id, epoch=epoch)
-        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_S, now)
+        lease = self._leases[session_id] = _Lease(epoch, now + LEASE_TTL_S, now)
         return lease
 
     async def _renew(self) -> None:
@@ -195,7 +195,7 @@ class Ownership:
             return
         now, epochs = self._clock(), {name: lease.epoch for name, lease in self._leases.items()}
         try:
-            gone = await self._prolong(epochs, int(LEASE_S * 1000))
+            gone = await self._extend(epochs, int(LEASE_TTL_S * 1000))
         except RedisDown as error:
             log.warning("leases_not_renewed", leases=len(epochs), reason=str(error))
             return
@@ -207,11 +207,11 @@ class Ownership:
                 del self._leases[name]
                 log.warning("session_lost", session=name)
                 metrics.SESSIONS_LOST.inc()
-                self.lost(name)
+                self.on_lost(name)
             else:
-                lease.valid_until = now + LEASE_S
+                lease.valid_until = now + LEASE_TTL_S
 
-    async def _prolong(self, epochs: dict[str, int], ms: int) -> set[str]:
+    async def _extend(self, epochs: dict[str, int], ms: int) -> set[str]:
         """Set how long these leases run from now; gives those that are another engine's by now. Raises RedisDown."""
         names = list(epochs)
         keys = [redis_names.owner(name) for name in names]

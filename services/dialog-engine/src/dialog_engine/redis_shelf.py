@@ -19,7 +19,7 @@ from service_runtime.sounding import Sounding
 
 log = structlog.get_logger("redis_shelf")
 
-COUNTERS_AT_ONCE: Final = 1_000
+COUNTERS_PER_BATCH: Final = 1_000
 
 _RAISE_COUNTER: Final = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -27,36 +27,38 @@ if last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[
 """
 
 
-class Claim(Enum):
+class ClaimState(Enum):
     """Who may answer a turn."""
 
-    OURS = auto()
-    THEIRS = auto()
+    ACQUIRED = auto()
+    HELD_BY_OTHER = auto()
     UNKNOWN = auto()
     """Redis is silent: the engine goes on, for the other path needs Redis too, and asks again until it knows."""
 
 
-class RedisShelf:
+class EngineStore:
     """Every method survives a Redis that is down; what could not be written is written again with the session's next turn."""
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
-        self._sounding = Sounding(redis)
+        self._active_playback = Sounding(redis)
 
-    async def claim_reply(self, correlation_id: str) -> Claim:
+    async def claim_reply(self, correlation_id: str) -> ClaimState:
         """Take the turn for this path, if nobody has."""
         key = redis_names.reply_claim(correlation_id)
 
-        async def work(client: Redis) -> Claim:
+        async def work(client: Redis) -> ClaimState:
             held = await client.set(
                 key, "sync", nx=True, ex=redis_names.REPLY_CLAIM_TTL_S, get=True
             )
-            return Claim.OURS if held is None or held == "sync" else Claim.THEIRS
+            return (
+                ClaimState.ACQUIRED if held is None or held == "sync" else ClaimState.HELD_BY_OTHER
+            )
 
         try:
             return await self._redis.call("claim", work)
         except RedisDown:
-            return Claim.UNKNOWN
+            return ClaimState.UNKNOWN
 
     async def publish_history(
         self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None
@@ -89,7 +91,7 @@ class RedisShelf:
 
         return await self._try("history", work)
 
-    async def turns_after(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
+    async def turns_since(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
         """The turns of the session after this one, oldest first, and after which turn its prompts begin; None when Redis cannot say."""
         try:
             return await self._history.turns(
@@ -107,23 +109,23 @@ class RedisShelf:
                 key
                 async for key in client.scan_iter(match=redis_names.turn_counter("*"), count=1_000)
             ]
-            for begin in range(0, len(found), COUNTERS_AT_ONCE):
+            for begin in range(0, len(found), COUNTERS_PER_BATCH):
                 async with client.pipeline(transaction=False) as together:
-                    for key in found[begin : begin + COUNTERS_AT_ONCE]:
+                    for key in found[begin : begin + COUNTERS_PER_BATCH]:
                         together.expire(key, redis_names.SESSION_TTL_S, nx=True)
                     await together.execute()
 
         await self._redis.patiently("counters", work)
 
-    async def spoken(self, session_id: str) -> int:
+    async def playing_turn(self, session_id: str) -> int:
         """The turn of the session that another engine, or a voice file, still speaks; 0 for none."""
-        return await self._sounding.now(session_id)
+        return await self._active_playback.now(session_id)
 
-    async def until_hushed(self, session_id: str, turn: int) -> None:
+    async def wait_until_stopped(self, session_id: str, turn: int) -> None:
         """Wait until it is said what was heard of a turn that is spoken elsewhere, for a moment at most."""
-        await self._sounding.until_over(session_id, turn)
+        await self._active_playback.until_over(session_id, turn)
 
-    async def note_reset(self, session_id: str, turn: int) -> None:
+    async def save_reset(self, session_id: str, turn: int) -> None:
         """Prompts begin after this turn, on the other path too."""
 
         async def work(client: Redis) -> None:
@@ -133,7 +135,7 @@ class RedisShelf:
 
         await self._try("reset", work)
 
-    async def ask_for_voice(self, request: TtsRequest) -> bool:
+    async def enqueue_voice_file(self, request: TtsRequest) -> bool:
         """Have a whole reply spoken into one file; false when nobody will."""
 
         async def work(client: Redis) -> None:
@@ -141,7 +143,7 @@ class RedisShelf:
 
         return await self._try("voice", work)
 
-    async def add_sample(self, sample: TurnSample) -> None:
+    async def append_sample(self, sample: TurnSample) -> None:
         """One entry of `vtuber:turns`."""
 
         async def work(client: Redis) -> None:

@@ -5,7 +5,7 @@ from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.turn.event_log import EventLog
 
 
-def rebuilt(stored: StoredTurn) -> EventLog:
+def rebuild_event_log(stored: StoredTurn) -> EventLog:
     """The log of a turn as it was, but for SPEECH_START, from the lengths of its deltas."""
     events = EventLog(stored.turn)
     events.append(ControlEvent(action="ACCEPTED", session_id=stored.session_id, turn=stored.turn))

@@ -14,13 +14,13 @@ from dialog_contracts.http import TurnRecord
 from dialog_engine.memory_shortterm import SessionImage, ShortTermMemory
 from dialog_engine.turn.runner import TurnRunner
 
-SESSIONS_KEPT: Final = 1_000
+MAX_IDLE_SESSIONS: Final = 1_000
 """Idle sessions kept in memory; the least recently used are read from the database again."""
 
-HOLE_S: Final = 120.0
+MISSING_TURN_RETRY_S: Final = 120.0
 """How long a number that was left out is looked for in Redis before each of the session's turns."""
 
-REQUESTS_KEPT: Final = 1_000
+MAX_REQUEST_IDS: Final = 1_000
 """Messages of a session whose repetition is recognised."""
 
 
@@ -31,23 +31,23 @@ class Session:
         self.session_id = session_id
         self.lock = asyncio.Lock()
         self.running: TurnRunner | None = None
-        self.users = 0
+        self.ref_count = 0
         self.loaded = False
         self.last_turn = 0
         self.requests: dict[str, int] = {}
         self.recent: deque[TurnRecord] = deque(maxlen=redis_names.HISTORY_TURNS)
         self.unpublished: dict[int, TurnRecord] = {}
-        self.spoken_elsewhere = 0
+        self.playing_elsewhere_turn = 0
         """The turn that another engine, or a voice file, spoke when it was taken over; 0 for none."""
         self._reset_after = 0
-        self._holes: dict[int, float] = {}
+        self._missing_turns: dict[int, float] = {}
 
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost by forgetting it."""
-        return self.users == 0 and self.running is None
+        return self.ref_count == 0 and self.running is None
 
-    def fill(self, image: SessionImage) -> None:
+    def load(self, image: SessionImage) -> None:
         """Take over what is stored."""
         self.last_turn, self._reset_after, self.requests = (
             image.last_turn,
@@ -59,34 +59,38 @@ class Session:
         self.unpublished = {record.turn: record for record in self.recent}
         self.loaded = True
 
-    def number(self, turn: int, request_id: str | None, now: float) -> None:
+    def assign_turn(self, turn: int, request_id: str | None, now: float) -> None:
         """A turn begins: its number and its message are taken. Numbers that were left out were perhaps answered by the other path."""
         for missing in range(max(self.last_turn + 1, turn - redis_names.HISTORY_TURNS), turn):
-            self._holes[missing] = now
+            self._missing_turns[missing] = now
         self.last_turn = max(self.last_turn, turn)
         if request_id is not None:
             self.requests[request_id] = turn
-            while len(self.requests) > REQUESTS_KEPT:
+            while len(self.requests) > MAX_REQUEST_IDS:
                 del self.requests[next(iter(self.requests))]
 
-    def free(self, turn: int, request_id: str | None) -> None:
+    def release_turn(self, turn: int, request_id: str | None) -> None:
         """A turn came to nothing: the same message may be asked again under the same number."""
         if request_id is not None and self.requests.get(request_id) == turn:
             del self.requests[request_id]
         if self.last_turn == turn:
             self.last_turn = turn - 1
 
-    def holes(self, before: int, now: float) -> set[int]:
+    def missing_turns(self, before: int, now: float) -> set[int]:
         """Numbers up to this turn that may have been answered elsewhere; each is looked for while it is young."""
-        self._holes = {turn: since for turn, since in self._holes.items() if now - since < HOLE_S}
+        self._missing_turns = {
+            turn: since
+            for turn, since in self._missing_turns.items()
+            if now - since < MISSING_TURN_RETRY_S
+        }
         fresh = range(max(self.last_turn + 1, before - redis_names.HISTORY_TURNS), before)
-        return {*self._holes, *fresh}
+        return {*self._missing_turns, *fresh}
 
-    def adopt(self, records: Iterable[TurnRecord], reset_after: int) -> None:
+    def merge(self, records: Iterable[TurnRecord], reset_after: int) -> None:
         """Take over turns that the other path answered."""
         own = {record.turn: record for record in self.recent}
         for record in records:
-            self._holes.pop(record.turn, None)
+            self._missing_turns.pop(record.turn, None)
             own.setdefault(record.turn, record)
             if record.request_id is not None:
                 self.requests.setdefault(record.request_id, record.turn)
@@ -94,14 +98,14 @@ class Session:
         self.recent = deque((own[turn] for turn in sorted(own)), maxlen=redis_names.HISTORY_TURNS)
         self._reset_after = max(self._reset_after, reset_after)
 
-    def remember(self, record: TurnRecord) -> None:
+    def add_record(self, record: TurnRecord) -> None:
         """A turn as it will be stored; replaces an earlier form of the same turn."""
         if self.recent and self.recent[-1].turn == record.turn:
             self.recent.pop()
         self.recent.append(record)
         self.unpublished[record.turn] = record
 
-    def replace(self, record: TurnRecord) -> None:
+    def replace_record(self, record: TurnRecord) -> None:
         """A later form of a turn that is over, from whoever knows better what was heard of it."""
         known = {each.turn: each for each in self.recent}
         if record.turn in known:
@@ -116,7 +120,7 @@ class Session:
             if self.unpublished.get(record.turn) == record:
                 del self.unpublished[record.turn]
 
-    def forget(self, turn: int) -> None:
+    def drop_record(self, turn: int) -> None:
         """A turn that could not be stored."""
         if self.recent and self.recent[-1].turn == turn:
             self.recent.pop()
@@ -133,7 +137,7 @@ class Session:
         return turns[-count:] if count else []
 
 
-class Sessions:
+class SessionRegistry:
     """`use` gives a session, loaded, and keeps it from being forgotten meanwhile."""
 
     def __init__(self, memory: ShortTermMemory) -> None:
@@ -151,29 +155,29 @@ class Sessions:
         ]
 
     @asynccontextmanager
-    async def use(self, session_id: str) -> AsyncIterator[Session]:
+    async def checkout(self, session_id: str) -> AsyncIterator[Session]:
         """May raise apsw.Error where the database cannot be read."""
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = Session(session_id)
         self._sessions.move_to_end(session_id)
-        session.users += 1
+        session.ref_count += 1
         try:
             if not session.loaded:
                 async with session.lock:
                     if not session.loaded:
-                        session.fill(
+                        session.load(
                             await self._memory.load(
-                                session_id, redis_names.HISTORY_TURNS, REQUESTS_KEPT
+                                session_id, redis_names.HISTORY_TURNS, MAX_REQUEST_IDS
                             )
                         )
             yield session
         finally:
-            session.users -= 1
-            self._forget()
+            session.ref_count -= 1
+            self._evict_idle()
 
-    def _forget(self) -> None:
-        excess = len(self._sessions) - SESSIONS_KEPT
+    def _evict_idle(self) -> None:
+        excess = len(self._sessions) - MAX_IDLE_SESSIONS
         if excess <= 0:
             return
         for name in [name for name, session in self._sessions.items() if session.idle][:excess]:

@@ -54,7 +54,7 @@ class EngineSettings(LlmSettings, VoiceSettings):
 
     @field_validator("output_ingest_urls", mode="before")
     @classmethod
-    def _urls_by_commas(cls, value: object) -> object:
+    def _split_urls(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

@@ -29,12 +29,12 @@ from service_runtime.untrusted_provider import about
 
 QUESTION: Final = "Say hello to a new viewer, in one short sentence."
 SENTENCE: Final = "Hello, 你好, this is how I sound."
-WITHIN_S: Final = 30.0
+CHECK_TIMEOUT_S: Final = 30.0
 WRONG_SETTINGS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ProviderCheck:
     """What came of one. Times in ms from the request, imports and connections not counted; `problem`: why nothing came."""
 
     kind: Literal["model", "voice"]
@@ -48,12 +48,12 @@ class Trial:
     problem: str | None = None
 
 
-async def each(settings: EngineSettings) -> AsyncIterator[Trial]:
+async def check_all(settings: EngineSettings) -> AsyncIterator[ProviderCheck]:
     """All of them, one after the other."""
     absent = models.absent(settings)
     for name in settings.llm_chain:
         if name in absent:
-            yield Trial("model", name, problem=absent[name])
+            yield ProviderCheck("model", name, problem=absent[name])
         else:
             yield await _model(name, lambda name=name: models.named(name, settings), settings)  # type: ignore[misc]
     for name in _voices(settings):
@@ -71,13 +71,15 @@ def _voices(settings: EngineSettings) -> list[str]:
     return list(dict.fromkeys((*settings.voice_chain, "edge", *own_key)))
 
 
-async def _model(name: str, make: Callable[[], LlmProvider], settings: EngineSettings) -> Trial:
+async def _model(
+    name: str, make: Callable[[], LlmProvider], settings: EngineSettings
+) -> ProviderCheck:
     what = ""
     chain: LlmChain | None = None
     try:
         made = make()
         what, chain = about(made), LlmChain.of(made)
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
             await chain.warm()
             began, first, said = time.monotonic(), None, ""
             options = GenerationOptions(
@@ -88,11 +90,11 @@ async def _model(name: str, make: Callable[[], LlmProvider], settings: EngineSet
                     if isinstance(piece, str):
                         first = first or time.monotonic()
                         said += piece
-        return Trial(
+        return ProviderCheck(
             "model", name, what, True, _ms(began, first), _ms(began, time.monotonic()), said
         )
     except (LlmError, ValueError, TimeoutError) as error:
-        return Trial("model", name, what, problem=_problem(error))
+        return ProviderCheck("model", name, what, problem=_problem(error))
     finally:
         if chain is not None:
             await chain.aclose()
@@ -100,13 +102,13 @@ async def _model(name: str, make: Callable[[], LlmProvider], settings: EngineSet
 
 async def _voice(
     name: str, make: Callable[[Means], Voice], settings: EngineSettings, *, configured: bool
-) -> Trial:
+) -> ProviderCheck:
     what = ""
     chain: VoiceChain | None = None
     try:
         made = make(Means(settings))
         what, chain = about(made), VoiceChain.of(made)
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
             await chain.warm()
             began, first, length = time.monotonic(), None, 0
             async with aclosing(chain.synthesize(SENTENCE, "en")) as pieces:
@@ -114,7 +116,7 @@ async def _voice(
                     first = first or time.monotonic()
                     length += len(piece.pcm)
         total = _ms(began, time.monotonic())
-        return Trial(
+        return ProviderCheck(
             "voice",
             name,
             what,
@@ -125,7 +127,7 @@ async def _voice(
             length // BYTES_PER_MS,
         )
     except (VoiceError, ValueError, TimeoutError) as error:
-        return Trial("voice", name, what, configured, problem=_problem(error))
+        return ProviderCheck("voice", name, what, configured, problem=_problem(error))
     finally:
         if chain is not None:
             await chain.aclose()
@@ -134,7 +136,7 @@ async def _voice(
 def _problem(error: Exception) -> str:
     # A chain of one tells only that it failed; its cause tells how.
     cause = error.__cause__ if isinstance(error.__cause__, LlmError | VoiceError) else error
-    return str(cause) or f"nothing within {WITHIN_S:.0f} s"
+    return str(cause) or f"nothing within {CHECK_TIMEOUT_S:.0f} s"
 
 
 def _ms(began: float, at: float | None) -> float | None:
@@ -142,7 +144,7 @@ def _ms(began: float, at: float | None) -> float | None:
 
 
 async def _print(settings: EngineSettings) -> None:
-    async for trial in each(settings):
+    async for trial in check_all(settings):
         sys.stdout.write(json.dumps(asdict(trial), ensure_ascii=False) + "\n")
         sys.stdout.flush()
 

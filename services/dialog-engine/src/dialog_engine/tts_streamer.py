@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 import structlog
 
-from dialog_engine.speech.chunks import Chunk, ChunkCutter
-from dialog_engine.speech.ear_reports import EarReports
+from dialog_engine.speech.chunks import AudioChunk, AudioChunker
+from dialog_engine.speech.ear_reports import PlaybackPositions
 from dialog_engine.speech.pacer import Pacer
-from dialog_engine.turn.weak_call import weakly
+from dialog_engine.turn.weak_call import weak_callback
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.fragments import Fragment
@@ -21,8 +21,8 @@ from dialog_voice.read_aloud import ReadAloud
 from dialog_voice.voice import Voice
 from service_runtime.tasks import TaskOwner
 
-FRAGMENTS_AHEAD: Final = 2
-LOOK_AGAIN_MS: Final = 1.0
+MAX_FRAGMENTS_AHEAD: Final = 2
+MIN_POLL_MS: Final = 1.0
 """Nobody sleeps for less: a clock may not have moved by then."""
 
 log = structlog.get_logger("speech")
@@ -32,7 +32,7 @@ log = structlog.get_logger("speech")
 class SpeechHooks:
     """What the turn wants to know. All are called on the event loop and do not wait."""
 
-    send: Callable[[Chunk], None]
+    send: Callable[[AudioChunk], None]
     first_audio: Callable[[], None]
     all_sent: Callable[[], None]
 
@@ -46,40 +46,40 @@ class TtsStreamer:
         self._voice, self._lang, self._hooks, self._clock = voice, lang, hooks, clock
         self._fragments: deque[Fragment] = deque()
         self._complete = False
-        self._news = asyncio.Event()
-        self._aloud = ReadAloud()
-        self._cutter = ChunkCutter()
+        self._changed = asyncio.Event()
+        self._speakable = ReadAloud()
+        self._chunker = AudioChunker()
         self._pacer = Pacer()
-        self._ready: deque[Chunk] = deque()
+        self._ready: deque[AudioChunk] = deque()
         self._pacing: asyncio.Task[None] | None = None
         self._starts: list[int] = []
-        self._heard: list[tuple[int, int]] = []
-        self._ears = EarReports()
-        self._tasks = TaskOwner(weakly(self._task_over))
+        self._played_end: list[tuple[int, int]] = []
+        self._positions = PlaybackPositions()
+        self._tasks = TaskOwner(weak_callback(self._task_over))
         self._cancelled = False
-        self._told_the_end = False
+        self._end_reported = False
         self.spoken_fragments = 0
         self.failed_fragments = 0
 
     def start(self) -> None:
         """Begin to wait for fragments."""
-        self._tasks.start("speak", self._speak())
+        self._tasks.start("speak", self._synthesize())
 
-    def say(self, fragment: Fragment) -> None:
+    def enqueue(self, fragment: Fragment) -> None:
         """Queue a fragment."""
         self._fragments.append(fragment)
-        self._news.set()
+        self._changed.set()
 
-    def no_more(self) -> None:
+    def end_input(self) -> None:
         """No fragment follows."""
         self._complete = True
-        self._news.set()
+        self._changed.set()
 
-    def played(
+    def report_position(
         self, offset_ms: float, source: Hashable = None, *, speaker: bool = False, viewers: int = 1
     ) -> None:
         """The viewers of one output-handler (`source`) have heard up to this audio time."""
-        self._ears.note(
+        self._positions.report(
             source,
             min(offset_ms, self._pacer.sent_ms),
             self._clock(),
@@ -87,7 +87,7 @@ class TtsStreamer:
             viewers=viewers,
         )
 
-    def hold(self, action: Literal["PAUSE", "RESUME"]) -> bool:
+    def set_paused(self, action: Literal["PAUSE", "RESUME"]) -> bool:
         """Let the ear stand still, or go on; false when it does already."""
         if self._pacer.paused is (action == "PAUSE"):
             return False
@@ -95,26 +95,26 @@ class TtsStreamer:
             self._pacer.pause(self._clock())
         else:
             self._pacer.resume(self._clock())
-            self._ears.clear()
+            self._positions.clear()
         return True
 
-    def heard_until(self) -> int:
+    def played_text_end(self) -> int:
         """Place in the reply up to which it was heard: the end of the last word that had begun to sound."""
-        ear = self._pacer.ear_ms(self._clock())
-        reported = self._ears.position(self._clock())
+        ear = self._pacer.position_ms(self._clock())
+        reported = self._positions.current(self._clock())
         if reported is not None and not self._pacer.paused:
             ear = min(ear, reported)
-        at = bisect_right(self._heard, ear, key=lambda entry: entry[0])
-        return self._heard[at - 1][1] if at else 0
+        at = bisect_right(self._played_end, ear, key=lambda entry: entry[0])
+        return self._played_end[at - 1][1] if at else 0
 
     def remaining_ms(self) -> float:
         """How long what was sent still sounds."""
-        return self._pacer.until_ms(self._pacer.sent_ms, self._clock())
+        return self._pacer.time_until_ms(self._pacer.sent_ms, self._clock())
 
     @property
-    def ear_ms(self) -> int:
+    def position_ms(self) -> int:
         """Audio time that sounds now."""
-        return round(self._pacer.ear_ms(self._clock()))
+        return round(self._pacer.position_ms(self._clock()))
 
     @property
     def audio_ms(self) -> int:
@@ -134,37 +134,37 @@ class TtsStreamer:
         self.cancel()
         await self._tasks.close()
 
-    async def _speak(self) -> None:
+    async def _synthesize(self) -> None:
         while (fragment := await self._next()) is not None:
-            told = self._aloud.of(fragment.text)
+            told = self._speakable.of(fragment.text)
             if not any(char.isalnum() for char in told):
                 continue
-            await self._room(len(self._starts))
-            self._starts.append(self._cutter.offset_ms)
-            self._cutter.begin(fragment)
+            await self._wait_for_capacity(len(self._starts))
+            self._starts.append(self._chunker.offset_ms)
+            self._chunker.begin(fragment)
             whole = True
             try:
                 async with aclosing(self._voice.synthesize(told, self._lang)) as pieces:
                     async for piece in pieces:
-                        await self._offer(self._cutter.feed(piece))
+                        await self._emit(self._chunker.feed(piece))
                 self.spoken_fragments += 1
             except VoiceError as error:
                 # The words of this fragment stay unsaid; the chain has already turned to another voice for the next one.
                 whole = False
                 self.failed_fragments += 1
                 log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text))
-            await self._offer(self._cutter.end(whole=whole))
+            await self._emit(self._chunker.end(whole=whole))
         if self._pacing is not None:
             await self._pacing
         if not self._cancelled:
-            self._told_the_end = True
+            self._end_reported = True
             self._hooks.all_sent()
 
     def _task_over(self, name: str, _: BaseException | None) -> None:
         """The voice ended without a word about it, so something of ours failed: what was sent was all."""
-        if name != "speak" or self._cancelled or self._told_the_end:
+        if name != "speak" or self._cancelled or self._end_reported:
             return
-        self._told_the_end = True
+        self._end_reported = True
         self.failed_fragments += 1
         self.cancel()
         self._hooks.all_sent()
@@ -174,20 +174,22 @@ class TtsStreamer:
             if self._complete or self._cancelled:
                 self._complete = True
                 return None
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return self._fragments.popleft()
 
-    async def _room(self, index: int) -> None:
+    async def _wait_for_capacity(self, index: int) -> None:
         """Wait until this fragment is at most two ahead of the one that sounds."""
-        while index >= FRAGMENTS_AHEAD:
-            wait = self._pacer.until_ms(self._starts[index - FRAGMENTS_AHEAD], self._clock())
+        while index >= MAX_FRAGMENTS_AHEAD:
+            wait = self._pacer.time_until_ms(
+                self._starts[index - MAX_FRAGMENTS_AHEAD], self._clock()
+            )
             # Chunks that are still queued have no time yet that the pacer knows: their start may lie behind what was sent.
-            if wait <= 0 and self._starts[index - FRAGMENTS_AHEAD] <= self._pacer.sent_ms:
+            if wait <= 0 and self._starts[index - MAX_FRAGMENTS_AHEAD] <= self._pacer.sent_ms:
                 return
             await asyncio.sleep(max(wait, 10.0) / 1000)
 
-    async def _offer(self, chunks: list[Chunk]) -> None:
+    async def _emit(self, chunks: list[AudioChunk]) -> None:
         for chunk in chunks:
             if self._cancelled:
                 return
@@ -206,17 +208,17 @@ class TtsStreamer:
             wait = self._pacer.wait_ms(self._ready[0].offset_ms, self._clock())
             if wait > 0:
                 # Looked at again after it: the ear may have been paused meanwhile.
-                await asyncio.sleep(max(wait, LOOK_AGAIN_MS) / 1000)
+                await asyncio.sleep(max(wait, MIN_POLL_MS) / 1000)
                 continue
             self._send(self._ready[0])
             self._ready.popleft()
 
-    def _send(self, chunk: Chunk) -> None:
+    def _send(self, chunk: AudioChunk) -> None:
         now, gaps = self._clock(), self._pacer.gaps
         self._pacer.sent(chunk.offset_ms, chunk.duration_ms, now)
         if self._pacer.gaps > gaps:
             metrics.VOICE_GAPS.inc()
-        self._heard.append((chunk.offset_ms, chunk.text_end))
+        self._played_end.append((chunk.offset_ms, chunk.text_end))
         self._hooks.send(chunk)
         if chunk.seq == 0:
             self._hooks.first_audio()

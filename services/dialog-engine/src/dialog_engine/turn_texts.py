@@ -5,25 +5,25 @@ from contextlib import aclosing
 
 from dialog_contracts.http import TurnRecord
 from dialog_engine.sessions import Session
-from dialog_engine.shared_history import SharedHistory
+from dialog_engine.shared_history import HistorySync
 from dialog_llm import prompt
 from dialog_llm.brains import Brain
 from dialog_llm.provider import Piece
 
 
-class TurnTexts:
+class ReplyTextSource:
     """`of` is called when a turn begins, and what it gives once the turn runs."""
 
-    def __init__(self, history: SharedHistory, context_turns: int) -> None:
+    def __init__(self, history: HistorySync, context_turns: int) -> None:
         self._history, self._context_turns = history, context_turns
 
-    def of(
+    def for_turn(
         self, session: Session, brain: Brain, user_text: str, said: str | None
     ) -> Callable[[], AsyncGenerator[Piece, None]]:
         """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
         still speaks, as it was heard in the end.
         """
-        spoken, session.spoken_elsewhere = session.spoken_elsewhere, 0
+        spoken, session.playing_elsewhere_turn = session.playing_elsewhere_turn, 0
         recent = session.prompt_turns(self._context_turns)
 
         def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[Piece, None]:
@@ -36,7 +36,7 @@ class TurnTexts:
 
         async def once_hushed() -> AsyncGenerator[Piece, None]:
             # Our START cuts it off, and then it is said what was heard.
-            await self._history.adopt_again(session, spoken)
+            await self._history.refresh_turn(session, spoken)
             async with aclosing(answer(session.prompt_turns(self._context_turns))) as pieces:
                 async for piece in pieces:
                     yield piece

@@ -10,12 +10,12 @@ from dialog_voice.language import is_hanzi
 from dialog_voice.voice import VoiceAudio
 
 _SILENT: Final = {"sil": 1.0}
-_MS_A_LETTER: Final = 65.0
-_MS_A_HANZI: Final = 210.0
+_MS_PER_LETTER: Final = 65.0
+_MS_PER_CJK: Final = 210.0
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class AudioChunk:
     """`pcm` is s16le at 24 kHz; `text_start` and `text_end` are places in the reply."""
 
     seq: int
@@ -31,7 +31,7 @@ class Chunk:
         return len(self.pcm) // BYTES_PER_MS
 
 
-class ChunkCutter:
+class AudioChunker:
     """One turn. `begin` a fragment, `feed` its audio, `end` it; chunks come out with consecutive numbers and offsets."""
 
     def __init__(self, chunk_ms: int = CHUNK_MS) -> None:
@@ -54,7 +54,7 @@ class ChunkCutter:
         self._words.clear()
         self._shape, self._word, self._timed = _SILENT, (fragment.start, fragment.start), False
 
-    def feed(self, audio: VoiceAudio) -> list[Chunk]:
+    def feed(self, audio: VoiceAudio) -> list[AudioChunk]:
         """Whole chunks that this audio completes."""
         for cue in audio.visemes:
             self._shapes.append((self._base_ms + cue.offset_ms, dict(cue.weights)))
@@ -69,18 +69,20 @@ class ChunkCutter:
         # The last chunk is held back: only at the end is it known that it carries the fragment's last words.
         if whole == len(self._rest):
             whole -= self._size
-        chunks = [self._cut(self._rest[at : at + self._size]) for at in range(0, whole, self._size)]
+        chunks = [
+            self._next_chunk(self._rest[at : at + self._size]) for at in range(0, whole, self._size)
+        ]
         if whole > 0:
             self._rest = self._rest[whole:]
         return chunks
 
-    def end(self, *, whole: bool = True) -> list[Chunk]:
+    def end(self, *, whole: bool = True) -> list[AudioChunk]:
         """The rest of the fragment and the pause after it; not `whole`: the voice broke off, and its last words were not said."""
         if not self._rest and self.offset_ms == self._base_ms:
             return []
         rest = self._rest[: len(self._rest) - len(self._rest) % 2]
         rest += bytes(-len(rest) % BYTES_PER_MS)
-        chunks: list[Chunk] = []
+        chunks: list[AudioChunk] = []
         speech = len(rest)
         rest += bytes(self._fragment.pause_ms * BYTES_PER_MS)
         for at in range(0, len(rest), self._size):
@@ -88,13 +90,15 @@ class ChunkCutter:
             # 20 ms is the shortest chunk of the contract.
             piece += bytes(max(0, 20 * BYTES_PER_MS - len(piece)))
             chunks.append(
-                self._cut(
+                self._next_chunk(
                     piece, silent=at >= speech, last_words=whole and at + self._size >= speech
                 )
             )
         return chunks
 
-    def _cut(self, pcm: bytes, *, silent: bool = False, last_words: bool = False) -> Chunk:
+    def _next_chunk(
+        self, pcm: bytes, *, silent: bool = False, last_words: bool = False
+    ) -> AudioChunk:
         until = self.offset_ms + len(pcm) / BYTES_PER_MS
         while self._shapes and self._shapes[0][0] <= self.offset_ms:
             self._shape = self._shapes.popleft()[1]
@@ -103,11 +107,11 @@ class ChunkCutter:
             while self._words and self._words[0][0] < until:
                 _, start, end = self._words.popleft()
         else:
-            end = min(self._fragment.end, self._fragment.start + round(self._guess(until)))
+            end = min(self._fragment.end, self._fragment.start + round(self._estimated_word(until)))
         if last_words:
             end = self._fragment.end
         self._word = (start, max(end, self._word[1]))
-        chunk = Chunk(
+        chunk = AudioChunk(
             seq=self.seq,
             offset_ms=self.offset_ms,
             pcm=pcm,
@@ -119,11 +123,11 @@ class ChunkCutter:
         self.offset_ms += chunk.duration_ms
         return chunk
 
-    def _guess(self, until_ms: float) -> float:
+    def _estimated_word(self, until_ms: float) -> float:
         """Characters said by then, for a voice that tells no words: by usual speaking rates, an estimate."""
         left, count = until_ms - self._base_ms, 0
         for char in self._fragment.text:
-            left -= _MS_A_HANZI if is_hanzi(char) else _MS_A_LETTER
+            left -= _MS_PER_CJK if is_hanzi(char) else _MS_PER_LETTER
             if left < 0:
                 break
             count += 1

@@ -19,13 +19,13 @@ class _Report:
     viewers: int
 
 
-class EarReports:
+class PlaybackPositions:
     """One turn. `source` tells output-handlers apart."""
 
     def __init__(self) -> None:
         self._reports: dict[Hashable, _Report] = {}
 
-    def note(
+    def report(
         self,
         source: Hashable,
         offset_ms: float,
@@ -41,7 +41,7 @@ class EarReports:
         """What was reported holds no longer: the ear stood still meanwhile."""
         self._reports.clear()
 
-    def position(self, now: float) -> float | None:
+    def current(self, now: float) -> float | None:
         """Audio time that the session's ear has reached now; None where nobody has reported."""
         newest = max((report.at for report in self._reports.values()), default=0.0)
         fresh = [report for report in self._reports.values() if newest - report.at <= FRESH_MS]

@@ -11,7 +11,7 @@ LEAD_MS: Final = 600
 STEP_MS: Final = 120
 """Once that far ahead, it waits until this much may be sent at once: one waking of every hop for three chunks."""
 
-HELD_MS: Final = 50
+PAUSE_POLL_MS: Final = 50
 """While the ear stands still, whoever waits for it looks again after this time."""
 
 
@@ -29,7 +29,7 @@ class Pacer:
         """How long the chunk at this offset has to wait; 0 when it may go at once."""
         if self._paused is not None and self._zero is not None:
             # What is within the lead of where the ear stands may still go.
-            return 0.0 if self._zero + offset_ms - self._lead <= self._paused else HELD_MS
+            return 0.0 if self._zero + offset_ms - self._lead <= self._paused else PAUSE_POLL_MS
         if self._zero is None or self._zero + offset_ms - self._lead <= now_ms:
             return 0.0
         return self._zero + offset_ms + STEP_MS - self._lead - now_ms
@@ -59,7 +59,7 @@ class Pacer:
             self._zero += now_ms - self._paused
         self._paused = None
 
-    def ear_ms(self, now_ms: float) -> float:
+    def position_ms(self, now_ms: float) -> float:
         """Audio time that is sounding now."""
         if self._zero is None:
             return 0.0
@@ -67,10 +67,10 @@ class Pacer:
             self.sent_ms, max(0.0, (now_ms if self._paused is None else self._paused) - self._zero)
         )
 
-    def until_ms(self, offset_ms: float, now_ms: float) -> float:
+    def time_until_ms(self, offset_ms: float, now_ms: float) -> float:
         """How long until the ear reaches an offset; 0 when it has, or when nothing was sent yet."""
         if self._zero is None:
             return 0.0
         if self._paused is not None:
-            return max(0.0, self._zero + offset_ms - self._paused) + HELD_MS
+            return max(0.0, self._zero + offset_ms - self._paused) + PAUSE_POLL_MS
         return max(0.0, self._zero + offset_ms - now_ms)

@@ -7,14 +7,14 @@ from dialog_voice.fragments import Fragment
 
 
 @dataclass(frozen=True, slots=True)
-class Emit:
+class EmitEvent:
     """Send an event to the caller."""
 
     event: ChatEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class SendCaption:
     """Send a piece of the reply to the viewers."""
 
     content: str
@@ -23,14 +23,14 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Synthesize:
     """Give a fragment to the voice."""
 
     fragment: Fragment
 
 
 @dataclass(frozen=True, slots=True)
-class NoMoreToSay:
+class EndSynthesis:
     """The voice may end after what it has."""
 
 
@@ -49,7 +49,7 @@ class CancelModel:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelVoice:
+class CancelSynthesis:
     """Drop everything that was not sent, and stop synthesis."""
 
 
@@ -62,7 +62,7 @@ class SendEnd:
 class SendStopAck:
     """Tell viewers that no chunk follows."""
 
-    heard: str | None
+    played_text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ class Finish:
 
 
 Action = (
-    Emit
-    | Caption
-    | Say
-    | NoMoreToSay
+    EmitEvent
+    | SendCaption
+    | Synthesize
+    | EndSynthesis
     | Commit
     | CancelModel
-    | CancelVoice
+    | CancelSynthesis
     | SendEnd
     | SendStopAck
     | Finish

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-GATHER_S: Final = 0.06
-FIRST_S: Final = 0.02
+BATCH_S: Final = 0.06
+FIRST_BATCH_S: Final = 0.02
 """Every frame before the first sound takes time from it on every hop."""
 
 
-class Captions:
+class CaptionBatcher:
     """`send(content, start, eos)` is called by timers, or by `flush`."""
 
     def __init__(self, send: Callable[[str, int, bool], None]) -> None:
@@ -26,7 +26,7 @@ class Captions:
         """A piece of the reply; `start` is its place, right after the piece before."""
         if self._scheduled is None:
             loop = asyncio.get_running_loop()
-            self._scheduled = loop.call_later(GATHER_S if start else FIRST_S, self.flush)
+            self._scheduled = loop.call_later(BATCH_S if start else FIRST_BATCH_S, self.flush)
             self._start = start
         self._pieces.append(content)
         self._eos = eos
@@ -39,7 +39,7 @@ class Captions:
             content, self._pieces = "".join(self._pieces), []
             self._send(content, self._start, self._eos)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Forget what has gathered: the turn was stopped."""
         if self._scheduled is not None:
             self._scheduled.cancel()

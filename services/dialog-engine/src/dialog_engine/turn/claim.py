@@ -6,38 +6,38 @@ from typing import Final
 
 import structlog
 
-from dialog_engine.redis_shelf import Claim
+from dialog_engine.redis_shelf import ClaimState
 
 log = structlog.get_logger("turn")
 
-AGAIN_AFTER_S: Final = 0.1
+RETRY_INTERVAL_S: Final = 0.1
 
 
-class TurnClaim:
+class ReplyClaim:
     """One turn's claim. Taken late, so that an engine that hangs before its first word leaves the turn to the other path."""
 
-    def __init__(self, name: str, ask: Callable[[str], Awaitable[Claim]]) -> None:
+    def __init__(self, name: str, ask: Callable[[str], Awaitable[ClaimState]]) -> None:
         self._name, self._ask = name, ask
-        self.state: Claim | None = None
+        self.state: ClaimState | None = None
 
     @property
-    def certain(self) -> bool:
+    def acquired(self) -> bool:
         """Nobody else can be answering."""
-        return self.state is Claim.OURS
+        return self.state is ClaimState.ACQUIRED
 
-    async def take(self) -> bool:
+    async def acquire(self) -> bool:
         """Whether the turn may be answered here."""
         self.state = await self._ask(self._name)
-        if self.state is Claim.UNKNOWN:
+        if self.state is ClaimState.UNKNOWN:
             log.warning(
                 "unclaimed",
                 reason="Redis is silent: the turn is answered here, and the claim is asked for again",
             )
-        return self.state is not Claim.THEIRS
+        return self.state is not ClaimState.HELD_BY_OTHER
 
-    async def settle(self) -> bool:
+    async def resolve(self) -> bool:
         """Ask until it is known; false when the other path has the turn after all."""
-        while self.state is Claim.UNKNOWN:
-            await asyncio.sleep(AGAIN_AFTER_S)
+        while self.state is ClaimState.UNKNOWN:
+            await asyncio.sleep(RETRY_INTERVAL_S)
             self.state = await self._ask(self._name)
-        return self.state is Claim.OURS
+        return self.state is ClaimState.ACQUIRED

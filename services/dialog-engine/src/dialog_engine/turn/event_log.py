@@ -7,11 +7,11 @@ from typing import Final
 from dialog_contracts import sse
 from dialog_contracts.sse import ChatEvent, DoneEvent, ErrorEvent, SseFrame
 
-GATHER_S: Final = 0.05
+BATCH_S: Final = 0.05
 """Deltas after the first two reach a reader together that come within this time: one waking of every hop for all of them. Nobody reads
 faster, and what ends a turn never waits."""
 
-AT_ONCE: Final = 3
+UNBATCHED_EVENTS: Final = 3
 """ACCEPTED and the first two deltas."""
 
 
@@ -24,7 +24,7 @@ class EventLog:
         self.closed = False
         self._thoughts = 0
         self._changed = asyncio.Event()
-        self._over = asyncio.Event()
+        self._finished = asyncio.Event()
 
     def append(self, event: ChatEvent) -> None:
         """Add an event and wake the readers."""
@@ -52,7 +52,7 @@ class EventLog:
 
     def _wake(self) -> None:
         if self.closed:
-            self._over.set()
+            self._finished.set()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -64,8 +64,8 @@ class EventLog:
                 ready = self.frames[at:]
                 at = len(self.frames)
                 yield ready
-                if at >= AT_ONCE:
-                    await self._gather()
+                if at >= UNBATCHED_EVENTS:
+                    await self._batch()
             elif self.closed:
                 return
             elif thoughts < self._thoughts:
@@ -74,9 +74,9 @@ class EventLog:
             else:
                 await self._changed.wait()
 
-    async def _gather(self) -> None:
+    async def _batch(self) -> None:
         try:
-            async with asyncio.timeout(GATHER_S):
-                await self._over.wait()
+            async with asyncio.timeout(BATCH_S):
+                await self._finished.wait()
         except TimeoutError:
             return

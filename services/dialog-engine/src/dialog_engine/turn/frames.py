@@ -6,11 +6,11 @@ from base64 import b64encode
 from dialog_contracts import redis_names
 from dialog_contracts.ingest import End, SpeechChunk, Start, StopAck, TextDelta
 from dialog_contracts.legacy_chain import ChainMeta, TtsRequest
-from dialog_engine.speech.chunks import Chunk
-from dialog_engine.turn.order import TurnOrder
+from dialog_engine.speech.chunks import AudioChunk
+from dialog_engine.turn.order import TurnRequest
 
 
-def start(order: TurnOrder, traceparent: str | None, ear_ms: int | None) -> str:
+def start(order: TurnRequest, traceparent: str | None, ear_ms: int | None) -> str:
     """START; `ear_ms` is the audio time that sounds now, once anything does."""
     return Start(
         session_id=order.session_id,
@@ -23,7 +23,7 @@ def start(order: TurnOrder, traceparent: str | None, ear_ms: int | None) -> str:
     ).to_json()
 
 
-def caption(order: TurnOrder, content: str, text_start: int, eos: bool) -> str:
+def caption(order: TurnRequest, content: str, text_start: int, eos: bool) -> str:
     """A piece of the reply; `text_start` is its place in characters."""
     return TextDelta(
         session_id=order.session_id,
@@ -34,7 +34,7 @@ def caption(order: TurnOrder, content: str, text_start: int, eos: bool) -> str:
     ).to_json()
 
 
-def chunk(order: TurnOrder, made: Chunk) -> str:
+def chunk(order: TurnRequest, made: AudioChunk) -> str:
     """Sound with its mouth shapes."""
     return SpeechChunk(
         session_id=order.session_id,
@@ -49,7 +49,7 @@ def chunk(order: TurnOrder, made: Chunk) -> str:
     ).to_json()
 
 
-def end(order: TurnOrder, audio_ms: int, *, voice_follows: bool = False) -> str:
+def end(order: TurnRequest, audio_ms: int, *, voice_follows: bool = False) -> str:
     """END; with `voice_follows` the sound comes from the legacy chain as one file."""
     return End(
         session_id=order.session_id,
@@ -59,12 +59,12 @@ def end(order: TurnOrder, audio_ms: int, *, voice_follows: bool = False) -> str:
     ).to_json()
 
 
-def stop_ack(order: TurnOrder, heard: str | None) -> str:
+def stop_ack(order: TurnRequest, heard: str | None) -> str:
     """STOP_ACK with the words that were heard."""
     return StopAck(session_id=order.session_id, turn=order.turn, heard_text=heard).to_json()
 
 
-def voice_request(order: TurnOrder, reply: str, traceparent: str | None) -> TtsRequest:
+def voice_request(order: TurnRequest, reply: str, traceparent: str | None) -> TtsRequest:
     """The whole reply, to be spoken into one file."""
     return TtsRequest(
         message_id=order.correlation_id,

@@ -9,7 +9,7 @@ from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.redis_shelf import Claim
+from dialog_engine.redis_shelf import ClaimState
 from dialog_llm.provider import Piece
 from dialog_voice.voice import Voice
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnOrder:
+class TurnRequest:
     """What is asked of a turn. `text` yields the reply; `user_text` is empty for SAY."""
 
     session_id: str
@@ -41,29 +41,29 @@ class TurnOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnParts:
+class TurnHost:
     """What a turn needs of the engine."""
 
     memory: ShortTermMemory
     voice: Voice
-    claim: Callable[[str], Awaitable[Claim]]
-    ours: Callable[[int], Awaitable[bool]]
+    claim_reply: Callable[[str], Awaitable[ClaimState]]
+    holds_lease: Callable[[int], Awaitable[bool]]
     """Whether a turn of this epoch may still be stored here."""
 
     publish: Callable[[str, bool], None]
     """Send a frame (JSON) to the session's output-handlers; the second argument: droppable."""
 
-    remember: Callable[[TurnRecord], None]
+    add_record: Callable[[TurnRecord], None]
     """The turn as the next prompt shall see it; called before it is stored."""
 
-    forget: Callable[[int], None]
+    drop_record: Callable[[int], None]
     """It could not be stored: the next prompt shall not see what history never will."""
 
-    stored: Callable[[], None]
+    on_stored: Callable[[], None]
     """The turn, or a later form of it, is durable."""
 
-    whole_file: Callable[[TtsRequest], None] | None
+    enqueue_voice_file: Callable[[TtsRequest], None] | None
     """Have a reply spoken into one file, where SYNC_TTS_STREAMING is off; sends END too. None: there is nobody to do it."""
 
-    ended: Callable[["TurnRunner", TurnSample | None], None]
+    on_ended: Callable[["TurnRunner", TurnSample | None], None]
     """Nothing of the turn is left to do; without a sample where none could be made."""

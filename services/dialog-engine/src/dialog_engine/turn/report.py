@@ -10,8 +10,8 @@ from dialog_contracts.sse import DoneStats
 from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn.actions import Commit, Finish
-from dialog_engine.turn.machine import TurnMachine
-from dialog_engine.turn.order import TurnOrder, TurnParts
+from dialog_engine.turn.machine import TurnStateMachine
+from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_voice.chain import VoiceChain
 
 log = structlog.get_logger("turn")
@@ -22,13 +22,13 @@ class TurnReport:
 
     def __init__(
         self,
-        order: TurnOrder,
-        parts: TurnParts,
-        machine: TurnMachine,
+        order: TurnRequest,
+        parts: TurnHost,
+        machine: TurnStateMachine,
         speech: TtsStreamer | None,
         now: Callable[[], float],
     ) -> None:
-        self._order, self._parts, self._machine, self._speech, self._now = (
+        self._request, self._host, self._machine, self._speech, self._now = (
             order,
             parts,
             machine,
@@ -38,8 +38,8 @@ class TurnReport:
 
     def stats(self, known: DoneStats) -> DoneStats:
         """With what only the shell knows: the voice, and the time until now."""
-        llm, instead_of = self._order.llm() if self._order.llm is not None else (None, {})
-        voice = "file" if self._parts.whole_file is not None else "off"
+        llm, instead_of = self._request.llm() if self._request.llm is not None else (None, {})
+        voice = "file" if self._host.enqueue_voice_file is not None else "off"
         if self._speech is not None:
             voice, silent = self._speaking()
             instead_of = {**instead_of, **silent}
@@ -63,21 +63,21 @@ class TurnReport:
         return known.model_copy(update={**extra, **times})
 
     def _speaking(self) -> tuple[str, dict[str, str]]:
-        voice = self._parts.voice
+        voice = self._host.voice
         return voice.in_use() if isinstance(voice, VoiceChain) else (voice.name, {})
 
-    def to_store(self, commit: Commit) -> StoredTurn:
+    def stored_turn(self, commit: Commit) -> StoredTurn:
         """The turn as history has it."""
         stats = DoneStats(
-            ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._order.turn
+            ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._request.turn
         )
         return StoredTurn(
-            session_id=self._order.session_id,
-            turn=self._order.turn,
-            user=self._order.user_text,
+            session_id=self._request.session_id,
+            turn=self._request.turn,
+            user=self._request.user_text,
             reply=commit.reply,
             ts=int(time.time()),
-            request_id=self._order.request_id,
+            request_id=self._request.request_id,
             interrupted=commit.interrupted,
             revision=commit.revision,
             shape=tuple(self._machine.shape),
@@ -87,9 +87,9 @@ class TurnReport:
     def sample(self, finish: Finish, traceparent: str | None) -> TurnSample:
         """For the windows by which the operator judges a flag."""
         return TurnSample(
-            session_id=self._order.session_id,
-            turn=self._order.turn,
-            flags=self._order.flags,
+            session_id=self._request.session_id,
+            turn=self._request.turn,
+            flags=self._request.flags,
             path="sync",
             outcome=finish.outcome,
             reason=finish.reason,
@@ -100,7 +100,7 @@ class TurnReport:
             traceparent=traceparent,
         )
 
-    def written(self) -> None:
+    def text_completed(self) -> None:
         """Log: the text is complete."""
         log.info(
             "turn_written", ttft_ms=_rounded(self._machine.ttft_ms), pieces=self._machine.deltas
@@ -115,7 +115,7 @@ class TurnReport:
             ttft_ms=_rounded(self._machine.ttft_ms),
             first_audio_ms=_rounded(self._machine.first_audio_ms),
             chars=len(self._machine.reply),
-            flags_generation=self._order.flags.generation,
+            flags_generation=self._request.flags.generation,
         )
 
 

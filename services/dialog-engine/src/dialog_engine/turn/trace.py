@@ -8,7 +8,7 @@ import structlog
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from dialog_engine.turn.order import TurnOrder
+from dialog_engine.turn.order import TurnRequest
 from dialog_telemetry import attributes, trace_context
 
 P = ParamSpec("P")
@@ -17,8 +17,8 @@ P = ParamSpec("P")
 class TurnTrace:
     """`run` everything of the turn in it, `begin` first."""
 
-    def __init__(self, order: TurnOrder) -> None:
-        self._order = order
+    def __init__(self, order: TurnRequest) -> None:
+        self._request = order
         self._context = contextvars.copy_context()
         self._span: Span | None = None
         self.traceparent: str | None = None
@@ -29,7 +29,7 @@ class TurnTrace:
 
     def begin(self) -> None:
         """Within `run`."""
-        order = self._order
+        order = self._request
         structlog.contextvars.bind_contextvars(
             **{attributes.LOG_CORRELATION_ID: order.correlation_id}
         )

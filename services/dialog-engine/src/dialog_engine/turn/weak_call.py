@@ -10,7 +10,7 @@ from weakref import WeakMethod
 P = ParamSpec("P")
 
 
-def weakly(method: Callable[P, None]) -> Callable[P, None]:
+def weak_callback(method: Callable[P, None]) -> Callable[P, None]:
     """A call of this bound method, as long as anybody else holds its object; afterwards nothing happens."""
     known = WeakMethod(method)
 
