@@ -22,8 +22,8 @@ from dialog_engine.redis_shelf import ClaimState
 from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_voice.voice import VoiceAudio, WordCue
-from output_handler.session import Session
-from output_handler.turn_view import Sound
+from output_handler.session import PlaybackSession
+from output_handler.turn_view import AudioFrame
 from output_handler.viewer import Viewer
 
 FLAGS = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
@@ -76,7 +76,7 @@ class Ear:
     def offer(self, data: str) -> None:
         self.told.append(json.loads(data))
 
-    def offer_sound(self, sound: Sound) -> None:
+    def offer_sound(self, sound: AudioFrame) -> None:
         self.told.append(json.loads(sound.json))
 
     def flush(self) -> None: ...
@@ -103,7 +103,7 @@ class House:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.session = Session("s", self.now, self._to_engine)
+        self.session = PlaybackSession("s", self.now, self._to_engine)
         self.ear, self.memory = Ear(), Memory()
         self.session.join(cast(Viewer, self.ear))
         self.runners: list[TurnRunner] = []
@@ -156,15 +156,15 @@ class House:
         self.runners[-1].begin()
 
     def stop(self, turn: int | None) -> None:
-        view = self.session.view
-        if view is not None and view.sounding(self.now()) and turn in (None, view.turn):
+        view = self.session.turn
+        if view is not None and view.playing(self.now()) and turn in (None, view.turn):
             self._note_cut(view.turn)
-        self.session.silence.stop(turn, "viewer")
+        self.session.stopping.stop(turn, "viewer")
 
     def report(self) -> None:
-        view = self.session.view
-        if view is not None and view.zero_ms is not None:
-            at = max(0, int(min(view.ear_ms(self.now()), view.sent_ms)))
+        view = self.session.turn
+        if view is not None and view.audio_started_at_ms is not None:
+            at = max(0, int(min(view.position_ms(self.now()), view.sent_ms)))
             self.session.played(
                 cast(Viewer, self.ear), Played(session_id="s", turn=view.turn, offset_ms=at)
             )
@@ -175,10 +175,10 @@ class House:
             self.running.caller_left()
 
     def _note_cut(self, turn: int) -> None:
-        view = self.session.view
+        view = self.session.turn
         heard = (
-            view.ear_ms(self.now())
-            if view is not None and view.turn == turn and view.zero_ms is not None
+            view.position_ms(self.now())
+            if view is not None and view.turn == turn and view.audio_started_at_ms is not None
             else 0.0
         )
         self.cut_at.setdefault(turn, heard)
@@ -192,7 +192,7 @@ class House:
         def arrive() -> None:
             read = DOWN.validate_json(frame)
             assert not isinstance(read, StopResult | Alive)
-            self.session.take(read, frame)
+            self.session.on_frame(read, frame)
 
         self._later(arrive)
 
@@ -219,8 +219,8 @@ ACTIONS: dict[str, Callable[[House], object]] = {
     "stop too late": lambda house: (
         house.stop(len(house.runners) - 1) if len(house.runners) > 1 else None
     ),
-    "pause": lambda house: house.session.pause.ask("PAUSE", None),
-    "resume": lambda house: house.session.pause.ask("RESUME", None),
+    "pause": lambda house: house.session.pausing.request("PAUSE", None),
+    "resume": lambda house: house.session.pausing.request("RESUME", None),
     "report": House.report,
     "leave": House.leave,
 }
@@ -283,10 +283,10 @@ def test_nothing_follows_a_stop_and_memory_is_what_was_heard(story: list[tuple[s
             ]
             expected = len(whole[: max(begun, default=0)].split())
             assert abs(len(row.reply.split()) - expected) <= 1, "to the word"
-    view = house.session.view
+    view = house.session.turn
     assert view is not None
     assert view.phase in (Phase.IDLE, Phase.THINKING, Phase.INTERRUPTED)
-    assert house.session.rest.phase is Phase.IDLE
+    assert house.session.idle.phase is Phase.IDLE
     states = [frame["phase"] for frame in house.ear.told if frame["type"] == "STATE"]
     assert states[-1] == "IDLE"
     for before, after in itertools.pairwise(

@@ -20,11 +20,11 @@ from e2e.bench import figures
 from e2e.bench.turns import Talk
 from e2e.harness.flag_documents import known_everywhere, write
 from e2e.harness.stack import FAKES, Stack, running
-from input_handler.legacy_path import LegacyPath
-from input_handler.sync_path import SyncPath
+from input_handler.legacy_path import LegacyClient
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.chain import plenty
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import Numbered
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumber
 
 # The same model and voice on both paths: 100 ms to the first token, 20 ms a word, the voice begins after 50 ms.
 TIMES = {
@@ -136,7 +136,7 @@ async def switch_cost(_: Path) -> dict[str, float]:
             session_id="bench", content="hello", meta=Meta(request_id=f"r-{number}")
         )
         began = time.perf_counter()
-        async for _frame in caller.call(request):
+        async for _frame in caller.stream(request):
             continue
         took = (time.perf_counter() - began) * 1000
         if number >= 200:
@@ -158,11 +158,11 @@ class _Engine:
 
 
 class _Numbers:
-    async def take(self, session_id: str, request_id: str | None) -> Numbered:
-        return Numbered(1)
+    async def take(self, session_id: str, request_id: str | None) -> TurnNumber:
+        return TurnNumber(1)
 
 
-def _caller() -> TurnCaller:
-    sync = SyncPath(_Engine(), accepted_within_s=0.3, first_delta_within_s=8)  # type: ignore[arg-type]
-    legacy = LegacyPath(None, None, enabled=True, within_s=30)  # type: ignore[arg-type]
-    return TurnCaller(sync, legacy, _Numbers(), FixedFlags(FlagSet()), plenty())  # type: ignore[arg-type]
+def _caller() -> TurnService:
+    sync = EngineGuard(_Engine(), accepted_within_s=0.3, first_delta_within_s=8)  # type: ignore[arg-type]
+    legacy = LegacyClient(None, None, enabled=True, within_s=30)  # type: ignore[arg-type]
+    return TurnService(sync, legacy, _Numbers(), FixedFlags(FlagSet()), plenty())  # type: ignore[arg-type]

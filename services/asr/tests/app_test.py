@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosedOK
 from asr import app as module
 from asr.app import build
 from asr.decoder import RATE, Samples
-from asr.microphone.incoming import FRAME_BYTES_MAX
-from asr.recognizer import FakeRecognizer, Heard
+from asr.microphone.incoming import MAX_FRAME_BYTES
+from asr.recognizer import NullRecognizer, Transcript
 from asr.settings import AsrSettings
 from dialog_contracts import redis_names
 from dialog_contracts.input_socket import FROM_ASR, MicStart, MicStop, SpeechStarted, Utterance
@@ -70,7 +70,7 @@ async def test_without_models_a_microphone_is_heard_and_both_say_so(
     # A voice's pitch and its overtones.
     voice = np.sum([np.sin(2 * np.pi * 140 * n * at) / n for n in range(1, 9)], axis=0) * 6_000
     sound = np.concatenate([np.zeros(RATE), voice, np.zeros(RATE)]).astype("<i2")
-    async with serving(build(AsrSettings(redis_url=no_url)), ws_max_bytes=FRAME_BYTES_MAX) as port:
+    async with serving(build(AsrSettings(redis_url=no_url)), ws_max_bytes=MAX_FRAME_BYTES) as port:
         state = await until_ready(port)
         assert set(state["details"]["microphones"]["heard_with"].values()) == {"stand_in"}
         async with connect(f"ws://127.0.0.1:{port}/ws/asr") as socket:
@@ -91,7 +91,7 @@ async def test_without_models_a_microphone_is_heard_and_both_say_so(
     assert abs(said.end_ms - 3_000) <= 64
 
 
-class Slow(FakeRecognizer):
+class Slow(NullRecognizer):
     """A model that fails once, and is loaded when its volume is there."""
 
     name = "slow"
@@ -106,8 +106,8 @@ class Slow(FakeRecognizer):
             raise RuntimeError("the volume is not there yet")
         await self.volume.wait()
 
-    async def hear(self, samples: Samples, lang: str | None) -> Heard:
-        return Heard("x", "en")
+    async def hear(self, samples: Samples, lang: str | None) -> Transcript:
+        return Transcript("x", "en")
 
 
 async def test_it_is_ready_only_when_the_model_is(

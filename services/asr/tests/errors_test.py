@@ -1,6 +1,6 @@
 import pytest
 
-from asr.errors import Unheard
+from asr.errors import TranscriptionFailed
 
 
 @pytest.mark.parametrize(
@@ -13,4 +13,4 @@ from asr.errors import Unheard
     ],
 )
 def test_who_recorded_it_is_told_in_their_language(lang: str | None, begins: str) -> None:
-    assert Unheard("bad_audio", "too_long", 5).sentence(lang).startswith(begins)
+    assert TranscriptionFailed("bad_audio", "too_long", 5).sentence(lang).startswith(begins)

@@ -7,8 +7,8 @@ import pytest
 from e2e.harness.recordings import encoded, webm
 
 from asr.decoder import Samples
-from asr.listener import Listener
-from asr.recognizer import FakeRecognizer, Heard, Recognizer
+from asr.listener import RecordingWorker
+from asr.recognizer import NullRecognizer, Recognizer, Transcript
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import (
     AsrOptions,
@@ -46,7 +46,7 @@ class OneBlob(Blobs):
         return self._data
 
 
-class Says(FakeRecognizer):
+class Says(NullRecognizer):
     name = "scripted"
 
     def __init__(self, text: str | Exception) -> None:
@@ -56,11 +56,11 @@ class Says(FakeRecognizer):
     async def warm(self) -> None:
         return
 
-    async def hear(self, samples: Samples, lang: str | None) -> Heard:
+    async def hear(self, samples: Samples, lang: str | None) -> Transcript:
         self.lang = lang
         if isinstance(self._text, Exception):
             raise self._text
-        return Heard(self._text, "zh")
+        return Transcript(self._text, "zh")
 
 
 @dataclass
@@ -90,7 +90,9 @@ def task(kind: AudioKind = "webm", lang: str | None = "zh", meta: ChainMeta = ME
 
 async def work(raw: str, data: bytes | None | RedisDown, recognizer: Recognizer) -> Outcome:
     outcome = Outcome()
-    await Listener(OneBlob(data), recognizer, 20).work(Job(raw, 0, redis_names.ASR_TASKS, outcome))
+    await RecordingWorker(OneBlob(data), recognizer, 20).handle(
+        Job(raw, 0, redis_names.ASR_TASKS, outcome)
+    )
     return outcome
 
 
@@ -113,7 +115,7 @@ async def test_what_was_heard_is_handed_on_once_with_everything_that_rode_along(
 
 
 async def test_without_a_model_the_text_is_honest() -> None:
-    outcome = await work(task(), webm(2.0), FakeRecognizer())
+    outcome = await work(task(), webm(2.0), NullRecognizer())
     [result] = outcome.sent("LPUSH", redis_names.ASR_FINALS)
     assert "没有安装语音识别模型" in result["text"]
 
@@ -199,10 +201,10 @@ async def test_what_is_no_message_is_put_aside(raw: str) -> None:
 
 
 async def test_a_recording_that_nobody_survives_is_answered() -> None:
-    listener = Listener(OneBlob(None), Says("x"), 20)
-    outcome = Outcome(list(listener.given_up(task(lang="en"))))
+    listener = RecordingWorker(OneBlob(None), Says("x"), 20)
+    outcome = Outcome(list(listener.on_exhausted(task(lang="en"))))
     assert [answer.metadata.code for answer in outcome.answers] == ["asr_failed"]
-    assert listener.given_up("junk") == []
+    assert listener.on_exhausted("junk") == []
 
 
 async def test_another_form_than_announced_is_refused() -> None:

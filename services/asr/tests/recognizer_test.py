@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from asr.decoder import RATE
-from asr.recognizer import FakeRecognizer
+from asr.recognizer import NullRecognizer
 
 
 @pytest.mark.parametrize(
@@ -16,16 +16,17 @@ from asr.recognizer import FakeRecognizer
 async def test_without_a_model_it_says_so_and_how_long_the_recording_was(
     lang: str | None, says: str, found: str
 ) -> None:
-    heard = await FakeRecognizer().hear(np.zeros(RATE * 5 // 2, np.float32), lang)
+    heard = await NullRecognizer().transcribe(np.zeros(RATE * 5 // 2, np.float32), lang)
     assert says in heard.text
     assert "2.5" in heard.text
     assert heard.lang == found
 
 
 async def test_without_a_model_a_cough_is_nothing_and_nobody_is_told_before() -> None:
-    recognizer = FakeRecognizer()
-    assert (await recognizer.hear_utterance(np.zeros(RATE // 2, np.float32), None)).text == ""
+    recognizer = NullRecognizer()
+    assert (await recognizer.transcribe_utterance(np.zeros(RATE // 2, np.float32), None)).text == ""
     assert (
-        "2 seconds" in (await recognizer.hear_utterance(np.zeros(RATE * 2, np.float32), None)).text
+        "2 seconds"
+        in (await recognizer.transcribe_utterance(np.zeros(RATE * 2, np.float32), None)).text
     )
-    assert await recognizer.glance(np.zeros(RATE * 2, np.float32), "zh", thorough=True) is None
+    assert await recognizer.interim(np.zeros(RATE * 2, np.float32), "zh", thorough=True) is None

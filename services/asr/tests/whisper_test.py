@@ -13,7 +13,7 @@ import pytest
 
 from asr import app, whisper
 from asr.decoder import RATE, Samples
-from asr.recognizer import FakeRecognizer
+from asr.recognizer import NullRecognizer
 from asr.settings import AsrSettings
 from asr.whisper import WhisperRecognizer
 
@@ -112,7 +112,7 @@ async def test_the_model_is_loaded_once_and_warm_and_hears_one_at_a_time(
     assert loaded.options["local_files_only"] is True
     assert loaded.options["compute_type"] == "int8"
     second = np.zeros(RATE, np.float32)
-    heard = await asyncio.gather(*(recognizer.hear(second, "zh") for _ in range(4)))
+    heard = await asyncio.gather(*(recognizer.transcribe(second, "zh") for _ in range(4)))
     assert [one.text for one in heard] == ["今晚玩什么"] * 4
     assert loaded.most_at_once == 1
     assert len(model.made) == 1
@@ -126,7 +126,7 @@ async def test_only_chinese_and_english_are_heard(
 ) -> None:
     recognizer = WhisperRecognizer(tmp_path, 2)
     await recognizer.warm()
-    heard = await recognizer.hear(np.zeros(RATE, np.float32), asked)
+    heard = await recognizer.transcribe(np.zeros(RATE, np.float32), asked)
     assert heard.lang == used
     assert model.made[0].asked[-1]["language"] == used
 
@@ -153,7 +153,9 @@ async def test_an_utterance_is_heard_in_a_window_that_is_hardly_longer(
     warm: Warm, seconds: float, window: int
 ) -> None:
     recognizer, model = warm
-    heard = await recognizer.hear_utterance(np.zeros(int(seconds * RATE), np.float32), "en-GB")
+    heard = await recognizer.transcribe_utterance(
+        np.zeros(int(seconds * RATE), np.float32), "en-GB"
+    )
     assert (heard.text, heard.lang) == ("hello", "en")
     assert model.windows == [window * RATE]
     assert (model.short[0]["prompt"], model.short[0]["beam_size"]) == ("<en>", 1)
@@ -165,7 +167,7 @@ async def test_its_language_is_found_on_the_same_window(
     warm: Warm, asked: str | None, used: str
 ) -> None:
     recognizer, model = warm
-    assert (await recognizer.hear_utterance(np.zeros(RATE, np.float32), asked)).lang == used
+    assert (await recognizer.transcribe_utterance(np.zeros(RATE, np.float32), asked)).lang == used
     assert model.short[0]["prompt"] == {"zh": f" {whisper.PROMPTS['zh']}<zh>", "en": "<en>"}[used]
 
 
@@ -177,13 +179,13 @@ async def test_words_that_were_made_up_are_none(
 ) -> None:
     recognizer, model = warm
     model.says, model.score, model.no_speech = says, score, no_speech
-    assert (await recognizer.hear_utterance(np.zeros(RATE, np.float32), "en")).text == ""
+    assert (await recognizer.transcribe_utterance(np.zeros(RATE, np.float32), "en")).text == ""
 
 
 async def test_the_prompt_that_comes_back_is_no_word(warm: Warm) -> None:
     recognizer, model = warm
     model.says = whisper.PROMPTS["zh"]
-    assert (await recognizer.hear_utterance(np.zeros(RATE, np.float32), "zh")).text == ""
+    assert (await recognizer.transcribe_utterance(np.zeros(RATE, np.float32), "zh")).text == ""
 
 
 @pytest.mark.parametrize("says", ["sing " * 40, "Can you sing? " * 12])
@@ -193,8 +195,8 @@ async def test_a_loop_is_heard_again_the_long_way_and_never_told_before(
     recognizer, model = warm
     model.says = says
     sound = np.zeros(20 * RATE, np.float32)
-    assert await recognizer.glance(sound, "en", thorough=True) is None
-    assert (await recognizer.hear_utterance(sound, "en")).text == "今晚玩什么"
+    assert await recognizer.interim(sound, "en", thorough=True) is None
+    assert (await recognizer.transcribe_utterance(sound, "en")).text == "今晚玩什么"
     assert len(model.asked) == 1
 
 
@@ -202,10 +204,10 @@ async def test_a_look_waits_for_nobody(warm: Warm) -> None:
     recognizer, model = warm
     second = np.zeros(RATE, np.float32)
     heard, seen = await asyncio.gather(
-        recognizer.hear(second, "en"), recognizer.glance(second, "en", thorough=True)
+        recognizer.transcribe(second, "en"), recognizer.interim(second, "en", thorough=True)
     )
     assert (heard.text, seen) == ("今晚玩什么", None)
-    looked = await recognizer.glance(second, "en", thorough=False)
+    looked = await recognizer.interim(second, "en", thorough=False)
     assert looked is not None
     assert looked.text == "hello"
     assert model.windows[-1] == 6 * RATE, "a look in the middle is quick"
@@ -216,9 +218,9 @@ def test_the_model_is_chosen_only_where_all_of_it_is_there(
 ) -> None:
     monkeypatch.setattr(whisper, "installed", lambda: True)
     assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path)), WhisperRecognizer)
-    assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path / "none")), FakeRecognizer)
-    assert isinstance(app.choose(AsrSettings(whisper_model=None)), FakeRecognizer)
-    assert isinstance(app.choose(AsrSettings(models_dir=tmp_path)), FakeRecognizer)
+    assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path / "none")), NullRecognizer)
+    assert isinstance(app.choose(AsrSettings(whisper_model=None)), NullRecognizer)
+    assert isinstance(app.choose(AsrSettings(models_dir=tmp_path)), NullRecognizer)
     (tmp_path / "whisper-base").mkdir()
     assert app.choose(AsrSettings(models_dir=tmp_path)).name == "whisper:whisper-base"
     (tmp_path / "small").mkdir()
@@ -227,4 +229,4 @@ def test_the_model_is_chosen_only_where_all_of_it_is_there(
         == "whisper:small"
     )
     monkeypatch.setattr(whisper, "installed", lambda: False)
-    assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path)), FakeRecognizer)
+    assert isinstance(app.choose(AsrSettings(whisper_model=tmp_path)), NullRecognizer)

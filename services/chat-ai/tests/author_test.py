@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from chat_ai.author import Author, NoReply
+from chat_ai.author import GenerationFailed, ReplyGenerator
 from dialog_contracts.http import FlagSet, TurnRecord
 from dialog_contracts.limits import REPLY_CHARS
 from dialog_contracts.session_document import FlagTable, Persona, SessionDocument
@@ -45,17 +45,17 @@ class Scripted:
     async def aclose(self) -> None: ...
 
 
-def author(llm: Scripted, *documents: SessionDocument, within_s: float = 5) -> Author:
+def author(llm: Scripted, *documents: SessionDocument, within_s: float = 5) -> ReplyGenerator:
     table = Documents()
     table.replace(FlagTable(revision=1, documents=list(documents)), "redis")
-    return Author(
+    return ReplyGenerator(
         Brains(LlmSettings(persona="You are the setting."), table, llm), within_s=within_s
     )
 
 
 async def test_the_reply_is_all_the_pieces_of_one_answer() -> None:
     assert (
-        await author(Scripted(["Hel", "lo ", "there."])).reply("live-001", [], "hi")
+        await author(Scripted(["Hel", "lo ", "there."])).generate("live-001", [], "hi")
         == "Hello there."
     )
 
@@ -72,7 +72,7 @@ async def test_the_model_is_given_persona_history_and_words_as_on_the_main_path(
         TurnRecord(turn=1, user="one", reply="eins", ts=1),
         TurnRecord(turn=2, user="two", reply="zw", ts=2, interrupted=True),
     ]
-    await author(llm, mia).reply("live-001", recent, "three")
+    await author(llm, mia).generate("live-001", recent, "three")
     assert [(message.role, message.content) for message in llm.asked[0]] == [
         ("system", "You are Mia."),
         ("user", "one"),
@@ -87,7 +87,7 @@ async def test_a_reply_that_breaks_off_is_asked_for_anew_and_its_beginning_forgo
     counted = metrics.LLM_FELL_THROUGH.labels(provider="scripted", reason="asked_anew")
     before = counted._value.get()
     assert (
-        await author(Scripted(["She sa", CUT], ["She says yes."])).reply("s", [], "hi")
+        await author(Scripted(["She sa", CUT], ["She says yes."])).generate("s", [], "hi")
         == "She says yes."
     )
     assert counted._value.get() == before + 1
@@ -106,23 +106,25 @@ async def test_a_reply_that_breaks_off_is_asked_for_anew_and_its_beginning_forgo
 async def test_why_there_is_no_reply_is_said(
     scripts: list[list[str | LlmError | float]], code: str
 ) -> None:
-    with pytest.raises(NoReply) as problem:
-        await author(Scripted(*scripts)).reply("s", [], "hi")
+    with pytest.raises(GenerationFailed) as problem:
+        await author(Scripted(*scripts)).generate("s", [], "hi")
     assert problem.value.code == code
 
 
 @pytest.mark.looptime
 async def test_a_model_that_does_not_come_to_an_end_is_left() -> None:
-    with pytest.raises(NoReply) as problem:
-        await author(Scripted(["a", 3600.0]), within_s=25).reply("s", [], "hi")
+    with pytest.raises(GenerationFailed) as problem:
+        await author(Scripted(["a", 3600.0]), within_s=25).generate("s", [], "hi")
     assert problem.value.code == "llm_timeout"
     assert asyncio.get_running_loop().time() == pytest.approx(25)
 
 
 async def test_what_the_next_service_would_refuse_is_made_fit_for_it() -> None:
     assert (
-        await author(Scripted(["half a pair: \ud83d."])).reply("s", [], "hi") == "half a pair: ?."
+        await author(Scripted(["half a pair: \ud83d."])).generate("s", [], "hi")
+        == "half a pair: ?."
     )
     assert (
-        len(await author(Scripted(["x" * (REPLY_CHARS + 5)])).reply("s", [], "hi")) == REPLY_CHARS
+        len(await author(Scripted(["x" * (REPLY_CHARS + 5)])).generate("s", [], "hi"))
+        == REPLY_CHARS
     )

@@ -8,7 +8,7 @@ from e2e.harness.store import Store
 from redis.asyncio import Redis
 
 from chat_ai import recollection as module
-from chat_ai.recollection import Recollection
+from chat_ai.recollection import TurnContext
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import TaskResponse
@@ -17,8 +17,8 @@ from service_runtime.redis_link import RedisLink
 
 
 @pytest.fixture
-def recollection(link: RedisLink) -> Recollection:
-    return Recollection(link, 2)
+def recollection(link: RedisLink) -> TurnContext:
+    return TurnContext(link, 2)
 
 
 async def remember(redis: "Redis", *turns: int) -> None:
@@ -29,7 +29,7 @@ async def remember(redis: "Redis", *turns: int) -> None:
 
 
 async def test_the_last_turns_oldest_first_of_either_path_and_none_before_a_reset(
-    redis: "Redis", recollection: Recollection
+    redis: "Redis", recollection: TurnContext
 ) -> None:
     assert await recollection.turns("s") == []
     await remember(redis, 3, 1, 2)
@@ -39,7 +39,7 @@ async def test_the_last_turns_oldest_first_of_either_path_and_none_before_a_rese
 
 
 async def test_a_history_of_an_older_version_is_made_room_of(
-    redis: "Redis", recollection: Recollection
+    redis: "Redis", recollection: TurnContext
 ) -> None:
     await redis.rpush(redis_names.history("s"), "a list")
     assert await recollection.turns("s") == []
@@ -47,7 +47,7 @@ async def test_a_history_of_an_older_version_is_made_room_of(
     assert [record.turn for record in await recollection.turns("s")] == [1]
 
 
-async def test_whether_a_turn_has_its_answer(redis: "Redis", recollection: Recollection) -> None:
+async def test_whether_a_turn_has_its_answer(redis: "Redis", recollection: TurnContext) -> None:
     assert not await recollection.answered("s", "s#1")
     await redis.hset(
         redis_names.answers("s"), "s#1", TaskResponse(message_id="s#1", task_id="s").to_json()
@@ -59,11 +59,11 @@ async def test_whether_a_turn_has_its_answer(redis: "Redis", recollection: Recol
 async def test_it_waits_for_a_redis_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr(module, "RETRY_PAUSE_S", 0.02)
     store = Store(tmp_path)
     link = RedisLink(store.url, rest_s=0.05)
-    waiting = asyncio.create_task(Recollection(link, 5).turns("s"))
-    answered = asyncio.create_task(Recollection(link, 5).answered("s", "s#1"))
+    waiting = asyncio.create_task(TurnContext(link, 5).turns("s"))
+    answered = asyncio.create_task(TurnContext(link, 5).answered("s", "s#1"))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     assert not answered.done()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from redis.asyncio import Redis
 
-from chat_ai.author import Author, NoReply
-from chat_ai.recollection import Recollection
-from chat_ai.replies import Replies
+from chat_ai.author import GenerationFailed, ReplyGenerator
+from chat_ai.recollection import TurnContext
+from chat_ai.replies import ChatWorker
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import AiResponse, MemoryUpdate, TaskResponse
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from conftest import Chain
 
 
-class Scripted(Author):
+class Scripted(ReplyGenerator):
     """Answers with what was said and how much came before; or does not."""
 
     def __init__(self) -> None:
-        self.problem: NoReply | None = None
+        self.problem: GenerationFailed | None = None
         self.asked: list[tuple[str, list[int], str]] = []
 
     async def reply(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
@@ -44,12 +44,12 @@ def author() -> Scripted:
 
 
 @pytest.fixture
-def replies(link: RedisLink, author: Scripted) -> Replies:
-    return Replies(Recollection(link, 20), author)
+def replies(link: RedisLink, author: Scripted) -> ChatWorker:
+    return ChatWorker(TurnContext(link, 20), author)
 
 
 async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step(
-    chain: "Chain", redis: "Redis", replies: Replies, author: Scripted
+    chain: "Chain", redis: "Redis", replies: ChatWorker, author: Scripted
 ) -> None:
     for effect in effects.remember(
         "live-001", [TurnRecord(turn=n, user="q", reply="a", ts=1) for n in (1, 2)]
@@ -57,7 +57,7 @@ async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
     listener = redis.pubsub()
     await listener.subscribe(redis_names.MEMORY_UPDATES, redis_names.AI_RESPONSES)
-    await chain.worked(replies.take, chain.turn())
+    await chain.worked(replies.handle, chain.turn())
     assert author.asked == [("live-001", [1, 2], "hello")]
     [request] = await chain.requests()
     assert (request.message_id, request.task_id, request.text, request.user_text) == (
@@ -98,9 +98,9 @@ async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step
 
 
 async def test_what_she_is_told_to_say_is_not_written_by_a_model(
-    chain: "Chain", replies: Replies, author: Scripted
+    chain: "Chain", replies: ChatWorker, author: Scripted
 ) -> None:
-    await chain.worked(replies.take, chain.turn("Welcome, all of you.", verbatim=True))
+    await chain.worked(replies.handle, chain.turn("Welcome, all of you.", verbatim=True))
     assert author.asked == []
     [request] = await chain.requests()
     assert (request.text, request.user_text) == ("Welcome, all of you.", None)
@@ -120,20 +120,20 @@ async def test_what_she_is_told_to_say_is_not_written_by_a_model(
 async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_next_turn_goes_on(
     chain: "Chain",
     redis: "Redis",
-    replies: Replies,
+    replies: ChatWorker,
     author: Scripted,
     content: str,
     lang: str | None,
     told: str,
 ) -> None:
-    author.problem = NoReply("llm_timeout", "no whole reply within 25 s")
+    author.problem = GenerationFailed("llm_timeout", "no whole reply within 25 s")
     counted = metrics.LEGACY_FAILURES.labels(stage="chat-ai", code="llm_timeout")
     before = counted._value.get()
     following = chain.turn("and then?", turn=4, verbatim=True)
     await redis.rpush(
         redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}", f"live-001#4\n{following}"
     )
-    await chain.worked(replies.take, chain.turn(content, lang=lang), at_once=1)
+    await chain.worked(replies.handle, chain.turn(content, lang=lang), at_once=1)
     first = await chain.answer()
     assert (first.message_id, first.status, first.error) == ("live-001#3", "error", told)
     assert first.metadata.code == "llm_timeout"
@@ -155,24 +155,24 @@ async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_nex
 
 
 async def test_for_a_turn_that_was_told_no_nobody_writes_any_more(
-    chain: "Chain", redis: "Redis", replies: Replies, author: Scripted
+    chain: "Chain", redis: "Redis", replies: ChatWorker, author: Scripted
 ) -> None:
     late = TaskResponse(
         message_id="live-001#3", task_id="live-001", status="error", error="too late"
     )
     await redis.hset(redis_names.answers("live-001"), "live-001#3", late.to_json())
     await redis.rpush(redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}")
-    await chain.worked(replies.take, chain.turn())
+    await chain.worked(replies.handle, chain.turn())
     assert author.asked == []
     assert (await chain.answer()).error == "too late"
     assert await redis.exists(redis_names.backlog("live-001"), redis_names.TTS_REQUESTS) == 0
 
 
 async def test_what_is_no_turn_is_put_aside_and_told(
-    chain: "Chain", redis: "Redis", replies: Replies, author: Scripted
+    chain: "Chain", redis: "Redis", replies: ChatWorker, author: Scripted
 ) -> None:
     await chain.worked(
-        replies.take, "{", chain.turn(turn=None), '{"task_id": "live-001", "content": 5}'
+        replies.handle, "{", chain.turn(turn=None), '{"task_id": "live-001", "content": 5}'
     )
     assert await redis.llen(redis_names.dead(chain.LIST)) == 3
     assert author.asked == []
@@ -184,7 +184,7 @@ async def test_what_is_no_turn_is_put_aside_and_told(
 
 
 async def test_a_turn_that_cannot_be_read_does_not_hold_up_the_sessions_next(
-    chain: "Chain", redis: "Redis", replies: Replies
+    chain: "Chain", redis: "Redis", replies: ChatWorker
 ) -> None:
     too_long = (
         '{"task_id": "live-001", "content": "' + "x" * (REPLY_CHARS + 1) + '", "meta": {"turn": 3}}'
@@ -193,7 +193,7 @@ async def test_a_turn_that_cannot_be_read_does_not_hold_up_the_sessions_next(
         redis_names.backlog("live-001"), "live-001#3\n{}", f"live-001#4\n{chain.turn(turn=4)}"
     )
     await chain.worked(
-        replies.take, too_long, b"\xff\xfe", '{"task_id": "../../etc", "content": "x"}'
+        replies.handle, too_long, b"\xff\xfe", '{"task_id": "../../etc", "content": "x"}'
     )
     told = await chain.answer()
     assert (told.message_id, (told.error or "").partition(":")[0]) == ("live-001#3", "content")
@@ -212,10 +212,10 @@ async def test_a_turn_that_nobody_survives_is_answered(chain: "Chain") -> None:
 
 
 async def test_a_reply_of_one_who_only_slept_leaves_nothing(
-    chain: "Chain", redis: "Redis", replies: Replies
+    chain: "Chain", redis: "Redis", replies: ChatWorker
 ) -> None:
     async def taken_away(_: str, __: object) -> bool:
         return False
 
-    await replies.take(Job(chain.turn(), 0, chain.LIST, taken_away))
+    await replies.handle(Job(chain.turn(), 0, chain.LIST, taken_away))
     assert await redis.keys() == []

@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from chat_ai import recollection
-from chat_ai.author import Author
-from chat_ai.recollection import Recollection
-from chat_ai.replies import Replies
+from chat_ai.author import ReplyGenerator
+from chat_ai.recollection import TurnContext
+from chat_ai.replies import ChatWorker
 from chat_ai.settings import ChatSettings
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conftest import Chain
 
 Crash = Callable[[WorkList], Awaitable[None]]
-Make = Callable[..., Replies]
+Make = Callable[..., ChatWorker]
 
 
 class Model:
@@ -67,10 +67,12 @@ async def with_model(url: str) -> AsyncIterator[Make]:
 
     def make(
         model: Model, *, within_s: float = 5, context_turns: int = 20, redis_url: str = url
-    ) -> Replies:
+    ) -> ChatWorker:
         links.append(RedisLink(redis_url, timeout_s=2, rest_s=0.02))
         brains = Brains(ChatSettings(persona="You are Xiaoxing."), Documents(), model)
-        return Replies(Recollection(links[-1], context_turns), Author(brains, within_s=within_s))
+        return ChatWorker(
+            TurnContext(links[-1], context_turns), ReplyGenerator(brains, within_s=within_s)
+        )
 
     yield make
     for link in links:
@@ -107,7 +109,7 @@ async def test_the_prompt_holds_the_turns_of_both_paths_as_many_as_are_wanted_an
 ) -> None:
     model = Model(["x"])
     await remember(redis, (2, "legacy"), (1, "sync"))
-    await chain.worked(with_model(model).take, chain.turn("and you?"))
+    await chain.worked(with_model(model).handle, chain.turn("and you?"))
     assert [(one.role, one.content) for one in model.prompts[0]] == [
         ("system", "You are Xiaoxing."),
         ("user", "q1"),
@@ -116,10 +118,10 @@ async def test_the_prompt_holds_the_turns_of_both_paths_as_many_as_are_wanted_an
         ("assistant", "a2"),
         ("user", "and you?"),
     ]
-    await chain.worked(with_model(model, context_turns=1).take, chain.turn("again", turn=4))
+    await chain.worked(with_model(model, context_turns=1).handle, chain.turn("again", turn=4))
     assert [one.content for one in model.prompts[1][1:]] == ["and you?", "x", "again"]
     await redis.set(redis_names.reset_after("live-001"), "4")
-    await chain.worked(with_model(model).take, chain.turn("who am I?", turn=5))
+    await chain.worked(with_model(model).handle, chain.turn("who am I?", turn=5))
     assert [one.content for one in model.prompts[2][1:]] == ["who am I?"]
 
 
@@ -130,14 +132,14 @@ async def test_a_crash_before_the_end_leaves_no_trace_and_the_turn_is_written_on
     listener = redis.pubsub()
     await listener.subscribe(redis_names.AI_RESPONSES)
     dead = WorkList(url, chain.LIST, "same")
-    dead.start(with_model(model).take, refusals.given_up)
+    dead.start(with_model(model).handle, refusals.given_up)
     await redis.lpush(chain.LIST, chain.turn())
     await until(lambda: model.open)
     await crash(dead)
     assert model.open == 0
     assert await written(redis) == []
     again = WorkList(url, chain.LIST, "same")
-    again.start(with_model(model).take, refusals.given_up)
+    again.start(with_model(model).handle, refusals.given_up)
     await until(lambda: len(model.prompts) == 2 and not again.running)
     await again.aclose()
     assert [request.text for request in await chain.requests()] == ["whole"]
@@ -174,7 +176,7 @@ async def test_of_a_reply_that_does_not_come_whole_nothing_is_spoken_and_there_i
     chain: "Chain", redis: "Redis", with_model: Make, script: list[str | None | LlmError], code: str
 ) -> None:
     model = Model(script)
-    await chain.worked(with_model(model, within_s=0.1).take, chain.turn())
+    await chain.worked(with_model(model, within_s=0.1).handle, chain.turn())
     assert model.open == 0, "the vendor's connection is closed"
     told = await chain.answer()
     assert (told.message_id, told.status, told.text, told.metadata.code) == (
@@ -195,15 +197,16 @@ async def test_while_redis_cannot_say_what_was_before_no_model_is_asked(
     link: RedisLink,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recollection, "LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr(recollection, "RETRY_PAUSE_S", 0.02)
     model, late = Model(["x"]), RedisLink(no_url, rest_s=0.02)
     away = late.client
     await remember(redis, (1, "sync"), (2, "legacy"))
-    replies = Replies(
-        Recollection(late, 20), Author(Brains(ChatSettings(), Documents(), model), within_s=5)
+    replies = ChatWorker(
+        TurnContext(late, 20),
+        ReplyGenerator(Brains(ChatSettings(), Documents(), model), within_s=5),
     )
     work = WorkList(url, chain.LIST, "one")
-    work.start(replies.take, refusals.given_up)
+    work.start(replies.handle, refusals.given_up)
     await redis.lpush(chain.LIST, chain.turn())
     await until(lambda: late.down_because)
     assert model.prompts == []

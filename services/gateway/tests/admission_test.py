@@ -28,7 +28,7 @@ def taken(door: AdmissionControl, address: str = "10.0.0.1") -> int:
     count = 0
     while count < 100:
         try:
-            door.begin(address)
+            door.acquire_request(address)
         except RateLimited:
             return count
         count += 1
@@ -57,23 +57,23 @@ def test_each_address_has_its_own_bucket(door: AdmissionControl) -> None:
 def test_a_refusal_says_when_to_come_back(door: AdmissionControl, clock: Clock) -> None:
     taken(door)
     with pytest.raises(RateLimited) as refused:
-        door.begin("10.0.0.1")
+        door.acquire_request("10.0.0.1")
     assert refused.value.status == 429
     assert refused.value.body.limit == 2
     assert refused.value.body.retryable
     assert refused.value.retry_after_s == pytest.approx(0.5)
     clock.now += 0.5
-    door.begin("10.0.0.1")
+    door.acquire_request("10.0.0.1")
 
 
 def test_only_so_many_addresses_are_remembered(
     monkeypatch: pytest.MonkeyPatch, door: AdmissionControl
 ) -> None:
-    monkeypatch.setattr(admission, "ADDRESSES_REMEMBERED", 3)
+    monkeypatch.setattr(admission, "MAX_REMEMBERED_ADDRESSES", 3)
     assert taken(door, "first") == 5
     for number in range(3):
-        door.begin(f"other-{number}")
-    assert len(door._beginning._buckets) == 3
+        door.acquire_request(f"other-{number}")
+    assert len(door._requests._buckets) == 3
     assert taken(door, "first") == 5
 
 
@@ -96,11 +96,11 @@ def test_reading_has_tokens_of_its_own_and_a_file_of_the_page_costs_a_tenth(
     door: AdmissionControl,
 ) -> None:
     for _ in range(30):
-        door.read("10.0.0.1", file=True)
-    door.read("10.0.0.1")
-    door.read("10.0.0.1")
+        door.acquire_read("10.0.0.1", file=True)
+    door.acquire_read("10.0.0.1")
+    door.acquire_read("10.0.0.1")
     with pytest.raises(RateLimited):
-        door.read("10.0.0.1")
+        door.acquire_read("10.0.0.1")
     assert taken(door) == 5
 
 

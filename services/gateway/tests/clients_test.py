@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from gateway.clients import Clients
+from gateway.clients import ClientAddresses
 from gateway.settings import GatewaySettings
 
 PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
@@ -11,7 +11,7 @@ PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
 def client(peer: str | None, said: str | None = None, *, trusted: bool = True) -> str:
     headers = [(b"x-forwarded-for", said.encode())] if said is not None else []
     scope = {"client": (peer, 1) if peer is not None else None, "headers": headers}
-    return Clients(PROXIES if trusted else []).of(scope)
+    return ClientAddresses(PROXIES if trusted else []).address_of(scope)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import ServiceAway
+from gateway.errors import UpstreamUnavailable
 from gateway.http_proxy import HttpProxy
 from service_runtime.errors import respond
 from service_runtime.testing.local_server import serving
@@ -73,7 +73,7 @@ async def gateway_to(url: str, head_within_s: float = 30) -> AsyncIterator[httpx
         )
         try:
             await response(scope, receive, send)
-        except ServiceAway as away:
+        except UpstreamUnavailable as away:
             await respond(away)(scope, receive, send)
 
     try:

@@ -16,7 +16,7 @@ from websockets.typing import Origin, Subprotocol
 
 from gateway.app import build
 from gateway.settings import GatewaySettings
-from gateway.splice import Edge
+from gateway.splice import ClientProtocol
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
@@ -61,7 +61,7 @@ async def service() -> Service:
 async def gateway(behind: int | str, **settings: Any) -> AsyncIterator[Dial]:
     url = f"http://127.0.0.1:{behind}" if isinstance(behind, int) else behind
     app = build(GatewaySettings(input_handler_url=url, output_handler_url=url, **settings))
-    async with serving(app, ws_max_bytes=2**20, ws=Edge) as port:
+    async with serving(app, ws_max_bytes=2**20, ws=ClientProtocol) as port:
 
         def dial(path: str = "/ws/output/live-001", **options: Any) -> connect:
             return connect(f"ws://127.0.0.1:{port}{path}", compression=None, proxy=None, **options)

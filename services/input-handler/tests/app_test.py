@@ -12,7 +12,7 @@ from input_handler.testing.scripted_engine import (
     DONE,
     HANG,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
@@ -25,7 +25,7 @@ BODY = {"sessionId": "live-001", "content": "今晚玩什么？", "meta": {"requ
 @pytest.fixture
 async def http(engine_url: str, no_redis_url: str) -> AsyncIterator[httpx.AsyncClient]:
     settings = InputSettings(
-        dialog_engine_url=engine_url, redis_url=no_redis_url, accepted_within_s=10
+        dialog_engine_url=engine_url, redis_url=no_redis_url, engine_accept_timeout_s=10
     )
     async with (
         serving(build(settings)) as port,
@@ -37,7 +37,7 @@ async def http(engine_url: str, no_redis_url: str) -> AsyncIterator[httpx.AsyncC
 async def test_a_turn_streams_as_server_sent_events(
     engine: ScriptedEngine, http: httpx.AsyncClient
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     answer = await http.post("/chat/stream", json=BODY)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -53,7 +53,7 @@ async def test_a_turn_streams_as_server_sent_events(
 async def test_the_first_event_does_not_wait_for_the_second(
     engine: ScriptedEngine, http: httpx.AsyncClient
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     async with http.stream("POST", "/chat/stream", json=BODY) as answer:
         async for data in answer.aiter_bytes():
             assert b"ACCEPTED" in data

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from dialog_contracts.http import ErrorBody
-from input_handler.circuit import LOOK_S, Circuit
-from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
+from input_handler.circuit import PROBE_S, CircuitBreaker
+from input_handler.errors import ClaimedByLegacy, EngineFailed, EngineRefused
 
 REFUSED = EngineRefused(422, ErrorBody(code="invalid", message="m"))
 SILENT = ["not_accepted_in_time", "no_delta_in_time", "cut"]
@@ -13,15 +13,15 @@ ANSWERED = ["status_500", "status_502", "overloaded", "engine_llm_failed"]
 pytestmark = pytest.mark.looptime
 
 
-def made(failures: int = 2, *, waited_for: bool = False) -> Circuit:
-    return Circuit("test", failures=failures, open_s=0.01, waited_for=waited_for)
+def made(failures: int = 2, *, waited_for: bool = False) -> CircuitBreaker:
+    return CircuitBreaker("test", failures=failures, open_s=0.01, waited_for=waited_for)
 
 
-async def ended(circuit: Circuit, *errors: BaseException) -> str:
+async def ended(circuit: CircuitBreaker, *errors: BaseException) -> str:
     """Turns that end so, one after another; the state after them."""
     for error in errors:
         with pytest.raises(type(error)):
-            async with circuit.let_through():
+            async with circuit.admit():
                 raise error
     return circuit.state
 
@@ -30,9 +30,9 @@ async def ended(circuit: Circuit, *errors: BaseException) -> str:
 async def test_an_engine_that_is_gone_or_silent_opens_it(reason: str) -> None:
     circuit = made()
     assert await ended(circuit, EngineFailed(reason), EngineFailed(reason)) == "opened"
-    assert circuit.resting
+    assert circuit.is_open
     with pytest.raises(EngineFailed, match="circuit_open"):
-        async with circuit.let_through():
+        async with circuit.admit():
             raise AssertionError
 
 
@@ -49,7 +49,7 @@ async def test_one_that_is_waited_for_may_be_away(reason: str, state: str) -> No
     [
         *map(EngineFailed, ANSWERED),
         REFUSED,
-        AnsweredElsewhere(),
+        ClaimedByLegacy(),
         ValueError("ours"),
         GeneratorExit(),
         asyncio.CancelledError(),
@@ -78,20 +78,20 @@ async def test_an_answer_of_any_kind_begins_the_count_anew() -> None:
 
 async def test_a_caller_that_reads_nothing_does_not_keep_it_open() -> None:
     """Before: the turn that looked waited for its caller, and everybody else was sent elsewhere for as long."""
-    circuit = Circuit("test", failures=2, open_s=0.0, waited_for=False)
+    circuit = CircuitBreaker("test", failures=2, open_s=0.0, waited_for=False)
     assert await ended(circuit, EngineFailed("cut"), EngineFailed("cut")) == "opened"
 
     async def looks() -> None:
-        async with circuit.let_through():
+        async with circuit.admit():
             await asyncio.Event().wait()
 
     slow = asyncio.create_task(looks())
     await asyncio.sleep(1)
     with pytest.raises(EngineFailed, match="circuit_open"):
-        async with circuit.let_through():
+        async with circuit.admit():
             raise AssertionError
-    await asyncio.sleep(LOOK_S)
-    async with circuit.let_through():
+    await asyncio.sleep(PROBE_S)
+    async with circuit.admit():
         pass
     assert circuit.state == "closed"
     slow.cancel()

@@ -7,9 +7,9 @@ import pytest
 
 from dialog_contracts.http import FlagSet
 from input_handler.engine_client import EngineClient
-from input_handler.testing.chain import Chain, caller_of
+from input_handler.testing.chain import LegacyPipeline, turn_service
 from input_handler.testing.scripted_engine import ScriptedEngine
-from input_handler.turn_caller import TurnCaller
+from input_handler.turn_caller import TurnService
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 from service_runtime.testing.local_server import serving
@@ -56,8 +56,8 @@ async def answers(valkey_url: str) -> AsyncIterator[Answers]:
 
 
 @pytest.fixture
-async def chain(redis: RedisLink, valkey_url: str) -> Chain:
-    return Chain(redis, valkey_url)
+async def chain(redis: RedisLink, valkey_url: str) -> LegacyPipeline:
+    return LegacyPipeline(redis, valkey_url)
 
 
 @pytest.fixture
@@ -69,5 +69,5 @@ async def client(engine_url: str) -> AsyncIterator[EngineClient]:
 
 
 @pytest.fixture
-def caller(client: EngineClient, redis: RedisLink, answers: Answers) -> TurnCaller:
-    return caller_of(client, redis, answers, FlagSet())
+def caller(client: EngineClient, redis: RedisLink, answers: Answers) -> TurnService:
+    return turn_service(client, redis, answers, FlagSet())

@@ -4,7 +4,13 @@ from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest
 from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineFailed
-from input_handler.testing.scripted_engine import ACCEPTED, DONE, Answer, ScriptedEngine, events
+from input_handler.testing.scripted_engine import (
+    ACCEPTED,
+    DONE,
+    ScriptedAnswer,
+    ScriptedEngine,
+    events,
+)
 from service_runtime.testing.stranger import strangers_first
 
 
@@ -37,7 +43,7 @@ async def test_an_engines_thoughts_and_heartbeats_are_frames_of_their_own(
         b": still here\n\n",
         sse.frame(DONE, "1.1").encode(),
     ]
-    engine.answers = [Answer(steps=spoken)]
+    engine.answers = [ScriptedAnswer(steps=spoken)]
     client = EngineClient(engine_url)
     await client.open()
     async with client.stream(

@@ -4,8 +4,8 @@ import pytest
 
 from dialog_contracts.owners import by_preference
 from input_handler.engine_client import EngineClient
-from input_handler.engines import ANY, ORDINALS, Engines
-from input_handler.sync_path import SyncPath
+from input_handler.engines import ANY_ORDINAL, ORDINALS, EnginePool
+from input_handler.sync_path import EngineGuard
 
 PATTERN = "http://engine-{}.pods:8100"
 
@@ -15,23 +15,25 @@ class Made:
 
     def __init__(self, *urls: str, pattern: str | None = None) -> None:
         self.urls: list[str] = []
-        self.engines = Engines(urls, pattern, self._connect, self._path)
+        self.engines = EnginePool(urls, pattern, self._connect, self._path)
 
     def _connect(self, url: str) -> EngineClient:
         self.urls.append(url)
         return EngineClient(url)
 
-    def _path(self, client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(client, name=name, accepted_within_s=1, first_delta_within_s=1)
+    def _path(self, client: EngineClient, name: str) -> EngineGuard:
+        return EngineGuard(client, name=name, accepted_within_s=1, first_delta_within_s=1)
 
 
 async def test_behind_an_only_address_may_be_any_engine() -> None:
     made = Made("http://engine:8100", pattern=PATTERN)
-    assert made.engines.order("live-001") == [ANY]
-    assert made.engines.circuits() == {"only": "closed"}
-    named = await made.engines.path(0)
-    assert named is not await made.engines.path(ANY), "the same engine perhaps, by its own name"
-    assert named is await made.engines.path(0)
+    assert made.engines.candidates("live-001") == [ANY_ORDINAL]
+    assert made.engines.circuit_states() == {"only": "closed"}
+    named = await made.engines.get(0)
+    assert named is not await made.engines.get(ANY_ORDINAL), (
+        "the same engine perhaps, by its own name"
+    )
+    assert named is await made.engines.get(0)
     assert made.urls == ["http://engine:8100", "http://engine-0.pods:8100"]
     await made.engines.aclose()
 
@@ -40,18 +42,18 @@ async def test_configured_engines_are_asked_by_preference_and_others_only_when_t
     None
 ):
     made = Made("http://a", "http://b", pattern=PATTERN)
-    assert made.engines.order("live-001") == by_preference("live-001", 2)
-    await made.engines.path(1)
+    assert made.engines.candidates("live-001") == by_preference("live-001", 2)
+    await made.engines.get(1)
     assert made.urls == ["http://a", "http://b"]
-    await made.engines.path(2)
+    await made.engines.get(2)
     assert made.urls[2:] == ["http://engine-2.pods:8100"]
-    assert list(made.engines.circuits()) == ["0", "1", "2"]
-    assert made.engines.order("live-001") == by_preference("live-001", 2)
+    assert list(made.engines.circuit_states()) == ["0", "1", "2"]
+    assert made.engines.candidates("live-001") == by_preference("live-001", 2)
     await made.engines.aclose()
 
 
 @pytest.mark.parametrize(("pattern", "ordinal"), [(None, 2), (PATTERN, ORDINALS)])
 async def test_an_engine_that_cannot_be_has_no_way(pattern: str | None, ordinal: int) -> None:
     made = Made("http://a", "http://b", pattern=pattern)
-    assert await made.engines.path(ordinal) is None
+    assert await made.engines.get(ordinal) is None
     assert len(made.urls) == 2

@@ -6,7 +6,7 @@ import pytest
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from input_handler.app import build
-from input_handler.history import SESSIONS_SHOWN, History
+from input_handler.history import MAX_LISTED_SESSIONS, History
 from input_handler.settings import InputSettings
 from service_runtime.errors import Unavailable
 from service_runtime.redis_link import RedisLink
@@ -15,13 +15,13 @@ from service_runtime.redis_link import RedisLink
 async def test_sessions_come_with_the_most_recent_first(redis: RedisLink) -> None:
     await redis.client.zadd(
         redis_names.SESSIONS,
-        {f"live-{number}": 1000 + number for number in range(SESSIONS_SHOWN + 5)},
+        {f"live-{number}": 1000 + number for number in range(MAX_LISTED_SESSIONS + 5)},
     )
     found = (await History(redis).sessions()).sessions
-    assert len(found) == SESSIONS_SHOWN
+    assert len(found) == MAX_LISTED_SESSIONS
     assert (found[0].session_id, found[0].last_active) == (
-        f"live-{SESSIONS_SHOWN + 4}",
-        1000 + SESSIONS_SHOWN + 4,
+        f"live-{MAX_LISTED_SESSIONS + 4}",
+        1000 + MAX_LISTED_SESSIONS + 4,
     )
     assert [one.last_active for one in found] == sorted(
         (one.last_active for one in found), reverse=True

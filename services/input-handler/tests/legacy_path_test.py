@@ -13,20 +13,29 @@ from dialog_contracts.sse import ErrorEvent
 from dialog_flags.flags import FixedFlags
 from input_handler.engine_client import EngineClient
 from input_handler.errors import LegacyUnavailable
-from input_handler.legacy_path import LegacyPath
-from input_handler.sync_path import SyncPath
-from input_handler.testing.chain import REQUEST, Chain, called, caller_of, done, plenty, text, told
+from input_handler.legacy_path import LegacyClient
+from input_handler.sync_path import EngineGuard
+from input_handler.testing.chain import (
+    REQUEST,
+    LegacyPipeline,
+    call_turn,
+    done,
+    events_of,
+    plenty,
+    text,
+    turn_service,
+)
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     DONE,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
 )
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import TurnNumbers
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumberAllocator
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 
@@ -34,9 +43,13 @@ OFF = FlagSet(ENABLE_SYNC_CORE=False)
 
 
 async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_as_a_turn(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
+    chain: LegacyPipeline,
+    engine: ScriptedEngine,
 ) -> None:
-    asking = asyncio.create_task(called(caller_of(client, redis, answers, OFF)))
+    asking = asyncio.create_task(call_turn(turn_service(client, redis, answers, OFF)))
     asked = await chain.next()
     assert (asked.task_id, asked.content, asked.source, asked.meta.lang) == (
         "live-001",
@@ -53,7 +66,7 @@ async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_
     assert asked.meta.flags == OFF
     await chain.answer(asked)
     frames = await asking
-    assert told(frames) == [
+    assert events_of(frames) == [
         ("1.0", "control"),
         ("1.1", "text-delta"),
         ("1.2", "text-delta"),
@@ -67,13 +80,15 @@ async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_
 
 
 async def test_a_turn_that_the_other_path_has_is_waited_for_and_not_queued_again(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisLink
 ) -> None:
     await redis.client.set(redis_names.reply_claim("live-001#1"), "legacy")
     engine.answers = [
-        Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="answered_elsewhere", message="m"))])
+        ScriptedAnswer(
+            steps=[events(1, ACCEPTED, ErrorEvent(code="answered_elsewhere", message="m"))]
+        )
     ]
-    asking = asyncio.create_task(called(caller))
+    asking = asyncio.create_task(call_turn(caller))
     await asyncio.sleep(0.1)
     assert await chain.queued() == 0
     asked = UserInput(
@@ -86,38 +101,38 @@ async def test_a_turn_that_the_other_path_has_is_waited_for_and_not_queued_again
 
 
 async def test_the_same_message_again_gets_the_same_answer_without_asking_anybody(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline
 ) -> None:
     engine.answers = [refusal(500, "internal")]
-    asking = asyncio.create_task(called(caller))
+    asking = asyncio.create_task(call_turn(caller))
     await chain.answer(await chain.next())
     first = await asking
-    again = await called(caller)
-    assert told(again) == told(first)
+    again = await call_turn(caller)
+    assert events_of(again) == events_of(first)
     assert text(again) == text(first)
     assert len(engine.requests) == 1
     assert await chain.queued() == 0
 
 
 async def test_resuming_a_turn_of_the_chain_gives_what_is_missing(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline
 ) -> None:
     engine.answers = [refusal(500, "internal")]
-    asking = asyncio.create_task(called(caller))
+    asking = asyncio.create_task(call_turn(caller))
     await chain.answer(await chain.next())
     await asking
     engine.answers = [refusal(409, "turn_lost")]
-    assert told(await called(caller, last_event_id="1.1")) == [
+    assert events_of(await call_turn(caller, last_event_id="1.1")) == [
         ("1.2", "text-delta"),
         ("1.3", "done"),
     ]
 
 
 async def test_two_callers_of_one_message_get_one_turn(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
 ) -> None:
-    callers = [caller_of(client, redis, answers, OFF) for _ in range(2)]
-    asking = [asyncio.create_task(called(caller)) for caller in callers]
+    callers = [turn_service(client, redis, answers, OFF) for _ in range(2)]
+    asking = [asyncio.create_task(call_turn(caller)) for caller in callers]
     asked = await chain.next()
     await asyncio.sleep(0.1)
     assert await chain.queued() == 0
@@ -126,9 +141,9 @@ async def test_two_callers_of_one_message_get_one_turn(
 
 
 async def test_an_error_of_the_chain_is_one_clear_error(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
 ) -> None:
-    asking = asyncio.create_task(called(caller_of(client, redis, answers, OFF)))
+    asking = asyncio.create_task(call_turn(turn_service(client, redis, answers, OFF)))
     metadata = ResponseMetadata(code="llm_failed")
     await chain.answer(
         await chain.next(),
@@ -145,11 +160,11 @@ async def test_an_error_of_the_chain_is_one_clear_error(
 
 
 async def test_an_answer_that_does_not_come_is_an_error_and_a_late_one_is_not_a_second_reply(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
 ) -> None:
     heard: list[TaskResponse] = []
     answers.watch("live-001", heard.append)
-    frames = await called(caller_of(client, redis, answers, OFF, within_s=0.3))
+    frames = await call_turn(turn_service(client, redis, answers, OFF, within_s=0.3))
     error = frames[-1].parse()
     assert isinstance(error, ErrorEvent)
     assert (error.code, error.retryable) == ("legacy_timeout", True)
@@ -163,10 +178,10 @@ async def test_an_answer_that_does_not_come_is_an_error_and_a_late_one_is_not_a_
 
 
 async def test_an_answer_that_was_kept_without_a_sound_stands_when_its_time_is_up(
-    client: EngineClient, redis: RedisLink, chain: Chain, valkey_url: str
+    client: EngineClient, redis: RedisLink, chain: LegacyPipeline, valkey_url: str
 ) -> None:
     deaf = Answers(valkey_url)
-    asking = asyncio.create_task(called(caller_of(client, redis, deaf, OFF, within_s=0.3)))
+    asking = asyncio.create_task(call_turn(turn_service(client, redis, deaf, OFF, within_s=0.3)))
     await chain.answer(await chain.next())
     assert text(await asking) == "解谜！"
     await deaf.aclose()
@@ -176,7 +191,7 @@ async def test_without_redis_there_is_one_clear_error(
     client: EngineClient, no_redis: RedisLink, answers: Answers
 ) -> None:
     with pytest.raises(LegacyUnavailable, match="Redis does not answer") as error:
-        await called(caller_of(client, no_redis, answers, OFF))
+        await call_turn(turn_service(client, no_redis, answers, OFF))
     assert (error.value.status, error.value.body.code, error.value.retry_after_s) == (
         503,
         "legacy_unavailable",
@@ -185,18 +200,18 @@ async def test_without_redis_there_is_one_clear_error(
 
 
 async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
 ) -> None:
-    legacy = LegacyPath(redis, answers, enabled=False, within_s=1)
-    caller = TurnCaller(
-        SyncPath(client, accepted_within_s=1, first_delta_within_s=1),
+    legacy = LegacyClient(redis, answers, enabled=False, within_s=1)
+    caller = TurnService(
+        EngineGuard(client, accepted_within_s=1, first_delta_within_s=1),
         legacy,
-        TurnNumbers(redis),
+        TurnNumberAllocator(redis),
         FixedFlags(OFF),
         plenty(),
     )
     with pytest.raises(LegacyUnavailable, match="switched off"):
-        await called(caller)
+        await call_turn(caller)
     assert await chain.queued() == 0
     entries: Any = await redis.client.xrange(redis_names.TURN_SAMPLES)
     ((_, fields),) = entries
@@ -205,18 +220,18 @@ async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
 
 
 async def test_say_is_spoken_as_it_is_and_reset_is_remembered(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain
+    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
 ) -> None:
-    caller = caller_of(client, redis, answers, OFF)
+    caller = turn_service(client, redis, answers, OFF)
     say = ChatRequest(
         session_id="live-001", type="COMMAND", content="SAY", meta=Meta(text="欢迎！")
     )
-    asking = asyncio.create_task(called(caller, say))
+    asking = asyncio.create_task(call_turn(caller, say))
     asked = await chain.next()
     assert (asked.content, asked.meta.verbatim) == ("欢迎！", True)
     await chain.answer(asked)
     await asking
-    frames = await called(
+    frames = await call_turn(
         caller, ChatRequest(session_id="live-001", type="COMMAND", content="RESET")
     )
     assert [frame.event for frame in frames] == ["control", "done"]
@@ -225,28 +240,32 @@ async def test_say_is_spoken_as_it_is_and_reset_is_remembered(
 
 
 async def test_a_caller_that_speaks_the_older_dialect_gets_its_voice_as_a_file(
-    caller: TurnCaller,
+    caller: TurnService,
     engine: ScriptedEngine,
     client: EngineClient,
     redis: RedisLink,
     answers: Answers,
 ) -> None:
     flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, generation=7)
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
-    streaming = caller_of(client, redis, answers, flags)
-    [frame async for frame in streaming.call(REQUEST, whole_file=True)]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    streaming = turn_service(client, redis, answers, flags)
+    [frame async for frame in streaming.stream(REQUEST, whole_file=True)]
     assert engine.requests[0].meta.flags == FlagSet(generation=7)
 
 
 async def test_the_counter_knows_the_number_of_a_turn_that_the_chain_has(
-    caller: TurnCaller, engine: ScriptedEngine, redis: RedisLink, no_redis: RedisLink, chain: Chain
+    caller: TurnService,
+    engine: ScriptedEngine,
+    redis: RedisLink,
+    no_redis: RedisLink,
+    chain: LegacyPipeline,
 ) -> None:
     """It was given while Redis was late; other replicas count there, too."""
     engine.answers = [refusal(500, "internal")]
-    caller._numbers = TurnNumbers(no_redis)
-    asking = asyncio.create_task(called(caller))
+    caller._numbers = TurnNumberAllocator(no_redis)
+    asking = asyncio.create_task(call_turn(caller))
     await chain.answer(await chain.next())
-    assert told(await asking)[0] == ("1.0", "control")
+    assert events_of(await asking)[0] == ("1.0", "control")
     assert await redis.client.get(redis_names.turn_counter("live-001")) == "1"
     assert await redis.client.ttl(redis_names.turn_counter("live-001")) > 0
-    assert (await TurnNumbers(redis).take("live-001", "another")).turn == 2
+    assert (await TurnNumberAllocator(redis).allocate("live-001", "another")).turn == 2

@@ -10,17 +10,17 @@ from dialog_contracts.owners import by_preference
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
-from input_handler.engines import Engines
+from input_handler.engines import EnginePool
 from input_handler.errors import EngineFailed, EngineRefused
-from input_handler.owners import Owners
-from input_handler.sync_path import SyncPath
+from input_handler.owners import SessionRouter
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
     DONE,
     DRAINING,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     moved_to,
@@ -31,13 +31,13 @@ from vtuber_cli import ports
 
 REQUEST = ChatRequest(session_id="live-001", content="hi", turn=1)
 HOME, STAND_IN = by_preference("live-001", 2)
-WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 
 
 class Spread:
     """Two engines by ordinal, and the way to them."""
 
-    def __init__(self, engines: list[ScriptedEngine], owners: Owners) -> None:
+    def __init__(self, engines: list[ScriptedEngine], owners: SessionRouter) -> None:
         self.home, self.stand_in = engines[HOME], engines[STAND_IN]
         self._owners = owners
 
@@ -66,16 +66,16 @@ async def _owners(
     pattern: str | None = None,
     *,
     accepted_within_s: float = 10,
-) -> Owners:
-    def path(client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(
+) -> SessionRouter:
+    def path(client: EngineClient, name: str) -> EngineGuard:
+        return EngineGuard(
             client, name=name, accepted_within_s=accepted_within_s, first_delta_within_s=10
         )
 
-    engines = Engines(urls, pattern, EngineClient, path)
+    engines = EnginePool(urls, pattern, EngineClient, path)
     await engines.open()
     stack.push_async_callback(engines.aclose)
-    return Owners(engines)
+    return SessionRouter(engines)
 
 
 async def test_a_session_has_a_home(spread: Spread) -> None:
@@ -106,8 +106,10 @@ async def test_a_session_that_went_home_is_followed_home(spread: Spread) -> None
     assert spread.asked == (3, 2)
 
 
-@pytest.mark.parametrize("answer", [DRAINING, Answer(wait_s=2)], ids=["drains", "hangs"])
-async def test_an_engine_that_takes_no_turn_is_passed_over(spread: Spread, answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [DRAINING, ScriptedAnswer(wait_s=2)], ids=["drains", "hangs"])
+async def test_an_engine_that_takes_no_turn_is_passed_over(
+    spread: Spread, answer: ScriptedAnswer
+) -> None:
     spread.home.answers = [answer]
     assert [frame.event for frame in await spread.ask()][-1] == "done"
     assert spread.asked == (1, 1)
@@ -140,7 +142,7 @@ async def test_with_no_engine_at_all_the_failure_says_so() -> None:
     "answer", [moved_to(7), moved_to(HOME)], ids=["one that is not there", "itself"]
 )
 async def test_an_owner_that_cannot_be_is_a_failure_and_no_endless_search(
-    spread: Spread, answer: Answer
+    spread: Spread, answer: ScriptedAnswer
 ) -> None:
     spread.home.answers = [answer]
     with pytest.raises(EngineFailed):
@@ -171,7 +173,7 @@ async def test_what_else_an_engine_says_is_the_turns_own(spread: Spread) -> None
     spread.home.answers = [refusal(409, "turn_taken", next_turn=4)]
     with pytest.raises(EngineRefused):
         await spread.ask()
-    spread.home.answers = [Answer(steps=[events(1, ACCEPTED), CUT])]
+    spread.home.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), CUT])]
     with pytest.raises(EngineFailed, match="cut"):
         await spread.ask()
     assert spread.asked[1] == 0, "it was begun at home"

@@ -11,18 +11,18 @@ from dialog_contracts.owners import by_preference
 from dialog_telemetry import metrics
 from input_handler import patient_path
 from input_handler.engine_client import EngineClient
-from input_handler.engines import Engines
+from input_handler.engines import EnginePool
 from input_handler.errors import EngineFailed
-from input_handler.owners import Owners
-from input_handler.patient_path import PatientPath
-from input_handler.sync_path import SyncPath
+from input_handler.owners import SessionRouter
+from input_handler.patient_path import WaitForEngine
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
     DONE,
     DRAINING,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     moved_to,
@@ -34,7 +34,7 @@ from vtuber_cli import ports
 REQUEST = ChatRequest(session_id="live-001", content="hi", turn=1)
 STOP = ChatRequest(session_id="live-001", type="COMMAND", content="STOP")
 HOME, STAND_IN = by_preference("live-001", 2)
-WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 NAMES = ["control", "text-delta", "done"]
 
 
@@ -46,9 +46,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 async def path_to(
     stack: AsyncExitStack, *urls: str, wait_s: float = 10, accepted_within_s: float = 10
-) -> PatientPath:
-    def path(client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(
+) -> WaitForEngine:
+    def path(client: EngineClient, name: str) -> EngineGuard:
+        return EngineGuard(
             client,
             name=name,
             accepted_within_s=accepted_within_s,
@@ -56,13 +56,13 @@ async def path_to(
             waited_for=wait_s > 0,
         )
 
-    engines = Engines(urls, None, EngineClient, path)
+    engines = EnginePool(urls, None, EngineClient, path)
     await engines.open()
     stack.push_async_callback(engines.aclose)
-    return PatientPath(Owners(engines), wait_s)
+    return WaitForEngine(SessionRouter(engines), wait_s)
 
 
-async def asked(path: PatientPath, request: ChatRequest = REQUEST) -> list[str]:
+async def asked(path: WaitForEngine, request: ChatRequest = REQUEST) -> list[str]:
     return [frame.event async for frame in path.events(request, None, None)]
 
 
@@ -120,13 +120,13 @@ async def test_a_session_that_its_engine_still_has_while_it_ends_is_waited_for(
 async def test_an_engine_that_hangs_is_waited_for_as_long_as_its_lease_and_no_longer(
     stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient_path, "HANGS_S", 1)
-    hanging = ScriptedEngine([Answer(wait_s=60)])
+    monkeypatch.setattr(patient_path, "UNRESPONSIVE_WAIT_S", 1)
+    hanging = ScriptedEngine([ScriptedAnswer(wait_s=60)])
     path = await path_to(stack, await url_of(stack, hanging), accepted_within_s=0.1)
     with pytest.raises(EngineFailed, match=r"not_accepted_in_time|circuit_open"):
         await asked(path)
     assert len(hanging.requests) >= 2
-    hanging.answers = [Answer(wait_s=0.5), WHOLE]
+    hanging.answers = [ScriptedAnswer(wait_s=0.5), WHOLE]
     patient = await path_to(stack, await url_of(stack, hanging), accepted_within_s=0.4)
     assert await asked(patient) == NAMES
 
@@ -139,11 +139,11 @@ async def test_a_stop_does_not_wait(stack: AsyncExitStack) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [refusal(500, "internal"), Answer(steps=[events(1, ACCEPTED), CUT])],
+    [refusal(500, "internal"), ScriptedAnswer(steps=[events(1, ACCEPTED), CUT])],
     ids=["fails", "breaks"],
 )
 async def test_what_an_engine_began_or_failed_at_is_not_asked_again(
-    stack: AsyncExitStack, answer: Answer
+    stack: AsyncExitStack, answer: ScriptedAnswer
 ) -> None:
     engine = ScriptedEngine([answer])
     path = await path_to(stack, await url_of(stack, engine), wait_s=60)

@@ -13,11 +13,11 @@ def turns() -> RunningTurns:
 
 def filled(turns: RunningTurns, stack: ExitStack, *places: tuple[str, str | None]) -> None:
     for session, client in places:
-        stack.enter_context(turns.place(session, client))
+        stack.enter_context(turns.slot(session, client))
 
 
 def refused(turns: RunningTurns, session: str, client: str | None) -> str:
-    with pytest.raises(TooManyTurns) as error, turns.place(session, client):
+    with pytest.raises(TooManyTurns) as error, turns.slot(session, client):
         pass
     assert (error.value.status, error.value.body.retryable, error.value.retry_after_s) == (
         429,
@@ -32,7 +32,7 @@ def test_a_client_takes_its_places_and_nobody_elses(turns: RunningTurns) -> None
         filled(turns, stack, ("a", "one"), ("b", "one"), ("c", "one"))
         assert "3 turns at once is the limit of a client address" in refused(turns, "d", "one")
         filled(turns, stack, ("d", "two"))
-    with turns.place("d", "one"):
+    with turns.slot("d", "one"):
         pass
     assert not turns._clients
     assert not turns._sessions
@@ -53,6 +53,6 @@ def test_all_together_are_bounded_and_a_recording_has_no_client(turns: RunningTu
 
 def test_a_turn_that_fails_gives_its_place_back(turns: RunningTurns) -> None:
     for _ in range(9):
-        with pytest.raises(ValueError, match="m"), turns.place("a", "one"):
+        with pytest.raises(ValueError, match="m"), turns.slot("a", "one"):
             raise ValueError("m")
     assert turns._running == 0

@@ -17,20 +17,20 @@ from dialog_telemetry import metrics
 from input_handler import uploads
 from input_handler.app import build
 from input_handler.settings import InputSettings
-from input_handler.socket import BAD_FRAMES_MAX, FRAMES_A_SECOND
+from input_handler.socket import MAX_BAD_FRAMES, MAX_FRAMES_PER_SECOND
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     DONE,
     HANG,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
 )
 from service_runtime.testing.local_server import serving
 
-WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 Dial = Callable[..., connect]
 
 
@@ -39,8 +39,8 @@ async def dial(engine_url: str, no_redis_url: str) -> AsyncIterator[Dial]:
     settings = InputSettings(
         dialog_engine_url=engine_url,
         redis_url=no_redis_url,
-        accepted_within_s=10,
-        turns_a_connection=2,
+        engine_accept_timeout_s=10,
+        max_turns_per_connection=2,
     )
 
     async with serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port:
@@ -105,7 +105,7 @@ async def test_an_older_client_uploads_text_and_is_told_it_was_really_taken(
 async def test_an_older_client_may_leave_at_once_and_its_turn_goes_on(
     engine: ScriptedEngine, dial: Dial
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     async with dial() as socket:
         assert await assigned(socket) == "live-001"
         await socket.send('{"type":"text","chunk_id":0,"action":"data_chunk","text":"hi"}')
@@ -193,7 +193,7 @@ async def test_a_newer_client_gets_the_events_of_its_turn(
 async def test_a_newer_clients_turn_ends_with_its_connection(
     engine: ScriptedEngine, dial: Dial
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     async with dial(v2=True) as socket:
         await assigned(socket)
         await socket.send(say("hi"))
@@ -246,7 +246,7 @@ async def test_a_failed_turn_is_one_error_with_its_request(
 async def test_a_client_that_leaves_before_its_turn_fails_leaves_no_crash(
     engine: ScriptedEngine, dial: Dial
 ) -> None:
-    engine.answers = [Answer(wait_s=0.1, status=500)]
+    engine.answers = [ScriptedAnswer(wait_s=0.1, status=500)]
     crashes = metrics.TASK_CRASHES.labels(task="turn")
     before = crashes._value.get()
     async with dial(v2=True) as socket:
@@ -261,7 +261,7 @@ async def test_a_client_that_leaves_before_its_turn_fails_leaves_no_crash(
 async def test_a_connection_has_only_so_many_turns_at_once(
     engine: ScriptedEngine, dial: Dial
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     async with dial(v2=True) as socket:
         await assigned(socket)
         for number in range(3):
@@ -273,7 +273,7 @@ async def test_a_connection_has_only_so_many_turns_at_once(
 
 
 async def test_uploads_and_spoken_turns_count_too(engine: ScriptedEngine, dial: Dial) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     async with dial() as socket:
         await assigned(socket)
         told = []
@@ -290,7 +290,7 @@ async def test_uploads_and_spoken_turns_count_too(engine: ScriptedEngine, dial: 
 async def test_an_upload_that_stands_still_is_given_up_and_told(
     engine: ScriptedEngine, dial: Dial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "PAUSE_S", 0.1)
+    monkeypatch.setattr(uploads, "IDLE_TIMEOUT_S", 0.1)
     engine.answers = [WHOLE]
     async with dial() as socket:
         await assigned(socket)
@@ -309,9 +309,9 @@ async def test_an_upload_that_stands_still_is_given_up_and_told(
 async def test_a_flood_of_frames_ends_the_connection(dial: Dial) -> None:
     async with dial() as socket:
         await assigned(socket)
-        for _ in range(FRAMES_A_SECOND + 1):
+        for _ in range(MAX_FRAMES_PER_SECOND + 1):
             await socket.send(b"")
-        got = [await answer(socket) for _ in range(FRAMES_A_SECOND)]
+        got = [await answer(socket) for _ in range(MAX_FRAMES_PER_SECOND)]
         assert set(got) == {"Error: No metadata received before binary data"}
         assert await closed(socket) == 1008
 
@@ -319,9 +319,9 @@ async def test_a_flood_of_frames_ends_the_connection(dial: Dial) -> None:
 async def test_too_many_bad_frames_end_the_connection(dial: Dial) -> None:
     async with dial() as socket:
         await assigned(socket)
-        for _ in range(BAD_FRAMES_MAX):
+        for _ in range(MAX_BAD_FRAMES):
             await socket.send("junk")
-        for _ in range(BAD_FRAMES_MAX):
+        for _ in range(MAX_BAD_FRAMES):
             await answer(socket)
         assert await closed(socket) == 1008
 
@@ -361,7 +361,7 @@ async def test_a_client_has_only_so_many_microphones_and_gets_them_back(
             dialog_engine_url=engine_url,
             redis_url=no_redis_url,
             asr_url=f"ws://127.0.0.1:{port}",
-            microphones_a_client=2,
+            max_microphones_per_client=2,
         )
         async with serving(build(settings)) as own:
             url = f"ws://127.0.0.1:{own}/ws/input?sessionId=live-001"

@@ -12,7 +12,7 @@ from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import SseFrame
 from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineFailed
-from input_handler.sync_path import SyncPath
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.scripted_engine import ACCEPTED, DONE, HELLO
 
 pytestmark = pytest.mark.looptime
@@ -46,7 +46,7 @@ def begun(*script: SseFrame | float) -> list[SseFrame | float]:
 
 
 async def events(script: list[SseFrame | float]) -> list[str]:
-    path = SyncPath(
+    path = EngineGuard(
         cast(EngineClient, Engine(*script)), accepted_within_s=0.3, first_delta_within_s=8
     )
     request = ChatRequest(session_id="s", turn=1, content="hi")

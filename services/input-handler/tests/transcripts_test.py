@@ -13,23 +13,23 @@ from dialog_contracts.legacy_chain import AsrResult, AsrTask, ChainMeta, TaskRes
 from dialog_flags.flags import FixedFlags
 from input_handler import transcripts as module
 from input_handler.engine_client import EngineClient
-from input_handler.legacy_path import LegacyPath
-from input_handler.sync_path import SyncPath
+from input_handler.legacy_path import LegacyClient
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     DONE,
     HANG,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
 )
-from input_handler.transcripts import Transcripts
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import TurnNumbers
-from input_handler.unattended import Unattended
+from input_handler.transcripts import RecordingQueue
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumberAllocator
+from input_handler.unattended import BackgroundTurns
 from input_handler.upload import Recording
 from service_runtime import effects, holding, work_list
 from service_runtime.answers import Answers
@@ -43,7 +43,7 @@ FINALS = redis_names.ASR_FINALS
 DEAD = redis_names.dead(FINALS)
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 RECORDING = Recording(b"OggS and so on", "ogg")
-WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 
 
 @pytest.fixture(autouse=True)
@@ -65,20 +65,22 @@ class House:
 
     def replica(
         self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None
-    ) -> Transcripts:
-        sync = SyncPath(
+    ) -> RecordingQueue:
+        sync = EngineGuard(
             self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100
         )
-        path = LegacyPath(self._redis, self._answers, enabled=legacy, within_s=5)
-        caller = TurnCaller(
+        path = LegacyClient(self._redis, self._answers, enabled=legacy, within_s=5)
+        caller = TurnService(
             sync,
             path,
-            TurnNumbers(self._redis),
+            TurnNumberAllocator(self._redis),
             FixedFlags(flags or FlagSet()),
             plenty(),
         )
         self.works.append(WorkList(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2))
-        return Transcripts(self._redis, self.blobs, Unattended(caller, path), self.works[-1])
+        return RecordingQueue(
+            self._redis, self.blobs, BackgroundTurns(caller, path), self.works[-1]
+        )
 
     async def crash(self) -> None:
         """The first replica ends without a word: its processing list stays."""
@@ -167,7 +169,7 @@ async def test_recordings_are_transcribed_in_the_order_they_came(
 async def test_one_recording_more_than_may_wait_is_refused_and_not_kept(
     house: House, redis: RedisLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RECORDINGS_WAITING_MAX", 2)
+    monkeypatch.setattr(module, "MAX_QUEUED_RECORDINGS", 2)
     transcripts = house.replica()
     for number in range(2):
         await transcripts.send(
@@ -191,7 +193,7 @@ async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_incl
 ) -> None:
     """Before: 50 recordings, 771 MB in Redis."""
     transcripts = house.replica()
-    transcripts._room = RecordingRoom(redis, in_all=5_000, a_client=3_000)
+    transcripts._budget = RecordingRoom(redis, in_all=5_000, a_client=3_000)
     big = Recording(b"OggS" + bytes(996), "ogg")
 
     async def send(client: str, number: int) -> None:
@@ -261,7 +263,7 @@ async def test_without_redis_a_recording_is_not_taken_and_the_uploader_is_told(
 ) -> None:
     blobs = Blobs(valkey_url if away == "queue" else no_redis_url)
     link = redis if away == "blobs" else no_redis
-    transcripts = Transcripts(link, blobs, None, None)  # type: ignore[arg-type]
+    transcripts = RecordingQueue(link, blobs, None, None)  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match="cannot be queued now") as error:
         await transcripts.send(
             "live-001", RECORDING, request_id="upload-1", lang=None, traceparent=None
@@ -327,7 +329,7 @@ async def test_what_was_heard_says_the_language_and_else_the_uploader_does(
 async def test_a_turn_whose_process_dies_is_asked_again_under_its_number_and_name(
     house: House, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG]), WHOLE]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), HANG]), WHOLE]
     first = house.replica("same")
     await redis.client.lpush(FINALS, transcript().to_json())
     first.start()
@@ -443,7 +445,7 @@ async def test_a_transcript_that_nobody_survives_is_told_once(
 async def test_closing_leaves_a_turn_that_does_not_end_to_another_replica(
     house: House, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), HANG])]
     transcripts = house.replica()
     await redis.client.lpush(FINALS, transcript().to_json())
     transcripts.start()

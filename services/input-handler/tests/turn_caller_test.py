@@ -14,9 +14,9 @@ from dialog_flags.flags import FixedFlags
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineRefused, LegacyUnavailable, TooManyTurns
-from input_handler.legacy_path import LegacyPath
+from input_handler.legacy_path import LegacyClient
 from input_handler.running_turns import RunningTurns
-from input_handler.sync_path import SyncPath
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
@@ -24,20 +24,20 @@ from input_handler.testing.scripted_engine import (
     DONE,
     HANG,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
 )
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import TurnNumbers
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumberAllocator
 from service_runtime.answers import Answers
 from service_runtime.errors import Conflict
 from service_runtime.redis_link import RedisLink
 
-Make = Callable[..., TurnCaller]
+Make = Callable[..., TurnService]
 Open = Callable[..., Awaitable[EngineClient]]
-WHOLE = Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])
+WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 REQUEST = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1"))
 
 
@@ -51,16 +51,20 @@ async def clients() -> AsyncIterator[list[EngineClient]]:
 
 def caller_of(
     client: EngineClient, redis: RedisLink, flags: FlagSet | None = None, **sync: float
-) -> TurnCaller:
+) -> TurnService:
     """Without a legacy chain: what the other path does is tested beside `legacy_path`.
 
     Limits that a stalled machine does not reach, except where a test is about them.
     """
-    settings = {"accepted_within_s": 10, "first_delta_within_s": 10, "circuit_failures": 100} | sync
-    legacy = LegacyPath(redis, Answers("redis://127.0.0.1:1/0"), enabled=False, within_s=1)
-    sync_path = SyncPath(client, **settings)  # type: ignore[arg-type]
-    return TurnCaller(
-        sync_path, legacy, TurnNumbers(redis), FixedFlags(flags or FlagSet()), plenty()
+    settings = {
+        "engine_accept_timeout_s": 10,
+        "first_token_timeout_s": 10,
+        "circuit_failures": 100,
+    } | sync
+    legacy = LegacyClient(redis, Answers("redis://127.0.0.1:1/0"), enabled=False, within_s=1)
+    sync_path = EngineGuard(client, **settings)  # type: ignore[arg-type]
+    return TurnService(
+        sync_path, legacy, TurnNumberAllocator(redis), FixedFlags(flags or FlagSet()), plenty()
     )
 
 
@@ -81,14 +85,16 @@ async def make(open_client: Open, engine_url: str, no_redis: RedisLink) -> Make:
 
     def caller(
         flags: FlagSet | None = None, client: EngineClient | None = None, **sync: float
-    ) -> TurnCaller:
+    ) -> TurnService:
         return caller_of(client or first, no_redis, flags, **sync)
 
     return caller
 
 
-async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:
-    return [frame async for frame in caller.call(request, **more)]
+async def called(
+    caller: TurnService, request: ChatRequest = REQUEST, **more: Any
+) -> list[SseFrame]:
+    return [frame async for frame in caller.stream(request, **more)]
 
 
 def fallbacks(reason: str) -> float:
@@ -165,7 +171,7 @@ async def test_a_number_chosen_outside_is_not_changed(engine: ScriptedEngine, ma
 
 async def test_resuming_asks_for_the_turn_of_the_event(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [
-        Answer(steps=[sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()])
+        ScriptedAnswer(steps=[sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()])
     ]
     assert [frame.id for frame in await called(make(), last_event_id="42.7")] == ["42.8", "42.9"]
     assert engine.requests[0].turn == 42
@@ -175,7 +181,7 @@ async def test_resuming_asks_for_the_turn_of_the_event(engine: ScriptedEngine, m
 async def test_nothing_after_the_last_event_is_a_whole_answer_and_no_failure(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [Answer(steps=[])]
+    engine.answers = [ScriptedAnswer(steps=[])]
     caller = make(circuit_failures=1, circuit_open_s=60)
     for _ in range(24):
         assert await called(caller, last_event_id="42.9") == []
@@ -188,7 +194,7 @@ async def test_whoever_resumes_waits_for_what_is_due_next_and_not_for_accepted(
 ) -> None:
     """Before: a turn that paused for 300 ms counted as an engine that does not accept."""
     rest = sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()
-    engine.answers = [Answer(steps=[0.4, rest])]
+    engine.answers = [ScriptedAnswer(steps=[0.4, rest])]
     caller = make(
         accepted_within_s=0.3, first_delta_within_s=0.2, circuit_failures=1, circuit_open_s=60
     )
@@ -202,7 +208,9 @@ async def test_an_error_that_is_all_that_is_left_is_passed_on(
     engine: ScriptedEngine, make: Make
 ) -> None:
     engine.answers = [
-        Answer(steps=[sse.frame(ErrorEvent(code="llm_failed", message="m"), "42.8").encode()])
+        ScriptedAnswer(
+            steps=[sse.frame(ErrorEvent(code="llm_failed", message="m"), "42.8").encode()]
+        )
     ]
     frames = await called(make(), last_event_id="42.7")
     assert (names(frames), error_of(frames).code) == (["error"], "llm_failed")
@@ -279,28 +287,31 @@ async def test_a_refusal_is_passed_on_as_it_is(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer(wait_s=0.3), "not_accepted_in_time"),
-        (Answer(steps=[HANG]), "not_accepted_in_time"),
-        (Answer(wait_s=0.1, steps=[0.1, events(1, ACCEPTED, HELLO, DONE)]), "not_accepted_in_time"),
-        (refusal(500, "internal"), "status_500"),
-        (Answer(steps=[b"<html>"], status=502), "status_502"),
-        (refusal(429, "overloaded"), "overloaded"),
-        (Answer(steps=[CUT]), "cut"),
-        (Answer(steps=[]), "cut"),
-        (Answer(steps=[b"data: \xff\n\n", HANG]), "cut"),
+        (ScriptedAnswer(wait_s=0.3), "not_accepted_in_time"),
+        (ScriptedAnswer(steps=[HANG]), "not_accepted_in_time"),
         (
-            Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))]),
+            ScriptedAnswer(wait_s=0.1, steps=[0.1, events(1, ACCEPTED, HELLO, DONE)]),
+            "not_accepted_in_time",
+        ),
+        (refusal(500, "internal"), "status_500"),
+        (ScriptedAnswer(steps=[b"<html>"], status=502), "status_502"),
+        (refusal(429, "overloaded"), "overloaded"),
+        (ScriptedAnswer(steps=[CUT]), "cut"),
+        (ScriptedAnswer(steps=[]), "cut"),
+        (ScriptedAnswer(steps=[b"data: \xff\n\n", HANG]), "cut"),
+        (
+            ScriptedAnswer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))]),
             "engine_llm_failed",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_failure_before_anything_was_said_is_one_counted_error(
-    engine: ScriptedEngine, make: Make, answer: Answer, reason: str
+    engine: ScriptedEngine, make: Make, answer: ScriptedAnswer, reason: str
 ) -> None:
     engine.answers = [answer]
     before = fallbacks(reason)
-    limits = {"accepted_within_s": 0.15} if reason == "not_accepted_in_time" else {}
+    limits = {"engine_accept_timeout_s": 0.15} if reason == "not_accepted_in_time" else {}
     with pytest.raises(LegacyUnavailable) as failed:
         await called(make(**limits))
     assert failed.value.status == 503
@@ -324,9 +335,9 @@ async def test_a_failure_before_anything_was_said_is_one_counted_error(
 async def test_a_failure_between_accepted_and_the_first_delta_is_one_counted_error(
     engine: ScriptedEngine, make: Make, after: list[bytes | float | str], reason: str
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), 0.01, *after])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), 0.01, *after])]
     before = fallbacks(reason)
-    limits = {"first_delta_within_s": 0.25} if reason == "no_delta_in_time" else {}
+    limits = {"first_token_timeout_s": 0.25} if reason == "no_delta_in_time" else {}
     frames = await called(make(**limits))
     assert names(frames) == ["control", "error"]
     assert (error_of(frames).code, error_of(frames).retryable, frames[-1].id) == (
@@ -345,7 +356,7 @@ async def test_after_the_first_delta_there_is_no_fallback_only_an_error(
     open_client: Open,
     after: list[bytes | float | str],
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), 0.01, *after])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), 0.01, *after])]
     before = fallbacks("none_after_first_delta")
     frames = await called(make(client=await open_client(engine_url, silent_s=1)))
     assert names(frames) == ["control", "text-delta", "error"]
@@ -357,7 +368,9 @@ async def test_the_engines_own_error_after_the_first_delta_is_passed_on(
     engine: ScriptedEngine, make: Make
 ) -> None:
     engine.answers = [
-        Answer(steps=[events(1, ACCEPTED, HELLO, ErrorEvent(code="llm_failed", message="m"))])
+        ScriptedAnswer(
+            steps=[events(1, ACCEPTED, HELLO, ErrorEvent(code="llm_failed", message="m"))]
+        )
     ]
     frames = await called(make())
     assert names(frames) == ["control", "text-delta", "error"]
@@ -367,7 +380,7 @@ async def test_the_engines_own_error_after_the_first_delta_is_passed_on(
 async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_later(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [Answer(steps=[CUT])]
+    engine.answers = [ScriptedAnswer(steps=[CUT])]
     caller = make(circuit_failures=2, circuit_open_s=1)
     for _ in range(2):
         with pytest.raises(LegacyUnavailable, match="cut"):
@@ -386,11 +399,11 @@ async def test_after_failures_in_a_row_the_engine_is_spared_and_asked_again_late
 async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not_wait_for_it(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [Answer(steps=[CUT])]
+    engine.answers = [ScriptedAnswer(steps=[CUT])]
     caller = make(circuit_failures=1, circuit_open_s=0.5, first_delta_within_s=1)
     with pytest.raises(LegacyUnavailable, match="cut"):
         await called(caller)
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     await asyncio.sleep(0.55)
     looking = asyncio.create_task(called(caller))
     await asyncio.sleep(0.05)
@@ -410,13 +423,13 @@ async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not
 async def test_a_turn_that_looks_and_is_left_by_its_caller_lets_the_next_one_look(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [Answer(steps=[CUT])]
+    engine.answers = [ScriptedAnswer(steps=[CUT])]
     caller = make(circuit_failures=1, circuit_open_s=0.1)
     with pytest.raises(LegacyUnavailable):
         await called(caller)
     await asyncio.sleep(0.15)
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
-    frames = caller.call(REQUEST)
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
+    frames = caller.stream(REQUEST)
     await anext(frames)
     await frames.aclose()
     engine.answers = [WHOLE]
@@ -427,14 +440,14 @@ async def test_a_model_that_fails_and_callers_that_leave_say_nothing_against_the
     engine: ScriptedEngine, make: Make
 ) -> None:
     caller = make(circuit_failures=1)
-    engine.answers = [Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))])]
     with pytest.raises(LegacyUnavailable, match="engine_llm_failed"):
         await called(caller)
     engine.answers = [refusal(422, "invalid")]
     with pytest.raises(EngineRefused):
         await called(caller)
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
-    frames = caller.call(REQUEST)
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
+    frames = caller.stream(REQUEST)
     await anext(frames)
     await frames.aclose()
     engine.answers = [WHOLE]
@@ -444,10 +457,10 @@ async def test_a_model_that_fails_and_callers_that_leave_say_nothing_against_the
 async def test_more_turns_at_once_than_the_limit_are_refused(
     engine: ScriptedEngine, make: Make
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), HANG])]
     caller = make()
     caller._running = RunningTurns(in_all=1, a_client=1, a_session=1)
-    frames = caller.call(REQUEST)
+    frames = caller.stream(REQUEST)
     await anext(frames)
     engine.answers = [WHOLE]
     stop = ChatRequest(session_id="live-001", type=TurnType.COMMAND, content="STOP")
@@ -486,7 +499,7 @@ async def test_a_slow_reply_after_its_first_delta_is_waited_for(
     engine: ScriptedEngine, make: Make
 ) -> None:
     engine.answers = [
-        Answer(steps=[events(1, ACCEPTED, HELLO), 0.3, sse.frame(DONE, "1.2").encode()])
+        ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), 0.3, sse.frame(DONE, "1.2").encode()])
     ]
     assert names(await called(make())) == ["control", "text-delta", "done"]
 
@@ -516,11 +529,11 @@ async def test_with_the_main_path_off_the_engine_is_not_asked(
 async def test_a_caller_that_leaves_closes_the_call(
     engine: ScriptedEngine, make: Make, command: bool
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), HANG])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
     request = (
         ChatRequest(session_id="live-001", type="COMMAND", content="STOP") if command else REQUEST
     )
-    frames = make().call(request)
+    frames = make().stream(request)
     assert (await anext(frames)).event == "control"
     assert not engine.left.is_set()
     await frames.aclose()
@@ -533,7 +546,7 @@ async def test_a_caller_that_leaves_closes_the_call(
 async def test_a_stop_that_names_its_turn_anywhere_means_that_turn(
     engine: ScriptedEngine, make: Make, outer: int | None, inner: int | None, told: int | None
 ) -> None:
-    engine.answers = [Answer(steps=[events(0, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(0, DONE)])]
     stop = ChatRequest(
         session_id="live-001", type="COMMAND", content="STOP", turn=outer, meta=Meta(turn=inner)
     )
@@ -542,7 +555,7 @@ async def test_a_stop_that_names_its_turn_anywhere_means_that_turn(
 
 
 async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
-    engine.answers = [Answer(steps=[events(0, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(0, DONE)])]
     caller = make()
     assert names(
         await called(caller, ChatRequest(session_id="live-001", type="COMMAND", content="STOP"))
@@ -555,15 +568,19 @@ async def test_stop_takes_no_number(engine: ScriptedEngine, make: Make) -> None:
 
 @pytest.mark.parametrize(
     "first",
-    [refusal(429, "overloaded"), Answer(steps=[CUT]), Answer(wait_s=0.5, steps=[HANG])],
+    [
+        refusal(429, "overloaded"),
+        ScriptedAnswer(steps=[CUT]),
+        ScriptedAnswer(wait_s=0.5, steps=[HANG]),
+    ],
     ids=["busy", "cut", "late"],
 )
 async def test_an_engine_that_was_only_too_busy_is_asked_again_before_a_person_is(
-    engine: ScriptedEngine, make: Make, first: Answer
+    engine: ScriptedEngine, make: Make, first: ScriptedAnswer
 ) -> None:
     engine.answers = [first, first, WHOLE]
     caller = make(accepted_within_s=0.2)
-    caller._ask_again_s = 20
+    caller._engine_retry_s = 20
     assert names(await called(caller)) == ["control", "text-delta", "done"]
     assert {request.turn for request in engine.requests} == {1}
 
@@ -573,7 +590,7 @@ async def test_an_engine_that_stays_too_busy_is_one_clear_error(
 ) -> None:
     engine.answers = [refusal(429, "overloaded")]
     caller = make()
-    caller._ask_again_s = 1
+    caller._engine_retry_s = 1
     with pytest.raises(LegacyUnavailable, match="overloaded"):
         await called(caller)
     assert len(engine.requests) > 1
@@ -583,15 +600,15 @@ async def test_an_engine_that_stays_too_busy_is_one_clear_error(
     "answer",
     [
         refusal(500, "internal"),
-        Answer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))]),
+        ScriptedAnswer(steps=[events(1, ErrorEvent(code="llm_failed", message="m"))]),
     ],
 )
 async def test_one_that_failed_for_another_reason_is_not(
-    engine: ScriptedEngine, make: Make, answer: Answer
+    engine: ScriptedEngine, make: Make, answer: ScriptedAnswer
 ) -> None:
     engine.answers = [answer, WHOLE]
     caller = make()
-    caller._ask_again_s = 60
+    caller._engine_retry_s = 60
     with pytest.raises(LegacyUnavailable):
         await called(caller)
     assert len(engine.requests) == 1

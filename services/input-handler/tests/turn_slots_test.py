@@ -1,14 +1,14 @@
 import pytest
 
-from input_handler.turn_slots import TurnSlots
+from input_handler.turn_slots import ConcurrencyLimit
 from service_runtime.errors import TooMany
 
 
 def test_one_more_than_there_are_is_refused_until_one_is_free() -> None:
-    slots = TurnSlots(2)
-    slots.take()
-    slots.take()
+    slots = ConcurrencyLimit(2)
+    slots.acquire()
+    slots.acquire()
     with pytest.raises(TooMany, match="2 turns at once"):
-        slots.take()
-    slots.free()
-    slots.take()
+        slots.acquire()
+    slots.release()
+    slots.acquire()

@@ -11,19 +11,26 @@ from dialog_contracts.http import FlagSet, Meta
 from dialog_contracts.legacy_chain import ChainMeta, UserInput
 from dialog_contracts.sse import ErrorEvent
 from input_handler.engine_client import EngineClient
-from input_handler.testing.chain import REQUEST, Chain, called, caller_of, done, told
+from input_handler.testing.chain import (
+    REQUEST,
+    LegacyPipeline,
+    call_turn,
+    done,
+    events_of,
+    turn_service,
+)
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
     DONE,
     HANG,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
 )
-from input_handler.turn_caller import TurnCaller
+from input_handler.turn_caller import TurnService
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 
@@ -34,8 +41,8 @@ class Limits(TypedDict, total=False):
 
 
 LIMITS: dict[str, Limits] = {
-    "not_accepted_in_time": {"accepted_within_s": 0.2},
-    "no_delta_in_time": {"first_delta_within_s": 0.3},
+    "not_accepted_in_time": {"engine_accept_timeout_s": 0.2},
+    "no_delta_in_time": {"first_token_timeout_s": 0.3},
 }
 
 
@@ -51,13 +58,13 @@ def entry(age_s: float = 0.0) -> str:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer(wait_s=0.4), "not_accepted_in_time"),
-        (Answer(steps=[events(1, ACCEPTED), HANG]), "no_delta_in_time"),
-        (Answer(steps=[events(1, ACCEPTED), CUT]), "cut"),
+        (ScriptedAnswer(wait_s=0.4), "not_accepted_in_time"),
+        (ScriptedAnswer(steps=[events(1, ACCEPTED), HANG]), "no_delta_in_time"),
+        (ScriptedAnswer(steps=[events(1, ACCEPTED), CUT]), "cut"),
         (refusal(500, "internal"), "status_500"),
         (refusal(429, "overloaded"), "overloaded"),
         (
-            Answer(steps=[events(1, ACCEPTED, ErrorEvent(code="llm_failed", message="m"))]),
+            ScriptedAnswer(steps=[events(1, ACCEPTED, ErrorEvent(code="llm_failed", message="m"))]),
             "engine_llm_failed",
         ),
     ],
@@ -68,13 +75,15 @@ async def test_a_turn_that_the_engine_fails_before_its_first_word_is_answered_by
     redis: RedisLink,
     answers: Answers,
     engine: ScriptedEngine,
-    chain: Chain,
-    answer: Answer,
+    chain: LegacyPipeline,
+    answer: ScriptedAnswer,
     reason: str,
 ) -> None:
     engine.answers = [answer]
     limits = LIMITS.get(reason, Limits())
-    asking = asyncio.create_task(called(caller_of(client, redis, answers, FlagSet(), **limits)))
+    asking = asyncio.create_task(
+        call_turn(turn_service(client, redis, answers, FlagSet(), **limits))
+    )
     asked = await chain.next()
     assert (asked.meta.turn, asked.meta.reason) == (engine.requests[0].turn, reason)
     await chain.answer(asked)
@@ -86,10 +95,10 @@ async def test_a_turn_that_the_engine_fails_before_its_first_word_is_answered_by
 
 
 async def test_after_the_first_word_the_chain_is_never_asked(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO), 0.01, CUT])]
-    frames = await called(caller)
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), 0.01, CUT])]
+    frames = await call_turn(caller)
     assert [frame.event for frame in frames] == ["control", "text-delta", "error"]
     assert await chain.queued() == 0
     assert await redis.client.get(redis_names.reply_claim("live-001#1")) is None
@@ -98,30 +107,34 @@ async def test_after_the_first_word_the_chain_is_never_asked(
 @pytest.mark.parametrize(
     ("given_up", "limits", "resumed_after"),
     [
-        (Answer(wait_s=0.4), LIMITS["not_accepted_in_time"], None),
-        (Answer(steps=[events(1, ACCEPTED), CUT]), {}, "1.0"),
-        (Answer(steps=[events(1, ACCEPTED), HANG]), LIMITS["no_delta_in_time"], "1.0"),
+        (ScriptedAnswer(wait_s=0.4), LIMITS["not_accepted_in_time"], None),
+        (ScriptedAnswer(steps=[events(1, ACCEPTED), CUT]), {}, "1.0"),
+        (ScriptedAnswer(steps=[events(1, ACCEPTED), HANG]), LIMITS["no_delta_in_time"], "1.0"),
     ],
 )
 async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
     client: EngineClient,
     answers: Answers,
     engine: ScriptedEngine,
-    chain: Chain,
+    chain: LegacyPipeline,
     redis: RedisLink,
-    given_up: Answer,
+    given_up: ScriptedAnswer,
     limits: Limits,
     resumed_after: str | None,
 ) -> None:
-    caller = caller_of(client, redis, answers, FlagSet(), **limits)
+    caller = turn_service(client, redis, answers, FlagSet(), **limits)
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
     rest = events(1, ACCEPTED, HELLO, DONE)
     if resumed_after is not None:
         rest = rest.removeprefix(events(1, ACCEPTED))
     # The second time it may take longer to accept than a turn that could go elsewhere.
-    engine.answers = [given_up, Answer(steps=[CUT]), Answer(wait_s=0.5, steps=[rest])]
-    frames = await called(caller)
-    assert told(frames) == [("1.0", "control"), ("1.1", "text-delta"), ("1.2", "done")]
+    engine.answers = [
+        given_up,
+        ScriptedAnswer(steps=[CUT]),
+        ScriptedAnswer(wait_s=0.5, steps=[rest]),
+    ]
+    frames = await call_turn(caller)
+    assert events_of(frames) == [("1.0", "control"), ("1.1", "text-delta"), ("1.2", "done")]
     assert [headers.get("last-event-id") for headers in engine.headers] == [
         None,
         resumed_after,
@@ -134,12 +147,12 @@ async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
 
 
 async def test_an_engine_that_claimed_a_turn_and_is_gone_ends_it_in_one_clear_error(
-    caller: TurnCaller, engine: ScriptedEngine, chain: Chain, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisLink
 ) -> None:
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), CUT]), refusal(404, "turn_lost")]
-    frames = await called(caller)
-    assert told(frames) == [("1.0", "control"), ("1.1", "error")]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), CUT]), refusal(404, "turn_lost")]
+    frames = await call_turn(caller)
+    assert events_of(frames) == [("1.0", "control"), ("1.1", "error")]
     error = frames[-1].parse()
     assert isinstance(error, ErrorEvent)
     assert (error.code, error.retryable) == ("engine_lost", True)
@@ -147,11 +160,11 @@ async def test_an_engine_that_claimed_a_turn_and_is_gone_ends_it_in_one_clear_er
 
 
 async def test_a_turn_does_not_overtake_the_one_before_it_that_the_chain_still_answers(
-    caller: TurnCaller, engine: ScriptedEngine, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     await redis.client.rpush(redis_names.backlog("live-001"), entry())
-    asking = asyncio.create_task(called(caller))
+    asking = asyncio.create_task(call_turn(caller))
     await asyncio.sleep(0.1)
     assert engine.requests == []
     await redis.client.delete(redis_names.backlog("live-001"))
@@ -159,12 +172,16 @@ async def test_a_turn_does_not_overtake_the_one_before_it_that_the_chain_still_a
 
 
 async def test_a_turn_behind_one_that_the_chain_does_not_finish_goes_to_the_chain_too_and_keeps_its_place(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
+    chain: LegacyPipeline,
+    engine: ScriptedEngine,
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
-    caller = caller_of(client, redis, answers, FlagSet(), legacy_first_s=0.1)
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    caller = turn_service(client, redis, answers, FlagSet(), legacy_first_s=0.1)
     await redis.client.rpush(redis_names.backlog("live-001"), entry())
-    asking = asyncio.create_task(called(caller))
+    asking = asyncio.create_task(call_turn(caller))
     asked = await chain.next()
     await chain.answer(asked)
     frames = await asking
@@ -173,19 +190,23 @@ async def test_a_turn_behind_one_that_the_chain_does_not_finish_goes_to_the_chai
 
 
 async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_chain(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: Chain, engine: ScriptedEngine
+    client: EngineClient,
+    redis: RedisLink,
+    answers: Answers,
+    chain: LegacyPipeline,
+    engine: ScriptedEngine,
 ) -> None:
-    engine.answers = [Answer(steps=[CUT])]
-    caller = caller_of(
+    engine.answers = [ScriptedAnswer(steps=[CUT])]
+    caller = turn_service(
         client, redis, answers, FlagSet(), legacy_first_s=5, circuit_failures=1, circuit_open_s=60
     )
-    asking = asyncio.create_task(called(caller))
+    asking = asyncio.create_task(call_turn(caller))
     await chain.answer(await chain.next())
     await asking
     await redis.client.rpush(redis_names.backlog("live-001"), entry())
     again = REQUEST.model_copy(update={"meta": Meta(request_id="r-2", lang="zh")})
     began = asyncio.get_running_loop().time()
-    asking = asyncio.create_task(called(caller, again))
+    asking = asyncio.create_task(call_turn(caller, again))
     asked = await chain.next()
     assert asyncio.get_running_loop().time() - began < 2
     assert asked.meta.reason == "circuit_open"
@@ -194,10 +215,10 @@ async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_cha
 
 
 async def test_a_chain_that_is_down_does_not_keep_a_session_from_an_engine_that_is_well(
-    caller: TurnCaller, engine: ScriptedEngine, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     await redis.client.rpush(redis_names.backlog("live-001"), entry(age_s=16))
     began = asyncio.get_running_loop().time()
-    assert [frame.event for frame in await called(caller)][-1] == "done"
+    assert [frame.event for frame in await call_turn(caller)][-1] == "done"
     assert asyncio.get_running_loop().time() - began < 2.5, "where it waits, it is for three"

@@ -12,22 +12,22 @@ from dialog_contracts.sse import ChatEvent, ErrorEvent, SseFrame
 from dialog_flags.flags import FixedFlags
 from input_handler.engine_client import EngineClient
 from input_handler.errors import EngineRefused, LegacyUnavailable
-from input_handler.legacy_path import LegacyPath
-from input_handler.sync_path import SyncPath
+from input_handler.legacy_path import LegacyClient
+from input_handler.sync_path import EngineGuard
 from input_handler.testing.chain import plenty
 from input_handler.testing.scripted_engine import (
     ACCEPTED,
     CUT,
     DONE,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
     refusal,
 )
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import TurnNumbers
-from input_handler.unattended import Unattended
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumberAllocator
+from input_handler.unattended import BackgroundTurns
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisLink
 
@@ -36,22 +36,22 @@ LOST = ErrorEvent(code="engine_lost", message="it broke off", retryable=True)
 
 
 @pytest.fixture
-async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyPath]:
+async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyClient]:
     answers = Answers(valkey_url)
     answers.start()
-    yield LegacyPath(redis, answers, enabled=True, within_s=5)
+    yield LegacyClient(redis, answers, enabled=True, within_s=5)
     await answers.aclose()
 
 
 def unattended_of(
-    client: EngineClient, redis: RedisLink, legacy: LegacyPath, flags: FlagSet | None = None
-) -> Unattended:
-    sync = SyncPath(client, accepted_within_s=10, first_delta_within_s=10, circuit_failures=100)
-    return Unattended(
-        TurnCaller(
+    client: EngineClient, redis: RedisLink, legacy: LegacyClient, flags: FlagSet | None = None
+) -> BackgroundTurns:
+    sync = EngineGuard(client, accepted_within_s=10, first_delta_within_s=10, circuit_failures=100)
+    return BackgroundTurns(
+        TurnService(
             sync,
             legacy,
-            TurnNumbers(redis),
+            TurnNumberAllocator(redis),
             FixedFlags(flags or FlagSet()),
             plenty(),
         ),
@@ -60,7 +60,7 @@ def unattended_of(
 
 
 @pytest.fixture
-def unattended(client: EngineClient, redis: RedisLink, legacy: LegacyPath) -> Unattended:
+def unattended(client: EngineClient, redis: RedisLink, legacy: LegacyClient) -> BackgroundTurns:
     return unattended_of(client, redis, legacy)
 
 
@@ -79,43 +79,43 @@ async def stream(*said: ChatEvent, turn: int = 7) -> AsyncGenerator[SseFrame, No
 
 
 async def test_a_turn_that_is_answered_tells_no_failure(
-    unattended: Unattended, engine: ScriptedEngine, redis: RedisLink
+    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
-    frames = [frame.event async for frame in await unattended.begin(REQUEST, None)]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    frames = [frame.event async for frame in await unattended.start(REQUEST, None)]
     assert frames == ["control", "text-delta", "done"]
-    await unattended.finish("live-001", stream(ACCEPTED, HELLO, DONE))
+    await unattended.run("live-001", stream(ACCEPTED, HELLO, DONE))
     assert await told(redis) == []
 
 
 async def test_a_turn_is_asked_for_with_its_voice_as_a_file_and_the_callers_trace(
-    client: EngineClient, redis: RedisLink, legacy: LegacyPath, engine: ScriptedEngine
+    client: EngineClient, redis: RedisLink, legacy: LegacyClient, engine: ScriptedEngine
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     streaming = unattended_of(
         client, redis, legacy, FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
     )
-    frames = await streaming.begin(REQUEST, f"00-{'a' * 32}-{'b' * 16}-01")
-    await streaming.finish("live-001", frames)
+    frames = await streaming.start(REQUEST, f"00-{'a' * 32}-{'b' * 16}-01")
+    await streaming.run("live-001", frames)
     assert engine.requests[0].meta.flags == FlagSet()
     assert engine.headers[0]["traceparent"].startswith(f"00-{'a' * 32}")
 
 
 async def test_a_failure_is_told_only_where_no_word_was_said(
-    unattended: Unattended, redis: RedisLink
+    unattended: BackgroundTurns, redis: RedisLink
 ) -> None:
-    await unattended.finish("live-001", stream(ACCEPTED, HELLO, LOST))
+    await unattended.run("live-001", stream(ACCEPTED, HELLO, LOST))
     assert await told(redis) == []
-    await unattended.finish("live-001", stream(ACCEPTED, LOST))
+    await unattended.run("live-001", stream(ACCEPTED, LOST))
     assert await told(redis) == [("live-001#7", "engine_lost")]
 
 
 async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(
-    unattended: Unattended, redis: RedisLink
+    unattended: BackgroundTurns, redis: RedisLink
 ) -> None:
     async with redis.client.pubsub() as listener:
         await listener.subscribe(redis_names.task_response("live-001"))
-        await unattended.finish("live-001", stream(ACCEPTED, LOST))
+        await unattended.run("live-001", stream(ACCEPTED, LOST))
         heard = None
         async with asyncio.timeout(2):
             while heard is None:
@@ -130,17 +130,17 @@ async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(
 
 
 async def test_a_turn_that_has_its_answer_keeps_it(
-    unattended: Unattended, redis: RedisLink
+    unattended: BackgroundTurns, redis: RedisLink
 ) -> None:
     answer = TaskResponse(message_id="live-001#7", task_id="live-001", text="解谜！")
     await redis.client.hset(redis_names.answers("live-001"), answer.message_id, answer.to_json())
-    await unattended.finish("live-001", stream(ACCEPTED, LOST))
+    await unattended.run("live-001", stream(ACCEPTED, LOST))
     (kept,) = await redis.client.hvals(redis_names.answers("live-001"))
     assert TaskResponse.from_json(kept) == answer
 
 
 async def test_the_calls_stream_is_closed_when_the_turn_was_followed(
-    unattended: Unattended,
+    unattended: BackgroundTurns,
 ) -> None:
     closed = []
 
@@ -151,27 +151,27 @@ async def test_the_calls_stream_is_closed_when_the_turn_was_followed(
         finally:
             closed.append(True)
 
-    await unattended.finish("live-001", frames())
+    await unattended.run("live-001", frames())
     assert closed == [True]
 
 
 async def test_a_turn_whose_first_and_only_event_is_its_failure_is_told_too(
-    unattended: Unattended, engine: ScriptedEngine, redis: RedisLink
+    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
     """The engine claimed it and is gone: neither path says a word before the error."""
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
     engine.answers = [refusal(500, "internal")]
-    await unattended.finish("live-001", await unattended.begin(REQUEST, None))
+    await unattended.run("live-001", await unattended.start(REQUEST, None))
     assert await told(redis) == [("live-001#1", "engine_lost")]
     assert await redis.client.llen(redis_names.USER_INPUT_QUEUE) == 0
 
 
 async def test_a_turn_that_the_engine_breaks_off_before_its_first_word_goes_on_in_the_chain(
-    unattended: Unattended, engine: ScriptedEngine, redis: RedisLink
+    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisLink
 ) -> None:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED), CUT])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), CUT])]
     following = asyncio.create_task(
-        unattended.finish("live-001", await unattended.begin(REQUEST, None))
+        unattended.run("live-001", await unattended.start(REQUEST, None))
     )
     async with asyncio.timeout(2):
         while (raw := await redis.client.rpop(redis_names.USER_INPUT_QUEUE)) is None:
@@ -188,18 +188,18 @@ async def test_a_turn_that_the_engine_breaks_off_before_its_first_word_goes_on_i
 
 
 async def test_a_turn_that_is_refused_or_that_nobody_takes_is_not_begun(
-    unattended: Unattended,
+    unattended: BackgroundTurns,
     client: EngineClient,
     engine: ScriptedEngine,
     redis: RedisLink,
     no_redis: RedisLink,
-    legacy: LegacyPath,
+    legacy: LegacyClient,
 ) -> None:
     engine.answers = [refusal(422, "invalid")]
     with pytest.raises(EngineRefused):
-        await unattended.begin(REQUEST, None)
-    without = LegacyPath(no_redis, legacy._answers, enabled=True, within_s=1)
+        await unattended.start(REQUEST, None)
+    without = LegacyClient(no_redis, legacy._responses, enabled=True, within_s=1)
     engine.answers = [refusal(500, "internal")]
     with pytest.raises(LegacyUnavailable):
-        await unattended_of(client, no_redis, without).begin(REQUEST, None)
+        await unattended_of(client, no_redis, without).start(REQUEST, None)
     assert await told(redis) == []

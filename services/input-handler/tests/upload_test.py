@@ -10,7 +10,7 @@ from input_handler.upload import (
     RECEIVED,
     TEXT_BYTES,
     Recording,
-    Upload,
+    UploadAssembler,
     UploadRefused,
 )
 
@@ -20,7 +20,7 @@ def chunk(chunk_id: int | None, kind: str | None = "text", text: str | None = No
 
 
 def test_announced_chunks_become_one_text() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     for number, piece in enumerate(["今晚".encode(), "玩什".encode(), "么？".encode()]):
         assert upload.announce(chunk(number)) is None
         assert upload.add(piece) == RECEIVED == "File chunk received"
@@ -28,7 +28,7 @@ def test_announced_chunks_become_one_text() -> None:
 
 
 def test_a_character_may_be_cut_between_chunks() -> None:
-    upload, data = Upload(), "玩".encode()
+    upload, data = UploadAssembler(), "玩".encode()
     for number in range(3):
         upload.announce(chunk(number))
         upload.add(data[number : number + 1])
@@ -36,7 +36,7 @@ def test_a_character_may_be_cut_between_chunks() -> None:
 
 
 def test_inline_text_needs_no_binary_frame() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     assert upload.announce(chunk(0, text="今晚")) == RECEIVED
     assert upload.add(b"x") == NO_METADATA
     assert upload.announce(chunk(1, text="玩")) == RECEIVED
@@ -44,7 +44,7 @@ def test_inline_text_needs_no_binary_frame() -> None:
 
 
 def test_a_refused_chunk_is_never_filled_by_a_later_binary_frame() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     upload.announce(chunk(0))
     upload.add(b"AAA")
     assert upload.announce(chunk(0)) == "Chunk ID mismatch: expected 1, got 0"
@@ -56,7 +56,7 @@ def test_a_refused_chunk_is_never_filled_by_a_later_binary_frame() -> None:
 
 
 def test_binary_without_metadata_and_twice_for_one_are_refused() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     assert upload.add(b"x") == NO_METADATA
     upload.announce(chunk(0))
     upload.add(b"x")
@@ -66,22 +66,22 @@ def test_binary_without_metadata_and_twice_for_one_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", [None, "image", "control", "x" * 100])
 def test_other_types_are_not_supported(kind: str | None) -> None:
-    answer = Upload().announce(chunk(0, kind))
+    answer = UploadAssembler().announce(chunk(0, kind))
     assert answer is not None
     assert answer.endswith("is not supported")
     assert len(answer) < 100
 
 
 def test_text_and_audio_do_not_mix() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     upload.announce(chunk(0))
     upload.add(b"x")
     assert upload.announce(chunk(1, "audio")) == "Error: this upload is text, not audio"
     assert upload.add(b"y") == NO_METADATA
 
 
-def recorded(data: bytes) -> Upload:
-    upload = Upload()
+def recorded(data: bytes) -> UploadAssembler:
+    upload = UploadAssembler()
     upload.announce(chunk(0, "audio"))
     assert upload.add(data) == RECEIVED
     return upload
@@ -114,7 +114,7 @@ def test_a_recording_has_a_limit_and_what_is_over_it_is_not_kept() -> None:
 
 
 def test_an_empty_upload_and_one_without_its_bytes_are_refused() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     with pytest.raises(UploadRefused, match="empty"):
         upload.finish()
     upload.announce(chunk(0))
@@ -123,7 +123,7 @@ def test_an_empty_upload_and_one_without_its_bytes_are_refused() -> None:
 
 
 def test_invalid_utf8_is_named_by_its_place() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     upload.announce(chunk(0))
     upload.add(b"ab\xffcd")
     with pytest.raises(UploadRefused, match="not valid UTF-8 at byte 2"):
@@ -131,7 +131,7 @@ def test_invalid_utf8_is_named_by_its_place() -> None:
 
 
 def test_a_text_has_a_limit_in_bytes() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     upload.announce(chunk(0))
     assert upload.add(b"x" * TEXT_BYTES) == RECEIVED
     upload.announce(chunk(1))
@@ -141,7 +141,7 @@ def test_a_text_has_a_limit_in_bytes() -> None:
 
 
 def test_an_upload_has_a_limit_of_chunks() -> None:
-    upload = Upload()
+    upload = UploadAssembler()
     for number in range(limits.UPLOAD_FRAMES):
         upload.announce(chunk(number, "audio"))
         upload.add(b"x")
@@ -165,7 +165,7 @@ FRAMES = st.builds(
 def test_an_upload_is_what_was_acknowledged_and_nothing_else(
     frames: list[UploadFrame | bytes],
 ) -> None:
-    upload, kept = Upload(), b""
+    upload, kept = UploadAssembler(), b""
     for frame in frames:
         if isinstance(frame, bytes):
             kept += frame if upload.add(frame) == RECEIVED else b""

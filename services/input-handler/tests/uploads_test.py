@@ -3,22 +3,24 @@
 import json
 
 from dialog_contracts.input_socket import UploadFrame
-from input_handler.turn_slots import TurnSlots
-from input_handler.unattended import Unattended
-from input_handler.upload_room import UploadRoom
-from input_handler.uploads import Uploads
+from input_handler.turn_slots import ConcurrencyLimit
+from input_handler.unattended import BackgroundTurns
+from input_handler.upload_room import UploadBudget
+from input_handler.uploads import UploadSession
 from service_runtime.tasks import TaskOwner
 
 
-class Nobody(Unattended):
+class Nobody(BackgroundTurns):
     """No turn comes of anything here."""
 
     def __init__(self) -> None:
         pass
 
 
-def uploads(room: UploadRoom) -> Uploads:
-    return Uploads("live-001", Nobody(), None, TaskOwner(), TurnSlots(4), room, "10.0.0.1")
+def uploads(room: UploadBudget) -> UploadSession:
+    return UploadSession(
+        "live-001", Nobody(), None, TaskOwner(), ConcurrencyLimit(4), room, "10.0.0.1"
+    )
 
 
 def chunk(number: int, **more: str) -> UploadFrame:
@@ -28,7 +30,7 @@ def chunk(number: int, **more: str) -> UploadFrame:
 
 
 async def test_what_all_of_them_hold_is_bounded_and_what_went_makes_room() -> None:
-    room = UploadRoom(100)
+    room = UploadBudget(100)
     first, second = uploads(room), uploads(room)
     for each in (first, second):
         each.announce(chunk(0))
@@ -47,7 +49,7 @@ async def test_what_all_of_them_hold_is_bounded_and_what_went_makes_room() -> No
 
 
 async def test_a_refused_chunk_and_a_finished_upload_are_held_no_longer() -> None:
-    room = UploadRoom()
+    room = UploadBudget()
     one = uploads(room)
     one.announce(chunk(0))
     one.add(bytes(10))
@@ -62,5 +64,5 @@ async def test_a_refused_chunk_and_a_finished_upload_are_held_no_longer() -> Non
     )
     one.announce(text)
     assert (room.held, one.open) == (5, True)
-    one.give_up()
+    one.expire()
     assert (room.held, one.open) == (0, False)

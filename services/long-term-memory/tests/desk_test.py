@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import LtmResponse
-from long_term_memory.desk import ANSWER_TTL_S, Desk
+from long_term_memory.desk import RESPONSE_TTL_S, MemoryWorker
 from long_term_memory.questions import (
     CONTENT_CHARS,
     FOUND_MAX,
@@ -18,7 +18,7 @@ from long_term_memory.questions import (
     PROFILE_CHARS,
     PROFILE_FIELDS,
 )
-from long_term_memory.store import Store
+from long_term_memory.store import MemoryStore
 from service_runtime.job import Job
 from service_runtime.redis_link import RedisLink
 
@@ -29,8 +29,8 @@ DEAD = redis_names.dead(LIST)
 
 
 @pytest.fixture
-def desk(link: RedisLink) -> Desk:
-    return Desk(Store(link, memories=10, ttl_s=1_000))
+def desk(link: RedisLink) -> MemoryWorker:
+    return MemoryWorker(MemoryStore(link, memories=10, ttl_s=1_000))
 
 
 def request(kind: str, data: dict[str, Any], user: str = "tom", name: str = "q-1") -> str:
@@ -44,9 +44,9 @@ async def answer(redis: "Redis", name: str = "q-1") -> LtmResponse:
 
 
 @pytest.fixture
-def ask(redis: "Redis", desk: Desk, worked: Worked) -> Ask:
+def ask(redis: "Redis", desk: MemoryWorker, worked: Worked) -> Ask:
     async def one(kind: str, data: dict[str, Any], user: str = "tom") -> LtmResponse:
-        await worked(LIST, desk.take, desk.given_up, request(kind, data, user))
+        await worked(LIST, desk.handle, desk.on_exhausted, request(kind, data, user))
         return await answer(redis)
 
     return one
@@ -74,17 +74,17 @@ async def test_a_profile_is_read_after_it_was_written(ask: Ask) -> None:
 
 
 async def test_a_listener_and_a_late_reader_get_the_same_answer(
-    redis: "Redis", desk: Desk, worked: Worked
+    redis: "Redis", desk: MemoryWorker, worked: Worked
 ) -> None:
     listener = redis.pubsub()
     await listener.subscribe(redis_names.LTM_RESPONSES)
-    await worked(LIST, desk.take, desk.given_up, request("add", {"content": "likes cats"}))
+    await worked(LIST, desk.handle, desk.on_exhausted, request("add", {"content": "likes cats"}))
     announced = None
     async with asyncio.timeout(2):
         while announced is None:
             announced = await listener.get_message(ignore_subscribe_messages=True, timeout=0.1)
     assert LtmResponse.from_json(announced["data"]) == await answer(redis)
-    assert 0 < await redis.ttl(redis_names.ltm_response("q-1")) <= ANSWER_TTL_S
+    assert 0 < await redis.ttl(redis_names.ltm_response("q-1")) <= RESPONSE_TTL_S
     await listener.aclose()  # type: ignore[no-untyped-call]
 
 
@@ -199,9 +199,14 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("raw", "field"), UNREADABLE, ids=range(len(UNREADABLE)))
 async def test_what_is_no_question_is_put_aside_as_it_came_and_answered_as_far_as_it_says_who_asked(
-    redis: "Redis", url: str, desk: Desk, worked: Worked, raw: str | bytes, field: str | None
+    redis: "Redis",
+    url: str,
+    desk: MemoryWorker,
+    worked: Worked,
+    raw: str | bytes,
+    field: str | None,
 ) -> None:
-    await worked(LIST, desk.take, desk.given_up, raw, request("profile_get", {}, name="q-2"))
+    await worked(LIST, desk.handle, desk.on_exhausted, raw, request("profile_get", {}, name="q-2"))
     assert (await answer(redis, "q-2")).success
     async with Redis.from_url(url) as bytewise:
         assert await bytewise.lrange(DEAD, 0, -1) == [
@@ -215,7 +220,7 @@ async def test_what_is_no_question_is_put_aside_as_it_came_and_answered_as_far_a
 
 
 async def test_a_memory_is_added_once_when_the_first_who_took_it_never_finished(
-    redis: "Redis", desk: Desk, worked: Worked
+    redis: "Redis", desk: MemoryWorker, worked: Worked
 ) -> None:
     tries = []
 
@@ -227,22 +232,22 @@ async def test_a_memory_is_added_once_when_the_first_who_took_it_never_finished(
                 raise ConnectionError("the process ends here")
 
             job = Job(job.raw, job.attempts, job.work_list, never)
-        await desk.take(job)
+        await desk.handle(job)
 
-    await worked(LIST, dies_once, desk.given_up, request("add", {"content": "likes cats"}))
+    await worked(LIST, dies_once, desk.on_exhausted, request("add", {"content": "likes cats"}))
     assert tries == [0, 1]
     assert await redis.zcard(redis_names.user_memories("tom")) == 1
     assert len((await answer(redis)).memories) == 1
 
 
 async def test_who_asked_what_nobody_could_answer_is_told(
-    redis: "Redis", desk: Desk, worked: Worked
+    redis: "Redis", desk: MemoryWorker, worked: Worked
 ) -> None:
     async def breaks(_: Job) -> None:
         raise ValueError("cannot")
 
     raw = request("search", {"query": "x"})
-    await worked(LIST, breaks, desk.given_up, raw)
+    await worked(LIST, breaks, desk.on_exhausted, raw)
     told = await answer(redis)
     assert (told.success, told.user_id, told.error) == (
         False,

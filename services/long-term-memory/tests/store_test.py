@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from long_term_memory.store import Store
+from long_term_memory.store import MemoryStore
 from service_runtime.redis_link import RedisDown, RedisLink
 
 NOW = 1_700_000_000.0
@@ -26,21 +26,25 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(link: RedisLink, clock: Clock) -> Store:
-    return Store(link, memories=60, ttl_s=1_000, clock=clock)
+def store(link: RedisLink, clock: Clock) -> MemoryStore:
+    return MemoryStore(link, memories=60, ttl_s=1_000, clock=clock)
 
 
 async def add(
-    redis: "Redis", store: Store, user: str, content: str, metadata: dict[str, Any] | None = None
+    redis: "Redis",
+    store: MemoryStore,
+    user: str,
+    content: str,
+    metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    memory, effects = store.added(user, content, metadata or {})
+    memory, effects = store.add_commands(user, content, metadata or {})
     for effect in effects:
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
     return memory
 
 
-async def update(redis: "Redis", store: Store, user: str, updates: dict[str, Any]) -> None:
-    for effect in store.updated(user, updates):
+async def update(redis: "Redis", store: MemoryStore, user: str, updates: dict[str, Any]) -> None:
+    for effect in store.update_commands(user, updates):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
 
 
@@ -49,15 +53,15 @@ def contents(found: list[dict[str, Any]]) -> list[str]:
 
 
 async def test_nothing_is_kept_before_the_effects_are_carried_out(
-    redis: "Redis", store: Store
+    redis: "Redis", store: MemoryStore
 ) -> None:
-    store.added("tom", "likes cats", {})
-    store.updated("tom", {"name": "Tom"})
+    store.add_commands("tom", "likes cats", {})
+    store.update_commands("tom", {"name": "Tom"})
     assert await redis.keys() == []
 
 
 async def test_a_memory_is_found_as_it_was_added_with_its_score(
-    redis: "Redis", store: Store
+    redis: "Redis", store: MemoryStore
 ) -> None:
     made = await add(redis, store, "tom", "他喜欢猫, cats", {"mood": "happy"})
     assert made == {
@@ -70,7 +74,7 @@ async def test_a_memory_is_found_as_it_was_added_with_its_score(
     assert await store.search("tom", "喜欢什么", 5) == [{**made, "score": 0.333}]
 
 
-async def test_users_are_kept_apart(redis: "Redis", store: Store) -> None:
+async def test_users_are_kept_apart(redis: "Redis", store: MemoryStore) -> None:
     await add(redis, store, "tom", "likes cats")
     await add(redis, store, "tom:memories", "hates cats")
     await update(redis, store, "tom", {"name": "Tom"})
@@ -82,7 +86,7 @@ async def test_users_are_kept_apart(redis: "Redis", store: Store) -> None:
 
 
 async def test_the_likest_come_first_and_of_equals_the_newest(
-    redis: "Redis", store: Store, clock: Clock
+    redis: "Redis", store: MemoryStore, clock: Clock
 ) -> None:
     for content in ("cats, long ago", "black cats", "cats, lately", "dogs"):
         clock.now += 1
@@ -95,13 +99,13 @@ async def test_the_likest_come_first_and_of_equals_the_newest(
     assert contents(await store.search("tom", "black cats", 2)) == ["black cats", "cats, lately"]
 
 
-async def test_a_question_without_words_finds_nothing(redis: "Redis", store: Store) -> None:
+async def test_a_question_without_words_finds_nothing(redis: "Redis", store: MemoryStore) -> None:
     await add(redis, store, "tom", "likes cats")
     assert await store.search("tom", "？！", 5) == []
 
 
 async def test_beyond_the_limit_the_oldest_is_forgotten(
-    redis: "Redis", store: Store, clock: Clock
+    redis: "Redis", store: MemoryStore, clock: Clock
 ) -> None:
     for number in range(63):
         clock.now += 1
@@ -114,7 +118,7 @@ async def test_beyond_the_limit_the_oldest_is_forgotten(
 
 
 async def test_the_same_words_again_are_the_same_memory_but_newer(
-    redis: "Redis", store: Store, clock: Clock
+    redis: "Redis", store: MemoryStore, clock: Clock
 ) -> None:
     first = await add(redis, store, "tom", "likes cats", {"a": 1, "b": 2})
     clock.now += 1
@@ -128,7 +132,7 @@ async def test_the_same_words_again_are_the_same_memory_but_newer(
 
 
 async def test_who_is_not_heard_of_is_forgotten_and_every_word_puts_that_off(
-    redis: "Redis", store: Store
+    redis: "Redis", store: MemoryStore
 ) -> None:
     await add(redis, store, "tom", "likes cats")
     await update(redis, store, "tom", {"name": "Tom"})
@@ -141,7 +145,7 @@ async def test_who_is_not_heard_of_is_forgotten_and_every_word_puts_that_off(
 
 
 async def test_a_profile_keeps_the_fields_that_nobody_changes_and_their_types(
-    redis: "Redis", store: Store
+    redis: "Redis", store: MemoryStore
 ) -> None:
     await update(redis, store, "tom", {"name": "汤姆", "age": 7, "tags": ["a", "b"], "pet": None})
     await update(redis, store, "tom", {"age": 8})
@@ -151,7 +155,7 @@ async def test_a_profile_keeps_the_fields_that_nobody_changes_and_their_types(
 
 
 async def test_what_an_older_service_wrote_into_a_profile_is_read_as_text(
-    redis: "Redis", store: Store
+    redis: "Redis", store: MemoryStore
 ) -> None:
     await redis.hset(
         redis_names.user_profile("tom"), mapping={"name": "Tom", "age": "7", "tags": '["a"]'}
@@ -160,7 +164,7 @@ async def test_what_an_older_service_wrote_into_a_profile_is_read_as_text(
 
 
 async def test_a_key_of_another_type_is_an_error_and_not_an_endless_wait(
-    redis: "Redis", store: Store
+    redis: "Redis", store: MemoryStore
 ) -> None:
     await redis.set(redis_names.user_memories("tom"), "an older service's")
     await redis.set(redis_names.user_profile("tom"), "an older service's")

@@ -10,14 +10,14 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
-from memory.context import NAME_CHARS, ViewerContext
+from memory.context import MAX_NAME_CHARS, ViewerHistory
 
 
 async def file(
     redis: "Redis", content: str, user: str = "tom", session: str = "live-001", at: float = 0
 ) -> None:
     message = UserInput(task_id=session, user_id=user, content=content, timestamp=at, source="asr")
-    for effect in ViewerContext(3, 100).filed(message, session, f"{session}#1"):
+    for effect in ViewerHistory(3, 100).append_commands(message, session, f"{session}#1"):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
 
 
@@ -50,7 +50,7 @@ async def test_a_viewer_with_a_name_is_known_in_every_session(redis: "Redis") ->
     assert await contents(redis, "tom") == ["a", "b"]
 
 
-@pytest.mark.parametrize("nobody", ["anonymous", "", "x" * (NAME_CHARS + 1)])
+@pytest.mark.parametrize("nobody", ["anonymous", "", "x" * (MAX_NAME_CHARS + 1)])
 async def test_who_has_no_name_is_known_in_his_session_only(redis: "Redis", nobody: str) -> None:
     await file(redis, "a", nobody, "live-001")
     await file(redis, "b", nobody, "live-002")

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from dialog_contracts import limits, redis_names
 from dialog_contracts.http import FlagSet
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
-from memory.context import ViewerContext
-from memory.intake import OLDER_PRODUCER, Intake
+from memory.context import ViewerHistory
+from memory.intake import OLDER_PRODUCER, InputWorker
 from service_runtime import effects, refusals
 from service_runtime.holding import Holding
 from service_runtime.job import Job
@@ -25,17 +25,17 @@ DEAD = redis_names.dead(LIST)
 
 
 @pytest.fixture
-def intake(link: RedisLink) -> Intake:
-    return Intake(link, ViewerContext(3, 100))
+def intake(link: RedisLink) -> InputWorker:
+    return InputWorker(link, ViewerHistory(3, 100))
 
 
 @pytest.fixture
-def take(intake: Intake, worked: Worked) -> Take:
+def take(intake: InputWorker, worked: Worked) -> Take:
     """Messages go through memory, oldest first, one at a time as the service takes them."""
 
     async def through(*messages: UserInput | str | bytes) -> None:
         raws = [one.to_json() if isinstance(one, UserInput) else one for one in messages]
-        await worked(LIST, intake.take, refusals.given_up, *raws, at_once=1)
+        await worked(LIST, intake.handle, refusals.given_up, *raws, at_once=1)
 
     return through
 
@@ -127,7 +127,7 @@ async def test_the_same_words_said_twice_are_two_turns(redis: "Redis", take: Tak
 
 
 async def test_a_message_that_is_taken_anew_keeps_its_number_and_is_filed_once(
-    redis: "Redis", intake: Intake, worked: Worked
+    redis: "Redis", intake: InputWorker, worked: Worked
 ) -> None:
     tried = []
 
@@ -139,7 +139,7 @@ async def test_a_message_that_is_taken_anew_keeps_its_number_and_is_filed_once(
                 raise ConnectionError("the process ends here")
 
             job = Job(job.raw, job.attempts, job.work_list, never)
-        await intake.take(job)
+        await intake.handle(job)
 
     await worked(LIST, dies_once, refusals.given_up, older())
     assert tried == [0, 1]
@@ -268,8 +268,8 @@ async def test_while_redis_does_not_answer_a_number_is_waited_for(
 ) -> None:
     late = RedisLink(no_url, timeout_s=1, rest_s=0.02)
     away = late.client
-    intake = Intake(late, ViewerContext(3, 100))
-    working = asyncio.ensure_future(worked(LIST, intake.take, refusals.given_up, older()))
+    intake = InputWorker(late, ViewerHistory(3, 100))
+    working = asyncio.ensure_future(worked(LIST, intake.handle, refusals.given_up, older()))
     async with asyncio.timeout(2):
         while late.down_because is None:
             await asyncio.sleep(0.005)

@@ -8,7 +8,7 @@ import pytest
 
 from dialog_contracts import binary
 from dialog_contracts.legacy_chain import MouthCue
-from output_handler.testing.post import answer, wav
+from output_handler.testing.post import response, wav
 from output_handler.testing.stage import FLAGS, now_ms
 
 if TYPE_CHECKING:
@@ -151,17 +151,17 @@ async def test_an_older_viewer_that_comes_back_is_not_told_twice(
 async def test_without_its_file_an_answer_is_text(room: "Room", listen: "Listen") -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
-    room.player.take(answer(1, blob="f" * 32))
+    room.player.on_response(response(1, blob="f" * 32))
     await asyncio.sleep(0.1)
     room.post.blobs.down = True
     await room.voiced(2)
     await asyncio.sleep(0.1)
     room.post.blobs.down = False
-    room.player.take(answer(3, blob=await room.post.blobs.put(b"not a WAV")))
+    room.player.on_response(response(3, blob=await room.post.blobs.put(b"not a WAV")))
     await asyncio.sleep(0.1)
-    room.player.take(answer(4, code="TTS_SYNTHESIS_FAILED"))
+    room.player.on_response(response(4, code="TTS_SYNTHESIS_FAILED"))
     await asyncio.sleep(0.1)
-    room.player.take(answer(5))
+    room.player.on_response(response(5))
     await asyncio.sleep(0.1)
     told = sent.told()
     assert told.pop(0) == "STATE IDLE"
@@ -190,12 +190,12 @@ async def test_an_error_is_told_in_both_dialects_and_the_phase_goes_back(
     room.stage.start(1)
     await asyncio.sleep(0.1)
     sent.clear()
-    room.player.take(answer(1, error="no answer came within 30 s", code="legacy_timeout"))
+    room.player.on_response(response(1, error="no answer came within 30 s", code="legacy_timeout"))
     await asyncio.sleep(0.1)
     assert sent.told() == ["ERROR legacy_timeout", "STATE IDLE"]
     assert older.told() == ["error no answer came within 30 s"]
     assert room.heard == ["live-001#1"]
-    room.player.take(answer(None, error="nothing was heard", code="nothing_heard"))
+    room.player.on_response(response(None, error="nothing was heard", code="nothing_heard"))
     await asyncio.sleep(0.1)
     assert sent.told() == ["ERROR nothing_heard"]
 
@@ -205,7 +205,7 @@ async def test_an_answer_that_names_no_turn_reaches_only_the_older_dialect(
 ) -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
-    room.player.take(answer(None, blob=await room.post.voice(100)))
+    room.player.on_response(response(None, blob=await room.post.voice(100)))
     await asyncio.sleep(0.1)
     assert sent.told() == ["STATE IDLE"]
     assert older.told() == ["success 今晚玩解谜", "audio_chunk", "audio_complete"]

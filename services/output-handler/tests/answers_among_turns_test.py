@@ -22,7 +22,7 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     await room.voiced(1, 5_000, flags=FLAGS)
     await asyncio.sleep(2.5)
     sent.clear()
-    assert room.session.silence.stop(None, "viewer")
+    assert room.session.stopping.stop(None, "viewer")
     await asyncio.sleep(0.01)
     ack = json.loads(sent[2])
     assert (ack["action"], ack["heardText"]) == ("STOP_ACK", "今晚")
@@ -30,7 +30,7 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     await asyncio.sleep(5)
     assert sent.told() == ["STATE IDLE"]
     assert room.stage.to_engine == []
-    assert not room.session.silence.stop(None, "viewer")
+    assert not room.session.stopping.stop(None, "viewer")
     assert room.heard == ["live-001#1"]
 
 
@@ -38,15 +38,15 @@ async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_
     room: "Room", listen: "Listen"
 ) -> None:
     told: list[Stop] = []
-    room.session.tell_heard_of_file = told.append
+    room.session.report_played_text = told.append
     await listen(room.session)
     for turn in (1, 2, 3):
         await room.voiced(turn, 5_000, flags=FLAGS)
         await asyncio.sleep(2.5)
         if turn == 1:
-            room.session.silence.stop(None, "viewer")
+            room.session.stopping.stop(None, "viewer")
         elif turn == 2:
-            room.session.silence.file_stopped(Stop(session_id="live-001", turn=2))
+            room.session.stopping.file_stopped(Stop(session_id="live-001", turn=2))
         else:
             room.stage.start(4)
         await asyncio.sleep(1)
@@ -56,24 +56,24 @@ async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_
 async def test_while_a_file_sounds_that_may_be_cut_off_whoever_begins_the_next_turn_can_know(
     room: "Room", listen: "Listen"
 ) -> None:
-    told = room.post.sounding.told
+    events = room.post.active_playback.events
     await listen(room.session)
     await room.voiced(1, 2_000, flags=FLAGS)
     await asyncio.sleep(1.9)
-    assert told == [("begins", 1)]
+    assert events == [("begins", 1)]
     await asyncio.sleep(0.3)
-    assert told == [("begins", 1), ("over", 1)], (
+    assert events == [("begins", 1), ("over", 1)], (
         "to its last sound, not to the last chunk that was sent"
     )
     await room.voiced(2, 2_000, flags=FLAGS)
     await asyncio.sleep(1)
     room.stage.start(3)
     await asyncio.sleep(1)
-    assert told[2:] == [("begins", 2)], "of one that is cut it is over when its words are filed"
+    assert events[2:] == [("begins", 2)], "of one that is cut it is over when its words are filed"
     room.stage.end(3)
     await room.voiced(4, 1_000)
     await asyncio.sleep(2)
-    assert told[3:] == [], "without barge-in nothing can cut it"
+    assert events[3:] == [], "without barge-in nothing can cut it"
 
 
 async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(
@@ -83,7 +83,7 @@ async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(
     await room.voiced(1, 1_000)
     await asyncio.sleep(0.2)
     with pytest.raises(BargeInOff):
-        room.session.silence.stop(None, "viewer")
+        room.session.stopping.stop(None, "viewer")
     await asyncio.sleep(2)
     assert sent.without_chunks()[-2:] == ["END 1", "STATE IDLE"]
 
@@ -187,7 +187,7 @@ async def test_a_turn_that_was_stopped_before_its_first_word_is_not_spoken_by_th
     """It fell back while it was being stopped. Before: 22 chunks of it after its STOP_ACK."""
     _, sent = await listen(room.session)
     room.stage.start(7)
-    assert room.session.silence.stop(None, "viewer")
+    assert room.session.stopping.stop(None, "viewer")
     if engine_acknowledges:
         room.stage.stop_ack(7, heard="")
     await asyncio.sleep(0.01)

@@ -109,7 +109,7 @@ async def test_readiness_does_not_wait_for_engines_but_counts_them(
 
 
 async def test_a_new_pod_waits_for_its_first_engine_and_for_none_after_that() -> None:
-    app = build(OutputSettings(first_engine_within_s=30))
+    app = build(OutputSettings(first_engine_timeout_s=30))
     async with (
         serving(app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,

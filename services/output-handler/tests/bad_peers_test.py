@@ -8,7 +8,7 @@ import pytest
 from dialog_contracts import limits
 from dialog_contracts.ingest import TextDelta
 from dialog_telemetry import metrics
-from output_handler.sockets import BAD_FRAMES_MAX, FRAMES_A_SECOND
+from output_handler.sockets import MAX_BAD_FRAMES, MAX_FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
     from conftest import Output
@@ -26,7 +26,7 @@ async def test_bad_frames_are_answered_then_end_the_connection(output: "Output")
         for frame in junk:
             await viewer.send(frame)
             assert (await output.until(viewer, "ERROR"))["code"] == "bad_frame"
-        for _ in range(BAD_FRAMES_MAX - len(junk)):
+        for _ in range(MAX_BAD_FRAMES - len(junk)):
             await viewer.send("x")
         assert await output.close_of(viewer) == (1008, "too many bad frames")
 
@@ -35,7 +35,7 @@ async def test_a_client_that_is_gone_while_it_is_refused_leaves_no_crash(
     output: "Output", caplog: pytest.LogCaptureFixture
 ) -> None:
     async with output.viewer() as viewer:
-        for _ in range(BAD_FRAMES_MAX * 3):
+        for _ in range(MAX_BAD_FRAMES * 3):
             await viewer.send("x")
         viewer.transport.abort()
     await asyncio.sleep(0.05)
@@ -48,7 +48,7 @@ async def test_a_flood_of_stops_ends_its_connection_and_slows_nobody(output: "Ou
     async with output.viewer() as viewer, output.viewer() as other:
         await output.until(other, "STATE")
         stop = '{"type":"CONTROL","action":"STOP","sessionId":"live-001"}'
-        for _ in range(FRAMES_A_SECOND + 1):
+        for _ in range(MAX_FRAMES_PER_SECOND + 1):
             await viewer.send(stop)
         assert await output.close_of(viewer) == (1008, "more than 100 frames a second")
         await other.send('{"type":"TIME","t0":1}')

@@ -21,14 +21,14 @@ from websockets.typing import Subprotocol
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import SpeechChunk, Start
 from dialog_contracts.legacy_chain import TaskResponse
-from output_handler.answer_player import AnswerPlayer
+from output_handler.answer_player import LegacyResponsePlayer
 from output_handler.app import build
 from output_handler.hub import Hub
 from output_handler.legacy_viewer import LegacyViewer
-from output_handler.session import Session
+from output_handler.session import PlaybackSession
 from output_handler.settings import OutputSettings
-from output_handler.testing.post import Post, answer
-from output_handler.testing.stage import FLAGS, Stage, now_ms, story
+from output_handler.testing.post import FakeLegacyPipeline, response
+from output_handler.testing.stage import FLAGS, SessionDriver, now_ms, transcript_of
 from output_handler.viewer import Viewer
 from service_runtime.testing.local_server import serving
 
@@ -38,7 +38,7 @@ class Sent(list[str | bytes]):
 
     def told(self) -> list[str]:
         """The frames in short, without bytes, since the last time."""
-        found = story([raw for raw in self if isinstance(raw, str)])
+        found = transcript_of([raw for raw in self if isinstance(raw, str)])
         self.clear()
         return found
 
@@ -89,7 +89,7 @@ async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Li
     writers: list[asyncio.Task[None]] = []
 
     async def join(
-        to: Session | Hub | None = None,
+        to: PlaybackSession | Hub | None = None,
         *,
         session_id: str = "live-001",
         legacy: bool = False,
@@ -107,7 +107,7 @@ async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Li
             else Viewer(socket, session_id, binary=binary, **limits)
         )
         writers.append(asyncio.create_task(viewer.write()))
-        if isinstance(to, Session):
+        if isinstance(to, PlaybackSession):
             to.join(viewer)
         elif isinstance(to, Hub):
             to.viewer_joined(viewer)
@@ -120,9 +120,9 @@ async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Li
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[SessionDriver]:
     to_engine: list[str] = []
-    made = Stage(Session("live-001", now_ms, to_engine.append), to_engine)
+    made = SessionDriver(PlaybackSession("live-001", now_ms, to_engine.append), to_engine)
     yield made
     made.session.close()
 
@@ -131,30 +131,30 @@ async def stage() -> AsyncIterator[Stage]:
 class Room:
     """A session that the chain's answers reach too."""
 
-    stage: Stage
-    post: Post
-    player: AnswerPlayer
+    stage: SessionDriver
+    post: FakeLegacyPipeline
+    player: LegacyResponsePlayer
 
     @property
-    def session(self) -> Session:
+    def session(self) -> PlaybackSession:
         return self.stage.session
 
     async def voiced(self, turn: int, ms: int = 1_000, **more: Any) -> TaskResponse:
         """An answer with its voice file comes."""
-        response = answer(turn, blob=await self.post.voice(ms), **more)
-        self.player.take(response)
-        return response
+        found = response(turn, blob=await self.post.voice(ms), **more)
+        self.player.on_response(found)
+        return found
 
     @property
     def heard(self) -> list[str]:
-        return self.post.answers.heard_ids
+        return self.post.responses.delivered
 
 
 @pytest.fixture
-async def room(stage: Stage) -> AsyncIterator[Room]:
-    post = Post(voice_within_s=30)
-    player = AnswerPlayer(stage.session, post.room)
-    stage.session.files = player
+async def room(stage: SessionDriver) -> AsyncIterator[Room]:
+    post = FakeLegacyPipeline(voice_within_s=30)
+    player = LegacyResponsePlayer(stage.session, post.source)
+    stage.session.legacy_player = player
     yield Room(stage, post, player)
     player.close()
     stage.session.close()
@@ -225,7 +225,7 @@ class Output:
 
 @pytest.fixture
 async def output() -> AsyncIterator[Output]:
-    app = build(OutputSettings(viewer_stuck_s=0.2))
+    app = build(OutputSettings(viewer_send_timeout_s=0.2))
     async with (
         serving(app) as port,
         connect(f"ws://127.0.0.1:{port}/ws/ingest/tts", compression=None, proxy=None) as engine,

@@ -9,7 +9,7 @@ import pytest
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Alive, Start
 from output_handler import sockets
-from output_handler.engine_link import SILENT_S, EngineLink
+from output_handler.engine_link import HEARTBEAT_TIMEOUT_S, EngineConnection
 from output_handler.hub import Hub
 from output_handler.viewer import Viewer
 
@@ -22,17 +22,17 @@ async def test_who_stood_still_himself_does_not_say_that_the_engine_did(
 ) -> None:
     hub = Hub(linger_s=5)
     _, heard = await listen(hub)
-    link = EngineLink(await wired([]))  # type: ignore[arg-type]
+    link = EngineConnection(await wired([]))  # type: ignore[arg-type]
     hub.engine_joined(link)
     watching = asyncio.create_task(sockets._watch_engine(hub, link))
     for said in (Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()), Alive()):
-        link.heard()
-        hub.take(link, said.to_json())
+        link.touch()
+        hub.on_engine_frame(link, said.to_json())
     await asyncio.sleep(0.01)
-    time.sleep(SILENT_S + 0.2)  # that is what stands still
+    time.sleep(HEARTBEAT_TIMEOUT_S + 0.2)  # that is what stands still
     await asyncio.sleep(0.15)
     assert "engine_lost" not in str(heard)
-    await asyncio.sleep(SILENT_S + 0.2)
+    await asyncio.sleep(HEARTBEAT_TIMEOUT_S + 0.2)
     assert "engine_lost" in str(heard), "and now it is the engine"
     watching.cancel()
     hub.close()
@@ -41,11 +41,11 @@ async def test_who_stood_still_himself_does_not_say_that_the_engine_did(
 async def test_what_was_heard_since_is_not_taken_for_later_than_it_is(
     wired: Wired, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = EngineLink(await wired([]))  # type: ignore[arg-type]
-    link.says_alive = True
-    link.heard()
-    link.excuse(60)
+    link = EngineConnection(await wired([]))  # type: ignore[arg-type]
+    link.supports_heartbeat = True
+    link.touch()
+    link.extend_deadline(60)
     now = asyncio.get_running_loop().time()
     with monkeypatch.context() as later:
-        later.setattr(asyncio.get_running_loop(), "time", lambda: now + SILENT_S)
-        assert link.silent
+        later.setattr(asyncio.get_running_loop(), "time", lambda: now + HEARTBEAT_TIMEOUT_S)
+        assert link.timed_out

@@ -8,7 +8,7 @@ import pytest
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.ingest import Stop
 from dialog_telemetry import metrics
-from output_handler.file_words import FileWords
+from output_handler.file_words import ReplyTruncation
 from service_runtime import effects
 from service_runtime.redis_link import RedisLink
 from service_runtime.session_history import SessionHistory
@@ -24,8 +24,8 @@ TURNS = [
 
 
 @pytest.fixture
-async def words(link: RedisLink) -> AsyncIterator[FileWords]:
-    made = FileWords(link)
+async def words(link: RedisLink) -> AsyncIterator[ReplyTruncation]:
+    made = ReplyTruncation(link)
     yield made
     await made.aclose()
 
@@ -37,13 +37,13 @@ async def history(link: RedisLink) -> SessionHistory:
     return SessionHistory(link)
 
 
-async def filed(words: FileWords, turn: int, heard: str) -> None:
-    words.cut(Stop(session_id="live-001", turn=turn, heard_text=heard))
+async def filed(words: ReplyTruncation, turn: int, heard: str) -> None:
+    words.truncate(Stop(session_id="live-001", turn=turn, heard_text=heard))
     await words._tasks.quiet()
 
 
 async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(
-    words: FileWords, history: SessionHistory
+    words: ReplyTruncation, history: SessionHistory
 ) -> None:
     await filed(words, 2, "Tonight we")
     cut = TURNS[1].model_copy(update={"reply": "Tonight we", "interrupted": True})
@@ -56,14 +56,14 @@ async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(
     ("turn", "heard"), [(2, TURNS[1].reply), (2, "something else"), (9, "Tonight")]
 )
 async def test_what_was_heard_to_its_end_or_is_not_known_changes_nothing(
-    words: FileWords, history: SessionHistory, turn: int, heard: str
+    words: ReplyTruncation, history: SessionHistory, turn: int, heard: str
 ) -> None:
     await filed(words, turn, heard)
     assert await history.turns("live-001") == TURNS
 
 
 async def test_whoever_begins_the_next_turn_is_told_when_the_words_are_there(
-    link: RedisLink, words: FileWords, history: SessionHistory
+    link: RedisLink, words: ReplyTruncation, history: SessionHistory
 ) -> None:
     sounding = Sounding(link)
     await sounding.begins("live-001", 2)
@@ -82,7 +82,7 @@ async def test_whoever_begins_the_next_turn_is_told_when_the_words_are_there(
 
 async def test_without_redis_it_is_counted(no_link: RedisLink) -> None:
     before = metrics.HEARD_WORDS_LOST._value.get()
-    words = FileWords(no_link)
+    words = ReplyTruncation(no_link)
     await filed(words, 2, "Tonight")
     await words.aclose()
     assert metrics.HEARD_WORDS_LOST._value.get() == before + 1

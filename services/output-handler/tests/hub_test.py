@@ -9,7 +9,7 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Start, Stop, TextDelta
 from dialog_telemetry import metrics
 from output_handler import hub as hub_module
-from output_handler.engine_link import FRAMES_MAX, EngineLink
+from output_handler.engine_link import MAX_QUEUED_FRAMES, EngineConnection
 from output_handler.errors import UnknownSession
 from output_handler.hub import Hub
 from output_handler.viewer import Viewer
@@ -18,7 +18,7 @@ from service_runtime.session_history import SessionHistory
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 Wired = Callable[..., Awaitable[WebSocket]]
-Joins = Callable[[], Awaitable[tuple[EngineLink, list[str | bytes]]]]
+Joins = Callable[[], Awaitable[tuple[EngineConnection, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime
 
 BARGE_IN = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
@@ -36,9 +36,9 @@ async def engine(wired: Wired) -> AsyncIterator[Joins]:
     """Engines; each is given with what it is told."""
     writers: list[asyncio.Task[None]] = []
 
-    async def connected() -> tuple[EngineLink, list[str | bytes]]:
+    async def connected() -> tuple[EngineConnection, list[str | bytes]]:
         heard: list[str | bytes] = []
-        link = EngineLink(await wired(heard))
+        link = EngineConnection(await wired(heard))
         writers.append(asyncio.create_task(link.write()))
         return link, heard
 
@@ -106,8 +106,8 @@ async def test_stop_reaches_only_the_engine_that_owns_the_turn(
     await listen(hub)
     await listen(hub, session_id="live-002")
     await told(to_one), await told(to_two)
-    hub.take(one, start("live-001"))
-    hub.take(two, start("live-002"))
+    hub.on_engine_frame(one, start("live-001"))
+    hub.on_engine_frame(two, start("live-002"))
     assert await hub.stop("live-001", None, "x")
     assert await told(to_one) == ["STOP live-001"]
     assert await told(to_two) == []
@@ -124,11 +124,13 @@ async def test_a_sleeper_that_wakes_up_neither_speaks_nor_takes_the_stop(
         hub.engine_joined(link)
     _, heard = await listen(hub)
     await told(to_owner), await told(to_sleeper)
-    hub.take(owner, start(turn=3, epoch=2))
-    hub.take(sleeper, start(turn=9, epoch=1))
-    hub.take(sleeper, TextDelta(session_id="live-001", turn=3, content="from the past").to_json())
-    hub.take(sleeper, End(session_id="live-001", turn=3).to_json())
-    hub.take(owner, TextDelta(session_id="live-001", turn=3, content="now").to_json())
+    hub.on_engine_frame(owner, start(turn=3, epoch=2))
+    hub.on_engine_frame(sleeper, start(turn=9, epoch=1))
+    hub.on_engine_frame(
+        sleeper, TextDelta(session_id="live-001", turn=3, content="from the past").to_json()
+    )
+    hub.on_engine_frame(sleeper, End(session_id="live-001", turn=3).to_json())
+    hub.on_engine_frame(owner, TextDelta(session_id="live-001", turn=3, content="now").to_json())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert "from the past" not in str(heard)
@@ -146,9 +148,9 @@ async def test_only_the_end_of_the_owner_is_a_lost_engine(
     new, _ = await engine()
     hub.engine_joined(old)
     _, heard = await listen(hub)
-    hub.take(old, start())
+    hub.on_engine_frame(old, start())
     hub.engine_joined(new)
-    hub.take(new, start())
+    hub.on_engine_frame(new, start())
     hub.engine_left(old)
     await asyncio.sleep(0)
     assert "engine_lost" not in str(heard)
@@ -174,7 +176,7 @@ async def test_a_bad_frame_is_counted_and_the_rest_goes_on(
         "ts": 1,
         "offsetMs": 0,
     }
-    hub.take(link, start())
+    hub.on_engine_frame(link, start())
     for junk in (
         "",
         "{}",
@@ -182,9 +184,9 @@ async def test_a_bad_frame_is_counted_and_the_rest_goes_on(
         json.dumps({**chunk, "pcm": "no base64"}),
         json.dumps({**chunk, "pcm": "A", "seq": -1}),
     ):
-        hub.take(link, junk)
+        hub.on_engine_frame(link, junk)
     assert refused._value.get() == before + 5
-    hub.take(link, json.dumps({**chunk, "pcm": "AAAA"}))
+    hub.on_engine_frame(link, json.dumps({**chunk, "pcm": "AAAA"}))
     for _ in range(5):
         await asyncio.sleep(0)
     assert "SPEECH_CHUNK" in str(heard)
@@ -193,7 +195,7 @@ async def test_a_bad_frame_is_counted_and_the_rest_goes_on(
 async def test_frames_of_a_session_without_viewers_are_dropped(hub: Hub, engine: Joins) -> None:
     link, _ = await engine()
     hub.engine_joined(link)
-    hub.take(link, start("nobody-here"))
+    hub.on_engine_frame(link, start("nobody-here"))
     assert hub.session("nobody-here") is None
     with pytest.raises(UnknownSession):
         await hub.stop("nobody-here", None, "x")
@@ -202,7 +204,7 @@ async def test_frames_of_a_session_without_viewers_are_dropped(hub: Hub, engine:
 async def test_a_session_stays_known_after_its_viewers_have_left(
     listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "SESSIONS_REMEMBERED", 2)
+    monkeypatch.setattr(hub_module, "MAX_REMEMBERED_SESSIONS", 2)
     hub = Hub(linger_s=0)
     for number in range(3):
         viewer, _ = await listen(hub, session_id=f"live-{number}")
@@ -216,10 +218,10 @@ async def test_a_session_stays_known_after_its_viewers_have_left(
 
 async def test_an_engine_that_reads_nothing_costs_a_bounded_queue(wired: Wired) -> None:
     gate = asyncio.Event()
-    link = EngineLink(await wired([], gate))
+    link = EngineConnection(await wired([], gate))
     dropped = metrics.INGEST_DROPPED.labels(reason="engine_reads_nothing")
     before = dropped._value.get()
-    for _ in range(FRAMES_MAX + 5):
+    for _ in range(MAX_QUEUED_FRAMES + 5):
         link.send("{}")
     assert dropped._value.get() == before + 5
 
@@ -253,9 +255,9 @@ async def test_what_was_heard_of_a_file_goes_to_history_and_to_every_engine(
     for link, _ in links:
         hub.engine_joined(link)
     filed: list[Stop] = []
-    hub.file_words = filed.append
+    hub.truncate_reply = filed.append
     stop = Stop(session_id="live-001", turn=3, heard_text="Tonight we")
-    hub._heard_of_file(stop)
+    hub._report_played_text(stop)
     for _ in range(5):
         await asyncio.sleep(0)
     assert filed == [stop]

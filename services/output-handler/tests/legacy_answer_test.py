@@ -4,12 +4,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis.strategies import binary
 
-from output_handler.legacy_answer import LegacyAnswer
+from output_handler.legacy_answer import LegacyResponseFrames
 
 
 @given(binary(max_size=300_000))
 def test_a_file_comes_in_numbered_slices_after_its_text(file: bytes) -> None:
-    frames = LegacyAnswer.of("live-001", "今晚", file).frames
+    frames = LegacyResponseFrames.build("live-001", "今晚", file).frames
     assert isinstance(frames[0], str)
     assert json.loads(frames[0]) == {
         "status": "success",
@@ -31,5 +31,5 @@ def test_a_file_comes_in_numbered_slices_after_its_text(file: bytes) -> None:
 
 
 def test_without_a_file_it_is_one_frame() -> None:
-    (only,) = LegacyAnswer.of("live-001", "x", None).frames
+    (only,) = LegacyResponseFrames.build("live-001", "x", None).frames
     assert json.loads(only)["audio_present"] is False

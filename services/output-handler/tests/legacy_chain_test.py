@@ -21,7 +21,7 @@ from dialog_contracts.ingest import Start, Stop
 from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.app import build
 from output_handler.settings import OutputSettings
-from output_handler.testing.post import answer, wav
+from output_handler.testing.post import response, wav
 from service_runtime.blobs import Blobs
 from service_runtime.testing.local_server import serving
 
@@ -94,7 +94,7 @@ async def test_every_viewer_of_every_replica_hears_an_answer(replicas: Replicas)
         await frames(one, "IDLE")
         await frames(two, "IDLE")
         voice = await replicas.blobs.put(wav(1_000))
-        await replicas.say(answer(1, blob=voice))
+        await replicas.say(response(1, blob=voice))
         for viewer in (one, two):
             got = await frames(viewer, "END")
             sound = b"".join(binary.unpack(raw).payload for raw in got if isinstance(raw, bytes))
@@ -108,8 +108,8 @@ async def test_every_viewer_of_every_replica_hears_an_answer(replicas: Replicas)
 
 
 async def test_an_answer_waits_for_a_late_subscriber_and_is_told_once(replicas: Replicas) -> None:
-    await replicas.say(answer(1, "早", blob=await replicas.blobs.put(wav(100))))
-    await replicas.say(answer(2, error="no model answers", code="llm_failed"))
+    await replicas.say(response(1, "早", blob=await replicas.blobs.put(wav(100))))
+    await replicas.say(response(2, error="no model answers", code="llm_failed"))
     async with replicas.viewer(OLDER) as viewer:
         first = await frames(viewer, "error")
         assert {json.loads(raw).get("content") for raw in first if isinstance(raw, str)} == {
@@ -121,7 +121,7 @@ async def test_an_answer_waits_for_a_late_subscriber_and_is_told_once(replicas: 
     for at in (0, 1):
         async with replicas.viewer(OLDER, at) as again, replicas.viewer(NEWER, at) as newer:
             await frames(newer, "IDLE")
-            await replicas.say(answer(3 + at, f"晚{at}"))
+            await replicas.say(response(3 + at, f"晚{at}"))
             assert [json.loads(raw)["content"] for raw in await frames(again, "success")] == [
                 f"晚{at}"
             ]
@@ -142,7 +142,7 @@ async def test_a_stop_silences_the_copies_of_all_replicas(replicas: Replicas, wh
             voice = await replicas.blobs.put(wav(2_000))
             interruptible = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
             for session in ("live-001", "another"):
-                await replicas.say(answer(1, blob=voice, session_id=session, flags=interruptible))
+                await replicas.say(response(1, blob=voice, session_id=session, flags=interruptible))
             await frames(one, "SPEAKING")
             if two is not None:
                 await frames(two, "SPEAKING")
@@ -188,7 +188,7 @@ async def test_without_redis_the_main_path_works_and_readyz_says_so(tmp_path: Pa
             async with asyncio.timeout(8):
                 while (await http.get("/readyz")).json()["details"]["redis"] != "ok":
                     await asyncio.sleep(0.02)
-            await replicas.say(answer(2, blob=await replicas.blobs.put(wav(100))))
+            await replicas.say(response(2, blob=await replicas.blobs.put(wav(100))))
             await frames(viewer, "END")
             await replicas.redis.aclose()
             await replicas.blobs.aclose()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from output_handler.testing.post import answer
+from output_handler.testing.post import response
 
 if TYPE_CHECKING:
     from conftest import Listen, Room
@@ -31,7 +31,7 @@ async def test_an_older_client_that_listens_late_is_told_also_that_there_is_no_a
     room: "Room", listen: "Listen"
 ) -> None:
     await listen(room.session)
-    room.player.take(answer(1, error="the model is away", request_id="upload-1"))
+    room.player.on_response(response(1, error="the model is away", request_id="upload-1"))
     await asyncio.sleep(1)
     _, late = await listen(room.session, legacy=True)
     await asyncio.sleep(0.001)

@@ -8,7 +8,7 @@ import pytest
 
 from dialog_contracts.ingest import Played
 from dialog_telemetry import metrics
-from output_handler.testing.stage import Stage, story, told
+from output_handler.testing.stage import SessionDriver, new_frames, transcript_of
 from output_handler.viewer import Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.looptime
 
 
 async def test_a_late_viewer_joins_at_the_live_position_with_the_text_so_far(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     await listen(stage.session)
     stage.start()
@@ -28,7 +28,7 @@ async def test_a_late_viewer_joins_at_the_live_position_with_the_text_so_far(
     await asyncio.sleep(0)
     state = json.loads(late[1])
     assert state["startedAt"] == pytest.approx(0, abs=1)
-    assert await told(late) == [
+    assert await new_frames(late) == [
         "START 1",
         "STATE SPEAKING",
         "TEXT 今晚我们",
@@ -40,7 +40,7 @@ async def test_a_late_viewer_joins_at_the_live_position_with_the_text_so_far(
     ]
 
 
-async def test_a_slow_viewer_delays_nobody(stage: Stage, listen: Listen) -> None:
+async def test_a_slow_viewer_delays_nobody(stage: SessionDriver, listen: Listen) -> None:
     gate = asyncio.Event()
     _, slow = await listen(stage.session, queue_ms=200, gate=gate)
     _, quick = await listen(stage.session, queue_ms=200)
@@ -49,23 +49,23 @@ async def test_a_slow_viewer_delays_nobody(stage: Stage, listen: Listen) -> None
         stage.chunks(seq, seq)
         await asyncio.sleep(0)
     assert slow == []
-    assert [line for line in await told(quick) if line.startswith("CHUNK")] == [
+    assert [line for line in await new_frames(quick) if line.startswith("CHUNK")] == [
         f"CHUNK {seq}" for seq in range(100)
     ]
     gate.set()
-    caught_up = await told(slow)
+    caught_up = await new_frames(slow)
     assert "ERROR too_slow" in caught_up
     assert "START 1" in caught_up
 
 
 async def test_binary_is_packed_once_and_only_when_somebody_wants_it(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     await listen(stage.session)
     stage.start()
     stage.chunks(0, 0)
-    assert stage.session.view is not None
-    assert stage.session.view.recent[-1].binary is None
+    assert stage.session.turn is not None
+    assert stage.session.turn.recent[-1].binary is None
     _, first = await listen(stage.session, binary=True)
     _, second = await listen(stage.session, binary=True)
     stage.chunks(1, 1)
@@ -75,7 +75,9 @@ async def test_binary_is_packed_once_and_only_when_somebody_wants_it(
     assert first[-1] is second[-1]
 
 
-async def test_positions_are_passed_on_at_most_every_150_ms(stage: Stage, listen: Listen) -> None:
+async def test_positions_are_passed_on_at_most_every_150_ms(
+    stage: SessionDriver, listen: Listen
+) -> None:
     viewer, _ = await listen(stage.session)
     await asyncio.sleep(1)
     stage.start()
@@ -91,7 +93,7 @@ async def test_positions_are_passed_on_at_most_every_150_ms(stage: Stage, listen
 
 
 async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     viewers = [(await listen(stage.session))[0] for _ in range(4)]
     stage.start()
@@ -117,7 +119,7 @@ async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused
     assert json.loads(stage.to_engine[-1])["offsetMs"] == 1400
 
 
-async def test_viewers_are_counted_by_dialect(stage: Stage, listen: Listen) -> None:
+async def test_viewers_are_counted_by_dialect(stage: SessionDriver, listen: Listen) -> None:
     gauge = metrics.VIEWERS.labels(dialect="vtuber.v2.bin")
     before = gauge._value.get()
     viewer, _ = await listen(stage.session, binary=True)
@@ -128,24 +130,24 @@ async def test_viewers_are_counted_by_dialect(stage: Stage, listen: Listen) -> N
 
 
 async def test_an_older_client_hears_a_turn_at_its_end_and_once(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()
     stage.text("今晚我们玩")
     stage.chunks(0, 4)
-    assert await told(sent) == []
+    assert await new_frames(sent) == []
     stage.end()
-    stage.session.silence.stop(None, "x")
+    stage.session.stopping.stop(None, "x")
     stage.stop_ack(heard="今")
     for _ in range(10):
         await asyncio.sleep(0)
     texts = [frame for frame in sent if isinstance(frame, str)]
-    assert story(list(texts)) == ["success 今晚我们玩", "audio_chunk", "audio_complete"]
+    assert transcript_of(list(texts)) == ["success 今晚我们玩", "audio_chunk", "audio_complete"]
 
 
 async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     await listen(stage.session)
     stage.start()
@@ -154,7 +156,7 @@ async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(
     await asyncio.sleep(1.9)
     _, sent = await listen(stage.session, legacy=True)
     stage.chunks(50, 74)
-    assert await told(sent) == []
+    assert await new_frames(sent) == []
     stage.end()
     await asyncio.sleep(0.01)
     assert b"".join(raw for raw in sent if isinstance(raw, bytes))[44:] == bytes(75 * 1920)
@@ -165,12 +167,12 @@ async def test_an_older_client_that_comes_late_still_gets_the_whole_turn(
     assert b"".join(raw for raw in after_end if isinstance(raw, bytes))[44:] == bytes(75 * 1920)
     await asyncio.sleep(2)
     _, too_late = await listen(stage.session, legacy=True)
-    assert await told(too_late) == []
+    assert await new_frames(too_late) == []
     assert sent == []
 
 
 async def test_an_older_client_that_comes_too_late_gets_the_rest(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     await listen(stage.session)
     stage.start()
@@ -187,7 +189,9 @@ async def test_an_older_client_that_comes_too_late_gets_the_rest(
     assert none == []
 
 
-async def test_older_clients_share_one_copy_of_a_turns_sound(stage: Stage, listen: Listen) -> None:
+async def test_older_clients_share_one_copy_of_a_turns_sound(
+    stage: SessionDriver, listen: Listen
+) -> None:
     heard = [await listen(stage.session, legacy=True) for _ in range(3)]
     stage.start()
     stage.chunks(0, 49)
@@ -206,7 +210,7 @@ async def test_older_clients_share_one_copy_of_a_turns_sound(stage: Stage, liste
 
 
 async def test_an_older_client_that_comes_when_the_others_have_left_has_no_hole_in_its_file(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     await listen(stage.session)
     first, _ = await listen(stage.session, legacy=True)
@@ -222,26 +226,26 @@ async def test_an_older_client_that_comes_when_the_others_have_left_has_no_hole_
 
 
 async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_before_a_word(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()
     stage.stop_ack()
-    assert await told(sent) == []
+    assert await new_frames(sent) == []
     stage.start(2)
-    stage.session.silence.stop(None, "x")
+    stage.session.stopping.stop(None, "x")
     stage.stop_ack(turn=2)
-    assert await told(sent) == ["success"]
+    assert await new_frames(sent) == ["success"]
 
 
 async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(
-    stage: Stage, listen: Listen
+    stage: SessionDriver, listen: Listen
 ) -> None:
     _, sent = await listen(stage.session, legacy=True)
     stage.start()
     stage.text("今晚我们玩")
     stage.chunks(0, 4)
-    stage.session.silence.stop(None, "x")
+    stage.session.stopping.stop(None, "x")
     stage.stop_ack(heard="今晚")
     for _ in range(10):
         await asyncio.sleep(0)

@@ -10,7 +10,7 @@ import pytest
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Alive, SpeechChunk, Start, StopOutcome, StopResult
 from output_handler import sockets
-from output_handler.engine_link import EngineLink
+from output_handler.engine_link import EngineConnection
 from output_handler.errors import BargeInOff, UnknownSession
 from output_handler.hub import Hub
 from output_handler.viewer import Viewer
@@ -24,7 +24,7 @@ class Engine:
     """Answers each STOP that asks with `outcome`; None: not at all."""
 
     def __init__(
-        self, hub: Hub, link: EngineLink, sent: list[str | bytes], outcome: StopOutcome | None
+        self, hub: Hub, link: EngineConnection, sent: list[str | bytes], outcome: StopOutcome | None
     ) -> None:
         self.hub, self.link, self._sent, self.outcome = hub, link, sent, outcome
         self.stops: list[dict[str, object]] = []
@@ -39,7 +39,7 @@ class Engine:
                         told = StopResult(
                             session_id=frame["sessionId"], ask=frame["ask"], outcome=self.outcome
                         )
-                        self.hub.take(self.link, told.to_json())
+                        self.hub.on_engine_frame(self.link, told.to_json())
             self._sent.clear()
             await asyncio.sleep(0.005)
 
@@ -50,7 +50,7 @@ class Engine:
 
 async def joined(hub: Hub, wired: Wired, outcome: StopOutcome | None) -> Engine:
     sent: list[str | bytes] = []
-    made = Engine(hub, EngineLink(await wired(sent)), sent, outcome)  # type: ignore[arg-type]
+    made = Engine(hub, EngineConnection(await wired(sent)), sent, outcome)  # type: ignore[arg-type]
     hub.engine_joined(made.link)
     return made
 
@@ -121,8 +121,8 @@ async def test_an_engine_that_falls_silent_in_a_turn_is_told_to_its_viewers_with
     watching = asyncio.create_task(sockets._watch_engine(hub, engine.link))
 
     def say(raw: str) -> None:
-        engine.link.heard()
-        hub.take(engine.link, raw)
+        engine.link.touch()
+        hub.on_engine_frame(engine.link, raw)
 
     say(Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()).to_json())
     await asyncio.sleep(5)
@@ -152,18 +152,20 @@ async def test_an_engine_that_stood_still_for_a_moment_can_still_be_stopped_and_
     _, heard = await listen(hub)
     engine = await joined(hub, wired, None)
     flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
-    hub.take(engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
-    hub.engine_silent(engine.link)
+    hub.on_engine_frame(
+        engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json()
+    )
+    hub.engine_timed_out(engine.link)
     await asyncio.sleep(0.1)
     assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == [
         "IDLE",
         "THINKING",
         "IDLE",
     ]
-    hub.engine_heard_again(engine.link)
+    hub.engine_recovered(engine.link)
     await asyncio.sleep(0.01)
     assert json.loads(heard[-1])["phase"] == "THINKING"
-    hub.engine_silent(engine.link)
+    hub.engine_timed_out(engine.link)
     assert await hub.stop("live-001", None, "viewer"), "it may be thinking on"
     await asyncio.sleep(0.01)
     assert [stop["turn"] for stop in engine.stops] == [1]
@@ -185,12 +187,14 @@ async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle
             session_id="live-001", turn=1, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40
         ).to_json()
 
-    hub.take(engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
+    hub.on_engine_frame(
+        engine.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json()
+    )
     for seq in range(10):
-        hub.take(engine.link, chunk(seq))
-    hub.engine_silent(engine.link)
+        hub.on_engine_frame(engine.link, chunk(seq))
+    hub.engine_timed_out(engine.link)
     for seq in range(10, 40):
-        hub.take(engine.link, chunk(seq))
+        hub.on_engine_frame(engine.link, chunk(seq))
     await asyncio.sleep(1.5)
     assert [frame["phase"] for frame in map(json.loads, heard) if frame["type"] == "STATE"] == [
         "IDLE",
@@ -204,11 +208,11 @@ async def test_speech_after_a_moment_of_silence_is_not_called_over_in_its_middle
 async def test_a_pause_from_anywhere_says_which_turn_it_paused(wired: Wired) -> None:
     hub = Hub(linger_s=5)
     engine = await joined(hub, wired, None)
-    asking = asyncio.create_task(hub.hold("PAUSE", "live-001", None))
+    asking = asyncio.create_task(hub.set_paused("PAUSE", "live-001", None))
     await asyncio.sleep(0.01)
-    (name,) = hub._desk._open
+    (name,) = hub._query._pending
     answer = StopResult(session_id="live-001", ask=name, outcome="stopped", turn=7)
-    hub.take(engine.link, answer.to_json())
+    hub.on_engine_frame(engine.link, answer.to_json())
     assert await asking == (True, 7)
     engine.end()
 
@@ -220,8 +224,12 @@ async def test_a_session_that_moves_in_mid_turn_is_silenced_first(
     _, heard = await listen(hub)
     old, new = [await joined(hub, wired, None) for _ in range(2)]
     flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
-    hub.take(old.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json())
-    hub.take(new.link, Start(session_id="live-001", turn=2, epoch=2, flags=flags).to_json())
+    hub.on_engine_frame(
+        old.link, Start(session_id="live-001", turn=1, epoch=1, flags=flags).to_json()
+    )
+    hub.on_engine_frame(
+        new.link, Start(session_id="live-001", turn=2, epoch=2, flags=flags).to_json()
+    )
     await asyncio.sleep(0.01)
     actions = [frame["action"] for frame in map(json.loads, heard) if "action" in frame]
     assert actions == ["START", "STOP", "STOP_ACK", "START"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from output_handler.testing.post import answer
+from output_handler.testing.post import response
 
 if TYPE_CHECKING:
     from conftest import Listen, Room
@@ -35,10 +35,10 @@ async def test_whoever_comes_later_is_told_the_newest_of_what_nobody_heard(
 ) -> None:
     _, sent = await listen(room.session)
     for turn in (1, 2, 3):
-        kept = answer(turn, blob=await room.post.voice(1_000))
+        kept = response(turn, blob=await room.post.voice(1_000))
         asked = kept.meta.model_copy(update={"received_at": time.time() - 60})
         metadata = kept.metadata.model_copy(update={"processing_time": 0.5})
-        room.player.take(kept.model_copy(update={"meta": asked, "metadata": metadata}))
+        room.player.on_response(kept.model_copy(update={"meta": asked, "metadata": metadata}))
     await asyncio.sleep(5)
     assert [text for text in sent.without_chunks() if text.startswith("END")] == ["END 3"]
     assert room.heard == ["live-001#3"]
@@ -68,7 +68,7 @@ async def test_when_redis_cannot_say_it_is_rather_told_twice(
     room: "Room", listen: "Listen"
 ) -> None:
     await room.voiced(1, 200)
-    room.post.answers.down = True
+    room.post.responses.down = True
     _, sent = await listen(room.session)
     await asyncio.sleep(1)
     assert "END 1" in sent.told()

@@ -8,16 +8,16 @@ import pytest
 from dialog_contracts import binary
 from dialog_contracts.ingest import SpeechChunk
 from dialog_telemetry import metrics
-from output_handler.turn_view import Sound
-from output_handler.viewer import FRAMES_MAX, Viewer
+from output_handler.turn_view import AudioFrame
+from output_handler.viewer import MAX_QUEUED_FRAMES, Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 
 
-def sound(seq: int, ms: int = 40) -> Sound:
+def sound(seq: int, ms: int = 40) -> AudioFrame:
     pcm = base64.b64encode(bytes([seq % 256]) * (48 * ms)).decode()
     chunk = SpeechChunk(session_id="live-001", turn=1, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * ms)
-    return Sound(seq, seq * ms, ms, chunk.to_json(), binary.pack(chunk))
+    return AudioFrame(seq, seq * ms, ms, chunk.to_json(), binary.pack(chunk))
 
 
 async def settle() -> None:
@@ -37,9 +37,9 @@ async def test_frames_go_out_in_order_in_the_form_of_the_dialect(listen: Listen)
     viewer, sent = await listen()
     in_binary, sent_binary = await listen(binary=True)
     for one in (viewer, in_binary):
-        one.offer("text")
-        one.offer_sound(sound(0))
-        one.offer("more")
+        one.send("text")
+        one.send_audio(sound(0))
+        one.send("more")
     await settle()
     assert sent == ["text", sound(0).json, "more"]
     assert sent_binary == ["text", sound(0).binary, "more"]
@@ -51,13 +51,13 @@ async def test_a_queue_holds_its_milliseconds_then_only_captions_until_the_next_
     gate = asyncio.Event()
     viewer, sent = await listen(queue_ms=200, gate=gate)
     dropped = metrics.VIEWER_DROPPED_CHUNKS._value.get()
-    viewer.offer("first, stuck on the way")
+    viewer.send("first, stuck on the way")
     await settle()
     for seq in range(5):
-        viewer.offer_sound(sound(seq))
-    viewer.offer("caption")
-    viewer.offer_sound(sound(5))
-    viewer.offer_sound(sound(6))
+        viewer.send_audio(sound(seq))
+    viewer.send("caption")
+    viewer.send_audio(sound(5))
+    viewer.send_audio(sound(6))
     gate.set()
     await settle()
     assert seqs(sent) == []
@@ -70,11 +70,11 @@ async def test_a_queue_holds_its_milliseconds_then_only_captions_until_the_next_
     ]
     assert metrics.VIEWER_DROPPED_CHUNKS._value.get() == dropped + 7
 
-    viewer.offer_sound(sound(7))
+    viewer.send_audio(sound(7))
     await settle()
     assert seqs(sent) == []
     viewer.new_turn()
-    viewer.offer_sound(sound(8))
+    viewer.send_audio(sound(8))
     await settle()
     assert seqs(sent) == [8]
 
@@ -83,7 +83,7 @@ async def test_exactly_the_allowed_milliseconds_are_no_reason_to_drop(listen: Li
     gate = asyncio.Event()
     viewer, sent = await listen(queue_ms=200, gate=gate)
     for seq in range(5):
-        viewer.offer_sound(sound(seq))
+        viewer.send_audio(sound(seq))
     gate.set()
     await settle()
     assert seqs(sent) == [0, 1, 2, 3, 4]
@@ -93,9 +93,9 @@ async def test_a_slow_viewer_that_has_not_caught_up_stays_with_captions(listen: 
     gate = asyncio.Event()
     viewer, sent = await listen(queue_ms=200, gate=gate)
     for seq in range(7):
-        viewer.offer_sound(sound(seq, 50))
+        viewer.send_audio(sound(seq, 50))
     viewer.new_turn()
-    viewer.offer_sound(sound(9, 50))
+    viewer.send_audio(sound(9, 50))
     gate.set()
     await settle()
     assert 9 not in seqs(sent)
@@ -104,13 +104,13 @@ async def test_a_slow_viewer_that_has_not_caught_up_stays_with_captions(listen: 
 async def test_flush_drops_sound_and_keeps_everything_else(listen: Listen) -> None:
     gate = asyncio.Event()
     viewer, sent = await listen(gate=gate)
-    viewer.offer("on its way")
+    viewer.send("on its way")
     await settle()
-    viewer.offer_sound(sound(0))
-    viewer.offer("caption")
-    viewer.offer_sound(sound(1))
+    viewer.send_audio(sound(0))
+    viewer.send("caption")
+    viewer.send_audio(sound(1))
     viewer.flush()
-    viewer.offer("STOP")
+    viewer.send("STOP")
     gate.set()
     await settle()
     assert sent == ["on its way", "caption", "STOP"]
@@ -122,12 +122,12 @@ async def test_a_viewer_that_takes_nothing_is_closed_though_the_network_is_shut(
     gate = asyncio.Event()
     viewer, sent = await listen(stuck_s=0.05, gate=gate)
     closed = metrics.VIEWERS_CLOSED.labels(reason="too_slow")._value.get()
-    viewer.offer("never taken")
+    viewer.send("never taken")
     await asyncio.sleep(0.06)
-    assert not viewer.given_up
-    viewer.offer("one more")
-    assert viewer.given_up
-    viewer.offer("and more")
+    assert not viewer.disconnected
+    viewer.send("one more")
+    assert viewer.disconnected
+    viewer.send("and more")
     assert metrics.VIEWERS_CLOSED.labels(reason="too_slow")._value.get() == closed + 1
     await settle()
     gate.set()
@@ -140,21 +140,21 @@ async def test_a_stuck_viewer_with_captions_only_is_closed_by_the_next_chunk(
 ) -> None:
     gate = asyncio.Event()
     viewer, _ = await listen(queue_ms=100, stuck_s=0.05, gate=gate)
-    viewer.offer("never taken")
+    viewer.send("never taken")
     await settle()
-    viewer.offer_sound(sound(0, 150))
+    viewer.send_audio(sound(0, 150))
     await asyncio.sleep(0.06)
-    viewer.offer_sound(sound(1))
-    assert viewer.given_up
+    viewer.send_audio(sound(1))
+    assert viewer.disconnected
     gate.set()
 
 
 async def test_a_flood_that_nobody_takes_ends_at_its_bound(listen: Listen) -> None:
     gate = asyncio.Event()
     viewer, sent = await listen(gate=gate)
-    for number in range(FRAMES_MAX + 1):
-        viewer.offer(str(number))
-    assert viewer.given_up
+    for number in range(MAX_QUEUED_FRAMES + 1):
+        viewer.send(str(number))
+    assert viewer.disconnected
     await settle()
     gate.set()
     await settle()
@@ -166,9 +166,9 @@ async def test_a_mark_is_called_when_all_before_it_is_sent(listen: Listen) -> No
     gate = asyncio.Event()
     viewer, sent = await listen(gate=gate)
     marks: list[list[str | bytes]] = []
-    viewer.offer("one")
-    viewer.offer_mark(lambda: marks.append(list(sent)))
-    viewer.offer("two")
+    viewer.send("one")
+    viewer.on_sent(lambda: marks.append(list(sent)))
+    viewer.send("two")
     await settle()
     assert marks == []
     gate.set()

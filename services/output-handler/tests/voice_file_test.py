@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from dialog_contracts import limits
 from dialog_contracts.legacy_chain import MouthCue
 from output_handler.testing.post import wav
-from output_handler.voice_file import BadVoiceFile, VoiceFile
+from output_handler.voice_file import BadWavFile, WavFile
 
 
 @given(st.integers(min_value=1, max_value=2_000))
 def test_the_chunks_are_the_file_and_each_but_the_last_is_40_ms(ms: int) -> None:
-    voice = VoiceFile(wav(ms))
+    voice = WavFile(wav(ms))
     chunks = [voice.chunk(seq) for seq in range(len(voice))]
     assert b"".join(chunks) == wav(ms)[44:]
     assert voice.duration_ms == ms
@@ -29,20 +29,22 @@ CUES = [MouthCue(offset_ms=100, weights={"aa": 0.7}), MouthCue(offset_ms=0, weig
     ("at", "shape"), [(0, {"sil": 1.0}), (80, {"sil": 1.0}), (100, {"aa": 0.7}), (999, {"aa": 0.7})]
 )
 def test_the_mouth_has_the_shape_of_the_last_cue(at: int, shape: dict[str, float]) -> None:
-    assert VoiceFile(wav(200), CUES).mouth(at) == shape
+    assert WavFile(wav(200), CUES).viseme_at(at) == shape
 
 
 def test_before_the_first_cue_nothing_is_known_of_the_mouth() -> None:
-    assert VoiceFile(wav(200), [MouthCue(offset_ms=100, weights={"aa": 1})]).mouth(40) == {}
-    assert VoiceFile(wav(200)).mouth(40) == {}
+    assert WavFile(wav(200), [MouthCue(offset_ms=100, weights={"aa": 1})]).viseme_at(40) == {}
+    assert WavFile(wav(200)).viseme_at(40) == {}
 
 
 @given(st.integers(min_value=1, max_value=3_000), st.integers(min_value=0, max_value=300))
 def test_places_in_the_text_go_from_its_beginning_to_its_end_and_never_back(
     ms: int, length: int
 ) -> None:
-    voice = VoiceFile(wav(ms))
-    places = [voice.place(seq * limits.CHUNK_MS, length) for seq in range(len(voice) + 1)]
+    voice = WavFile(wav(ms))
+    places = [
+        voice.text_position_at(seq * limits.CHUNK_MS, length) for seq in range(len(voice) + 1)
+    ]
     assert places == sorted(places)
     assert (places[0], places[-1]) == (0, length)
 
@@ -51,14 +53,14 @@ def test_a_header_that_promises_more_than_there_is_is_forgiven() -> None:
     file = bytearray(wav(1_000))
     struct.pack_into("<I", file, 4, 0xFFFFFFFF)
     struct.pack_into("<I", file, 40, 0xFFFFFFFF)
-    assert VoiceFile(bytes(file)).duration_ms == 1_000
-    assert VoiceFile(bytes(file[: 44 + 4801])).pcm == bytes(file[44 : 44 + 4800])
+    assert WavFile(bytes(file)).duration_ms == 1_000
+    assert WavFile(bytes(file[: 44 + 4801])).pcm == bytes(file[44 : 44 + 4800])
 
 
 def test_chunks_beside_the_sound_are_skipped() -> None:
     file, extra = wav(100), b"LIST" + struct.pack("<I", 4) + b"abcd"
     size = struct.pack("<I", len(file) - 8 + len(extra))
-    assert VoiceFile(file[:4] + size + file[8:36] + extra + file[36:]).duration_ms == 100
+    assert WavFile(file[:4] + size + file[8:36] + extra + file[36:]).duration_ms == 100
 
 
 def float_wav() -> bytes:
@@ -103,8 +105,8 @@ def empty_wav() -> bytes:
     ],
 )
 def test_anything_else_is_refused_with_a_reason(file: bytes, why: str) -> None:
-    with pytest.raises(BadVoiceFile, match=why):
-        VoiceFile(file)
+    with pytest.raises(BadWavFile, match=why):
+        WavFile(file)
 
 
 @given(st.data())
@@ -113,6 +115,6 @@ def test_no_bytes_raise_anything_but_bad_voice_file(data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(0, 6))):
         file[data.draw(st.integers(0, 60))] = data.draw(st.integers(0, 255))
     try:
-        VoiceFile(bytes(file[: data.draw(st.integers(0, len(file)))]))
-    except BadVoiceFile:
+        WavFile(bytes(file[: data.draw(st.integers(0, len(file)))]))
+    except BadWavFile:
         return

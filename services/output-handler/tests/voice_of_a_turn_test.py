@@ -8,7 +8,7 @@ import pytest
 
 from dialog_contracts.http import FlagSet
 from dialog_telemetry import metrics
-from output_handler.testing.post import answer
+from output_handler.testing.post import response
 from output_handler.testing.stage import FLAGS
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ async def test_a_turn_that_waits_for_its_voice_can_be_ended(
     await asyncio.sleep(1)
     sent.clear()
     if how == "stop":
-        assert room.session.silence.stop(1, "x")
+        assert room.session.stopping.stop(1, "x")
         await asyncio.sleep(0.01)
         assert sent.told() == ["STOP 1", "STATE INTERRUPTED", "STOP_ACK 1"]
         assert older.told() == ["success"]
@@ -110,7 +110,9 @@ async def test_an_error_in_place_of_a_voice_ends_the_turn_with_its_text(
     sent, older = await said(room, listen)
     await asyncio.sleep(0.1)
     sent.clear()
-    room.player.take(answer(1, error="no voice", code="ALL_PROVIDERS_FAILED", of_engine=True))
+    room.player.on_response(
+        response(1, error="no voice", code="ALL_PROVIDERS_FAILED", of_engine=True)
+    )
     await asyncio.sleep(0.1)
     assert sent.told() == ["ERROR voice_missing", "END 1", "STATE IDLE"]
     assert older.told() == ["success 今晚玩解谜"]

@@ -14,11 +14,11 @@ from dialog_contracts.legacy_chain import (
 )
 from dialog_contracts.samples import TurnSample
 from service_runtime.effects import Effect
-from tts.answers import Spoken, effects_of
+from tts.answers import SynthesisResult, commands_for
 
 SOUND = AudioBlob(id="ab" * 16, format="wav")
-SPOKEN = Spoken(SOUND, "espeak", 1200, [MouthCue(offset_ms=0, weights={"aa": 1.0})])
-SILENT = Spoken(problem="voice_failed", detail="nobody could speak", voice="chain")
+SPOKEN = SynthesisResult(SOUND, "espeak", 1200, [MouthCue(offset_ms=0, weights={"aa": 1.0})])
+SILENT = SynthesisResult(problem="voice_failed", detail="nobody could speak", voice="chain")
 
 
 def request(channel: str = "task_response:live-001", /, **meta: object) -> TtsRequest:
@@ -50,7 +50,7 @@ def answer(effects: list[Effect]) -> TaskResponse:
 
 
 def test_a_turn_of_the_chain_is_answered_noted_and_the_next_one_goes_on() -> None:
-    made = effects_of(request(reason="unreachable", flags=FlagSet(generation=4)), SPOKEN, 100.5)
+    made = commands_for(request(reason="unreachable", flags=FlagSet(generation=4)), SPOKEN, 100.5)
     told = answer(made)
     assert (told.status, told.text, told.user_text, told.audio, told.audio_file) == (
         "success",
@@ -81,7 +81,7 @@ def test_a_turn_of_the_chain_is_answered_noted_and_the_next_one_goes_on() -> Non
 
 
 def test_without_a_voice_the_text_is_the_answer_and_listeners_to_errors_are_told() -> None:
-    made = effects_of(request(reason="unreachable"), SILENT, 101.0)
+    made = commands_for(request(reason="unreachable"), SILENT, 101.0)
     told = answer(made)
     assert (told.status, told.text, told.audio, told.mouth, told.metadata.code) == (
         "success",
@@ -116,14 +116,14 @@ def test_without_a_voice_the_text_is_the_answer_and_listeners_to_errors_are_told
 def test_only_turns_that_the_chain_answers_are_its_samples(
     meta: dict[str, object], sampled: bool
 ) -> None:
-    assert bool(named(effects_of(request(**meta), SPOKEN, 101.0), "XADD")) is sampled
+    assert bool(named(commands_for(request(**meta), SPOKEN, 101.0), "XADD")) is sampled
 
 
 def test_an_older_producer_is_answered_where_it_listens() -> None:
     elsewhere = request("task_response:of-old", turn=None, received_at=None)
-    made = effects_of(elsewhere, SPOKEN, 101.0)
+    made = commands_for(elsewhere, SPOKEN, 101.0)
     [(_, channel, raw)] = named(made, "PUBLISH")
     assert (channel, json.loads(raw)["audio_file"]) == ("task_response:of-old", SOUND.id)
     assert answer(made).metadata.processing_time is None
     assert named(made, "ADVANCE") == []
-    assert named(effects_of(request("vtuber:flags:changed"), SPOKEN, 101.0), "PUBLISH") == []
+    assert named(commands_for(request("vtuber:flags:changed"), SPOKEN, 101.0), "PUBLISH") == []

@@ -25,7 +25,7 @@ from dialog_voice.voices import Voices
 from service_runtime.blobs import Blobs
 from tts import speaker as module
 from tts.settings import TtsSettings
-from tts.speaker import Speaker
+from tts.speaker import TtsWorker
 
 Worked = Callable[..., Awaitable[None]]
 
@@ -77,8 +77,8 @@ class House:
         self.within_s = 2.0
 
     @property
-    def speaker(self) -> Speaker:
-        return Speaker(
+    def speaker(self) -> TtsWorker:
+        return TtsWorker(
             Voices(TtsSettings(), Documents(), self.voice), self.blobs, within_s=self.within_s
         )
 
@@ -107,7 +107,7 @@ class House:
     async def asked(self, *requests: TtsRequest | str | bytes) -> None:
         """These go through the list; what cannot be read too."""
         raws = [one.to_json() if isinstance(one, TtsRequest) else one for one in requests]
-        await self._worked(self.LIST, self.speaker.take, self.speaker.given_up, *raws)
+        await self._worked(self.LIST, self.speaker.handle, self.speaker.on_exhausted, *raws)
         assert self.voice.open == 0
 
     async def answers(self, task: str = "live-001") -> list[TaskResponse]:
@@ -156,7 +156,7 @@ class House:
 async def house(
     url: str, redis: "Redis", worked: Worked, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[House]:
-    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr(module, "RETRY_PAUSE_S", 0.02)
     blobs = Blobs(url)
     yield House(url, redis, worked, blobs)
     await blobs.aclose()

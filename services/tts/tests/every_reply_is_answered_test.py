@@ -13,7 +13,7 @@ from dialog_contracts.legacy_chain import TaskResponse, TtsError
 from dialog_telemetry import metrics
 from service_runtime.redis_link import RedisDown
 from service_runtime.work_list import WorkList
-from tts.speaker import Speaker
+from tts.speaker import TtsWorker
 
 if TYPE_CHECKING:
     from services.tts.tests.conftest import House
@@ -96,7 +96,7 @@ async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_onc
 ) -> None:
     house.voice.hangs_at = 1
     dead = WorkList(house.url, house.LIST, "same")
-    dead.start(house.speaker.take, house.speaker.given_up)
+    dead.start(house.speaker.handle, house.speaker.on_exhausted)
     asked = house.request()
     async with house.listening(redis_names.task_response("live-001")) as heard:
         await house.redis.lpush(house.LIST, asked.to_json())
@@ -108,7 +108,7 @@ async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_onc
         assert await house.samples() == []
         house.voice.hangs_at = None
         again = WorkList(house.url, house.LIST, "same")
-        again.start(house.speaker.take, house.speaker.given_up)
+        again.start(house.speaker.handle, house.speaker.on_exhausted)
         async with asyncio.timeout(2):
             while not await house.answers():
                 await asyncio.sleep(0.005)
@@ -184,6 +184,6 @@ async def test_what_cannot_be_read_is_put_aside_told_and_the_rest_goes_on(
 
 
 def test_a_message_that_cannot_be_read_and_that_nobody_survived_is_told() -> None:
-    (answer, *_) = Speaker.given_up('{"task_id": "live-001", "message_id": "m-1", "text": 5}')
+    (answer, *_) = TtsWorker.on_exhausted('{"task_id": "live-001", "message_id": "m-1", "text": 5}')
     assert TaskResponse.from_json(answer[3]).metadata.code == "given_up"
-    assert Speaker.given_up("junk") == []
+    assert TtsWorker.on_exhausted("junk") == []

@@ -59,5 +59,5 @@ async def test_of_a_reply_that_somebody_else_answered_nothing_is_counted(house: 
     async def taken_away(*_: object) -> bool:
         return False
 
-    await house.speaker.take(Job(house.request().to_json(), 0, house.LIST, taken_away))
+    await house.speaker.handle(Job(house.request().to_json(), 0, house.LIST, taken_away))
     assert turns._value.get() == before

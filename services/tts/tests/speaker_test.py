@@ -55,7 +55,7 @@ async def test_the_language_is_the_turns_own_else_the_one_it_was_asked_in(house:
 async def test_a_reply_too_long_for_a_file_keeps_its_beginning_and_says_so(
     house: "House", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speech, "SOUND_MS_MAX", 150)
+    monkeypatch.setattr(speech, "MAX_AUDIO_MS", 150)
     await house.asked(house.request())
     answer = await house.answer()
     assert (answer.text, answer.metadata.code, (await house.sound(answer))[0]) == (

@@ -16,7 +16,7 @@ from dialog_voice.errors import ProviderError, VoiceCutOff
 from dialog_voice.fragments import CLAUSE_PAUSE_MS, SENTENCE_PAUSE_MS
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio
 from tts import speech as module
-from tts.speech import Speech, speak
+from tts.speech import SynthesizedReply, synthesize
 
 HANG = "hang"
 TWO = "今晚玩什么呢？一起来解谜吧！"
@@ -66,8 +66,8 @@ class Voice:
     async def aclose(self) -> None: ...
 
 
-async def spoken(voice: Voice, text: str, within_s: float = 2) -> Speech:
-    made = await speak(voice, text, "zh", within_s)
+async def spoken(voice: Voice, text: str, within_s: float = 2) -> SynthesizedReply:
+    made = await synthesize(voice, text, "zh", within_s)
     assert voice.open == 0
     return made
 
@@ -93,7 +93,7 @@ async def test_the_whole_text_is_said_in_its_order_and_in_the_language_that_was_
 
 async def test_code_and_addresses_are_not_spelled_out() -> None:
     voice = Voice()
-    await speak(voice, "Try this:\n```\nx = 1\n```\nIt is on https://a.b/c now.", "en", 5)
+    await synthesize(voice, "Try this:\n```\nx = 1\n```\nIt is on https://a.b/c now.", "en", 5)
     assert [text.split() for text, _ in voice.said] == [
         ["Try", "this:"],
         ["It", "is", "on", "a.b", "now."],
@@ -182,7 +182,7 @@ async def test_a_voice_that_is_too_slow_is_left_with_what_it_has_said_whole(
 async def test_a_reply_that_is_too_long_ends_after_its_last_whole_passage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "SOUND_MS_MAX", 200 + SENTENCE_PAUSE_MS)
+    monkeypatch.setattr(module, "MAX_AUDIO_MS", 200 + SENTENCE_PAUSE_MS)
     voice = Voice()
     made = await spoken(voice, TWO + TWO)
     assert (made.audio_ms, made.problem) == (200 + SENTENCE_PAUSE_MS, "voice_too_long")

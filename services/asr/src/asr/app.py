@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from asr import whisper
-from asr.listener import Listener
+from asr.listener import RecordingWorker
 from asr.microphone import senses
-from asr.microphone.socket import MicrophoneDesk
-from asr.microphone.turn_end import Rhythm
-from asr.recognizer import FakeRecognizer, Recognizer
+from asr.microphone.socket import MicrophoneServer
+from asr.microphone.turn_end import EndpointingConfig
+from asr.recognizer import NullRecognizer, Recognizer
 from asr.settings import AsrSettings
 from asr.whisper import WhisperRecognizer
 from dialog_contracts import redis_names
@@ -36,13 +36,15 @@ def build(settings: AsrSettings) -> Starlette:
     recognizer = choose(settings)
     blobs, tasks = Blobs(settings.redis_url), TaskOwner()
     consumer = settings.pod_name or f"{socket.gethostname()}:{settings.port}"
-    work = WorkList(settings.redis_url, redis_names.ASR_TASKS, consumer, at_once=settings.at_once)
-    listener = Listener(blobs, recognizer, settings.decode_within_s)
-    desk = MicrophoneDesk(settings.microphones_max)
-    rhythm = Rhythm(
-        fixed_ms=settings.end_silence_ms,
-        patience_ms=settings.end_patience_ms,
-        utterance_max_ms=settings.utterance_max_s * 1000,
+    work = WorkList(
+        settings.redis_url, redis_names.ASR_TASKS, consumer, at_once=settings.concurrency
+    )
+    listener = RecordingWorker(blobs, recognizer, settings.decode_timeout_s)
+    desk = MicrophoneServer(settings.max_microphones)
+    rhythm = EndpointingConfig(
+        fallback_silence_ms=settings.end_silence_ms,
+        max_silence_ms=settings.max_end_silence_ms,
+        max_utterance_ms=settings.max_utterance_s * 1000,
     )
     probe = Probe("asr")
     ready = False
@@ -50,8 +52,10 @@ def build(settings: AsrSettings) -> Starlette:
     async def warm_up() -> None:
         nonlocal ready
         await recognizer.warm()
-        desk.senses = await asyncio.to_thread(senses.load, settings.models_dir, recognizer, rhythm)
-        work.start(listener.work, listener.given_up)
+        desk.backends = await asyncio.to_thread(
+            senses.load, settings.models_dir, recognizer, rhythm
+        )
+        work.start(listener.handle, listener.on_exhausted)
         ready = True
         log.info("recognizer_ready", recognizer=recognizer.name)
 
@@ -61,7 +65,7 @@ def build(settings: AsrSettings) -> Starlette:
     probe.detail("running", lambda: work.running)
     probe.detail(
         "microphones",
-        lambda: {"open": desk.open, "heard_with": desk.senses.names if desk.senses else None},
+        lambda: {"open": desk.open, "heard_with": desk.backends.names if desk.backends else None},
     )
 
     @asynccontextmanager
@@ -104,4 +108,4 @@ def choose(settings: AsrSettings) -> Recognizer:
         log.error("no_speech_model", reason=f"WHISPER_MODEL {folder} is not a folder")
     else:
         return WhisperRecognizer(folder, settings.whisper_threads)
-    return FakeRecognizer()
+    return NullRecognizer()

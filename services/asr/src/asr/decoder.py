@@ -10,16 +10,16 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from asr.errors import Unheard
+from asr.errors import TranscriptionFailed
 from dialog_contracts import limits
 from dialog_contracts.legacy_chain import AudioKind
 
 Samples = NDArray[np.float32]
 
 RATE: Final = 16_000
-MINUTES_MAX: Final = 5
-SAMPLES_MAX: Final = MINUTES_MAX * 60 * RATE
-CUT_OFF_S: Final = 1.0
+MAX_MINUTES: Final = 5
+MAX_SAMPLES: Final = MAX_MINUTES * 60 * RATE
+DEADLINE_CHECK_S: Final = 1.0
 """A container that promises so much more than it holds was not sent to its end."""
 
 _UNKNOWN_SIZE: Final = 0x7FFFFFFF
@@ -46,7 +46,7 @@ def decode(
     Raises Unheard: over 16 MiB, over five minutes, not decodable, cut off, without sound, or not done by then.
     """
     if len(data) > limits.UPLOAD_BYTES:
-        raise Unheard("bad_audio", "too_large", limits.UPLOAD_BYTES)
+        raise TranscriptionFailed("bad_audio", "too_large", limits.UPLOAD_BYTES)
     found: list[Samples] = []
     length = 0
     try:
@@ -56,27 +56,27 @@ def decode(
         for piece in _resampled(frames):
             found.append(piece)
             length += len(piece)
-            if length > SAMPLES_MAX:
-                raise Unheard("bad_audio", "too_long", MINUTES_MAX)
+            if length > MAX_SAMPLES:
+                raise TranscriptionFailed("bad_audio", "too_long", MAX_MINUTES)
             if time.monotonic() > until:
-                raise Unheard("bad_audio", "too_slow")
+                raise TranscriptionFailed("bad_audio", "too_slow")
     # FFmpeg's errors are OSErrors, ValueErrors and others at once; a codec that this build lacks is a LookupError.
     except (FFmpegError, ValueError, LookupError, OSError, OverflowError) as error:
-        raise Unheard("bad_audio", "undecodable", kind) from error
+        raise TranscriptionFailed("bad_audio", "undecodable", kind) from error
     if not length:
-        raise Unheard("bad_audio", "no_sound")
+        raise TranscriptionFailed("bad_audio", "no_sound")
     return np.concatenate(found)
 
 
 def _contained(data: bytes, kind: AudioKind) -> Iterator[av.AudioFrame]:
     # FFmpeg takes a WAV for as long as it is; its header knows how long it was.
     if kind == "wav" and len(data) - 8 < int.from_bytes(data[4:8], "little") < _UNKNOWN_SIZE:
-        raise Unheard("bad_audio", "cut_off")
+        raise TranscriptionFailed("bad_audio", "cut_off")
     with av.open(
         io.BytesIO(data), "r", format=_CONTAINERS[kind], metadata_errors="replace"
     ) as container:
         if not container.streams.audio:
-            raise Unheard("bad_audio", "no_sound")
+            raise TranscriptionFailed("bad_audio", "no_sound")
         stream = container.streams.audio[0]
         promised_s = (
             float(stream.duration * stream.time_base)
@@ -88,8 +88,8 @@ def _contained(data: bytes, kind: AudioKind) -> Iterator[av.AudioFrame]:
             if frame.sample_rate:
                 given_s += frame.samples / frame.sample_rate
             yield frame
-        if promised_s - given_s > CUT_OFF_S:
-            raise Unheard("bad_audio", "cut_off")
+        if promised_s - given_s > DEADLINE_CHECK_S:
+            raise TranscriptionFailed("bad_audio", "cut_off")
 
 
 def _raw(data: bytes, sample_rate: int, channels: int) -> Iterator[av.AudioFrame]:

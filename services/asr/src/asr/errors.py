@@ -31,7 +31,7 @@ _SENTENCES: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-class Unheard(Exception):
+class TranscriptionFailed(Exception):
     """`sentence` gives the text for a person; `str()` is the English one."""
 
     def __init__(self, code: Code, why: str, limit: object = "") -> None:

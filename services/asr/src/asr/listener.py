@@ -10,8 +10,8 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from asr.decoder import Samples, decode
-from asr.errors import Unheard
-from asr.recognizer import Heard, Recognizer
+from asr.errors import TranscriptionFailed
+from asr.recognizer import Recognizer, Transcript
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import AsrResult, AsrTask, AudioBlob, ChainMeta
 from dialog_contracts.model import SessionId
@@ -30,24 +30,24 @@ QUIET: Final = 0.002
 _SESSION: Final[TypeAdapter[str]] = TypeAdapter(SessionId)
 
 
-class Listener:
+class RecordingWorker:
     """`work` is the handler of `asr_tasks`; `given_up` answers for a recording that nobody survived."""
 
     def __init__(self, blobs: Blobs, recognizer: Recognizer, decode_within_s: float) -> None:
         self._blobs, self._recognizer, self._decode_within_s = blobs, recognizer, decode_within_s
 
-    async def work(self, job: Job) -> None:
+    async def handle(self, job: Job) -> None:
         """One recording. Raises ConnectionError while Redis does not give its bytes."""
         began = time.monotonic()
         try:
             task = job.read(AsrTask)
         except ValidationError as error:
-            await self._refuse(job, error)
+            await self._fail(job, error)
             return
         try:
             samples = await self._samples(task.audio)
-            heard = await self._hear(samples, task.options.lang or task.meta.lang)
-        except Unheard as problem:
+            heard = await self._transcribe(samples, task.options.lang or task.meta.lang)
+        except TranscriptionFailed as problem:
             metrics.ASR.labels(outcome=problem.code).inc()
             log.warning(
                 "unheard",
@@ -57,7 +57,7 @@ class Listener:
                 cause=repr(problem.__cause__)[:200],
             )
             await job.done(
-                *_unheard(
+                *_failed_result(
                     task.task_id,
                     task.meta,
                     task.audio.id,
@@ -90,15 +90,15 @@ class Listener:
             *effects.heard_recording(task.audio.id),
         )
 
-    def given_up(self, raw: str) -> Sequence[Effect]:
+    def on_exhausted(self, raw: str) -> Sequence[Effect]:
         """Effects for a message that failed each time."""
         try:
             task = AsrTask.from_json(raw)
         except ValidationError:
             return []
-        problem = Unheard("asr_failed", "failed")
+        problem = TranscriptionFailed("asr_failed", "failed")
         metrics.ASR.labels(outcome=problem.code).inc()
-        return _unheard(
+        return _failed_result(
             task.task_id,
             task.meta,
             task.audio.id,
@@ -113,7 +113,7 @@ class Listener:
         except RedisDown as error:
             raise ConnectionError(str(error)) from error
         if data is None:
-            raise Unheard("asr_failed", "gone")
+            raise TranscriptionFailed("asr_failed", "gone")
         until = time.monotonic() + self._decode_within_s
         # The thread looks at the time itself: nobody can end it from outside.
         return await asyncio.to_thread(
@@ -125,23 +125,23 @@ class Listener:
             until=until,
         )
 
-    async def _hear(self, samples: Samples, lang: str | None) -> Heard:
+    async def _transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         if float(np.abs(samples).max()) < QUIET:
-            raise Unheard("nothing_heard", "nothing")
+            raise TranscriptionFailed("nothing_heard", "nothing")
         try:
-            heard = await self._recognizer.hear(samples, lang)
+            heard = await self._recognizer.transcribe(samples, lang)
         # CTranslate2 says everything with these two.
         except (RuntimeError, ValueError) as error:
-            raise Unheard("asr_failed", "failed") from error
+            raise TranscriptionFailed("asr_failed", "failed") from error
         if not heard.text:
-            raise Unheard("nothing_heard", "nothing")
+            raise TranscriptionFailed("nothing_heard", "nothing")
         return heard
 
-    async def _refuse(self, job: Job, error: ValidationError) -> None:
+    async def _fail(self, job: Job, error: ValidationError) -> None:
         """A message that is none: who sent it is told, as far as it says who that is."""
         message = refusals.loose(job.raw)
         audio = message.get("audio")
-        problem = Unheard(
+        problem = TranscriptionFailed(
             "bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable"
         )
         metrics.ASR.labels(outcome=problem.code).inc()
@@ -151,7 +151,7 @@ class Listener:
             meta = ChainMeta.model_validate(message.get("meta") or {})
             options = message.get("options")
             lang = options.get("lang") if isinstance(options, dict) else meta.lang
-            told = _unheard(
+            told = _failed_result(
                 session,
                 meta,
                 None,
@@ -164,12 +164,12 @@ class Listener:
         await job.bury(f"{problem}: {error.errors()[0]['msg']}", *told)
 
 
-def _unheard(
+def _failed_result(
     session: str,
     meta: ChainMeta,
     blob_id: str | None,
     lang: str | None,
-    problem: Unheard,
+    problem: TranscriptionFailed,
     provider: str,
 ) -> list[Effect]:
     sentence = problem.sentence(lang or meta.lang)

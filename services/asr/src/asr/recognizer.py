@@ -5,12 +5,12 @@ from typing import Final, Protocol
 
 from asr.decoder import RATE, Samples
 
-SHORTEST_S: Final = 0.9
+MIN_SPEECH_S: Final = 0.9
 """Without a model, an utterance with its margins that is shorter is taken for a noise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcript:
     """The words, empty when there are none, and the language (`zh`, `en`) they are in."""
 
     text: str
@@ -27,13 +27,15 @@ class Recognizer(Protocol):
     async def warm(self) -> None:
         """Load what takes long."""
 
-    async def hear(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         """The words of a recording."""
 
-    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
         """The words of at most half a minute, for somebody who waits for them."""
 
-    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
+    async def interim(
+        self, samples: Samples, lang: str | None, *, thorough: bool
+    ) -> Transcript | None:
         """The same for an utterance that still goes on. None: nobody can say, or there is no time for it now.
 
         Not `thorough`: sooner and less exactly, since another look follows.
@@ -43,7 +45,7 @@ class Recognizer(Protocol):
         """Hear nothing more."""
 
 
-class FakeRecognizer:
+class NullRecognizer:
     """No model: the text says so, and how long the recording was, so that the answer to it is honest too."""
 
     name: str = "none"
@@ -51,25 +53,27 @@ class FakeRecognizer:
     async def warm(self) -> None:
         """Nothing to load."""
 
-    async def hear(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         """A sentence about the recording, in the language asked for."""
         seconds = round(len(samples) / RATE, 1)
         if (lang or "").startswith("zh"):
-            return Heard(
+            return Transcript(
                 f"（没有安装语音识别模型：我发了一段 {seconds:g} 秒的录音，内容无法识别。）", "zh"
             )
-        return Heard(
+        return Transcript(
             f"(No speech model is installed: I sent a recording of {seconds:g} seconds whose words are unknown.)",
             "en",
         )
 
-    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
         """The same sentence; nothing for what is too short to be more than a cough."""
-        if len(samples) < SHORTEST_S * RATE:
-            return Heard("", lang or "en")
-        return await self.hear(samples, lang)
+        if len(samples) < MIN_SPEECH_S * RATE:
+            return Transcript("", lang or "en")
+        return await self.transcribe(samples, lang)
 
-    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
+    async def interim(
+        self, samples: Samples, lang: str | None, *, thorough: bool
+    ) -> Transcript | None:
         """None: a sentence about the sound would stop a reply as if it were words."""
         return None
 

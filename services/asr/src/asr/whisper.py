@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 import numpy as np
 
 from asr.decoder import RATE, Samples
-from asr.recognizer import Heard
+from asr.recognizer import Transcript
 
 A = TypeVarTuple("A")
 T = TypeVar("T")
@@ -27,7 +27,7 @@ SILENCE_AFTER_S: Final = 2
 """Whisper was trained on half a minute. Less is a third of the work and as good, down to ten seconds of which two are silence;
 with less it repeats itself. Six seconds take two thirds of the time of ten, and some words are other ones."""
 
-TOKENS_A_SECOND: Final = 12
+TOKENS_PER_SECOND: Final = 12
 TOKENS_SPARE: Final = 16
 """Nobody says more; a loop does."""
 
@@ -61,7 +61,7 @@ class WhisperRecognizer:
         """Load the model and hear a second of silence: the first call is slower than all others."""
         await self._run(self._load)
 
-    async def hear(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         """The words; a language that is neither Chinese nor English is taken for the likelier of the two."""
         known = _known(lang)
         if known is None:
@@ -70,14 +70,16 @@ class WhisperRecognizer:
         texts: list[str] = []
         while (text := await self._run(_next, segments)) is not None:
             texts.append(text)
-        return Heard("".join(texts).strip(), known)
+        return Transcript("".join(texts).strip(), known)
 
-    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
         """The same for at most half a minute, sooner."""
         found = await self._run(self._short, samples, _known(lang), WINDOW_MIN_S)
-        return await self.hear(samples, lang) if found is None else found
+        return await self.transcribe(samples, lang) if found is None else found
 
-    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
+    async def interim(
+        self, samples: Samples, lang: str | None, *, thorough: bool
+    ) -> Transcript | None:
         """The same; None while something else is heard, or when the model lost itself in a loop."""
         if self._waiting:
             return None
@@ -113,7 +115,7 @@ class WhisperRecognizer:
 
     def _language(self, samples: Samples) -> str:
         _, _, chances = self._model.detect_language(samples)
-        return _likelier(dict(chances))
+        return _more_likely(dict(chances))
 
     def _segments(self, samples: Samples, lang: str) -> Iterator[Any]:
         segments, _ = self._model.transcribe(
@@ -129,7 +131,7 @@ class WhisperRecognizer:
         )
         return iter(segments)
 
-    def _short(self, samples: Samples, lang: str | None, window_min_s: int) -> Heard | None:
+    def _short(self, samples: Samples, lang: str | None, window_min_s: int) -> Transcript | None:
         """One pass over a window that is hardly longer than what was said. None: it repeats itself."""
         seconds = len(samples) / RATE
         window = np.zeros(
@@ -138,7 +140,7 @@ class WhisperRecognizer:
         window[: len(samples)] = samples[: len(window)]
         encoded = self._model.encode(self._model.feature_extractor(window, padding=0))
         if lang is None:
-            lang = _likelier(
+            lang = _more_likely(
                 {
                     name.strip("<|>"): chance
                     for name, chance in self._model.model.detect_language(encoded)[0]
@@ -147,7 +149,7 @@ class WhisperRecognizer:
         tokenizer = self._tokenizer(lang)
         before = tokenizer.encode(" " + PROMPTS[lang]) if lang in PROMPTS else []
         prompt = self._model.get_prompt(tokenizer, before, without_timestamps=True)
-        tokens_max = int(seconds * TOKENS_A_SECOND) + TOKENS_SPARE
+        tokens_max = int(seconds * TOKENS_PER_SECOND) + TOKENS_SPARE
         (result,) = self._model.model.generate(
             encoded,
             [prompt],
@@ -163,10 +165,10 @@ class WhisperRecognizer:
             or text == PROMPTS.get(lang)
             or (result.no_speech_prob > NO_SPEECH and result.scores[0] < UNSURE)
         ):
-            return Heard("", lang)
+            return Transcript("", lang)
         raw = text.encode()
         looped = len(tokens) >= tokens_max or len(raw) / len(zlib.compress(raw)) > LOOP_RATIO
-        return None if looped else Heard(text, lang)
+        return None if looped else Transcript(text, lang)
 
     def _tokenizer(self, lang: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer
@@ -183,5 +185,5 @@ def _next(segments: Iterator[Any]) -> str | None:
     return None if segment is None else str(segment.text)
 
 
-def _likelier(chances: dict[str, float]) -> str:
+def _more_likely(chances: dict[str, float]) -> str:
     return max(LANGUAGES, key=lambda name: chances.get(name, 0.0))

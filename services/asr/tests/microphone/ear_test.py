@@ -10,10 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, tuples
 
-from asr.microphone.ear import AHEAD_MS, Ear
-from asr.microphone.turn_end import Rhythm
-from asr.recognizer import FakeRecognizer
-from asr.testing.scripted_senses import FRAME_MS, ScriptedJudge, ScriptedRecognizer, senses, sound
+from asr.microphone.ear import MAX_AHEAD_MS, StreamingRecognizer
+from asr.microphone.turn_end import EndpointingConfig
+from asr.recognizer import NullRecognizer
+from asr.testing.scripted_senses import (
+    FRAME_MS,
+    ScriptedEndOfTurn,
+    ScriptedRecognizer,
+    backends,
+    sound,
+)
 from dialog_contracts.input_socket import InputError, MicStart, Partial, SpeechStarted, Utterance
 from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
@@ -28,10 +34,13 @@ class Room:
     """An ear, who speaks into it, and what it says, with the time of each."""
 
     def __init__(
-        self, recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None
+        self,
+        recognizer: NullRecognizer,
+        judge: ScriptedEndOfTurn | None,
+        rhythm: EndpointingConfig | None = None,
     ) -> None:
         self.told: list[tuple[float, WireModel]] = []
-        self.ear = Ear(START, senses(recognizer, judge, rhythm), self._tell)
+        self.ear = StreamingRecognizer(START, backends(recognizer, judge, rhythm), self._tell)
 
     async def _tell(self, message: WireModel) -> None:
         self.told.append((asyncio.get_running_loop().time(), message))
@@ -50,9 +59,9 @@ class Room:
 
 @asynccontextmanager
 async def room(
-    recognizer: FakeRecognizer | None = None,
-    judge: ScriptedJudge | None = None,
-    rhythm: Rhythm | None = None,
+    recognizer: NullRecognizer | None = None,
+    judge: ScriptedEndOfTurn | None = None,
+    rhythm: EndpointingConfig | None = None,
 ) -> AsyncIterator[Room]:
     made = Room(recognizer or ScriptedRecognizer(), judge, rhythm)
     running = asyncio.create_task(made.ear.run())
@@ -65,7 +74,7 @@ async def room(
 
 
 async def test_words_come_while_one_speaks_and_the_utterance_soon_after() -> None:
-    recognizer, judge = ScriptedRecognizer(), ScriptedJudge()
+    recognizer, judge = ScriptedRecognizer(), ScriptedEndOfTurn()
     async with room(recognizer, judge) as it:
         await it.hears(1_000, 0)
         await it.hears(2_000, 0.5)
@@ -89,7 +98,7 @@ async def test_words_come_while_one_speaks_and_the_utterance_soon_after() -> Non
 
 
 async def test_who_is_not_done_is_waited_for() -> None:
-    async with room(judge=ScriptedJudge([False])) as it:
+    async with room(judge=ScriptedEndOfTurn([False])) as it:
         await it.hears(1_000, 0.5)
         await it.hears(1_200, 0)
         await it.hears(1_000, 0.5)
@@ -104,7 +113,7 @@ async def test_the_language_of_a_short_sound_is_the_one_before(
 ) -> None:
     monkeypatch.setitem(globals(), "START", START.model_copy(update={"lang": None}))
     recognizer = ScriptedRecognizer()
-    async with room(recognizer, ScriptedJudge()) as it:
+    async with room(recognizer, ScriptedEndOfTurn()) as it:
         await it.hears(640, 0.5)
         await it.hears(640, 0)
         assert set(recognizer.languages) == {None}, "nothing is known yet"
@@ -119,7 +128,7 @@ async def test_the_language_of_a_short_sound_is_the_one_before(
 
 async def test_a_judge_that_fails_is_counted_and_silence_decides() -> None:
     before = metrics.TURN_END_JUDGED.labels(outcome="failed")._value.get()
-    async with room(judge=ScriptedJudge([None])) as it:
+    async with room(judge=ScriptedEndOfTurn([None])) as it:
         await it.hears(1_000, 0.5)
         await it.hears(1_200, 0)
         assert len(it.of(Utterance)) == 1
@@ -128,7 +137,7 @@ async def test_a_judge_that_fails_is_counted_and_silence_decides() -> None:
 
 
 async def test_without_a_model_the_utterance_says_so_and_nothing_is_told_before() -> None:
-    async with room(FakeRecognizer()) as it:
+    async with room(NullRecognizer()) as it:
         await it.hears(2_000, 0.5)
         await it.hears(1_000, 0)
         await it.hears(120, 0.5)
@@ -143,7 +152,7 @@ async def test_without_a_model_the_utterance_says_so_and_nothing_is_told_before(
 async def test_a_recognizer_that_is_busy_or_slow_is_asked_again_and_never_twice_at_once() -> None:
     recognizer = ScriptedRecognizer()
     recognizer.busy = True
-    async with room(recognizer, ScriptedJudge()) as it:
+    async with room(recognizer, ScriptedEndOfTurn()) as it:
         await it.hears(2_000, 0.5)
         await it.hears(640, 0)
     assert it.of(Partial) == []
@@ -151,13 +160,13 @@ async def test_a_recognizer_that_is_busy_or_slow_is_asked_again_and_never_twice_
     assert len(recognizer.finals) == 1
     slow = ScriptedRecognizer()
     slow.takes_s = 1.2
-    async with room(slow, ScriptedJudge()) as it:
+    async with room(slow, ScriptedEndOfTurn()) as it:
         await it.hears(4_000, 0.5)
         await it.hears(640, 0)
         await it.hears(640, 0.5)
         await it.hears(640, 0)
     assert slow.most_at_once == 1
-    assert slow.looks <= 6, "wishes that could not be met were forgotten"
+    assert slow.interims <= 6, "wishes that could not be met were forgotten"
     kinds = [type(message) for _, message in it.told if not isinstance(message, Partial)]
     assert kinds == [SpeechStarted, Utterance, SpeechStarted, Utterance]
 
@@ -165,7 +174,7 @@ async def test_a_recognizer_that_is_busy_or_slow_is_asked_again_and_never_twice_
 async def test_a_recognizer_that_fails_is_said_and_the_utterance_is_empty() -> None:
     recognizer = ScriptedRecognizer()
     recognizer.broken = True
-    async with room(recognizer, ScriptedJudge()) as it:
+    async with room(recognizer, ScriptedEndOfTurn()) as it:
         await it.hears(1_000, 0.5)
         await it.hears(640, 0)
     (error,), (said,) = it.of(InputError), it.of(Utterance)
@@ -173,7 +182,9 @@ async def test_a_recognizer_that_fails_is_said_and_the_utterance_is_empty() -> N
 
 
 async def test_a_long_speech_comes_in_pieces() -> None:
-    async with room(judge=ScriptedJudge(), rhythm=Rhythm(utterance_max_ms=3_000)) as it:
+    async with room(
+        judge=ScriptedEndOfTurn(), rhythm=EndpointingConfig(max_utterance_ms=3_000)
+    ) as it:
         await it.hears(8_000, 0.5)
         await it.hears(640, 0)
     pieces = it.of(Utterance)
@@ -183,13 +194,13 @@ async def test_a_long_speech_comes_in_pieces() -> None:
 
 
 async def test_a_microphone_that_is_switched_off_in_a_word_is_heard_to_there() -> None:
-    async with room(judge=ScriptedJudge()) as it:
+    async with room(judge=ScriptedEndOfTurn()) as it:
         await it.hears(1_000, 0.5)
     assert it.of(Utterance)[0].text.startswith("word")
 
 
 async def test_frames_that_stay_away_end_what_was_said() -> None:
-    async with room(judge=ScriptedJudge()) as it:
+    async with room(judge=ScriptedEndOfTurn()) as it:
         await it.hears(1_000, 0.5)
         await asyncio.sleep(3)
         assert len(it.of(Utterance)) == 1
@@ -202,7 +213,7 @@ async def test_words_that_are_found_much_slower_than_said_are_given_up_and_count
     slow.takes_s, slow.busy = 20.0, True
     given_up = metrics.UTTERANCES.labels(ended="complete", outcome="given_up")
     before = given_up._value.get()
-    async with room(slow, ScriptedJudge()) as it:
+    async with room(slow, ScriptedEndOfTurn()) as it:
         for _ in range(8):
             await it.hears(500, 0.5)
             await it.hears(640, 0)
@@ -213,7 +224,7 @@ async def test_words_that_are_found_much_slower_than_said_are_given_up_and_count
 
 async def test_more_audio_than_time_is_refused() -> None:
     async with room() as it:
-        for _ in range(AHEAD_MS // 1_000):
+        for _ in range(MAX_AHEAD_MS // 1_000):
             it.ear.feed(sound(1_000, 0))
         with pytest.raises(TooMany, match="more audio than there was time for"):
             it.ear.feed(sound(1_000, 0))
@@ -228,19 +239,19 @@ async def test_a_packet_that_is_none_is_refused_and_its_time_goes_by() -> None:
     async def tell(_: WireModel) -> None:
         raise AssertionError
 
-    ear = Ear(opus, senses(ScriptedRecognizer(), None), tell)
+    ear = StreamingRecognizer(opus, backends(ScriptedRecognizer(), None), tell)
     with pytest.raises(InvalidField, match="no Opus packet"):
         ear.feed(b"\xff" * 50)
     assert ear._fed_ms == 20
 
 
 async def test_long_silence_is_not_remembered() -> None:
-    async with room(judge=ScriptedJudge()) as it:
+    async with room(judge=ScriptedEndOfTurn()) as it:
         second = sound(1_000, 0)
         for _ in range(900):
             it.ear.feed(second)
             await asyncio.sleep(1)
-        kept = sum(frame.nbytes for frame in it.ear._recent) + it.ear._rest.nbytes
+        kept = sum(frame.nbytes for frame in it.ear._recent) + it.ear._remainder.nbytes
         assert kept < 64_000
         assert len(asyncio.all_tasks()) == 4, "this test, its ear, the judge and the watch"
     assert it.told == []
@@ -255,9 +266,11 @@ def test_whatever_is_heard_each_beginning_has_one_end(pieces: list[tuple[int, in
         async def tell(message: WireModel) -> None:
             told.append(message)
 
-        recognizer, judge = ScriptedRecognizer(), ScriptedJudge([True, False, None, True])
+        recognizer, judge = ScriptedRecognizer(), ScriptedEndOfTurn([True, False, None, True])
         recognizer.takes_s = judge.takes_s = 0
-        ear = Ear(START, senses(recognizer, judge, Rhythm(utterance_max_ms=2_000)), tell)
+        ear = StreamingRecognizer(
+            START, backends(recognizer, judge, EndpointingConfig(max_utterance_ms=2_000)), tell
+        )
         ear._began_at -= 3_600
         running = asyncio.create_task(ear.run())
         for ms, level in pieces:

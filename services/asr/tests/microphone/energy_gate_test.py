@@ -25,7 +25,7 @@ def room(seconds: float, level: float) -> Samples:
 def voiced(gate: EnergyGate, samples: Samples) -> float:
     """Share of frames that are taken for voice."""
     frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
-    return float(np.mean([gate.chance(frame) > 0.5 for frame in frames]))
+    return float(np.mean([gate.speech_probability(frame) > 0.5 for frame in frames]))
 
 
 @pytest.mark.parametrize("level", [0.0, 0.001, 0.01])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from asr.decoder import RATE, Samples
-from asr.microphone.incoming import FRAME_BYTES_MAX, Incoming
+from asr.microphone.incoming import MAX_FRAME_BYTES, FrameDecoder
 from dialog_contracts.input_socket import MicStart
 from service_runtime.errors import InvalidField, TooLarge
 
@@ -45,7 +45,7 @@ def pitch(samples: Samples) -> float:
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000])
 def test_pcm_of_any_rate_is_the_same_sound(rate: int) -> None:
-    incoming, data, frame = Incoming(start("pcm_s16le", rate)), tone(rate, 2.0), rate // 50 * 2
+    incoming, data, frame = FrameDecoder(start("pcm_s16le", rate)), tone(rate, 2.0), rate // 50 * 2
     found = np.concatenate(
         [incoming.samples(data[at : at + frame]) for at in range(0, len(data), frame)]
     )
@@ -56,14 +56,14 @@ def test_pcm_of_any_rate_is_the_same_sound(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
 def test_opus_packets_are_decoded_without_a_container(rate: int) -> None:
-    incoming = Incoming(start("opus", rate))
+    incoming = FrameDecoder(start("opus", rate))
     found = np.concatenate([incoming.samples(packet) for packet in packets(rate, 2.0)])
     assert abs(len(found) - 2 * RATE) < RATE // 10
     assert pitch(found) == pytest.approx(440, abs=2)
 
 
 def test_a_bad_packet_is_refused_and_the_next_one_is_heard() -> None:
-    incoming = Incoming(start("opus", 48_000))
+    incoming = FrameDecoder(start("opus", 48_000))
     good = packets(48_000, 0.2)
     incoming.samples(good[0])
     for bad in (b"", b"\xff" * 50):
@@ -71,7 +71,7 @@ def test_a_bad_packet_is_refused_and_the_next_one_is_heard() -> None:
             incoming.samples(bad)
         assert refused.value.body.code == "bad_opus"
         assert len(incoming.samples(good[1])) > 0
-    assert len(incoming.lost) == RATE // 50
+    assert len(incoming.silence) == RATE // 50
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,17 @@ def test_a_bad_packet_is_refused_and_the_next_one_is_heard() -> None:
 )
 def test_frames_that_are_none(form: str, rate: int, data: bytes, code: str) -> None:
     with pytest.raises((InvalidField, TooLarge)) as refused:
-        Incoming(start(form, rate)).samples(data)
+        FrameDecoder(start(form, rate)).samples(data)
     assert refused.value.body.code == code
 
 
 def test_an_empty_frame_is_nothing_and_a_second_is_the_most() -> None:
-    assert len(Incoming(start("pcm_s16le", 16_000)).samples(b"")) == 0
-    assert len(Incoming(start("pcm_s16le", 44_100)).samples(b"")) == 0
-    assert len(Incoming(start("pcm_s16le", 48_000)).samples(bytes(FRAME_BYTES_MAX))) > 0
+    assert len(FrameDecoder(start("pcm_s16le", 16_000)).samples(b"")) == 0
+    assert len(FrameDecoder(start("pcm_s16le", 44_100)).samples(b"")) == 0
+    assert len(FrameDecoder(start("pcm_s16le", 48_000)).samples(bytes(MAX_FRAME_BYTES))) > 0
 
 
 def test_opus_has_rates_of_its_own() -> None:
     with pytest.raises(InvalidField) as refused:
-        Incoming(start("opus", 44_100))
+        FrameDecoder(start("opus", 44_100))
     assert (refused.value.body.code, refused.value.body.field) == ("unsupported_rate", "sampleRate")

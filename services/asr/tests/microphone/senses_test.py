@@ -5,11 +5,11 @@ import pytest
 
 from asr.microphone import onnx, senses
 from asr.microphone.energy_gate import EnergyGate
-from asr.microphone.senses import SILERO, SMART_TURN, STAND_IN
+from asr.microphone.senses import FALLBACK, SILERO, SMART_TURN
 from asr.microphone.silero import Silero
 from asr.microphone.smart_turn import SmartTurn
-from asr.microphone.turn_end import Rhythm
-from asr.recognizer import FakeRecognizer
+from asr.microphone.turn_end import EndpointingConfig
+from asr.recognizer import NullRecognizer
 from asr.testing.scripted_senses import ScriptedRecognizer
 from dialog_telemetry import metrics
 
@@ -32,11 +32,11 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_models_that_are_there_are_used_and_one_voice_is_made_for_each_microphone(
     models: Path,
 ) -> None:
-    made = senses.load(models, ScriptedRecognizer(), Rhythm())
-    one, other = made.voice(), made.voice()
+    made = senses.load(models, ScriptedRecognizer(), EndpointingConfig())
+    one, other = made.vad(), made.vad()
     assert isinstance(one, Silero)
     assert one is not other
-    assert isinstance(made.judge, SmartTurn)
+    assert isinstance(made.end_of_turn, SmartTurn)
     assert made.names == {
         "voice": "silero_vad",
         "turn_end": "smart-turn-v3.2-cpu",
@@ -46,21 +46,21 @@ def test_models_that_are_there_are_used_and_one_voice_is_made_for_each_microphon
 
 
 def test_without_any_everything_is_stood_in_for_and_the_metric_says_so() -> None:
-    made = senses.load(None, FakeRecognizer(), Rhythm())
-    assert isinstance(made.voice(), EnergyGate)
-    assert made.judge is None
-    assert set(made.names.values()) == {STAND_IN}
+    made = senses.load(None, NullRecognizer(), EndpointingConfig())
+    assert isinstance(made.vad(), EnergyGate)
+    assert made.end_of_turn is None
+    assert set(made.names.values()) == {FALLBACK}
     assert [
-        metrics.MIC_SENSES.labels(part=part, name=STAND_IN)._value.get() for part in made.names
+        metrics.MIC_SENSES.labels(part=part, name=FALLBACK)._value.get() for part in made.names
     ] == [1, 1, 1]
     made.close()
 
 
 def test_each_model_is_missed_by_itself(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (models / SILERO).unlink()
-    made = senses.load(models, FakeRecognizer(), Rhythm())
-    assert isinstance(made.voice(), EnergyGate)
-    assert isinstance(made.judge, SmartTurn)
+    made = senses.load(models, NullRecognizer(), EndpointingConfig())
+    assert isinstance(made.vad(), EnergyGate)
+    assert isinstance(made.end_of_turn, SmartTurn)
     made.close()
     monkeypatch.setattr(onnx, "installed", lambda: False)
-    assert senses.load(models, FakeRecognizer(), Rhythm()).judge is None
+    assert senses.load(models, NullRecognizer(), EndpointingConfig()).end_of_turn is None

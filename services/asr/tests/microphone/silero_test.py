@@ -25,7 +25,7 @@ def test_each_frame_comes_with_the_end_of_the_one_before_and_the_state() -> None
     silero = Silero(session)
     frames = [np.full(FRAME, value, np.float32) for value in (0.1, 0.2)]
     session.chance = 0.7
-    assert [round(silero.chance(frame), 3) for frame in frames] == [0.7, 0.7]
+    assert [round(silero.speech_probability(frame), 3) for frame in frames] == [0.7, 0.7]
     first, second = session.given
     assert first["input"].shape == (1, CONTEXT + FRAME)
     assert first["input"][0, :CONTEXT].max() == 0
@@ -38,8 +38,8 @@ def test_each_frame_comes_with_the_end_of_the_one_before_and_the_state() -> None
 def test_microphones_share_the_model_and_not_its_memory() -> None:
     session = Session()
     one, other = Silero(session), Silero(session)
-    one.chance(np.zeros(FRAME, np.float32))
-    other.chance(np.zeros(FRAME, np.float32))
+    one.speech_probability(np.zeros(FRAME, np.float32))
+    other.speech_probability(np.zeros(FRAME, np.float32))
     assert session.given[1]["state"].max() == 0
 
 
@@ -47,13 +47,13 @@ def test_it_forgets_long_silence_and_never_within_speech() -> None:
     session = Session()
     silero, frame = Silero(session), np.zeros(FRAME, np.float32)
     for _ in range(STALE_FRAMES + 1):
-        silero.chance(frame)
+        silero.speech_probability(frame)
     assert session.given[-1]["state"].max() == 0
     session.chance = 0.9
     for _ in range(3 * STALE_FRAMES):
-        silero.chance(frame)
+        silero.speech_probability(frame)
     assert session.given[-1]["state"].max() == 3 * STALE_FRAMES
     session.chance = 0.0
     for _ in range(6):
-        silero.chance(frame)
+        silero.speech_probability(frame)
     assert session.given[-1]["state"].max() == 0

@@ -32,8 +32,8 @@ async def test_it_is_complete_over_a_half_and_judged_beside_the_event_loop() -> 
     session = Session(0.51, 0.49)
     judge = SmartTurn(session)
     sound = np.random.default_rng(1).standard_normal(RATE).astype(np.float32)
-    assert await judge.complete(sound) is True
-    assert await judge.complete(sound) is False
+    assert await judge.is_complete(sound) is True
+    assert await judge.is_complete(sound) is False
     assert [window.shape for window in session.windows] == [(1, 80, 800)] * 2
     assert len(session.threads) == 1
     assert threading.current_thread().name not in session.threads
@@ -45,8 +45,8 @@ async def test_the_utterance_lies_at_the_end_of_the_window_and_the_last_of_it_co
     judge = SmartTurn(session)
     random = np.random.default_rng(1)
     sound = random.standard_normal(RATE).astype(np.float32)
-    await judge.complete(sound)
-    await judge.complete(
+    await judge.is_complete(sound)
+    await judge.is_complete(
         np.concatenate([random.standard_normal(20 * RATE).astype(np.float32) * 0.1, sound])
     )
     short, long = session.windows
@@ -60,5 +60,5 @@ async def test_the_utterance_lies_at_the_end_of_the_window_and_the_last_of_it_co
 async def test_a_model_that_gives_no_answer_says_so() -> None:
     judge = SmartTurn(Session(None))
     with pytest.raises(ModelFailed):
-        await judge.complete(np.zeros(RATE, np.float32))
+        await judge.is_complete(np.zeros(RATE, np.float32))
     judge.close()

@@ -13,10 +13,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from asr.microphone import socket as module
-from asr.microphone.incoming import FRAME_BYTES_MAX
-from asr.microphone.socket import BAD_FRAMES_MAX, MicrophoneDesk
-from asr.recognizer import FakeRecognizer
-from asr.testing.scripted_senses import ScriptedJudge, ScriptedRecognizer, senses, sound
+from asr.microphone.incoming import MAX_FRAME_BYTES
+from asr.microphone.socket import MAX_BAD_FRAMES, MicrophoneServer
+from asr.recognizer import NullRecognizer
+from asr.testing.scripted_senses import ScriptedEndOfTurn, ScriptedRecognizer, backends, sound
 from dialog_contracts.input_socket import FROM_ASR
 from dialog_telemetry import metrics
 from service_runtime.testing.local_server import serving
@@ -34,19 +34,19 @@ STOP = json.dumps({"type": "MIC_STOP"})
 
 
 @pytest.fixture
-def desk() -> Iterator[MicrophoneDesk]:
-    recognizer, judge = ScriptedRecognizer(), ScriptedJudge()
+def desk() -> Iterator[MicrophoneServer]:
+    recognizer, judge = ScriptedRecognizer(), ScriptedEndOfTurn()
     recognizer.takes_s = judge.takes_s = 0.0
-    made = MicrophoneDesk(2)
-    made.senses = senses(recognizer, judge)
+    made = MicrophoneServer(2)
+    made.backends = backends(recognizer, judge)
     yield made
     assert made.open == 0
 
 
 @asynccontextmanager
-async def dialled(desk: MicrophoneDesk) -> AsyncIterator[str]:
+async def dialled(desk: MicrophoneServer) -> AsyncIterator[str]:
     app = Starlette(routes=[WebSocketRoute("/ws/asr", desk.serve)])
-    async with serving(app, ws_max_bytes=FRAME_BYTES_MAX) as port:
+    async with serving(app, ws_max_bytes=MAX_FRAME_BYTES) as port:
         yield f"ws://127.0.0.1:{port}/ws/asr"
         async with asyncio.timeout(5):
             while desk.open:
@@ -69,7 +69,7 @@ async def code(socket: ClientConnection) -> str:
         return str(json.loads(await socket.recv())["code"])
 
 
-async def test_what_is_said_comes_back_and_then_the_socket_closes(desk: MicrophoneDesk) -> None:
+async def test_what_is_said_comes_back_and_then_the_socket_closes(desk: MicrophoneServer) -> None:
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)
         for level in (0, 0.5, 0.5, 0):
@@ -102,7 +102,7 @@ async def test_what_is_said_comes_back_and_then_the_socket_closes(desk: Micropho
     ],
 )
 async def test_who_does_not_begin_with_a_start_is_told_and_let_go(
-    desk: MicrophoneDesk, first: Any, refused: str
+    desk: MicrophoneServer, first: Any, refused: str
 ) -> None:
     before = metrics.REFUSED.labels(code=refused)._value.get()
     async with dialled(desk) as url, connect(url) as socket:
@@ -113,16 +113,16 @@ async def test_who_does_not_begin_with_a_start_is_told_and_let_go(
 
 
 async def test_who_says_nothing_is_let_go(
-    desk: MicrophoneDesk, monkeypatch: pytest.MonkeyPatch
+    desk: MicrophoneServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "START_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "START_TIMEOUT_S", 0.05)
     async with dialled(desk) as url, connect(url) as socket:
         (error,) = await rest(socket)
     assert (error.code, socket.close_code) == ("no_start", 1008)
 
 
 async def test_bad_frames_are_refused_one_by_one_and_the_microphone_stays(
-    desk: MicrophoneDesk,
+    desk: MicrophoneServer,
 ) -> None:
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)
@@ -139,16 +139,16 @@ async def test_bad_frames_are_refused_one_by_one_and_the_microphone_stays(
         assert [frame.type for frame in await rest(socket)][-1] == "UTTERANCE"
 
 
-async def test_too_many_bad_frames_end_it(desk: MicrophoneDesk) -> None:
+async def test_too_many_bad_frames_end_it(desk: MicrophoneServer) -> None:
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)
-        for _ in range(BAD_FRAMES_MAX):
+        for _ in range(MAX_BAD_FRAMES):
             await socket.send(b"x")
-        assert len(await rest(socket)) == BAD_FRAMES_MAX
+        assert len(await rest(socket)) == MAX_BAD_FRAMES
     assert socket.close_code == 1008
 
 
-async def test_a_flood_is_refused_and_then_closed(desk: MicrophoneDesk) -> None:
+async def test_a_flood_is_refused_and_then_closed(desk: MicrophoneServer) -> None:
     second = sound(1_000, 0)
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)
@@ -159,20 +159,20 @@ async def test_a_flood_is_refused_and_then_closed(desk: MicrophoneDesk) -> None:
                 await asyncio.sleep(0)
         told = await reading
     assert {frame.code for frame in told} == {"microphone_too_fast"}
-    assert len(told) == BAD_FRAMES_MAX
+    assert len(told) == MAX_BAD_FRAMES
     assert socket.close_code == 1008
 
 
-async def test_a_frame_over_all_limits_closes_at_once(desk: MicrophoneDesk) -> None:
+async def test_a_frame_over_all_limits_closes_at_once(desk: MicrophoneServer) -> None:
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)
-        await socket.send(bytes(FRAME_BYTES_MAX + 2))
+        await socket.send(bytes(MAX_FRAME_BYTES + 2))
         assert await rest(socket) == []
     assert socket.close_code == 1009
 
 
 async def test_one_microphone_too_many_is_told_so_and_has_a_place_when_another_leaves(
-    desk: MicrophoneDesk,
+    desk: MicrophoneServer,
 ) -> None:
     async with dialled(desk) as url, connect(url) as one, connect(url) as two:
         for socket in (one, two):
@@ -192,17 +192,17 @@ async def test_one_microphone_too_many_is_told_so_and_has_a_place_when_another_l
             assert await code(third) == "odd_pcm"
 
 
-async def test_who_comes_before_the_models_comes_again(desk: MicrophoneDesk) -> None:
-    desk.senses = None
+async def test_who_comes_before_the_models_comes_again(desk: MicrophoneServer) -> None:
+    desk.backends = None
     async with dialled(desk) as url, connect(url) as socket:
         (error,) = await rest(socket)
     assert (error.code, socket.close_code) == ("asr_not_ready", 1013)
 
 
-async def test_who_leaves_in_the_middle_leaves_nothing_behind(desk: MicrophoneDesk) -> None:
+async def test_who_leaves_in_the_middle_leaves_nothing_behind(desk: MicrophoneServer) -> None:
     recognizer = ScriptedRecognizer()
     recognizer.takes_s = 3_600
-    desk.senses = senses(recognizer, None)
+    desk.backends = backends(recognizer, None)
     async with dialled(desk) as url:
         for stops in (False, True):
             async with connect(url) as socket:
@@ -217,12 +217,12 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(desk: MicrophoneDe
     assert not [task for task in asyncio.all_tasks() if task.get_name() in ("judge", "watch")]
 
 
-async def test_an_error_of_ours_is_logged_counted_and_closes(desk: MicrophoneDesk) -> None:
-    class Broken(FakeRecognizer):
+async def test_an_error_of_ours_is_logged_counted_and_closes(desk: MicrophoneServer) -> None:
+    class Broken(NullRecognizer):
         async def hear_utterance(self, *_: object) -> Any:
             raise LookupError("a bug")
 
-    desk.senses = senses(Broken(), None)
+    desk.backends = backends(Broken(), None)
     before = metrics.TASK_CRASHES.labels(task="microphone")._value.get()
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(START)

@@ -4,9 +4,9 @@ from contextlib import AsyncExitStack
 
 from starlette.applications import Starlette
 
-from chat_ai.author import Author
-from chat_ai.recollection import Recollection
-from chat_ai.replies import Replies
+from chat_ai.author import ReplyGenerator
+from chat_ai.recollection import TurnContext
+from chat_ai.replies import ChatWorker
 from chat_ai.settings import ChatSettings
 from dialog_contracts import redis_names
 from dialog_flags.documents import Documents
@@ -27,15 +27,15 @@ def build(settings: ChatSettings) -> Starlette:
     documents = Documents()
     brains = Brains(settings, documents)
     watch = FlagWatch(documents, "chat-ai", settings, missing_keys=brains.missing_keys)
-    replies = Replies(
-        Recollection(redis, settings.context_turns),
-        Author(brains, within_s=settings.reply_within_s),
+    replies = ChatWorker(
+        TurnContext(redis, settings.context_turns),
+        ReplyGenerator(brains, within_s=settings.generation_timeout_s),
     )
     work = WorkList(
         settings.redis_url,
         redis_names.CHAT_REQUESTS,
         settings.process_name,
-        at_once=settings.replies_at_once,
+        at_once=settings.generation_concurrency,
         close_within_s=settings.shutdown_grace_s,
     )
     probe = Probe("chat-ai")
@@ -52,4 +52,4 @@ def build(settings: ChatSettings) -> Starlette:
         # Beside the work: what a predecessor of this name left behind must not wait for it.
         tasks.start("warm-up", Warming("models", brains.own, LlmError).run())
 
-    return worker.create(probe, work, replies.take, refusals.given_up, parts)
+    return worker.create(probe, work, replies.handle, refusals.given_up, parts)

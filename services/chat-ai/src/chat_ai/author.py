@@ -17,7 +17,7 @@ from dialog_telemetry import metrics
 log = structlog.get_logger("author")
 
 
-class NoReply(Exception):
+class GenerationFailed(Exception):
     """`code`: `llm_timeout`, `llm_empty`, or an `LlmError`'s."""
 
     def __init__(self, code: str, why: str) -> None:
@@ -25,32 +25,34 @@ class NoReply(Exception):
         self.code = code
 
 
-class Author:
+class ReplyGenerator:
     """Asks the same models, with the same prompt, as the engine does."""
 
     def __init__(self, brains: Brains, *, within_s: float) -> None:
-        self._brains, self._within_s = brains, within_s
+        self._models, self._timeout_s = brains, within_s
 
-    async def reply(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
+    async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
         """The whole reply, at most `REPLY_CHARS` characters. Raises NoReply."""
-        brain = self._brains.of(session_id)
+        brain = self._models.of(session_id)
         messages = prompt.build(brain.instructions, recent, content)
         try:
-            async with asyncio.timeout(self._within_s):
-                text = await self._written(brain, messages)
+            async with asyncio.timeout(self._timeout_s):
+                text = await self._text(brain, messages)
         except TimeoutError as error:
-            raise NoReply("llm_timeout", f"no whole reply within {self._within_s:.0f} s") from error
+            raise GenerationFailed(
+                "llm_timeout", f"no whole reply within {self._timeout_s:.0f} s"
+            ) from error
         except LlmError as error:
-            raise NoReply(error.code, str(error)) from error
+            raise GenerationFailed(error.code, str(error)) from error
         # What cannot be encoded cannot be handed on.
         text = text.encode("utf-8", "replace").decode("utf-8")
         if not text.strip():
-            raise NoReply("llm_empty", "the model wrote nothing")
+            raise GenerationFailed("llm_empty", "the model wrote nothing")
         if len(text) > REPLY_CHARS:
             log.warning("reply_shortened", chars=len(text), limit=REPLY_CHARS)
         return text[:REPLY_CHARS]
 
-    async def _written(self, brain: Brain, messages: Sequence[Message]) -> str:
+    async def _text(self, brain: Brain, messages: Sequence[Message]) -> str:
         """A reply that breaks off is asked for once more: unlike on the main path, nobody has heard its beginning."""
         for tries_left in (1, 0):
             text = ""

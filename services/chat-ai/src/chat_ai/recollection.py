@@ -13,10 +13,10 @@ from service_runtime.session_history import SessionHistory
 
 log = structlog.get_logger("recollection")
 
-LOOK_AGAIN_S: Final = 0.5
+RETRY_PAUSE_S: Final = 0.5
 
 
-class Recollection:
+class TurnContext:
     """Every method waits until Redis is there: without history she would answer as somebody who was not there, so rather later."""
 
     def __init__(self, redis: RedisLink, context_turns: int) -> None:
@@ -33,9 +33,9 @@ class Recollection:
                 return await self._history.prompt_turns(session_id, self._context_turns)
             except RedisDown as down:
                 if down.wrong_type:
-                    await self._forget(session_id)
+                    await self._without(session_id)
                 else:
-                    await asyncio.sleep(LOOK_AGAIN_S)
+                    await asyncio.sleep(RETRY_PAUSE_S)
 
     async def answered(self, task_id: str, message_id: str) -> bool:
         """Whether an answer to this message stands."""
@@ -45,7 +45,7 @@ class Recollection:
 
         return await self._redis.patiently("answers", work)
 
-    async def _forget(self, session_id: str) -> None:
+    async def _without(self, session_id: str) -> None:
         """A list, as versions before 0.2 kept it. The engine's database has all of it and files it anew."""
         log.warning("history_of_another_type", session=session_id)
 

@@ -7,8 +7,8 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from chat_ai.author import Author, NoReply
-from chat_ai.recollection import Recollection
+from chat_ai.author import GenerationFailed, ReplyGenerator
+from chat_ai.recollection import TurnContext
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import AiResponse, TtsRequest, UserInput, session_of
@@ -27,13 +27,13 @@ NO_REPLY: Final = Sentence(
 )
 
 
-class Replies:
+class ChatWorker:
     """`take` is the work on one message of `chat_requests`."""
 
-    def __init__(self, recollection: Recollection, author: Author) -> None:
-        self._recollection, self._author = recollection, author
+    def __init__(self, recollection: TurnContext, author: ReplyGenerator) -> None:
+        self._context, self._generator = recollection, author
 
-    async def take(self, job: Job) -> None:
+    async def handle(self, job: Job) -> None:
         """Write the reply, and give it to the voice and to history in one step; or say why there is none."""
         try:
             message = job.read(UserInput)
@@ -55,25 +55,25 @@ class Replies:
             attributes.LOG_TRACE_ID: trace_context.trace_id(message.meta.traceparent),
         }
         structlog.contextvars.bind_contextvars(**names)
-        if refusals.is_forgotten(message.meta) or await self._recollection.answered(
+        if refusals.is_forgotten(message.meta) or await self._context.answered(
             message.task_id, name
         ):
             # It was told that nothing came in time. Behind it others wait, for whom it is not too late.
             await _fail(job, message, "too_late", refusals.LATE)
         elif message.meta.verbatim:
-            await self._hand_on(job, message, name, message.content)
+            await self._enqueue_speech(job, message, name, message.content)
         else:
-            recent = await self._recollection.turns(session)
+            recent = await self._context.turns(session)
             try:
-                reply = await self._author.reply(session, recent, message.content)
-            except NoReply as problem:
+                reply = await self._generator.generate(session, recent, message.content)
+            except GenerationFailed as problem:
                 log.warning("no_reply", code=problem.code, reason=str(problem))
                 await _fail(job, message, problem.code, NO_REPLY)
                 return
-            await self._hand_on(job, message, name, reply)
+            await self._enqueue_speech(job, message, name, reply)
 
     @staticmethod
-    async def _hand_on(job: Job, message: UserInput, name: str, reply: str) -> None:
+    async def _enqueue_speech(job: Job, message: UserInput, name: str, reply: str) -> None:
         took = await job.done(*_replied(message, name, reply))
         log.info("replied", chars=len(reply), attempts=job.attempts, was_ours=took)
 

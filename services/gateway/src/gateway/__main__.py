@@ -3,7 +3,7 @@
 from dialog_contracts import limits
 from gateway.app import build
 from gateway.settings import GatewaySettings
-from gateway.splice import Edge
+from gateway.splice import ClientProtocol
 from service_runtime.server import serve
 
 
@@ -14,7 +14,7 @@ def main() -> None:
         GatewaySettings,
         build,
         ws_max_bytes=limits.BINARY_FRAME_BYTES,
-        ws=Edge,
+        ws=ClientProtocol,
         each_address=True,
     )
 

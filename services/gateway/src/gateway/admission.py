@@ -7,11 +7,11 @@ from typing import Final
 
 from gateway.errors import RateLimited
 
-ADDRESSES_REMEMBERED: Final = 10_000
-A_FILE: Final = 0.1
+MAX_REMEMBERED_ADDRESSES: Final = 10_000
+FILE_COST: Final = 0.1
 """Tokens of a file of the page, which comes in fifty of them."""
 
-A_FLOOD: Final = 10.0
+FLOOD_COST: Final = 10.0
 """Tokens that a connection costs which had to be ended: whoever opens another one at once is soon refused."""
 
 
@@ -21,35 +21,35 @@ class TokenBuckets:
     def __init__(
         self, a_second: float, at_once: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._a_second, self._at_once, self._clock = a_second, at_once, clock
+        self._rate, self._burst, self._clock = a_second, at_once, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, address: str, tokens: float = 1.0) -> None:
+    def acquire(self, address: str, tokens: float = 1.0) -> None:
         """Raises RateLimited with the seconds to wait."""
         left, now = self._left(address)
         if left < tokens:
             self._set(address, left, now)
             raise RateLimited(
-                f"more than {self._a_second:g} requests a second from this address",
-                limit=round(self._a_second),
-                retry_after_s=(tokens - left) / self._a_second,
+                f"more than {self._rate:g} requests a second from this address",
+                limit=round(self._rate),
+                retry_after_s=(tokens - left) / self._rate,
             )
         self._set(address, left - tokens, now)
 
     def charge(self, address: str, tokens: float) -> None:
         """Take them, as far as below zero once more as there may be saved up."""
         left, now = self._left(address)
-        self._set(address, max(left - tokens, -float(self._at_once)), now)
+        self._set(address, max(left - tokens, -float(self._burst)), now)
 
     def _left(self, address: str) -> tuple[float, float]:
         now = self._clock()
-        left, at = self._buckets.get(address, (float(self._at_once), now))
-        return min(float(self._at_once), left + (now - at) * self._a_second), now
+        left, at = self._buckets.get(address, (float(self._burst), now))
+        return min(float(self._burst), left + (now - at) * self._rate), now
 
     def _set(self, address: str, left: float, now: float) -> None:
         self._buckets[address] = (left, now)
         self._buckets.move_to_end(address)
-        while len(self._buckets) > ADDRESSES_REMEMBERED:
+        while len(self._buckets) > MAX_REMEMBERED_ADDRESSES:
             self._buckets.popitem(last=False)
 
 
@@ -64,22 +64,22 @@ class AdmissionControl:
         sockets: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._beginning = TokenBuckets(a_second, at_once, clock)
-        self._reading = TokenBuckets(a_second, at_once, clock)
+        self._requests = TokenBuckets(a_second, at_once, clock)
+        self._reads = TokenBuckets(a_second, at_once, clock)
         self._sockets_max = sockets
         self._sockets: dict[str, int] = {}
 
-    def begin(self, address: str) -> None:
+    def acquire_request(self, address: str) -> None:
         """A turn, a STOP. Raises RateLimited."""
-        self._beginning.take(address)
+        self._requests.acquire(address)
 
-    def read(self, address: str, *, file: bool = False) -> None:
+    def acquire_read(self, address: str, *, file: bool = False) -> None:
         """History, a probe, or a file of the page. Raises RateLimited."""
-        self._reading.take(address, A_FILE if file else 1.0)
+        self._reads.acquire(address, FILE_COST if file else 1.0)
 
     def open_socket(self, address: str) -> None:
         """Raises RateLimited, also when the address has too many open sockets."""
-        self._beginning.take(address)
+        self._requests.acquire(address)
         if self._sockets.get(address, 0) >= self._sockets_max:
             raise RateLimited(
                 f"{self._sockets_max} open sockets is the limit of an address",
@@ -91,7 +91,7 @@ class AdmissionControl:
     def socket_closed(self, address: str, *, flooded: bool = False) -> None:
         """The counterpart of `open_socket`. `flooded`: it had to be ended."""
         if flooded:
-            self._beginning.charge(address, A_FLOOD)
+            self._requests.charge(address, FLOOD_COST)
         self._sockets[address] -= 1
         if not self._sockets[address]:
             del self._sockets[address]

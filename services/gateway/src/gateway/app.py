@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from dialog_contracts import openapi
 from dialog_flags.documents import Documents
 from gateway.admission import AdmissionControl
-from gateway.clients import Clients
+from gateway.clients import ClientAddresses
 from gateway.errors import RateLimited
 from gateway.http_proxy import HttpProxy
 from gateway.page_headers import PageHeaders
@@ -35,27 +35,27 @@ from service_runtime.probes import Probe
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
 # Swagger UI's own files, because /docs has to work without the internet; only the files of the package are used.
 SWAGGER: Final = Path(str(resources.files("fastapi_swagger") / "resources"))
-TURN_BEGINS_WITHIN_S: Final = 150.0
+TURN_RESPONSE_TIMEOUT_S: Final = 150.0
 """More than input-handler ever takes for the head of its answer: it may wait two minutes for an only engine that is being replaced."""
 
-STOPPED_WITHIN_S: Final = 5.0
-READ_WITHIN_S: Final = 5.0
+STOP_TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 5.0
 
 
 def build(settings: GatewaySettings) -> FastAPI:
     """The application of one gateway process."""
-    input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_BEGINS_WITHIN_S)
-    output_http = HttpProxy(settings.output_handler_url, head_within_s=STOPPED_WITHIN_S)
+    input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_RESPONSE_TIMEOUT_S)
+    output_http = HttpProxy(settings.output_handler_url, head_within_s=STOP_TIMEOUT_S)
     input_sockets, output_sockets = (
         SocketProxy(settings.input_handler_url),
         SocketProxy(settings.output_handler_url),
     )
     admission = AdmissionControl(
-        a_second=settings.requests_a_second,
-        at_once=settings.requests_at_once,
-        sockets=settings.sockets_an_address,
+        a_second=settings.rate_limit_per_second,
+        at_once=settings.rate_limit_burst,
+        sockets=settings.max_connections_per_client,
     )
-    clients = Clients(settings.trusted_proxies)
+    clients = ClientAddresses(settings.trusted_proxies)
     watch = FlagWatch(Documents(), "gateway", settings)
     probe = Probe("gateway")
     probe.detail("flags", watch.state)
@@ -96,8 +96,8 @@ def build(settings: GatewaySettings) -> FastAPI:
     app.add_middleware(PageHeaders)
 
     def admit(request: Request) -> str:
-        client = clients.of(request.scope)
-        admission.begin(client)
+        client = clients.address_of(request.scope)
+        admission.acquire_request(client)
         return client
 
     @app.post("/chat/stream")
@@ -114,16 +114,16 @@ def build(settings: GatewaySettings) -> FastAPI:
 
     @app.get("/sessions")
     async def sessions(request: Request) -> Response:
-        return input_http.forward("GET", "/sessions", request.headers, head_within_s=READ_WITHIN_S)
+        return input_http.forward("GET", "/sessions", request.headers, head_within_s=READ_TIMEOUT_S)
 
     @app.get("/sessions/{session_id}/turns")
     async def turns(request: Request, session_id: str) -> Response:
         # It may hold whatever a client can encode in a path, and the service behind reads it again.
         path = f"/sessions/{quote(session_id, safe='')}/turns"
-        return input_http.forward("GET", path, request.headers, head_within_s=READ_WITHIN_S)
+        return input_http.forward("GET", path, request.headers, head_within_s=READ_TIMEOUT_S)
 
     async def proxy_socket(socket: WebSocket, proxy: SocketProxy, path: str) -> None:
-        client = clients.of(socket.scope)
+        client = clients.address_of(socket.scope)
         try:
             admission.open_socket(client)
         except RateLimited as error:

@@ -9,13 +9,13 @@ from service_runtime.http.connections import client_of
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Clients:
+class ClientAddresses:
     """`trusted`: networks of proxies whose `X-Forwarded-For` is believed. Anybody else could write there what he likes."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
 
-    def of(self, scope: Mapping[str, Any]) -> str:
+    def address_of(self, scope: Mapping[str, Any]) -> str:
         """The client, as limits count it: an IPv4 address, or the network of an IPv6 address; empty where there is none."""
         peer = str(scope["client"][0]) if scope.get("client") else ""
         if not self._is_trusted(peer):

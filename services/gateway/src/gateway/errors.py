@@ -14,7 +14,7 @@ class RateLimited(TooMany):
     default_code = "rate_limited"
 
 
-class ServiceAway(Unavailable):
+class UpstreamUnavailable(Unavailable):
     """The connection to a service behind the gateway failed."""
 
     default_code = "service_away"

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
-from gateway.errors import ServiceAway
+from gateway.errors import UpstreamUnavailable
 from service_runtime.service_pool import ServicePool
 
 PASSED_ON: Final = ("content-type", "accept", "last-event-id", "traceparent")
@@ -22,7 +22,7 @@ class HttpProxy:
     """Calls to one service, which gives the head of its answer within `head_within_s`."""
 
     def __init__(self, url: str, *, head_within_s: float) -> None:
-        self._pool, self._head_within_s = ServicePool(url), head_within_s
+        self._pool, self._response_timeout_s = ServicePool(url), head_within_s
 
     async def open(self) -> None:
         """Begin to keep connections."""
@@ -54,7 +54,7 @@ class HttpProxy:
         if client:
             passed[CLIENT_HEADER] = client
         asking = partial(self._pool.request, method, path, body=body, headers=passed)
-        return ProxiedResponse(asking, path, head_within_s or self._head_within_s)
+        return ProxiedResponse(asking, path, head_within_s or self._response_timeout_s)
 
 
 class ProxiedResponse(Response):
@@ -64,12 +64,12 @@ class ProxiedResponse(Response):
         self, ask: Callable[[], Awaitable[aiohttp.ClientResponse]], path: str, head_within_s: float
     ) -> None:
         super().__init__()
-        self._ask, self._path, self._head_within_s = ask, path, head_within_s
+        self._ask, self._path, self._response_timeout_s = ask, path, head_within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask, and copy until the answer ends or the caller leaves. Raises ServiceAway."""
         passing = asyncio.create_task(self._pass_on(send))
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(_wait_disconnect(receive))
         with metrics.PROXIED.labels(kind="http").track_inprogress():
             try:
                 await asyncio.wait([passing, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -82,10 +82,10 @@ class ProxiedResponse(Response):
 
     async def _pass_on(self, send: Send) -> None:
         try:
-            async with asyncio.timeout(self._head_within_s):
+            async with asyncio.timeout(self._response_timeout_s):
                 answer = await self._ask()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ServiceAway(
+            raise UpstreamUnavailable(
                 f"the service behind {self._path} does not answer", retry_after_s=1
             ) from error
         try:
@@ -110,6 +110,6 @@ class ProxiedResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _left(receive: Receive) -> None:
+async def _wait_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue

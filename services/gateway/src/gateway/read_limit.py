@@ -5,7 +5,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.admission import AdmissionControl
-from gateway.clients import Clients
+from gateway.clients import ClientAddresses
 from gateway.errors import RateLimited
 from service_runtime.errors import respond
 
@@ -18,14 +18,16 @@ FILES: Final = ("/page/", "/docs/assets/")
 class ReadLimit:
     """ASGI middleware. What begins something is counted where it begins."""
 
-    def __init__(self, app: ASGIApp, admission: AdmissionControl, clients: Clients) -> None:
+    def __init__(self, app: ASGIApp, admission: AdmissionControl, clients: ClientAddresses) -> None:
         self._app, self._admission, self._clients = app, admission, clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] == "http" and scope["method"] != "POST" and scope["path"] != FREE:
             try:
-                self._admission.read(self._clients.of(scope), file=scope["path"].startswith(FILES))
+                self._admission.acquire_read(
+                    self._clients.address_of(scope), file=scope["path"].startswith(FILES)
+                )
             except RateLimited as error:
                 await respond(error)(scope, receive, send)
                 return

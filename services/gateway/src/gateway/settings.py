@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork, field_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork, field_validator
 from pydantic_settings import NoDecode
 
 from service_runtime.settings import ServiceSettings
@@ -29,13 +29,23 @@ class GatewaySettings(ServiceSettings):
     """Networks of proxies before this gateway, e.g. 10.0.0.0/8, separated by commas: limits count the client that these name in
     X-Forwarded-For, and not the proxy."""
 
-    requests_a_second: float = Field(default=20, gt=0)
+    rate_limit_per_second: float = Field(
+        default=20,
+        gt=0,
+        validation_alias=AliasChoices("rate_limit_per_second", "requests_a_second"),
+    )
     """Turns, STOPs and new sockets a client address may begin each second, on average, and as often read something; over it 429."""
 
-    requests_at_once: int = Field(default=60, ge=1)
+    rate_limit_burst: int = Field(
+        default=60, ge=1, validation_alias=AliasChoices("rate_limit_burst", "requests_at_once")
+    )
     """… and how many it may have saved up."""
 
-    sockets_an_address: int = Field(default=500, ge=1)
+    max_connections_per_client: int = Field(
+        default=500,
+        ge=1,
+        validation_alias=AliasChoices("max_connections_per_client", "sockets_an_address"),
+    )
     """Open WebSockets of one client address."""
 
     @property
@@ -45,7 +55,7 @@ class GatewaySettings(ServiceSettings):
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _by_commas(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

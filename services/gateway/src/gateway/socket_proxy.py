@@ -9,13 +9,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
-from gateway.splice import EXTENSION, Edge, Refused, Service
+from gateway.splice import EXTENSION, ClientProtocol, HandshakeRejected, UpstreamProtocol
 from service_runtime import unread
 
 log = structlog.get_logger("socket_proxy")
 
-OPEN_WITHIN_S: Final = 3.0
-CLOSE_AWAY: Final = 1013
+CONNECT_TIMEOUT_S: Final = 3.0
+CLOSE_UNAVAILABLE: Final = 1013
 PASSED_ON: Final = (
     "sec-websocket-key",
     "sec-websocket-version",
@@ -37,25 +37,25 @@ class SocketProxy:
     async def forward(self, client: WebSocket, path: str, name: str) -> bool:
         """Serve one socket until either side ends it; true when its client had to be ended. `name`: whose it is, for the service."""
         edge = client.scope["extensions"][EXTENSION]
-        assert isinstance(edge, Edge)
+        assert isinstance(edge, ClientProtocol)
         try:
-            async with asyncio.timeout(OPEN_WITHIN_S):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 service = await self._dial(client, path, name)
-        except (OSError, Refused) as error:
+        except (OSError, HandshakeRejected) as error:
             log.warning(
                 "service_away",
                 path=path.partition("?")[0],
                 reason=f"{type(error).__name__}: {error}",
             )
-            await self._away(client)
+            await self._unavailable(client)
             return False
         with metrics.PROXIED.labels(kind="websocket").track_inprogress():
             return await edge.join(service)
 
-    async def _dial(self, client: WebSocket, path: str, name: str) -> Service:
+    async def _dial(self, client: WebSocket, path: str, name: str) -> UpstreamProtocol:
         """The service's end, with its consent. TimeoutError is an OSError."""
         _, service = await asyncio.get_running_loop().create_connection(
-            Service, self._host, self._port, ssl=self._tls or None
+            UpstreamProtocol, self._host, self._port, ssl=self._tls or None
         )
         unread.take_little(service.transport.get_extra_info("socket"))
         lines = [
@@ -78,11 +78,11 @@ class SocketProxy:
         return service
 
     @staticmethod
-    async def _away(client: WebSocket) -> None:
+    async def _unavailable(client: WebSocket) -> None:
         offered = client.scope["subprotocols"]
         try:
             # A close code only exists after the handshake, and a browser wants one of the dialects it offered.
             await client.accept(subprotocol=offered[0] if offered else None)
-            await client.close(CLOSE_AWAY, "the service behind does not answer")
+            await client.close(CLOSE_UNAVAILABLE, "the service behind does not answer")
         except (RuntimeError, WebSocketDisconnect):
             return  # The client closed first.

@@ -19,27 +19,27 @@ from service_runtime.http.frame_cursor import FrameCursor
 EXTENSION: Final = "vtuber.splice"
 """In the scope's extensions: the client's end of a socket, an `Edge`."""
 
-HEAD_BYTES_MAX: Final = 16 * 1024
+MAX_HEAD_BYTES: Final = 16 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class Refused(Exception):
+class HandshakeRejected(Exception):
     """The service did not take the handshake."""
 
 
-class Service(asyncio.Protocol):
+class UpstreamProtocol(asyncio.Protocol):
     """The service's end: first its answer to the handshake, then whatever it says."""
 
     def __init__(self) -> None:
         self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
         self.lost = False
-        self._edge: Edge | None = None
+        self._client: ClientProtocol | None = None
         self._early = b""
 
-    def join(self, edge: "Edge") -> None:
+    def join(self, edge: "ClientProtocol") -> None:
         """From now on everything goes to the client, first its handshake."""
-        self._edge = edge
+        self._client = edge
         edge.deliver(self.head.result(), self._early)
         if self.lost:
             edge.service_lost()
@@ -50,8 +50,8 @@ class Service(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Its answer, or what it says to the client."""
-        if self._edge is not None:
-            self._edge.deliver(b"", data)
+        if self._client is not None:
+            self._client.deliver(b"", data)
             return
         self._early += data
         if self.head.done():
@@ -60,36 +60,38 @@ class Service(asyncio.Protocol):
         if end and head.startswith(b"HTTP/1.1 101 "):
             self.head.set_result(head + end)
             self._early = rest
-        elif end or len(self._early) > HEAD_BYTES_MAX:
-            self.head.set_exception(Refused(head.partition(b"\r\n")[0][:100].decode("latin-1")))
+        elif end or len(self._early) > MAX_HEAD_BYTES:
+            self.head.set_exception(
+                HandshakeRejected(head.partition(b"\r\n")[0][:100].decode("latin-1"))
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes of it."""
         self.lost = True
-        if self._edge is not None:
-            self._edge.service_lost()
+        if self._client is not None:
+            self._client.service_lost()
         elif not self.head.done():
-            self.head.set_exception(Refused("it hung up"))
+            self.head.set_exception(HandshakeRejected("it hung up"))
 
     def pause_writing(self) -> None:
         """It reads too slowly: the client waits."""
-        if self._edge is not None and not self._edge.transport.is_closing():
-            self._edge.transport.pause_reading()
+        if self._client is not None and not self._client.transport.is_closing():
+            self._client.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        if self._edge is not None and not self._edge.transport.is_closing():
-            self._edge.transport.resume_reading()
+        if self._client is not None and not self._client.transport.is_closing():
+            self._client.transport.resume_reading()
 
 
-class Edge(BoundedSocket):
+class ClientProtocol(BoundedSocket):
     """The client's end: uvicorn's protocol as long as the application decides about the handshake, then only bytes."""
 
-    _service: Service | None = None
+    _service: UpstreamProtocol | None = None
     _early = b""
     _refused = False
 
-    async def join(self, service: Service) -> bool:
+    async def join(self, service: UpstreamProtocol) -> bool:
         """Hand the connection over, until both ends are closed; true when the client had sent more than it may."""
         self._over = asyncio.Event()
         self._sent, self._received = FrameCursor(), FrameCursor()
@@ -101,7 +103,7 @@ class Edge(BoundedSocket):
             service.transport.close()
             return False
         service.join(self)
-        self._take(self._early, service)
+        self._on_upstream_head(self._early, service)
         self._early = b""
         await self._over.wait()
         return self._refused
@@ -115,13 +117,13 @@ class Edge(BoundedSocket):
     def service_lost(self) -> None:
         """A service that ended without a word is one that broke down."""
         if not self._refused:
-            self._say_goodbye(CloseCode.INTERNAL_ERROR)
+            self._send_close(CloseCode.INTERNAL_ERROR)
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """From the client."""
         if self._service is not None:
-            self._take(data, self._service)
+            self._on_upstream_head(data, self._service)
         elif self.handshake_initiated and not self.handshake_complete:
             # Faster than the answer to its handshake, which no client has to be.
             self._early += data
@@ -158,11 +160,11 @@ class Edge(BoundedSocket):
         if self._service is None:
             super().shutdown()
             return
-        self._say_goodbye(CloseCode.SERVICE_RESTART)
+        self._send_close(CloseCode.SERVICE_RESTART)
         self._service.transport.close()
         self.transport.close()
 
-    def _take(self, data: bytes, service: Service) -> None:
+    def _on_upstream_head(self, data: bytes, service: UpstreamProtocol) -> None:
         for begin in range(0, len(data), STEP_BYTES):
             if self._refused or service.transport.is_closing():
                 return
@@ -180,17 +182,17 @@ class Edge(BoundedSocket):
             else:
                 service.transport.write(step)
 
-    def _refuse(self, service: Service, code: CloseCode, why: str) -> None:
+    def _refuse(self, service: UpstreamProtocol, code: CloseCode, why: str) -> None:
         """Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment; and one that
         reads nothing is not waited for.
         """
         self._refused = True
-        self._say_goodbye(code, why)
+        self._send_close(code, why)
         service.transport.close()
         self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
         self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
 
-    def _say_goodbye(self, code: CloseCode, why: str = "") -> None:
+    def _send_close(self, code: CloseCode, why: str = "") -> None:
         """A close frame of our own, where the service sent none, and not into the middle of a frame."""
         if self._sent.between and not self._sent.closed and not self.transport.is_closing():
             self.transport.write(

@@ -20,25 +20,25 @@ from dialog_flags.provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
 from dialog_flags.support import unsupported
 from input_handler.engine_client import EngineClient
-from input_handler.engines import Engines
+from input_handler.engines import EnginePool
 from input_handler.history import History
-from input_handler.legacy_path import LegacyPath
-from input_handler.listening.microphones import Microphones
-from input_handler.listening.output_control import OutputControl
-from input_handler.listening.spoken_to import SpokenToNotice
-from input_handler.owners import Owners
-from input_handler.patient_path import PatientPath
+from input_handler.legacy_path import LegacyClient
+from input_handler.listening.microphones import MicrophoneFactory
+from input_handler.listening.output_control import PlaybackClient
+from input_handler.listening.spoken_to import UserSpeakingNotifier
+from input_handler.owners import SessionRouter
+from input_handler.patient_path import WaitForEngine
 from input_handler.running_turns import RunningTurns
 from input_handler.settings import InputSettings
 from input_handler.socket import InputSocket
-from input_handler.sync_path import SyncPath
-from input_handler.transcripts import AT_ONCE, Transcripts
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import TurnNumbers
-from input_handler.turn_slots import TurnSlots
-from input_handler.unattended import Unattended
-from input_handler.upload_room import UploadRoom
-from input_handler.uploads import Uploads
+from input_handler.sync_path import EngineGuard
+from input_handler.transcripts import CONCURRENCY, RecordingQueue
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumberAllocator
+from input_handler.turn_slots import ConcurrencyLimit
+from input_handler.unattended import BackgroundTurns
+from input_handler.upload_room import UploadBudget
+from input_handler.uploads import UploadSession
 from service_runtime import application
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
@@ -64,31 +64,31 @@ def build(settings: InputSettings) -> Starlette:
     redis = RedisLink(settings.redis_url)
     engines = _engines(settings)
     answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
-    legacy = LegacyPath(
-        redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_within_s
+    legacy = LegacyClient(
+        redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_timeout_s
     )
-    caller = TurnCaller(
-        PatientPath(Owners(engines), settings.engine_wait_s),
+    caller = TurnService(
+        WaitForEngine(SessionRouter(engines), settings.engine_unavailable_wait_s),
         legacy,
-        TurnNumbers(redis),
+        TurnNumberAllocator(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
         RunningTurns(
-            in_all=settings.turns_at_once,
-            a_client=settings.turns_a_client,
-            a_session=settings.turns_a_session,
+            in_all=settings.max_concurrent_turns,
+            a_client=settings.max_turns_per_client,
+            a_session=settings.max_turns_per_session,
         ),
-        ask_again_s=settings.ask_again_s,
+        ask_again_s=settings.engine_retry_s,
     )
-    unattended = Unattended(caller, legacy)
+    unattended = BackgroundTurns(caller, legacy)
     transcripts = (
-        _transcripts(settings, redis, blobs, unattended) if settings.legacy_enabled else None
+        _recording_queue(settings, redis, blobs, unattended) if settings.legacy_enabled else None
     )
-    control = OutputControl(settings.output_handler_url)
-    notice = SpokenToNotice(redis)
-    microphones = Microphones(
-        settings.asr_url, control, notice, a_client=settings.microphones_a_client
+    control = PlaybackClient(settings.output_handler_url)
+    notice = UserSpeakingNotifier(redis)
+    microphones = MicrophoneFactory(
+        settings.asr_url, control, notice, a_client=settings.max_microphones_per_client
     )
-    history, uploads = History(redis), UploadRoom()
+    history, uploads = History(redis), UploadBudget()
     tasks = TaskOwner()
     probe = Probe(
         "input-handler",
@@ -97,7 +97,7 @@ def build(settings: InputSettings) -> Starlette:
         ),
     )
     probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("circuit", engines.circuits)
+    probe.detail("circuit", engines.circuit_states)
     probe.detail("legacy", lambda: "on" if settings.legacy_enabled else "off")
     probe.detail(
         "flags",
@@ -128,11 +128,11 @@ def build(settings: InputSettings) -> Starlette:
     async def chat_stream(request: Request) -> Response:
         asked = await read_model(request, ChatRequest)
         headers = request.headers
-        frames = caller.call(
+        frames = caller.stream(
             asked,
             last_event_id=headers.get("last-event-id"),
             traceparent=headers.get("traceparent"),
-            client=_client_of(request),
+            client=_client_address(request),
         )
         # Nothing at all is the answer to a caller that has every event of the turn already.
         first = await anext(frames, None)
@@ -160,9 +160,9 @@ def build(settings: InputSettings) -> Starlette:
             await socket.accept()
             await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return
-        slots = TurnSlots(settings.turns_a_connection)
-        client = _client_of(socket)
-        own = Uploads(session_id, unattended, transcripts, tasks, slots, uploads, client)
+        slots = ConcurrencyLimit(settings.max_turns_per_connection)
+        client = _client_address(socket)
+        own = UploadSession(session_id, unattended, transcripts, tasks, slots, uploads, client)
         await InputSocket(socket, session_id, caller, slots, own, microphones, client).serve()
 
     routes = [
@@ -174,7 +174,7 @@ def build(settings: InputSettings) -> Starlette:
     return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts)
 
 
-def _client_of(connection: HTTPConnection) -> str:
+def _client_address(connection: HTTPConnection) -> str:
     """Whose it is: who the gateway says, else whoever connected."""
     said = connection.headers.get(CLIENT_HEADER)
     return (
@@ -182,30 +182,30 @@ def _client_of(connection: HTTPConnection) -> str:
     )
 
 
-def _engines(settings: InputSettings) -> Engines:
+def _engines(settings: InputSettings) -> EnginePool:
     urls = settings.dialog_engine_urls
 
     def connect(url: str) -> EngineClient:
-        return EngineClient(url, silent_s=settings.engine_silent_s)
+        return EngineClient(url, silent_s=settings.engine_idle_timeout_s)
 
-    def path(client: EngineClient, name: str) -> SyncPath:
-        return SyncPath(
+    def path(client: EngineClient, name: str) -> EngineGuard:
+        return EngineGuard(
             client,
             name=name,
-            accepted_within_s=settings.accepted_within_s,
-            first_delta_within_s=settings.first_delta_within_s,
-            waited_for=settings.engine_wait_s > 0,
+            accepted_within_s=settings.engine_accept_timeout_s,
+            first_delta_within_s=settings.first_token_timeout_s,
+            waited_for=settings.engine_unavailable_wait_s > 0,
             circuit_failures=settings.circuit_failures,
             circuit_open_s=settings.circuit_open_s,
         )
 
-    return Engines(urls, settings.dialog_engine_pattern, connect, path)
+    return EnginePool(urls, settings.dialog_engine_pattern, connect, path)
 
 
-def _transcripts(
-    settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: Unattended
-) -> Transcripts:
+def _recording_queue(
+    settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: BackgroundTurns
+) -> RecordingQueue:
     work = WorkList(
-        settings.redis_url, redis_names.ASR_FINALS, settings.process_name, at_once=AT_ONCE
+        settings.redis_url, redis_names.ASR_FINALS, settings.process_name, at_once=CONCURRENCY
     )
-    return Transcripts(redis, blobs, turns, work)
+    return RecordingQueue(redis, blobs, turns, work)

@@ -15,25 +15,25 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from dialog_telemetry import metrics
-from input_handler.errors import AnsweredElsewhere, EngineFailed, EngineRefused
+from input_handler.errors import ClaimedByLegacy, EngineFailed, EngineRefused
 
 log = structlog.get_logger("turn")
 
-AWAY: Final = frozenset(("not_reached", "draining"))
+UNREACHABLE: Final = frozenset(("not_reached", "draining"))
 """Failures of an engine that ends or starts. They cost no time."""
 
-SILENT: Final = frozenset(("not_accepted_in_time", "no_delta_in_time", "cut"))
+TIMED_OUT: Final = frozenset(("not_accepted_in_time", "no_delta_in_time", "cut"))
 """Failures of one that hangs or breaks down."""
 
 OPEN: Final = "circuit_open"
-LOOK_S: Final = 5.0
+PROBE_S: Final = 5.0
 """So long one turn looks alone. Its caller may take nothing of what it is sent, and the turn then comes to no end by itself."""
 
 STATES: Final = {"closed": 0, "half-opened": 1, "opened": 2}
 NAME: Final = "engine"
 
 
-class Circuit:
+class CircuitBreaker:
     """Over purgatory (asyncio, typed, no dependencies): open after `failures` in a row; every `open_s` one turn is let through to look.
 
     Where an engine that is away is `waited_for`, its being away is none of these failures: the turns that wait have nowhere else to go.
@@ -41,25 +41,25 @@ class Circuit:
 
     def __init__(self, engine: str, *, failures: int, open_s: float, waited_for: bool) -> None:
         self._engine, self._open_s = engine, open_s
-        self._against = SILENT if waited_for else SILENT | AWAY
+        self._against = TIMED_OUT if waited_for else TIMED_OUT | UNREACHABLE
         self._breakers = AsyncCircuitBreakerFactory(
-            default_threshold=failures, default_ttl=open_s, exclude=[(Exception, self._speaks_for)]
+            default_threshold=failures, default_ttl=open_s, exclude=[(Exception, self._counts)]
         )
-        self._breakers.add_listener(self._note_state)
-        self._rests_until, self._looking_until = 0.0, 0.0
+        self._breakers.add_listener(self._export_state)
+        self._open_until, self._probing_until = 0.0, 0.0
         self.state = "closed"
 
     @property
-    def resting(self) -> bool:
+    def is_open(self) -> bool:
         """Whether it is open, and no turn is due to look."""
-        return self.state == "opened" and asyncio.get_running_loop().time() < self._rests_until
+        return self.state == "opened" and asyncio.get_running_loop().time() < self._open_until
 
     @asynccontextmanager
-    async def let_through(self) -> AsyncGenerator[None, None]:
+    async def admit(self) -> AsyncGenerator[None, None]:
         """Raises EngineFailed where it is open. Half open, purgatory lets everybody through; here one turn looks, others go elsewhere."""
         breaker = await self._breakers.get_breaker(NAME)
         now = asyncio.get_running_loop().time()
-        if now < self._looking_until:
+        if now < self._probing_until:
             raise EngineFailed(OPEN)
         try:
             await breaker.__aenter__()
@@ -67,24 +67,24 @@ class Circuit:
             raise EngineFailed(OPEN) from error
         looks = breaker.context.state == "half-opened"
         if looks:
-            self._looking_until = now + LOOK_S
+            self._probing_until = now + PROBE_S
         try:
             yield
-        except (EngineFailed, EngineRefused, AnsweredElsewhere) as error:
+        except (EngineFailed, EngineRefused, ClaimedByLegacy) as error:
             await breaker.__aexit__(type(error), error, error.__traceback__)
             raise
         else:
             await breaker.__aexit__(None, None, None)
         finally:
             if looks:
-                self._looking_until = 0.0
+                self._probing_until = 0.0
 
-    def _speaks_for(self, error: BaseException) -> bool:
+    def _counts(self, error: BaseException) -> bool:
         return not (isinstance(error, EngineFailed) and error.reason in self._against)
 
-    def _note_state(self, _: str, event: str, payload: Any) -> None:
+    def _export_state(self, _: str, event: str, payload: Any) -> None:
         if event == "state_changed":
             self.state = payload.state
-            self._rests_until = asyncio.get_running_loop().time() + self._open_s
+            self._open_until = asyncio.get_running_loop().time() + self._open_s
             metrics.CIRCUIT.labels(engine=self._engine).set(STATES[payload.state])
             log.warning("circuit", engine=self._engine, state=payload.state)

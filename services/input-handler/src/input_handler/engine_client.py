@@ -14,15 +14,15 @@ from dialog_telemetry import metrics
 from input_handler.errors import EngineFailed, EngineRefused
 from service_runtime.service_pool import ServicePool
 
-CONNECTIONS_MAX: Final = 1_000
-REFUSAL_WITHIN_S: Final = 2.0
+MAX_CONNECTIONS: Final = 1_000
+REFUSAL_TIMEOUT_S: Final = 2.0
 
 
 class EngineClient:
     """One engine. It says something every ten seconds, if only a comment: silent for `silent_s`, it is as good as gone."""
 
     def __init__(self, url: str, *, silent_s: float = 25.0) -> None:
-        self._pool = ServicePool(url, connections_max=CONNECTIONS_MAX, silent_s=silent_s)
+        self._pool = ServicePool(url, connections_max=MAX_CONNECTIONS, silent_s=silent_s)
 
     async def open(self) -> None:
         """Begin to keep connections."""
@@ -63,7 +63,7 @@ class EngineClient:
             raise EngineFailed("not_reached", type(error).__name__) from error
         try:
             if answer.status != 200:
-                raise await _refusal(answer)
+                raise await _engine_error(answer)
             yield self._frames(answer)
         finally:
             answer.close()
@@ -78,9 +78,9 @@ class EngineClient:
             raise EngineFailed("cut", type(error).__name__) from error
 
 
-async def _refusal(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefused:
+async def _engine_error(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefused:
     try:
-        async with asyncio.timeout(REFUSAL_WITHIN_S):
+        async with asyncio.timeout(REFUSAL_TIMEOUT_S):
             body = ErrorBody.model_validate_json(await answer.read())
     except (ValidationError, aiohttp.ClientError, OSError):
         return EngineFailed(f"status_{answer.status}")

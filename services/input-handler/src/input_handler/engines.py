@@ -6,16 +6,16 @@ from typing import Final
 
 from dialog_contracts.owners import by_preference
 from input_handler.engine_client import EngineClient
-from input_handler.sync_path import SyncPath
+from input_handler.sync_path import EngineGuard
 
-ANY: Final = -1
+ANY_ORDINAL: Final = -1
 """In the place of an ordinal: whichever engine answers at an only address."""
 
 ORDINALS: Final = 256
-PLACE: Final = "{}"
+ORDINAL_PLACEHOLDER: Final = "{}"
 
 
-class Engines:
+class EnginePool:
     """`urls`: the configured engines by ordinal, or one address for whoever is there. `pattern`: the address of any, `{}` for its ordinal.
 
     `connect` and `path` make the two halves of a way; the second is told the engine's name.
@@ -26,11 +26,11 @@ class Engines:
         urls: Sequence[str],
         pattern: str | None,
         connect: Callable[[str], EngineClient],
-        path: Callable[[EngineClient, str], SyncPath],
+        path: Callable[[EngineClient, str], EngineGuard],
     ) -> None:
         self._pattern, self._connect, self._path = pattern, connect, path
         self._count = len(urls)
-        first = ANY if len(urls) == 1 else 0
+        first = ANY_ORDINAL if len(urls) == 1 else 0
         self._clients = {ordinal: connect(url) for ordinal, url in enumerate(urls, first)}
         self._paths = {
             ordinal: path(client, _name(ordinal)) for ordinal, client in self._clients.items()
@@ -51,31 +51,31 @@ class Engines:
         """A connection to each configured engine."""
         await asyncio.gather(*(client.ready() for client in self._clients.values()))
 
-    def order(self, session_id: str) -> list[int]:
+    def candidates(self, session_id: str) -> list[int]:
         """A session's engines among the configured ones: its home, then who stands in for it."""
-        return [ANY] if self._count == 1 else by_preference(session_id, self._count)
+        return [ANY_ORDINAL] if self._count == 1 else by_preference(session_id, self._count)
 
-    async def path(self, ordinal: int) -> SyncPath | None:
+    async def get(self, ordinal: int) -> EngineGuard | None:
         """The way to an engine; None where there cannot be one."""
         if ordinal in self._paths:
             return self._paths[ordinal]
         if self._pattern is None or ordinal >= ORDINALS:
             return None
-        client = self._connect(self._pattern.replace(PLACE, str(ordinal)))
+        client = self._connect(self._pattern.replace(ORDINAL_PLACEHOLDER, str(ordinal)))
         # Known before it is open: turns come at once, and none of them may make a second one.
         self._clients[ordinal] = client
         self._paths[ordinal] = self._path(client, _name(ordinal))
         await client.open()
         return self._paths[ordinal]
 
-    def resting(self, session_id: str) -> bool:
+    def circuit_open(self, session_id: str) -> bool:
         """Whether a turn of this session would be refused by every configured engine at once."""
-        return all(path.resting(session_id) for path in self._configured)
+        return all(path.circuit_open(session_id) for path in self._configured)
 
-    def circuits(self) -> dict[str, str]:
+    def circuit_states(self) -> dict[str, str]:
         """State of each engine's circuit, by its name."""
         return {path.name: path.circuit_state for path in self._paths.values()}
 
 
 def _name(ordinal: int) -> str:
-    return "only" if ordinal == ANY else str(ordinal)
+    return "only" if ordinal == ANY_ORDINAL else str(ordinal)

@@ -23,11 +23,11 @@ class EngineFailed(Exception):
         self.reason, self.frame = reason, frame
 
 
-class AnsweredElsewhere(Exception):
+class ClaimedByLegacy(Exception):
     """`reply:{correlationId}` says `legacy`."""
 
 
-class EngineHasIt(Exception):
+class ClaimedByEngine(Exception):
     """`reply:{correlationId}` says `sync`: an engine that was given up has begun to answer, or broke off after it had."""
 
 

@@ -12,7 +12,7 @@ from service_runtime.errors import Unavailable
 from service_runtime.redis_link import RedisDown, RedisLink
 from service_runtime.session_history import SessionHistory
 
-SESSIONS_SHOWN: Final = 100
+MAX_LISTED_SESSIONS: Final = 100
 
 
 class History:
@@ -26,11 +26,11 @@ class History:
 
         async def work(client: Redis) -> list[tuple[str, float]]:
             found = await client.zrange(
-                redis_names.SESSIONS, 0, SESSIONS_SHOWN - 1, desc=True, withscores=True
+                redis_names.SESSIONS, 0, MAX_LISTED_SESSIONS - 1, desc=True, withscores=True
             )
             return cast("list[tuple[str, float]]", found)
 
-        with _readable():
+        with _redis_errors():
             rows = await self._redis.call("history", work)
         return SessionList(
             sessions=[
@@ -40,12 +40,12 @@ class History:
 
     async def turns(self, session_id: str) -> SessionTurns:
         """The recent turns of a session, oldest first; empty for one that was never used."""
-        with _readable():
+        with _redis_errors():
             return SessionTurns(session_id=session_id, turns=await self._history.turns(session_id))
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _redis_errors() -> Iterator[None]:
     try:
         yield
     except RedisDown as error:

@@ -23,19 +23,19 @@ from dialog_contracts.sse import (
     TextDeltaEvent,
 )
 from dialog_telemetry import metrics
-from input_handler.errors import EngineHasIt, LegacyUnavailable
+from input_handler.errors import ClaimedByEngine, LegacyUnavailable
 from service_runtime import effects, refusals
 from service_runtime.answers import Answers
 from service_runtime.redis_link import RedisDown, RedisLink
 
 log = structlog.get_logger("legacy")
 
-QUEUED_WITHIN_S: Final = 10.0
+ENQUEUE_TIMEOUT_S: Final = 10.0
 """Nobody else would answer: a Redis that is late, on a machine that is too busy, is waited for."""
 
 QUEUED: Final = "queued"
-ALREADY: Final = "already"
-ENGINE_HAS_IT: Final = "sync"
+ALREADY_QUEUED: Final = "already"
+CLAIMED_BY_ENGINE: Final = "sync"
 
 # The claim and the push are one step: a turn that is claimed is in the queue, also when this process dies here.
 _CLAIM_AND_PUSH: Final = """
@@ -50,16 +50,16 @@ return 'queued'
 """
 
 
-class LegacyPath:
+class LegacyClient:
     """`events` gives a turn to the chain and yields its answer as the events of a turn: ids 0 accepted, 1 text, 2 its end, 3 done."""
 
     def __init__(
         self, redis: RedisLink, answers: Answers, *, enabled: bool, within_s: float
     ) -> None:
-        self._redis, self._answers, self._within_s = redis, answers, within_s
+        self._redis, self._responses, self._timeout_s = redis, answers, within_s
         self.enabled = enabled
 
-    async def has(self, session_id: str, turn: int) -> bool:
+    async def owns_turn(self, session_id: str, turn: int) -> bool:
         """Whether this turn was given to the chain; false where Redis cannot say."""
 
         async def work(client: Redis) -> bool:
@@ -90,10 +90,10 @@ class LegacyPath:
         """
         assert request.turn is not None
         if not self.enabled:
-            await self._note_none(request, reason)
+            await self._record_unanswered(request, reason)
             raise self._unavailable(reason, detail, "the legacy chain is switched off")
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
-            for frame in _numbered(request, after, await self._reset(request, reason)):
+            for frame in _with_ids(request, after, await self._reset(request, reason)):
                 yield frame
             return
         clock = asyncio.get_running_loop().time
@@ -105,26 +105,26 @@ class LegacyPath:
             if not answer.done():
                 answer.set_result(response)
 
-        self._answers.watch(request.session_id, take, only=name)
+        self._responses.watch(request.session_id, take, only=name)
         try:
-            outcome = await self._give(request, reason, detail, traceparent)
+            outcome = await self._enqueue(request, reason, detail, traceparent)
             if since is not None and outcome == QUEUED:
                 metrics.FALLBACK_SECONDS.observe(clock() - since)
-            if outcome == ENGINE_HAS_IT:
-                raise EngineHasIt
+            if outcome == CLAIMED_BY_ENGINE:
+                raise ClaimedByEngine
             if accepted is None:
-                for frame in _numbered(request, after, [_accepted(request)]):
+                for frame in _with_ids(request, after, [_accepted(request)]):
                     yield frame
             response = await self._wait(answer, request, began)
         finally:
-            self._answers.unwatch(request.session_id, take)
+            self._responses.unwatch(request.session_id, take)
         metrics.LEGACY_SECONDS.observe(clock() - began)
         metrics.LEGACY_TURNS.labels(outcome=response.metadata.code or "answered").inc()
-        events = _told(response, reason, (clock() - began) * 1000)
-        for frame in _numbered(request, after, events, first=(accepted or 0) + 1):
+        events = _to_events(response, reason, (clock() - began) * 1000)
+        for frame in _with_ids(request, after, events, first=(accepted or 0) + 1):
             yield frame
 
-    async def _give(
+    async def _enqueue(
         self, request: ChatRequest, reason: str, detail: str, traceparent: str | None
     ) -> str:
         """Claim the turn and push it, or find who has it."""
@@ -144,7 +144,7 @@ class LegacyPath:
 
         try:
             # Once more does no harm: a turn that is in the queue is found there by its claim.
-            outcome = await self._redis.within(QUEUED_WITHIN_S, "legacy", work)
+            outcome = await self._redis.within(ENQUEUE_TIMEOUT_S, "legacy", work)
         except RedisDown as error:
             raise self._unavailable(reason, detail, error.why) from error
         if outcome == QUEUED:
@@ -159,14 +159,14 @@ class LegacyPath:
     ) -> TaskResponse:
         """The answer, or, when it does not come in time, the error that then stands as the answer."""
         clock = asyncio.get_running_loop().time
-        with_grace = asyncio.timeout_at(began + self._within_s)
+        with_grace = asyncio.timeout_at(began + self._timeout_s)
         try:
             async with with_grace:
                 return await asyncio.shield(answer)
         except TimeoutError:
-            why = f"no answer came within {self._within_s:.0f} s; send the message again"
+            why = f"no answer came within {self._timeout_s:.0f} s; send the message again"
             name = correlation_id(request.session_id, request.turn or 1)
-        stands = await self.tell_failure(
+        stands = await self.publish_failure(
             request.session_id, name, "legacy_timeout", why, request.turn
         )
         log.error(
@@ -176,7 +176,7 @@ class LegacyPath:
         )
         return stands
 
-    async def tell_failure(
+    async def publish_failure(
         self, session_id: str, name: str, code: str, why: str, turn: int | None
     ) -> TaskResponse:
         """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
@@ -184,7 +184,7 @@ class LegacyPath:
             name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
         )
         try:
-            return await self._answers.keep(told)
+            return await self._responses.keep(told)
         except RedisDown as error:
             log.warning("failure_not_told", turn_name=name, code=code, reason=str(error))
             return told
@@ -204,7 +204,7 @@ class LegacyPath:
         stats = DoneStats(turn=turn, path="legacy", fallback_reason=reason)
         return [_accepted(request), DoneEvent(stats=stats)]
 
-    async def _note_none(self, request: ChatRequest, reason: str) -> None:
+    async def _record_unanswered(self, request: ChatRequest, reason: str) -> None:
         """A turn that nobody answers counts too."""
         if request.turn is None or request.meta.flags is None:
             return
@@ -239,7 +239,7 @@ class LegacyPath:
         return LegacyUnavailable(f"{main}, and {why}", retry_after_s=1)
 
 
-def _numbered(
+def _with_ids(
     request: ChatRequest, after: int, events: Sequence[ChatEvent], first: int = 0
 ) -> Iterator[SseFrame]:
     for number, event in enumerate(events, first):
@@ -276,7 +276,7 @@ def _message(request: ChatRequest, reason: str, traceparent: str | None) -> User
     )
 
 
-def _told(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEvent]:
+def _to_events(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEvent]:
     """An answer as the events of a turn."""
     if response.status == "error":
         message = response.error or "the legacy chain could not answer"

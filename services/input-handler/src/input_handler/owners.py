@@ -10,20 +10,20 @@ import structlog
 from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
-from input_handler.engines import Engines
+from input_handler.engines import EnginePool
 from input_handler.errors import EngineFailed, EngineRefused
-from input_handler.sync_path import AWAY, HANGS
+from input_handler.sync_path import UNREACHABLE, UNRESPONSIVE
 
 log = structlog.get_logger("owners")
 
-MOVED: Final = "not_owner"
-GONE: Final = AWAY | HANGS
+NOT_OWNER: Final = "not_owner"
+FAILOVER_REASONS: Final = UNREACHABLE | UNRESPONSIVE
 """Failures of an engine that is not there, or hangs: another one has the session, or takes it once its lease has run out."""
 
-REMEMBERED: Final = 10_000
+MAX_RELOCATED: Final = 10_000
 
 
-class MainPath(Protocol):
+class EnginePath(Protocol):
     """A way to an engine: one, or the right one of several."""
 
     def events(
@@ -39,17 +39,17 @@ class MainPath(Protocol):
         """
         ...
 
-    def resting(self, session_id: str) -> bool:
+    def circuit_open(self, session_id: str) -> bool:
         """Whether a turn that is asked now would be refused at once."""
         ...
 
 
-class Owners:
+class SessionRouter:
     """Who has a session is learnt from the engines: one that has it not says who has (421 `not_owner`)."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: EnginePool) -> None:
         self._engines = engines
-        self._away: OrderedDict[str, int] = OrderedDict()
+        self._relocated: OrderedDict[str, int] = OrderedDict()
 
     async def events(
         self,
@@ -61,13 +61,13 @@ class Owners:
     ) -> AsyncGenerator[SseFrame, None]:
         """See `MainPath`. An engine that is not there is passed over; what another error it gives is the turn's."""
         session_id = request.session_id
-        order = self._engines.order(session_id)
-        waiting = [self._away[session_id], *order] if session_id in self._away else order
+        order = self._engines.candidates(session_id)
+        waiting = [self._relocated[session_id], *order] if session_id in self._relocated else order
         asked: set[int] = set()
         failure = EngineFailed("not_reached")
         while (ordinal := next((one for one in waiting if one not in asked), None)) is not None:
             asked.add(ordinal)
-            begun, path = False, await self._engines.path(ordinal)
+            begun, path = False, await self._engines.get(ordinal)
             if path is None:
                 break
             try:
@@ -81,29 +81,29 @@ class Owners:
                         yield frame
                 return
             except EngineRefused as error:
-                if error.body.code != MOVED:
+                if error.body.code != NOT_OWNER:
                     raise
                 owner = error.body.owner
                 if owner is None or owner in asked:
                     # It is still the one that did not answer: nobody else may speak for it before its lease has expired.
                     raise failure from error
-                reason, waiting = MOVED, [owner]
+                reason, waiting = NOT_OWNER, [owner]
             except EngineFailed as error:
-                if begun or error.reason not in GONE:
+                if begun or error.reason not in FAILOVER_REASONS:
                     raise
                 reason, failure = error.reason, error
             metrics.REROUTED.labels(reason=reason).inc()
             log.info("rerouted", session=session_id, reason=reason, engine=ordinal)
         raise failure
 
-    def resting(self, session_id: str) -> bool:
+    def circuit_open(self, session_id: str) -> bool:
         """See `MainPath`."""
-        return self._engines.resting(session_id)
+        return self._engines.circuit_open(session_id)
 
     def _note(self, session_id: str, ordinal: int, *, home: int) -> None:
         """Where the session is, if not at home."""
-        self._away.pop(session_id, None)
+        self._relocated.pop(session_id, None)
         if ordinal != home:
-            self._away[session_id] = ordinal
-            while len(self._away) > REMEMBERED:
-                self._away.popitem(last=False)
+            self._relocated[session_id] = ordinal
+            while len(self._relocated) > MAX_RELOCATED:
+                self._relocated.popitem(last=False)

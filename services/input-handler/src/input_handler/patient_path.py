@@ -11,21 +11,21 @@ from dialog_contracts.http import ChatRequest, Command, TurnType
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.errors import EngineFailed
-from input_handler.owners import GONE, MainPath
-from input_handler.sync_path import AWAY
+from input_handler.owners import FAILOVER_REASONS, EnginePath
+from input_handler.sync_path import UNREACHABLE
 
 log = structlog.get_logger("turn")
 
-LOOK_EVERY_S: Final = 0.2
+POLL_INTERVAL_S: Final = 0.2
 
-HANGS_S: Final = 5.0
+UNRESPONSIVE_WAIT_S: Final = 5.0
 """So long for an engine that hangs: after its lease (three seconds) another one has its sessions. Alone, it is not waited for longer."""
 
 
-class PatientPath:
+class WaitForEngine:
     """`path`, asked again for `wait_s` at most until it begins to answer. Zero: never, as the legacy chain answers meanwhile."""
 
-    def __init__(self, path: MainPath, wait_s: float) -> None:
+    def __init__(self, path: EnginePath, wait_s: float) -> None:
         self._path, self._wait_s = path, wait_s
 
     async def events(
@@ -55,22 +55,22 @@ class PatientPath:
                         yield frame
                 return
             except EngineFailed as failure:
-                if begun or failure.reason not in GONE:
+                if begun or failure.reason not in FAILOVER_REASONS:
                     raise
-                if failure.reason in AWAY:
+                if failure.reason in UNREACHABLE:
                     until, hangs_since = began + wait_s, None
                 else:
                     hangs_since = clock() if hangs_since is None else hangs_since
-                    until = hangs_since + min(wait_s, HANGS_S)
-                if clock() + LOOK_EVERY_S > until:
+                    until = hangs_since + min(wait_s, UNRESPONSIVE_WAIT_S)
+                if clock() + POLL_INTERVAL_S > until:
                     if waited:
                         metrics.ENGINE_WAITS.labels(outcome="in_vain").inc()
                     raise
                 if not waited:
                     waited = True
                     log.info("waiting_for_engine", reason=str(failure), seconds=wait_s)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
-    def resting(self, session_id: str) -> bool:
+    def circuit_open(self, session_id: str) -> bool:
         """See `MainPath`."""
-        return self._path.resting(session_id)
+        return self._path.circuit_open(session_id)

@@ -30,19 +30,41 @@ class InputSettings(ServiceSettings):
     output_handler_url: str = "http://127.0.0.1:8002"
     """Whom to tell that somebody speaks, or spoke."""
 
-    accepted_within_s: float = Field(default=0.3, gt=0, le=30)
+    engine_accept_timeout_s: float = Field(
+        default=0.3,
+        gt=0,
+        le=30,
+        validation_alias=AliasChoices("engine_accept_timeout_s", "accepted_within_s"),
+    )
     """An engine that has not answered ACCEPTED by then is passed over."""
 
-    first_delta_within_s: float = Field(default=8.0, gt=0, le=120)
+    first_token_timeout_s: float = Field(
+        default=8.0,
+        gt=0,
+        le=120,
+        validation_alias=AliasChoices("first_token_timeout_s", "first_delta_within_s"),
+    )
     """… nor has sent a first delta by then."""
 
-    engine_silent_s: float = Field(default=25.0, gt=0, le=600)
+    engine_idle_timeout_s: float = Field(
+        default=25.0,
+        gt=0,
+        le=600,
+        validation_alias=AliasChoices("engine_idle_timeout_s", "engine_silent_s"),
+    )
     """An engine of which nothing is heard for so long in the middle of an answer has broken off. It sends a comment every ten seconds."""
 
-    engine_wait_s: float = Field(default=0, ge=0, le=120)
+    engine_unavailable_wait_s: float = Field(
+        default=0,
+        ge=0,
+        le=120,
+        validation_alias=AliasChoices("engine_unavailable_wait_s", "engine_wait_s"),
+    )
     """How long a turn waits for an engine that is being replaced, where no legacy chain answers meanwhile. For one that hangs: 5 s."""
 
-    ask_again_s: float = Field(default=8.0, ge=0, le=60)
+    engine_retry_s: float = Field(
+        default=8.0, ge=0, le=60, validation_alias=AliasChoices("engine_retry_s", "ask_again_s")
+    )
     """How long an engine that was too busy is asked again where the legacy chain cannot take the turn either."""
 
     circuit_failures: int = Field(default=3, ge=1, le=100)
@@ -51,22 +73,52 @@ class InputSettings(ServiceSettings):
     circuit_open_s: float = Field(default=2.0, gt=0, le=600)
     """… and after this time one turn looks whether the engine is back."""
 
-    legacy_within_s: float = Field(default=60.0, gt=0, le=600)
+    legacy_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=600,
+        validation_alias=AliasChoices("legacy_timeout_s", "legacy_within_s"),
+    )
     """An answer of the legacy chain that takes longer is an error; the turn's caller and its viewers are told."""
 
-    turns_at_once: int = Field(default=256, ge=1, le=100_000)
+    max_concurrent_turns: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        validation_alias=AliasChoices("max_concurrent_turns", "turns_at_once"),
+    )
     """Turns that this process has open; one more is answered 429."""
 
-    turns_a_client: int = Field(default=64, ge=1, le=100_000)
+    max_turns_per_client: int = Field(
+        default=64,
+        ge=1,
+        le=100_000,
+        validation_alias=AliasChoices("max_turns_per_client", "turns_a_client"),
+    )
     """… of them those of one client address; one more is answered 429."""
 
-    microphones_a_client: int = Field(default=8, ge=1, le=1_000)
+    max_microphones_per_client: int = Field(
+        default=8,
+        ge=1,
+        le=1_000,
+        validation_alias=AliasChoices("max_microphones_per_client", "microphones_a_client"),
+    )
     """Microphones of one client address that are heard at once; asr has 16 for all. One more is told `too_many_microphones`."""
 
-    turns_a_session: int = Field(default=8, ge=1, le=100_000)
+    max_turns_per_session: int = Field(
+        default=8,
+        ge=1,
+        le=100_000,
+        validation_alias=AliasChoices("max_turns_per_session", "turns_a_session"),
+    )
     """… and of one session: one speaks, the others wait for it or were cut off by it."""
 
-    turns_a_connection: int = Field(default=4, ge=1, le=64)
+    max_turns_per_connection: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        validation_alias=AliasChoices("max_turns_per_connection", "turns_a_connection"),
+    )
     """Turns that one `/ws/input` connection may have running: written, spoken, uploaded."""
 
     enable_sync_core: bool = True
@@ -77,7 +129,7 @@ class InputSettings(ServiceSettings):
 
     @field_validator("dialog_engine_urls", mode="before")
     @classmethod
-    def _urls_by_commas(cls, value: object) -> object:
+    def _split_urls(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

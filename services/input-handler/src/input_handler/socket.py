@@ -19,11 +19,11 @@ from dialog_contracts.model import WireModel
 from dialog_contracts.sse import SseFrame
 from dialog_contracts.viewer import SUBPROTOCOL
 from dialog_telemetry import metrics
-from input_handler.listening.microphone import Microphone
-from input_handler.listening.microphones import Microphones
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_slots import TurnSlots
-from input_handler.uploads import Uploads
+from input_handler.listening.microphone import MicrophoneStream
+from input_handler.listening.microphones import MicrophoneFactory
+from input_handler.turn_caller import TurnService
+from input_handler.turn_slots import ConcurrencyLimit
+from input_handler.uploads import UploadSession
 from service_runtime.errors import InvalidField, ServiceError, TooMany, field_error
 from service_runtime.frame_rate import FrameRate
 from service_runtime.tasks import TaskOwner
@@ -32,8 +32,8 @@ log = structlog.get_logger("input")
 
 CLOSE_TOO_BIG: Final = 1009
 CLOSE_POLICY: Final = 1008
-BAD_FRAMES_MAX: Final = 50
-FRAMES_A_SECOND: Final = 200
+MAX_BAD_FRAMES: Final = 50
+MAX_FRAMES_PER_SECOND: Final = 200
 
 
 class InputSocket:
@@ -46,23 +46,23 @@ class InputSocket:
         self,
         socket: WebSocket,
         session_id: str,
-        caller: TurnCaller,
-        slots: TurnSlots,
-        uploads: Uploads,
-        microphones: Microphones,
+        caller: TurnService,
+        slots: ConcurrencyLimit,
+        uploads: UploadSession,
+        microphones: MicrophoneFactory,
         client: str,
     ) -> None:
-        self._socket, self._session_id, self._caller, self._client = (
+        self._socket, self._session_id, self._turns, self._client = (
             socket,
             session_id,
             caller,
             client,
         )
-        self._slots, self._uploads, self._microphones = slots, uploads, microphones
+        self._limit, self._uploads, self._microphones = slots, uploads, microphones
         self._tasks = TaskOwner()
         self._bad = 0
-        self._rate = FrameRate(FRAMES_A_SECOND)
-        self._microphone: Microphone | None = None
+        self._rate = FrameRate(MAX_FRAMES_PER_SECOND)
+        self._microphone: MicrophoneStream | None = None
         self._v2 = SUBPROTOCOL in socket.scope.get("subprotocols", [])
 
     async def serve(self) -> None:
@@ -73,7 +73,7 @@ class InputSocket:
             while (message := await self._receive())["type"] == "websocket.receive":
                 if self._rate.passed():
                     await self._socket.close(
-                        CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second"
+                        CLOSE_POLICY, f"more than {MAX_FRAMES_PER_SECOND} frames a second"
                     )
                     return
                 text, data = message.get("text"), message.get("bytes")
@@ -88,12 +88,12 @@ class InputSocket:
                     )
                     return
                 if text is not None:
-                    await self._take(text)
+                    await self._on_text(text)
                 elif data is not None and self._microphone is not None:
                     await self._feed(self._microphone, data)
                 elif data is not None:
                     await self._socket.send_text(self._uploads.add(data))
-                if self._bad >= BAD_FRAMES_MAX:
+                if self._bad >= MAX_BAD_FRAMES:
                     await self._socket.close(CLOSE_POLICY, "too many bad frames")
                     return
         except (WebSocketDisconnect, RuntimeError):
@@ -108,12 +108,12 @@ class InputSocket:
             if not self._uploads.open:
                 return await self._socket.receive()
             try:
-                async with asyncio.timeout_at(self._uploads.patience_ends):
+                async with asyncio.timeout_at(self._uploads.deadline):
                     return await self._socket.receive()
             except TimeoutError:
-                await self._socket.send_text(self._uploads.give_up())
+                await self._socket.send_text(self._uploads.expire())
 
-    async def _take(self, text: str) -> None:
+    async def _on_text(self, text: str) -> None:
         try:
             frame = json.loads(text)
         except (ValueError, RecursionError):
@@ -121,11 +121,11 @@ class InputSocket:
         if not isinstance(frame, dict):
             await self._refuse("invalid_json", "Invalid JSON format")
         elif frame.get("type") == "TEXT" and self._v2:
-            await self._say(text)
+            await self._on_say(text)
         elif frame.get("type") == "MIC_START" and self._v2:
-            await self._listen(text)
+            await self._start_microphone(text)
         elif frame.get("type") == "MIC_STOP" and self._v2:
-            self._deafen()
+            self._stop_microphone()
         elif frame.get("action") == "upload_complete":
             await self._socket.send_text(
                 await self._uploads.finish(
@@ -135,7 +135,7 @@ class InputSocket:
         else:
             await self._announce(text)
 
-    async def _say(self, text: str) -> None:
+    async def _on_say(self, text: str) -> None:
         request_id = None
         try:
             say = SayText.from_json(text)
@@ -146,7 +146,7 @@ class InputSocket:
             await self._refuse(wrong.body.code, wrong.body.message, request_id)
             return
         try:
-            self._slots.take()
+            self._limit.acquire()
         except TooMany as full:
             await self._refuse(full.body.code, full.body.message, request_id)
             return
@@ -156,7 +156,7 @@ class InputSocket:
         self, request: ChatRequest, say: SayText, *, heard: str | None = None
     ) -> None:
         traceparent = say.traceparent or self._socket.headers.get("traceparent")
-        frames = self._caller.call(
+        frames = self._turns.stream(
             request, last_event_id=say.last_event_id, traceparent=traceparent, client=self._client
         )
         try:
@@ -178,9 +178,9 @@ class InputSocket:
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader ends the connection.
         finally:
-            self._slots.free()
+            self._limit.release()
 
-    async def _listen(self, text: str) -> None:
+    async def _start_microphone(self, text: str) -> None:
         try:
             start = MicStart.from_json(text)
             if start.session_id != self._session_id:
@@ -191,10 +191,10 @@ class InputSocket:
             wrong = error if isinstance(error, InvalidField) else field_error(error)
             await self._refuse(wrong.body.code, wrong.body.message)
             return
-        self._deafen()
+        self._stop_microphone()
         try:
             self._microphone = self._microphones.open(
-                start, self._send, self._ask_heard, self._client
+                start, self._send, self._on_transcript, self._client
             )
         except TooMany as full:
             await self._refuse(full.body.code, full.body.message)
@@ -202,23 +202,23 @@ class InputSocket:
         hears = self._tasks.start("microphone", self._microphone.run())
         hears.add_done_callback(lambda _: self._microphones.closed(self._client))
 
-    def _deafen(self) -> None:
+    def _stop_microphone(self) -> None:
         """What was said is heard to its end by its own task."""
         if self._microphone is not None:
             self._microphone.stop()
             self._microphone = None
 
-    async def _feed(self, microphone: Microphone, data: bytes) -> None:
+    async def _feed(self, microphone: MicrophoneStream, data: bytes) -> None:
         try:
             microphone.feed(data)
         except ServiceError as error:
             await self._refuse(error.body.code, error.body.message)
 
-    def _ask_heard(self, text: str, lang: str | None) -> None:
+    def _on_transcript(self, text: str, lang: str | None) -> None:
         """What was said into the microphone is a turn."""
         meta = Meta(request_id=f"mic-{uuid.uuid4()}", lang=lang)
         try:
-            self._slots.take()
+            self._limit.acquire()
         except TooMany as full:
             self._tasks.start(
                 "refuse", self._refuse(full.body.code, full.body.message, meta.request_id)

@@ -12,20 +12,20 @@ from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_telemetry import metrics
 from input_handler import circuit
-from input_handler.circuit import Circuit
+from input_handler.circuit import CircuitBreaker
 from input_handler.engine_client import EngineClient
-from input_handler.errors import AnsweredElsewhere, EngineFailed
+from input_handler.errors import ClaimedByLegacy, EngineFailed
 
 log = structlog.get_logger("turn")
 
-AWAY: Final = circuit.AWAY
-HANGS: Final = frozenset(("not_accepted_in_time", circuit.OPEN))
+UNREACHABLE: Final = circuit.UNREACHABLE
+UNRESPONSIVE: Final = frozenset(("not_accepted_in_time", circuit.OPEN))
 """Failures of one that hangs, or did so often."""
 
-AGAIN_WITHIN_S: Final = 2.0
+RETRY_WINDOW_S: Final = 2.0
 
 
-class SyncPath:
+class EngineGuard:
     """`events` yields a turn's events. After the first delta nothing is raised any more: what breaks then is an error event."""
 
     def __init__(
@@ -40,11 +40,11 @@ class SyncPath:
         circuit_open_s: float = 2.0,
     ) -> None:
         self._engine = engine
-        self._accepted_within_s, self._first_delta_within_s = (
+        self._accept_timeout_s, self._first_token_timeout_s = (
             accepted_within_s,
             first_delta_within_s,
         )
-        self._circuit = Circuit(
+        self._circuit = CircuitBreaker(
             name, failures=circuit_failures, open_s=circuit_open_s, waited_for=waited_for
         )
         self.name = name
@@ -67,14 +67,14 @@ class SyncPath:
         `again`: for a turn that an engine has begun. Nobody else may answer it, so the circuit is not asked and there is more time.
         Nothing at all after `last_event_id` is the whole answer to a caller that has all of it.
         """
-        accepted_within_s = AGAIN_WITHIN_S if again else self._accepted_within_s
+        accepted_within_s = RETRY_WINDOW_S if again else self._accept_timeout_s
         told: SseFrame | None = None
         # The number of the last event that this caller has: after ACCEPTED comes the first delta.
         after = -1 if last_event_id is None else sse.split_event_id(last_event_id)[1]
         answered = after > 0
         try:
             async with AsyncExitStack() as call:
-                async with nullcontext() if again else self._circuit.let_through():
+                async with nullcontext() if again else self._circuit.admit():
                     began = asyncio.get_running_loop().time()
                     engine = self._engine.stream(
                         request, last_event_id, traceparent, accepted_within_s=accepted_within_s
@@ -113,9 +113,9 @@ class SyncPath:
             )
             yield sse.frame(event, f"{turn}.{number + 1}")
 
-    def resting(self, _: str) -> bool:
+    def circuit_open(self, _: str) -> bool:
         """Whether the circuit is open, and no turn is due to look."""
-        return self._circuit.resting
+        return self._circuit.is_open
 
     async def _in_time(
         self,
@@ -130,7 +130,7 @@ class SyncPath:
         """
         reason = "not_accepted_in_time" if after < 0 else "no_delta_in_time"
         limit: float | None = (
-            accepted_within_s if after < 0 else self._first_delta_within_s if after == 0 else None
+            accepted_within_s if after < 0 else self._first_token_timeout_s if after == 0 else None
         )
         while True:
             try:
@@ -145,10 +145,10 @@ class SyncPath:
                 return
             if frame.event == sse.COMMENT:
                 if frame == sse.THINKING and limit is not None and reason == "no_delta_in_time":
-                    limit = asyncio.get_running_loop().time() - began + self._first_delta_within_s
+                    limit = asyncio.get_running_loop().time() - began + self._first_token_timeout_s
                 continue
             if frame.event == "control" and reason == "not_accepted_in_time":
-                limit, reason = self._first_delta_within_s, "no_delta_in_time"
+                limit, reason = self._first_token_timeout_s, "no_delta_in_time"
             elif frame.event != "control":
                 limit = None
             yield frame
@@ -158,5 +158,5 @@ def _raise(frame: SseFrame) -> None:
     error = frame.parse()
     assert isinstance(error, ErrorEvent)
     if error.code == "answered_elsewhere":
-        raise AnsweredElsewhere
+        raise ClaimedByLegacy
     raise EngineFailed(f"engine_{error.code}", error.message, frame=frame)

@@ -11,7 +11,7 @@ from dialog_contracts import redis_names
 from dialog_contracts.http import ChatRequest, Meta, TurnType
 from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioBlob, ChainMeta
 from dialog_telemetry import metrics
-from input_handler.unattended import Unattended
+from input_handler.unattended import BackgroundTurns
 from input_handler.upload import Recording
 from service_runtime import refusals
 from service_runtime.blobs import Blobs
@@ -24,12 +24,12 @@ from service_runtime.work_list import WorkList
 
 log = structlog.get_logger("transcripts")
 
-AT_ONCE: Final = 16
-RECORDINGS_WAITING_MAX: Final = 32
+CONCURRENCY: Final = 16
+MAX_QUEUED_RECORDINGS: Final = 32
 """Of up to 16 MB each, in Redis. At a few seconds a recording whoever comes after them would wait longer than anybody does."""
 
 
-QUEUED_WITHIN_S: Final = 10.0
+ENQUEUE_TIMEOUT_S: Final = 10.0
 """A busy machine is waited for: the alternative is that somebody has to say all of it again."""
 
 
@@ -39,16 +39,18 @@ class _Final(AsrResult):
     status: Literal["finished"]
 
 
-class Transcripts:
+class RecordingQueue:
     """`send` queues a recording; the consumer of `asr_finals` asks the turns, each replica some of them."""
 
-    def __init__(self, redis: RedisLink, blobs: Blobs, turns: Unattended, work: WorkList) -> None:
+    def __init__(
+        self, redis: RedisLink, blobs: Blobs, turns: BackgroundTurns, work: WorkList
+    ) -> None:
         self._redis, self._blobs, self._turns, self._work = redis, blobs, turns, work
-        self._room = RecordingRoom(redis)
+        self._budget = RecordingRoom(redis)
 
     def start(self) -> None:
         """Begin to take transcripts."""
-        self._work.start(self._ask, _given_up)
+        self._work.start(self._start_turn, _exhausted)
 
     async def aclose(self) -> None:
         """Turns that run end; the rest waits for another input-handler."""
@@ -81,23 +83,23 @@ class Transcripts:
             await client.lpush(redis_names.ASR_TASKS, task.to_json())
 
         try:
-            if await self._redis.within(QUEUED_WITHIN_S, "asr", waiting) >= RECORDINGS_WAITING_MAX:
+            if await self._redis.within(ENQUEUE_TIMEOUT_S, "asr", waiting) >= MAX_QUEUED_RECORDINGS:
                 raise TooMany(
-                    f"{RECORDINGS_WAITING_MAX} recordings wait already; please send it again",
+                    f"{MAX_QUEUED_RECORDINGS} recordings wait already; please send it again",
                     code="asr_busy",
                     retry_after_s=5,
                 )
             blob_id = self._blobs.new_id()
-            await self._room.take(blob_id, len(recording.data), client)
-            blob = AudioBlob(id=await self._kept(recording.data, blob_id), format=recording.kind)
+            await self._budget.take(blob_id, len(recording.data), client)
+            blob = AudioBlob(id=await self._store(recording.data, blob_id), format=recording.kind)
             task = AsrTask(task_id=session_id, audio=blob, options=AsrOptions(lang=lang), meta=meta)
-            await self._redis.within(QUEUED_WITHIN_S, "asr", push)
+            await self._redis.within(ENQUEUE_TIMEOUT_S, "asr", push)
         except RedisDown as error:
             raise Unavailable(
                 f"the recording cannot be queued now: {error.why}", code="asr_unavailable"
             ) from error
 
-    async def _kept(self, data: bytes, blob_id: str) -> str:
+    async def _store(self, data: bytes, blob_id: str) -> str:
         """The blob's id. A Redis that is late is asked once more: a person would have to say all of it again."""
         try:
             return await self._blobs.put(data, blob_id)
@@ -106,10 +108,10 @@ class Transcripts:
                 raise
             return await self._blobs.put(data, blob_id)
 
-    async def _ask(self, job: Job) -> None:
+    async def _start_turn(self, job: Job) -> None:
         """The turn of one transcript. The job is done when the turn is: a turn cut off with this process is asked again, once."""
         try:
-            result = _named(job.read(_Final), job.raw)
+            result = _with_session(job.read(_Final), job.raw)
             request = _request(result)
         except ValidationError as error:
             metrics.REFUSED.labels(code="bad_transcript").inc()
@@ -120,15 +122,15 @@ class Transcripts:
             return
         refused: list[Effect] = []
         try:
-            frames = await self._turns.begin(request, result.meta.traceparent)
-            await self._turns.finish(request.session_id, frames)
+            frames = await self._turns.start(request, result.meta.traceparent)
+            await self._turns.run(request.session_id, frames)
         except ServiceError as error:
             metrics.REFUSED.labels(code=error.body.code).inc()
             refused = _refusals(job.raw, error.body.code, error.body.message)
         await job.done(*refused)
 
 
-def _named(result: AsrResult, raw: str) -> AsrResult:
+def _with_session(result: AsrResult, raw: str) -> AsrResult:
     """A transcript of an older producer has no name; with one, it is the same turn when it is delivered again."""
     if result.meta.request_id is not None:
         return result
@@ -146,14 +148,14 @@ def _request(result: AsrResult) -> ChatRequest:
     )
 
 
-def _given_up(raw: str) -> Sequence[Effect]:
+def _exhausted(raw: str) -> Sequence[Effect]:
     return _refusals(raw, "given_up", "this recording could not be answered; send it again")
 
 
 def _refusals(raw: str, code: str, why: str) -> list[Effect]:
     """Tell whoever waits for the answer, if the message says who that is."""
     try:
-        result = _named(AsrResult.from_json(raw), raw)
+        result = _with_session(AsrResult.from_json(raw), raw)
     except ValidationError:
         return refusals.unreadable(raw, why, code=code)
     return [refusals.recording(result.task_id, code, why, result.meta)]

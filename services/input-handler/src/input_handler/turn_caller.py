@@ -14,27 +14,27 @@ from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
 from dialog_telemetry import attributes, metrics, trace_context
-from input_handler.circuit import OPEN, SILENT
+from input_handler.circuit import OPEN, TIMED_OUT
 from input_handler.errors import (
-    AnsweredElsewhere,
+    ClaimedByEngine,
+    ClaimedByLegacy,
     EngineFailed,
-    EngineHasIt,
     EngineRefused,
     LegacyUnavailable,
 )
-from input_handler.legacy_path import LegacyPath
-from input_handler.owners import MainPath
+from input_handler.legacy_path import LegacyClient
+from input_handler.owners import EnginePath
 from input_handler.running_turns import RunningTurns
-from input_handler.turn_numbers import Numbered, TurnNumbers
+from input_handler.turn_numbers import TurnNumber, TurnNumberAllocator
 from service_runtime.errors import Conflict, out_of_reach
 
 log = structlog.get_logger("turn")
 
-NUMBERS_TRIED: Final = 5
-REJOIN_TRIES: Final = 3
-REJOIN_PAUSE_S: Final = 0.1
-ASK_AGAIN_PAUSE_S: Final = 0.2
-BUSY: Final = frozenset(("overloaded", *SILENT, OPEN))
+MAX_NUMBER_ATTEMPTS: Final = 5
+REATTACH_ATTEMPTS: Final = 3
+REATTACH_PAUSE_S: Final = 0.1
+ENGINE_RETRY_PAUSE_S: Final = 0.2
+BUSY: Final = frozenset(("overloaded", *TIMED_OUT, OPEN))
 """Failures of an engine that may only have had no time."""
 
 EVENT_ID: Final = re.compile(sse.EVENT_ID)
@@ -43,14 +43,14 @@ BEHIND_LEGACY: Final = "behind_legacy"
 """The chain still had an earlier turn of the session, and keeps the order by answering this one, too."""
 
 
-class TurnCaller:
+class TurnService:
     """`call` yields a turn's events. The first `anext` either gives an event or raises; closing it leaves the turn to its path."""
 
     def __init__(
         self,
-        sync: MainPath,
-        legacy: LegacyPath,
-        numbers: TurnNumbers,
+        sync: EnginePath,
+        legacy: LegacyClient,
+        numbers: TurnNumberAllocator,
         flags: FlagSource,
         running: RunningTurns,
         *,
@@ -58,13 +58,13 @@ class TurnCaller:
         ask_again_s: float = 0.0,
     ) -> None:
         self._sync, self._legacy, self._numbers, self._flags = sync, legacy, numbers, flags
-        self._running, self._legacy_first_s, self._ask_again_s = (
+        self._running, self._legacy_first_s, self._engine_retry_s = (
             running,
             legacy_first_s,
             ask_again_s,
         )
 
-    async def call(
+    async def stream(
         self,
         request: ChatRequest,
         *,
@@ -86,14 +86,14 @@ class TurnCaller:
         )
         # Who stops something asks for no place.
         stops = request.type is TurnType.COMMAND and request.content == Command.STOP
-        with nullcontext() if stops else self._running.place(request.session_id, client):
+        with nullcontext() if stops else self._running.slot(request.session_id, client):
             async with aclosing(
-                self._call(request, last_event_id, traceparent, whole_file)
+                self._stream(request, last_event_id, traceparent, whole_file)
             ) as frames:
                 async for frame in frames:
                     yield frame
 
-    async def _call(
+    async def _stream(
         self,
         request: ChatRequest,
         last_event_id: str | None,
@@ -115,7 +115,7 @@ class TurnCaller:
             return
         chosen_outside = request.turn is not None or last_event_id is not None
         number = await self._first_number(request, last_event_id)
-        for _ in range(NUMBERS_TRIED):
+        for _ in range(MAX_NUMBER_ATTEMPTS):
             meta = request.meta.model_copy(update={"known_turn": number.after})
             numbered = request.model_copy(update={"turn": number.turn, "meta": meta})
             try:
@@ -132,11 +132,11 @@ class TurnCaller:
                     or chosen_outside
                 ):
                     raise
-                number = await self._numbers.skip_to(
+                number = await self._numbers.advance_to(
                     request.session_id, request.meta.request_id, error.body.next_turn
                 )
         raise LegacyUnavailable(
-            f"no free number was found for this turn in {NUMBERS_TRIED} tries",
+            f"no free number was found for this turn in {MAX_NUMBER_ATTEMPTS} tries",
             code="no_free_number",
         )
 
@@ -157,19 +157,19 @@ class TurnCaller:
                 f"the engine does not answer ({failure.reason})", code="engine_unavailable"
             ) from failure
 
-    async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> Numbered:
+    async def _first_number(self, request: ChatRequest, last_event_id: str | None) -> TurnNumber:
         if last_event_id is not None:
             turn = request.turn or sse.split_event_id(last_event_id)[0]
-            return await self._numbers.chosen(request.session_id, turn, resumed=True)
+            return await self._numbers.reserve(request.session_id, turn, resumed=True)
         if request.turn is not None:
-            return await self._numbers.chosen(request.session_id, request.turn)
-        return await self._numbers.take(request.session_id, request.meta.request_id)
+            return await self._numbers.reserve(request.session_id, request.turn)
+        return await self._numbers.allocate(request.session_id, request.meta.request_id)
 
     async def _traced(
         self,
         request: ChatRequest,
         flags: FlagSet,
-        number: Numbered,
+        number: TurnNumber,
         last_event_id: str | None,
         traceparent: str | None,
     ) -> AsyncGenerator[SseFrame, None]:
@@ -189,7 +189,7 @@ class TurnCaller:
         outcome, told = "left", False
         try:
             async with aclosing(
-                self._answered(request, flags, number, last_event_id, carried, line)
+                self._from_either_path(request, flags, number, last_event_id, carried, line)
             ) as frames:
                 async for frame in frames:
                     outcome = frame.event
@@ -211,11 +211,11 @@ class TurnCaller:
         finally:
             log.info("turn_answered", outcome=outcome, **line)
 
-    async def _answered(
+    async def _from_either_path(
         self,
         request: ChatRequest,
         flags: FlagSet,
-        number: Numbered,
+        number: TurnNumber,
         last_event_id: str | None,
         traceparent: str | None,
         line: dict[str, str | None],
@@ -224,7 +224,7 @@ class TurnCaller:
         reason, detail, since = SYNC_OFF, "", None
         told: int | None = None
         sync = flags.ENABLE_SYNC_CORE and not (
-            number.known and await self._legacy.has(request.session_id, number.turn)
+            number.known and await self._legacy.owns_turn(request.session_id, number.turn)
         )
         if sync:
             since = asyncio.get_running_loop().time()
@@ -239,13 +239,13 @@ class TurnCaller:
                         told = _number_of(frame.id)
                         yield frame
                 return
-            except AnsweredElsewhere:
+            except ClaimedByLegacy:
                 reason = "answered_elsewhere"
             except EngineFailed as failure:
                 reason, detail = failure.reason, str(failure)
             except EngineRefused as error:
                 # The engine does not know a turn that the other path answered; whoever comes back for it gets that answer.
-                if error.body.code != "turn_lost" or not await self._legacy.has(
+                if error.body.code != "turn_lost" or not await self._legacy.owns_turn(
                     request.session_id, number.turn
                 ):
                     raise
@@ -265,16 +265,16 @@ class TurnCaller:
             async with aclosing(legacy) as frames:
                 async for frame in frames:
                     yield frame
-        except EngineHasIt:
+        except ClaimedByEngine:
             async with aclosing(
-                self._rejoined(request, reason, last_event_id, told, traceparent)
+                self._reattach(request, reason, last_event_id, told, traceparent)
             ) as frames:
                 async for frame in frames:
                     yield frame
         except LegacyUnavailable as error:
             if told is None:
                 async with aclosing(
-                    self._asked_again(request, reason, error, last_event_id, traceparent)
+                    self._ask_engine_again(request, reason, error, last_event_id, traceparent)
                 ) as frames:
                     async for frame in frames:
                         yield frame
@@ -283,7 +283,7 @@ class TurnCaller:
             event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
             yield sse.frame(event, f"{number.turn}.{told + 1}")
 
-    async def _asked_again(
+    async def _ask_engine_again(
         self,
         request: ChatRequest,
         reason: str,
@@ -295,7 +295,7 @@ class TurnCaller:
         person is told to. Raises `unavailable`.
         """
         clock = asyncio.get_running_loop().time
-        until, pause = clock() + self._ask_again_s, ASK_AGAIN_PAUSE_S
+        until, pause = clock() + self._engine_retry_s, ENGINE_RETRY_PAUSE_S
         told: int | None = None
         while reason in BUSY and clock() + pause < until:
             await asyncio.sleep(pause)
@@ -309,7 +309,7 @@ class TurnCaller:
                         yield frame
                 metrics.ASKED_AGAIN.labels(outcome="answered").inc()
                 return
-            except AnsweredElsewhere:
+            except ClaimedByLegacy:
                 break
             except EngineFailed as failure:
                 reason = failure.reason
@@ -320,17 +320,21 @@ class TurnCaller:
                     )
                     yield sse.frame(event, f"{request.turn}.{told + 1}")
                     return
-        if self._ask_again_s and reason in BUSY:
+        if self._engine_retry_s and reason in BUSY:
             metrics.ASKED_AGAIN.labels(outcome="in_vain").inc()
         raise unavailable
 
-    async def _is_behind_legacy(self, session_id: str, number: Numbered) -> bool:
+    async def _is_behind_legacy(self, session_id: str, number: TurnNumber) -> bool:
         """Whether the chain has a turn before this one and does not come to its end. Nobody waits where this one goes there anyway."""
-        if not number.legacy_pending or not self._legacy.enabled or self._sync.resting(session_id):
+        if (
+            not number.legacy_pending
+            or not self._legacy.enabled
+            or self._sync.circuit_open(session_id)
+        ):
             return False
         return await self._numbers.legacy_is_busy(session_id, self._legacy_first_s)
 
-    async def _rejoined(
+    async def _reattach(
         self,
         request: ChatRequest,
         reason: str,
@@ -340,9 +344,9 @@ class TurnCaller:
     ) -> AsyncGenerator[SseFrame, None]:
         """A turn that was given up a moment too early: the engine had begun to answer, so its answer is the one. If it is still there."""
         after = last_event_id if told is None else f"{request.turn}.{told}"
-        for number in range(REJOIN_TRIES):
+        for number in range(REATTACH_ATTEMPTS):
             if number:
-                await asyncio.sleep(REJOIN_PAUSE_S)
+                await asyncio.sleep(REATTACH_PAUSE_S)
             try:
                 async with aclosing(
                     self._sync.events(request, after, traceparent, again=True)
@@ -352,7 +356,7 @@ class TurnCaller:
                         yield frame
                 metrics.REJOINED.labels(outcome="answered").inc()
                 return
-            except (EngineFailed, EngineRefused, AnsweredElsewhere) as error:
+            except (EngineFailed, EngineRefused, ClaimedByLegacy) as error:
                 why = str(error)
                 if isinstance(error, EngineFailed) and error.frame is not None:
                     yield error.frame

@@ -15,14 +15,14 @@ from dialog_contracts.legacy_chain import UserInput
 from input_handler.errors import NoNumbersLeft
 from service_runtime.redis_link import RedisDown, RedisLink
 
-SESSIONS_REMEMBERED: Final = 10_000
+MAX_REMEMBERED_SESSIONS: Final = 10_000
 
-LEGACY_LOOK_EVERY_S: Final = 0.05
+LEGACY_POLL_INTERVAL_S: Final = 0.05
 LEGACY_SLOW_S: Final = 15.0
 """A reply of the chain, with its whole voice file, mostly takes three to ten seconds."""
 
 # A message sent again keeps the number it was given, so that the engine recognises it.
-_TAKE: Final = """
+_ALLOCATE: Final = """
 local pending = redis.call('LLEN', KEYS[2])
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
@@ -34,7 +34,7 @@ redis.call('SET', KEYS[1], turn, 'EX', ARGV[1])
 if KEYS[3] then redis.call('SET', KEYS[3], turn, 'EX', ARGV[2]) end
 return {turn, pending, 0}
 """
-_SKIP: Final = """
+_ADVANCE: Final = """
 local turn = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, tonumber(ARGV[3]))
 redis.call('SET', KEYS[1], turn, 'EX', ARGV[1])
 if KEYS[3] then redis.call('SET', KEYS[3], turn, 'EX', ARGV[2]) end
@@ -43,7 +43,7 @@ return {turn, redis.call('LLEN', KEYS[2]), 0}
 
 
 # A number from outside that is in reach is the counter's too: the next message gets one after it.
-_CHOOSE: Final = """
+_RESERVE: Final = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 local turn = tonumber(ARGV[2])
 if turn > last and turn <= last + tonumber(ARGV[3]) then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1]) end
@@ -52,7 +52,7 @@ return last
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class TurnNumber:
     """A turn's number; how many turns of the session are in the legacy chain; whether this message had the number already.
 
     `after`: of a number that the caller chose, the highest one that is known here.
@@ -69,29 +69,33 @@ class Numbered:
         return self.after is None or self.turn <= self.after + limits.TURN_REACH
 
 
-class TurnNumbers:
+class TurnNumberAllocator:
     """Every number is only a proposal: the engine has the last word (409 turn_taken), so a lost counter does no harm."""
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis = redis
         self._last: OrderedDict[str, int] = OrderedDict()
 
-    async def take(self, session_id: str, request_id: str | None) -> Numbered:
+    async def allocate(self, session_id: str, request_id: str | None) -> TurnNumber:
         """The next number, or the one this message already has."""
-        return await self._number(_TAKE, session_id, request_id, 1, self._last.get(session_id, 0))
+        return await self._number(
+            _ALLOCATE, session_id, request_id, 1, self._last.get(session_id, 0)
+        )
 
-    async def skip_to(self, session_id: str, request_id: str | None, next_turn: int) -> Numbered:
+    async def advance_to(
+        self, session_id: str, request_id: str | None, next_turn: int
+    ) -> TurnNumber:
         """A number that is free according to the engine."""
-        return await self._number(_SKIP, session_id, request_id, next_turn, next_turn)
+        return await self._number(_ADVANCE, session_id, request_id, next_turn, next_turn)
 
-    async def chosen(self, session_id: str, turn: int, *, resumed: bool = False) -> Numbered:
+    async def reserve(self, session_id: str, turn: int, *, resumed: bool = False) -> TurnNumber:
         """A number that the caller chose, for a new turn or of one that was begun (`resumed`)."""
 
         async def work(client: Redis) -> int:
             values = (redis_names.SESSION_TTL_S, turn, 0 if resumed else limits.TURN_REACH)
             return int(
                 await client.eval(
-                    _CHOOSE,
+                    _RESERVE,
                     1,
                     redis_names.turn_counter(session_id),
                     *(str(value) for value in values),
@@ -102,9 +106,9 @@ class TurnNumbers:
             last = await self._redis.call("turn_number", work)
         except RedisDown:
             last = 0
-        number = Numbered(turn, after=max(last, self._last.get(session_id, 0)))
+        number = TurnNumber(turn, after=max(last, self._last.get(session_id, 0)))
         if number.in_reach and not resumed:
-            self._note(session_id, turn)
+            self._remember(session_id, turn)
         return number
 
     async def legacy_is_busy(self, session_id: str, within_s: float) -> bool:
@@ -121,11 +125,11 @@ class TurnNumbers:
         until = asyncio.get_running_loop().time() + within_s
         try:
             while (head := await self._redis.call("turn_number", work)) is not None:
-                if _asked_before_s(head) > LEGACY_SLOW_S:
+                if _request_age_s(head) > LEGACY_SLOW_S:
                     return False
                 if asyncio.get_running_loop().time() > until:
                     return True
-                await asyncio.sleep(LEGACY_LOOK_EVERY_S)
+                await asyncio.sleep(LEGACY_POLL_INTERVAL_S)
         except RedisDown:
             # Nobody knows; and the chain would answer nothing now.
             return False
@@ -133,38 +137,38 @@ class TurnNumbers:
 
     async def _number(
         self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int
-    ) -> Numbered:
+    ) -> TurnNumber:
         keys = [redis_names.turn_counter(session_id), redis_names.backlog(session_id)]
         if request_id is not None:
             keys.append(redis_names.turn_of_request(session_id, request_id))
         values = [redis_names.SESSION_TTL_S, redis_names.REPLY_CLAIM_TTL_S, *args]
 
-        async def work(client: Redis) -> Numbered:
+        async def work(client: Redis) -> TurnNumber:
             turn, pending, known = await client.eval(
                 script, len(keys), *keys, *(str(value) for value in values)
             )
-            return Numbered(int(turn), int(pending), bool(known))
+            return TurnNumber(int(turn), int(pending), bool(known))
 
         try:
             number = await self._redis.call("turn_number", work)
         except RedisDown:
             # Read after the wait: of two messages at once each gets a number of its own.
-            number = Numbered(max(without_redis, self._last.get(session_id, 0) + 1))
+            number = TurnNumber(max(without_redis, self._last.get(session_id, 0) + 1))
         if number.turn > limits.TURN_MAX:
             raise NoNumbersLeft(
                 f"session {session_id} has had all of its {limits.TURN_MAX} turns; use another sessionId"
             )
-        self._note(session_id, number.turn)
+        self._remember(session_id, number.turn)
         return number
 
-    def _note(self, session_id: str, turn: int) -> None:
+    def _remember(self, session_id: str, turn: int) -> None:
         self._last[session_id] = max(turn, self._last.get(session_id, 0))
         self._last.move_to_end(session_id)
-        while len(self._last) > SESSIONS_REMEMBERED:
+        while len(self._last) > MAX_REMEMBERED_SESSIONS:
             self._last.popitem(last=False)
 
 
-def _asked_before_s(entry: str) -> float:
+def _request_age_s(entry: str) -> float:
     """Age of a turn in a session's backlog, in s; one that does not tell is as old as can be."""
     try:
         asked = UserInput.from_json(entry.partition("\n")[2]).meta.received_at

@@ -3,20 +3,20 @@
 from service_runtime.errors import TooMany
 
 
-class TurnSlots:
+class ConcurrencyLimit:
     """`take` before a turn, `free` at its end."""
 
     def __init__(self, at_once: int) -> None:
-        self._at_once, self._taken = at_once, 0
+        self._max, self._running = at_once, 0
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Raises TooMany."""
-        if self._taken >= self._at_once:
+        if self._running >= self._max:
             raise TooMany(
-                f"{self._at_once} turns at once is the limit of a connection", code="too_many"
+                f"{self._max} turns at once is the limit of a connection", code="too_many"
             )
-        self._taken += 1
+        self._running += 1
 
-    def free(self) -> None:
+    def release(self) -> None:
         """One is over."""
-        self._taken -= 1
+        self._running -= 1

@@ -6,24 +6,26 @@ from contextlib import aclosing
 from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import ErrorEvent, SseFrame
-from input_handler.legacy_path import LegacyPath
-from input_handler.turn_caller import TurnCaller
+from input_handler.legacy_path import LegacyClient
+from input_handler.turn_caller import TurnService
 
 
-class Unattended:
+class BackgroundTurns:
     """`begin` a turn, then `finish` it."""
 
-    def __init__(self, caller: TurnCaller, legacy: LegacyPath) -> None:
-        self._caller, self._legacy = caller, legacy
+    def __init__(self, caller: TurnService, legacy: LegacyClient) -> None:
+        self._turns, self._legacy = caller, legacy
 
-    async def begin(
+    async def start(
         self, request: ChatRequest, traceparent: str | None, *, client: str | None = None
     ) -> AsyncGenerator[SseFrame, None]:
         """The turn's events once there is one; raises ServiceError when neither path takes it."""
-        frames = self._caller.call(request, traceparent=traceparent, whole_file=True, client=client)
+        frames = self._turns.stream(
+            request, traceparent=traceparent, whole_file=True, client=client
+        )
         return _from(await anext(frames), frames)
 
-    async def finish(self, session_id: str, frames: AsyncGenerator[SseFrame, None]) -> None:
+    async def run(self, session_id: str, frames: AsyncGenerator[SseFrame, None]) -> None:
         """Follow the turn to its end. Where it ended without a word and nobody else says why, viewers are told here."""
         worded = False
         async with aclosing(frames):
@@ -33,7 +35,7 @@ class Unattended:
                     event = frame.parse()
                     assert isinstance(event, ErrorEvent)
                     turn, _ = sse.split_event_id(frame.id or "0.0")
-                    await self._legacy.tell_failure(
+                    await self._legacy.publish_failure(
                         session_id, f"{session_id}#{turn}", event.code, event.message, turn or None
                     )
 

@@ -36,7 +36,7 @@ class Recording:
 
 
 @dataclass(slots=True)
-class Upload:
+class UploadAssembler:
     """One upload. `announce` and `add` give the answer to send, if any; `finish` gives the text or the recording."""
 
     kind: str | None = None
@@ -60,7 +60,7 @@ class Upload:
             return self.refuse(f"an upload has at most {limits.UPLOAD_FRAMES} chunks")
         self.kind = frame.type
         if frame.text is not None and frame.type == "text":
-            return self._store(frame.text.encode())
+            return self._append(frame.text.encode())
         self.announced = True
         return None
 
@@ -69,7 +69,7 @@ class Upload:
         if not self.announced:
             return NO_METADATA
         self.announced = False
-        return self._store(data)
+        return self._append(data)
 
     def finish(self) -> str | Recording:
         """Raises UploadRefused."""
@@ -86,7 +86,7 @@ class Upload:
         except UnicodeDecodeError as error:
             raise UploadRefused(f"the text is not valid UTF-8 at byte {error.start}") from error
 
-    def _store(self, data: bytes) -> str:
+    def _append(self, data: bytes) -> str:
         limit = TEXT_BYTES if self.kind == "text" else limits.UPLOAD_BYTES
         if self.size + len(data) > limit:
             what = "a text" if self.kind == "text" else "a recording"

@@ -12,36 +12,40 @@ from dialog_contracts.input_socket import UploadFrame, UploadProcessed
 from dialog_contracts.legacy_chain import UPLOAD_ID
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
-from input_handler.transcripts import Transcripts
-from input_handler.turn_slots import TurnSlots
-from input_handler.unattended import Unattended
-from input_handler.upload import Recording, Upload, UploadRefused
-from input_handler.upload_room import UploadRoom
+from input_handler.transcripts import RecordingQueue
+from input_handler.turn_slots import ConcurrencyLimit
+from input_handler.unattended import BackgroundTurns
+from input_handler.upload import Recording, UploadAssembler, UploadRefused
+from input_handler.upload_room import UploadBudget
 from service_runtime.errors import ServiceError, field_error
 from service_runtime.tasks import TaskOwner
 
-PAUSE_S: Final = 30.0
+IDLE_TIMEOUT_S: Final = 30.0
 """So long nothing may come of an upload that has begun."""
 
 
-class Uploads:
+class UploadSession:
     """Methods give what is to be sent to the client."""
 
     def __init__(
         self,
         session_id: str,
-        unattended: Unattended,
-        transcripts: Transcripts | None,
+        unattended: BackgroundTurns,
+        transcripts: RecordingQueue | None,
         service_tasks: TaskOwner,
-        slots: TurnSlots,
-        room: UploadRoom,
+        slots: ConcurrencyLimit,
+        room: UploadBudget,
         client: str,
     ) -> None:
-        self._session_id, self._unattended, self._transcripts = session_id, unattended, transcripts
+        self._session_id, self._background_turns, self._recordings = (
+            session_id,
+            unattended,
+            transcripts,
+        )
         self._client = client
-        self._service_tasks, self._slots, self._room = service_tasks, slots, room
-        self._upload = Upload()
-        self.patience_ends = 0.0
+        self._service_tasks, self._limit, self._budget = service_tasks, slots, room
+        self._upload = UploadAssembler()
+        self.deadline = 0.0
         """The loop's time."""
 
     @property
@@ -51,40 +55,40 @@ class Uploads:
 
     def announce(self, frame: UploadFrame) -> str | None:
         """A chunk follows, or is inside."""
-        self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
+        self.deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_S
         before = self._upload.size
         answer = self._upload.announce(frame)
-        self._room.enter(self._client, self._upload.size - before)
+        self._budget.reserve(self._client, self._upload.size - before)
         return answer
 
     def add(self, data: bytes) -> str:
         """The chunk."""
-        self.patience_ends = asyncio.get_running_loop().time() + PAUSE_S
+        self.deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_S
         before = self._upload.size
-        if self._upload.announced and not self._room.has_room(self._client, len(data)):
-            answer = self._upload.refuse(self._room.FULL)
+        if self._upload.announced and not self._budget.can_reserve(self._client, len(data)):
+            answer = self._upload.refuse(self._budget.FULL)
         else:
             answer = self._upload.add(data)
-        self._room.enter(self._client, self._upload.size - before)
+        self._budget.reserve(self._client, self._upload.size - before)
         return answer
 
     def drop(self) -> None:
         """What was kept of it is nobody's any more."""
-        upload, self._upload = self._upload, Upload()
-        self._room.enter(self._client, -upload.size)
+        upload, self._upload = self._upload, UploadAssembler()
+        self._budget.reserve(self._client, -upload.size)
 
-    def give_up(self) -> str:
+    def expire(self) -> str:
         """It stood still for too long."""
         self.drop()
         metrics.REFUSED.labels(code="upload_stalled").inc()
         return self._processed(
-            f"upload_stalled: nothing more came for {PAUSE_S:.0f} s, and no upload_complete"
+            f"upload_stalled: nothing more came for {IDLE_TIMEOUT_S:.0f} s, and no upload_complete"
         )
 
     async def finish(self, lang: object, traceparent: str | None) -> str:
         """`upload_complete`: returns once it is a turn, or queued."""
         # It has its place in memory until it is a turn, or queued.
-        upload, self._upload = self._upload, Upload()
+        upload, self._upload = self._upload, UploadAssembler()
         size = upload.size
         try:
             found = upload.finish()
@@ -96,7 +100,7 @@ class Uploads:
             if isinstance(found, Recording):
                 await self._send_recording(found, meta, traceparent)
             else:
-                await self._ask(
+                await self._start_turn(
                     ChatRequest(session_id=self._session_id, content=found, meta=meta), traceparent
                 )
         except UploadRefused as error:
@@ -107,16 +111,16 @@ class Uploads:
             metrics.REFUSED.labels(code=error.body.code).inc()
             return self._processed(f"{error.body.code}: {error.body.message}")
         finally:
-            self._room.enter(self._client, -size)
+            self._budget.reserve(self._client, -size)
         return self._processed(None)
 
     async def _send_recording(
         self, recording: Recording, meta: Meta, traceparent: str | None
     ) -> None:
-        if self._transcripts is None:
+        if self._recordings is None:
             raise UploadRefused("recordings need the legacy chain, which is switched off")
         assert meta.request_id is not None
-        await self._transcripts.send(
+        await self._recordings.send(
             self._session_id,
             recording,
             request_id=meta.request_id,
@@ -125,21 +129,21 @@ class Uploads:
             client=self._client,
         )
 
-    async def _ask(self, request: ChatRequest, traceparent: str | None) -> None:
-        self._slots.take()
+    async def _start_turn(self, request: ChatRequest, traceparent: str | None) -> None:
+        self._limit.acquire()
         try:
-            frames = await self._unattended.begin(request, traceparent, client=self._client)
+            frames = await self._background_turns.start(request, traceparent, client=self._client)
         except BaseException:
-            self._slots.free()
+            self._limit.release()
             raise
         # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
         self._service_tasks.start("legacy-turn", self._follow(frames))
 
     async def _follow(self, frames: AsyncGenerator[SseFrame, None]) -> None:
         try:
-            await self._unattended.finish(self._session_id, frames)
+            await self._background_turns.run(self._session_id, frames)
         finally:
-            self._slots.free()
+            self._limit.release()
 
     def _processed(self, error: str | None) -> str:
         return UploadProcessed(

@@ -25,7 +25,7 @@ from input_handler.testing.scripted_engine import (
     ACCEPTED,
     DONE,
     HELLO,
-    Answer,
+    ScriptedAnswer,
     ScriptedEngine,
     events,
 )
@@ -114,7 +114,7 @@ class House:
 
 @pytest.fixture
 async def house(engine: ScriptedEngine, engine_url: str, no_redis_url: str) -> AsyncIterator[House]:
-    engine.answers = [Answer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
+    engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     asr, output = Asr(), Output()
     app = Starlette(routes=[Route("/control/{verb}", output.answer, methods=["POST"])])
     async with serve(asr, "127.0.0.1", 0) as server, serving(app) as output_port:

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from input_handler.listening import output_control
-from input_handler.listening.output_control import Held, OutputControl
+from input_handler.listening.output_control import PausedTurn, PlaybackClient
 from service_runtime.testing.local_server import serving
 from service_runtime.testing.stranger import strangers_first
 
@@ -27,9 +27,9 @@ class Output:
         await JSONResponse(self.body, self.status)(scope, receive, send)
 
 
-async def paused(output: Output) -> Held | None:
+async def paused(output: Output) -> PausedTurn | None:
     async with serving(output) as port:
-        control = OutputControl(f"http://127.0.0.1:{port}/")
+        control = PlaybackClient(f"http://127.0.0.1:{port}/")
         await control.open()
         try:
             return await control.pause("live-001")
@@ -40,10 +40,10 @@ async def paused(output: Output) -> Held | None:
 async def test_what_follows_a_pause_names_the_turn_that_was_paused() -> None:
     output = Output({"held": True, "turn": 7})
     async with serving(output) as port:
-        control = OutputControl(f"http://127.0.0.1:{port}")
+        control = PlaybackClient(f"http://127.0.0.1:{port}")
         await control.open()
         held = await control.pause("live-001")
-        assert held == Held(7)
+        assert held == PausedTurn(7)
         await control.resume("live-001", held)
         await control.stop("live-001", held)
         await control.aclose()
@@ -73,13 +73,13 @@ async def test_an_answer_without_its_field_holds_nothing() -> None:
 async def test_an_answer_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(output_control, "WITHIN_S", 0.05)
+    monkeypatch.setattr(output_control, "TIMEOUT_S", 0.05)
     assert await asyncio.wait_for(paused(Output({"held": True}, after_s=1)), 5) is None
 
 
 async def test_a_stranger_in_its_place_does_not_keep_later_words_from_reaching_it() -> None:
     async with strangers_first(1) as address:
-        control = OutputControl(address.url)
+        control = PlaybackClient(address.url)
         await control.open()
         for _ in range(2):
             assert await control.pause("s") is None

@@ -5,20 +5,20 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.input_socket import SpokenTo
 from dialog_telemetry import metrics
-from input_handler.listening.spoken_to import SpokenToNotice
+from input_handler.listening.spoken_to import UserSpeakingNotifier
 from service_runtime.redis_link import RedisLink
 
 
 async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
     link, listener = RedisLink(url), Redis.from_url(url, decode_responses=True)
-    notice = SpokenToNotice(link)
+    notice = UserSpeakingNotifier(link)
     heard: list[SpokenTo] = []
     async with listener.pubsub() as channel:
         await channel.subscribe(redis_names.SPOKEN_TO)
         await channel.get_message(timeout=1)
         told = [number % 2 == 0 for number in range(40)]
         for speaking in told:
-            notice.tell("live-001", "mine", speaking=speaking)
+            notice.notify("live-001", "mine", speaking=speaking)
         async with asyncio.timeout(5):
             while len(heard) < len(told):
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.2)
@@ -33,9 +33,9 @@ async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
 
 async def test_without_redis_it_is_counted_and_nobody_waits(no_url: str) -> None:
     link = RedisLink(no_url)
-    notice = SpokenToNotice(link)
+    notice = UserSpeakingNotifier(link)
     before = metrics.REDIS_FAILURES.labels(purpose="spoken_to")._value.get()
-    notice.tell("live-001", "mine", speaking=True)
+    notice.notify("live-001", "mine", speaking=True)
     async with asyncio.timeout(2):
         while metrics.REDIS_FAILURES.labels(purpose="spoken_to")._value.get() == before:
             await asyncio.sleep(0.01)

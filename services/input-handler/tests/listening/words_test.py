@@ -10,7 +10,7 @@ NODS = [
 
 @pytest.mark.parametrize("text", NODS)
 def test_a_nod_is_a_nod(text: str) -> None:
-    assert words.is_nod(text)
+    assert words.is_backchannel(text)
 
 
 @pytest.mark.parametrize(
@@ -27,19 +27,19 @@ def test_a_nod_is_a_nod(text: str) -> None:
     ],
 )
 def test_words_are_none(text: str) -> None:
-    assert not words.is_nod(text)
+    assert not words.is_backchannel(text)
 
 
 @pytest.mark.parametrize(
     "text", ["stop", "No no, wait!", "Hold on a second", "停！", "等一下", "你别说了", "ENOUGH"]
 )
 def test_an_order_is_understood_alone(text: str) -> None:
-    assert words.is_order(text)
+    assert words.is_stop_command(text)
 
 
 @pytest.mark.parametrize("text", ["stopping by the woods", "await", "好", "no"])
 def test_and_is_not_found_within_other_words(text: str) -> None:
-    assert not words.is_order(text)
+    assert not words.is_stop_command(text)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_and_is_not_found_within_other_words(text: str) -> None:
     [("", False), ("game", False), ("game now", True), ("游戏", False), ("玩游戏", True)],
 )
 def test_how_much_no_cough_sounds_like(text: str, enough: bool) -> None:
-    assert words.is_enough(text) is enough
+    assert words.has_min_words(text) is enough
 
 
 @pytest.mark.parametrize(
     ("text", "empty"), [("", True), ("…  !", True), ("'", True), ("a", False), ("啊", False)]
 )
 def test_without_a_word_there_is_nothing(text: str, empty: bool) -> None:
-    assert words.is_empty(text) is empty
+    assert words.has_no_words(text) is empty

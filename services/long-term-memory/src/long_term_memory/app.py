@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
-from long_term_memory.desk import Desk
+from long_term_memory.desk import MemoryWorker
 from long_term_memory.settings import LtmSettings
-from long_term_memory.store import Store
+from long_term_memory.store import MemoryStore
 from service_runtime import worker
 from service_runtime.probes import Probe
 from service_runtime.redis_link import RedisLink
@@ -17,8 +17,12 @@ from service_runtime.work_list import WorkList
 def build(settings: LtmSettings) -> Starlette:
     """Takes `ltm_requests`."""
     redis = RedisLink(settings.redis_url, timeout_s=2)
-    desk = Desk(
-        Store(redis, memories=settings.memories_a_user, ttl_s=settings.kept_days * 24 * 3600)
+    desk = MemoryWorker(
+        MemoryStore(
+            redis,
+            memories=settings.max_memories_per_user,
+            ttl_s=settings.retention_days * 24 * 3600,
+        )
     )
     work = WorkList(
         settings.redis_url,
@@ -30,4 +34,4 @@ def build(settings: LtmSettings) -> Starlette:
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create(Probe("long-term-memory"), work, desk.take, desk.given_up, parts)
+    return worker.create(Probe("long-term-memory"), work, desk.handle, desk.on_exhausted, parts)

@@ -10,8 +10,13 @@ from pydantic import ValidationError
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import LtmRequest, LtmResponse
 from dialog_telemetry import metrics
-from long_term_memory.questions import PROFILE_FIELDS, Addition, ProfileUpdate, Search
-from long_term_memory.store import Store
+from long_term_memory.questions import (
+    PROFILE_FIELDS,
+    AddRequest,
+    ProfileUpdateRequest,
+    SearchRequest,
+)
+from long_term_memory.store import MemoryStore
 from service_runtime import effects
 from service_runtime.effects import Effect
 from service_runtime.errors import field_error
@@ -19,8 +24,8 @@ from service_runtime.job import Job
 
 log = structlog.get_logger("desk")
 
-ANSWER_TTL_S: Final = 60
-NOBODY: Final = "anonymous"
+RESPONSE_TTL_S: Final = 60
+ANONYMOUS: Final = "anonymous"
 """The name that older services give to everybody: what is kept under it would be known to strangers."""
 
 
@@ -28,13 +33,13 @@ class Refused(Exception):
     """A question that gets no answer; the text says why."""
 
 
-class Desk:
+class MemoryWorker:
     """`take` is the work on one message of `ltm_requests`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def take(self, job: Job) -> None:
+    async def handle(self, job: Job) -> None:
         """Answer it; what it changes is written together with the answer."""
         try:
             request = job.read(LtmRequest)
@@ -53,14 +58,14 @@ class Desk:
                 else str(error)
             )
             metrics.REFUSED.labels(code="ltm_refused").inc()
-            response = _refused(request.request_id, request.user_id, why)
-        await job.done(*changes, *_answered(response))
+            response = _error_response(request.request_id, request.user_id, why)
+        await job.done(*changes, *_response_commands(response))
         log.info(
             "answered", kind=request.type, success=response.success, memories=len(response.memories)
         )
 
     @staticmethod
-    def given_up(raw: str) -> Sequence[Effect]:
+    def on_exhausted(raw: str) -> Sequence[Effect]:
         """Tell whoever asked."""
         return _unreadable(raw, "this question could not be answered")
 
@@ -69,37 +74,41 @@ class Desk:
         said: dict[str, Any] = {"request_id": request.request_id, "user_id": user, "success": True}
         match request.type:
             case "search":
-                search = Search.model_validate(request.data)
+                search = SearchRequest.model_validate(request.data)
                 return LtmResponse(
                     **said, memories=await self._store.search(user, search.query, search.limit)
                 ), []
             case "add":
-                addition = Addition.model_validate(request.data)
+                addition = AddRequest.model_validate(request.data)
                 if not addition.by_user:
                     return LtmResponse(**said), []
-                _somebody(user)
-                memory, changes = self._store.added(user, addition.content, addition.metadata)
+                _require_user(user)
+                memory, changes = self._store.add_commands(
+                    user, addition.content, addition.metadata
+                )
                 return LtmResponse(**said, memories=[memory]), changes
             case "profile_get":
                 return LtmResponse(**said, user_profile=await self._store.profile(user)), []
             case "profile_update":
-                updates = ProfileUpdate.model_validate(request.data).updates
-                _somebody(user)
+                updates = ProfileUpdateRequest.model_validate(request.data).updates
+                _require_user(user)
                 merged = {**await self._store.profile(user), **updates}
                 profile = {name: value for name, value in merged.items() if value is not None}
                 if len(profile) > PROFILE_FIELDS:
                     raise Refused(f"updates: a profile has at most {PROFILE_FIELDS} fields")
-                return LtmResponse(**said, user_profile=profile), self._store.updated(user, updates)
+                return LtmResponse(**said, user_profile=profile), self._store.update_commands(
+                    user, updates
+                )
 
 
-def _somebody(user_id: str) -> None:
-    if user_id == NOBODY:
+def _require_user(user_id: str) -> None:
+    if user_id == ANONYMOUS:
         raise Refused(
-            f"user_id: nothing is kept of {NOBODY!r}, whom strangers share; give each user a name of his own"
+            f"user_id: nothing is kept of {ANONYMOUS!r}, whom strangers share; give each user a name of his own"
         )
 
 
-def _refused(request_id: str, user_id: str, why: str) -> LtmResponse:
+def _error_response(request_id: str, user_id: str, why: str) -> LtmResponse:
     return LtmResponse(request_id=request_id, user_id=user_id, success=False, error=why)
 
 
@@ -117,12 +126,12 @@ def _unreadable(raw: str, why: str) -> list[Effect]:
     ):
         return []
     named = user_id if isinstance(user_id, str) and user_id.isprintable() else ""
-    return _answered(_refused(request_id, named[:128], why))
+    return _response_commands(_error_response(request_id, named[:128], why))
 
 
-def _answered(response: LtmResponse) -> list[Effect]:
+def _response_commands(response: LtmResponse) -> list[Effect]:
     key = redis_names.ltm_response(response.request_id)
     return [
-        ("SET", key, response.to_json(), "EX", str(ANSWER_TTL_S)),
+        ("SET", key, response.to_json(), "EX", str(RESPONSE_TTL_S)),
         effects.announce(redis_names.LTM_RESPONSES, response),
     ]

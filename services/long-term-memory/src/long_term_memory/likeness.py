@@ -4,15 +4,13 @@ import re
 from typing import Final
 
 _WORD: Final = re.compile(r"[^\W_\u3400-\u9fff]+")
-_HANZI: Final = re.compile(r"[\u3400-\u9fff]+")
+_CJK: Final = re.compile(r"[\u3400-\u9fff]+")
 
 
 def features(text: str) -> frozenset[str]:
     """Lower-case words, and pairs of neighbouring hanzi (a lone one by itself)."""
     lower = text.lower()
-    pairs = {
-        run[at : at + 2] for run in _HANZI.findall(lower) for at in range(max(1, len(run) - 1))
-    }
+    pairs = {run[at : at + 2] for run in _CJK.findall(lower) for at in range(max(1, len(run) - 1))}
     return frozenset({*_WORD.findall(lower), *pairs})
 
 
@@ -24,5 +22,5 @@ def score(question: frozenset[str], text: str) -> float:
     return sum(
         1
         for one in question
-        if one in known or (_HANZI.fullmatch(one) and len(one) == 1 and one in text)
+        if one in known or (_CJK.fullmatch(one) and len(one) == 1 and one in text)
     ) / len(question)

@@ -17,14 +17,14 @@ Content = Annotated[str, StringConstraints(min_length=1, max_length=CONTENT_CHAR
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class Search(SnakeModel):
+class SearchRequest(SnakeModel):
     """Type `search`: the likest memories."""
 
     query: Content
     limit: int = Field(default=5, ge=1, le=FOUND_MAX)
 
 
-class Addition(SnakeModel):
+class AddRequest(SnakeModel):
     """Type `add`: something to keep. Its source is in `metadata`, where there is one."""
 
     content: Content
@@ -55,7 +55,7 @@ class Addition(SnakeModel):
         return bool(self.metadata.get("source", "user") == "user")
 
 
-class ProfileUpdate(SnakeModel):
+class ProfileUpdateRequest(SnakeModel):
     """Type `profile_update`: fields to set; one that is null is removed."""
 
     updates: dict[FieldName, Any] = Field(min_length=1, max_length=PROFILE_FIELDS)

@@ -18,7 +18,7 @@ from service_runtime.redis_link import RedisLink
 ID_CHARS: Final = 32
 
 
-class Store:
+class MemoryStore:
     """Reads wait for Redis; what is to be written is given as effects, so that it happens with the answer. `clock`: Unix seconds."""
 
     def __init__(
@@ -26,7 +26,7 @@ class Store:
     ) -> None:
         self._redis, self._memories, self._ttl_s, self._clock = redis, memories, ttl_s, clock
 
-    def added(
+    def add_commands(
         self, user_id: str, content: str, metadata: dict[str, Any]
     ) -> tuple[dict[str, Any], list[Effect]]:
         """A memory, and what makes it last. The same words again are the same memory, newer."""
@@ -54,7 +54,7 @@ class Store:
 
         rows = await self._redis.patiently("ltm", work)
         # A thousand memories take some hundred ms to compare; others are asking too.
-        return await asyncio.to_thread(_likest, rows, question, count)
+        return await asyncio.to_thread(_top_matches, rows, question, count)
 
     async def profile(self, user_id: str) -> dict[str, Any]:
         """The user's profile; empty for one that nobody knows. Raises RedisDown on a key of another type."""
@@ -66,7 +66,7 @@ class Store:
             name: _value(raw) for name, raw in (await self._redis.patiently("ltm", work)).items()
         }
 
-    def updated(self, user_id: str, updates: dict[str, Any]) -> list[Effect]:
+    def update_commands(self, user_id: str, updates: dict[str, Any]) -> list[Effect]:
         """Fields of the profile that are set, and those that are null, which are removed."""
         key, made = redis_names.user_profile(user_id), list[Effect]()
         for name, value in updates.items():
@@ -78,7 +78,9 @@ class Store:
         return [*made, ("EXPIRE", key, str(self._ttl_s))] if made else []
 
 
-def _likest(rows: Sequence[tuple[str, float]], question: str, count: int) -> list[dict[str, Any]]:
+def _top_matches(
+    rows: Sequence[tuple[str, float]], question: str, count: int
+) -> list[dict[str, Any]]:
     asked = likeness.features(question)
     memories = [_memory(kept, at_ms) for kept, at_ms in rows]
     scored = [(likeness.score(asked, memory["content"]), memory) for memory in memories]

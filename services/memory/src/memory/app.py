@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
-from memory.context import ViewerContext
-from memory.intake import Intake
+from memory.context import ViewerHistory
+from memory.intake import InputWorker
 from memory.settings import MemorySettings
 from service_runtime import refusals, worker
 from service_runtime.probes import Probe
@@ -17,7 +17,7 @@ from service_runtime.work_list import WorkList
 def build(settings: MemorySettings) -> Starlette:
     """Takes `user_input_queue`."""
     redis = RedisLink(settings.redis_url, timeout_s=2)
-    intake = Intake(redis, ViewerContext(settings.context_messages, settings.context_ttl_s))
+    intake = InputWorker(redis, ViewerHistory(settings.context_messages, settings.context_ttl_s))
     # One at a time: of two messages of a session the first must be the first in its backlog. It is three calls to Redis.
     work = WorkList(
         settings.redis_url,
@@ -30,4 +30,4 @@ def build(settings: MemorySettings) -> Starlette:
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create(Probe("memory"), work, intake.take, refusals.given_up, parts)
+    return worker.create(Probe("memory"), work, intake.handle, refusals.given_up, parts)

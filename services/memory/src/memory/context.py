@@ -10,27 +10,27 @@ from dialog_contracts.legacy_chain import UserInput
 from service_runtime.effects import Effect
 
 ANONYMOUS: Final = "anonymous"
-NAME_CHARS: Final = 256
+MAX_NAME_CHARS: Final = 256
 A_DAY_S: Final = 24 * 3600
 
 
-class ViewerContext:
+class ViewerHistory:
     """List `memory:user_sessions:{viewer}`, newest last: at most `messages`, for `ttl_s` seconds after the last of them."""
 
     def __init__(self, messages: int, ttl_s: int) -> None:
         self._messages, self._ttl_s = messages, ttl_s
 
-    def filed(self, message: UserInput, session_id: str, name: str) -> list[Effect]:
+    def append_commands(self, message: UserInput, session_id: str, name: str) -> list[Effect]:
         """What files the message of the turn `name`. Somebody without a name is known in his session only."""
-        known = message.user_id not in ("", ANONYMOUS) and len(message.user_id) <= NAME_CHARS
+        known = message.user_id not in ("", ANONYMOUS) and len(message.user_id) <= MAX_NAME_CHARS
         key = redis_names.viewer_context(message.user_id if known else f"{ANONYMOUS}:{session_id}")
         item = {
             "message_id": f"{name}:user",
-            "user_id": message.user_id[:NAME_CHARS],
+            "user_id": message.user_id[:MAX_NAME_CHARS],
             "type": message.type,
             "content": message.content,
             "source": message.source,
-            "timestamp": datetime.fromtimestamp(_said_at(message), UTC).isoformat(),
+            "timestamp": datetime.fromtimestamp(_timestamp(message), UTC).isoformat(),
             "require_ai_response": True,
             "metadata": {"task_id": message.task_id},
         }
@@ -41,7 +41,7 @@ class ViewerContext:
         ]
 
 
-def _said_at(message: UserInput) -> float:
+def _timestamp(message: UserInput) -> float:
     """Unix seconds. Older producers write a clock that began with their machine; theirs is taken for now."""
     now = time.time()
     return message.timestamp if abs(now - message.timestamp) < A_DAY_S else now

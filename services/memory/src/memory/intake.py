@@ -12,7 +12,7 @@ from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import ChainMeta, UserInput, session_of
 from dialog_contracts.model import correlation_id
 from dialog_telemetry import attributes, metrics, trace_context
-from memory.context import ViewerContext
+from memory.context import ViewerHistory
 from service_runtime import refusals
 from service_runtime.effects import Effect, submit
 from service_runtime.errors import field_error
@@ -39,13 +39,13 @@ return turn
 """
 
 
-class Intake:
+class InputWorker:
     """`take` is the work on one message of `user_input_queue`."""
 
-    def __init__(self, redis: RedisLink, context: ViewerContext) -> None:
+    def __init__(self, redis: RedisLink, context: ViewerHistory) -> None:
         self._redis, self._context = redis, context
 
-    async def take(self, job: Job) -> None:
+    async def handle(self, job: Job) -> None:
         """File it, and put it at the end of its session's turns in the chain."""
         try:
             message = job.read(UserInput)
@@ -62,7 +62,7 @@ class Intake:
             return
         after: list[Effect] = []
         if message.meta.turn is None:
-            message, after = await self._numbered(message, job.raw)
+            message, after = await self._with_number(message, job.raw)
         session, turn = session_of(message), message.meta.turn
         assert turn is not None
         name = correlation_id(session, turn)
@@ -71,7 +71,9 @@ class Intake:
             **{attributes.LOG_CORRELATION_ID: name, attributes.LOG_TRACE_ID: trace_id}
         )
         # What is spoken verbatim was said by nobody.
-        words = [] if message.meta.verbatim else self._context.filed(message, session, name)
+        words = (
+            [] if message.meta.verbatim else self._context.append_commands(message, session, name)
+        )
         filed = await job.done(
             *words, submit(session, name, redis_names.CHAT_REQUESTS, message), *after
         )
@@ -83,7 +85,7 @@ class Intake:
             was_ours=filed,
         )
 
-    async def _numbered(self, message: UserInput, raw: str) -> tuple[UserInput, list[Effect]]:
+    async def _with_number(self, message: UserInput, raw: str) -> tuple[UserInput, list[Effect]]:
         """The message with its number, and what is to be forgotten once it is filed."""
         session = session_of(message)
         this = "memory:" + hashlib.sha256(raw.encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -14,10 +14,10 @@ from starlette.websockets import WebSocket
 from dialog_contracts.http import HoldReply, StopReply, StopRequest
 from dialog_flags.documents import Documents
 from output_handler import sockets
-from output_handler.file_words import FileWords
+from output_handler.file_words import ReplyTruncation
 from output_handler.hub import Hub
-from output_handler.mailroom import Mailroom
-from output_handler.notices import Notices
+from output_handler.mailroom import LegacyResponses
+from output_handler.notices import SessionBroadcast
 from output_handler.settings import OutputSettings
 from service_runtime import application
 from service_runtime.answers import Answers
@@ -37,13 +37,13 @@ def build(settings: OutputSettings) -> Starlette:
     redis = RedisLink(settings.redis_url)
     hub = Hub(
         settings.linger_s,
-        Mailroom(answers, blobs, tasks, settings.voice_file_within_s, Sounding(redis)),
+        LegacyResponses(answers, blobs, tasks, settings.voice_file_timeout_s, Sounding(redis)),
     )
-    notices = Notices(settings.redis_url, hub.file_stopped, hub.spoken_to)
-    words = FileWords(redis)
-    hub.tell_file_stop, hub.file_words, hub.history = (
-        notices.tell_stop,
-        words.cut,
+    notices = SessionBroadcast(settings.redis_url, hub.file_stopped, hub.user_speaking)
+    words = ReplyTruncation(redis)
+    hub.publish_stop, hub.truncate_reply, hub.history = (
+        notices.publish_stop,
+        words.truncate,
         SessionHistory(redis),
     )
     watch = FlagWatch(Documents(), "output-handler", settings)
@@ -52,7 +52,9 @@ def build(settings: OutputSettings) -> Starlette:
 
     def no_engine_yet() -> str | None:
         # Only at the start: an engine that is being replaced later takes no viewer away from us.
-        waiting = not hub.had_engine and time.monotonic() - started < settings.first_engine_within_s
+        waiting = (
+            not hub.had_engine and time.monotonic() - started < settings.first_engine_timeout_s
+        )
         return "no engine has connected yet" if waiting else None
 
     probe.need("engines", no_engine_yet)
@@ -93,7 +95,7 @@ def build(settings: OutputSettings) -> Starlette:
     def hold(action: Literal["PAUSE", "RESUME"]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             asked = await read_model(request, StopRequest)
-            held, turn = await hub.hold(action, asked.session_id, asked.turn)
+            held, turn = await hub.set_paused(action, asked.session_id, asked.turn)
             return JSONResponse(HoldReply(held=held, turn=turn).to_wire(), status_code=202)
 
         return answer

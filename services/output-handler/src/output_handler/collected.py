@@ -5,19 +5,19 @@ import json
 from typing import Final
 
 from dialog_contracts import limits
-from output_handler.turn_view import Sound
+from output_handler.turn_view import AudioFrame
 from service_runtime import wav
 
-BYTES_MAX: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
+MAX_BYTES: Final = 10 * 60 * 1000 * limits.BYTES_PER_MS
 """Ten minutes."""
 
 
-class Collected:
+class AudioCollector:
     """`file` takes what was collected."""
 
     def __init__(self) -> None:
         self._pcm = bytearray()
-        self._came_as_file = False
+        self._disabled = False
 
     @property
     def empty(self) -> bool:
@@ -27,23 +27,23 @@ class Collected:
     def new_turn(self) -> None:
         """Begin anew."""
         self._pcm = bytearray()
-        self._came_as_file = False
+        self._disabled = False
 
-    def add(self, sound: Sound) -> None:
+    def add(self, sound: AudioFrame) -> None:
         """A chunk, unless this turn's sound came as a file already."""
-        if len(self._pcm) < BYTES_MAX and not self._came_as_file:
+        if len(self._pcm) < MAX_BYTES and not self._disabled:
             self._pcm += base64.b64decode(json.loads(sound.json)["pcm"])
 
-    def flush(self) -> None:
+    def discard(self) -> None:
         """Stopped: there will be no file."""
         self._pcm = bytearray()
 
-    def came_as_file(self) -> None:
+    def disable_for_turn(self) -> None:
         """The sound of this turn came as a file; its chunks are for others."""
         self._pcm = bytearray()
-        self._came_as_file = True
+        self._disabled = True
 
-    def file(self) -> bytes | None:
+    def to_wav(self) -> bytes | None:
         """A WAV file of what was collected; None where there is nothing."""
         pcm, self._pcm = self._pcm, bytearray()
         return wav.file(bytes(pcm)) if pcm else None

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 FRESH_MS: Final = 1_000
 """Viewers report every 200 ms; one that has not for so long says nothing about the present."""
 
-AHEAD_MS: Final = 400
+MAX_AHEAD_MS: Final = 400
 """A viewer's clock may be off by so much, and its report older than the network makes it; further ahead nobody can hear."""
 
 V = TypeVar("V")
@@ -23,13 +23,13 @@ class _Report:
     speaker: bool
 
 
-class Ears(Generic[V]):
+class ViewerPositions(Generic[V]):
     """One turn. `V` tells viewers apart."""
 
     def __init__(self) -> None:
         self._reports: dict[V, _Report] = {}
 
-    def note(
+    def report(
         self,
         viewer: V,
         offset_ms: float,
@@ -40,16 +40,16 @@ class Ears(Generic[V]):
         speaker: bool = False,
     ) -> bool:
         """A viewer reports. False: it cannot be. `clock_ms` is what sounds by the clock, `sent_ms` what was sent so far."""
-        if offset_ms > min(sent_ms, clock_ms + AHEAD_MS):
+        if offset_ms > min(sent_ms, clock_ms + MAX_AHEAD_MS):
             return False
         self._reports[viewer] = _Report(offset_ms, now, speaker)
         return True
 
-    def forget(self, viewer: V) -> None:
+    def remove(self, viewer: V) -> None:
         """A viewer left."""
         self._reports.pop(viewer, None)
 
-    def position(self, now: float) -> float | None:
+    def current(self, now: float) -> float | None:
         """Audio time that the session's ear has reached now; None where nobody has reported lately."""
         fresh = self._fresh(now)
         decisive = [report for report in fresh if report.speaker] or fresh

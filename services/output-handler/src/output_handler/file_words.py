@@ -18,12 +18,12 @@ log = structlog.get_logger("session")
 PURPOSE: Final = "heard_words"
 
 
-class FileWords:
+class ReplyTruncation:
     """`cut` with a STOP that carries the words; it does not wait."""
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
-        self._sounding = Sounding(redis)
+        self._active_playback = Sounding(redis)
         self._tasks = TaskOwner()
 
     async def aclose(self) -> None:
@@ -31,16 +31,16 @@ class FileWords:
         await self._tasks.quiet()
         await self._tasks.close()
 
-    def cut(self, stop: Stop) -> None:
+    def truncate(self, stop: Stop) -> None:
         """File the turn anew, interrupted."""
-        self._tasks.start("heard_words", self._file(stop))
+        self._tasks.start("heard_words", self._store(stop))
 
-    async def _file(self, stop: Stop) -> None:
-        await self._shorten(stop)
+    async def _store(self, stop: Stop) -> None:
+        await self._shortened(stop)
         # Whoever begins the next turn waits for this.
-        await self._sounding.over(stop.session_id, stop.turn or 0)
+        await self._active_playback.over(stop.session_id, stop.turn or 0)
 
-    async def _shorten(self, stop: Stop) -> None:
+    async def _shortened(self, stop: Stop) -> None:
         turn, heard = stop.turn or 0, stop.heard_text or ""
         try:
             known = [

@@ -12,19 +12,19 @@ from pydantic import ValidationError
 from dialog_contracts.ingest import DOWN, Alive, Hold, Start, Stop, StopResult, Subscribe
 from dialog_contracts.input_socket import SpokenTo
 from dialog_telemetry import metrics
-from output_handler.answer_player import AnswerPlayer
-from output_handler.engine_link import EngineLink
+from output_handler.answer_player import LegacyResponsePlayer
+from output_handler.engine_link import EngineConnection
 from output_handler.errors import BARGE_IN_OFF, BargeInOff, UnknownSession
-from output_handler.mailroom import Mailroom
-from output_handler.session import Session
-from output_handler.stop_desk import StopDesk
+from output_handler.mailroom import LegacyResponses
+from output_handler.session import PlaybackSession
+from output_handler.stop_desk import ControlQuery
 from output_handler.viewer import Viewer
 from service_runtime.redis_link import RedisDown
 from service_runtime.session_history import SessionHistory
 
 log = structlog.get_logger("hub")
 
-SESSIONS_REMEMBERED: Final = 10_000
+MAX_REMEMBERED_SESSIONS: Final = 10_000
 
 
 def clock_ms() -> float:
@@ -35,18 +35,18 @@ def clock_ms() -> float:
 class Hub:
     """Engines come and go by `engine_joined` and `engine_left`, viewers by `viewer_joined` and `viewer_left`."""
 
-    def __init__(self, linger_s: float, room: Mailroom | None = None) -> None:
-        self._linger_s, self._room = linger_s, room
-        self.tell_file_stop: Callable[[Stop], None] = lambda _: None
-        self.file_words: Callable[[Stop], None] = lambda _: None
+    def __init__(self, linger_s: float, room: LegacyResponses | None = None) -> None:
+        self._linger_s, self._legacy = linger_s, room
+        self.publish_stop: Callable[[Stop], None] = lambda _: None
+        self.truncate_reply: Callable[[Stop], None] = lambda _: None
         self.history: SessionHistory | None = None
-        self._sessions: dict[str, Session] = {}
-        self._players: dict[str, AnswerPlayer] = {}
-        self._owners: dict[str, EngineLink] = {}
-        self._engines: set[EngineLink] = set()
-        self._desk = StopDesk(self._engines)
+        self._sessions: dict[str, PlaybackSession] = {}
+        self._players: dict[str, LegacyResponsePlayer] = {}
+        self._owners: dict[str, EngineConnection] = {}
+        self._engines: set[EngineConnection] = set()
+        self._query = ControlQuery(self._engines)
         self.had_engine = False
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._sessions_seen: OrderedDict[str, None] = OrderedDict()
         self._lingering: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -54,11 +54,11 @@ class Hub:
         """Engines that are connected."""
         return len(self._engines)
 
-    def session(self, session_id: str) -> Session | None:
+    def session(self, session_id: str) -> PlaybackSession | None:
         """A session that has viewers or had them a moment ago."""
         return self._sessions.get(session_id)
 
-    def engine_joined(self, engine: EngineLink) -> None:
+    def engine_joined(self, engine: EngineConnection) -> None:
         """A new engine socket: tell it which sessions are played here."""
         self._engines.add(engine)
         self.had_engine = True
@@ -67,10 +67,10 @@ class Hub:
             engine.send(Subscribe(action="SUBSCRIBE", session_id=session_id).to_json())
         log.info("engine_connected", engines=len(self._engines))
 
-    def engine_left(self, engine: EngineLink) -> None:
+    def engine_left(self, engine: EngineConnection) -> None:
         """An engine socket ended."""
         self._engines.discard(engine)
-        self._desk.engine_left(engine)
+        self._query.engine_left(engine)
         metrics.INGEST_LINKS.dec()
         for session_id in self._sessions_of(engine):
             if session_id in self._sessions:
@@ -78,7 +78,7 @@ class Hub:
             del self._owners[session_id]
         log.info("engine_gone", engines=len(self._engines))
 
-    def engine_silent(self, engine: EngineLink) -> list[str]:
+    def engine_timed_out(self, engine: EngineConnection) -> list[str]:
         """Nothing is heard of an engine: viewers of its turns are told. Gives its sessions."""
         sessions = self._sessions_of(engine)
         for session_id in sessions:
@@ -86,7 +86,7 @@ class Hub:
                 self._sessions[session_id].engine_lost(for_good=False)
         return sessions
 
-    def engine_heard_again(self, engine: EngineLink) -> list[str]:
+    def engine_recovered(self, engine: EngineConnection) -> list[str]:
         """It only stood still for a moment: its turns go on. Gives its sessions."""
         sessions = self._sessions_of(engine)
         for session_id in sessions:
@@ -94,10 +94,10 @@ class Hub:
                 self._sessions[session_id].engine_back()
         return sessions
 
-    def _sessions_of(self, engine: EngineLink) -> list[str]:
+    def _sessions_of(self, engine: EngineConnection) -> list[str]:
         return [name for name, owner in self._owners.items() if owner is engine]
 
-    def take(self, engine: EngineLink, raw: str) -> None:
+    def on_engine_frame(self, engine: EngineConnection, raw: str) -> None:
         """One frame from an engine; a bad one is counted and the rest goes on."""
         try:
             frame = DOWN.validate_json(raw)
@@ -106,27 +106,27 @@ class Hub:
             log.warning("bad_ingest_frame", error=str(error)[:200])
             return
         if isinstance(frame, Alive):
-            engine.says_alive = True
+            engine.supports_heartbeat = True
             return
         if isinstance(frame, StopResult):
-            self._desk.answered(engine, frame)
+            self._query.on_result(engine, frame)
             return
         session = self._sessions.get(frame.session_id)
         if session is None:
             return
-        if isinstance(frame, Start) and not session.stale(frame):
+        if isinstance(frame, Start) and not session.is_stale(frame):
             before = self._owners.get(frame.session_id)
             if before is not None and before is not engine and frame.epoch > session.epoch:
                 # The session has moved in the middle of a turn: whoever speaks it still shall know that nobody listens.
-                session.silence.moved()
+                session.stopping.on_session_moved()
             self._owners[frame.session_id] = engine
         if self._owners.get(frame.session_id) is not engine:
             # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
             metrics.REFUSED.labels(code="not_the_owner").inc()
             return
-        session.take(frame, raw)
+        session.on_frame(frame, raw)
 
-    def viewer_joined(self, viewer: Viewer) -> Session:
+    def viewer_joined(self, viewer: Viewer) -> PlaybackSession:
         """Add a viewer, subscribing to its session if it is the first."""
         session = self._sessions.get(viewer.session_id)
         if session is None:
@@ -150,56 +150,60 @@ class Hub:
     async def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
         """STOP from anywhere; false when nothing sounds, here or elsewhere. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None and session.silence.stop(turn, reason):
+        if session is not None and session.stopping.stop(turn, reason):
             return True
         if session_id in self._owners:
             # Whoever speaks in it speaks to us: nothing sounds.
             return False
         stop = Stop(session_id=session_id, turn=turn, reason=reason)
-        self.tell_file_stop(stop)
-        return (await self._elsewhere(stop))[0]
+        self.publish_stop(stop)
+        return (await self._query_engines(stop))[0]
 
     def file_stopped(self, stop: Stop) -> None:
         """A reply that a voice file speaks was stopped, here or elsewhere."""
         session = self._sessions.get(stop.session_id)
         if session is not None:
-            session.silence.file_stopped(stop)
+            session.stopping.file_stopped(stop)
 
-    def _heard_of_file(self, stop: Stop) -> None:
+    def _report_played_text(self, stop: Stop) -> None:
         """A voice file was cut: the history that all read, and the engines' own, hold only what was heard."""
-        self.file_words(stop)
+        self.truncate_reply(stop)
         for engine in self._engines:
             engine.send(stop.to_json())
 
-    def spoken_to(self, notice: SpokenTo) -> None:
+    def user_speaking(self, notice: SpokenTo) -> None:
         """Somebody speaks into a microphone of a session, or has finished."""
         session = self._sessions.get(notice.session_id)
         if session is not None:
-            session.spoken_to(notice.microphone, speaking=notice.speaking)
+            session.user_speaking(notice.microphone, speaking=notice.speaking)
 
-    async def hold(
+    async def set_paused(
         self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None
     ) -> tuple[bool, int | None]:
         """PAUSE or RESUME from anywhere: whether there was anything to do, and in which turn. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None and session.view is not None and session.pause.ask(action, turn):
-            return True, session.view.turn
+        if (
+            session is not None
+            and session.turn is not None
+            and session.pausing.request(action, turn)
+        ):
+            return True, session.turn.turn
         if session_id in self._owners:
             return False, None
-        return await self._elsewhere(Hold(action=action, session_id=session_id, turn=turn))
+        return await self._query_engines(Hold(action=action, session_id=session_id, turn=turn))
 
-    async def _elsewhere(self, asked: Stop | Hold) -> tuple[bool, int | None]:
-        outcome, turn = await self._desk.ask(asked)
+    async def _query_engines(self, asked: Stop | Hold) -> tuple[bool, int | None]:
+        outcome, turn = await self._query.broadcast(asked)
         if outcome == "refused":
             raise BargeInOff(BARGE_IN_OFF)
-        if outcome == "unknown" and not await self._ever_played(asked.session_id):
+        if outcome == "unknown" and not await self._session_exists(asked.session_id):
             raise UnknownSession(f"session {asked.session_id} was never played", field="sessionId")
         return outcome == "stopped", turn
 
-    async def _ever_played(self, session_id: str) -> bool:
+    async def _session_exists(self, session_id: str) -> bool:
         """Here, or anywhere: a replica that never had its viewers gives the same answer as the one that had."""
-        if session_id in self._known or self.history is None:
-            return session_id in self._known
+        if session_id in self._sessions_seen or self.history is None:
+            return session_id in self._sessions_seen
         try:
             return await self.history.exists(session_id)
         except RedisDown:
@@ -214,23 +218,25 @@ class Hub:
         for session_id in list(self._players):
             self._unwatch(session_id)
 
-    def _subscribe(self, session_id: str) -> Session:
+    def _subscribe(self, session_id: str) -> PlaybackSession:
         def to_engine(frame: str) -> None:
             owner = self._owners.get(session_id)
             if owner is not None:
                 owner.send(frame)
 
-        session = self._sessions[session_id] = Session(session_id, clock_ms, to_engine)
-        if self._room is not None:
-            player = self._players[session_id] = session.files = AnswerPlayer(session, self._room)
-            self._room.answers.watch(session_id, player.take, unheard=True)
-            session.tell_file_stop = self.tell_file_stop
-            session.tell_heard_of_file = self._heard_of_file
-        self._known[session_id] = None
-        self._known.move_to_end(session_id)
-        while len(self._known) > SESSIONS_REMEMBERED:
-            self._known.popitem(last=False)
-        self._tell_engines(Subscribe(action="SUBSCRIBE", session_id=session_id))
+        session = self._sessions[session_id] = PlaybackSession(session_id, clock_ms, to_engine)
+        if self._legacy is not None:
+            player = self._players[session_id] = session.legacy_player = LegacyResponsePlayer(
+                session, self._legacy
+            )
+            self._legacy.subscription.watch(session_id, player.on_response, unheard=True)
+            session.publish_stop = self.publish_stop
+            session.report_played_text = self._report_played_text
+        self._sessions_seen[session_id] = None
+        self._sessions_seen.move_to_end(session_id)
+        while len(self._sessions_seen) > MAX_REMEMBERED_SESSIONS:
+            self._sessions_seen.popitem(last=False)
+        self._send_to_engines(Subscribe(action="SUBSCRIBE", session_id=session_id))
         return session
 
     def _unsubscribe(self, session_id: str) -> None:
@@ -238,14 +244,14 @@ class Hub:
         self._owners.pop(session_id, None)
         self._sessions.pop(session_id).close()
         self._unwatch(session_id)
-        self._tell_engines(Subscribe(action="UNSUBSCRIBE", session_id=session_id))
+        self._send_to_engines(Subscribe(action="UNSUBSCRIBE", session_id=session_id))
 
     def _unwatch(self, session_id: str) -> None:
         player = self._players.pop(session_id, None)
-        if player is not None and self._room is not None:
-            self._room.answers.unwatch(session_id, player.take)
+        if player is not None and self._legacy is not None:
+            self._legacy.subscription.unwatch(session_id, player.on_response)
             player.close()
 
-    def _tell_engines(self, frame: Subscribe) -> None:
+    def _send_to_engines(self, frame: Subscribe) -> None:
         for engine in self._engines:
             engine.send(frame.to_json())

@@ -7,13 +7,13 @@ from dialog_contracts import legacy_output
 
 
 @dataclass(frozen=True, slots=True)
-class LegacyAnswer:
+class LegacyResponseFrames:
     """The frames, in order: the text, then a WAV file in slices, if there is one."""
 
     frames: tuple[str | bytes, ...]
 
     @classmethod
-    def of(cls, session_id: str, text: str, file: bytes | None) -> Self:
+    def build(cls, session_id: str, text: str, file: bytes | None) -> Self:
         """`file`: a whole WAV file."""
         reply = legacy_output.LegacyReply(
             task_id=session_id, content=text, audio_present=file is not None

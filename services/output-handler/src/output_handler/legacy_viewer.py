@@ -5,11 +5,11 @@ from typing import Final
 from starlette.websockets import WebSocket
 
 from dialog_contracts import legacy_output
-from output_handler.legacy_answer import LegacyAnswer
-from output_handler.turn_view import Sound
-from output_handler.viewer import Frame, Viewer
+from output_handler.legacy_answer import LegacyResponseFrames
+from output_handler.turn_view import AudioFrame
+from output_handler.viewer import QueuedFrame, Viewer
 
-ANSWERS_MAX: Final = 4
+MAX_WAITING_RESPONSES: Final = 4
 """Answers that may wait for such a viewer. One that lags so far behind hears of a conversation that is long over."""
 
 
@@ -23,32 +23,32 @@ class LegacyViewer(Viewer):
         self.dialect = "legacy"
         self._waiting = 0
 
-    def offer(self, data: str) -> None:
+    def send(self, data: str) -> None:
         """Events of the newer dialects do not exist here."""
 
-    def offer_sound(self, sound: Sound) -> None:
+    def send_audio(self, sound: AudioFrame) -> None:
         """Nor do chunks: they are collected for all of these viewers together."""
 
     def flush(self) -> None:
         """A file on its way is finished: its slices were announced."""
 
-    def answer(self, answer: LegacyAnswer) -> None:
+    def send_response(self, answer: LegacyResponseFrames) -> None:
         """A text and its audio file, all at once."""
-        self._put(answer.frames)
+        self._enqueue(answer.frames)
 
     def error(self, message: str) -> None:
         """An error in the old form."""
-        self._put((legacy_output.LegacyError(error=message).to_json(),))
+        self._enqueue((legacy_output.LegacyError(error=message).to_json(),))
 
-    def _put(self, frames: tuple[str | bytes, ...]) -> None:
-        if self._waiting >= ANSWERS_MAX or self._stuck():
-            self._give_up()
-        if self.given_up:
+    def _enqueue(self, frames: tuple[str | bytes, ...]) -> None:
+        if self._waiting >= MAX_WAITING_RESPONSES or self._send_stalled():
+            self._disconnect()
+        if self.disconnected:
             return
         self._waiting += 1
         for frame in frames:
-            self._append(Frame(frame))
-        self.offer_mark(self._taken)
+            self._append(QueuedFrame(frame))
+        self.on_sent(self._on_sent)
 
-    def _taken(self) -> None:
+    def _on_sent(self) -> None:
         self._waiting -= 1

@@ -7,12 +7,12 @@ from typing import Final
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start
 from dialog_contracts.legacy_chain import TaskResponse
-from output_handler.turn_view import TurnView
+from output_handler.turn_view import PlaybackTurn
 
-WAITING_MAX: Final = 64
+MAX_PENDING: Final = 64
 
 
-class Fate(StrEnum):
+class Disposition(StrEnum):
     """What becomes of an answer now."""
 
     TURN = "turn"
@@ -28,12 +28,12 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class PendingResponse:
     """An answer on its way. `live`: viewers were there when it came; `again`: it was played, and nobody was there at its end."""
 
     response: TaskResponse
     live: bool
-    again: bool = False
+    redelivered: bool = False
 
     @property
     def turn(self) -> int | None:
@@ -41,13 +41,13 @@ class Letter:
         return self.response.meta.turn
 
     @property
-    def of_engine(self) -> bool:
+    def from_engine(self) -> bool:
         """The engine answered this turn; only the voice comes from the legacy chain."""
         return (
             self.response.meta.from_channel == "dialog_engine" and self.response.meta.reason is None
         )
 
-    def start(self, session_id: str, epoch: int) -> Start:
+    def start_message(self, session_id: str, epoch: int) -> Start:
         """How the turn that it answers begins for the viewers."""
         meta = self.response.meta
         return Start(
@@ -57,93 +57,94 @@ class Letter:
             traceparent=meta.traceparent,
             flags=meta.flags or FlagSet(),
             user_text=self.response.user_text,
-            path=None if self.of_engine else "legacy",
+            path=None if self.from_engine else "legacy",
             reason=meta.reason,
         )
 
 
-def fate(letter: Letter, view: TurnView | None, now_ms: float) -> Fate:
+def decide(letter: PendingResponse, view: PlaybackTurn | None, now_ms: float) -> Disposition:
     """By the present turn, where there is one."""
     turn = letter.turn
     if turn is None:
-        return Fate.ASIDE
+        return Disposition.ASIDE
     if view is None:
-        return Fate.TURN
+        return Disposition.TURN
     if turn > view.turn:
-        return Fate.WAIT if view.awaits_voice or view.audible(now_ms) else Fate.TURN
+        return Disposition.WAIT if view.awaiting_file or view.audible(now_ms) else Disposition.TURN
     if turn < view.turn or view.interrupted:
-        return Fate.LATE
-    if view.awaits_voice:
-        return Fate.VOICE
-    if letter.again:
-        return Fate.TURN
+        return Disposition.LATE
+    if view.awaiting_file:
+        return Disposition.VOICE
+    if letter.redelivered:
+        return Disposition.TURN
     if view.from_file:
-        return Fate.LATE
-    if letter.of_engine:
-        return Fate.LATE if view.ended or view.stopped else Fate.WAIT
+        return Disposition.LATE
+    if letter.from_engine:
+        return Disposition.LATE if view.ended or view.stopped else Disposition.WAIT
     # An engine that announced the turn and broke off before its first word; had it said one, nobody else would have answered.
-    return Fate.LATE if view.text else Fate.TURN
+    return Disposition.LATE if view.text else Disposition.TURN
 
 
-class Mailbox:
+class ResponseQueue:
     """Letters in the order of their turns, those without a turn first, each once."""
 
     def __init__(self) -> None:
-        self._letters: dict[str, Letter] = {}
+        self._responses: dict[str, PendingResponse] = {}
 
     def __len__(self) -> int:
-        return len(self._letters)
+        return len(self._responses)
 
-    def put(self, letter: Letter) -> Letter | None:
+    def add(self, letter: PendingResponse) -> PendingResponse | None:
         """Keep a letter; gives the one that had to go for it, if the box was full."""
-        self._letters[letter.response.message_id] = letter
-        return self.take(self.first()) if len(self._letters) > WAITING_MAX else None
+        self._responses[letter.response.message_id] = letter
+        return self.remove(self.first()) if len(self._responses) > MAX_PENDING else None
 
-    def first(self) -> Letter | None:
+    def first(self) -> PendingResponse | None:
         """The one whose turn comes first."""
-        return min(self._letters.values(), key=_order, default=None)
+        return min(self._responses.values(), key=_order, default=None)
 
-    def before(self, letter: Letter) -> bool:
+    def has_earlier(self, letter: PendingResponse) -> bool:
         """Whether one waits whose turn comes before this one's."""
         first = self.first()
         return first is not None and _order(first) < _order(letter)
 
-    def take(self, letter: Letter | None) -> Letter | None:
+    def remove(self, letter: PendingResponse | None) -> PendingResponse | None:
         """Out of the box with it."""
-        return None if letter is None else self._letters.pop(letter.response.message_id, None)
+        return None if letter is None else self._responses.pop(letter.response.message_id, None)
 
     @property
-    def unsure(self) -> bool:
+    def unconfirmed(self) -> bool:
         """Whether any of them may have been heard elsewhere meanwhile."""
-        return any(not letter.live for letter in self._letters.values())
+        return any(not letter.live for letter in self._responses.values())
 
-    def sort_out(self, heard: set[str]) -> list[Letter]:
+    def drop_delivered_elsewhere(self, heard: set[str]) -> list[PendingResponse]:
         """Those that waited and were heard elsewhere go, and are given; the others are certain from now on."""
         gone = [
-            letter for name, letter in self._letters.items() if not letter.live and name in heard
+            letter for name, letter in self._responses.items() if not letter.live and name in heard
         ]
         for letter in gone:
-            self.take(letter)
+            self.remove(letter)
         return gone
 
-    def let_bygones_go(self) -> list[Letter]:
+    def drop_superseded(self) -> list[PendingResponse]:
         """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
-        newest = max((letter.turn or 0 for letter in self._letters.values()), default=0)
+        newest = max((letter.turn or 0 for letter in self._responses.values()), default=0)
         gone = [
             each
-            for each in self._letters.values()
+            for each in self._responses.values()
             if not each.live and each.turn is not None and each.turn < newest
         ]
         for letter in gone:
-            self.take(letter)
+            self.remove(letter)
         return gone
 
-    def certain(self) -> None:
+    def confirm_all(self) -> None:
         """What is left is told to those who are there now."""
-        self._letters = {
-            name: Letter(each.response, True, each.again) for name, each in self._letters.items()
+        self._responses = {
+            name: PendingResponse(each.response, True, each.redelivered)
+            for name, each in self._responses.items()
         }
 
 
-def _order(letter: Letter) -> tuple[int, float]:
+def _order(letter: PendingResponse) -> tuple[int, float]:
     return (letter.turn or 0, letter.response.meta.received_at or 0.0)

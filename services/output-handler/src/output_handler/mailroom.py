@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dialog_contracts.legacy_chain import TaskResponse
-from output_handler.voice_file import BadVoiceFile, VoiceFile
+from output_handler.voice_file import BadWavFile, WavFile
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
 from service_runtime.redis_link import RedisDown
@@ -13,16 +13,16 @@ from service_runtime.tasks import TaskOwner
 
 
 @dataclass(frozen=True)
-class Mailroom:
+class LegacyResponses:
     """`voice_within_s`: how long a turn waits for the file with its voice."""
 
-    answers: Answers
+    subscription: Answers
     blobs: Blobs
     tasks: TaskOwner
     voice_within_s: float
-    sounding: Sounding
+    active_playback: Sounding
 
-    async def voice(self, response: TaskResponse) -> tuple[VoiceFile | None, str | None]:
+    async def voice(self, response: TaskResponse) -> tuple[WavFile | None, str | None]:
         """The sound of an answer, and what is wrong where there is none though there should be."""
         if response.audio is None:
             return None, response.metadata.code
@@ -31,33 +31,33 @@ class Mailroom:
             return (
                 (None, "the file is gone")
                 if file is None
-                else (VoiceFile(file, response.mouth), None)
+                else (WavFile(file, response.mouth), None)
             )
-        except (RedisDown, BadVoiceFile) as error:
+        except (RedisDown, BadWavFile) as error:
             return None, str(error)
 
-    async def heard_elsewhere(self, session_id: str) -> set[str]:
+    async def delivered_elsewhere(self, session_id: str) -> set[str]:
         """The answers that need not be given any more; none where Redis cannot say: heard twice is better than never."""
         try:
-            return await self.answers.was_heard(session_id)
+            return await self.subscription.was_heard(session_id)
         except RedisDown:
             return set()
 
-    async def tell_heard(self, response: TaskResponse) -> None:
+    async def confirm_delivery(self, response: TaskResponse) -> None:
         """Everybody learns that this answer was heard. A failure is counted by the link: a late viewer may then hear it again."""
         with suppress(RedisDown):
-            await self.answers.heard(response)
+            await self.subscription.heard(response)
 
 
-class HeardMark:
+class DeliveryAck:
     """Called when a viewer took an answer to its end; the first call tells everybody."""
 
-    def __init__(self, room: Mailroom, response: TaskResponse) -> None:
-        self._room, self._response = room, response
-        self.told = False
+    def __init__(self, room: LegacyResponses, response: TaskResponse) -> None:
+        self._source, self._response = room, response
+        self.sent = False
 
     def __call__(self) -> None:
         """It was heard."""
-        if not self.told:
-            self.told = True
-            self._room.tasks.start("heard", self._room.tell_heard(self._response))
+        if not self.sent:
+            self.sent = True
+            self._source.tasks.start("heard", self._source.confirm_delivery(self._response))

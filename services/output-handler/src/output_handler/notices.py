@@ -22,11 +22,11 @@ from service_runtime.tasks import TaskOwner
 
 log = structlog.get_logger("notices")
 
-LISTEN_S: Final = 5.0
+PING_INTERVAL_S: Final = 5.0
 TIMEOUT_S: Final = 2.0
 
 
-class Notices:
+class SessionBroadcast:
     """`start` within a running loop; `stopped` is called with every STOP that is told, one's own included; `aclose` at the end.
 
     The legacy chain needs Redis itself: while Redis is away no file comes, and a STOP reaches the viewers of this process alone, counted.
@@ -37,7 +37,7 @@ class Notices:
     ) -> None:
         self._redis = tried_once(redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S)
         self._link, self._tasks = RedisLink(redis_url), TaskOwner()
-        self._stopped, self._spoken_to = stopped, spoken_to
+        self._on_stop, self._on_user_speaking = stopped, spoken_to
         self._calling = asyncio.Lock()
 
     def start(self) -> None:
@@ -52,7 +52,7 @@ class Notices:
         await self._redis.aclose()
         await self._link.aclose()
 
-    def tell_stop(self, stop: Stop) -> None:
+    def publish_stop(self, stop: Stop) -> None:
         """Let every output-handler silence its copy. Does not wait."""
         self._tasks.start("tell_file_stop", self._publish(stop.to_json()))
 
@@ -72,21 +72,21 @@ class Notices:
                     await channel.subscribe(redis_names.FILE_STOPS, redis_names.SPOKEN_TO)
                 while True:
                     message = await channel.get_message(
-                        ignore_subscribe_messages=True, timeout=LISTEN_S
+                        ignore_subscribe_messages=True, timeout=PING_INTERVAL_S
                     )
                     if message is not None:
-                        self._heard(str(message["channel"]), str(message["data"]))
+                        self._on_message(str(message["channel"]), str(message["data"]))
         except (RedisError, OSError) as error:
             # Said once by the link, which fails with it; this side only begins anew.
             metrics.REDIS_FAILURES.labels(purpose="notices").inc()
             log.debug("not_listening", reason=repr(error)[:200])
 
-    def _heard(self, channel: str, data: str) -> None:
+    def _on_message(self, channel: str, data: str) -> None:
         try:
             if channel == redis_names.FILE_STOPS:
-                self._stopped(Stop.from_json(data))
+                self._on_stop(Stop.from_json(data))
             else:
-                self._spoken_to(SpokenTo.from_json(data))
+                self._on_user_speaking(SpokenTo.from_json(data))
         except ValidationError as error:
             metrics.REFUSED.labels(code="bad_notice").inc()
             log.warning("bad_notice", channel=channel, error=str(error)[:200])

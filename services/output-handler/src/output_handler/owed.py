@@ -3,45 +3,45 @@
 from typing import Final
 
 from dialog_contracts.legacy_chain import UPLOAD_ID, TaskResponse
-from output_handler.idle_timer import IdleTimer
-from output_handler.legacy_answer import LegacyAnswer
+from output_handler.idle_timer import ResettableTimer
+from output_handler.legacy_answer import LegacyResponseFrames
 from output_handler.legacy_viewer import LegacyViewer
-from output_handler.mailroom import HeardMark
+from output_handler.mailroom import DeliveryAck
 
-NO_ANSWER: Final = "there is no answer to this message"
-OWED_S: Final = 30.0
+NO_RESPONSE: Final = "there is no answer to this message"
+LATE_DELIVERY_TTL_S: Final = 30.0
 """As long as a client may take to open its second connection."""
 
 
-class Owed:
+class LateDelivery:
     """At most one answer a session, until it is given or its time is over."""
 
     def __init__(self) -> None:
-        self._answer: tuple[TaskResponse, bytes | None, HeardMark] | None = None
-        self._patience = IdleTimer(self.paid)
+        self._response: tuple[TaskResponse, bytes | None, DeliveryAck] | None = None
+        self._expiry = ResettableTimer(self.clear)
 
-    def told(
-        self, response: TaskResponse, file: bytes | None, heard: HeardMark, *, taken: bool
+    def remember(
+        self, response: TaskResponse, file: bytes | None, heard: DeliveryAck, *, taken: bool
     ) -> None:
         """An answer, or that there is none, goes to those who are there; `taken`: an older client is among them."""
         if not taken and (response.meta.request_id or "").startswith(UPLOAD_ID):
-            self._answer = (response, file, heard)
-            self._patience.after(OWED_S)
+            self._response = (response, file, heard)
+            self._expiry.schedule(LATE_DELIVERY_TTL_S)
 
-    def paid(self) -> None:
+    def clear(self) -> None:
         """Nothing is owed any more."""
-        self._answer = None
-        self._patience.cancel()
+        self._response = None
+        self._expiry.cancel()
 
-    def pay(self, viewer: LegacyViewer) -> bool:
+    def deliver(self, viewer: LegacyViewer) -> bool:
         """An older client came: it gets what it asked for; false where nothing is owed."""
-        if self._answer is None:
+        if self._response is None:
             return False
-        response, file, heard = self._answer
-        self.paid()
+        response, file, heard = self._response
+        self.clear()
         if response.status == "error":
-            viewer.error(response.error or NO_ANSWER)
+            viewer.error(response.error or NO_RESPONSE)
         else:
-            viewer.answer(LegacyAnswer.of(viewer.session_id, response.text, file))
-        viewer.offer_mark(heard)
+            viewer.send_response(LegacyResponseFrames.build(viewer.session_id, response.text, file))
+        viewer.on_sent(heard)
         return True

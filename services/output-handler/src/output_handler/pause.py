@@ -7,72 +7,72 @@ import structlog
 from dialog_contracts.ingest import Hold
 from dialog_telemetry import metrics
 from output_handler.errors import BARGE_IN_OFF, BargeInOff
-from output_handler.idle_timer import IdleTimer
-from output_handler.turn_view import TurnView
+from output_handler.idle_timer import ResettableTimer
+from output_handler.turn_view import PlaybackTurn
 
 if TYPE_CHECKING:
-    from output_handler.session import Session
+    from output_handler.session import PlaybackSession
 
 log = structlog.get_logger("session")
 
-PAUSED_MAX_S: Final = 5.0
+MAX_PAUSE_S: Final = 5.0
 
 
-class Pause:
+class PauseController:
     """For the present turn of a session."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: "PlaybackSession") -> None:
         self._session = session
-        self._patience = IdleTimer(self._resume_anyway)
+        self._timeout = ResettableTimer(self._auto_resume)
 
-    def ask(self, action: Literal["PAUSE", "RESUME"], turn: int | None) -> bool:
+    def request(self, action: Literal["PAUSE", "RESUME"], turn: int | None) -> bool:
         """Pause the present turn where it is heard, or let it go on; false when there was nothing to do. Raises BargeInOff."""
         session = self._session
-        view = session.view
+        view = session.turn
         if (
             view is None
-            or not view.sounding(session.clock())
+            or not view.playing(session.clock())
             or (turn is not None and turn != view.turn)
         ):
             return False
         if not view.flags.SYNC_TTS_BARGE_IN:
             raise BargeInOff(BARGE_IN_OFF)
-        if view.from_file or not self.take(view, action):
+        if view.from_file or not self.apply(view, action):
             return False
-        session.to_engine(self._frame(view, action))
+        session.to_engine(self._message(view, action))
         return True
 
-    def take(self, view: TurnView, action: Literal["PAUSE", "RESUME"]) -> bool:
+    def apply(self, view: PlaybackTurn, action: Literal["PAUSE", "RESUME"]) -> bool:
         """It was asked for, here or at another output-handler; false when it is so already."""
         session = self._session
         if (view.paused_at is not None) is (action == "PAUSE") or view.stopped:
             return False
         now = session.clock()
         metrics.HOLDS.labels(action=action).inc()
-        log.info("paused" if action == "PAUSE" else "resumed", **session.lines)
+        log.info("paused" if action == "PAUSE" else "resumed", **session.log_fields)
         if action == "PAUSE":
-            session.rest.cancel()
+            session.idle.cancel()
             view.pause(now)
-            self._patience.after(PAUSED_MAX_S)
+            self._timeout.schedule(MAX_PAUSE_S)
         else:
-            self._patience.cancel()
+            self._timeout.cancel()
             view.resume(now)
-        session.broadcast(self._frame(view, action))
+        session.broadcast(self._message(view, action))
         if action == "RESUME":
-            if view.zero_ms is not None:
-                session.audience.phase(view.phase, view.turn, view.zero_ms)
+            if view.audio_started_at_ms is not None:
+                session.viewer_group.send_phase(view.phase, view.turn, view.audio_started_at_ms)
             if view.ended:
-                session.idle_when_heard(view)
+                session.idle_when_played(view)
         return True
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Another turn begins, or nothing follows."""
-        self._patience.cancel()
+        self._timeout.cancel()
 
-    def _frame(self, view: TurnView, action: Literal["PAUSE", "RESUME"]) -> str:
+    def _message(self, view: PlaybackTurn, action: Literal["PAUSE", "RESUME"]) -> str:
         return Hold(action=action, session_id=self._session.session_id, turn=view.turn).to_json()
 
-    def _resume_anyway(self) -> None:
+    def _auto_resume(self) -> None:
         """Whoever paused it is gone, or cannot make up its mind."""
-        log.warning("paused_too_long", **self._session.lines)
-        self.ask("RESUME", None)
+        log.warning("paused_too_long", **self._session.log_fields)
+        self.request("RESUME", None)

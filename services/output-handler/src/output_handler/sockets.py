@@ -21,11 +21,11 @@ from dialog_contracts.viewer import (
     ViewerError,
 )
 from dialog_telemetry import metrics
-from output_handler.engine_link import LOOK_EVERY_S, EngineLink
+from output_handler.engine_link import CHECK_INTERVAL_S, EngineConnection
 from output_handler.errors import BargeInOff
 from output_handler.hub import Hub, clock_ms
 from output_handler.legacy_viewer import LegacyViewer
-from output_handler.session import Session
+from output_handler.session import PlaybackSession
 from output_handler.settings import OutputSettings
 from output_handler.viewer import Viewer
 from service_runtime.frame_rate import FrameRate
@@ -33,8 +33,8 @@ from service_runtime.frame_rate import FrameRate
 log = structlog.get_logger("sockets")
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-BAD_FRAMES_MAX: Final = 20
-FRAMES_A_SECOND: Final = 100
+MAX_BAD_FRAMES: Final = 20
+MAX_FRAMES_PER_SECOND: Final = 100
 """A viewer reports five positions a second, and asks for the time now and then; the rest is room for a finger on STOP."""
 
 CLOSE_POLICY: Final = 1008
@@ -43,10 +43,12 @@ CLOSE_POLICY: Final = 1008
 async def serve_engine(socket: WebSocket, hub: Hub) -> None:
     """One engine, until its socket ends."""
     await socket.accept()
-    link = EngineLink(socket)
+    link = EngineConnection(socket)
     hub.engine_joined(link)
     try:
-        await _together(link.write(), _read_engine(socket, hub, link), _watch_engine(hub, link))
+        await _run_until_first_ends(
+            link.write(), _read_engine(socket, hub, link), _watch_engine(hub, link)
+        )
     finally:
         hub.engine_left(link)
 
@@ -65,7 +67,10 @@ async def serve_viewer(
     viewer: Viewer
     if chosen is None:
         viewer = LegacyViewer(
-            socket, session_id, queue_ms=settings.viewer_queue_ms, stuck_s=settings.viewer_stuck_s
+            socket,
+            session_id,
+            queue_ms=settings.viewer_queue_ms,
+            stuck_s=settings.viewer_send_timeout_s,
         )
     else:
         viewer = Viewer(
@@ -73,16 +78,16 @@ async def serve_viewer(
             session_id,
             binary=chosen == SUBPROTOCOL_BINARY,
             queue_ms=settings.viewer_queue_ms,
-            stuck_s=settings.viewer_stuck_s,
+            stuck_s=settings.viewer_send_timeout_s,
         )
     session = hub.viewer_joined(viewer)
     try:
-        await _together(viewer.write(), _read_viewer(socket, viewer, session))
+        await _run_until_first_ends(viewer.write(), _read_viewer(socket, viewer, session))
     finally:
         hub.viewer_left(viewer)
 
 
-async def _together(*parts: Coroutine[None, None, None]) -> None:
+async def _run_until_first_ends(*parts: Coroutine[None, None, None]) -> None:
     """Run all of them until one ends, then end the others."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
@@ -96,55 +101,57 @@ async def _together(*parts: Coroutine[None, None, None]) -> None:
                 await task
 
 
-async def _read_engine(socket: WebSocket, hub: Hub, link: EngineLink) -> None:
+async def _read_engine(socket: WebSocket, hub: Hub, link: EngineConnection) -> None:
     while (message := await socket.receive())["type"] == "websocket.receive":
         text = message.get("text")
         if text is None:
             metrics.REFUSED.labels(code="bad_ingest_frame").inc()
             continue
-        link.heard()
-        hub.take(link, text)
+        link.touch()
+        hub.on_engine_frame(link, text)
         # An engine sends a burst ahead of the ear; the viewers' writers must not wait for its end.
         await asyncio.sleep(0)
 
 
-async def _watch_engine(hub: Hub, link: EngineLink) -> None:
+async def _watch_engine(hub: Hub, link: EngineConnection) -> None:
     """A machine that is cut off closes no socket: viewers learn of it from the silence."""
     silent, clock = False, asyncio.get_running_loop().time
     while True:
         began = clock()
-        await asyncio.sleep(LOOK_EVERY_S)
-        if (late := clock() - began - LOOK_EVERY_S) > LOOK_EVERY_S:
-            link.excuse(late)
-        if link.silent and not silent:
-            log.warning("engine_silent", sessions=len(hub.engine_silent(link)))
-        elif silent and not link.silent:
-            log.info("engine_heard_again", sessions=len(hub.engine_heard_again(link)))
-        silent = link.silent
+        await asyncio.sleep(CHECK_INTERVAL_S)
+        if (late := clock() - began - CHECK_INTERVAL_S) > CHECK_INTERVAL_S:
+            link.extend_deadline(late)
+        if link.timed_out and not silent:
+            log.warning("engine_silent", sessions=len(hub.engine_timed_out(link)))
+        elif silent and not link.timed_out:
+            log.info("engine_heard_again", sessions=len(hub.engine_recovered(link)))
+        silent = link.timed_out
 
 
-async def _read_viewer(socket: WebSocket, viewer: Viewer, session: Session) -> None:
-    bad, rate = 0, FrameRate(FRAMES_A_SECOND)
+async def _read_viewer(socket: WebSocket, viewer: Viewer, session: PlaybackSession) -> None:
+    bad, rate = 0, FrameRate(MAX_FRAMES_PER_SECOND)
     while (message := await socket.receive())["type"] == "websocket.receive":
         if rate.passed():
             metrics.REFUSED.labels(code="too_many_frames").inc()
-            await socket.close(CLOSE_POLICY, f"more than {FRAMES_A_SECOND} frames a second")
+            await socket.close(CLOSE_POLICY, f"more than {MAX_FRAMES_PER_SECOND} frames a second")
             return
         text = message.get("text")
         problem = (
-            "this socket takes JSON text frames" if text is None else _take(text, viewer, session)
+            "this socket takes JSON text frames"
+            if text is None
+            else _handle_frame(text, viewer, session)
         )
         if problem is None:
             continue
         bad += 1
         metrics.REFUSED.labels(code="bad_viewer_frame").inc()
-        viewer.offer(ViewerError(code="bad_frame", message=problem[:200]).to_json())
-        if bad >= BAD_FRAMES_MAX:
+        viewer.send(ViewerError(code="bad_frame", message=problem[:200]).to_json())
+        if bad >= MAX_BAD_FRAMES:
             await socket.close(CLOSE_POLICY, "too many bad frames")
             return
 
 
-def _take(text: str, viewer: Viewer, session: Session) -> str | None:
+def _handle_frame(text: str, viewer: Viewer, session: PlaybackSession) -> str | None:
     """Act on a viewer's frame; gives what is wrong with it."""
     try:
         frame = FROM_VIEWER.validate_json(text)
@@ -152,7 +159,7 @@ def _take(text: str, viewer: Viewer, session: Session) -> str | None:
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     if isinstance(frame, TimeRequest):
-        viewer.offer(TimeReply(t0=frame.t0, t1=round(clock_ms(), 3)).to_json())
+        viewer.send(TimeReply(t0=frame.t0, t1=round(clock_ms(), 3)).to_json())
         return None
     if frame.session_id != viewer.session_id:
         return f"sessionId: this socket belongs to {viewer.session_id}"
@@ -160,7 +167,7 @@ def _take(text: str, viewer: Viewer, session: Session) -> str | None:
         session.played(viewer, frame)
     elif isinstance(frame, Stop):
         try:
-            session.silence.stop(frame.turn, frame.reason or "viewer")
+            session.stopping.stop(frame.turn, frame.reason or "viewer")
         except BargeInOff as error:
-            viewer.offer(ViewerError(code=error.body.code, message=error.body.message).to_json())
+            viewer.send(ViewerError(code=error.body.code, message=error.body.message).to_json())
     return None

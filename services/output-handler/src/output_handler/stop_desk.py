@@ -9,11 +9,11 @@ from uuid import uuid4
 import structlog
 
 from dialog_contracts.ingest import Hold, Stop, StopOutcome, StopResult
-from output_handler.engine_link import EngineLink
+from output_handler.engine_link import EngineConnection
 
 log = structlog.get_logger("stop")
 
-ANSWERS_WITHIN_S: Final = 0.3
+QUERY_TIMEOUT_S: Final = 0.3
 _WEIGHT: Final[dict[StopOutcome, int]] = {
     "stopped": 3,
     "refused": 2,
@@ -23,13 +23,13 @@ _WEIGHT: Final[dict[StopOutcome, int]] = {
 
 
 @dataclass(slots=True)
-class _Inquiry:
-    waiting: set[EngineLink]
+class _PendingQuery:
+    waiting: set[EngineConnection]
     done: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: StopOutcome = "unknown"
     turn: int | None = None
 
-    def heard(self, engine: EngineLink, answer: StopResult | None) -> None:
+    def add(self, engine: EngineConnection, answer: StopResult | None) -> None:
         self.waiting.discard(engine)
         if answer is not None and _WEIGHT[answer.outcome] > _WEIGHT[self.outcome]:
             self.outcome, self.turn = answer.outcome, answer.turn
@@ -37,38 +37,38 @@ class _Inquiry:
             self.done.set()
 
 
-class StopDesk:
+class ControlQuery:
     """`engines` is the set of those that are connected; they answer by `answered`."""
 
-    def __init__(self, engines: Collection[EngineLink]) -> None:
+    def __init__(self, engines: Collection[EngineConnection]) -> None:
         self._engines = engines
-        self._open: dict[str, _Inquiry] = {}
+        self._pending: dict[str, _PendingQuery] = {}
 
-    async def ask(self, asked: Stop | Hold) -> tuple[StopOutcome, int | None]:
+    async def broadcast(self, asked: Stop | Hold) -> tuple[StopOutcome, int | None]:
         """What the engines say, the weightiest answer of all, and of which turn; an engine that does not answer in time says nothing."""
-        inquiry, name = _Inquiry(set(self._engines)), uuid4().hex
+        inquiry, name = _PendingQuery(set(self._engines)), uuid4().hex
         if not inquiry.waiting:
             return "unknown", None
-        self._open[name] = inquiry
+        self._pending[name] = inquiry
         frame = asked.model_copy(update={"ask": name}).to_json()
         for engine in inquiry.waiting:
             engine.send(frame)
         try:
-            async with asyncio.timeout(ANSWERS_WITHIN_S):
+            async with asyncio.timeout(QUERY_TIMEOUT_S):
                 await inquiry.done.wait()
         except TimeoutError:
             log.warning("stop_not_answered", session=asked.session_id, engines=len(inquiry.waiting))
         finally:
-            del self._open[name]
+            del self._pending[name]
         return inquiry.outcome, inquiry.turn
 
-    def answered(self, engine: EngineLink, frame: StopResult) -> None:
+    def on_result(self, engine: EngineConnection, frame: StopResult) -> None:
         """An engine says what became of a STOP."""
-        inquiry = self._open.get(frame.ask)
+        inquiry = self._pending.get(frame.ask)
         if inquiry is not None:
-            inquiry.heard(engine, frame)
+            inquiry.add(engine, frame)
 
-    def engine_left(self, engine: EngineLink) -> None:
+    def engine_left(self, engine: EngineConnection) -> None:
         """It will not answer any more."""
-        for inquiry in list(self._open.values()):
-            inquiry.heard(engine, None)
+        for inquiry in list(self._pending.values()):
+            inquiry.add(engine, None)

@@ -8,19 +8,19 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start
 from dialog_contracts.viewer import Phase
 
-LATE_MS: Final = 40
+MAX_LATE_MS: Final = 40
 """A chunk may come this long after its time before the turn's clock is moved; viewers hold that much back."""
 
 FIRST_WITHOUT_SPACES: Final = 0x2E80
 """Scripts written without spaces begin here: Chinese, Japanese; Korean, which has spaces, counts syllables as words."""
 
-HAIR_MS: Final = 0.5
-KEPT_MS: Final = 3_000
+TIMER_SLACK_MS: Final = 0.5
+LATE_JOIN_BUFFER_MS: Final = 3_000
 """Chunks kept for late viewers and quick reloads."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioFrame:
     """A chunk as it is sent: JSON as it came, binary when any viewer wants it."""
 
     seq: int
@@ -31,7 +31,7 @@ class Sound:
 
 
 @dataclass(slots=True)
-class TurnView:
+class PlaybackTurn:
     """`zero_ms` is the clock's value at which audio offset 0 sounds.
 
     `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaits_voice`: until that file is there;
@@ -42,10 +42,10 @@ class TurnView:
 
     turn: int
     flags: FlagSet
-    started_at: float
+    opened_at_ms: float
     start_json: str
     phase: Phase = Phase.THINKING
-    zero_ms: float | None = None
+    audio_started_at_ms: float | None = None
     next_seq: int | None = None
     sent_ms: int = 0
     text: str = ""
@@ -53,9 +53,9 @@ class TurnView:
     ended: bool = False
     stopped: bool = False
     stop_asked_at: float | None = None
-    recent: deque[Sound] = field(default_factory=deque)
+    recent: deque[AudioFrame] = field(default_factory=deque)
     from_file: bool = False
-    awaits_voice: bool = False
+    awaiting_file: bool = False
     whole_ms: int = 0
     replied: bool = False
     paused_at: float | None = None
@@ -63,13 +63,15 @@ class TurnView:
     interrupted: bool = False
 
     @classmethod
-    def of(cls, start: Start, now_ms: float) -> Self:
+    def from_start(cls, start: Start, now_ms: float) -> Self:
         """A turn that begins now; in mid-turn for a subscriber that comes late (`ear_ms`)."""
         told = start.model_copy(update={"started_at": now_ms})
-        zero_ms = None if start.ear_ms is None else now_ms - start.ear_ms
-        return cls(start.turn, start.flags, now_ms, told.to_json(), zero_ms=zero_ms)
+        audio_started_at_ms = None if start.ear_ms is None else now_ms - start.ear_ms
+        return cls(
+            start.turn, start.flags, now_ms, told.to_json(), audio_started_at_ms=audio_started_at_ms
+        )
 
-    def gap(self, seq: int) -> int:
+    def check_sequence(self, seq: int) -> int:
         """How many chunks are missing before this one; the first one seen sets the baseline. -1: seen before."""
         expected, self.next_seq = self.next_seq, max(seq + 1, self.next_seq or 0)
         if expected is None:
@@ -79,14 +81,17 @@ class TurnView:
     def schedule(self, offset_ms: int, duration_ms: int, now_ms: float) -> bool:
         """Place a chunk on the clock; true when viewers must learn a new `zero_ms`."""
         self.sent_ms = max(self.sent_ms, offset_ms + duration_ms)
-        if self.paused_at is not None and self.zero_ms is not None:
+        if self.paused_at is not None and self.audio_started_at_ms is not None:
             # Nothing is late while time stands still.
             return False
         if self.paused_at is not None:
             # It was paused before it sounded: it stands at its beginning.
             self.paused_at = now_ms
-        if self.zero_ms is None or now_ms > self.zero_ms + offset_ms + LATE_MS:
-            self.zero_ms = now_ms - offset_ms
+        if (
+            self.audio_started_at_ms is None
+            or now_ms > self.audio_started_at_ms + offset_ms + MAX_LATE_MS
+        ):
+            self.audio_started_at_ms = now_ms - offset_ms
             self.phase = Phase.SPEAKING
             return True
         if self.phase is not Phase.SPEAKING:
@@ -94,18 +99,21 @@ class TurnView:
             return True
         return False
 
-    def keep(self, sound: Sound, now_ms: float) -> None:
+    def buffer(self, sound: AudioFrame, now_ms: float) -> None:
         """Remember a chunk until it is long past."""
         self.recent.append(sound)
-        ear = self.ear_ms(now_ms)
-        while self.recent and self.recent[0].offset_ms + self.recent[0].duration_ms < ear - KEPT_MS:
+        ear = self.position_ms(now_ms)
+        while (
+            self.recent
+            and self.recent[0].offset_ms + self.recent[0].duration_ms < ear - LATE_JOIN_BUFFER_MS
+        ):
             self.recent.popleft()
 
-    def ear_ms(self, now_ms: float) -> float:
+    def position_ms(self, now_ms: float) -> float:
         """Audio time that sounds now, or at which it stands."""
-        if self.zero_ms is None:
+        if self.audio_started_at_ms is None:
             return 0.0
-        return (now_ms if self.paused_at is None else self.paused_at) - self.zero_ms
+        return (now_ms if self.paused_at is None else self.paused_at) - self.audio_started_at_ms
 
     def pause(self, now_ms: float) -> None:
         """Stand still."""
@@ -113,40 +121,44 @@ class TurnView:
 
     def resume(self, now_ms: float) -> None:
         """Go on from where it stood."""
-        if self.paused_at is not None and self.zero_ms is not None:
-            self.zero_ms += now_ms - self.paused_at
+        if self.paused_at is not None and self.audio_started_at_ms is not None:
+            self.audio_started_at_ms += now_ms - self.paused_at
         self.paused_at = None
 
-    def upcoming(self, now_ms: float) -> list[Sound]:
+    def upcoming(self, now_ms: float) -> list[AudioFrame]:
         """Chunks that a viewer who joins now can still hear."""
-        ear = self.ear_ms(now_ms)
+        ear = self.position_ms(now_ms)
         return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > ear]
 
-    def whole(self) -> list[Sound]:
+    def file_text_position(self) -> list[AudioFrame]:
         """All chunks so far, if none of them was given up yet; else nothing."""
         chunks = list(self.recent)
         return chunks if chunks and chunks[0].seq == 0 and chunks[-1].seq == len(chunks) - 1 else []
 
     def audible(self, now_ms: float) -> bool:
         """Whether sound that was sent is not yet heard."""
-        return self.zero_ms is not None and not self.stopped and self.ear_ms(now_ms) < self.sent_ms
+        return (
+            self.audio_started_at_ms is not None
+            and not self.stopped
+            and self.position_ms(now_ms) < self.sent_ms
+        )
 
-    def heard_text(self, now_ms: float) -> str:
+    def played_text(self, now_ms: float) -> str:
         """Of a turn that is played from a file: the words heard so far, by the share of its time. One that had begun is whole."""
-        if self.zero_ms is None or not self.whole_ms:
+        if self.audio_started_at_ms is None or not self.whole_ms:
             return ""
-        share = min(1.0, max(0.0, self.ear_ms(now_ms) / self.whole_ms))
+        share = min(1.0, max(0.0, self.position_ms(now_ms) / self.whole_ms))
         at = int(len(self.text) * share)
         while 0 < at < len(self.text) and _within_word(self.text[at - 1], self.text[at]):
             at += 1
         return self.text[:at]
 
-    def sounding(self, now_ms: float) -> bool:
+    def playing(self, now_ms: float) -> bool:
         """Whether a STOP would silence anything: thinking, speaking, or sent but not yet heard."""
         if self.stopped:
             return False
         # A timer that was set for the end of the sound may ring a hair before it.
-        return not self.ended or self.ear_ms(now_ms) < self.sent_ms - HAIR_MS
+        return not self.ended or self.position_ms(now_ms) < self.sent_ms - TIMER_SLACK_MS
 
 
 def _within_word(before: str, after: str) -> bool:

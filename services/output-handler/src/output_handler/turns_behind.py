@@ -13,55 +13,55 @@ from dialog_contracts.ingest import End, Hold, SpeechChunk, Start, StopAck, Text
 from dialog_telemetry import metrics
 
 if TYPE_CHECKING:
-    from output_handler.session import Session
+    from output_handler.session import PlaybackSession
 
 log = structlog.get_logger("session")
 
-FRAMES_MAX: Final = 5_000
+MAX_DEFERRED_FRAMES: Final = 5_000
 """Some three minutes of speech. What comes after it does not wait any longer."""
 
 Frame = Start | SpeechChunk | TextDelta | End | StopAck | Hold
 
 
-class TurnsBehind:
+class DeferredTurns:
     """`takes` every frame first; `go_on` when the present turn has died away."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: "PlaybackSession") -> None:
         self._session = session
         self._frames: deque[tuple[Frame, str] | None] = deque()
         """None: here the engine was lost."""
-        self._going_on = False
+        self._releasing = False
 
     def __bool__(self) -> bool:
         return bool(self._frames)
 
-    def takes(self, frame: Frame, raw: str) -> bool:
+    def defer(self, frame: Frame, raw: str) -> bool:
         """Whether the frame waits."""
-        view = self._session.view
-        if self._going_on or view is None or frame.turn is None or frame.turn <= view.turn:
+        view = self._session.turn
+        if self._releasing or view is None or frame.turn is None or frame.turn <= view.turn:
             return False
-        if not self._frames and not (isinstance(frame, Start) and self._must_be_heard()):
+        if not self._frames and not (isinstance(frame, Start) and self._playback_protected()):
             return False
         if not self._frames:
             log.info(
                 "turn_waits", behind=view.turn, correlationId=f"{frame.session_id}#{frame.turn}"
             )
         self._frames.append((frame, raw))
-        if len(self._frames) > FRAMES_MAX:
+        if len(self._frames) > MAX_DEFERRED_FRAMES:
             metrics.TURNS_NOT_AWAITED.inc()
-            log.warning("turn_not_awaited", **self._session.lines)
+            log.warning("turn_not_awaited", **self._session.log_fields)
             self._play()
         return True
 
     def engine_lost(self) -> None:
         """The engine is gone: what waits comes to no end of its own. Another engine may go on behind it."""
-        if self._frames and not self._going_on:
+        if self._frames and not self._releasing:
             self._frames.append(None)
 
-    def go_on(self) -> None:
+    def release(self) -> None:
         """The present turn has died away: what waits is played, up to the next turn that has to be waited for."""
-        view = self._session.view
-        on_air = view is not None and (view.awaits_voice or (view.from_file and not view.ended))
+        view = self._session.turn
+        on_air = view is not None and (view.awaiting_file or (view.from_file and not view.ended))
         if self._frames and not on_air:
             self._play()
 
@@ -74,22 +74,22 @@ class TurnsBehind:
                 waiting is not None
                 and isinstance(waiting[0], Start)
                 and not first
-                and self._must_be_heard()
+                and self._playback_protected()
             ):
                 return
             first = False
             self._frames.popleft()
-            self._going_on = True
+            self._releasing = True
             try:
                 if waiting is None:
                     self._session.engine_lost(for_good=True)
                 else:
-                    self._session.take(*waiting)
+                    self._session.on_frame(*waiting)
             finally:
-                self._going_on = False
+                self._releasing = False
 
-    def _must_be_heard(self) -> bool:
-        view = self._session.view
+    def _playback_protected(self) -> bool:
+        view = self._session.turn
         if view is None or view.flags.SYNC_TTS_BARGE_IN:
             return False
-        return view.awaits_voice or (view.from_file and view.sounding(self._session.clock()))
+        return view.awaiting_file or (view.from_file and view.playing(self._session.clock()))

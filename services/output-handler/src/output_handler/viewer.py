@@ -13,17 +13,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_contracts.viewer import CLOSE_TOO_SLOW, SUBPROTOCOL, SUBPROTOCOL_BINARY, ViewerError
 from dialog_telemetry import metrics
-from output_handler.turn_view import Sound
+from output_handler.turn_view import AudioFrame
 
 log = structlog.get_logger("viewer")
 
-FRAMES_MAX: Final = 1_000
-CLOSE_WITHIN_S: Final = 1.0
+MAX_QUEUED_FRAMES: Final = 1_000
+CLOSE_TIMEOUT_S: Final = 1.0
 """A viewer that takes nothing does not take the close frame either."""
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class QueuedFrame:
     """One frame in a viewer's queue; `audio_ms` is 0 for everything that is not sound. A callable is a mark, called in its turn."""
 
     data: str | bytes | Callable[[], None]
@@ -39,39 +39,39 @@ class Viewer:
         self.session_id = session_id
         self.binary = binary
         self.dialect = SUBPROTOCOL_BINARY if binary else SUBPROTOCOL
-        self._socket, self._queue_ms, self._stuck_s = socket, queue_ms, stuck_s
-        self._queue: deque[Frame] = deque()
+        self._socket, self._queue_ms, self._send_timeout_s = socket, queue_ms, stuck_s
+        self._queue: deque[QueuedFrame] = deque()
         self._audio_ms = 0
         self._captions_only = False
         self._sending_since: float | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._close_code: int | None = None
         self._writer: asyncio.Task[None] | None = None
 
-    def offer(self, data: str) -> None:
+    def send(self, data: str) -> None:
         """A frame that is never dropped."""
-        if len(self._queue) >= FRAMES_MAX or self._stuck():
-            self._give_up()
+        if len(self._queue) >= MAX_QUEUED_FRAMES or self._send_stalled():
+            self._disconnect()
             return
-        self._append(Frame(data))
+        self._append(QueuedFrame(data))
 
-    def offer_sound(self, sound: Sound) -> None:
+    def send_audio(self, sound: AudioFrame) -> None:
         """A chunk; dropped when too much waits already."""
         if self._captions_only:
             metrics.VIEWER_DROPPED_CHUNKS.inc()
-            if self._stuck():
-                self._give_up()
+            if self._send_stalled():
+                self._disconnect()
             return
         if self._audio_ms + sound.duration_ms > self._queue_ms:
-            self._drop_sound()
+            self._drop_audio()
             return
         data = sound.binary if self.binary and sound.binary is not None else sound.json
         self._audio_ms += sound.duration_ms
-        self._append(Frame(data, sound.duration_ms))
+        self._append(QueuedFrame(data, sound.duration_ms))
 
-    def offer_mark(self, sent: Callable[[], None]) -> None:
+    def on_sent(self, sent: Callable[[], None]) -> None:
         """`sent` is called once the network has taken all that was offered before."""
-        self._append(Frame(sent))
+        self._append(QueuedFrame(sent))
 
     def new_turn(self) -> None:
         """A slow viewer gets another chance with each turn, if it has caught up."""
@@ -100,8 +100,8 @@ class Viewer:
                         frame.data()
                     self._sending_since = None
                 if self._close_code is None:
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except asyncio.CancelledError:
             # Either our owner ends us, or `_give_up` took us out of a send that would never have returned.
             if self._close_code is None or self._writer is None or self._writer.uncancel() > 0:
@@ -109,19 +109,19 @@ class Viewer:
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader sees the same end.
         with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
-            async with asyncio.timeout(CLOSE_WITHIN_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._socket.close(self._close_code or CLOSE_TOO_SLOW, "too slow")
 
     @property
-    def given_up(self) -> bool:
+    def disconnected(self) -> bool:
         """Whether this connection is to be closed from our side."""
         return self._close_code is not None
 
-    def _append(self, frame: Frame) -> None:
+    def _append(self, frame: QueuedFrame) -> None:
         self._queue.append(frame)
-        self._news.set()
+        self._changed.set()
 
-    def _drop_sound(self) -> None:
+    def _drop_audio(self) -> None:
         dropped = sum(1 for frame in self._queue if frame.audio_ms)
         metrics.VIEWER_DROPPED_CHUNKS.inc(dropped + 1)
         self.flush()
@@ -130,16 +130,16 @@ class Viewer:
             code="too_slow",
             message=f"more than {self._queue_ms} ms of audio waited: captions only until the next turn",
         )
-        self.offer(error.to_json())
+        self.send(error.to_json())
         log.info("viewer_captions_only", session=self.session_id, dropped=dropped + 1)
 
-    def _stuck(self) -> bool:
+    def _send_stalled(self) -> bool:
         return (
             self._sending_since is not None
-            and time.monotonic() - self._sending_since > self._stuck_s
+            and time.monotonic() - self._sending_since > self._send_timeout_s
         )
 
-    def _give_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._close_code is None:
             self._close_code = CLOSE_TOO_SLOW
             metrics.VIEWERS_CLOSED.labels(reason="too_slow").inc()
@@ -148,4 +148,4 @@ class Viewer:
                 self._writer.cancel()
         self._queue.clear()
         self._audio_ms = 0
-        self._news.set()
+        self._changed.set()

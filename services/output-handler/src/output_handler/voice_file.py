@@ -12,11 +12,11 @@ from dialog_contracts.legacy_chain import MouthCue
 CHUNK_BYTES: Final = limits.CHUNK_MS * limits.BYTES_PER_MS
 
 
-class BadVoiceFile(ValueError):
+class BadWavFile(ValueError):
     """Not a WAV of 24 kHz, 16 bit, mono, or without a sample."""
 
 
-class VoiceFile:
+class WavFile:
     """`file` is the WAV as it came, `pcm` its samples; chunks are cut when they are asked for. Raises BadVoiceFile."""
 
     def __init__(self, file: bytes, mouth: Sequence[MouthCue] = ()) -> None:
@@ -39,12 +39,12 @@ class VoiceFile:
         """Samples of a chunk; the last one may be shorter."""
         return self.pcm[seq * CHUNK_BYTES : (seq + 1) * CHUNK_BYTES]
 
-    def mouth(self, offset_ms: int) -> dict[str, float]:
+    def viseme_at(self, offset_ms: int) -> dict[str, float]:
         """The shape in force at this time of the audio; empty before the first cue."""
         at = bisect_right(self._from, offset_ms) - 1
         return self._weights[at] if at >= 0 else {}
 
-    def place(self, offset_ms: int, length: int) -> int:
+    def text_position_at(self, offset_ms: int, length: int) -> int:
         """How many of a text's `length` characters are said by then: the file names no words, so time shares them out."""
         return min(length, length * offset_ms // max(1, self.duration_ms))
 
@@ -56,12 +56,12 @@ def _samples(file: bytes) -> bytes:
             # The header of a file that was written as it was spoken may promise more than there is.
             pcm = reader.readframes(len(file))
     except (wave.Error, EOFError, RuntimeError) as error:
-        raise BadVoiceFile(f"not a WAV file: {str(error) or 'cut off'}") from error
+        raise BadWavFile(f"not a WAV file: {str(error) or 'cut off'}") from error
     if form != (limits.SAMPLE_RATE, 2, 1):
-        raise BadVoiceFile(
+        raise BadWavFile(
             f"a voice file has {limits.SAMPLE_RATE} Hz, 2 bytes and 1 channel, not {form}"
         )
     whole = bytes(pcm[: len(pcm) // 2 * 2])
     if len(whole) < limits.BYTES_PER_MS:
-        raise BadVoiceFile("the voice file is empty")
+        raise BadWavFile("the voice file is empty")
     return whole

@@ -22,7 +22,7 @@ from service_runtime.effects import Effect
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SynthesisResult:
     """What became of the text: sound under a blob's id, or none. `problem` says that something is missing, for programs."""
 
     sound: AudioBlob | None = None
@@ -33,7 +33,7 @@ class Spoken:
     detail: str = ""
 
 
-def is_of_the_chain(request: TtsRequest) -> bool:
+def is_legacy_turn(request: TtsRequest) -> bool:
     """Whether the chain answers this turn; otherwise it only lends its voice to a turn of the main path."""
     meta = request.meta
     return meta.turn is not None and (
@@ -41,7 +41,7 @@ def is_of_the_chain(request: TtsRequest) -> bool:
     )
 
 
-def effects_of(request: TtsRequest, spoken: Spoken, now: float) -> list[Effect]:
+def commands_for(request: TtsRequest, spoken: SynthesisResult, now: float) -> list[Effect]:
     """The answer, the session's next turn, the turn's sample, and a word about a voice that failed. `now` in Unix seconds."""
     meta, session = request.meta, session_of(request)
     took_s = max(0.0, now - meta.received_at) if meta.received_at is not None else None
@@ -57,12 +57,12 @@ def effects_of(request: TtsRequest, spoken: Spoken, now: float) -> list[Effect]:
         made.append(effects.announce(elsewhere, _response(request, spoken, took_s)))
     if spoken.problem is not None:
         made.append(effects.announce(redis_names.TTS_ERRORS, _error(request, spoken, now)))
-    if is_of_the_chain(request):
+    if is_legacy_turn(request):
         made.append(effects.sample(_sample(request, spoken, session, took_s, now)))
     return made
 
 
-def _response(request: TtsRequest, spoken: Spoken, took_s: float | None) -> TaskResponse:
+def _response(request: TtsRequest, spoken: SynthesisResult, took_s: float | None) -> TaskResponse:
     return TaskResponse(
         message_id=request.message_id,
         task_id=request.task_id,
@@ -81,7 +81,7 @@ def _response(request: TtsRequest, spoken: Spoken, took_s: float | None) -> Task
     )
 
 
-def _error(request: TtsRequest, spoken: Spoken, now: float) -> TtsError:
+def _error(request: TtsRequest, spoken: SynthesisResult, now: float) -> TtsError:
     failure = TtsFailure(
         code="TTS_SYNTHESIS_FAILED" if spoken.sound is not None else "ALL_PROVIDERS_FAILED",
         message="some of the reply has no voice"
@@ -98,7 +98,7 @@ def _error(request: TtsRequest, spoken: Spoken, now: float) -> TtsError:
 
 
 def _sample(
-    request: TtsRequest, spoken: Spoken, session: str, took_s: float | None, now: float
+    request: TtsRequest, spoken: SynthesisResult, session: str, took_s: float | None, now: float
 ) -> TurnSample:
     assert request.meta.turn is not None
     took_ms = round(took_s * 1000, 1) if took_s is not None else None

@@ -16,7 +16,7 @@ from service_runtime.tasks import TaskOwner
 from service_runtime.warming import Warming
 from service_runtime.work_list import WorkList
 from tts.settings import TtsSettings
-from tts.speaker import Speaker
+from tts.speaker import TtsWorker
 
 
 def build(settings: TtsSettings) -> Starlette:
@@ -25,12 +25,12 @@ def build(settings: TtsSettings) -> Starlette:
     documents = Documents()
     voices = Voices(settings, documents)
     watch = FlagWatch(documents, "tts", settings, missing_keys=voices.missing_keys)
-    speaker = Speaker(voices, blobs, within_s=settings.spoken_within_s)
+    speaker = TtsWorker(voices, blobs, within_s=settings.synthesis_timeout_s)
     work = WorkList(
         settings.redis_url,
         redis_names.TTS_REQUESTS,
         settings.process_name,
-        at_once=settings.spoken_at_once,
+        at_once=settings.synthesis_concurrency,
         close_within_s=settings.shutdown_grace_s,
     )
     warming = Warming("voices", voices.own, VoiceError)
@@ -49,4 +49,4 @@ def build(settings: TtsSettings) -> Starlette:
         # Beside the work: what a predecessor of this name left behind must not wait for it.
         tasks.start("warm-up", warming.run())
 
-    return worker.create(probe, work, speaker.take, speaker.given_up, parts)
+    return worker.create(probe, work, speaker.handle, speaker.on_exhausted, parts)

@@ -19,21 +19,21 @@ from service_runtime.errors import field_error
 from service_runtime.job import Job
 from service_runtime.redis_link import RedisDown
 from tts import answers
-from tts.answers import Spoken
-from tts.speech import Speech, speak
+from tts.answers import SynthesisResult
+from tts.speech import SynthesizedReply, synthesize
 
 log = structlog.get_logger("speaker")
 
-LOOK_AGAIN_S: Final = 0.5
+RETRY_PAUSE_S: Final = 0.5
 
 
-class Speaker:
+class TtsWorker:
     """`take` is the work on one message of `tts_requests`. Its `provider` and `voice_params` are not heeded: the session's document is."""
 
     def __init__(self, voices: Voices, blobs: Blobs, *, within_s: float) -> None:
-        self._voices, self._blobs, self._within_s = voices, blobs, within_s
+        self._voices, self._blobs, self._timeout_s = voices, blobs, within_s
 
-    async def take(self, job: Job) -> None:
+    async def handle(self, job: Job) -> None:
         """Answer the turn with text and voice; with the text alone where no voice can speak it."""
         try:
             request = job.read(TtsRequest)
@@ -55,7 +55,7 @@ class Speaker:
             return
         voice = self._voices.of(session)
         lang = meta.lang or self._voices.lang_of(session, request.user_text or request.text)
-        speech = await speak(voice, request.text, lang, self._within_s)
+        speech = await synthesize(voice, request.text, lang, self._timeout_s)
         if speech.problem is not None:
             metrics.LEGACY_FAILURES.labels(stage="tts", code=speech.problem).inc()
             log.warning(
@@ -65,11 +65,13 @@ class Speaker:
                 audio_ms=speech.audio_ms,
             )
         # A blob whose answer is never given expires by itself.
-        sound = await self._keep(speech) if speech.pcm else None
+        sound = await self._store(speech) if speech.pcm else None
         name = voice.in_use()[0] if isinstance(voice, VoiceChain) else voice.name
-        spoken = Spoken(sound, name, speech.audio_ms, speech.mouth, speech.problem, speech.detail)
-        answered = await job.done(*answers.effects_of(request, spoken, time.time()))
-        if answered and answers.is_of_the_chain(request):
+        spoken = SynthesisResult(
+            sound, name, speech.audio_ms, speech.mouth, speech.problem, speech.detail
+        )
+        answered = await job.done(*answers.commands_for(request, spoken, time.time()))
+        if answered and answers.is_legacy_turn(request):
             metrics.TURNS.labels(path="legacy", outcome="completed").inc()
         log.info(
             "spoken",
@@ -80,21 +82,23 @@ class Speaker:
         )
 
     @staticmethod
-    def given_up(raw: str) -> Sequence[Effect]:
+    def on_exhausted(raw: str) -> Sequence[Effect]:
         """The text is there: it is answered with, and only its voice is missing."""
         try:
             request = TtsRequest.from_json(raw)
         except ValidationError:
             return refusals.unreadable(raw, refusals.GIVEN_UP.english, code="given_up")
         metrics.LEGACY_FAILURES.labels(stage="tts", code="given_up").inc()
-        return answers.effects_of(
-            request, Spoken(problem="given_up", detail="nobody survived this text"), time.time()
+        return answers.commands_for(
+            request,
+            SynthesisResult(problem="given_up", detail="nobody survived this text"),
+            time.time(),
         )
 
-    async def _keep(self, speech: Speech) -> AudioBlob:
+    async def _store(self, speech: SynthesizedReply) -> AudioBlob:
         while True:
             try:
                 return AudioBlob(id=await self._blobs.put(speech.wav()), format="wav")
             except RedisDown:
                 # The answer could not be given either; what was spoken is not spoken again.
-                await asyncio.sleep(LOOK_AGAIN_S)
+                await asyncio.sleep(RETRY_PAUSE_S)

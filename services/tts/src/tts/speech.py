@@ -16,7 +16,7 @@ from dialog_voice.read_aloud import ReadAloud
 from dialog_voice.voice import BYTES_PER_MS, Voice
 from service_runtime import wav
 
-SOUND_MS_MAX: Final = 5 * 60 * 1000
+MAX_AUDIO_MS: Final = 5 * 60 * 1000
 """Longer replies end there."""
 
 Problem = Literal["voice_failed", "voice_cut", "voice_timeout", "voice_too_long"]
@@ -27,7 +27,7 @@ _SILENT: Final = {"sil": 1.0}
 
 
 @dataclass(slots=True)
-class Speech:
+class SynthesizedReply:
     """What was spoken, whole fragments only. `problem` says what is missing, `detail` why; empty without either: nothing to pronounce."""
 
     pcm: bytearray = field(default_factory=bytearray)
@@ -44,28 +44,30 @@ class Speech:
         """As a file: s16le, 24 kHz, mono."""
         return wav.file(self.pcm)
 
-    def miss(self, problem: Problem, detail: str) -> None:
+    def mark_incomplete(self, problem: Problem, detail: str) -> None:
         """Some of the text stays unsaid; the first reason counts."""
         if self.problem is None:
             self.problem, self.detail = problem, detail
 
 
-async def speak(voice: Voice, text: str, lang: str, within_s: float) -> Speech:
+async def synthesize(voice: Voice, text: str, lang: str, within_s: float) -> SynthesizedReply:
     """The text, as far as the voice can say it within the time and five minutes of sound."""
-    speech, pause_ms = Speech(), 0
+    speech, pause_ms = SynthesizedReply(), 0
     try:
         async with asyncio.timeout(within_s):
             for fragment in _fragments(text):
-                said = await _said(voice, fragment, lang, speech)
+                said = await _synthesize_fragment(voice, fragment, lang, speech)
                 if said is None:
                     continue
-                if speech.audio_ms + pause_ms + said.audio_ms > SOUND_MS_MAX:
-                    speech.miss("voice_too_long", f"over {SOUND_MS_MAX // 60_000} minutes of sound")
+                if speech.audio_ms + pause_ms + said.audio_ms > MAX_AUDIO_MS:
+                    speech.mark_incomplete(
+                        "voice_too_long", f"over {MAX_AUDIO_MS // 60_000} minutes of sound"
+                    )
                     break
                 _append(speech, said, pause_ms)
                 pause_ms = fragment.pause_ms
     except TimeoutError:
-        speech.miss("voice_timeout", f"not all of it was spoken within {within_s:.0f} s")
+        speech.mark_incomplete("voice_timeout", f"not all of it was spoken within {within_s:.0f} s")
     if not speech.pcm and speech.problem == "voice_cut":
         speech.problem = "voice_failed"
     return speech
@@ -81,10 +83,12 @@ def _fragments(text: str) -> Iterator[Fragment]:
             yield told
 
 
-async def _said(voice: Voice, fragment: Fragment, lang: str, speech: Speech) -> Speech | None:
+async def _synthesize_fragment(
+    voice: Voice, fragment: Fragment, lang: str, speech: SynthesizedReply
+) -> SynthesizedReply | None:
     """One fragment. Where the voice breaks off it is said anew, which on the main path is too late: a chain then takes its next voice."""
     for tries_left in (1, 0):
-        said = Speech()
+        said = SynthesizedReply()
         try:
             async with aclosing(voice.synthesize(fragment.text, lang)) as pieces:
                 async for piece in pieces:
@@ -104,11 +108,11 @@ async def _said(voice: Voice, fragment: Fragment, lang: str, speech: Speech) -> 
                 tries_left=tries_left,
             )
             problem = error
-    speech.miss("voice_cut", str(problem))
+    speech.mark_incomplete("voice_cut", str(problem))
     return None
 
 
-def _append(speech: Speech, said: Speech, pause_ms: int) -> None:
+def _append(speech: SynthesizedReply, said: SynthesizedReply, pause_ms: int) -> None:
     if speech.pcm:
         speech.mouth.append(MouthCue(offset_ms=speech.audio_ms, weights=_SILENT))
         speech.pcm += bytes(pause_ms * BYTES_PER_MS)

@@ -13,7 +13,7 @@ SLOPE_DB: Final = 1.5
 QUIETEST_DB: Final = -55.0
 """Below this nothing is speech, however quiet the room."""
 
-ROOM_MAX_DB: Final = -45.0
+NOISE_FLOOR_MAX_DB: Final = -45.0
 """The loudest room that is believed at first: whoever speaks into the first frame is not taken for the room."""
 
 RISE_DB: Final = 2.0 * FRAME_MS / 1000
@@ -28,17 +28,17 @@ class EnergyGate:
     """One microphone's."""
 
     def __init__(self) -> None:
-        self._room_db: float | None = None
+        self._noise_floor_db: float | None = None
 
-    def chance(self, frame: Samples) -> float:
+    def speech_probability(self, frame: Samples) -> float:
         """See `VoiceActivity`."""
         level_db = 10 * math.log10(float(np.mean(frame * frame)) + 1e-10)
-        if self._room_db is None:
-            self._room_db = min(level_db, ROOM_MAX_DB)
-        elif level_db < self._room_db:
-            self._room_db += (level_db - self._room_db) * FALL
+        if self._noise_floor_db is None:
+            self._noise_floor_db = min(level_db, NOISE_FLOOR_MAX_DB)
+        elif level_db < self._noise_floor_db:
+            self._noise_floor_db += (level_db - self._noise_floor_db) * FALL
         else:
-            self._room_db += min(level_db - self._room_db, RISE_DB)
+            self._noise_floor_db += min(level_db - self._noise_floor_db, RISE_DB)
         if level_db < QUIETEST_DB or float(np.mean(frame[1:] * frame[:-1] < 0)) > HISS:
             return 0.0
-        return 1 / (1 + math.exp(-(level_db - self._room_db - MARGIN_DB) / SLOPE_DB))
+        return 1 / (1 + math.exp(-(level_db - self._noise_floor_db - MARGIN_DB) / SLOPE_DB))

@@ -10,11 +10,11 @@ from asr.decoder import RATE, Samples
 from dialog_contracts.input_socket import MicStart
 from service_runtime.errors import InvalidField, TooLarge
 
-FRAME_MS_MAX: Final = 1_000
-PACKET_BYTES_MAX: Final = 4_000
+MAX_FRAME_MS: Final = 1_000
+MAX_PACKET_BYTES: Final = 4_000
 """An Opus packet is never longer."""
 
-FRAME_BYTES_MAX: Final = 48_000 * 2 * FRAME_MS_MAX // 1000
+MAX_FRAME_BYTES: Final = 48_000 * 2 * MAX_FRAME_MS // 1000
 """The longest frame at the highest rate of the contract."""
 
 OPUS_RATES: Final = (8_000, 12_000, 16_000, 24_000, 48_000)
@@ -22,14 +22,14 @@ _OPUS_RATE: Final = 48_000
 """Whatever was encoded, it is decoded at this rate."""
 
 
-class Incoming:
+class FrameDecoder:
     """Raises InvalidField at once for a rate that the format does not have."""
 
     def __init__(self, start: MicStart) -> None:
         self._pcm = start.format == "pcm_s16le"
         self._rate = start.sample_rate if self._pcm else _OPUS_RATE
         self._bytes_max = (
-            start.sample_rate * 2 * FRAME_MS_MAX // 1000 if self._pcm else PACKET_BYTES_MAX
+            start.sample_rate * 2 * MAX_FRAME_MS // 1000 if self._pcm else MAX_PACKET_BYTES
         )
         self._lost = np.zeros(RATE * start.frame_ms // 1000, np.float32)
         if not self._pcm:
@@ -47,7 +47,7 @@ class Incoming:
         self._resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
 
     @property
-    def lost(self) -> Samples:
+    def silence(self) -> Samples:
         """Silence as long as a frame: stands for one that could not be decoded, so that times stay right."""
         return self._lost
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Session(Protocol):
+class OnnxModel(Protocol):
     """As much of onnxruntime.InferenceSession as is used."""
 
     def run(self, names: None, inputs: Mapping[str, NDArray[Any]], /) -> list[NDArray[np.float32]]:
@@ -26,14 +26,14 @@ class ModelFailed(Exception):
     """A model could not be loaded, or gave no answer."""
 
 
-def load(path: Path) -> Session:
+def load(path: Path) -> OnnxModel:
     """A session that uses one core; it raises ModelFailed, as this does for a file that holds no model."""
     # By its name: the package comes with an extra, and is missing where this is type-checked.
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.inter_op_num_threads = options.intra_op_num_threads = 1
     try:
-        session: Session = runtime.InferenceSession(
+        session: OnnxModel = runtime.InferenceSession(
             str(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
     # onnxruntime's errors have no base of their own; it raises nothing else here.
@@ -43,7 +43,7 @@ def load(path: Path) -> Session:
 
 
 class _Loaded:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OnnxModel) -> None:
         self._session = session
 
     def run(self, names: None, inputs: Mapping[str, NDArray[Any]], /) -> list[NDArray[np.float32]]:

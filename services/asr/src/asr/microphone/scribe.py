@@ -9,9 +9,9 @@ from typing import Final
 
 import structlog
 
-from asr.microphone.speech import Speech
-from asr.microphone.turn_end import End
-from asr.recognizer import Heard, Recognizer
+from asr.microphone.speech import SpeechSegment
+from asr.microphone.turn_end import SpeechEnded
+from asr.recognizer import Recognizer, Transcript
 from dialog_contracts import limits
 from dialog_contracts.input_socket import InputError, MicStart, Partial, SpeechStarted, Utterance
 from dialog_contracts.model import WireModel
@@ -28,24 +28,24 @@ LANGUAGE_MS: Final = 1_500
 Tell = Callable[[WireModel], Awaitable[None]]
 
 
-class Scribe:
+class UtteranceTranscriber:
     """`follow` one utterance after the other."""
 
     def __init__(self, start: MicStart, recognizer: Recognizer, tell: Tell) -> None:
-        self._start, self._recognizer, self._tell = start, recognizer, tell
+        self._start, self._recognizer, self._send = start, recognizer, tell
         self._lang = start.lang
 
-    async def follow(self, speech: Speech) -> None:
+    async def run(self, speech: SpeechSegment) -> None:
         """One utterance, from its beginning to its words."""
-        await self._tell(SpeechStarted(at_ms=speech.began.start_ms))
-        known: Heard | None = None
+        await self._send(SpeechStarted(at_ms=speech.began.start_ms))
+        known: Transcript | None = None
         known_until_ms = 0
         told = ""
         free_at = 0.0
         while speech.end is None:
             if not speech.decode:
-                speech.news.clear()
-                await speech.news.wait()
+                speech.changed.clear()
+                await speech.changed.wait()
                 continue
             speech.decode = False
             began = _clock()
@@ -53,7 +53,7 @@ class Scribe:
                 metrics.PARTIALS.labels(outcome="skipped").inc()
                 continue
             speech_ms, until_ms, pausing = speech.speech_ms, speech.until_ms, speech.pausing
-            found = await self._glance(speech, speech_ms)
+            found = await self._interim(speech, speech_ms)
             # As long as it took, it rests: on a slow machine, the words at the end are not behind those in the middle.
             free_at = 2 * _clock() - began
             if found is None:
@@ -63,19 +63,19 @@ class Scribe:
             if found.text and found.text != told:
                 told = found.text
                 metrics.PARTIALS.labels(outcome="told").inc()
-                await self._tell(Partial(text=found.text, speech_ms=speech_ms))
+                await self._send(Partial(text=found.text, speech_ms=speech_ms))
             else:
                 metrics.PARTIALS.labels(outcome="same").inc()
-        await self._finish(speech, known if known_until_ms >= _heard_until(speech.end) else None)
+        await self._finish(speech, known if known_until_ms >= _audio_end(speech.end) else None)
 
     def _language(self, speech_ms: int) -> str | None:
         """What it is surely in; None: to be found out."""
         return self._start.lang or (self._lang if speech_ms < LANGUAGE_MS else None)
 
-    async def _glance(self, speech: Speech, speech_ms: int) -> Heard | None:
+    async def _interim(self, speech: SpeechSegment, speech_ms: int) -> Transcript | None:
         began = _clock()
         try:
-            found = await self._recognizer.glance(
+            found = await self._recognizer.interim(
                 speech.samples(), self._language(speech_ms), thorough=speech.pausing
             )
         # CTranslate2 says everything with these two.
@@ -89,16 +89,16 @@ class Scribe:
             metrics.PARTIAL_SECONDS.observe(_clock() - began)
         return found
 
-    async def _finish(self, speech: Speech, known: Heard | None) -> None:
+    async def _finish(self, speech: SpeechSegment, known: Transcript | None) -> None:
         end = speech.end
         assert end is not None
         length_ms = end.end_ms - end.start_ms
-        heard, outcome = known or Heard("", self._start.lang or "en"), "reused"
+        heard, outcome = known or Transcript("", self._start.lang or "en"), "reused"
         if known is None:
             try:
-                samples = speech.samples(_heard_until(end))
+                samples = speech.samples(_audio_end(end))
                 heard, outcome = (
-                    await self._recognizer.hear_utterance(samples, self._language(length_ms)),
+                    await self._recognizer.transcribe_utterance(samples, self._language(length_ms)),
                     "heard",
                 )
             except (RuntimeError, ValueError) as error:
@@ -106,13 +106,13 @@ class Scribe:
                 log.error(
                     "utterance_not_heard", session=self._start.session_id, reason=repr(error)[:200]
                 )
-                await self._tell(
+                await self._send(
                     InputError(
                         code="asr_failed",
                         message="what was said could not be heard; please say it again",
                     )
                 )
-        await self._tell(
+        await self._send(
             Utterance(
                 text=heard.text[: limits.CONTENT_CHARS],
                 lang=heard.lang,
@@ -137,7 +137,7 @@ class Scribe:
         )
 
 
-def _heard_until(end: End) -> int:
+def _audio_end(end: SpeechEnded) -> int:
     return end.end_ms + TAIL_MS
 
 

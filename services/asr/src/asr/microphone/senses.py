@@ -10,8 +10,8 @@ import structlog
 from asr.microphone import onnx
 from asr.microphone.energy_gate import EnergyGate
 from asr.microphone.silero import Silero
-from asr.microphone.smart_turn import Judge, SmartTurn
-from asr.microphone.turn_end import Rhythm
+from asr.microphone.smart_turn import EndOfTurnModel, SmartTurn
+from asr.microphone.turn_end import EndpointingConfig
 from asr.microphone.voice_activity import VoiceActivity
 from asr.recognizer import Recognizer
 from dialog_telemetry import metrics
@@ -20,27 +20,27 @@ log = structlog.get_logger("senses")
 
 SILERO: Final = Path("silero-vad/silero_vad.onnx")
 SMART_TURN: Final = Path("smart-turn/smart-turn-v3.2-cpu.onnx")
-STAND_IN: Final = "stand_in"
+FALLBACK: Final = "stand_in"
 
 
 @dataclass(frozen=True, slots=True)
-class Senses:
+class SpeechBackends:
     """`voice` makes a new one for each microphone; without `judge`, silence alone ends an utterance."""
 
     recognizer: Recognizer
-    voice: Callable[[], VoiceActivity]
-    judge: Judge | None
-    rhythm: Rhythm
+    vad: Callable[[], VoiceActivity]
+    end_of_turn: EndOfTurnModel | None
+    endpointing: EndpointingConfig
     names: dict[str, str]
     """Of what is used for `voice`, `turn_end` and `words`; `stand_in` where it is no model."""
 
     def close(self) -> None:
         """Judge nothing more."""
-        if isinstance(self.judge, SmartTurn):
-            self.judge.close()
+        if isinstance(self.end_of_turn, SmartTurn):
+            self.end_of_turn.close()
 
 
-def load(models: Path | None, recognizer: Recognizer, rhythm: Rhythm) -> Senses:
+def load(models: Path | None, recognizer: Recognizer, rhythm: EndpointingConfig) -> SpeechBackends:
     """Blocks while models are read. Raises ModelFailed for a file that is there and no model."""
     silero, smart_turn = _file(models, SILERO, "voice"), _file(models, SMART_TURN, "turn_end")
     voice: Callable[[], VoiceActivity] = EnergyGate
@@ -54,14 +54,14 @@ def load(models: Path | None, recognizer: Recognizer, rhythm: Rhythm) -> Senses:
     if smart_turn is not None:
         judge = SmartTurn(onnx.load(smart_turn))
     names = {
-        "voice": STAND_IN if silero is None else silero.stem,
-        "turn_end": STAND_IN if smart_turn is None else smart_turn.stem,
-        "words": STAND_IN if recognizer.name == "none" else recognizer.name,
+        "voice": FALLBACK if silero is None else silero.stem,
+        "turn_end": FALLBACK if smart_turn is None else smart_turn.stem,
+        "words": FALLBACK if recognizer.name == "none" else recognizer.name,
     }
     for part, name in names.items():
         metrics.MIC_SENSES.labels(part=part, name=name).set(1)
     log.info("microphones_ready", **names)
-    return Senses(recognizer, voice, judge, rhythm, names)
+    return SpeechBackends(recognizer, voice, judge, rhythm, names)
 
 
 def _file(models: Path | None, name: Path, part: str) -> Path | None:

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from asr.decoder import RATE, Samples
-from asr.microphone.onnx import Session
+from asr.microphone.onnx import OnnxModel
 
 CONTEXT: Final = 64
 """Samples of the frame before that the model wants to see again."""
@@ -21,14 +21,14 @@ QUIET_BELOW: Final = 0.1
 class Silero:
     """One microphone's; the session is everybody's."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OnnxModel) -> None:
         self._session = session
         self._rate = np.array(RATE, np.int64)
         self._context = np.zeros(CONTEXT, np.float32)
         self._state = np.zeros((2, 1, 128), np.float32)
         self._age = self._quiet = 0
 
-    def chance(self, frame: Samples) -> float:
+    def speech_probability(self, frame: Samples) -> float:
         """See `VoiceActivity`."""
         if self._age >= STALE_FRAMES and self._quiet >= QUIET_FRAMES:
             self._state = np.zeros_like(self._state)

@@ -8,31 +8,31 @@ import numpy as np
 
 from asr.decoder import RATE, Samples
 from asr.microphone.mel import log_mel
-from asr.microphone.onnx import Session
+from asr.microphone.onnx import OnnxModel
 
 WINDOW: Final = 8 * RATE
-COMPLETE_OVER: Final = 0.5
+COMPLETE_THRESHOLD: Final = 0.5
 
 
-class Judge(Protocol):
+class EndOfTurnModel(Protocol):
     """Says whether an utterance is complete."""
 
-    async def complete(self, samples: Samples) -> bool:
+    async def is_complete(self, samples: Samples) -> bool:
         """Of an utterance and the silence after it. Raises ModelFailed where it cannot say."""
 
 
 class SmartTurn:
     """Judges one utterance at a time, beside the event loop: it takes 40 ms of a core."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OnnxModel) -> None:
         self._session = session
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smart-turn")
 
-    async def complete(self, samples: Samples) -> bool:
+    async def is_complete(self, samples: Samples) -> bool:
         """See `Judge`."""
         return (
             await asyncio.get_running_loop().run_in_executor(self._thread, self._chance, samples)
-            > COMPLETE_OVER
+            > COMPLETE_THRESHOLD
         )
 
     def close(self) -> None:

@@ -11,8 +11,8 @@ import structlog
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from asr.microphone.ear import Ear
-from asr.microphone.senses import Senses
+from asr.microphone.ear import StreamingRecognizer
+from asr.microphone.senses import SpeechBackends
 from dialog_contracts.input_socket import TO_ASR, InputError, MicStart
 from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
@@ -24,15 +24,15 @@ CLOSE_NORMAL: Final = 1000
 CLOSE_POLICY: Final = 1008
 CLOSE_FAILED: Final = 1011
 CLOSE_LATER: Final = 1013
-BAD_FRAMES_MAX: Final = 50
-START_WITHIN_S: Final = 5.0
+MAX_BAD_FRAMES: Final = 50
+START_TIMEOUT_S: Final = 5.0
 
 
-class MicrophoneDesk:
+class MicrophoneServer:
     """Lets in so many microphones at once. `senses` gives None until the models are loaded."""
 
     def __init__(self, microphones_max: int) -> None:
-        self.senses: Senses | None = None
+        self.backends: SpeechBackends | None = None
         self.open = 0
         self._max = microphones_max
 
@@ -56,11 +56,11 @@ class MicrophoneDesk:
 
     def close(self) -> None:
         """Judge nothing more."""
-        if self.senses is not None:
-            self.senses.close()
+        if self.backends is not None:
+            self.backends.close()
 
-    def _admit(self) -> Senses:
-        if self.senses is None:
+    def _admit(self) -> SpeechBackends:
+        if self.backends is None:
             raise Unavailable(
                 "what microphones are heard with is being loaded", code="asr_not_ready"
             )
@@ -69,17 +69,17 @@ class MicrophoneDesk:
                 f"{self._max} microphones at once is the limit of this process",
                 code="too_many_microphones",
             )
-        return self.senses
+        return self.backends
 
 
 class _Connection:
-    def __init__(self, socket: WebSocket, senses: Senses) -> None:
-        self._socket, self._senses = socket, senses
+    def __init__(self, socket: WebSocket, senses: SpeechBackends) -> None:
+        self._socket, self._backends = socket, senses
         self._bad = 0
 
     async def serve(self) -> None:
         try:
-            async with asyncio.timeout(START_WITHIN_S):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 ear = await self._start()
         except (ServiceError, TimeoutError) as error:
             refused = (
@@ -96,7 +96,7 @@ class _Connection:
             await asyncio.wait([hearing, reading], return_when=asyncio.FIRST_COMPLETED)
             if not hearing.done() and reading.exception() is None and reading.result():
                 # Stopped; who leaves now does not want to know what was said.
-                leaving = asyncio.create_task(self._left())
+                leaving = asyncio.create_task(self._wait_disconnect())
                 await asyncio.wait([hearing, leaving], return_when=asyncio.FIRST_COMPLETED)
                 leaving.cancel()
                 await asyncio.gather(leaving, return_exceptions=True)
@@ -106,7 +106,7 @@ class _Connection:
                 task.cancel()
             await asyncio.gather(hearing, reading, return_exceptions=True)
 
-    async def _start(self) -> Ear:
+    async def _start(self) -> StreamingRecognizer:
         message = await self._socket.receive()
         if message["type"] != "websocket.receive":
             raise WebSocketDisconnect
@@ -119,9 +119,9 @@ class _Connection:
             raise field_error(error) from error
         if not isinstance(start, MicStart):
             raise InvalidField("the first frame is MIC_START", code="no_start")
-        return Ear(start, self._senses, self._tell)
+        return StreamingRecognizer(start, self._backends, self._send)
 
-    async def _read(self, ear: Ear) -> bool:
+    async def _read(self, ear: StreamingRecognizer) -> bool:
         """True when it was stopped, False when the connection is over."""
         while (message := await self._socket.receive())["type"] == "websocket.receive":
             text, data = message.get("text"), message.get("bytes")
@@ -135,16 +135,16 @@ class _Connection:
             except ServiceError as error:
                 self._bad += 1
                 await _refuse(self._socket, error)
-                if self._bad >= BAD_FRAMES_MAX:
+                if self._bad >= MAX_BAD_FRAMES:
                     await self._socket.close(CLOSE_POLICY, "too many bad frames")
                     return False
         return False
 
-    async def _left(self) -> None:
+    async def _wait_disconnect(self) -> None:
         while (await self._socket.receive())["type"] == "websocket.receive":
             pass
 
-    async def _tell(self, message: WireModel) -> None:
+    async def _send(self, message: WireModel) -> None:
         await self._socket.send_text(message.to_json())
 
     async def _close(self, ended: asyncio.Task[None] | asyncio.Task[bool]) -> None:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asr.decoder import Samples
-from asr.microphone.turn_end import Began, End
+from asr.microphone.turn_end import SpeechEnded, SpeechStarted
 from asr.microphone.voice_activity import FRAME_MS
 
 
 @dataclass(slots=True)
-class Speech:
+class SpeechSegment:
     """`frames` begin at `began.window_ms`. It is written by who hears frames and read by who finds the words, on one event loop."""
 
-    began: Began
+    began: SpeechStarted
     frames: list[Samples]
-    end: End | None = None
+    end: SpeechEnded | None = None
     over_at: float = 0.0
     """When its last voice arrived, by the event loop's clock; set with `end`."""
 
@@ -25,22 +25,22 @@ class Speech:
 
     pausing: bool = False
     speech_ms: int = 0
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def until_ms(self) -> int:
         """Audio time up to which it was heard."""
         return self.began.window_ms + len(self.frames) * FRAME_MS
 
-    def look(self, speech_ms: int, *, pausing: bool) -> None:
+    def request_interim(self, speech_ms: int, *, pausing: bool) -> None:
         """Its words are wanted, after so much speech; `pausing`: they may be all."""
         self.decode, self.speech_ms, self.pausing = True, speech_ms, pausing
-        self.news.set()
+        self.changed.set()
 
-    def finish(self, end: End, over_at: float) -> None:
+    def finish(self, end: SpeechEnded, over_at: float) -> None:
         """No more frames come."""
         self.end, self.over_at = end, over_at
-        self.news.set()
+        self.changed.set()
 
     def samples(self, until_ms: int | None = None) -> Samples:
         """What was heard so far, or up to then."""

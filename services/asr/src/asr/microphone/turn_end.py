@@ -18,7 +18,7 @@ Reason = Literal["complete", "silence", "too_long", "stopped", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class EndpointingConfig:
     """Thresholds are chances of voice, 0 to 1; times are ms."""
 
     starts_at: float = 0.5
@@ -31,17 +31,17 @@ class Rhythm:
     preroll_ms: int = 300
     """So much before the first voice is listened to as well: consonants begin without voice."""
 
-    ask_after_ms: int = 200
+    predict_after_ms: int = 200
     """Silence after which the model is asked, and the words are looked for ahead of its answer."""
 
-    patience_ms: int = 1_500
+    max_silence_ms: int = 1_500
     """Silence that ends an utterance of which the model says that it is not complete."""
 
-    fixed_ms: int = 700
+    fallback_silence_ms: int = 700
     """Silence that ends an utterance where no model says anything."""
 
-    partial_every_ms: int = 500
-    utterance_max_ms: int = 30_000
+    interim_interval_ms: int = 500
+    max_utterance_ms: int = 30_000
     """With its pre-roll. What goes on is the next utterance."""
 
 
@@ -55,7 +55,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class SpeechStarted:
     """Somebody speaks since `start_ms`; listen from `window_ms`, which is at most the pre-roll earlier."""
 
     start_ms: int
@@ -72,14 +72,14 @@ class Decode:
 
 
 @dataclass(frozen=True, slots=True)
-class AskEnd:
+class PredictEnd:
     """Ask the model whether that was all; its answer goes to `verdict` with this number."""
 
     question: int
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class SpeechEnded:
     """The utterance is over. `end_ms` is the end of its last voice."""
 
     start_ms: int
@@ -87,81 +87,85 @@ class End:
     reason: Reason
 
 
-Action = Began | Decode | AskEnd | End
+Action = SpeechStarted | Decode | PredictEnd | SpeechEnded
 
 
-class TurnEnd:
+class Endpointer:
     """One microphone. Times are ms of its own audio. `judged`: there is a model to ask."""
 
-    def __init__(self, rhythm: Rhythm, *, judged: bool) -> None:
+    def __init__(self, rhythm: EndpointingConfig, *, judged: bool) -> None:
         self.state = State.QUIET
-        self._rhythm, self._judged = rhythm, judged
+        self._config, self._prediction_pending = rhythm, judged
         self._now = self._free_from = 0
         self._onset: int | None = None
         self._start = self._window = self._voiced_until = self._decoded_at = self._wait_ms = (
             self._question
         ) = 0
 
-    def heard(self, from_ms: int, to_ms: int, chance: float) -> list[Action]:
+    def on_frame(self, from_ms: int, to_ms: int, chance: float) -> list[Action]:
         """A frame; each begins where the one before ended, or later."""
         self._now = to_ms
         if self.state is State.QUIET:
-            return self._listen(from_ms, to_ms, chance)
-        actions = self._voice() if chance >= self._threshold() else self._silence()
-        ended = any(isinstance(action, End) for action in actions)
-        if not ended and to_ms - self._window >= self._rhythm.utterance_max_ms:
+            return self._quiet_frame(from_ms, to_ms, chance)
+        actions = self._voiced_frame() if chance >= self._threshold() else self._silent_frame()
+        ended = any(isinstance(action, SpeechEnded) for action in actions)
+        if not ended and to_ms - self._window >= self._config.max_utterance_ms:
             actions.append(self._end("too_long"))
         return actions
 
-    def verdict(self, question: int, complete: bool | None) -> list[Action]:
+    def on_prediction(self, question: int, complete: bool | None) -> list[Action]:
         """The model's answer to AskEnd; None: it could not say."""
         if self.state is not State.PAUSING or question != self._question:
             return []
         if complete:
             return [self._end("complete")]
         if complete is None:
-            self._wait_ms = self._rhythm.fixed_ms
+            self._wait_ms = self._config.fallback_silence_ms
             if self._now - self._voiced_until >= self._wait_ms:
                 return [self._end("silence")]
         return []
 
-    def cut(self, reason: Literal["stopped", "gap"]) -> list[Action]:
+    def force_end(self, reason: Literal["stopped", "gap"]) -> list[Action]:
         """No more sound comes: the microphone is off, or its frames stay away."""
         self._onset = None
         return [] if self.state is State.QUIET else [self._end(reason)]
 
     def _threshold(self) -> float:
-        return self._rhythm.goes_on_at if self.state is State.SPEAKING else self._rhythm.starts_at
+        return self._config.goes_on_at if self.state is State.SPEAKING else self._config.starts_at
 
-    def _listen(self, from_ms: int, to_ms: int, chance: float) -> list[Action]:
-        if chance < self._rhythm.starts_at:
+    def _quiet_frame(self, from_ms: int, to_ms: int, chance: float) -> list[Action]:
+        if chance < self._config.starts_at:
             self._onset = None
             return []
         self._onset = from_ms if self._onset is None else self._onset
-        if to_ms - self._onset < self._rhythm.onset_ms:
+        if to_ms - self._onset < self._config.onset_ms:
             return []
         self._start = self._onset
-        self._window = max(self._start - self._rhythm.preroll_ms, self._free_from)
+        self._window = max(self._start - self._config.preroll_ms, self._free_from)
         self._voiced_until = self._decoded_at = to_ms
         self._onset, self.state = None, State.SPEAKING
-        return [Began(self._start, self._window)]
+        return [SpeechStarted(self._start, self._window)]
 
-    def _voice(self) -> list[Action]:
+    def _voiced_frame(self) -> list[Action]:
         self.state, self._voiced_until = State.SPEAKING, self._now
-        if self._now - self._decoded_at < self._rhythm.partial_every_ms:
+        if self._now - self._decoded_at < self._config.interim_interval_ms:
             return []
         return [self._decode()]
 
-    def _silence(self) -> list[Action]:
+    def _silent_frame(self) -> list[Action]:
         silent_ms = self._now - self._voiced_until
         actions: list[Action] = []
-        if self.state is State.SPEAKING and silent_ms >= self._rhythm.ask_after_ms:
+        if self.state is State.SPEAKING and silent_ms >= self._config.predict_after_ms:
             self.state = State.PAUSING
             self._question += 1
-            self._wait_ms = self._rhythm.patience_ms if self._judged else self._rhythm.fixed_ms
+            self._wait_ms = (
+                self._config.max_silence_ms
+                if self._prediction_pending
+                else self._config.fallback_silence_ms
+            )
             actions.append(self._decode())
-            if self._judged:
-                actions.append(AskEnd(self._question))
+            if self._prediction_pending:
+                actions.append(PredictEnd(self._question))
         if self.state is State.PAUSING and silent_ms >= self._wait_ms:
             actions.append(self._end("silence"))
         return actions
@@ -170,8 +174,8 @@ class TurnEnd:
         self._decoded_at = self._now
         return Decode(self._voiced_until - self._start, self.state is State.PAUSING)
 
-    def _end(self, reason: Reason) -> End:
+    def _end(self, reason: Reason) -> SpeechEnded:
         self.state = State.QUIET
         # What was listened to once is not heard again as the beginning of the next utterance.
         self._free_from = self._now
-        return End(self._start, self._voiced_until, reason)
+        return SpeechEnded(self._start, self._voiced_until, reason)

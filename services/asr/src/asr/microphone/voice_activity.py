@@ -13,5 +13,5 @@ FRAME_MS: Final = FRAME * 1000 // RATE
 class VoiceActivity(Protocol):
     """One microphone's; it remembers what came before."""
 
-    def chance(self, frame: Samples) -> float:
+    def speech_probability(self, frame: Samples) -> float:
         """Of a voice in these 512 samples, 0 to 1. Takes far less than a frame's time."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from asr.decoder import RATE, Samples
 from asr.microphone.onnx import ModelFailed
-from asr.microphone.senses import Senses
-from asr.microphone.turn_end import Rhythm
-from asr.recognizer import FakeRecognizer, Heard
+from asr.microphone.senses import SpeechBackends
+from asr.microphone.turn_end import EndpointingConfig
+from asr.recognizer import NullRecognizer, Transcript
 
 FRAME_MS = 20
 
@@ -19,23 +19,23 @@ def sound(ms: int, level: float) -> bytes:
     return np.full(ms * RATE // 1000, level * 32767, "<i2").tobytes()
 
 
-class LevelIsChance:
+class LevelVad:
     """A frame's level is its chance of voice, doubled."""
 
-    def chance(self, frame: Samples) -> float:
+    def speech_probability(self, frame: Samples) -> float:
         """Of a voice."""
         return min(1.0, float(np.abs(frame).mean()) * 2)
 
 
 @dataclass
-class ScriptedJudge:
+class ScriptedEndOfTurn:
     """Answers in turn; the last answer stays. None: it fails."""
 
     answers: list[bool | None] = field(default_factory=lambda: [True])
     takes_s: float = 0.05
     lengths_s: list[float] = field(default_factory=list)
 
-    async def complete(self, samples: Samples) -> bool:
+    async def is_complete(self, samples: Samples) -> bool:
         """What comes next in the script."""
         self.lengths_s.append(len(samples) / RATE)
         await asyncio.sleep(self.takes_s)
@@ -45,29 +45,31 @@ class ScriptedJudge:
         return answer
 
 
-class ScriptedRecognizer(FakeRecognizer):
+class ScriptedRecognizer(NullRecognizer):
     """Hears one word for each started half second of voice."""
 
     name = "scripted"
 
     def __init__(self) -> None:
         self.takes_s = 0.2
-        self.at_once = self.most_at_once = self.looks = 0
+        self.at_once = self.most_at_once = self.interims = 0
         self.finals: list[float] = []
         self.languages: list[str | None] = []
         self.broken = self.busy = False
 
-    async def hear_utterance(self, samples: Samples, lang: str | None) -> Heard:
+    async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
         """Words by length."""
         self.finals.append(len(samples) / RATE)
-        return await self._hear(samples, lang)
+        return await self._transcribe(samples, lang)
 
-    async def glance(self, samples: Samples, lang: str | None, *, thorough: bool) -> Heard | None:
+    async def interim(
+        self, samples: Samples, lang: str | None, *, thorough: bool
+    ) -> Transcript | None:
         """The same, unless it is busy."""
-        self.looks += 1
-        return None if self.busy else await self._hear(samples, lang)
+        self.interims += 1
+        return None if self.busy else await self._transcribe(samples, lang)
 
-    async def _hear(self, samples: Samples, lang: str | None) -> Heard:
+    async def _transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         self.languages.append(lang)
         if self.broken:
             raise RuntimeError("out of memory")
@@ -76,17 +78,19 @@ class ScriptedRecognizer(FakeRecognizer):
         await asyncio.sleep(self.takes_s)
         self.at_once -= 1
         voiced_s = float((np.abs(samples) > 0.1).sum()) / RATE
-        return Heard(" ".join(["word"] * int(np.ceil(voiced_s * 2))), lang or "en")
+        return Transcript(" ".join(["word"] * int(np.ceil(voiced_s * 2))), lang or "en")
 
 
-def senses(
-    recognizer: FakeRecognizer, judge: ScriptedJudge | None, rhythm: Rhythm | None = None
-) -> Senses:
+def backends(
+    recognizer: NullRecognizer,
+    judge: ScriptedEndOfTurn | None,
+    rhythm: EndpointingConfig | None = None,
+) -> SpeechBackends:
     """All of it."""
-    return Senses(
+    return SpeechBackends(
         recognizer,
-        LevelIsChance,
+        LevelVad,
         judge,
-        rhythm or Rhythm(),
+        rhythm or EndpointingConfig(),
         {"voice": "level", "turn_end": "script", "words": "script"},
     )

@@ -17,8 +17,8 @@ import numpy as np
 from asr.app import choose
 from asr.decoder import RATE, Samples
 from asr.microphone import senses
-from asr.microphone.ear import Ear
-from asr.microphone.turn_end import Rhythm
+from asr.microphone.ear import StreamingRecognizer
+from asr.microphone.turn_end import EndpointingConfig
 from asr.settings import AsrSettings
 from dialog_contracts.input_socket import MicStart, Partial, Utterance
 from dialog_contracts.model import WireModel
@@ -41,7 +41,7 @@ NOISE: Final = 0.0005
 
 
 @dataclass(slots=True)
-class Told:
+class Recognized:
     """What an ear said about one sentence, by `time.monotonic`."""
 
     partials: list[tuple[float, str]] = field(default_factory=list)
@@ -59,15 +59,15 @@ async def main(models: Path) -> None:
     """All sentences, at the speed of speech. Raises ModelFailed and what faster-whisper raises for models that are none."""
     recognizer = choose(AsrSettings(models_dir=models))
     await recognizer.warm()
-    heard_with = await asyncio.to_thread(senses.load, models, recognizer, Rhythm())
+    heard_with = await asyncio.to_thread(senses.load, models, recognizer, EndpointingConfig())
     _say("heard with: " + ", ".join(f"{part} {name}" for part, name in heard_with.names.items()))
     voice = EspeakVoice()
     waited: list[float] = []
     try:
         for text, lang in SAID:
             spoken = await _spoken(voice, text, lang)
-            told, first_frame = Told(), time.monotonic()
-            ear = Ear(
+            told, first_frame = Recognized(), time.monotonic()
+            ear = StreamingRecognizer(
                 MicStart(session_id="trial", format="pcm_s16le", sample_rate=RATE), heard_with, told
             )
             hearing = asyncio.create_task(ear.run())
@@ -99,7 +99,7 @@ async def main(models: Path) -> None:
             _say(f"{name}: mean {histogram._sum.get() / count * 1000:.0f} ms of {count:.0f}")
 
 
-async def _speak(ear: Ear, spoken: Samples) -> None:
+async def _speak(ear: StreamingRecognizer, spoken: Samples) -> None:
     room = (
         np.random.default_rng(1).standard_normal(int((BEFORE_S + AFTER_S) * RATE) + len(spoken))
         * NOISE

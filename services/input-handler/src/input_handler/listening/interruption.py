@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from input_handler.listening import words
 
-PATIENCE_MS: Final = 1_500
+FALSE_INTERRUPTION_TIMEOUT_MS: Final = 1_500
 """A sound in which no word was found for so long holds up the reply no longer."""
 
 
@@ -47,7 +47,7 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class StartTurn:
     """A turn of the session."""
 
     text: str
@@ -61,62 +61,65 @@ class Drop:
     reason: Literal["noise", "back_channel"]
 
 
-Action = Pause | Resume | Stop | Ask | Drop
+Action = Pause | Resume | Stop | StartTurn | Drop
 
 
-class Interruption:
+class BargeInPolicy:
     """One microphone. Times are ms of any clock that goes forward."""
 
     def __init__(self) -> None:
         self.state = State.QUIET
         self._speaking = False
-        self._sounds = False
+        self._playing = False
         self._judging_since = 0.0
 
-    def began(self, now: float) -> list[Action]:
+    def on_speech_started(self, now: float) -> list[Action]:
         """Speech, or what seems to be."""
         if self._speaking:
             return []
-        self._speaking = self._sounds = True
+        self._speaking = self._playing = True
         self.state, self._judging_since = State.JUDGING, now
         return [Pause()]
 
-    def paused(self, held: bool) -> None:
+    def on_pause_result(self, held: bool) -> None:
         """The outcome of the last Pause: whether there was anything to pause."""
         if not held and self.state is State.JUDGING:
-            self.state, self._sounds = State.QUIET, False
+            self.state, self._playing = State.QUIET, False
 
-    def partial(self, text: str) -> list[Action]:
+    def on_partial(self, text: str) -> list[Action]:
         """What was understood so far."""
-        if not self._sounds or self.state is State.STOPPED or words.is_nod(text):
+        if not self._playing or self.state is State.STOPPED or words.is_backchannel(text):
             return []
-        if not (words.is_order(text) or words.is_enough(text)):
+        if not (words.is_stop_command(text) or words.has_min_words(text)):
             return []
         # Also after the patience was over: words that come late stop the reply that has gone on.
         self.state = State.STOPPED
         return [Stop()]
 
-    def ended(self, text: str, lang: str | None) -> list[Action]:
+    def on_speech_ended(self, text: str, lang: str | None) -> list[Action]:
         """The whole utterance; empty without words."""
-        state, sounds = self.state, self._sounds
-        self.state, self._speaking, self._sounds = State.QUIET, False, False
+        state, sounds = self.state, self._playing
+        self.state, self._speaking, self._playing = State.QUIET, False, False
         going_on: list[Action] = [Resume()] if state is State.JUDGING else []
-        if words.is_empty(text):
+        if words.has_no_words(text):
             return [*going_on, Drop("noise")]
-        if sounds and state is not State.STOPPED and words.is_nod(text):
+        if sounds and state is not State.STOPPED and words.is_backchannel(text):
             return [*going_on, Drop("back_channel")]
         stopping: list[Action] = [Stop()] if sounds and state is not State.STOPPED else []
-        return [*stopping, Ask(text, lang)]
+        return [*stopping, StartTurn(text, lang)]
 
-    def tick(self, now: float) -> list[Action]:
+    def on_tick(self, now: float) -> list[Action]:
         """Time goes by."""
-        if self.state is State.JUDGING and now - self._judging_since >= PATIENCE_MS:
+        if (
+            self.state is State.JUDGING
+            and now - self._judging_since >= FALSE_INTERRUPTION_TIMEOUT_MS
+        ):
             self.state = State.QUIET
             return [Resume()]
         return []
 
-    def gone(self) -> list[Action]:
+    def on_closed(self) -> list[Action]:
         """The microphone is off, or nobody listens to it any more."""
         state = self.state
-        self.state, self._speaking, self._sounds = State.QUIET, False, False
+        self.state, self._speaking, self._playing = State.QUIET, False, False
         return [Resume()] if state is State.JUDGING else []

@@ -13,20 +13,20 @@ from service_runtime.service_pool import ServicePool
 
 log = structlog.get_logger("output_control")
 
-WITHIN_S: Final = 0.5
+TIMEOUT_S: Final = 0.5
 REASON: Final = "speech"
 
 Verb = Literal["pause", "resume", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PausedTurn:
     """A reply stands still. What is asked of it later names its turn, so that nothing late hits the next one."""
 
     turn: int | None
 
 
-class OutputControl:
+class PlaybackClient:
     """Nothing here raises: a reply that cannot be silenced now must not keep anybody from being heard."""
 
     def __init__(self, url: str) -> None:
@@ -40,28 +40,28 @@ class OutputControl:
         """Close them."""
         await self._pool.aclose()
 
-    async def pause(self, session_id: str) -> Held | None:
+    async def pause(self, session_id: str) -> PausedTurn | None:
         """Let what sounds in the session stand still; None when nothing did."""
-        reply = await self._do("pause", session_id, None)
+        reply = await self._call("pause", session_id, None)
         if reply is None or not reply.get("held"):
             return None
         turn = reply.get("turn")
-        return Held(turn if isinstance(turn, int) else None)
+        return PausedTurn(turn if isinstance(turn, int) else None)
 
-    async def resume(self, session_id: str, held: Held) -> None:
+    async def resume(self, session_id: str, held: PausedTurn) -> None:
         """Let it go on."""
-        await self._do("resume", session_id, held.turn)
+        await self._call("resume", session_id, held.turn)
 
-    async def stop(self, session_id: str, held: Held) -> None:
+    async def stop(self, session_id: str, held: PausedTurn) -> None:
         """It is over."""
-        await self._do("stop", session_id, held.turn)
+        await self._call("stop", session_id, held.turn)
 
-    async def _do(self, verb: Verb, session_id: str, turn: int | None) -> dict[str, Any] | None:
+    async def _call(self, verb: Verb, session_id: str, turn: int | None) -> dict[str, Any] | None:
         body = StopRequest(session_id=session_id, turn=turn, reason=REASON).to_json().encode()
         headers = {"Content-Type": "application/json"}
         try:
             async with (
-                asyncio.timeout(WITHIN_S),
+                asyncio.timeout(TIMEOUT_S),
                 await self._pool.request(
                     "POST", f"/control/{verb}", body=body, headers=headers
                 ) as answer,

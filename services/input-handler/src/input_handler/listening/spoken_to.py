@@ -13,15 +13,15 @@ from service_runtime.tasks import TaskOwner
 log = structlog.get_logger("spoken_to")
 
 
-class SpokenToNotice:
+class UserSpeakingNotifier:
     """`tell` does not wait: nobody is heard later because of it, and without Redis she only looks less attentive."""
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis, self._tasks = redis, TaskOwner()
         # One after the other: what is told last must arrive last.
-        self._telling = asyncio.Lock()
+        self._publishing = asyncio.Lock()
 
-    def tell(self, session_id: str, microphone: str, *, speaking: bool) -> None:
+    def notify(self, session_id: str, microphone: str, *, speaking: bool) -> None:
         """Somebody speaks into this microphone, or has finished."""
         notice = SpokenTo(session_id=session_id, microphone=microphone, speaking=speaking).to_json()
         self._tasks.start("spoken_to", self._publish(notice))
@@ -29,14 +29,14 @@ class SpokenToNotice:
     async def aclose(self) -> None:
         """Nobody is told any more."""
         # Not in the middle of a call: the client loses a connection whose caller is cancelled while it is handed back to the pool.
-        async with self._telling:
+        async with self._publishing:
             await self._tasks.close()
 
     async def _publish(self, notice: str) -> None:
         async def work(client: Redis) -> None:
             await client.publish(redis_names.SPOKEN_TO, notice)
 
-        async with self._telling:
+        async with self._publishing:
             try:
                 await self._redis.call("spoken_to", work)
             except RedisDown as error:

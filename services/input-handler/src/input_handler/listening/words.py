@@ -3,12 +3,12 @@
 import re
 from typing import Final
 
-_HANZI: Final = re.compile(r"[\u3400-\u9fff]")
+_CJK: Final = re.compile(r"[\u3400-\u9fff]")
 _WORD: Final = re.compile(r"[a-z']+|[\u3400-\u9fff]")
 _NOT_A_WORD: Final = re.compile(r"[^a-z'\u3400-\u9fff]+")
 
 # Sounds and words by which a listener says: I am with you, go on.
-_NODS_EN: Final = frozenset(
+_BACKCHANNELS_EN: Final = frozenset(
     (
         *(
             "uh",
@@ -45,45 +45,49 @@ _NODS_EN: Final = frozenset(
         ),
     )
 )
-_NODS_ZH: Final = re.compile(
+_BACKCHANNELS_ZH: Final = re.compile(
     r"(?:嗯|唔|哦|噢|喔|啊|呃|额|哈|嘿|诶|欸|哎|哇|对|是|好|行|嗨|嘛|的|呀|吧|呢|了|啦|真)+"
 )
-_NODS_MAX: Final = 4
+_MAX_BACKCHANNEL_WORDS: Final = 4
 
 # One of these is enough, whatever else is said.
-_ORDERS_EN: Final = re.compile(r"\b(?:stop|wait|hold on|hang on|shut up|be quiet|enough|no no)\b")
-_ORDERS_ZH: Final = re.compile(r"停|等等|等一下|等会|别说|闭嘴|打住|安静|不对|够了")
+_STOP_COMMANDS_EN: Final = re.compile(
+    r"\b(?:stop|wait|hold on|hang on|shut up|be quiet|enough|no no)\b"
+)
+_STOP_COMMANDS_ZH: Final = re.compile(r"停|等等|等一下|等会|别说|闭嘴|打住|安静|不对|够了")
 
 
-def is_nod(text: str) -> bool:
+def is_backchannel(text: str) -> bool:
     """A back-channel: it asks for nothing, and least of all for silence."""
     words = _words(text)
-    if not words or len(words) > 2 * _NODS_MAX:
+    if not words or len(words) > 2 * _MAX_BACKCHANNEL_WORDS:
         return False
-    hanzi = "".join(word for word in words if _HANZI.match(word))
-    latin = [word for word in words if not _HANZI.match(word)]
+    hanzi = "".join(word for word in words if _CJK.match(word))
+    latin = [word for word in words if not _CJK.match(word)]
     return (
-        len(latin) <= _NODS_MAX
-        and set(latin) <= _NODS_EN
-        and (not hanzi or _NODS_ZH.fullmatch(hanzi) is not None)
+        len(latin) <= _MAX_BACKCHANNEL_WORDS
+        and set(latin) <= _BACKCHANNELS_EN
+        and (not hanzi or _BACKCHANNELS_ZH.fullmatch(hanzi) is not None)
     )
 
 
-def is_order(text: str) -> bool:
+def is_stop_command(text: str) -> bool:
     """Says in so many words that the speaker shall stop."""
     lowered = _NOT_A_WORD.sub(" ", text.lower())
-    return _ORDERS_EN.search(lowered) is not None or _ORDERS_ZH.search(text) is not None
+    return (
+        _STOP_COMMANDS_EN.search(lowered) is not None or _STOP_COMMANDS_ZH.search(text) is not None
+    )
 
 
-def is_empty(text: str) -> bool:
+def has_no_words(text: str) -> bool:
     """There is no word in it."""
     return not _words(text)
 
 
-def is_enough(text: str) -> bool:
+def has_min_words(text: str) -> bool:
     """Two words, or three hanzi: no cough is understood as that much."""
     words = _words(text)
-    hanzi = sum(1 for word in words if _HANZI.match(word))
+    hanzi = sum(1 for word in words if _CJK.match(word))
     return hanzi >= 3 or len(words) - hanzi >= 2
 
 

@@ -9,11 +9,11 @@ from dialog_contracts.legacy_chain import AudioBlob, TaskResponse, UserInput
 from dialog_contracts.sse import DoneEvent, SseFrame, TextDeltaEvent
 from dialog_flags.flags import FixedFlags
 from input_handler.engine_client import EngineClient
-from input_handler.legacy_path import LegacyPath
+from input_handler.legacy_path import LegacyClient
 from input_handler.running_turns import RunningTurns
-from input_handler.sync_path import SyncPath
-from input_handler.turn_caller import TurnCaller
-from input_handler.turn_numbers import TurnNumbers
+from input_handler.sync_path import EngineGuard
+from input_handler.turn_caller import TurnService
+from input_handler.turn_numbers import TurnNumberAllocator
 from service_runtime import effects
 from service_runtime.answers import Answers
 from service_runtime.holding import Holding
@@ -24,7 +24,7 @@ REQUEST: Final = ChatRequest(
 )
 
 
-class Chain:
+class LegacyPipeline:
     """What memory, chat-ai and tts do together."""
 
     def __init__(self, redis: RedisLink, url: str) -> None:
@@ -70,7 +70,7 @@ def plenty() -> RunningTurns:
     return RunningTurns(in_all=100, a_client=100, a_session=100)
 
 
-def caller_of(
+def turn_service(
     client: EngineClient,
     redis: RedisLink,
     answers: Answers,
@@ -82,32 +82,34 @@ def caller_of(
     legacy_first_s: float = 3.0,
     circuit_failures: int = 100,
     circuit_open_s: float = 2.0,
-) -> TurnCaller:
+) -> TurnService:
     """A caller with more patience for its engine than a stalled machine needs, except where a test is about that."""
-    sync = SyncPath(
+    sync = EngineGuard(
         client,
         accepted_within_s=accepted_within_s,
         first_delta_within_s=first_delta_within_s,
         circuit_failures=circuit_failures,
         circuit_open_s=circuit_open_s,
     )
-    legacy = LegacyPath(redis, answers, enabled=True, within_s=within_s)
-    return TurnCaller(
+    legacy = LegacyClient(redis, answers, enabled=True, within_s=within_s)
+    return TurnService(
         sync,
         legacy,
-        TurnNumbers(redis),
+        TurnNumberAllocator(redis),
         FixedFlags(flags),
         plenty(),
         legacy_first_s=legacy_first_s,
     )
 
 
-async def called(caller: TurnCaller, request: ChatRequest = REQUEST, **more: Any) -> list[SseFrame]:
+async def call_turn(
+    caller: TurnService, request: ChatRequest = REQUEST, **more: Any
+) -> list[SseFrame]:
     """All events of a turn."""
-    return [frame async for frame in caller.call(request, **more)]
+    return [frame async for frame in caller.stream(request, **more)]
 
 
-def told(frames: list[SseFrame]) -> list[tuple[str | None, str]]:
+def events_of(frames: list[SseFrame]) -> list[tuple[str | None, str]]:
     """Their ids and names."""
     return [(frame.id, frame.event) for frame in frames]
 

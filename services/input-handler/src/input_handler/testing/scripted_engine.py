@@ -16,7 +16,7 @@ Step = bytes | float | str
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptedAnswer:
     """One answer. Steps: bytes are sent, seconds are waited, `CUT` breaks the connection, `HANG` waits for the caller to leave."""
 
     steps: Sequence[Step] = ()
@@ -31,15 +31,15 @@ def events(turn: int, *said: sse.ChatEvent) -> bytes:
     )
 
 
-def refusal(status: int, code: str, *, next_turn: int | None = None) -> Answer:
+def refusal(status: int, code: str, *, next_turn: int | None = None) -> ScriptedAnswer:
     """An error as engines answer it."""
     body = ErrorBody(code=code, message=f"{code} of the scripted engine", next_turn=next_turn)
-    return Answer(steps=[body.to_json().encode()], status=status)
+    return ScriptedAnswer(steps=[body.to_json().encode()], status=status)
 
 
-def moved_to(ordinal: int) -> Answer:
+def moved_to(ordinal: int) -> ScriptedAnswer:
     """What an engine answers for a session that another one has."""
-    return Answer(
+    return ScriptedAnswer(
         steps=[ErrorBody(code="not_owner", message="m", owner=ordinal).to_json().encode()],
         status=421,
     )
@@ -55,7 +55,7 @@ DONE: Final = sse.DoneEvent(stats=sse.DoneStats(tokens=1))
 class ScriptedEngine:
     """An ASGI application. The last answer is given for ever; `left` is set when a caller went away before the end."""
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[ScriptedAnswer] = field(default_factory=list)
     requests: list[ChatRequest] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)

@@ -14,7 +14,7 @@ from dialog_contracts.legacy_chain import (
     ResponseMetadata,
     TaskResponse,
 )
-from output_handler.mailroom import Mailroom
+from output_handler.mailroom import LegacyResponses
 from service_runtime.answers import Answers
 from service_runtime.blobs import Blobs
 from service_runtime.redis_link import RedisDown
@@ -34,7 +34,7 @@ def wav(ms: int, *, rate: int = limits.SAMPLE_RATE, channels: int = 1) -> bytes:
     return held.getvalue()
 
 
-def answer(
+def response(
     turn: int | None,
     text: str = "今晚玩解谜",
     *,
@@ -69,22 +69,22 @@ def answer(
     )
 
 
-class HeldAnswers(Answers):
+class InMemoryResponses(Answers):
     """Answers whose `heard` is a set of this process."""
 
     def __init__(self) -> None:
-        self.heard_ids: list[str] = []
+        self.delivered: list[str] = []
         self.down = False
 
-    async def heard(self, response: TaskResponse) -> None:
+    async def mark_delivered(self, response: TaskResponse) -> None:
         """As Redis would note it."""
         await self._reach()
-        self.heard_ids.append(response.message_id)
+        self.delivered.append(response.message_id)
 
-    async def was_heard(self, task_id: str) -> set[str]:
+    async def delivered_ids(self, task_id: str) -> set[str]:
         """All of them."""
         await self._reach()
-        return set(self.heard_ids)
+        return set(self.delivered)
 
     async def _reach(self) -> None:
         await asyncio.sleep(0)
@@ -92,7 +92,7 @@ class HeldAnswers(Answers):
             raise RedisDown("answers", "ConnectionError")
 
 
-class HeldBlobs(Blobs):
+class InMemoryBlobs(Blobs):
     """Blobs by number."""
 
     def __init__(self) -> None:
@@ -113,28 +113,30 @@ class HeldBlobs(Blobs):
         return self.files.get(blob_id)
 
 
-class HeldSounding(Sounding):
+class RecordedPlayback(Sounding):
     """What was told of turns that a file speaks, in order."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
+        self.events: list[tuple[str, int]] = []
 
-    async def begins(self, session_id: str, turn: int) -> None:
+    async def started(self, session_id: str, turn: int) -> None:
         """Told."""
-        self.told.append(("begins", turn))
+        self.events.append(("begins", turn))
 
-    async def over(self, session_id: str, turn: int) -> None:
+    async def finished(self, session_id: str, turn: int) -> None:
         """Told."""
-        self.told.append(("over", turn))
+        self.events.append(("over", turn))
 
 
-class Post:
+class FakeLegacyPipeline:
     """A mailroom and what was put into it."""
 
     def __init__(self, voice_within_s: float = 30.0) -> None:
-        self.answers, self.blobs, self.tasks = HeldAnswers(), HeldBlobs(), TaskOwner()
-        self.sounding = HeldSounding()
-        self.room = Mailroom(self.answers, self.blobs, self.tasks, voice_within_s, self.sounding)
+        self.responses, self.blobs, self.tasks = InMemoryResponses(), InMemoryBlobs(), TaskOwner()
+        self.active_playback = RecordedPlayback()
+        self.source = LegacyResponses(
+            self.responses, self.blobs, self.tasks, voice_within_s, self.active_playback
+        )
 
     async def voice(self, ms: int) -> str:
         """A voice file of this length; gives its id."""

@@ -17,7 +17,7 @@ from dialog_contracts.ingest import (
     StopResult,
     TextDelta,
 )
-from output_handler.session import Session
+from output_handler.session import PlaybackSession
 
 FLAGS: Final = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
 
@@ -28,30 +28,32 @@ def now_ms() -> float:
 
 
 @dataclass
-class Stage:
+class SessionDriver:
     """A session, and the frames that went back to its engine."""
 
-    session: Session
+    session: PlaybackSession
     to_engine: list[str] = field(default_factory=list)
 
-    def say(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
+    def start_turn(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
         """A frame from the engine."""
         raw = frame.to_json()
         read = DOWN.validate_json(raw)
         assert not isinstance(read, StopResult | Alive)
-        self.session.take(read, raw)
+        self.session.on_frame(read, raw)
 
     def start(
         self, turn: int = 1, *, epoch: int = 1, flags: FlagSet = FLAGS, ear_ms: int | None = None
     ) -> None:
         """START of a turn."""
-        self.say(Start(session_id="live-001", turn=turn, epoch=epoch, flags=flags, ear_ms=ear_ms))
+        self.start_turn(
+            Start(session_id="live-001", turn=turn, epoch=epoch, flags=flags, ear_ms=ear_ms)
+        )
 
     def chunks(self, first: int, last: int, turn: int = 1) -> None:
         """Chunks of 40 ms, `first` to `last`."""
         pcm = base64.b64encode(bytes(1920)).decode()
         for seq in range(first, last + 1):
-            self.say(
+            self.start_turn(
                 SpeechChunk(
                     session_id="live-001", turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40
                 )
@@ -59,20 +61,20 @@ class Stage:
 
     def text(self, content: str, at: int = 0, *, eos: bool = False, turn: int = 1) -> None:
         """A piece of the reply."""
-        self.say(
+        self.start_turn(
             TextDelta(session_id="live-001", turn=turn, content=content, text_start=at, eos=eos)
         )
 
     def end(self, turn: int = 1, *, voice_follows: bool | None = None) -> None:
         """END."""
-        self.say(End(session_id="live-001", turn=turn, voice_follows=voice_follows))
+        self.start_turn(End(session_id="live-001", turn=turn, voice_follows=voice_follows))
 
     def stop_ack(self, turn: int = 1, heard: str | None = None) -> None:
         """STOP_ACK."""
-        self.say(StopAck(session_id="live-001", turn=turn, heard_text=heard))
+        self.start_turn(StopAck(session_id="live-001", turn=turn, heard_text=heard))
 
 
-def story(sent: list[str | bytes]) -> list[str]:
+def transcript_of(sent: list[str | bytes]) -> list[str]:
     """The frames in short: `START 1`, `STATE SPEAKING`, `CHUNK 0`, `TEXT 今晚`, `END 1`, `ERROR chunk_gap`."""
     told = []
     for raw in sent:
@@ -91,10 +93,10 @@ def story(sent: list[str | bytes]) -> list[str]:
     return told
 
 
-async def told(sent: list[str | bytes]) -> list[str]:
+async def new_frames(sent: list[str | bytes]) -> list[str]:
     """The story since the last time it was told."""
     for _ in range(10):
         await asyncio.sleep(0)
-    found = story(sent)
+    found = transcript_of(sent)
     sent.clear()
     return found
