@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_telemetry import log_lines
 from service_runtime import work_list
-from service_runtime.job import GivenUp, Handle
-from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
+from service_runtime.job import Handle, OnExhausted
+from service_runtime.redis_link import RedisClient
+from service_runtime.work_list import WorkQueue
 from vtuber_cli import ports
 
 pytest_plugins = ["e2e.harness.levels", "e2e.harness.outcomes"]
@@ -72,9 +72,9 @@ async def redis(url: str) -> AsyncIterator["Redis"]:
 
 
 @pytest.fixture
-async def link(url: str) -> AsyncIterator[RedisLink]:
+async def link(url: str) -> AsyncIterator[RedisClient]:
     """That Valkey as a service sees it."""
-    made = RedisLink(url, timeout_s=2)
+    made = RedisClient(url, timeout_s=2)
     yield made
     await made.aclose()
 
@@ -86,9 +86,9 @@ def no_url() -> str:
 
 
 @pytest.fixture
-async def no_link(no_url: str) -> AsyncIterator[RedisLink]:
+async def no_link(no_url: str) -> AsyncIterator[RedisClient]:
     """To where nobody listens."""
-    made = RedisLink(no_url)
+    made = RedisClient(no_url)
     yield made
     await made.aclose()
 
@@ -97,8 +97,8 @@ async def no_link(no_url: str) -> AsyncIterator[RedisLink]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work lists that do not dawdle."""
     monkeypatch.setattr(work_list, "BLOCK_S", 0.02)
-    monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
-    monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(work_list, "RENEW_INTERVAL_S", 0.05)
+    monkeypatch.setattr(work_list, "RETRY_PAUSE_S", 0.02)
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def worked(url: str, redis: "Redis", quick: None) -> Callable[..., Awaitable[Non
     """Messages go through a list, oldest first, until nothing of them is left there."""
 
     async def through(
-        name: str, handle: Handle, given_up: GivenUp, *raws: str | bytes, at_once: int = 4
+        name: str, handle: Handle, given_up: OnExhausted, *raws: str | bytes, at_once: int = 4
     ) -> None:
         await redis.lpush(name, *raws)
-        work = WorkList(url, name, "one", at_once=at_once)
+        work = WorkQueue(url, name, "one", at_once=at_once)
         work.start(handle, given_up)
         async with asyncio.timeout(5):
             while await redis.exists(name, redis_names.processing(name, "one")):  # noqa: ASYNC110 -- Valkey sets no Event
@@ -120,15 +120,15 @@ def worked(url: str, redis: "Redis", quick: None) -> Callable[..., Awaitable[Non
 
 
 @pytest.fixture
-def crash() -> Callable[[WorkList], Awaitable[None]]:
+def crash() -> Callable[[WorkQueue], Awaitable[None]]:
     """A consumer ends without a word: its lease runs out, its processing list stays."""
 
-    async def died(consumer: WorkList) -> None:
+    async def died(consumer: WorkQueue) -> None:
         # Between two calls: one that is cancelled in the middle of its sending may go on, and would be waited for for ever.
-        async with consumer._fetching, consumer._looking:
+        async with consumer._fetching, consumer._reclaimer:
             await consumer._feeding.close()
-        await consumer._cut_off()
-        await consumer._holding.aclose()
+        await consumer._watch_deadlines()
+        await consumer._store.aclose()
 
     return died
 

@@ -71,7 +71,7 @@ async def test_an_attack_costs_little_and_nobody_else_notices(stack: Stack, name
         for service in ("gateway", "input-handler", "dialog-engine", "output-handler")
     ] == crashed
     if name == "slow and idle":
-        assert found["open"] <= bounds.CONNECTING_AN_ADDRESS
+        assert found["open"] <= bounds.MAX_CONNECTING_PER_ADDRESS
     if name == "many turns":
         assert found["429"] > 0
 

@@ -317,6 +317,6 @@ async def test_bad_uploads_end_in_a_clear_error_and_nothing_is_queued(stack: Sta
             json.dumps({"task_id": "../..", "content": "x"}),
         )
         async with asyncio.timeout(timeouts.TURN):
-            while await redis.llen(redis_names.dead(redis_names.USER_INPUT_QUEUE)) < 2:
+            while await redis.llen(redis_names.dead_letter(redis_names.USER_INPUT_QUEUE)) < 2:
                 await asyncio.sleep(0.02)
     assert_spoken(await client.say("Hello there, who are you?"))

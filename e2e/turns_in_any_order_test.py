@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import BACK, DOWN, Alive, Hold, Played, Stop, StopResult
+from dialog_contracts.ingest import (
+    TO_ENGINE,
+    TO_OUTPUT,
+    Heartbeat,
+    PlaybackControl,
+    Played,
+    Stop,
+    StopResult,
+)
 from dialog_contracts.limits import BYTES_PER_MS
 from dialog_contracts.viewer import Phase
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
@@ -190,21 +198,21 @@ class House:
 
     def _to_output(self, frame: str) -> None:
         def arrive() -> None:
-            read = DOWN.validate_json(frame)
-            assert not isinstance(read, StopResult | Alive)
+            read = TO_OUTPUT.validate_json(frame)
+            assert not isinstance(read, StopResult | Heartbeat)
             self.session.on_frame(read, frame)
 
         self._later(arrive)
 
     def _to_engine(self, frame: str) -> None:
         def arrive() -> None:
-            read = BACK.validate_json(frame)
+            read = TO_ENGINE.validate_json(frame)
             runner = self.running
             if runner is None or getattr(read, "turn", None) not in (None, runner.request.turn):
                 return
             if isinstance(read, Stop):
                 runner.stop(read.reason or "viewer")
-            elif isinstance(read, Hold):
+            elif isinstance(read, PlaybackControl):
                 runner.set_paused(read.action)
             elif isinstance(read, Played):
                 runner.report_position(read, "output-handler")

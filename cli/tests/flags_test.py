@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.flags import Flag, problems
+from dialog_flags.flags import Flag, validate
 from vtuber_cli.console import Console
 from vtuber_cli.flags import Place, change, flip, show
 
@@ -53,7 +53,7 @@ def test_the_patch_is_legal_whatever_was_said_before(flag: Flag) -> None:
     for before in (True, False):
         for on in (True, False):
             after = {**dict.fromkeys(map(str, Flag), before), **change(flag, on=on)}
-            assert problems(FlagSet(**after)) == []
+            assert validate(FlagSet(**after)) == []
             assert after[flag] is on
 
 

@@ -3,7 +3,7 @@ from itertools import product
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.flags import Flag, problems
+from dialog_flags.flags import Flag, validate
 from vtuber_cli import settings
 from vtuber_cli.profile import fitted
 
@@ -26,7 +26,7 @@ def in_force(said: dict[str, str]) -> dict[str, bool]:
 @pytest.mark.parametrize("values", list(product([None, "off"], repeat=5)))
 def test_whatever_a_person_turns_off_the_profile_fits(values: tuple[str | None, ...]) -> None:
     said = {str(flag): "OFF" for flag, value in zip(Flag, values, strict=True) if value is not None}
-    assert problems(FlagSet(**in_force(said))) == []
+    assert validate(FlagSet(**in_force(said))) == []
     assert all(in_force(said)[name] is False for name in said)
 
 

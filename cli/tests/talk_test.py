@@ -15,7 +15,7 @@ import pytest
 
 from dialog_contracts import binary
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import End, Hold, SpeechChunk, Start, Stop, StopAck
+from dialog_contracts.ingest import End, PlaybackControl, SpeechChunk, Start, Stop, StopAck
 from dialog_contracts.input_socket import (
     Final,
     InputError,
@@ -202,7 +202,9 @@ async def test_her_voice_is_stopped_held_and_goes_on_as_the_gateway_says(
     async with asyncio.timeout(10):
         await gateway.mic_on.wait()
         for action in ("PAUSE", "RESUME"):
-            await gateway.sounds(Hold(session_id=SESSION, turn=3, action=action).to_json())
+            await gateway.sounds(
+                PlaybackControl(session_id=SESSION, turn=3, action=action).to_json()
+            )
         await gateway.sounds(
             *voice(3), b"no chunk", "no json", Stop(session_id=SESSION, turn=3).to_json()
         )

@@ -12,7 +12,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.http import ChatRequest, FlagSet, RequestMeta
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame, TextDeltaEvent, frame
 from dialog_flags.flags import FixedFlags
 from dialog_telemetry import log_lines
@@ -133,7 +133,7 @@ async def switch_cost(_: Path) -> dict[str, float]:
     gc.set_threshold(50_000, 50, 100)
     for number in range(2_200):
         request = ChatRequest(
-            session_id="bench", content="hello", meta=Meta(request_id=f"r-{number}")
+            session_id="bench", content="hello", meta=RequestMeta(request_id=f"r-{number}")
         )
         began = time.perf_counter()
         async for _frame in caller.stream(request):
@@ -163,6 +163,6 @@ class _Numbers:
 
 
 def _caller() -> TurnService:
-    sync = EngineGuard(_Engine(), accepted_within_s=0.3, first_delta_within_s=8)  # type: ignore[arg-type]
-    legacy = LegacyClient(None, None, enabled=True, within_s=30)  # type: ignore[arg-type]
+    sync = EngineGuard(_Engine(), accept_timeout_s=0.3, first_token_timeout_s=8)  # type: ignore[arg-type]
+    legacy = LegacyClient(None, None, enabled=True, timeout_s=30)  # type: ignore[arg-type]
     return TurnService(sync, legacy, _Numbers(), FixedFlags(FlagSet()), plenty())  # type: ignore[arg-type]

@@ -14,11 +14,11 @@ import aiohttp
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from dialog_contracts.ingest import Alive, Subscribe
+from dialog_contracts.ingest import Heartbeat, Subscribe
 from e2e.harness.stack import environment
 from vtuber_cli import ports, valkey
 
-ALIVE = Alive().to_json()
+ALIVE = Heartbeat().to_json()
 FLAGS = {"ENABLE_SYNC_CORE": True, "SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
 
 

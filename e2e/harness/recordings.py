@@ -61,6 +61,6 @@ async def speech(text: str) -> bytes:
     """Somebody who says it, as a WAV."""
     voice = EspeakVoice()
     try:
-        return wav.file(b"".join([piece.pcm async for piece in voice.synthesize(text, "en")]))
+        return wav.wav_file(b"".join([piece.pcm async for piece in voice.synthesize(text, "en")]))
     finally:
         await voice.aclose()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_flags.flags import Flag, problems
+from dialog_flags.flags import Flag, validate
 from vtuber_operator.conditions import Facts, Verdict, short_names, status_of, time_text
 from vtuber_operator.documents import Keys
 from vtuber_operator.status import CONDITION_TYPES, FlagPhase, Phase, Reason, Status
@@ -128,7 +128,7 @@ def test_a_sentence_is_cut_before_the_api_server_refuses_it() -> None:
 
 
 SUBSETS = (frozenset(some) for size in range(len(Flag) + 1) for some in combinations(Flag, size))
-SETS = st.sampled_from([on for on in SUBSETS if problems(flag_set(on)) == []])
+SETS = st.sampled_from([on for on in SUBSETS if validate(flag_set(on)) == []])
 POD_NAMES = st.lists(st.sampled_from(["a", "b", "c"]), unique=True).map(tuple)
 KEYS = st.sampled_from(
     [Keys({}, Reason.NO_KEYS), Keys({}, Reason.KEYS_READY), Keys({}, Reason.SECRET_MISSING, "none")]

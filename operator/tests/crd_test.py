@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from dialog_flags.flags import NEEDS
+from dialog_flags.flags import REQUIRES
 from vtuber_operator import crd
 from vtuber_operator.spec import Spec
 from vtuber_operator.status import Status
@@ -56,8 +56,8 @@ def test_every_dependency_has_a_rule_that_names_the_missing_flag() -> None:
         rule["message"]
         for rule in SCHEMA["properties"]["spec"]["properties"]["flags"]["x-kubernetes-validations"]
     ]
-    assert len(messages) == len(NEEDS)
-    for flag, needed in NEEDS.items():
+    assert len(messages) == len(REQUIRES)
+    for flag, needed in REQUIRES.items():
         assert any(message.startswith(f"{flag} needs {needed}") for message in messages)
 
 

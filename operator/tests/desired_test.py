@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialog_flags.flags import NEEDS, Flag
+from dialog_flags.flags import REQUIRES, Flag
 from vtuber_operator.desired import decide
 from vtuber_operator.steps import ORDER
 from vtuber_operator.testing.cluster_in_memory import (
@@ -34,7 +34,7 @@ def cluster() -> Cluster:
 
 def test_the_order_puts_every_flag_after_the_one_it_needs() -> None:
     assert set(ORDER) == set(Flag)
-    assert all(ORDER.index(flag) > ORDER.index(needed) for flag, needed in NEEDS.items())
+    assert all(ORDER.index(flag) > ORDER.index(needed) for flag, needed in REQUIRES.items())
 
 
 def test_nothing_is_known_and_nothing_is_done() -> None:
@@ -301,7 +301,7 @@ def _closed(flags: set[str]) -> dict[str, bool]:
 
 
 def _needs(flag: str) -> list[str]:
-    needed = NEEDS.get(Flag(flag))
+    needed = REQUIRES.get(Flag(flag))
     return [] if needed is None else [str(needed), *_needs(needed)]
 
 

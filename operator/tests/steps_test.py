@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import SessionDocument, SessionLlm
-from dialog_flags.flags import Flag, problems
+from dialog_flags.flags import Flag, validate
 from vtuber_operator.documents import Draft
 from vtuber_operator.steps import Move, Reach, named, next_move, reach
 from vtuber_operator.world import Ack, World, Written, flag_set
@@ -15,7 +15,7 @@ from vtuber_operator.world import Ack, World, Written, flag_set
 NOW = 1_760_000_000_000
 FILE = "vt.openai.token.1"
 CORE, STREAMING, BARGE_IN = Flag.ENABLE_SYNC_CORE, Flag.SYNC_TTS_STREAMING, Flag.SYNC_TTS_BARGE_IN
-LEGAL = st.frozensets(st.sampled_from(list(Flag))).filter(lambda on: problems(flag_set(on)) == [])
+LEGAL = st.frozensets(st.sampled_from(list(Flag))).filter(lambda on: validate(flag_set(on)) == [])
 
 DRAFT = Draft.of(
     SessionDocument(
@@ -42,7 +42,7 @@ def test_from_any_legal_set_to_any_other_one_flag_at_a_time_and_every_set_betwee
     while (move := next_move(on, desired)) is not None:
         on = on | {move.flag} if move.on else on - {move.flag}
         moves += 1
-        assert problems(flag_set(on)) == []
+        assert validate(flag_set(on)) == []
     assert on == desired
     assert moves == len(effective ^ desired), "no flag moves twice"
 

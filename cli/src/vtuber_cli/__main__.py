@@ -261,7 +261,7 @@ def _models(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    from dialog_telemetry.output import steady
+    from dialog_telemetry.output import non_blocking
     from vtuber_cli.console import Console
     from vtuber_cli.run import Runner, RunOptions
 
@@ -280,7 +280,7 @@ def _run(asked: argparse.Namespace) -> int:
         return 2
 
     async def work() -> int:
-        return await Runner(loaded, options, Console(steady(sys.stdout, _lost))).run()
+        return await Runner(loaded, options, Console(non_blocking(sys.stdout, _lost))).run()
 
     return asyncio.run(work())
 

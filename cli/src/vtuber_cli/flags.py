@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dialog_flags.flags import Flag, dependents_of, needs_of
+from dialog_flags.flags import Flag, dependents_of, requirements_of
 from vtuber_cli.console import Console
 
 WITHIN_S: Final = 30
@@ -38,7 +38,9 @@ def change(flag: Flag, *, on: bool) -> dict[str, bool]:
     return dict.fromkeys(
         [
             str(each)
-            for each in ([*needs_of(flag), flag] if on else [*dependents_of(flag)[::-1], flag])
+            for each in (
+                [*requirements_of(flag), flag] if on else [*dependents_of(flag)[::-1], flag]
+            )
         ],
         on,
     )

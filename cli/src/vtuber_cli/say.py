@@ -14,7 +14,7 @@ from websockets.exceptions import WebSocketException
 
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
-from dialog_telemetry.output import steady
+from dialog_telemetry.output import non_blocking
 from vtuber_cli import gateway, providers
 from vtuber_cli.players import wav
 from vtuber_cli.speaker import NO_PLAYER, Speaker, Voice, unwritable
@@ -112,7 +112,7 @@ def _refusal(status: int, body: str) -> str:
 def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Path | None) -> int:
     """The command; exit status 0 when the turn was answered, 130 when Ctrl-C stopped it."""
     # Whoever reads only the first lines does not end her.
-    out, troubles, begun = steady(sys.stdout), list[str](), list[str]()
+    out, troubles, begun = non_blocking(sys.stdout), list[str](), list[str]()
     if wav_path is not None and (why := unwritable(wav_path)) is not None:
         sys.stderr.write(f"--wav: {why}\n")
         return 1

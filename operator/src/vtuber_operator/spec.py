@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import EVERY_SESSION, BaseUrl, Lang, ModelName, VoiceName
-from dialog_flags.flags import NEEDS, Flag
+from dialog_flags.flags import REQUIRES, Flag
 
 GROUP: Final = "vtuber.dev"
 VERSION: Final = "v1alpha1"
@@ -56,7 +56,7 @@ def flag_rules() -> list[Rule]:
             "fieldPath": f".{flag}",
             "reason": "FieldValueForbidden",
         }
-        for flag, needed in NEEDS.items()
+        for flag, needed in REQUIRES.items()
     ]
 
 

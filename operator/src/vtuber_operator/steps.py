@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dialog_flags.flags import NEEDS, Flag
+from dialog_flags.flags import REQUIRES, Flag
 from vtuber_operator.documents import Draft
 from vtuber_operator.spec import FLAG_DEFAULTS
 from vtuber_operator.world import World
@@ -15,8 +15,8 @@ def _dependency_order() -> tuple[Flag, ...]:
     ordered: list[Flag] = []
 
     def visit(flag: Flag) -> None:
-        if flag in NEEDS:
-            visit(NEEDS[flag])
+        if flag in REQUIRES:
+            visit(REQUIRES[flag])
         if flag not in ordered:
             ordered.append(flag)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.redis_names import FLAGS_ACK_VALID_S
-from dialog_flags.flags import Flag, problems
+from dialog_flags.flags import Flag, validate
 from vtuber_operator.spec import Spec
 from vtuber_operator.status import Reason, Status
 
@@ -84,7 +84,7 @@ class Resource:
         invalid: str | None = None
         try:
             spec = Spec.model_validate(raw)
-            found = problems(flag_set(spec.flags.on()))
+            found = validate(flag_set(spec.flags.on()))
             invalid = f"spec.flags: {'; '.join(found)}" if found else None
         except ValidationError as error:
             invalid = _sentence(error)

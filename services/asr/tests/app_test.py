@@ -21,8 +21,8 @@ from asr.settings import AsrSettings
 from dialog_contracts import redis_names
 from dialog_contracts.input_socket import FROM_ASR, MicStart, MicStop, SpeechStarted, Utterance
 from dialog_contracts.legacy_chain import AsrTask, AudioBlob
-from service_runtime.blobs import Blobs
-from service_runtime.tasks import TaskOwner
+from service_runtime.blobs import BlobStore
+from service_runtime.tasks import BackgroundTasks
 from service_runtime.testing.local_server import serving
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -37,7 +37,7 @@ async def test_a_recording_becomes_a_transcript(
     async with serving(build(AsrSettings(redis_url=url))) as port:
         state = await until_ready(port)
         assert state["details"]["recognizer"] == "none"
-        blobs = Blobs(url)
+        blobs = BlobStore(url)
         blob = AudioBlob(id=await blobs.put(webm(1.0)), format="webm")
         await redis.lpush(redis_names.ASR_TASKS, AsrTask(task_id="live-001", audio=blob).to_json())
         found = await redis.brpop([redis_names.ASR_FINALS], timeout=8)
@@ -45,13 +45,13 @@ async def test_a_recording_becomes_a_transcript(
         result = json.loads(found[1])
         assert (result["status"], result["task_id"]) == ("finished", "live-001")
         assert "1 seconds" in result["text"]
-        assert await redis.ttl(redis_names.blob(blob.id)) <= redis_names.HEARD_BLOB_TTL_S
+        assert await redis.ttl(redis_names.blob(blob.id)) <= redis_names.RELEASED_BLOB_TTL_S
         await redis.lpush(
             redis_names.ASR_TASKS,
             json.dumps({"task_id": "live-002", "audio": {"type": "file", "path": "/x"}}),
         )
         async with asyncio.timeout(8):
-            while not (kept := await redis.hvals(redis_names.answers("live-002"))):
+            while not (kept := await redis.hvals(redis_names.responses("live-002"))):
                 await asyncio.sleep(0.01)
         assert json.loads(kept[0])["metadata"]["code"] == "bad_audio"
         await blobs.aclose()
@@ -113,11 +113,11 @@ class Slow(NullRecognizer):
 async def test_it_is_ready_only_when_the_model_is(
     no_url: str, get: Get, until_ready: Ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, keep = Slow(), TaskOwner.keep
+    slow, keep = Slow(), BackgroundTasks.run_forever
     monkeypatch.setattr(module, "choose", lambda _: slow)
     # A second lies between two tries otherwise.
     monkeypatch.setattr(
-        TaskOwner, "keep", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01})
+        BackgroundTasks, "keep", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01})
     )
     async with serving(build(AsrSettings(redis_url=no_url))) as port:
         status, state = await get(port, "/readyz")

@@ -140,8 +140,8 @@ def test_a_bomb_is_stopped_at_five_minutes_of_samples() -> None:
 
 
 def test_too_many_bytes_are_not_looked_at() -> None:
-    with pytest.raises(TranscriptionFailed, match=str(limits.UPLOAD_BYTES)):
-        decode(bytes(limits.UPLOAD_BYTES + 1), "pcm_s16le")
+    with pytest.raises(TranscriptionFailed, match=str(limits.MAX_UPLOAD_BYTES)):
+        decode(bytes(limits.MAX_UPLOAD_BYTES + 1), "pcm_s16le")
 
 
 def test_a_time_that_is_over_ends_it(recordings: dict[str, bytes]) -> None:

@@ -20,10 +20,10 @@ from dialog_contracts.legacy_chain import (
     TaskResponse,
 )
 from dialog_telemetry import metrics
-from service_runtime.blobs import Blobs
-from service_runtime.effects import Effect
+from service_runtime.blobs import BlobStore
+from service_runtime.effects import RedisCommand
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisDown
+from service_runtime.redis_link import RedisUnavailable
 
 BLOB = "ab" * 16
 META = ChainMeta(
@@ -35,13 +35,13 @@ META = ChainMeta(
 )
 
 
-class OneBlob(Blobs):
-    def __init__(self, data: bytes | None | RedisDown) -> None:
+class OneBlob(BlobStore):
+    def __init__(self, data: bytes | None | RedisUnavailable) -> None:
         self._data = data
 
     async def get(self, blob_id: str) -> bytes | None:
         assert blob_id == BLOB
-        if isinstance(self._data, RedisDown):
+        if isinstance(self._data, RedisUnavailable):
             raise self._data
         return self._data
 
@@ -65,9 +65,9 @@ class Says(NullRecognizer):
 
 @dataclass
 class Outcome:
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[RedisCommand] = field(default_factory=list)
 
-    async def __call__(self, raw: str, effects: Sequence[Effect]) -> bool:
+    async def __call__(self, raw: str, effects: Sequence[RedisCommand]) -> bool:
         self.effects.extend(effects)
         return True
 
@@ -77,7 +77,7 @@ class Outcome:
     @property
     def answers(self) -> list[TaskResponse]:
         return [
-            TaskResponse.from_json(effect[3]) for effect in self.effects if effect[0] == "ANSWER"
+            TaskResponse.from_json(effect[3]) for effect in self.effects if effect[0] == "SEND_RESPONSE"
         ]
 
 
@@ -88,7 +88,7 @@ def task(kind: AudioKind = "webm", lang: str | None = "zh", meta: ChainMeta = ME
     ).to_json()
 
 
-async def work(raw: str, data: bytes | None | RedisDown, recognizer: Recognizer) -> Outcome:
+async def work(raw: str, data: bytes | None | RedisUnavailable, recognizer: Recognizer) -> Outcome:
     outcome = Outcome()
     await RecordingWorker(OneBlob(data), recognizer, 20).handle(
         Job(raw, 0, redis_names.ASR_TASKS, outcome)
@@ -111,7 +111,11 @@ async def test_what_was_heard_is_handed_on_once_with_everything_that_rode_along(
     assert read.meta == META
     assert recognizer.lang == "zh"
     assert outcome.answers == []
-    assert ("EXPIRE", redis_names.blob(BLOB), str(redis_names.HEARD_BLOB_TTL_S)) in outcome.effects
+    assert (
+        "EXPIRE",
+        redis_names.blob(BLOB),
+        str(redis_names.RELEASED_BLOB_TTL_S),
+    ) in outcome.effects
 
 
 async def test_without_a_model_the_text_is_honest() -> None:
@@ -134,7 +138,7 @@ async def test_without_a_model_the_text_is_honest() -> None:
 async def test_who_waits_is_told_why_nothing_was_heard(
     data: bytes | None, recognizer: Says, code: str
 ) -> None:
-    counted = metrics.ASR.labels(outcome=code)
+    counted = metrics.ASR_RECORDINGS.labels(outcome=code)
     before = counted._value.get()
     kind: AudioKind = "pcm_s16le" if data == bytes(64_000) else "webm"
     outcome = await work(task(kind), data, recognizer)
@@ -154,7 +158,7 @@ async def test_who_waits_is_told_why_nothing_was_heard(
 
 async def test_while_redis_is_away_the_recording_waits() -> None:
     with pytest.raises(ConnectionError):
-        await work(task(), RedisDown("blob", "TimeoutError"), Says("x"))
+        await work(task(), RedisUnavailable("blob", "TimeoutError"), Says("x"))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ async def test_a_path_is_refused_with_an_answer(audio: dict[str, str]) -> None:
     assert answer.metadata.code == "bad_audio"
     assert "not read by a path" in (answer.error or "")
     assert [effect[1] for effect in outcome.effects if effect[0] == "LPUSH"] == [
-        redis_names.dead(redis_names.ASR_TASKS)
+        redis_names.dead_letter(redis_names.ASR_TASKS)
     ]
 
 
@@ -195,7 +199,7 @@ async def test_a_path_is_refused_with_an_answer(audio: dict[str, str]) -> None:
 async def test_what_is_no_message_is_put_aside(raw: str) -> None:
     outcome = await work(raw, b"", Says("x"))
     assert [effect[1] for effect in outcome.effects if effect[0] == "LPUSH"] == [
-        redis_names.dead(redis_names.ASR_TASKS)
+        redis_names.dead_letter(redis_names.ASR_TASKS)
     ]
     assert outcome.answers == []
 

@@ -7,10 +7,10 @@ import pytest
 
 from chat_ai.author import GenerationFailed, ReplyGenerator
 from dialog_contracts.http import FlagSet, TurnRecord
-from dialog_contracts.limits import REPLY_CHARS
+from dialog_contracts.limits import MAX_REPLY_CHARS
 from dialog_contracts.session_document import FlagTable, Persona, SessionDocument
-from dialog_flags.documents import Documents
-from dialog_llm.brains import Brains
+from dialog_flags.documents import FlagDocuments
+from dialog_llm.brains import SessionModels
 from dialog_llm.errors import AllProvidersFailed, LlmError, ProviderError
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_llm.settings import LlmSettings
@@ -46,10 +46,10 @@ class Scripted:
 
 
 def author(llm: Scripted, *documents: SessionDocument, within_s: float = 5) -> ReplyGenerator:
-    table = Documents()
+    table = FlagDocuments()
     table.replace(FlagTable(revision=1, documents=list(documents)), "redis")
     return ReplyGenerator(
-        Brains(LlmSettings(persona="You are the setting."), table, llm), within_s=within_s
+        SessionModels(LlmSettings(persona="You are the setting."), table, llm), within_s=within_s
     )
 
 
@@ -84,7 +84,7 @@ async def test_the_model_is_given_persona_history_and_words_as_on_the_main_path(
 
 
 async def test_a_reply_that_breaks_off_is_asked_for_anew_and_its_beginning_forgotten() -> None:
-    counted = metrics.LLM_FELL_THROUGH.labels(provider="scripted", reason="asked_anew")
+    counted = metrics.LLM_FALLBACKS.labels(provider="scripted", reason="asked_anew")
     before = counted._value.get()
     assert (
         await author(Scripted(["She sa", CUT], ["She says yes."])).generate("s", [], "hi")
@@ -125,6 +125,6 @@ async def test_what_the_next_service_would_refuse_is_made_fit_for_it() -> None:
         == "half a pair: ?."
     )
     assert (
-        len(await author(Scripted(["x" * (REPLY_CHARS + 5)])).generate("s", [], "hi"))
-        == REPLY_CHARS
+        len(await author(Scripted(["x" * (MAX_REPLY_CHARS + 5)])).generate("s", [], "hi"))
+        == MAX_REPLY_CHARS
     )

@@ -41,7 +41,7 @@ class Chain:
 
     async def worked(self, handle: Handle, *raws: str | bytes, at_once: int = 4) -> None:
         """These go through the list, oldest first, until nothing of them is left there."""
-        await self._worked(self.LIST, handle, refusals.given_up, *raws, at_once=at_once)
+        await self._worked(self.LIST, handle, refusals.exhausted, *raws, at_once=at_once)
 
     async def requests(self) -> list[TtsRequest]:
         """What goes to the voice."""
@@ -58,7 +58,7 @@ class Chain:
 
     async def answer(self) -> TaskResponse:
         """The only one."""
-        [raw] = await self.redis.hvals(redis_names.answers("live-001"))
+        [raw] = await self.redis.hvals(redis_names.responses("live-001"))
         return TaskResponse.from_json(raw)
 
 

@@ -13,16 +13,16 @@ from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import TaskResponse
 from service_runtime import effects
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 
 @pytest.fixture
-def recollection(link: RedisLink) -> TurnContext:
+def recollection(link: RedisClient) -> TurnContext:
     return TurnContext(link, 2)
 
 
 async def remember(redis: "Redis", *turns: int) -> None:
-    for effect in effects.remember(
+    for effect in effects.store_turns(
         "s", [TurnRecord(turn=turn, user="q", reply="a", ts=1) for turn in turns]
     ):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ async def test_a_history_of_an_older_version_is_made_room_of(
 async def test_whether_a_turn_has_its_answer(redis: "Redis", recollection: TurnContext) -> None:
     assert not await recollection.answered("s", "s#1")
     await redis.hset(
-        redis_names.answers("s"), "s#1", TaskResponse(message_id="s#1", task_id="s").to_json()
+        redis_names.responses("s"), "s#1", TaskResponse(message_id="s#1", task_id="s").to_json()
     )
     assert await recollection.answered("s", "s#1")
     assert not await recollection.answered("s", "s#2")
@@ -61,7 +61,7 @@ async def test_it_waits_for_a_redis_that_is_away(
 ) -> None:
     monkeypatch.setattr(module, "RETRY_PAUSE_S", 0.02)
     store = Store(tmp_path)
-    link = RedisLink(store.url, rest_s=0.05)
+    link = RedisClient(store.url, rest_s=0.05)
     waiting = asyncio.create_task(TurnContext(link, 5).turns("s"))
     answered = asyncio.create_task(TurnContext(link, 5).answered("s", "s#1"))
     await asyncio.sleep(0.2)

@@ -13,12 +13,12 @@ from chat_ai.replies import ChatWorker
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import AiResponse, MemoryUpdate, TaskResponse
-from dialog_contracts.limits import REPLY_CHARS
+from dialog_contracts.limits import MAX_REPLY_CHARS
 from dialog_contracts.samples import TurnSample
 from dialog_telemetry import metrics
 from service_runtime import effects
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 if TYPE_CHECKING:
     from conftest import Chain
@@ -44,14 +44,14 @@ def author() -> Scripted:
 
 
 @pytest.fixture
-def replies(link: RedisLink, author: Scripted) -> ChatWorker:
+def replies(link: RedisClient, author: Scripted) -> ChatWorker:
     return ChatWorker(TurnContext(link, 20), author)
 
 
 async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step(
     chain: "Chain", redis: "Redis", replies: ChatWorker, author: Scripted
 ) -> None:
-    for effect in effects.remember(
+    for effect in effects.store_turns(
         "live-001", [TurnRecord(turn=n, user="q", reply="a", ts=1) for n in (1, 2)]
     ):
         await redis.execute_command(*effect)  # type: ignore[no-untyped-call]
@@ -91,7 +91,7 @@ async def test_a_reply_is_remembered_announced_and_goes_to_the_voice_in_one_step
         if one["channel"] == redis_names.AI_RESPONSES
     ]
     assert (text.user_id, text.text, text.correlation_id) == ("tom", "You said hello", "live-001#3")
-    assert await redis.hvals(redis_names.answers("live-001")) == [], (
+    assert await redis.hvals(redis_names.responses("live-001")) == [], (
         "the answer comes with its voice"
     )
     await listener.aclose()  # type: ignore[no-untyped-call]
@@ -131,7 +131,9 @@ async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_nex
     before = counted._value.get()
     following = chain.turn("and then?", turn=4, verbatim=True)
     await redis.rpush(
-        redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}", f"live-001#4\n{following}"
+        redis_names.session_queue("live-001"),
+        f"live-001#3\n{chain.turn()}",
+        f"live-001#4\n{following}",
     )
     await chain.worked(replies.handle, chain.turn(content, lang=lang), at_once=1)
     first = await chain.answer()
@@ -160,12 +162,12 @@ async def test_for_a_turn_that_was_told_no_nobody_writes_any_more(
     late = TaskResponse(
         message_id="live-001#3", task_id="live-001", status="error", error="too late"
     )
-    await redis.hset(redis_names.answers("live-001"), "live-001#3", late.to_json())
-    await redis.rpush(redis_names.backlog("live-001"), f"live-001#3\n{chain.turn()}")
+    await redis.hset(redis_names.responses("live-001"), "live-001#3", late.to_json())
+    await redis.rpush(redis_names.session_queue("live-001"), f"live-001#3\n{chain.turn()}")
     await chain.worked(replies.handle, chain.turn())
     assert author.asked == []
     assert (await chain.answer()).error == "too late"
-    assert await redis.exists(redis_names.backlog("live-001"), redis_names.TTS_REQUESTS) == 0
+    assert await redis.exists(redis_names.session_queue("live-001"), redis_names.TTS_REQUESTS) == 0
 
 
 async def test_what_is_no_turn_is_put_aside_and_told(
@@ -174,10 +176,10 @@ async def test_what_is_no_turn_is_put_aside_and_told(
     await chain.worked(
         replies.handle, "{", chain.turn(turn=None), '{"task_id": "live-001", "content": 5}'
     )
-    assert await redis.llen(redis_names.dead(chain.LIST)) == 3
+    assert await redis.llen(redis_names.dead_letter(chain.LIST)) == 3
     assert author.asked == []
     kept = [
-        TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.answers("live-001"))
+        TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.responses("live-001"))
     ]
     assert len(kept) == 2
     assert {response.metadata.code for response in kept} == {"invalid"}
@@ -187,10 +189,12 @@ async def test_a_turn_that_cannot_be_read_does_not_hold_up_the_sessions_next(
     chain: "Chain", redis: "Redis", replies: ChatWorker
 ) -> None:
     too_long = (
-        '{"task_id": "live-001", "content": "' + "x" * (REPLY_CHARS + 1) + '", "meta": {"turn": 3}}'
+        '{"task_id": "live-001", "content": "'
+        + "x" * (MAX_REPLY_CHARS + 1)
+        + '", "meta": {"turn": 3}}'
     )
     await redis.rpush(
-        redis_names.backlog("live-001"), "live-001#3\n{}", f"live-001#4\n{chain.turn(turn=4)}"
+        redis_names.session_queue("live-001"), "live-001#3\n{}", f"live-001#4\n{chain.turn(turn=4)}"
     )
     await chain.worked(
         replies.handle, too_long, b"\xff\xfe", '{"task_id": "../../etc", "content": "x"}'
@@ -198,8 +202,8 @@ async def test_a_turn_that_cannot_be_read_does_not_hold_up_the_sessions_next(
     told = await chain.answer()
     assert (told.message_id, (told.error or "").partition(":")[0]) == ("live-001#3", "content")
     assert [request.message_id for request in await chain.requests()] == ["live-001#4"]
-    assert await redis.llen(redis_names.dead(chain.LIST)) == 3
-    assert await redis.keys("task_response:*") == [redis_names.answers("live-001")]
+    assert await redis.llen(redis_names.dead_letter(chain.LIST)) == 3
+    assert await redis.keys("task_response:*") == [redis_names.responses("live-001")]
 
 
 async def test_a_turn_that_nobody_survives_is_answered(chain: "Chain") -> None:

@@ -14,18 +14,18 @@ from chat_ai.replies import ChatWorker
 from chat_ai.settings import ChatSettings
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
-from dialog_flags.documents import Documents
-from dialog_llm.brains import Brains
+from dialog_flags.documents import FlagDocuments
+from dialog_llm.brains import SessionModels
 from dialog_llm.errors import LlmError, ProviderError
 from dialog_llm.provider import GenerationOptions, Message
 from service_runtime import refusals
-from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
+from service_runtime.redis_link import RedisClient
+from service_runtime.work_list import WorkQueue
 
 if TYPE_CHECKING:
     from conftest import Chain
 
-Crash = Callable[[WorkList], Awaitable[None]]
+Crash = Callable[[WorkQueue], Awaitable[None]]
 Make = Callable[..., ChatWorker]
 
 
@@ -63,13 +63,13 @@ class Model:
 @pytest.fixture
 async def with_model(url: str) -> AsyncIterator[Make]:
     """The whole service's work, with a scripted model behind it."""
-    links: list[RedisLink] = []
+    links: list[RedisClient] = []
 
     def make(
         model: Model, *, within_s: float = 5, context_turns: int = 20, redis_url: str = url
     ) -> ChatWorker:
-        links.append(RedisLink(redis_url, timeout_s=2, rest_s=0.02))
-        brains = Brains(ChatSettings(persona="You are Xiaoxing."), Documents(), model)
+        links.append(RedisClient(redis_url, timeout_s=2, rest_s=0.02))
+        brains = SessionModels(ChatSettings(persona="You are Xiaoxing."), FlagDocuments(), model)
         return ChatWorker(
             TurnContext(links[-1], context_turns), ReplyGenerator(brains, within_s=within_s)
         )
@@ -90,7 +90,7 @@ async def remember(redis: "Redis", *records: tuple[int, str]) -> None:
 async def written(redis: "Redis") -> list[str]:
     """Everything that a reply, or its failure, leaves."""
     keys = (
-        redis_names.answers("live-001"),
+        redis_names.responses("live-001"),
         redis_names.TURN_SAMPLES,
         redis_names.TTS_REQUESTS,
         redis_names.SESSIONS,
@@ -131,15 +131,15 @@ async def test_a_crash_before_the_end_leaves_no_trace_and_the_turn_is_written_on
     model = Model(["half of", None], ["whole"])
     listener = redis.pubsub()
     await listener.subscribe(redis_names.AI_RESPONSES)
-    dead = WorkList(url, chain.LIST, "same")
-    dead.start(with_model(model).handle, refusals.given_up)
+    dead = WorkQueue(url, chain.LIST, "same")
+    dead.start(with_model(model).handle, refusals.exhausted)
     await redis.lpush(chain.LIST, chain.turn())
     await until(lambda: model.open)
     await crash(dead)
     assert model.open == 0
     assert await written(redis) == []
-    again = WorkList(url, chain.LIST, "same")
-    again.start(with_model(model).handle, refusals.given_up)
+    again = WorkQueue(url, chain.LIST, "same")
+    again.start(with_model(model).handle, refusals.exhausted)
     await until(lambda: len(model.prompts) == 2 and not again.running)
     await again.aclose()
     assert [request.text for request in await chain.requests()] == ["whole"]
@@ -185,7 +185,7 @@ async def test_of_a_reply_that_does_not_come_whole_nothing_is_spoken_and_there_i
         "",
         code,
     )
-    assert await written(redis) == [redis_names.answers("live-001"), redis_names.TURN_SAMPLES]
+    assert await written(redis) == [redis_names.responses("live-001"), redis_names.TURN_SAMPLES]
     assert await redis.xlen(redis_names.TURN_SAMPLES) == 1
 
 
@@ -194,23 +194,23 @@ async def test_while_redis_cannot_say_what_was_before_no_model_is_asked(
     redis: "Redis",
     url: str,
     no_url: str,
-    link: RedisLink,
+    link: RedisClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recollection, "RETRY_PAUSE_S", 0.02)
-    model, late = Model(["x"]), RedisLink(no_url, rest_s=0.02)
+    model, late = Model(["x"]), RedisClient(no_url, rest_s=0.02)
     away = late.client
     await remember(redis, (1, "sync"), (2, "legacy"))
     replies = ChatWorker(
         TurnContext(late, 20),
-        ReplyGenerator(Brains(ChatSettings(), Documents(), model), within_s=5),
+        ReplyGenerator(SessionModels(ChatSettings(), FlagDocuments(), model), within_s=5),
     )
-    work = WorkList(url, chain.LIST, "one")
-    work.start(replies.handle, refusals.given_up)
+    work = WorkQueue(url, chain.LIST, "one")
+    work.start(replies.handle, refusals.exhausted)
     await redis.lpush(chain.LIST, chain.turn())
-    await until(lambda: late.down_because)
+    await until(lambda: late.unavailable_reason)
     assert model.prompts == []
-    assert await redis.exists(redis_names.TTS_REQUESTS, redis_names.answers("live-001")) == 0
+    assert await redis.exists(redis_names.TTS_REQUESTS, redis_names.responses("live-001")) == 0
     late.client = link.client
     await until(lambda: model.prompts and not work.running)
     await work.aclose()

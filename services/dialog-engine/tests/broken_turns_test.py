@@ -184,6 +184,6 @@ async def test_a_voice_that_never_speaks_leaves_a_turn_that_ends_with_done(
     monkeypatch.setattr(TurnStateMachine, "committed", noticed)
     monkeypatch.setattr(runner, "DONE_AUDIO_WAIT_S", 30)
     async with engine(["Hello there. ", "And more."]) as one:
-        monkeypatch.setattr(one.service._voices.own, "synthesize", silent)
+        monkeypatch.setattr(one.service._voices.default, "synthesize", silent)
         stats = (await one.say(1)).done.stats
         assert (stats.voice, stats.finish_reason) == ("unavailable", None)

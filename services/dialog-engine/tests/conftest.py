@@ -20,12 +20,12 @@ from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.ownership import SessionLeases
 from dialog_engine.redis_shelf import ClaimState, EngineStore
 from dialog_engine.settings import EngineSettings
-from dialog_flags.documents import Documents
-from dialog_llm.brains import Brains
+from dialog_flags.documents import FlagDocuments
+from dialog_llm.brains import SessionModels
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio, WordCue
-from dialog_voice.voices import Voices
-from service_runtime.redis_link import RedisLink
+from dialog_voice.voices import SessionVoices
+from service_runtime.redis_link import RedisClient
 
 FLAGS = {"SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
 
@@ -155,8 +155,11 @@ class Engine:
         self.brain, self.shelf = brain, InMemoryEngineStore()
         self.memory = ShortTermMemory(path / "engine.db")
         made = EngineSettings(output_ingest_urls=(), **settings)
-        brains, voices = Brains(made, Documents(), brain), Voices(made, Documents(), Voice())
-        self.owner = owner or SessionLeases(cast(RedisLink, None), ordinal=0, shared=False)
+        brains, voices = (
+            SessionModels(made, FlagDocuments(), brain),
+            SessionVoices(made, FlagDocuments(), Voice()),
+        )
+        self.owner = owner or SessionLeases(cast(RedisClient, None), ordinal=0, shared=False)
         self.service = ChatService(
             made, self.memory, brains, voices, shelf or cast(EngineStore, self.shelf), self.owner
         )
@@ -207,7 +210,7 @@ def engine(tmp_path: Path) -> Opens:
 
 
 @pytest.fixture
-async def pair(tmp_path: Path, link: RedisLink) -> AsyncIterator[tuple[Engine, Engine]]:
+async def pair(tmp_path: Path, link: RedisClient) -> AsyncIterator[tuple[Engine, Engine]]:
     """Two engines with a real Redis between them; the first of them speaks a long reply."""
     engines = []
     for ordinal, pieces in enumerate((["word "] * 60, ["Hello."])):

@@ -9,8 +9,8 @@ from dialog_contracts.http import TurnRecord
 from dialog_engine.errors import Draining
 from dialog_llm.provider import Message
 from service_runtime import effects, sounding
-from service_runtime.redis_link import RedisLink
-from service_runtime.sounding import Sounding
+from service_runtime.redis_link import RedisClient
+from service_runtime.sounding import ActivePlayback
 
 if TYPE_CHECKING:
     from conftest import Engine
@@ -21,7 +21,7 @@ WHOLE = "word " * 60
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes at all comes sooner, also on a machine that stands still for a moment."""
-    monkeypatch.setattr(sounding, "OVER_WITHIN_S", 10)
+    monkeypatch.setattr(sounding, "WAIT_TIMEOUT_S", 10)
 
 
 def replies(prompt: list[Message]) -> list[str]:
@@ -67,31 +67,31 @@ async def test_a_turn_that_nobody_cuts_off_is_waited_for_a_moment_and_stays_whol
 ) -> None:
     one, other = pair
     await speaking_at_one_that_leaves(one)
-    monkeypatch.setattr(sounding, "OVER_WITHIN_S", 1.5)
+    monkeypatch.setattr(sounding, "WAIT_TIMEOUT_S", 1.5)
     began = asyncio.get_running_loop().time()
     await other.say(2)
-    assert asyncio.get_running_loop().time() - began >= sounding.OVER_WITHIN_S
+    assert asyncio.get_running_loop().time() - began >= sounding.WAIT_TIMEOUT_S
     began = asyncio.get_running_loop().time()
     await other.say(3)
-    assert asyncio.get_running_loop().time() - began < sounding.OVER_WITHIN_S, "once is enough"
+    assert asyncio.get_running_loop().time() - began < sounding.WAIT_TIMEOUT_S, "once is enough"
     assert replies(other.brain.prompts[0]) == [WHOLE]
 
 
 async def test_an_answer_of_the_chain_that_is_cut_off_is_in_the_next_prompt_as_it_was_heard(
-    pair: "tuple[Engine, Engine]", link: RedisLink
+    pair: "tuple[Engine, Engine]", link: RedisClient
 ) -> None:
     """Its voice file still sounds when the engine answers again."""
-    (_, engine), sounds = pair, Sounding(link)
+    (_, engine), sounds = pair, ActivePlayback(link)
     record = TurnRecord(turn=1, user="q", reply=WHOLE, ts=1, path="legacy")
-    await effects.carry_out(link.client, effects.remember("s", [record]))
-    await sounds.begins("s", 1)
+    await effects.execute(link.client, effects.store_turns("s", [record]))
+    await sounds.started("s", 1)
     asking = asyncio.create_task(engine.say(2))
     await asyncio.sleep(0.1)
     assert engine.brain.prompts == [], "it waits for the words"
     # What output-handler does when it sees the START of turn 2.
     heard = record.model_copy(update={"reply": "word word ", "interrupted": True})
-    await effects.carry_out(link.client, effects.remember("s", [heard]))
-    await sounds.over("s", 1)
+    await effects.execute(link.client, effects.store_turns("s", [heard]))
+    await sounds.finished("s", 1)
     assert (await asking).text == "Hello."
     assert replies(engine.brain.prompts[0]) == ["word word … [interrupted]"]
     stored = await engine.memory.find("s", 1)
@@ -100,14 +100,14 @@ async def test_an_answer_of_the_chain_that_is_cut_off_is_in_the_next_prompt_as_i
 
 
 async def test_an_answer_of_the_chain_that_was_heard_to_its_end_delays_nothing(
-    pair: "tuple[Engine, Engine]", link: RedisLink
+    pair: "tuple[Engine, Engine]", link: RedisClient
 ) -> None:
     _, engine = pair
     record = TurnRecord(turn=1, user="q", reply=WHOLE, ts=1, path="legacy")
-    await effects.carry_out(link.client, effects.remember("s", [record]))
+    await effects.execute(link.client, effects.store_turns("s", [record]))
     began = asyncio.get_running_loop().time()
     await engine.say(2)
-    assert asyncio.get_running_loop().time() - began < sounding.OVER_WITHIN_S
+    assert asyncio.get_running_loop().time() - began < sounding.WAIT_TIMEOUT_S
     assert replies(engine.brain.prompts[0]) == [WHOLE]
 
 
@@ -120,5 +120,5 @@ async def test_a_session_in_silence_moves_without_a_wait(pair: "tuple[Engine, En
             await asyncio.sleep(0.005)
     began = asyncio.get_running_loop().time()
     await other.say(2)
-    assert asyncio.get_running_loop().time() - began < sounding.OVER_WITHIN_S
+    assert asyncio.get_running_loop().time() - began < sounding.WAIT_TIMEOUT_S
     assert replies(other.brain.prompts[0]) == [WHOLE]

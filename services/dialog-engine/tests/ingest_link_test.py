@@ -8,14 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
-from dialog_contracts.ingest import Alive, Played, Stop, Subscribe
+from dialog_contracts.ingest import Heartbeat, Played, Stop, Subscribe
 from dialog_engine import ingest_link
 from dialog_engine.ingest_link import MAX_QUEUE_BYTES, OutputEventHandlers
 from dialog_engine.outputs import OutputHandlers
 from dialog_telemetry import metrics
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
-ALIVE = Alive().to_json()
+ALIVE = Heartbeat().to_json()
 
 
 class OutputHandler:
@@ -54,7 +54,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def linked() -> AsyncIterator[tuple[OutputHandler, OutputHandlers]]:
-    handler, tasks = OutputHandler(), TaskOwner()
+    handler, tasks = OutputHandler(), BackgroundTasks()
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         outputs = OutputHandlers([f"ws://127.0.0.1:{port}/ws/ingest/tts"], handler.hooks)
@@ -87,7 +87,7 @@ async def test_a_session_goes_only_to_outputs_that_have_its_viewers() -> None:
 
 async def test_stop_and_positions_come_back_and_junk_is_counted_without_harm() -> None:
     async with linked() as (handler, _):
-        before = metrics.REFUSED.labels(code="bad_back_frame")._value.get()
+        before = metrics.REQUESTS_REJECTED.labels(code="bad_back_frame")._value.get()
         await handler.sockets[0].send('{"type":"CONTROL","action":"DANCE"}')
         await handler.sockets[0].send("not json")
         await handler.sockets[0].send(Stop(session_id="a", turn=3).to_json())
@@ -97,7 +97,7 @@ async def test_stop_and_positions_come_back_and_junk_is_counted_without_harm() -
             Stop(session_id="a", turn=3),
             Played(session_id="a", turn=3, offset_ms=120),
         ]
-        assert metrics.REFUSED.labels(code="bad_back_frame")._value.get() == before + 2
+        assert metrics.REQUESTS_REJECTED.labels(code="bad_back_frame")._value.get() == before + 2
 
 
 async def test_a_broken_socket_is_opened_again_and_starts_without_old_frames() -> None:
@@ -143,7 +143,7 @@ async def test_an_engine_with_nothing_to_say_says_that_it_is_there(
 
 
 async def test_an_output_handler_that_is_not_there_is_tried_again() -> None:
-    tasks = TaskOwner()
+    tasks = BackgroundTasks()
     outputs = OutputHandlers(["ws://127.0.0.1:9/ws/ingest/tts"], OutputHandler().hooks)
     outputs.start(tasks)
     await asyncio.sleep(0.3)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from dialog_contracts.ingest import Hold, Stop, StopResult
+from dialog_contracts.ingest import PlaybackControl, Stop, StopResult
 from dialog_engine.errors import TurnInProgress
 from dialog_engine.ingest_link import OutputConnection
 from dialog_engine.redis_shelf import ClaimState
@@ -112,14 +112,14 @@ async def test_a_paused_turn_is_still_there_after_its_time_and_remembers_where_i
         replies = Replies()
         link = cast(OutputConnection, replies)
         one.service._output_events._on_pause(
-            Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link
+            PlaybackControl(action="PAUSE", session_id="s", turn=1, ask="a"), link
         )
         await asyncio.sleep(1.5)
         one.service._output_events._on_pause(
-            Hold(action="PAUSE", session_id="s", turn=1, ask="a"), link
+            PlaybackControl(action="PAUSE", session_id="s", turn=1, ask="a"), link
         )
         one.service._output_events._on_pause(
-            Hold(action="PAUSE", session_id="nobody", ask="a"), link
+            PlaybackControl(action="PAUSE", session_id="nobody", ask="a"), link
         )
         assert replies == ["stopped", "nothing_sounding", "unknown"]
         assert one.service._output_events.stop("s", 1, "speech") == 1

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from dialog_contracts.ingest import Alive, Subscribe
+from dialog_contracts.ingest import Heartbeat, Subscribe
 from dialog_engine import outputs as module
 from dialog_engine.ingest_link import OutputEventHandlers
 from dialog_engine.outputs import OutputHandlers, resolve_all
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 
 class Names:
@@ -36,7 +36,7 @@ class Pod:
         await socket.send(Subscribe(action="SUBSCRIBE", session_id="a").to_json())
         async for frame in socket:
             # An engine that had nothing to say for a quarter of a second says that it is there.
-            if frame != Alive().to_json():
+            if frame != Heartbeat().to_json():
                 self.received.append(frame)
 
 
@@ -56,7 +56,7 @@ async def test_every_address_of_a_name_gets_a_link_and_a_pod_that_left_is_forgot
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "REFRESH_INTERVAL_S", 0.02)
-    names, tasks = Names(), TaskOwner()
+    names, tasks = Names(), BackgroundTasks()
     async with AsyncExitStack() as stack:
         first, first_server, port = await pod_at(stack, "127.0.0.1", 0)
         second, _, _ = await pod_at(stack, "127.0.0.2", port)

@@ -16,8 +16,8 @@ from dialog_contracts import redis_names
 from dialog_engine import ownership
 from dialog_engine.errors import Draining, NotLeaseHolder
 from dialog_engine.ownership import SessionLeases
-from service_runtime.redis_link import RedisDown, RedisLink
-from service_runtime.sounding import Sounding
+from service_runtime.redis_link import RedisClient, RedisUnavailable
+from service_runtime.sounding import ActivePlayback
 
 SESSION = "live-001"
 
@@ -40,7 +40,7 @@ def short_leases(long_leases: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def stalled() -> AsyncIterator[RedisLink]:
+async def stalled() -> AsyncIterator[RedisClient]:
     """A server that takes connections and says nothing."""
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,7 +49,7 @@ async def stalled() -> AsyncIterator[RedisLink]:
         await writer.wait_closed()
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    link = RedisLink(f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}/0")
+    link = RedisClient(f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}/0")
     yield link
     await link.aclose()
     silent.close()
@@ -58,7 +58,7 @@ async def stalled() -> AsyncIterator[RedisLink]:
 
 
 def engine(
-    link: RedisLink, ordinal: int, *, shared: bool = True, lost: Lost | None = None
+    link: RedisClient, ordinal: int, *, shared: bool = True, lost: Lost | None = None
 ) -> SessionLeases:
     made = SessionLeases(link, ordinal=ordinal, shared=shared)
     if lost is not None:
@@ -66,7 +66,7 @@ def engine(
     return made
 
 
-async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisLink) -> None:
+async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisClient) -> None:
     first, second = engine(link, 0), engine(link, 1)
     epoch = await first.acquire(SESSION)
     with pytest.raises(NotLeaseHolder) as refused:
@@ -80,7 +80,7 @@ async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisL
 
 
 async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     first, second = engine(link, 0), engine(link, 1)
     epoch = await first.acquire(SESSION)
@@ -90,22 +90,22 @@ async def test_a_session_that_was_given_back_is_taken_at_once_in_a_later_epoch(
 
 
 async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_back(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
-    first, sounds = engine(link, 0), Sounding(link)
+    first, sounds = engine(link, 0), ActivePlayback(link)
     await first.acquire(SESSION)
     await first.release(SESSION)
-    assert await sounds.now(SESSION) == 0
+    assert await sounds.current(SESSION) == 0
     await first.acquire(SESSION)
     await first.release(SESSION, sounding=7)
-    assert await sounds.now(SESSION) == 7
+    assert await sounds.current(SESSION) == 7
     await first.playback_finished(SESSION, 7)
-    assert await sounds.now(SESSION) == 0
+    assert await sounds.current(SESSION) == 0
 
 
 @pytest.mark.usefixtures("short_leases")
 async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_out(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     dead, second = engine(link, 0), engine(link, 1)
     epoch = await dead.acquire(SESSION)
@@ -113,14 +113,14 @@ async def test_a_session_of_an_engine_that_died_is_taken_when_its_lease_has_run_
     assert await second.acquire(SESSION) > epoch
 
 
-async def test_the_next_process_of_an_engine_takes_over_at_once(link: RedisLink) -> None:
+async def test_the_next_process_of_an_engine_takes_over_at_once(link: RedisClient) -> None:
     before, after = engine(link, 0), engine(link, 0)
     epoch = await before.acquire(SESSION)
     assert await after.acquire(SESSION) > epoch
 
 
 async def test_a_lease_is_kept_while_it_is_used_and_given_back_later(
-    link: RedisLink, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+    link: RedisClient, redis: "Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "LEASE_TTL_S", 1.5)
     monkeypatch.setattr(ownership, "IDLE_RELEASE_S", 0.4)
@@ -141,7 +141,7 @@ async def test_a_lease_is_kept_while_it_is_used_and_given_back_later(
 
 @pytest.mark.usefixtures("short_leases")
 async def test_a_sleeper_that_wakes_up_learns_that_it_lost_the_session(
-    link: RedisLink, monkeypatch: pytest.MonkeyPatch
+    link: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = Lost()
     sleeper, second = engine(link, 0, lost=lost), engine(link, 1)
@@ -162,7 +162,7 @@ async def test_a_sleeper_that_wakes_up_learns_that_it_lost_the_session(
 
 @pytest.mark.usefixtures("short_leases")
 async def test_one_that_slept_and_that_nobody_replaced_goes_on_in_its_epoch(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     sleeper = engine(link, 0)
     epoch = await sleeper.acquire(SESSION)
@@ -171,7 +171,7 @@ async def test_one_that_slept_and_that_nobody_replaced_goes_on_in_its_epoch(
     assert await sleeper.acquire(SESSION) == epoch
 
 
-async def test_an_engine_that_ends_begins_nothing(link: RedisLink) -> None:
+async def test_an_engine_that_ends_begins_nothing(link: RedisClient) -> None:
     leaving = engine(link, 0)
     leaving.draining = True
     with pytest.raises(Draining) as refused:
@@ -179,7 +179,7 @@ async def test_an_engine_that_ends_begins_nothing(link: RedisLink) -> None:
     assert (refused.value.status, refused.value.body.code) == (503, "draining")
 
 
-async def test_with_redis_silent_an_engine_goes_on(no_link: RedisLink) -> None:
+async def test_with_redis_silent_an_engine_goes_on(no_link: RedisClient) -> None:
     alone = engine(no_link, 0)
     epoch = await alone.acquire(SESSION)
     assert epoch > 0
@@ -188,18 +188,18 @@ async def test_with_redis_silent_an_engine_goes_on(no_link: RedisLink) -> None:
 
 
 async def test_an_only_engine_does_not_ask_redis_and_is_later_than_the_process_before_it(
-    no_link: RedisLink,
+    no_link: RedisClient,
 ) -> None:
     before = await engine(no_link, 0, shared=False).acquire(SESSION)
     await asyncio.sleep(0.002)
     after = engine(no_link, 0, shared=False)
     assert await after.acquire(SESSION) == await after.acquire("another") > before
-    assert no_link.down_because is None
+    assert no_link.unavailable_reason is None
     assert after.session_ids == []
 
 
 async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits(
-    stalled: RedisLink,
+    stalled: RedisClient,
 ) -> None:
     only, clock, took = engine(stalled, 0), asyncio.get_running_loop().time, []
     for _ in range(4):
@@ -211,20 +211,20 @@ async def test_a_redis_that_stands_still_costs_a_turn_less_than_its_caller_waits
 
 
 async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_session_is(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     async def fails(_: "Redis") -> None:
         raise RedisConnectionError("reset")
 
     await engine(link, 1).acquire(SESSION)
-    with pytest.raises(RedisDown):
+    with pytest.raises(RedisUnavailable):
         await link.call("history", fails)
     with pytest.raises(NotLeaseHolder):
         await engine(link, 0).acquire(SESSION)
 
 
 async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_than_what_follows(
-    link: RedisLink, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+    link: RedisClient, redis: "Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease was given, and its answer came too late: what viewers were told by the engine's own clock is the later one."""
     late, lost = engine(link, 0), Lost()
@@ -234,7 +234,7 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
         purpose: str, work: Callable[[Redis], Awaitable[object]], within_s: float
     ) -> object:
         await work(link.client)
-        raise RedisDown(purpose, "late")
+        raise RedisUnavailable(purpose, "late")
 
     with monkeypatch.context() as patched:
         patched.setattr(link, "promptly", too_late)
@@ -256,7 +256,7 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
 
 
 async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis_never_gave(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     owner, lost = engine(link, 1), Lost()
     uncertain = engine(link, 0, lost=lost)
@@ -273,7 +273,7 @@ async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis
 
 
 async def test_a_redis_that_comes_back_empty_takes_nobodys_session(
-    link: RedisLink, redis: "Redis"
+    link: RedisClient, redis: "Redis"
 ) -> None:
     lost = Lost()
     first, second = engine(link, 0, lost=lost), engine(link, 1)
@@ -289,14 +289,14 @@ async def test_a_redis_that_comes_back_empty_takes_nobodys_session(
 
 
 async def test_a_session_in_use_for_longer_than_a_day_is_still_its_owners(
-    link: RedisLink, redis: "Redis"
+    link: RedisClient, redis: "Redis"
 ) -> None:
     first = engine(link, 0)
     await first.acquire(SESSION)
-    await redis.expire(redis_names.owner(SESSION), 60)
+    await redis.expire(redis_names.session_lease(SESSION), 60)
     keeping = asyncio.create_task(first.renew_forever(lambda _: True))
     async with asyncio.timeout(3):
-        while await redis.ttl(redis_names.owner(SESSION)) <= 60:
+        while await redis.ttl(redis_names.session_lease(SESSION)) <= 60:
             await asyncio.sleep(0.02)
     keeping.cancel()
 
@@ -317,10 +317,10 @@ class Leases(RuleBasedStateMachine):
         self.redis.close()
 
     def _till(self) -> int:
-        return int(str(self.redis.hget(redis_names.owner(SESSION), "till") or 0))
+        return int(str(self.redis.hget(redis_names.session_lease(SESSION), "till") or 0))
 
     def _owner(self) -> int | None:
-        found = self.redis.hget(redis_names.owner(SESSION), "ordinal")
+        found = self.redis.hget(redis_names.session_lease(SESSION), "ordinal")
         return None if found is None else int(str(found))
 
     @rule(engine=sampled_from([0, 1, 2]))
@@ -330,7 +330,7 @@ class Leases(RuleBasedStateMachine):
         told: list[int] = self.redis.eval(
             ownership._ACQUIRE,
             1,
-            redis_names.owner(SESSION),
+            redis_names.session_lease(SESSION),
             str(engine),
             f"p-{engine}",
             "60000",
@@ -357,7 +357,7 @@ class Leases(RuleBasedStateMachine):
         lost = self.redis.eval(
             ownership._RENEW,
             1,
-            redis_names.owner(SESSION),
+            redis_names.session_lease(SESSION),
             str(engine),
             f"p-{engine}",
             ms,
@@ -378,7 +378,10 @@ class Leases(RuleBasedStateMachine):
 
     @invariant()
     def the_last_epoch_is_kept(self) -> None:
-        assert int(str(self.redis.hget(redis_names.owner(SESSION), "epoch") or 0)) == self.highest
+        assert (
+            int(str(self.redis.hget(redis_names.session_lease(SESSION), "epoch") or 0))
+            == self.highest
+        )
 
 
 def test_whatever_happens_epochs_only_grow_and_a_lease_is_respected(url: str) -> None:

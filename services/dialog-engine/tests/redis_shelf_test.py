@@ -7,7 +7,7 @@ from dialog_contracts.http import FlagSet, TurnRecord
 from dialog_contracts.legacy_chain import MemoryUpdate, TtsRequest
 from dialog_contracts.samples import TurnSample
 from dialog_engine.redis_shelf import ClaimState, EngineStore
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 from service_runtime.session_history import SessionHistory
 
 
@@ -15,7 +15,7 @@ def record(turn: int) -> TurnRecord:
     return TurnRecord(turn=turn, user=f"q{turn}", reply=f"a{turn}", ts=turn)
 
 
-async def test_one_path_gets_the_reply_and_keeps_it(link: RedisLink) -> None:
+async def test_one_path_gets_the_reply_and_keeps_it(link: RedisClient) -> None:
     shelf = EngineStore(link)
     assert await shelf.claim_reply("s#1") is ClaimState.ACQUIRED
     assert await shelf.claim_reply("s#1") is ClaimState.ACQUIRED
@@ -25,7 +25,7 @@ async def test_one_path_gets_the_reply_and_keeps_it(link: RedisLink) -> None:
 
 
 async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_only_rises(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     shelf = EngineStore(link)
     theirs = record(2).model_copy(update={"path": "legacy"})
@@ -47,7 +47,7 @@ async def test_history_keeps_the_turns_of_both_paths_in_order_and_the_counter_on
 
 
 async def test_counters_have_an_end_also_those_that_older_versions_left_without(
-    link: RedisLink,
+    link: RedisClient,
 ) -> None:
     old, young, used = (redis_names.turn_counter(name) for name in ("old", "young", "used"))
     await link.client.mset({old: 7, used: 9})
@@ -65,20 +65,20 @@ async def test_counters_have_an_end_also_those_that_older_versions_left_without(
     assert await link.client.get(old) == "7"
 
 
-async def test_history_is_bounded_and_the_oldest_goes(link: RedisLink) -> None:
+async def test_history_is_bounded_and_the_oldest_goes(link: RedisClient) -> None:
     await EngineStore(link).publish_history("s", [record(turn) for turn in range(1, 61)])
     found = await EngineStore(link).turns_since("s", 0)
     assert found is not None
     assert [turn.turn for turn in found[0]] == list(range(11, 61))
 
 
-async def test_a_list_of_an_older_version_is_replaced(link: RedisLink) -> None:
+async def test_a_list_of_an_older_version_is_replaced(link: RedisClient) -> None:
     await link.client.rpush(redis_names.history("s"), record(1).to_json())
     assert await EngineStore(link).publish_history("s", [record(1), record(2)])
     assert await EngineStore(link).turns_since("s", 0) == ([record(1), record(2)], 0)
 
 
-async def test_older_listeners_hear_both_halves_of_a_turn(link: RedisLink) -> None:
+async def test_older_listeners_hear_both_halves_of_a_turn(link: RedisClient) -> None:
     listener = link.client.pubsub()
     await listener.subscribe(redis_names.MEMORY_UPDATES)
     await EngineStore(link).publish_history("s", [record(1)], record(1))
@@ -94,7 +94,7 @@ async def test_older_listeners_hear_both_halves_of_a_turn(link: RedisLink) -> No
     await listener.aclose()  # type: ignore[no-untyped-call]
 
 
-async def test_a_reset_is_known_to_the_other_path(link: RedisLink) -> None:
+async def test_a_reset_is_known_to_the_other_path(link: RedisClient) -> None:
     shelf = EngineStore(link)
     await shelf.publish_history("s", [record(1), record(3)])
     await shelf.save_reset("s", 2)
@@ -102,7 +102,7 @@ async def test_a_reset_is_known_to_the_other_path(link: RedisLink) -> None:
     assert await SessionHistory(link).prompt_turns("s", 10) == [record(3)]
 
 
-async def test_a_voice_file_is_asked_for_once(link: RedisLink) -> None:
+async def test_a_voice_file_is_asked_for_once(link: RedisClient) -> None:
     request = TtsRequest(
         message_id="s#1", task_id="s", text="hi", response_channel="task_response:s"
     )
@@ -111,7 +111,7 @@ async def test_a_voice_file_is_asked_for_once(link: RedisLink) -> None:
     assert [TtsRequest.from_json(row) for row in rows] == [request]
 
 
-async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
+async def test_each_turn_adds_one_sample(link: RedisClient) -> None:
     sample = TurnSample(
         session_id="s",
         turn=1,
@@ -127,10 +127,10 @@ async def test_each_turn_adds_one_sample(link: RedisLink) -> None:
 
 
 async def test_without_redis_the_claim_is_unknown_and_what_was_not_written_is_said(
-    no_link: RedisLink,
+    no_link: RedisClient,
 ) -> None:
     shelf = EngineStore(no_link)
     assert await shelf.claim_reply("s#1") is ClaimState.UNKNOWN
     assert not await shelf.publish_history("s", [record(1)])
     assert await shelf.turns_since("s", 0) is None
-    assert no_link.down_because is not None
+    assert no_link.unavailable_reason is not None

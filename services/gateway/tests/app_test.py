@@ -67,11 +67,11 @@ async def test_the_public_paths_lead_to_the_services(http: httpx.AsyncClient) ->
 
 async def test_a_body_over_the_limit_is_413_and_says_the_limit(http: httpx.AsyncClient) -> None:
     assert (
-        await http.post("/chat/stream", content=b"x" * limits.JSON_FRAME_BYTES)
+        await http.post("/chat/stream", content=b"x" * limits.MAX_JSON_FRAME_BYTES)
     ).status_code == 200
-    answer = await http.post("/chat/stream", content=b"x" * (limits.JSON_FRAME_BYTES + 1))
+    answer = await http.post("/chat/stream", content=b"x" * (limits.MAX_JSON_FRAME_BYTES + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-    assert answer.json()["limit"] == limits.JSON_FRAME_BYTES
+    assert answer.json()["limit"] == limits.MAX_JSON_FRAME_BYTES
 
 
 async def test_too_many_requests_are_429_with_the_seconds_to_wait(open_gateway: Open) -> None:

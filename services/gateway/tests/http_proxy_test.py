@@ -12,7 +12,7 @@ from gateway.errors import UpstreamUnavailable
 from gateway.http_proxy import HttpProxy
 from service_runtime.errors import respond
 from service_runtime.testing.local_server import serving
-from service_runtime.testing.stranger import strangers_first
+from service_runtime.testing.stranger import foreign_first
 from vtuber_cli import ports
 
 
@@ -197,7 +197,7 @@ async def test_a_service_that_is_away_is_503_service_away() -> None:
 
 async def test_a_stranger_in_a_services_place_is_a_service_that_is_away_until_it_is_there() -> None:
     async with (
-        strangers_first(1, b'{"sessions": []}') as address,
+        foreign_first(1, b'{"sessions": []}') as address,
         gateway_to(address.url) as client,
     ):
         away = await client.post("/sessions", content=b"{}")

@@ -10,8 +10,8 @@ from input_handler.engine_client import EngineClient
 from input_handler.testing.chain import LegacyPipeline, turn_service
 from input_handler.testing.scripted_engine import ScriptedEngine
 from input_handler.turn_caller import TurnService
-from service_runtime.answers import Answers
-from service_runtime.redis_link import RedisLink
+from service_runtime.answers import LegacyResponses
+from service_runtime.redis_link import RedisClient
 from service_runtime.testing.local_server import serving
 
 
@@ -21,7 +21,7 @@ def valkey_url(url: str) -> str:
 
 
 @pytest.fixture
-def redis(link: RedisLink) -> RedisLink:
+def redis(link: RedisClient) -> RedisClient:
     return link
 
 
@@ -31,7 +31,7 @@ def no_redis_url(no_url: str) -> str:
 
 
 @pytest.fixture
-def no_redis(no_link: RedisLink) -> RedisLink:
+def no_redis(no_link: RedisClient) -> RedisClient:
     return no_link
 
 
@@ -48,15 +48,15 @@ async def engine_url(engine: ScriptedEngine) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def answers(valkey_url: str) -> AsyncIterator[Answers]:
-    made = Answers(valkey_url)
+async def answers(valkey_url: str) -> AsyncIterator[LegacyResponses]:
+    made = LegacyResponses(valkey_url)
     made.start()
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def chain(redis: RedisLink, valkey_url: str) -> LegacyPipeline:
+async def chain(redis: RedisClient, valkey_url: str) -> LegacyPipeline:
     return LegacyPipeline(redis, valkey_url)
 
 
@@ -69,5 +69,5 @@ async def client(engine_url: str) -> AsyncIterator[EngineClient]:
 
 
 @pytest.fixture
-def caller(client: EngineClient, redis: RedisLink, answers: Answers) -> TurnService:
+def caller(client: EngineClient, redis: RedisClient, answers: LegacyResponses) -> TurnService:
     return turn_service(client, redis, answers, FlagSet())

@@ -11,13 +11,13 @@ from input_handler.testing.scripted_engine import (
     ScriptedEngine,
     events,
 )
-from service_runtime.testing.stranger import strangers_first
+from service_runtime.testing.stranger import foreign_first
 
 
 async def test_a_stranger_in_the_engines_place_is_an_engine_that_is_not_reached_and_not_asked_twice_over_one_connection() -> (
     None
 ):
-    async with strangers_first(3) as address:
+    async with foreign_first(3) as address:
         client = EngineClient(address.url)
         await client.open()
         for _ in range(3):
@@ -26,7 +26,7 @@ async def test_a_stranger_in_the_engines_place_is_an_engine_that_is_not_reached_
                     ChatRequest(session_id="s", turn=1, content="hi"),
                     None,
                     None,
-                    accepted_within_s=2,
+                    accept_timeout_s=2,
                 ):
                     raise AssertionError
             assert failure.value.reason == "not_reached"
@@ -47,7 +47,7 @@ async def test_an_engines_thoughts_and_heartbeats_are_frames_of_their_own(
     client = EngineClient(engine_url)
     await client.open()
     async with client.stream(
-        ChatRequest(session_id="s", turn=1, content="hi"), None, None, accepted_within_s=5
+        ChatRequest(session_id="s", turn=1, content="hi"), None, None, accept_timeout_s=5
     ) as frames:
         found = [frame async for frame in frames]
     await client.aclose()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialog_contracts.owners import by_preference
+from dialog_contracts.owners import rank_engines
 from input_handler.engine_client import EngineClient
 from input_handler.engines import ANY_ORDINAL, ORDINALS, EnginePool
 from input_handler.sync_path import EngineGuard
@@ -22,7 +22,7 @@ class Made:
         return EngineClient(url)
 
     def _path(self, client: EngineClient, name: str) -> EngineGuard:
-        return EngineGuard(client, name=name, accepted_within_s=1, first_delta_within_s=1)
+        return EngineGuard(client, name=name, accept_timeout_s=1, first_token_timeout_s=1)
 
 
 async def test_behind_an_only_address_may_be_any_engine() -> None:
@@ -42,13 +42,13 @@ async def test_configured_engines_are_asked_by_preference_and_others_only_when_t
     None
 ):
     made = Made("http://a", "http://b", pattern=PATTERN)
-    assert made.engines.candidates("live-001") == by_preference("live-001", 2)
+    assert made.engines.candidates("live-001") == rank_engines("live-001", 2)
     await made.engines.get(1)
     assert made.urls == ["http://a", "http://b"]
     await made.engines.get(2)
     assert made.urls[2:] == ["http://engine-2.pods:8100"]
     assert list(made.engines.circuit_states()) == ["0", "1", "2"]
-    assert made.engines.candidates("live-001") == by_preference("live-001", 2)
+    assert made.engines.candidates("live-001") == rank_engines("live-001", 2)
     await made.engines.aclose()
 
 

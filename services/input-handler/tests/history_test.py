@@ -9,10 +9,10 @@ from input_handler.app import build
 from input_handler.history import MAX_LISTED_SESSIONS, History
 from input_handler.settings import InputSettings
 from service_runtime.errors import Unavailable
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 
-async def test_sessions_come_with_the_most_recent_first(redis: RedisLink) -> None:
+async def test_sessions_come_with_the_most_recent_first(redis: RedisClient) -> None:
     await redis.client.zadd(
         redis_names.SESSIONS,
         {f"live-{number}": 1000 + number for number in range(MAX_LISTED_SESSIONS + 5)},
@@ -28,7 +28,7 @@ async def test_sessions_come_with_the_most_recent_first(redis: RedisLink) -> Non
     )
 
 
-async def test_turns_come_oldest_first(redis: RedisLink) -> None:
+async def test_turns_come_oldest_first(redis: RedisClient) -> None:
     records = [
         TurnRecord(turn=number, user="今晚玩什么？", reply="解谜", ts=1000 + number)
         for number in (1, 2)
@@ -39,7 +39,7 @@ async def test_turns_come_oldest_first(redis: RedisLink) -> None:
     assert (await History(redis).turns("live-404")).turns == []
 
 
-async def test_without_redis_history_says_so(no_redis: RedisLink) -> None:
+async def test_without_redis_history_says_so(no_redis: RedisClient) -> None:
     with pytest.raises(Unavailable) as error:
         await History(no_redis).sessions()
     assert error.value.body.code == "history_unavailable"

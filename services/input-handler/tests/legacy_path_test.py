@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dialog_contracts import redis_names
-from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.http import ChatRequest, FlagSet, RequestMeta
 from dialog_contracts.legacy_chain import ResponseMetadata, TaskResponse, UserInput
 from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import ErrorEvent
@@ -36,16 +36,16 @@ from input_handler.testing.scripted_engine import (
 )
 from input_handler.turn_caller import TurnService
 from input_handler.turn_numbers import TurnNumberAllocator
-from service_runtime.answers import Answers
-from service_runtime.redis_link import RedisLink
+from service_runtime.answers import LegacyResponses
+from service_runtime.redis_link import RedisClient
 
 OFF = FlagSet(ENABLE_SYNC_CORE=False)
 
 
 async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_as_a_turn(
     client: EngineClient,
-    redis: RedisLink,
-    answers: Answers,
+    redis: RedisClient,
+    answers: LegacyResponses,
     chain: LegacyPipeline,
     engine: ScriptedEngine,
 ) -> None:
@@ -80,7 +80,7 @@ async def test_with_the_main_path_off_the_chain_answers_and_the_caller_hears_it_
 
 
 async def test_a_turn_that_the_other_path_has_is_waited_for_and_not_queued_again(
-    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisClient
 ) -> None:
     await redis.client.set(redis_names.reply_claim("live-001#1"), "legacy")
     engine.answers = [
@@ -129,7 +129,7 @@ async def test_resuming_a_turn_of_the_chain_gives_what_is_missing(
 
 
 async def test_two_callers_of_one_message_get_one_turn(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
+    client: EngineClient, redis: RedisClient, answers: LegacyResponses, chain: LegacyPipeline
 ) -> None:
     callers = [turn_service(client, redis, answers, OFF) for _ in range(2)]
     asking = [asyncio.create_task(call_turn(caller)) for caller in callers]
@@ -141,7 +141,7 @@ async def test_two_callers_of_one_message_get_one_turn(
 
 
 async def test_an_error_of_the_chain_is_one_clear_error(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
+    client: EngineClient, redis: RedisClient, answers: LegacyResponses, chain: LegacyPipeline
 ) -> None:
     asking = asyncio.create_task(call_turn(turn_service(client, redis, answers, OFF)))
     metadata = ResponseMetadata(code="llm_failed")
@@ -160,11 +160,11 @@ async def test_an_error_of_the_chain_is_one_clear_error(
 
 
 async def test_an_answer_that_does_not_come_is_an_error_and_a_late_one_is_not_a_second_reply(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
+    client: EngineClient, redis: RedisClient, answers: LegacyResponses, chain: LegacyPipeline
 ) -> None:
     heard: list[TaskResponse] = []
-    answers.watch("live-001", heard.append)
-    frames = await call_turn(turn_service(client, redis, answers, OFF, within_s=0.3))
+    answers.subscribe("live-001", heard.append)
+    frames = await call_turn(turn_service(client, redis, answers, OFF, timeout_s=0.3))
     error = frames[-1].parse()
     assert isinstance(error, ErrorEvent)
     assert (error.code, error.retryable) == ("legacy_timeout", True)
@@ -173,22 +173,22 @@ async def test_an_answer_that_does_not_come_is_an_error_and_a_late_one_is_not_a_
     assert [(response.status, response.metadata.code) for response in heard] == [
         ("error", "legacy_timeout")
     ]
-    kept = await redis.client.hvals(redis_names.answers("live-001"))
+    kept = await redis.client.hvals(redis_names.responses("live-001"))
     assert [TaskResponse.from_json(one).status for one in kept] == ["error"]
 
 
 async def test_an_answer_that_was_kept_without_a_sound_stands_when_its_time_is_up(
-    client: EngineClient, redis: RedisLink, chain: LegacyPipeline, valkey_url: str
+    client: EngineClient, redis: RedisClient, chain: LegacyPipeline, valkey_url: str
 ) -> None:
-    deaf = Answers(valkey_url)
-    asking = asyncio.create_task(call_turn(turn_service(client, redis, deaf, OFF, within_s=0.3)))
+    deaf = LegacyResponses(valkey_url)
+    asking = asyncio.create_task(call_turn(turn_service(client, redis, deaf, OFF, timeout_s=0.3)))
     await chain.answer(await chain.next())
     assert text(await asking) == "解谜！"
     await deaf.aclose()
 
 
 async def test_without_redis_there_is_one_clear_error(
-    client: EngineClient, no_redis: RedisLink, answers: Answers
+    client: EngineClient, no_redis: RedisClient, answers: LegacyResponses
 ) -> None:
     with pytest.raises(LegacyUnavailable, match="Redis does not answer") as error:
         await call_turn(turn_service(client, no_redis, answers, OFF))
@@ -200,11 +200,11 @@ async def test_without_redis_there_is_one_clear_error(
 
 
 async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
+    client: EngineClient, redis: RedisClient, answers: LegacyResponses, chain: LegacyPipeline
 ) -> None:
-    legacy = LegacyClient(redis, answers, enabled=False, within_s=1)
+    legacy = LegacyClient(redis, answers, enabled=False, timeout_s=1)
     caller = TurnService(
-        EngineGuard(client, accepted_within_s=1, first_delta_within_s=1),
+        EngineGuard(client, accept_timeout_s=1, first_token_timeout_s=1),
         legacy,
         TurnNumberAllocator(redis),
         FixedFlags(OFF),
@@ -220,11 +220,11 @@ async def test_switched_off_it_queues_nothing_and_the_turn_still_counts(
 
 
 async def test_say_is_spoken_as_it_is_and_reset_is_remembered(
-    client: EngineClient, redis: RedisLink, answers: Answers, chain: LegacyPipeline
+    client: EngineClient, redis: RedisClient, answers: LegacyResponses, chain: LegacyPipeline
 ) -> None:
     caller = turn_service(client, redis, answers, OFF)
     say = ChatRequest(
-        session_id="live-001", type="COMMAND", content="SAY", meta=Meta(text="欢迎！")
+        session_id="live-001", type="COMMAND", content="SAY", meta=RequestMeta(text="欢迎！")
     )
     asking = asyncio.create_task(call_turn(caller, say))
     asked = await chain.next()
@@ -243,8 +243,8 @@ async def test_a_caller_that_speaks_the_older_dialect_gets_its_voice_as_a_file(
     caller: TurnService,
     engine: ScriptedEngine,
     client: EngineClient,
-    redis: RedisLink,
-    answers: Answers,
+    redis: RedisClient,
+    answers: LegacyResponses,
 ) -> None:
     flags = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, generation=7)
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
@@ -256,8 +256,8 @@ async def test_a_caller_that_speaks_the_older_dialect_gets_its_voice_as_a_file(
 async def test_the_counter_knows_the_number_of_a_turn_that_the_chain_has(
     caller: TurnService,
     engine: ScriptedEngine,
-    redis: RedisLink,
-    no_redis: RedisLink,
+    redis: RedisClient,
+    no_redis: RedisClient,
     chain: LegacyPipeline,
 ) -> None:
     """It was given while Redis was late; other replicas count there, too."""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from dialog_contracts.http import ChatRequest
-from dialog_contracts.owners import by_preference
+from dialog_contracts.owners import rank_engines
 from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.engine_client import EngineClient
@@ -30,7 +30,7 @@ from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 
 REQUEST = ChatRequest(session_id="live-001", content="hi", turn=1)
-HOME, STAND_IN = by_preference("live-001", 2)
+HOME, STAND_IN = rank_engines("live-001", 2)
 WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 
 
@@ -57,7 +57,7 @@ async def spread() -> AsyncIterator[Spread]:
             f"http://127.0.0.1:{await stack.enter_async_context(serving(engine))}"
             for engine in engines
         ]
-        yield Spread(engines, await _owners(urls, stack, accepted_within_s=1))
+        yield Spread(engines, await _owners(urls, stack, accept_timeout_s=1))
 
 
 async def _owners(
@@ -65,11 +65,11 @@ async def _owners(
     stack: AsyncExitStack,
     pattern: str | None = None,
     *,
-    accepted_within_s: float = 10,
+    accept_timeout_s: float = 10,
 ) -> SessionRouter:
     def path(client: EngineClient, name: str) -> EngineGuard:
         return EngineGuard(
-            client, name=name, accepted_within_s=accepted_within_s, first_delta_within_s=10
+            client, name=name, accept_timeout_s=accept_timeout_s, first_token_timeout_s=10
         )
 
     engines = EnginePool(urls, pattern, EngineClient, path)
@@ -88,12 +88,12 @@ async def test_a_session_that_moved_is_followed_and_found_at_once_the_next_time(
     spread: Spread,
 ) -> None:
     spread.home.answers = [moved_to(STAND_IN)]
-    before = metrics.REROUTED.labels(reason="not_owner")._value.get()
+    before = metrics.ENGINE_FAILOVERS.labels(reason="not_owner")._value.get()
     assert [frame.event for frame in await spread.ask()][-1] == "done"
     assert spread.asked == (1, 1)
     await spread.ask()
     assert spread.asked == (1, 2)
-    assert metrics.REROUTED.labels(reason="not_owner")._value.get() == before + 1
+    assert metrics.ENGINE_FAILOVERS.labels(reason="not_owner")._value.get() == before + 1
 
 
 async def test_a_session_that_went_home_is_followed_home(spread: Spread) -> None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from dialog_contracts.http import ChatRequest
-from dialog_contracts.owners import by_preference
+from dialog_contracts.owners import rank_engines
 from dialog_telemetry import metrics
 from input_handler import patient_path
 from input_handler.engine_client import EngineClient
@@ -33,7 +33,7 @@ from vtuber_cli import ports
 
 REQUEST = ChatRequest(session_id="live-001", content="hi", turn=1)
 STOP = ChatRequest(session_id="live-001", type="COMMAND", content="STOP")
-HOME, STAND_IN = by_preference("live-001", 2)
+HOME, STAND_IN = rank_engines("live-001", 2)
 WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 NAMES = ["control", "text-delta", "done"]
 
@@ -45,14 +45,14 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def path_to(
-    stack: AsyncExitStack, *urls: str, wait_s: float = 10, accepted_within_s: float = 10
+    stack: AsyncExitStack, *urls: str, wait_s: float = 10, accept_timeout_s: float = 10
 ) -> WaitForEngine:
     def path(client: EngineClient, name: str) -> EngineGuard:
         return EngineGuard(
             client,
             name=name,
-            accepted_within_s=accepted_within_s,
-            first_delta_within_s=10,
+            accept_timeout_s=accept_timeout_s,
+            first_token_timeout_s=10,
             waited_for=wait_s > 0,
         )
 
@@ -122,12 +122,12 @@ async def test_an_engine_that_hangs_is_waited_for_as_long_as_its_lease_and_no_lo
 ) -> None:
     monkeypatch.setattr(patient_path, "UNRESPONSIVE_WAIT_S", 1)
     hanging = ScriptedEngine([ScriptedAnswer(wait_s=60)])
-    path = await path_to(stack, await url_of(stack, hanging), accepted_within_s=0.1)
+    path = await path_to(stack, await url_of(stack, hanging), accept_timeout_s=0.1)
     with pytest.raises(EngineFailed, match=r"not_accepted_in_time|circuit_open"):
         await asked(path)
     assert len(hanging.requests) >= 2
     hanging.answers = [ScriptedAnswer(wait_s=0.5), WHOLE]
-    patient = await path_to(stack, await url_of(stack, hanging), accepted_within_s=0.4)
+    patient = await path_to(stack, await url_of(stack, hanging), accept_timeout_s=0.4)
     assert await asked(patient) == NAMES
 
 

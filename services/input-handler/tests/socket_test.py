@@ -43,7 +43,7 @@ async def dial(engine_url: str, no_redis_url: str) -> AsyncIterator[Dial]:
         max_turns_per_connection=2,
     )
 
-    async with serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port:
+    async with serving(build(settings), ws_max_bytes=limits.MAX_BINARY_FRAME_BYTES) as port:
 
         def to(query: str = "?sessionId=live-001", *, v2: bool = False) -> connect:
             protocols = [Subprotocol("vtuber.v2")] if v2 else None
@@ -327,7 +327,7 @@ async def test_too_many_bad_frames_end_the_connection(dial: Dial) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * (limits.JSON_FRAME_BYTES + 1), "玩" * (limits.JSON_FRAME_BYTES // 3 + 1)]
+    "text", ["x" * (limits.MAX_JSON_FRAME_BYTES + 1), "玩" * (limits.MAX_JSON_FRAME_BYTES // 3 + 1)]
 )
 async def test_a_text_frame_over_the_limit_is_1009(dial: Dial, text: str) -> None:
     async with dial() as socket:

@@ -47,7 +47,7 @@ def begun(*script: SseFrame | float) -> list[SseFrame | float]:
 
 async def events(script: list[SseFrame | float]) -> list[str]:
     path = EngineGuard(
-        cast(EngineClient, Engine(*script)), accepted_within_s=0.3, first_delta_within_s=8
+        cast(EngineClient, Engine(*script)), accept_timeout_s=0.3, first_token_timeout_s=8
     )
     request = ChatRequest(session_id="s", turn=1, content="hi")
     return [frame.event async for frame in path.events(request, None, None)]

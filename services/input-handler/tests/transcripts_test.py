@@ -32,15 +32,15 @@ from input_handler.turn_numbers import TurnNumberAllocator
 from input_handler.unattended import BackgroundTurns
 from input_handler.upload import Recording
 from service_runtime import effects, holding, work_list
-from service_runtime.answers import Answers
-from service_runtime.blobs import Blobs
+from service_runtime.answers import LegacyResponses
+from service_runtime.blobs import BlobStore
 from service_runtime.errors import TooMany, Unavailable
-from service_runtime.recording_room import RecordingRoom
-from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
+from service_runtime.recording_room import RecordingBudget
+from service_runtime.redis_link import RedisClient
+from service_runtime.work_list import WorkQueue
 
 FINALS = redis_names.ASR_FINALS
-DEAD = redis_names.dead(FINALS)
+DEAD = redis_names.dead_letter(FINALS)
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 RECORDING = Recording(b"OggS and so on", "ogg")
 WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
@@ -49,27 +49,32 @@ WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holding, "BLOCK_S", 0.02)
-    monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
-    monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(work_list, "RENEW_INTERVAL_S", 0.05)
+    monkeypatch.setattr(work_list, "RETRY_PAUSE_S", 0.02)
 
 
 class House:
     """An input-handler's part in recordings. `replica` gives another process of it."""
 
     def __init__(
-        self, url: str, redis: RedisLink, client: EngineClient, answers: Answers, blobs: Blobs
+        self,
+        url: str,
+        redis: RedisClient,
+        client: EngineClient,
+        answers: LegacyResponses,
+        blobs: BlobStore,
     ) -> None:
         self._url, self._redis, self._client, self._answers = url, redis, client, answers
         self.blobs = blobs
-        self.works: list[WorkList] = []
+        self.works: list[WorkQueue] = []
 
     def replica(
         self, consumer: str = "one", *, legacy: bool = True, flags: FlagSet | None = None
     ) -> RecordingQueue:
         sync = EngineGuard(
-            self._client, accepted_within_s=10, first_delta_within_s=60, circuit_failures=100
+            self._client, accept_timeout_s=10, first_token_timeout_s=60, circuit_failures=100
         )
-        path = LegacyClient(self._redis, self._answers, enabled=legacy, within_s=5)
+        path = LegacyClient(self._redis, self._answers, enabled=legacy, timeout_s=5)
         caller = TurnService(
             sync,
             path,
@@ -77,7 +82,9 @@ class House:
             FixedFlags(flags or FlagSet()),
             plenty(),
         )
-        self.works.append(WorkList(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2))
+        self.works.append(
+            WorkQueue(self._url, FINALS, consumer, attempts_max=1, close_within_s=0.2)
+        )
         return RecordingQueue(
             self._redis, self.blobs, BackgroundTurns(caller, path), self.works[-1]
         )
@@ -86,7 +93,7 @@ class House:
         """The first replica ends without a word: its processing list stays."""
         await self.works[0]._feeding.close()
         await self.works[0]._working.close()
-        await self.works[0]._holding.aclose()
+        await self.works[0]._store.aclose()
 
     async def heard(self, *results: AsrResult | str | bytes, **options: FlagSet | bool) -> None:
         """These transcripts, oldest first, worked on to the end."""
@@ -103,14 +110,18 @@ class House:
     async def told(self, task: str = "live-001") -> list[tuple[str, str | None]]:
         kept = [
             TaskResponse.from_json(raw)
-            for raw in await self._redis.client.hvals(redis_names.answers(task))
+            for raw in await self._redis.client.hvals(redis_names.responses(task))
         ]
         return [(one.message_id, one.metadata.code) for one in kept if one.status == "error"]
 
 
 @pytest.fixture
-async def house(redis: RedisLink, valkey_url: str, engine_url: str) -> AsyncIterator[House]:
-    answers, blobs, client = Answers(valkey_url), Blobs(valkey_url), EngineClient(engine_url)
+async def house(redis: RedisClient, valkey_url: str, engine_url: str) -> AsyncIterator[House]:
+    answers, blobs, client = (
+        LegacyResponses(valkey_url),
+        BlobStore(valkey_url),
+        EngineClient(engine_url),
+    )
     answers.start()
     await client.open()
     yield House(valkey_url, redis, client, answers, blobs)
@@ -133,7 +144,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def test_a_recording_and_its_task_are_in_redis_before_the_call_returns(
-    house: House, redis: RedisLink
+    house: House, redis: RedisClient
 ) -> None:
     await house.replica().send(
         "live-001", RECORDING, request_id="upload-1", lang="en", traceparent=TRACE
@@ -152,7 +163,7 @@ async def test_a_recording_and_its_task_are_in_redis_before_the_call_returns(
 
 
 async def test_recordings_are_transcribed_in_the_order_they_came(
-    house: House, redis: RedisLink
+    house: House, redis: RedisClient
 ) -> None:
     transcripts = house.replica()
     for number in range(3):
@@ -167,7 +178,7 @@ async def test_recordings_are_transcribed_in_the_order_they_came(
 
 
 async def test_one_recording_more_than_may_wait_is_refused_and_not_kept(
-    house: House, redis: RedisLink, monkeypatch: pytest.MonkeyPatch
+    house: House, redis: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_QUEUED_RECORDINGS", 2)
     transcripts = house.replica()
@@ -189,11 +200,11 @@ async def test_one_recording_more_than_may_wait_is_refused_and_not_kept(
 
 
 async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_included(
-    house: House, redis: RedisLink
+    house: House, redis: RedisClient
 ) -> None:
     """Before: 50 recordings, 771 MB in Redis."""
     transcripts = house.replica()
-    transcripts._budget = RecordingRoom(redis, in_all=5_000, a_client=3_000)
+    transcripts._budget = RecordingBudget(redis, in_all=5_000, a_client=3_000)
     big = Recording(b"OggS" + bytes(996), "ogg")
 
     async def send(client: str, number: int) -> None:
@@ -223,17 +234,17 @@ async def test_recordings_of_a_client_take_only_so_many_bytes_those_in_work_incl
         await send("three", 0)
     assert len([key async for key in redis.client.scan_iter("blob:*")]) == 5
     # Heard, one is gone half a minute later, and with it its place.
-    for effect in effects.heard_recording(task.audio.id):
+    for effect in effects.release_recording(task.audio.id):
         await redis.client.execute_command(*effect)  # type: ignore[no-untyped-call]
     left = await redis.client.zscore(redis_names.RECORDING_ENDS, task.audio.id) or 0.0
-    assert left - time.time() < redis_names.HEARD_BLOB_TTL_S + 1
+    assert left - time.time() < redis_names.RELEASED_BLOB_TTL_S + 1
     await redis.client.zadd(redis_names.RECORDING_ENDS, {task.audio.id: 1})
     await send("one", 5)
     assert await redis.client.ttl(redis_names.RECORDING_SIZES) > 0
 
 
 async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(
-    house: House, redis: RedisLink
+    house: House, redis: RedisClient
 ) -> None:
     await redis.client.lpush(redis_names.TTS_REQUESTS, "x" * 150_000)
     used = int((await redis.client.info("memory"))["used_memory"])
@@ -256,12 +267,12 @@ async def test_a_redis_that_is_full_refuses_a_recording_in_clear_words(
 async def test_without_redis_a_recording_is_not_taken_and_the_uploader_is_told(
     house: House,
     valkey_url: str,
-    redis: RedisLink,
-    no_redis: RedisLink,
+    redis: RedisClient,
+    no_redis: RedisClient,
     no_redis_url: str,
     away: str,
 ) -> None:
-    blobs = Blobs(valkey_url if away == "queue" else no_redis_url)
+    blobs = BlobStore(valkey_url if away == "queue" else no_redis_url)
     link = redis if away == "blobs" else no_redis
     transcripts = RecordingQueue(link, blobs, None, None)  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match="cannot be queued now") as error:
@@ -278,7 +289,7 @@ async def test_without_redis_a_recording_is_not_taken_and_the_uploader_is_told(
 
 
 async def test_a_transcript_becomes_one_turn_of_its_session(
-    house: House, engine: ScriptedEngine, redis: RedisLink
+    house: House, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [WHOLE]
     await house.heard(transcript(lang="zh"))
@@ -327,7 +338,7 @@ async def test_what_was_heard_says_the_language_and_else_the_uploader_does(
 
 
 async def test_a_turn_whose_process_dies_is_asked_again_under_its_number_and_name(
-    house: House, engine: ScriptedEngine, redis: RedisLink
+    house: House, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), HANG]), WHOLE]
     first = house.replica("same")
@@ -361,7 +372,7 @@ async def test_two_recordings_with_the_same_words_are_two_turns(
 
 
 async def test_replicas_share_the_transcripts_and_none_is_asked_twice(
-    house: House, engine: ScriptedEngine, redis: RedisLink
+    house: House, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [WHOLE]
     replicas = [house.replica("one"), house.replica("two")]
@@ -381,7 +392,7 @@ async def test_replicas_share_the_transcripts_and_none_is_asked_twice(
 
 
 async def test_a_refused_turn_tells_the_viewers_under_the_recordings_name(
-    house: House, engine: ScriptedEngine, redis: RedisLink
+    house: House, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [refusal(422, "invalid")]
     await house.heard(transcript())
@@ -418,7 +429,7 @@ UNREADABLE: list[tuple[AsrResult | str | bytes, list[tuple[str, str | None]]]] =
 async def test_what_cannot_be_a_turn_is_put_aside_and_told_as_far_as_it_says_whose_it_is(
     house: House,
     engine: ScriptedEngine,
-    redis: RedisLink,
+    redis: RedisClient,
     result: AsrResult | str | bytes,
     told: list[tuple[str, str | None]],
 ) -> None:
@@ -427,11 +438,11 @@ async def test_what_cannot_be_a_turn_is_put_aside_and_told_as_far_as_it_says_who
     assert [request.content for request in engine.requests] == ["and the next"]
     assert await house.told() == told
     assert await redis.client.llen(DEAD) == 1
-    assert await redis.client.exists(redis_names.answers("../../etc")) == 0
+    assert await redis.client.exists(redis_names.responses("../../etc")) == 0
 
 
 async def test_a_transcript_that_nobody_survives_is_told_once(
-    house: House, redis: RedisLink, monkeypatch: pytest.MonkeyPatch
+    house: House, redis: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_: object) -> None:
         raise RuntimeError("cannot")
@@ -443,7 +454,7 @@ async def test_a_transcript_that_nobody_survives_is_told_once(
 
 
 async def test_closing_leaves_a_turn_that_does_not_end_to_another_replica(
-    house: House, engine: ScriptedEngine, redis: RedisLink
+    house: House, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), HANG])]
     transcripts = house.replica()

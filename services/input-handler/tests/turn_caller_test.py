@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dialog_contracts import sse
-from dialog_contracts.http import ChatRequest, FlagSet, Meta, TurnType
+from dialog_contracts.http import ChatRequest, FlagSet, RequestMeta, TurnType
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FixedFlags
 from dialog_telemetry import metrics
@@ -31,14 +31,16 @@ from input_handler.testing.scripted_engine import (
 )
 from input_handler.turn_caller import TurnService
 from input_handler.turn_numbers import TurnNumberAllocator
-from service_runtime.answers import Answers
+from service_runtime.answers import LegacyResponses
 from service_runtime.errors import Conflict
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 Make = Callable[..., TurnService]
 Open = Callable[..., Awaitable[EngineClient]]
 WHOLE = ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])
-REQUEST = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1"))
+REQUEST = ChatRequest(
+    session_id="live-001", content="今晚玩什么？", meta=RequestMeta(request_id="r-1")
+)
 
 
 @pytest.fixture
@@ -50,18 +52,20 @@ async def clients() -> AsyncIterator[list[EngineClient]]:
 
 
 def caller_of(
-    client: EngineClient, redis: RedisLink, flags: FlagSet | None = None, **sync: float
+    client: EngineClient, redis: RedisClient, flags: FlagSet | None = None, **sync: float
 ) -> TurnService:
     """Without a legacy chain: what the other path does is tested beside `legacy_path`.
 
     Limits that a stalled machine does not reach, except where a test is about them.
     """
     settings = {
-        "engine_accept_timeout_s": 10,
+        "accept_timeout_s": 10,
         "first_token_timeout_s": 10,
         "circuit_failures": 100,
     } | sync
-    legacy = LegacyClient(redis, Answers("redis://127.0.0.1:1/0"), enabled=False, within_s=1)
+    legacy = LegacyClient(
+        redis, LegacyResponses("redis://127.0.0.1:1/0"), enabled=False, timeout_s=1
+    )
     sync_path = EngineGuard(client, **settings)  # type: ignore[arg-type]
     return TurnService(
         sync_path, legacy, TurnNumberAllocator(redis), FixedFlags(flags or FlagSet()), plenty()
@@ -80,7 +84,7 @@ async def open_client(clients: list[EngineClient]) -> Open:
 
 
 @pytest.fixture
-async def make(open_client: Open, engine_url: str, no_redis: RedisLink) -> Make:
+async def make(open_client: Open, engine_url: str, no_redis: RedisClient) -> Make:
     first = await open_client(engine_url)
 
     def caller(
@@ -136,7 +140,9 @@ async def test_the_engine_gets_number_flags_and_trace(engine: ScriptedEngine, ma
 
 async def test_flags_from_outside_are_replaced(engine: ScriptedEngine, make: Make) -> None:
     engine.answers = [WHOLE]
-    meant = REQUEST.model_copy(update={"meta": Meta(flags=FlagSet(ENABLE_LTM=True, generation=99))})
+    meant = REQUEST.model_copy(
+        update={"meta": RequestMeta(flags=FlagSet(ENABLE_LTM=True, generation=99))}
+    )
     await called(make(), meant)
     assert engine.requests[0].meta.flags == FlagSet()
 
@@ -196,7 +202,7 @@ async def test_whoever_resumes_waits_for_what_is_due_next_and_not_for_accepted(
     rest = sse.frame(HELLO, "42.8").encode() + sse.frame(DONE, "42.9").encode()
     engine.answers = [ScriptedAnswer(steps=[0.4, rest])]
     caller = make(
-        accepted_within_s=0.3, first_delta_within_s=0.2, circuit_failures=1, circuit_open_s=60
+        accept_timeout_s=0.3, first_token_timeout_s=0.2, circuit_failures=1, circuit_open_s=60
     )
     assert [frame.id for frame in await called(caller, last_event_id="42.7")] == ["42.8", "42.9"]
     engine.answers = [WHOLE]
@@ -311,7 +317,7 @@ async def test_a_failure_before_anything_was_said_is_one_counted_error(
 ) -> None:
     engine.answers = [answer]
     before = fallbacks(reason)
-    limits = {"engine_accept_timeout_s": 0.15} if reason == "not_accepted_in_time" else {}
+    limits = {"accept_timeout_s": 0.15} if reason == "not_accepted_in_time" else {}
     with pytest.raises(LegacyUnavailable) as failed:
         await called(make(**limits))
     assert failed.value.status == 503
@@ -400,7 +406,7 @@ async def test_while_one_turn_looks_whether_the_engine_is_back_the_others_do_not
     engine: ScriptedEngine, make: Make
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[CUT])]
-    caller = make(circuit_failures=1, circuit_open_s=0.5, first_delta_within_s=1)
+    caller = make(circuit_failures=1, circuit_open_s=0.5, first_token_timeout_s=1)
     with pytest.raises(LegacyUnavailable, match="cut"):
         await called(caller)
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), HANG])]
@@ -477,7 +483,7 @@ async def test_whose_turn_it_is_goes_to_the_engine_and_what_a_caller_says_of_it_
     engine: ScriptedEngine, make: Make
 ) -> None:
     engine.answers = [WHOLE]
-    said = REQUEST.model_copy(update={"meta": Meta(client="10.9.9.9", known_turn=7)})
+    said = REQUEST.model_copy(update={"meta": RequestMeta(client="10.9.9.9", known_turn=7)})
     await called(make(), said, client="10.0.0.1")
     await called(make(), said)
     assert [(request.meta.client, request.meta.known_turn) for request in engine.requests] == [
@@ -548,7 +554,11 @@ async def test_a_stop_that_names_its_turn_anywhere_means_that_turn(
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(0, DONE)])]
     stop = ChatRequest(
-        session_id="live-001", type="COMMAND", content="STOP", turn=outer, meta=Meta(turn=inner)
+        session_id="live-001",
+        type="COMMAND",
+        content="STOP",
+        turn=outer,
+        meta=RequestMeta(turn=inner),
     )
     await called(make(), stop)
     assert engine.requests[0].meta.turn == told
@@ -579,7 +589,7 @@ async def test_an_engine_that_was_only_too_busy_is_asked_again_before_a_person_i
     engine: ScriptedEngine, make: Make, first: ScriptedAnswer
 ) -> None:
     engine.answers = [first, first, WHOLE]
-    caller = make(accepted_within_s=0.2)
+    caller = make(accept_timeout_s=0.2)
     caller._engine_retry_s = 20
     assert names(await called(caller)) == ["control", "text-delta", "done"]
     assert {request.turn for request in engine.requests} == {1}

@@ -8,22 +8,22 @@ from dialog_contracts.legacy_chain import UserInput
 from input_handler import turn_numbers
 from input_handler.errors import NoNumbersLeft
 from input_handler.turn_numbers import TurnNumber, TurnNumberAllocator
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 
-async def test_numbers_count_from_1_within_each_session(redis: RedisLink) -> None:
+async def test_numbers_count_from_1_within_each_session(redis: RedisClient) -> None:
     numbers = TurnNumberAllocator(redis)
     assert [(await numbers.allocate("live-001", None)).turn for _ in range(3)] == [1, 2, 3]
     assert (await numbers.allocate("live-002", None)).turn == 1
 
 
-async def test_replicas_share_one_counter(redis: RedisLink) -> None:
+async def test_replicas_share_one_counter(redis: RedisClient) -> None:
     replicas = [TurnNumberAllocator(redis) for _ in range(4)]
     taken = await asyncio.gather(*(replicas[at % 4].allocate("live-001", None) for at in range(40)))
     assert sorted(number.turn for number in taken) == list(range(1, 41))
 
 
-async def test_a_message_sent_again_keeps_its_number_on_any_replica(redis: RedisLink) -> None:
+async def test_a_message_sent_again_keeps_its_number_on_any_replica(redis: RedisClient) -> None:
     assert (await TurnNumberAllocator(redis).allocate("live-001", "r-1")).turn == 1
     assert (await TurnNumberAllocator(redis).allocate("live-001", "r-2")).turn == 2
     assert (await TurnNumberAllocator(redis).allocate("live-001", "r-1")).turn == 1
@@ -31,7 +31,9 @@ async def test_a_message_sent_again_keeps_its_number_on_any_replica(redis: Redis
     assert (await TurnNumberAllocator(redis).allocate("live-002", "r-1")).turn == 1
 
 
-async def test_skipping_goes_to_the_number_the_engine_said_and_never_back(redis: RedisLink) -> None:
+async def test_skipping_goes_to_the_number_the_engine_said_and_never_back(
+    redis: RedisClient,
+) -> None:
     numbers = TurnNumberAllocator(redis)
     await numbers.allocate("live-001", "r-1")
     assert (await numbers.advance_to("live-001", "r-1", 43)).turn == 43
@@ -41,7 +43,7 @@ async def test_skipping_goes_to_the_number_the_engine_said_and_never_back(redis:
     assert (await numbers.allocate("live-001", None)).turn == 46
 
 
-async def test_keys_expire(redis: RedisLink) -> None:
+async def test_keys_expire(redis: RedisClient) -> None:
     await TurnNumberAllocator(redis).allocate("live-001", "r-1")
     assert (
         0
@@ -57,7 +59,7 @@ async def test_keys_expire(redis: RedisLink) -> None:
     assert await redis.client.ttl(redis_names.turn_counter("live-002")) > 0
 
 
-async def test_without_redis_the_last_number_seen_goes_on(no_redis: RedisLink) -> None:
+async def test_without_redis_the_last_number_seen_goes_on(no_redis: RedisClient) -> None:
     numbers = TurnNumberAllocator(no_redis)
     assert [(await numbers.allocate("live-001", None)).turn for _ in range(3)] == [1, 2, 3]
     assert (await numbers.advance_to("live-001", None, 43)).turn == 43
@@ -65,13 +67,15 @@ async def test_without_redis_the_last_number_seen_goes_on(no_redis: RedisLink) -
     assert (await numbers.allocate("live-002", None)).turn == 1
 
 
-async def test_without_redis_two_at_once_get_two_numbers(no_redis: RedisLink) -> None:
+async def test_without_redis_two_at_once_get_two_numbers(no_redis: RedisClient) -> None:
     numbers = TurnNumberAllocator(no_redis)
     taken = await asyncio.gather(*(numbers.allocate("live-001", None) for _ in range(5)))
     assert sorted(number.turn for number in taken) == [1, 2, 3, 4, 5]
 
 
-async def test_redis_going_away_does_not_begin_anew(redis: RedisLink, no_redis: RedisLink) -> None:
+async def test_redis_going_away_does_not_begin_anew(
+    redis: RedisClient, no_redis: RedisClient
+) -> None:
     numbers = TurnNumberAllocator(redis)
     for _ in range(5):
         await numbers.allocate("live-001", None)
@@ -80,7 +84,7 @@ async def test_redis_going_away_does_not_begin_anew(redis: RedisLink, no_redis: 
 
 
 async def test_only_so_many_sessions_are_remembered(
-    no_redis: RedisLink, monkeypatch: pytest.MonkeyPatch
+    no_redis: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turn_numbers, "MAX_REMEMBERED_SESSIONS", 2)
     numbers = TurnNumberAllocator(no_redis)
@@ -91,11 +95,11 @@ async def test_only_so_many_sessions_are_remembered(
 
 
 async def test_a_repeated_message_is_known_and_turns_in_the_legacy_chain_are_told(
-    redis: RedisLink,
+    redis: RedisClient,
 ) -> None:
     numbers = TurnNumberAllocator(redis)
     assert await numbers.allocate("live-001", "r-1") == TurnNumber(1, 0, known=False)
-    await redis.client.rpush(redis_names.backlog("live-001"), "live-001#1\n{}")
+    await redis.client.rpush(redis_names.session_queue("live-001"), "live-001#1\n{}")
     assert await numbers.allocate("live-001", "r-1") == TurnNumber(1, 1, known=True)
     assert await numbers.allocate("live-001", "r-2") == TurnNumber(2, 1, known=False)
 
@@ -108,8 +112,8 @@ def entry(**meta: object) -> str:
     return "live-001#1\n" + message.to_json()
 
 
-async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisLink) -> None:
-    numbers, key = TurnNumberAllocator(redis), redis_names.backlog("live-001")
+async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisClient) -> None:
+    numbers, key = TurnNumberAllocator(redis), redis_names.session_queue("live-001")
     assert not await numbers.legacy_is_busy("live-001", 1)
     await redis.client.rpush(key, entry())
     assert await numbers.legacy_is_busy("live-001", 0.1)
@@ -124,15 +128,15 @@ async def test_a_turn_waits_for_the_one_before_it_but_not_for_ever(redis: RedisL
     "old", [entry(received_at=1.0), entry(received_at=None), "live-001#1\nno json", "live-001#1"]
 )
 async def test_one_that_the_chain_has_had_for_too_long_is_not_waited_for(
-    redis: RedisLink, old: str
+    redis: RedisClient, old: str
 ) -> None:
-    await redis.client.rpush(redis_names.backlog("live-001"), old)
+    await redis.client.rpush(redis_names.session_queue("live-001"), old)
     began = asyncio.get_running_loop().time()
     assert not await TurnNumberAllocator(redis).legacy_is_busy("live-001", 5)
     assert asyncio.get_running_loop().time() - began < 3
 
 
-async def test_a_chosen_number_within_reach_is_the_counters_too(redis: RedisLink) -> None:
+async def test_a_chosen_number_within_reach_is_the_counters_too(redis: RedisClient) -> None:
     numbers = TurnNumberAllocator(redis)
     assert await numbers.reserve("live-001", 100) == TurnNumber(100, after=0)
     assert (await TurnNumberAllocator(redis).allocate("live-001", None)).turn == 101
@@ -140,7 +144,7 @@ async def test_a_chosen_number_within_reach_is_the_counters_too(redis: RedisLink
 
 
 @pytest.mark.parametrize("turn", [102, 1_000_000, 2**31 - 1])
-async def test_one_out_of_reach_changes_nothing(redis: RedisLink, turn: int) -> None:
+async def test_one_out_of_reach_changes_nothing(redis: RedisClient, turn: int) -> None:
     numbers = TurnNumberAllocator(redis)
     await numbers.allocate("live-001", None)
     chosen = await numbers.reserve("live-001", turn)
@@ -148,14 +152,14 @@ async def test_one_out_of_reach_changes_nothing(redis: RedisLink, turn: int) -> 
     assert (await numbers.allocate("live-001", None)).turn == 2
 
 
-async def test_the_number_of_a_turn_that_is_resumed_raises_no_counter(redis: RedisLink) -> None:
+async def test_the_number_of_a_turn_that_is_resumed_raises_no_counter(redis: RedisClient) -> None:
     numbers = TurnNumberAllocator(redis)
     await numbers.reserve("live-001", 50, resumed=True)
     assert (await numbers.allocate("live-001", None)).turn == 1
 
 
 async def test_without_redis_reach_is_counted_from_the_last_number_seen(
-    no_redis: RedisLink,
+    no_redis: RedisClient,
 ) -> None:
     numbers = TurnNumberAllocator(no_redis)
     assert (await numbers.reserve("live-001", 60)).in_reach
@@ -164,14 +168,14 @@ async def test_without_redis_reach_is_counted_from_the_last_number_seen(
     assert (await numbers.allocate("live-001", None)).turn == 161
 
 
-async def test_a_session_that_has_had_every_number_says_so(redis: RedisLink) -> None:
+async def test_a_session_that_has_had_every_number_says_so(redis: RedisClient) -> None:
     await redis.client.set(redis_names.turn_counter("live-001"), 2**31 - 1)
     with pytest.raises(NoNumbersLeft, match="use another sessionId"):
         await TurnNumberAllocator(redis).allocate("live-001", None)
 
 
 async def test_a_number_that_was_given_while_redis_was_late_is_given_to_nobody_else(
-    redis: RedisLink, no_redis: RedisLink
+    redis: RedisClient, no_redis: RedisClient
 ) -> None:
     """Before: the next message got it again, and on the chain with it the other one's answer."""
     numbers = TurnNumberAllocator(redis)

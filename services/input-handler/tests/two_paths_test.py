@@ -7,7 +7,7 @@ from typing import TypedDict
 import pytest
 
 from dialog_contracts import redis_names
-from dialog_contracts.http import FlagSet, Meta
+from dialog_contracts.http import FlagSet, RequestMeta
 from dialog_contracts.legacy_chain import ChainMeta, UserInput
 from dialog_contracts.sse import ErrorEvent
 from input_handler.engine_client import EngineClient
@@ -31,17 +31,17 @@ from input_handler.testing.scripted_engine import (
     refusal,
 )
 from input_handler.turn_caller import TurnService
-from service_runtime.answers import Answers
-from service_runtime.redis_link import RedisLink
+from service_runtime.answers import LegacyResponses
+from service_runtime.redis_link import RedisClient
 
 
 class Limits(TypedDict, total=False):
-    accepted_within_s: float
-    first_delta_within_s: float
+    accept_timeout_s: float
+    first_token_timeout_s: float
 
 
 LIMITS: dict[str, Limits] = {
-    "not_accepted_in_time": {"engine_accept_timeout_s": 0.2},
+    "not_accepted_in_time": {"accept_timeout_s": 0.2},
     "no_delta_in_time": {"first_token_timeout_s": 0.3},
 }
 
@@ -72,8 +72,8 @@ def entry(age_s: float = 0.0) -> str:
 )
 async def test_a_turn_that_the_engine_fails_before_its_first_word_is_answered_by_the_chain_under_the_same_name(
     client: EngineClient,
-    redis: RedisLink,
-    answers: Answers,
+    redis: RedisClient,
+    answers: LegacyResponses,
     engine: ScriptedEngine,
     chain: LegacyPipeline,
     answer: ScriptedAnswer,
@@ -95,7 +95,7 @@ async def test_a_turn_that_the_engine_fails_before_its_first_word_is_answered_by
 
 
 async def test_after_the_first_word_the_chain_is_never_asked(
-    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), 0.01, CUT])]
     frames = await call_turn(caller)
@@ -114,10 +114,10 @@ async def test_after_the_first_word_the_chain_is_never_asked(
 )
 async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
     client: EngineClient,
-    answers: Answers,
+    answers: LegacyResponses,
     engine: ScriptedEngine,
     chain: LegacyPipeline,
-    redis: RedisLink,
+    redis: RedisClient,
     given_up: ScriptedAnswer,
     limits: Limits,
     resumed_after: str | None,
@@ -147,7 +147,7 @@ async def test_an_engine_that_was_given_up_too_early_is_heard_after_all(
 
 
 async def test_an_engine_that_claimed_a_turn_and_is_gone_ends_it_in_one_clear_error(
-    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, chain: LegacyPipeline, redis: RedisClient
 ) -> None:
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), CUT]), refusal(404, "turn_lost")]
@@ -160,27 +160,27 @@ async def test_an_engine_that_claimed_a_turn_and_is_gone_ends_it_in_one_clear_er
 
 
 async def test_a_turn_does_not_overtake_the_one_before_it_that_the_chain_still_answers(
-    caller: TurnService, engine: ScriptedEngine, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
-    await redis.client.rpush(redis_names.backlog("live-001"), entry())
+    await redis.client.rpush(redis_names.session_queue("live-001"), entry())
     asking = asyncio.create_task(call_turn(caller))
     await asyncio.sleep(0.1)
     assert engine.requests == []
-    await redis.client.delete(redis_names.backlog("live-001"))
+    await redis.client.delete(redis_names.session_queue("live-001"))
     assert [frame.event for frame in await asking][-1] == "done"
 
 
 async def test_a_turn_behind_one_that_the_chain_does_not_finish_goes_to_the_chain_too_and_keeps_its_place(
     client: EngineClient,
-    redis: RedisLink,
-    answers: Answers,
+    redis: RedisClient,
+    answers: LegacyResponses,
     chain: LegacyPipeline,
     engine: ScriptedEngine,
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     caller = turn_service(client, redis, answers, FlagSet(), legacy_first_s=0.1)
-    await redis.client.rpush(redis_names.backlog("live-001"), entry())
+    await redis.client.rpush(redis_names.session_queue("live-001"), entry())
     asking = asyncio.create_task(call_turn(caller))
     asked = await chain.next()
     await chain.answer(asked)
@@ -191,8 +191,8 @@ async def test_a_turn_behind_one_that_the_chain_does_not_finish_goes_to_the_chai
 
 async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_chain(
     client: EngineClient,
-    redis: RedisLink,
-    answers: Answers,
+    redis: RedisClient,
+    answers: LegacyResponses,
     chain: LegacyPipeline,
     engine: ScriptedEngine,
 ) -> None:
@@ -203,8 +203,8 @@ async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_cha
     asking = asyncio.create_task(call_turn(caller))
     await chain.answer(await chain.next())
     await asking
-    await redis.client.rpush(redis_names.backlog("live-001"), entry())
-    again = REQUEST.model_copy(update={"meta": Meta(request_id="r-2", lang="zh")})
+    await redis.client.rpush(redis_names.session_queue("live-001"), entry())
+    again = REQUEST.model_copy(update={"meta": RequestMeta(request_id="r-2", lang="zh")})
     began = asyncio.get_running_loop().time()
     asking = asyncio.create_task(call_turn(caller, again))
     asked = await chain.next()
@@ -215,10 +215,10 @@ async def test_with_the_circuit_open_nobody_waits_for_the_turn_before_in_the_cha
 
 
 async def test_a_chain_that_is_down_does_not_keep_a_session_from_an_engine_that_is_well(
-    caller: TurnService, engine: ScriptedEngine, redis: RedisLink
+    caller: TurnService, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
-    await redis.client.rpush(redis_names.backlog("live-001"), entry(age_s=16))
+    await redis.client.rpush(redis_names.session_queue("live-001"), entry(age_s=16))
     began = asyncio.get_running_loop().time()
     assert [frame.event for frame in await call_turn(caller)][-1] == "done"
     assert asyncio.get_running_loop().time() - began < 2.5, "where it waits, it is for three"

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import pytest
 
 from dialog_contracts import redis_names, sse
-from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.http import ChatRequest, FlagSet, RequestMeta
 from dialog_contracts.legacy_chain import TaskResponse, UserInput
 from dialog_contracts.sse import ChatEvent, ErrorEvent, SseFrame
 from dialog_flags.flags import FixedFlags
@@ -28,25 +28,27 @@ from input_handler.testing.scripted_engine import (
 from input_handler.turn_caller import TurnService
 from input_handler.turn_numbers import TurnNumberAllocator
 from input_handler.unattended import BackgroundTurns
-from service_runtime.answers import Answers
-from service_runtime.redis_link import RedisLink
+from service_runtime.answers import LegacyResponses
+from service_runtime.redis_link import RedisClient
 
-REQUEST = ChatRequest(session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1"))
+REQUEST = ChatRequest(
+    session_id="live-001", content="今晚玩什么？", meta=RequestMeta(request_id="r-1")
+)
 LOST = ErrorEvent(code="engine_lost", message="it broke off", retryable=True)
 
 
 @pytest.fixture
-async def legacy(redis: RedisLink, valkey_url: str) -> AsyncIterator[LegacyClient]:
-    answers = Answers(valkey_url)
+async def legacy(redis: RedisClient, valkey_url: str) -> AsyncIterator[LegacyClient]:
+    answers = LegacyResponses(valkey_url)
     answers.start()
-    yield LegacyClient(redis, answers, enabled=True, within_s=5)
+    yield LegacyClient(redis, answers, enabled=True, timeout_s=5)
     await answers.aclose()
 
 
 def unattended_of(
-    client: EngineClient, redis: RedisLink, legacy: LegacyClient, flags: FlagSet | None = None
+    client: EngineClient, redis: RedisClient, legacy: LegacyClient, flags: FlagSet | None = None
 ) -> BackgroundTurns:
-    sync = EngineGuard(client, accepted_within_s=10, first_delta_within_s=10, circuit_failures=100)
+    sync = EngineGuard(client, accept_timeout_s=10, first_token_timeout_s=10, circuit_failures=100)
     return BackgroundTurns(
         TurnService(
             sync,
@@ -60,15 +62,15 @@ def unattended_of(
 
 
 @pytest.fixture
-def unattended(client: EngineClient, redis: RedisLink, legacy: LegacyClient) -> BackgroundTurns:
+def unattended(client: EngineClient, redis: RedisClient, legacy: LegacyClient) -> BackgroundTurns:
     return unattended_of(client, redis, legacy)
 
 
-async def told(redis: RedisLink) -> list[tuple[str, str | None]]:
+async def told(redis: RedisClient) -> list[tuple[str, str | None]]:
     """The errors that viewers of the session are told, each with the name of what came to nothing."""
     kept = [
         TaskResponse.from_json(raw)
-        for raw in await redis.client.hvals(redis_names.answers("live-001"))
+        for raw in await redis.client.hvals(redis_names.responses("live-001"))
     ]
     return [(one.message_id, one.metadata.code) for one in kept if one.status == "error"]
 
@@ -79,7 +81,7 @@ async def stream(*said: ChatEvent, turn: int = 7) -> AsyncGenerator[SseFrame, No
 
 
 async def test_a_turn_that_is_answered_tells_no_failure(
-    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisLink
+    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     frames = [frame.event async for frame in await unattended.start(REQUEST, None)]
@@ -89,7 +91,7 @@ async def test_a_turn_that_is_answered_tells_no_failure(
 
 
 async def test_a_turn_is_asked_for_with_its_voice_as_a_file_and_the_callers_trace(
-    client: EngineClient, redis: RedisLink, legacy: LegacyClient, engine: ScriptedEngine
+    client: EngineClient, redis: RedisClient, legacy: LegacyClient, engine: ScriptedEngine
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     streaming = unattended_of(
@@ -102,7 +104,7 @@ async def test_a_turn_is_asked_for_with_its_voice_as_a_file_and_the_callers_trac
 
 
 async def test_a_failure_is_told_only_where_no_word_was_said(
-    unattended: BackgroundTurns, redis: RedisLink
+    unattended: BackgroundTurns, redis: RedisClient
 ) -> None:
     await unattended.run("live-001", stream(ACCEPTED, HELLO, LOST))
     assert await told(redis) == []
@@ -111,7 +113,7 @@ async def test_a_failure_is_told_only_where_no_word_was_said(
 
 
 async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(
-    unattended: BackgroundTurns, redis: RedisLink
+    unattended: BackgroundTurns, redis: RedisClient
 ) -> None:
     async with redis.client.pubsub() as listener:
         await listener.subscribe(redis_names.task_response("live-001"))
@@ -130,12 +132,12 @@ async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(
 
 
 async def test_a_turn_that_has_its_answer_keeps_it(
-    unattended: BackgroundTurns, redis: RedisLink
+    unattended: BackgroundTurns, redis: RedisClient
 ) -> None:
     answer = TaskResponse(message_id="live-001#7", task_id="live-001", text="解谜！")
-    await redis.client.hset(redis_names.answers("live-001"), answer.message_id, answer.to_json())
+    await redis.client.hset(redis_names.responses("live-001"), answer.message_id, answer.to_json())
     await unattended.run("live-001", stream(ACCEPTED, LOST))
-    (kept,) = await redis.client.hvals(redis_names.answers("live-001"))
+    (kept,) = await redis.client.hvals(redis_names.responses("live-001"))
     assert TaskResponse.from_json(kept) == answer
 
 
@@ -156,7 +158,7 @@ async def test_the_calls_stream_is_closed_when_the_turn_was_followed(
 
 
 async def test_a_turn_whose_first_and_only_event_is_its_failure_is_told_too(
-    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisLink
+    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     """The engine claimed it and is gone: neither path says a word before the error."""
     await redis.client.set(redis_names.reply_claim("live-001#1"), "sync")
@@ -167,7 +169,7 @@ async def test_a_turn_whose_first_and_only_event_is_its_failure_is_told_too(
 
 
 async def test_a_turn_that_the_engine_breaks_off_before_its_first_word_goes_on_in_the_chain(
-    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisLink
+    unattended: BackgroundTurns, engine: ScriptedEngine, redis: RedisClient
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED), CUT])]
     following = asyncio.create_task(
@@ -181,7 +183,7 @@ async def test_a_turn_that_the_engine_breaks_off_before_its_first_word_goes_on_i
     answer = TaskResponse(
         message_id="live-001#1", task_id="live-001", text="解谜！", meta=asked.meta
     )
-    await redis.client.hset(redis_names.answers("live-001"), answer.message_id, answer.to_json())
+    await redis.client.hset(redis_names.responses("live-001"), answer.message_id, answer.to_json())
     await redis.client.publish(redis_names.task_response("live-001"), answer.to_json())
     await asyncio.wait_for(following, 2)
     assert await told(redis) == []
@@ -191,14 +193,14 @@ async def test_a_turn_that_is_refused_or_that_nobody_takes_is_not_begun(
     unattended: BackgroundTurns,
     client: EngineClient,
     engine: ScriptedEngine,
-    redis: RedisLink,
-    no_redis: RedisLink,
+    redis: RedisClient,
+    no_redis: RedisClient,
     legacy: LegacyClient,
 ) -> None:
     engine.answers = [refusal(422, "invalid")]
     with pytest.raises(EngineRefused):
         await unattended.start(REQUEST, None)
-    without = LegacyClient(no_redis, legacy._responses, enabled=True, within_s=1)
+    without = LegacyClient(no_redis, legacy._responses, enabled=True, timeout_s=1)
     engine.answers = [refusal(500, "internal")]
     with pytest.raises(LegacyUnavailable):
         await unattended_of(client, no_redis, without).start(REQUEST, None)

@@ -105,9 +105,9 @@ def test_what_is_no_recording_is_refused(data: bytes) -> None:
 
 
 def test_a_recording_has_a_limit_and_what_is_over_it_is_not_kept() -> None:
-    upload = recorded(b"OggS" + b"x" * (limits.UPLOAD_BYTES - 4))
+    upload = recorded(b"OggS" + b"x" * (limits.MAX_UPLOAD_BYTES - 4))
     upload.announce(chunk(1, "audio"))
-    assert upload.add(b"x") == f"Error: a recording has at most {limits.UPLOAD_BYTES} bytes"
+    assert upload.add(b"x") == f"Error: a recording has at most {limits.MAX_UPLOAD_BYTES} bytes"
     assert sum(map(len, upload.chunks)) == 0
     with pytest.raises(UploadRefused, match="at most"):
         upload.finish()
@@ -142,12 +142,12 @@ def test_a_text_has_a_limit_in_bytes() -> None:
 
 def test_an_upload_has_a_limit_of_chunks() -> None:
     upload = UploadAssembler()
-    for number in range(limits.UPLOAD_FRAMES):
+    for number in range(limits.MAX_UPLOAD_FRAMES):
         upload.announce(chunk(number, "audio"))
         upload.add(b"x")
     assert (
-        upload.announce(chunk(limits.UPLOAD_FRAMES, "audio"))
-        == f"Error: an upload has at most {limits.UPLOAD_FRAMES} chunks"
+        upload.announce(chunk(limits.MAX_UPLOAD_FRAMES, "audio"))
+        == f"Error: an upload has at most {limits.MAX_UPLOAD_FRAMES} chunks"
     )
     with pytest.raises(UploadRefused, match="at most"):
         upload.finish()

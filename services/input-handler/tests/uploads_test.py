@@ -7,7 +7,7 @@ from input_handler.turn_slots import ConcurrencyLimit
 from input_handler.unattended import BackgroundTurns
 from input_handler.upload_room import UploadBudget
 from input_handler.uploads import UploadSession
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 
 class Nobody(BackgroundTurns):
@@ -19,7 +19,7 @@ class Nobody(BackgroundTurns):
 
 def uploads(room: UploadBudget) -> UploadSession:
     return UploadSession(
-        "live-001", Nobody(), None, TaskOwner(), ConcurrencyLimit(4), room, "10.0.0.1"
+        "live-001", Nobody(), None, BackgroundTasks(), ConcurrencyLimit(4), room, "10.0.0.1"
     )
 
 

@@ -20,16 +20,16 @@ from long_term_memory.questions import (
 )
 from long_term_memory.store import MemoryStore
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 Worked = Callable[..., Awaitable[None]]
 Ask = Callable[..., Awaitable[LtmResponse]]
 LIST = redis_names.LTM_REQUESTS
-DEAD = redis_names.dead(LIST)
+DEAD = redis_names.dead_letter(LIST)
 
 
 @pytest.fixture
-def desk(link: RedisLink) -> MemoryWorker:
+def desk(link: RedisClient) -> MemoryWorker:
     return MemoryWorker(MemoryStore(link, memories=10, ttl_s=1_000))
 
 

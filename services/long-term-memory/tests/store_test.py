@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from long_term_memory.store import MemoryStore
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 
 NOW = 1_700_000_000.0
 
@@ -26,7 +26,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(link: RedisLink, clock: Clock) -> MemoryStore:
+def store(link: RedisClient, clock: Clock) -> MemoryStore:
     return MemoryStore(link, memories=60, ttl_s=1_000, clock=clock)
 
 
@@ -168,7 +168,7 @@ async def test_a_key_of_another_type_is_an_error_and_not_an_endless_wait(
 ) -> None:
     await redis.set(redis_names.user_memories("tom"), "an older service's")
     await redis.set(redis_names.user_profile("tom"), "an older service's")
-    with pytest.raises(RedisDown):
+    with pytest.raises(RedisUnavailable):
         await store.search("tom", "cats", 5)
-    with pytest.raises(RedisDown):
+    with pytest.raises(RedisUnavailable):
         await store.profile("tom")

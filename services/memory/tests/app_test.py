@@ -36,7 +36,7 @@ async def test_a_message_is_filed_by_the_running_service(
             message = UserInput(task_id="live-001", user_id="tom", content=content)
             await redis.lpush(redis_names.USER_INPUT_QUEUE, message.to_json())
         async with asyncio.timeout(5):
-            while await redis.llen(redis_names.backlog("live-001")) < 2:
+            while await redis.llen(redis_names.session_queue("live-001")) < 2:
                 await asyncio.sleep(0.005)
         (raw,) = await redis.lrange(redis_names.CHAT_REQUESTS, 0, -1)
         assert UserInput.from_json(raw).content == "a"

@@ -14,18 +14,18 @@ from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from memory.context import ViewerHistory
 from memory.intake import OLDER_PRODUCER, InputWorker
 from service_runtime import effects, refusals
-from service_runtime.holding import Holding
+from service_runtime.holding import QueueStore
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 Worked = Callable[..., Awaitable[None]]
 Take = Callable[..., Awaitable[None]]
 LIST, NEXT = redis_names.USER_INPUT_QUEUE, redis_names.CHAT_REQUESTS
-DEAD = redis_names.dead(LIST)
+DEAD = redis_names.dead_letter(LIST)
 
 
 @pytest.fixture
-def intake(link: RedisLink) -> InputWorker:
+def intake(link: RedisClient) -> InputWorker:
     return InputWorker(link, ViewerHistory(3, 100))
 
 
@@ -35,7 +35,7 @@ def take(intake: InputWorker, worked: Worked) -> Take:
 
     async def through(*messages: UserInput | str | bytes) -> None:
         raws = [one.to_json() if isinstance(one, UserInput) else one for one in messages]
-        await worked(LIST, intake.handle, refusals.given_up, *raws, at_once=1)
+        await worked(LIST, intake.handle, refusals.exhausted, *raws, at_once=1)
 
     return through
 
@@ -62,7 +62,7 @@ def names(messages: list[UserInput]) -> list[str]:
 
 
 async def answers(redis: "Redis", task: str = "live-001") -> list[TaskResponse]:
-    return [TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.answers(task))]
+    return [TaskResponse.from_json(raw) for raw in await redis.hvals(redis_names.responses(task))]
 
 
 async def test_a_message_of_an_older_producer_gets_the_sessions_next_number_and_is_claimed(
@@ -122,7 +122,7 @@ async def test_a_number_that_the_engine_has_claimed_is_passed_over(
 async def test_the_same_words_said_twice_are_two_turns(redis: "Redis", take: Take) -> None:
     await take(older("hi"), older("hi"))
     assert await redis.get(redis_names.turn_counter("live-001")) == "2"
-    assert await redis.llen(redis_names.backlog("live-001")) == 2
+    assert await redis.llen(redis_names.session_queue("live-001")) == 2
     assert await redis.keys("session:live-001:request:*") == []
 
 
@@ -141,7 +141,7 @@ async def test_a_message_that_is_taken_anew_keeps_its_number_and_is_filed_once(
             job = Job(job.raw, job.attempts, job.work_list, never)
         await intake.handle(job)
 
-    await worked(LIST, dies_once, refusals.given_up, older())
+    await worked(LIST, dies_once, refusals.exhausted, older())
     assert tried == [0, 1]
     assert names(await passed_on(redis)) == ["live-001#1"]
     assert await redis.get(redis_names.turn_counter("live-001")) == "1"
@@ -188,17 +188,17 @@ async def test_of_a_session_one_turn_is_passed_on_at_a_time_in_the_order_of_arri
     assert names(await passed_on(redis)) == ["live-001#1", "other#1"]
     for number in (1, 2, 3):
         await redis.delete(NEXT)
-        work = Holding(url, "answered", "one", lease_s=5)
+        work = QueueStore(url, "answered", "one", lease_s=5)
         await redis.lpush(redis_names.processing("answered", "one"), "x")
-        await work.finish("x", [effects.advance("live-001", f"live-001#{number}", NEXT)])
+        await work.complete("x", [effects.advance("live-001", f"live-001#{number}", NEXT)])
         await work.aclose()
         assert names(await passed_on(redis)) == ([f"live-001#{number + 1}"] if number < 3 else [])
-    assert await redis.exists(redis_names.backlog("live-001")) == 0
+    assert await redis.exists(redis_names.session_queue("live-001")) == 0
 
 
 async def test_many_messages_of_one_session_keep_their_order(redis: "Redis", take: Take) -> None:
     await take(*(turn(number) for number in range(1, 41)))
-    waiting = await redis.lrange(redis_names.backlog("live-001"), 0, -1)
+    waiting = await redis.lrange(redis_names.session_queue("live-001"), 0, -1)
     assert [str(entry).partition("\n")[0] for entry in waiting] == [
         f"live-001#{number}" for number in range(1, 41)
     ]
@@ -213,13 +213,13 @@ UNREADABLE: list[tuple[str | bytes, list[tuple[str, str]]]] = [
     (older(task_id=5), []),
     (older(content=" \n"), [("content", "m-1")]),
     (older(content=None), [("content", "m-1")]),
-    (older(content="x" * (limits.REPLY_CHARS + 1)), [("content", "m-1")]),
+    (older(content="x" * (limits.MAX_REPLY_CHARS + 1)), [("content", "m-1")]),
     (older(type="image"), [("type", "m-1")]),
     (older(input_file="/etc/passwd"), [("input_file", "m-1")]),
     (older(source="nobody"), [("source", "m-1")]),
     (older(timestamp="yesterday"), [("timestamp", "m-1")]),
     (older(meta={"turn": 0}), [("meta.turn", "m-1")]),
-    (older(meta={"turn": limits.TURN_MAX + 1}), [("meta.turn", "m-1")]),
+    (older(meta={"turn": limits.MAX_TURN + 1}), [("meta.turn", "m-1")]),
     (older(meta={"session_id": "../x", "turn": 3}), [("meta.session_id", "live-001#3")]),
     (older(meta={"lang": "?", "turn": 3}), [("meta.lang", "live-001#3")]),
 ]
@@ -241,7 +241,7 @@ async def test_what_cannot_be_read_is_put_aside_as_it_came_and_told_as_far_as_it
     assert [((one.error or "").partition(":")[0], one.message_id) for one in kept] == told
     assert all((one.status, one.metadata.code) == ("error", "invalid") for one in kept)
     assert await redis.keys("task_response:*") == (
-        [redis_names.answers("live-001")] if told else []
+        [redis_names.responses("live-001")] if told else []
     )
     assert (
         await redis.exists(redis_names.turn_counter("live-001"), redis_names.viewer_context("tom"))
@@ -253,7 +253,7 @@ async def test_a_message_that_nobody_survives_is_told(redis: "Redis", worked: Wo
     async def breaks(_: Job) -> None:
         raise ValueError("cannot")
 
-    await worked(LIST, breaks, refusals.given_up, turn(3).to_json())
+    await worked(LIST, breaks, refusals.exhausted, turn(3).to_json())
     (answer,) = await answers(redis)
     assert (answer.message_id, answer.status, answer.metadata.code) == (
         "live-001#3",
@@ -264,14 +264,14 @@ async def test_a_message_that_nobody_survives_is_told(redis: "Redis", worked: Wo
 
 
 async def test_while_redis_does_not_answer_a_number_is_waited_for(
-    redis: "Redis", link: RedisLink, no_url: str, worked: Worked
+    redis: "Redis", link: RedisClient, no_url: str, worked: Worked
 ) -> None:
-    late = RedisLink(no_url, timeout_s=1, rest_s=0.02)
+    late = RedisClient(no_url, timeout_s=1, rest_s=0.02)
     away = late.client
     intake = InputWorker(late, ViewerHistory(3, 100))
-    working = asyncio.ensure_future(worked(LIST, intake.handle, refusals.given_up, older()))
+    working = asyncio.ensure_future(worked(LIST, intake.handle, refusals.exhausted, older()))
     async with asyncio.timeout(2):
-        while late.down_because is None:
+        while late.unavailable_reason is None:
             await asyncio.sleep(0.005)
     assert await passed_on(redis) == []
     assert await redis.llen(redis_names.processing(LIST, "one")) == 1

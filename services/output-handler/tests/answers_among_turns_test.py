@@ -146,7 +146,7 @@ async def test_an_answer_of_an_older_turn_is_text_for_the_older_dialect_alone(
 ) -> None:
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
-    late = metrics.ANSWERS.labels(outcome="late")
+    late = metrics.LEGACY_RESPONSES.labels(outcome="late")
     before = late._value.get()
     room.stage.start(5)
     room.stage.text("新的", turn=5)

@@ -89,7 +89,7 @@ async def test_junk_from_an_engine_ends_nothing(output: "Output") -> None:
 
 async def test_a_frame_over_the_limit_ends_the_connection(output: "Output") -> None:
     async with output.viewer() as viewer:
-        await viewer.send("x" * (limits.JSON_FRAME_BYTES + 1))
+        await viewer.send("x" * (limits.MAX_JSON_FRAME_BYTES + 1))
         assert (await output.close_of(viewer))[0] == 1009
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import Alive, Start
+from dialog_contracts.ingest import Heartbeat, Start
 from output_handler import sockets
 from output_handler.engine_link import HEARTBEAT_TIMEOUT_S, EngineConnection
 from output_handler.hub import Hub
@@ -25,7 +25,7 @@ async def test_who_stood_still_himself_does_not_say_that_the_engine_did(
     link = EngineConnection(await wired([]))  # type: ignore[arg-type]
     hub.engine_joined(link)
     watching = asyncio.create_task(sockets._watch_engine(hub, link))
-    for said in (Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()), Alive()):
+    for said in (Start(session_id="live-001", turn=1, epoch=1, flags=FlagSet()), Heartbeat()):
         link.touch()
         hub.on_engine_frame(link, said.to_json())
     await asyncio.sleep(0.01)

@@ -10,9 +10,9 @@ from dialog_contracts.ingest import Stop
 from dialog_telemetry import metrics
 from output_handler.file_words import ReplyTruncation
 from service_runtime import effects
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 from service_runtime.session_history import SessionHistory
-from service_runtime.sounding import Sounding
+from service_runtime.sounding import ActivePlayback
 
 TURNS = [
     TurnRecord(turn=1, user="q", reply="first", ts=1),
@@ -24,22 +24,22 @@ TURNS = [
 
 
 @pytest.fixture
-async def words(link: RedisLink) -> AsyncIterator[ReplyTruncation]:
+async def words(link: RedisClient) -> AsyncIterator[ReplyTruncation]:
     made = ReplyTruncation(link)
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def history(link: RedisLink) -> SessionHistory:
-    for effect in effects.remember("live-001", TURNS):
+async def history(link: RedisClient) -> SessionHistory:
+    for effect in effects.store_turns("live-001", TURNS):
         await link.client.execute_command(*effect)  # type: ignore[no-untyped-call]
     return SessionHistory(link)
 
 
 async def filed(words: ReplyTruncation, turn: int, heard: str) -> None:
     words.truncate(Stop(session_id="live-001", turn=turn, heard_text=heard))
-    await words._tasks.quiet()
+    await words._tasks.wait_idle()
 
 
 async def test_the_turn_holds_what_was_heard_and_the_others_are_as_they_were(
@@ -63,14 +63,14 @@ async def test_what_was_heard_to_its_end_or_is_not_known_changes_nothing(
 
 
 async def test_whoever_begins_the_next_turn_is_told_when_the_words_are_there(
-    link: RedisLink, words: ReplyTruncation, history: SessionHistory
+    link: RedisClient, words: ReplyTruncation, history: SessionHistory
 ) -> None:
-    sounding = Sounding(link)
-    await sounding.begins("live-001", 2)
+    sounding = ActivePlayback(link)
+    await sounding.started("live-001", 2)
     seen: list[TurnRecord] = []
 
     async def next_turn() -> None:
-        await sounding.until_over("live-001", 2)
+        await sounding.wait_finished("live-001", 2)
         seen.extend(await history.turns("live-001"))
 
     begins = asyncio.create_task(next_turn())
@@ -80,9 +80,9 @@ async def test_whoever_begins_the_next_turn_is_told_when_the_words_are_there(
     assert [turn.reply for turn in seen] == ["first", "Tonight we", "third"]
 
 
-async def test_without_redis_it_is_counted(no_link: RedisLink) -> None:
-    before = metrics.HEARD_WORDS_LOST._value.get()
+async def test_without_redis_it_is_counted(no_link: RedisClient) -> None:
+    before = metrics.TRUNCATIONS_FAILED._value.get()
     words = ReplyTruncation(no_link)
     await filed(words, 2, "Tonight")
     await words.aclose()
-    assert metrics.HEARD_WORDS_LOST._value.get() == before + 1
+    assert metrics.TRUNCATIONS_FAILED._value.get() == before + 1

@@ -13,7 +13,7 @@ from output_handler.engine_link import MAX_QUEUED_FRAMES, EngineConnection
 from output_handler.errors import UnknownSession
 from output_handler.hub import Hub
 from output_handler.viewer import Viewer
-from service_runtime.redis_link import RedisDown
+from service_runtime.redis_link import RedisUnavailable
 from service_runtime.session_history import SessionHistory
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
@@ -166,7 +166,7 @@ async def test_a_bad_frame_is_counted_and_the_rest_goes_on(
     link, _ = await engine()
     hub.engine_joined(link)
     _, heard = await listen(hub)
-    refused = metrics.REFUSED.labels(code="bad_ingest_frame")
+    refused = metrics.REQUESTS_REJECTED.labels(code="bad_ingest_frame")
     before = refused._value.get()
     chunk = {
         "type": "SPEECH_CHUNK",
@@ -234,7 +234,7 @@ class Remembered(SessionHistory):
 
     async def exists(self, session_id: str) -> bool:
         if self.down:
-            raise RedisDown("history", "ConnectionError")
+            raise RedisUnavailable("history", "ConnectionError")
         return session_id in self.names
 
 

@@ -22,7 +22,7 @@ from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.app import build
 from output_handler.settings import OutputSettings
 from output_handler.testing.post import response, wav
-from service_runtime.blobs import Blobs
+from service_runtime.blobs import BlobStore
 from service_runtime.testing.local_server import serving
 
 OLDER, NEWER = None, Subprotocol("vtuber.v2.bin")
@@ -34,7 +34,7 @@ class Replicas:
 
     ports: list[int]
     redis: "Redis"
-    blobs: Blobs
+    blobs: BlobStore
 
     def viewer(
         self, dialect: Subprotocol | None, at: int = 0, session: str = "live-001"
@@ -47,15 +47,15 @@ class Replicas:
         """As a work list does it for `effects.answer`."""
         async with self.redis.pipeline(transaction=True) as together:
             together.hset(
-                redis_names.answers(response.task_id), response.message_id, response.to_json()
+                redis_names.responses(response.task_id), response.message_id, response.to_json()
             )
-            together.expire(redis_names.answers(response.task_id), redis_names.ANSWER_TTL_S)
+            together.expire(redis_names.responses(response.task_id), redis_names.RESPONSE_TTL_S)
             together.publish(redis_names.task_response(response.task_id), response.to_json())
             await together.execute()
 
     async def until_heard(self, message_id: str) -> None:
         async with asyncio.timeout(5):
-            while not await self.redis.sismember(redis_names.heard("live-001"), message_id):
+            while not await self.redis.sismember(redis_names.delivered("live-001"), message_id):
                 await asyncio.sleep(0.01)
 
 
@@ -64,7 +64,7 @@ async def replicas(url: str, redis: "Redis") -> AsyncIterator[Replicas]:
     async with AsyncExitStack() as stack:
         settings = OutputSettings(redis_url=url, linger_s=0.1)
         ports = [await stack.enter_async_context(serving(build(settings))) for _ in range(2)]
-        blobs = Blobs(url)
+        blobs = BlobStore(url)
         stack.push_async_callback(blobs.aclose)
         yield Replicas(ports, redis, blobs)
 
@@ -104,7 +104,7 @@ async def test_every_viewer_of_every_replica_hears_an_answer(replicas: Replicas)
         )
         assert file == wav(1_000)
         await replicas.until_heard("live-001#1")
-        assert await replicas.redis.ttl(redis_names.blob(voice)) <= redis_names.HEARD_BLOB_TTL_S
+        assert await replicas.redis.ttl(redis_names.blob(voice)) <= redis_names.RELEASED_BLOB_TTL_S
 
 
 async def test_an_answer_waits_for_a_late_subscriber_and_is_told_once(replicas: Replicas) -> None:
@@ -171,7 +171,7 @@ async def test_without_redis_the_main_path_works_and_readyz_says_so(tmp_path: Pa
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
         )
         replicas = Replicas(
-            [port], Redis.from_url(later.url, decode_responses=True), Blobs(later.url)
+            [port], Redis.from_url(later.url, decode_responses=True), BlobStore(later.url)
         )
         viewer = await stack.enter_async_context(replicas.viewer(NEWER))
         engine = await stack.enter_async_context(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import Hold
+from dialog_contracts.ingest import PlaybackControl
 from output_handler.errors import BargeInOff
 from output_handler.pause import MAX_PAUSE_S
 from output_handler.testing.stage import SessionDriver, new_frames
@@ -96,7 +96,9 @@ async def test_another_output_handler_paused_it_and_the_engine_says_so(
     stage.chunks(0, 9)
     await new_frames(sent)
     for action in ("PAUSE", "PAUSE", "RESUME"):
-        frame = Hold.model_validate({"action": action, "sessionId": "live-001", "turn": 1})
+        frame = PlaybackControl.model_validate(
+            {"action": action, "sessionId": "live-001", "turn": 1}
+        )
         stage.session.on_frame(frame, frame.to_json())
     assert await new_frames(sent) == ["PAUSE 1", "RESUME 1", "STATE SPEAKING"]
     assert stage.to_engine == [], "it knows"

@@ -98,7 +98,7 @@ async def test_the_ear_is_the_speakers_and_positions_from_the_future_are_refused
     viewers = [(await listen(stage.session))[0] for _ in range(4)]
     stage.start()
     stage.chunks(0, 49)
-    refused = metrics.REFUSED.labels(code="position_from_the_future")
+    refused = metrics.REQUESTS_REJECTED.labels(code="position_from_the_future")
     before = refused._value.get()
     await asyncio.sleep(1)
     for viewer, offset in zip(viewers, (700, 1900, 800, 900), strict=True):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import Alive, SpeechChunk, Start, StopOutcome, StopResult
+from dialog_contracts.ingest import Heartbeat, SpeechChunk, Start, StopOutcome, StopResult
 from output_handler import sockets
 from output_handler.engine_link import EngineConnection
 from output_handler.errors import BargeInOff, UnknownSession
@@ -130,14 +130,14 @@ async def test_an_engine_that_falls_silent_in_a_turn_is_told_to_its_viewers_with
         "an engine of before this frame says nothing while it has nothing to say"
     )
     for _ in range(8):
-        say(Alive().to_json())
+        say(Heartbeat().to_json())
         await asyncio.sleep(0.25)
     assert "engine_lost" not in str(heard)
     await asyncio.sleep(0.75)
     assert str(heard).count("engine_lost") == 1
     say(Start(session_id="live-001", turn=2, epoch=1, flags=FlagSet()).to_json())
     await asyncio.sleep(0.5)
-    say(Alive().to_json())
+    say(Heartbeat().to_json())
     await asyncio.sleep(1.0)
     assert str(heard).count("engine_lost") == 2, "it is heard again, and lost again"
     watching.cancel()

@@ -145,7 +145,7 @@ async def test_what_waits_is_bounded_and_its_end_is_counted(
     room: "Room", listen: "Listen", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns_behind, "FRAMES_MAX", 5)
-    before = metrics.TURNS_NOT_AWAITED._value.get()
+    before = metrics.DEFERRED_TURNS_OVERFLOW._value.get()
     _, sent = await listen(room.session)
     await room.voiced(1, 60_000)
     await asyncio.sleep(0.2)
@@ -154,7 +154,7 @@ async def test_what_waits_is_bounded_and_its_end_is_counted(
     room.stage.chunks(0, 5, turn=2)
     await asyncio.sleep(0.1)
     assert sent.told()[:4] == ["STOP 1", "STATE INTERRUPTED", "STOP_ACK 1", "START 2"]
-    assert metrics.TURNS_NOT_AWAITED._value.get() == before + 1
+    assert metrics.DEFERRED_TURNS_OVERFLOW._value.get() == before + 1
     assert not room.session.deferred
 
 

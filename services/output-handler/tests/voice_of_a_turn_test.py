@@ -65,7 +65,7 @@ async def test_a_voice_that_is_there_before_end_waits_for_it(
 
 
 async def test_a_voice_that_does_not_come_leaves_the_text(room: "Room", listen: "Listen") -> None:
-    missing = metrics.ANSWERS.labels(outcome="voice_missing")
+    missing = metrics.LEGACY_RESPONSES.labels(outcome="voice_missing")
     before = missing._value.get()
     sent, older = await said(room, listen)
     await asyncio.sleep(29)

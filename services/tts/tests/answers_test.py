@@ -13,7 +13,7 @@ from dialog_contracts.legacy_chain import (
     TtsRequest,
 )
 from dialog_contracts.samples import TurnSample
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 from tts.answers import SynthesisResult, commands_for
 
 SOUND = AudioBlob(id="ab" * 16, format="wav")
@@ -35,14 +35,14 @@ def request(channel: str = "task_response:live-001", /, **meta: object) -> TtsRe
     )
 
 
-def named(effects: list[Effect], name: str) -> list[Effect]:
+def named(effects: list[RedisCommand], name: str) -> list[RedisCommand]:
     return [effect for effect in effects if effect[0] == name]
 
 
-def answer(effects: list[Effect]) -> TaskResponse:
-    [(_, key, name, raw, _, channel)] = named(effects, "ANSWER")
+def answer(effects: list[RedisCommand]) -> TaskResponse:
+    [(_, key, name, raw, _, channel)] = named(effects, "SEND_RESPONSE")
     assert (key, name, channel) == (
-        redis_names.answers("live-001"),
+        redis_names.responses("live-001"),
         "live-001#3",
         "task_response:live-001",
     )
@@ -66,7 +66,7 @@ def test_a_turn_of_the_chain_is_answered_noted_and_the_next_one_goes_on() -> Non
     )
     assert told.mouth == SPOKEN.mouth
     assert named(made, "ADVANCE") == [
-        ("ADVANCE", redis_names.backlog("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")
+        ("ADVANCE", redis_names.session_queue("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")
     ]
     [sample] = named(made, "XADD")
     entry = TurnSample.from_json(sample[-1])

@@ -81,7 +81,7 @@ async def test_a_reply_is_spoken_by_the_running_service_as_soon_as_its_voice_is_
         )
         await redis.lpush(redis_names.TTS_REQUESTS, request.to_json())
         async with asyncio.timeout(5):
-            while not (kept := await redis.hvals(redis_names.answers("live-001"))):
+            while not (kept := await redis.hvals(redis_names.responses("live-001"))):
                 await asyncio.sleep(0.005)
         answer = TaskResponse.from_json(kept[0])
         assert (answer.text, answer.metadata.audio_ms) == ("Hello.", 100)

@@ -18,11 +18,11 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, TtsRequest
 from dialog_contracts.samples import TurnSample
-from dialog_flags.documents import Documents
+from dialog_flags.documents import FlagDocuments
 from dialog_voice.errors import ProviderError
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio
-from dialog_voice.voices import Voices
-from service_runtime.blobs import Blobs
+from dialog_voice.voices import SessionVoices
+from service_runtime.blobs import BlobStore
 from tts import speaker as module
 from tts.settings import TtsSettings
 from tts.speaker import TtsWorker
@@ -71,7 +71,7 @@ class House:
     """Two passages."""
     REPLY_MS: Final = 100 + 160 + 100
 
-    def __init__(self, url: str, redis: "Redis", worked: Worked, blobs: Blobs) -> None:
+    def __init__(self, url: str, redis: "Redis", worked: Worked, blobs: BlobStore) -> None:
         self.url, self.redis, self._worked, self.blobs = url, redis, worked, blobs
         self.voice = Voice()
         self.within_s = 2.0
@@ -79,7 +79,9 @@ class House:
     @property
     def speaker(self) -> TtsWorker:
         return TtsWorker(
-            Voices(TtsSettings(), Documents(), self.voice), self.blobs, within_s=self.within_s
+            SessionVoices(TtsSettings(), FlagDocuments(), self.voice),
+            self.blobs,
+            within_s=self.within_s,
         )
 
     def request(
@@ -112,7 +114,8 @@ class House:
 
     async def answers(self, task: str = "live-001") -> list[TaskResponse]:
         return [
-            TaskResponse.from_json(raw) for raw in await self.redis.hvals(redis_names.answers(task))
+            TaskResponse.from_json(raw)
+            for raw in await self.redis.hvals(redis_names.responses(task))
         ]
 
     async def answer(self) -> TaskResponse:
@@ -157,6 +160,6 @@ async def house(
     url: str, redis: "Redis", worked: Worked, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[House]:
     monkeypatch.setattr(module, "RETRY_PAUSE_S", 0.02)
-    blobs = Blobs(url)
+    blobs = BlobStore(url)
     yield House(url, redis, worked, blobs)
     await blobs.aclose()

@@ -11,14 +11,14 @@ from redis.asyncio import Redis
 from dialog_contracts import limits, redis_names
 from dialog_contracts.legacy_chain import TaskResponse, TtsError
 from dialog_telemetry import metrics
-from service_runtime.redis_link import RedisDown
-from service_runtime.work_list import WorkList
+from service_runtime.redis_link import RedisUnavailable
+from service_runtime.work_list import WorkQueue
 from tts.speaker import TtsWorker
 
 if TYPE_CHECKING:
     from services.tts.tests.conftest import House
 
-Crash = Callable[[WorkList], Awaitable[None]]
+Crash = Callable[[WorkQueue], Awaitable[None]]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,9 @@ async def test_a_reply_that_nobody_could_speak_is_answered_with_its_text(
         raise KeyError("a bug")
 
     monkeypatch.setattr(house.blobs, "put", broken)
-    await house.redis.rpush(redis_names.backlog("live-001"), "live-001#3\n{}", "live-001#4\n{}")
+    await house.redis.rpush(
+        redis_names.session_queue("live-001"), "live-001#3\n{}", "live-001#4\n{}"
+    )
     await house.asked(house.request())
     answer = await house.answer()
     assert (answer.status, answer.text, answer.audio, answer.metadata.code) == (
@@ -88,14 +90,14 @@ async def test_a_reply_that_nobody_could_speak_is_answered_with_its_text(
     )
     assert await house.redis.lrange(redis_names.CHAT_REQUESTS, 0, -1) == ["{}"]
     assert [one.outcome for one in await house.samples()] == ["completed"]
-    assert await house.redis.lrange(redis_names.dead(house.LIST), 0, -1) != []
+    assert await house.redis.lrange(redis_names.dead_letter(house.LIST), 0, -1) != []
 
 
 async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_once(
     house: "House", crash: Crash
 ) -> None:
     house.voice.hangs_at = 1
-    dead = WorkList(house.url, house.LIST, "same")
+    dead = WorkQueue(house.url, house.LIST, "same")
     dead.start(house.speaker.handle, house.speaker.on_exhausted)
     asked = house.request()
     async with house.listening(redis_names.task_response("live-001")) as heard:
@@ -107,7 +109,7 @@ async def test_a_reply_whose_process_dies_is_spoken_by_the_next_and_answered_onc
         assert await house.answers() == []
         assert await house.samples() == []
         house.voice.hangs_at = None
-        again = WorkList(house.url, house.LIST, "same")
+        again = WorkQueue(house.url, house.LIST, "same")
         again.start(house.speaker.handle, house.speaker.on_exhausted)
         async with asyncio.timeout(2):
             while not await house.answers():
@@ -127,7 +129,7 @@ async def test_while_redis_does_not_take_the_sound_the_reply_waits_and_is_not_sp
     async def away_at_first(data: bytes) -> str:
         if len(refused) < 3:
             refused.append(len(data))
-            raise RedisDown("blob", "TimeoutError")
+            raise RedisUnavailable("blob", "TimeoutError")
         return await put(data)
 
     monkeypatch.setattr(house.blobs, "put", away_at_first)
@@ -152,7 +154,7 @@ UNREADABLE: list[tuple[str | bytes, list[tuple[str, str]]]] = [
             {
                 "task_id": "live-001",
                 "message_id": "live-001#3",
-                "text": "x" * (limits.REPLY_CHARS + 1),
+                "text": "x" * (limits.MAX_REPLY_CHARS + 1),
                 "response_channel": "c",
                 "meta": {"turn": 3},
             }
@@ -178,7 +180,7 @@ async def test_what_cannot_be_read_is_put_aside_told_and_the_rest_goes_on(
         (one.status, one.metadata.code) == ("error", "invalid") for one in await house.answers()
     )
     async with Redis.from_url(house.url) as bytewise:
-        assert await bytewise.lrange(redis_names.dead(house.LIST), 0, -1) == [
+        assert await bytewise.lrange(redis_names.dead_letter(house.LIST), 0, -1) == [
             raw if isinstance(raw, bytes) else raw.encode()
         ]
 

@@ -38,7 +38,7 @@ async def test_a_turn_of_the_chain_without_a_reason_counts_where_the_main_path_w
 
 async def test_the_voice_of_a_turn_of_the_main_path_is_no_turn_of_the_chain(house: "House") -> None:
     """The engine has left its sample already, and its turns are in no backlog."""
-    backlog = redis_names.backlog("live-001")
+    backlog = redis_names.session_queue("live-001")
     await house.redis.rpush(backlog, "live-001#4\n{}")
     turns = metrics.TURNS.labels(path="legacy", outcome="completed")
     before = turns._value.get()

@@ -43,7 +43,9 @@ async def test_a_turn_is_answered_with_text_one_wav_and_the_mouths_shapes(house:
     assert [(channel, TaskResponse.model_validate(data)) for channel, data in heard] == [
         ("task_response:live-001", answer)
     ]
-    assert 0 < await house.redis.ttl(redis_names.answers("live-001")) <= redis_names.ANSWER_TTL_S
+    assert (
+        0 < await house.redis.ttl(redis_names.responses("live-001")) <= redis_names.RESPONSE_TTL_S
+    )
 
 
 async def test_the_language_is_the_turns_own_else_the_one_it_was_asked_in(house: "House") -> None:
@@ -84,7 +86,7 @@ async def test_with_the_answer_the_sessions_next_turn_goes_into_the_chain(house:
     following = UserInput(
         task_id="live-001", content="and you?", meta=ChainMeta(session_id="live-001", turn=4)
     )
-    backlog = redis_names.backlog("live-001")
+    backlog = redis_names.session_queue("live-001")
     await house.redis.rpush(backlog, "live-001#3\n{}", f"live-001#4\n{following.to_json()}")
     await house.asked(house.request())
     assert await house.redis.lrange(redis_names.CHAT_REQUESTS, 0, -1) == [following.to_json()]

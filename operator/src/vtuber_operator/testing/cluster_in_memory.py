@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.flags import Flag, problems
+from dialog_flags.flags import Flag, validate
 from vtuber_operator.desired import Memory, Next, Plan, decide
 from vtuber_operator.status import Status
 from vtuber_operator.world import Ack, Key, Resource, SecretSeen, World, Written
@@ -126,7 +126,7 @@ class Cluster:
             self.served[session] = flags
 
     def _judge(self, session: str, flags: FlagSet) -> None:
-        assert problems(flags) == []
+        assert validate(flags) == []
         before = self.served.get(session)
         if before is None:
             return

@@ -21,10 +21,10 @@ from asr.settings import AsrSettings
 from asr.whisper import WhisperRecognizer
 from dialog_contracts import redis_names
 from service_runtime import application
-from service_runtime.blobs import Blobs
-from service_runtime.probes import Probe
-from service_runtime.tasks import TaskOwner
-from service_runtime.work_list import WorkList
+from service_runtime.blobs import BlobStore
+from service_runtime.probes import HealthCheck
+from service_runtime.tasks import BackgroundTasks
+from service_runtime.work_list import WorkQueue
 
 log = structlog.get_logger("asr")
 
@@ -34,9 +34,9 @@ WHISPER: Final = Path("whisper-base")
 def build(settings: AsrSettings) -> Starlette:
     """The application of one asr process."""
     recognizer = choose(settings)
-    blobs, tasks = Blobs(settings.redis_url), TaskOwner()
+    blobs, tasks = BlobStore(settings.redis_url), BackgroundTasks()
     consumer = settings.pod_name or f"{socket.gethostname()}:{settings.port}"
-    work = WorkList(
+    work = WorkQueue(
         settings.redis_url, redis_names.ASR_TASKS, consumer, at_once=settings.concurrency
     )
     listener = RecordingWorker(blobs, recognizer, settings.decode_timeout_s)
@@ -46,7 +46,7 @@ def build(settings: AsrSettings) -> Starlette:
         max_silence_ms=settings.max_end_silence_ms,
         max_utterance_ms=settings.max_utterance_s * 1000,
     )
-    probe = Probe("asr")
+    probe = HealthCheck("asr")
     ready = False
 
     async def warm_up() -> None:
@@ -59,11 +59,11 @@ def build(settings: AsrSettings) -> Starlette:
         ready = True
         log.info("recognizer_ready", recognizer=recognizer.name)
 
-    probe.need("recognizer", lambda: None if ready else f"{recognizer.name} is being loaded")
-    probe.detail("recognizer", lambda: recognizer.name)
-    probe.detail("redis", lambda: work.down_because or "ok")
-    probe.detail("running", lambda: work.running)
-    probe.detail(
+    probe.require("recognizer", lambda: None if ready else f"{recognizer.name} is being loaded")
+    probe.info("recognizer", lambda: recognizer.name)
+    probe.info("redis", lambda: work.unavailable_reason or "ok")
+    probe.info("running", lambda: work.running)
+    probe.info(
         "microphones",
         lambda: {"open": desk.open, "heard_with": desk.backends.names if desk.backends else None},
     )
@@ -77,7 +77,7 @@ def build(settings: AsrSettings) -> Starlette:
             stack.push_async_callback(work.aclose)
             stack.push_async_callback(tasks.close)
             # A model that cannot be loaded is tried again: the folder may be a volume that comes late.
-            tasks.keep("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
+            tasks.run_forever("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
             yield
 
     return application.create(

@@ -45,8 +45,8 @@ def decode(
 
     Raises Unheard: over 16 MiB, over five minutes, not decodable, cut off, without sound, or not done by then.
     """
-    if len(data) > limits.UPLOAD_BYTES:
-        raise TranscriptionFailed("bad_audio", "too_large", limits.UPLOAD_BYTES)
+    if len(data) > limits.MAX_UPLOAD_BYTES:
+        raise TranscriptionFailed("bad_audio", "too_large", limits.MAX_UPLOAD_BYTES)
     found: list[Samples] = []
     length = 0
     try:

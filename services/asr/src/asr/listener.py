@@ -17,10 +17,10 @@ from dialog_contracts.legacy_chain import AsrResult, AsrTask, AudioBlob, ChainMe
 from dialog_contracts.model import SessionId
 from dialog_telemetry import metrics
 from service_runtime import effects, refusals
-from service_runtime.blobs import Blobs
-from service_runtime.effects import Effect
+from service_runtime.blobs import BlobStore
+from service_runtime.effects import RedisCommand
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisDown
+from service_runtime.redis_link import RedisUnavailable
 
 log = structlog.get_logger("listener")
 
@@ -33,7 +33,7 @@ _SESSION: Final[TypeAdapter[str]] = TypeAdapter(SessionId)
 class RecordingWorker:
     """`work` is the handler of `asr_tasks`; `given_up` answers for a recording that nobody survived."""
 
-    def __init__(self, blobs: Blobs, recognizer: Recognizer, decode_within_s: float) -> None:
+    def __init__(self, blobs: BlobStore, recognizer: Recognizer, decode_within_s: float) -> None:
         self._blobs, self._recognizer, self._decode_within_s = blobs, recognizer, decode_within_s
 
     async def handle(self, job: Job) -> None:
@@ -48,7 +48,7 @@ class RecordingWorker:
             samples = await self._samples(task.audio)
             heard = await self._transcribe(samples, task.options.lang or task.meta.lang)
         except TranscriptionFailed as problem:
-            metrics.ASR.labels(outcome=problem.code).inc()
+            metrics.ASR_RECORDINGS.labels(outcome=problem.code).inc()
             log.warning(
                 "unheard",
                 session=task.task_id,
@@ -56,7 +56,7 @@ class RecordingWorker:
                 reason=str(problem),
                 cause=repr(problem.__cause__)[:200],
             )
-            await job.done(
+            await job.complete(
                 *_failed_result(
                     task.task_id,
                     task.meta,
@@ -76,7 +76,7 @@ class RecordingWorker:
             # With a name of its own it is one turn, however often it is delivered.
             meta=task.meta.model_copy(update={"request_id": task.meta.request_id or task.audio.id}),
         )
-        metrics.ASR.labels(outcome="heard").inc()
+        metrics.ASR_RECORDINGS.labels(outcome="heard").inc()
         metrics.ASR_SECONDS.observe(time.monotonic() - began)
         log.info(
             "heard",
@@ -84,20 +84,20 @@ class RecordingWorker:
             lang=heard.lang,
             seconds=round(time.monotonic() - began, 3),
         )
-        await job.done(
+        await job.complete(
             effects.push(redis_names.ASR_FINALS, result),
             effects.announce(redis_names.ASR_RESULTS, result),
-            *effects.heard_recording(task.audio.id),
+            *effects.release_recording(task.audio.id),
         )
 
-    def on_exhausted(self, raw: str) -> Sequence[Effect]:
+    def on_exhausted(self, raw: str) -> Sequence[RedisCommand]:
         """Effects for a message that failed each time."""
         try:
             task = AsrTask.from_json(raw)
         except ValidationError:
             return []
         problem = TranscriptionFailed("asr_failed", "failed")
-        metrics.ASR.labels(outcome=problem.code).inc()
+        metrics.ASR_RECORDINGS.labels(outcome=problem.code).inc()
         return _failed_result(
             task.task_id,
             task.meta,
@@ -110,7 +110,7 @@ class RecordingWorker:
     async def _samples(self, audio: AudioBlob) -> Samples:
         try:
             data = await self._blobs.get(audio.id)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             raise ConnectionError(str(error)) from error
         if data is None:
             raise TranscriptionFailed("asr_failed", "gone")
@@ -139,13 +139,13 @@ class RecordingWorker:
 
     async def _fail(self, job: Job, error: ValidationError) -> None:
         """A message that is none: who sent it is told, as far as it says who that is."""
-        message = refusals.loose(job.raw)
+        message = refusals.parse_leniently(job.raw)
         audio = message.get("audio")
         problem = TranscriptionFailed(
             "bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable"
         )
-        metrics.ASR.labels(outcome=problem.code).inc()
-        told: list[Effect] = []
+        metrics.ASR_RECORDINGS.labels(outcome=problem.code).inc()
+        told: list[RedisCommand] = []
         try:
             session = _SESSION.validate_python(message.get("task_id"))
             meta = ChainMeta.model_validate(message.get("meta") or {})
@@ -161,7 +161,7 @@ class RecordingWorker:
             )
         except ValidationError:
             log.warning("bad_recording_of_nobody", message=job.raw[:200])
-        await job.bury(f"{problem}: {error.errors()[0]['msg']}", *told)
+        await job.dead_letter(f"{problem}: {error.errors()[0]['msg']}", *told)
 
 
 def _failed_result(
@@ -171,7 +171,7 @@ def _failed_result(
     lang: str | None,
     problem: TranscriptionFailed,
     provider: str,
-) -> list[Effect]:
+) -> list[RedisCommand]:
     sentence = problem.sentence(lang or meta.lang)
     result = AsrResult(
         task_id=session,
@@ -181,6 +181,6 @@ def _failed_result(
         error=problem.code,
         meta=meta,
     )
-    answered = refusals.recording(session, problem.code, sentence, meta, blob_id=blob_id)
+    answered = refusals.failed_recording(session, problem.code, sentence, meta, blob_id=blob_id)
     told = [effects.announce(redis_names.ASR_RESULTS, result), answered]
-    return told if blob_id is None else [*told, *effects.heard_recording(blob_id)]
+    return told if blob_id is None else [*told, *effects.release_recording(blob_id)]

@@ -127,13 +127,13 @@ async def test_the_language_of_a_short_sound_is_the_one_before(
 
 
 async def test_a_judge_that_fails_is_counted_and_silence_decides() -> None:
-    before = metrics.TURN_END_JUDGED.labels(outcome="failed")._value.get()
+    before = metrics.EOT_PREDICTIONS.labels(outcome="failed")._value.get()
     async with room(judge=ScriptedEndOfTurn([None])) as it:
         await it.hears(1_000, 0.5)
         await it.hears(1_200, 0)
         assert len(it.of(Utterance)) == 1
     assert it.at(Utterance) - 1.0 == pytest.approx(0.7, abs=0.1)
-    assert metrics.TURN_END_JUDGED.labels(outcome="failed")._value.get() == before + 1
+    assert metrics.EOT_PREDICTIONS.labels(outcome="failed")._value.get() == before + 1
 
 
 async def test_without_a_model_the_utterance_says_so_and_nothing_is_told_before() -> None:

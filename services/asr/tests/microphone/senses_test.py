@@ -51,7 +51,8 @@ def test_without_any_everything_is_stood_in_for_and_the_metric_says_so() -> None
     assert made.end_of_turn is None
     assert set(made.names.values()) == {FALLBACK}
     assert [
-        metrics.MIC_SENSES.labels(part=part, name=FALLBACK)._value.get() for part in made.names
+        metrics.ASR_BACKEND_INFO.labels(part=part, name=FALLBACK)._value.get()
+        for part in made.names
     ] == [1, 1, 1]
     made.close()
 

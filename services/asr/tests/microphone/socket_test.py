@@ -104,12 +104,12 @@ async def test_what_is_said_comes_back_and_then_the_socket_closes(desk: Micropho
 async def test_who_does_not_begin_with_a_start_is_told_and_let_go(
     desk: MicrophoneServer, first: Any, refused: str
 ) -> None:
-    before = metrics.REFUSED.labels(code=refused)._value.get()
+    before = metrics.REQUESTS_REJECTED.labels(code=refused)._value.get()
     async with dialled(desk) as url, connect(url) as socket:
         await socket.send(first)
         (error,) = await rest(socket)
     assert (error.code, socket.close_code) == (refused, 1008)
-    assert metrics.REFUSED.labels(code=refused)._value.get() == before + 1
+    assert metrics.REQUESTS_REJECTED.labels(code=refused)._value.get() == before + 1
 
 
 async def test_who_says_nothing_is_let_go(

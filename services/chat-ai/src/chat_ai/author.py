@@ -7,9 +7,9 @@ from contextlib import aclosing
 import structlog
 
 from dialog_contracts.http import TurnRecord
-from dialog_contracts.limits import REPLY_CHARS
+from dialog_contracts.limits import MAX_REPLY_CHARS
 from dialog_llm import prompt
-from dialog_llm.brains import Brain, Brains
+from dialog_llm.brains import SessionModel, SessionModels
 from dialog_llm.errors import LlmError
 from dialog_llm.provider import Ended, Message
 from dialog_telemetry import metrics
@@ -28,12 +28,12 @@ class GenerationFailed(Exception):
 class ReplyGenerator:
     """Asks the same models, with the same prompt, as the engine does."""
 
-    def __init__(self, brains: Brains, *, within_s: float) -> None:
+    def __init__(self, brains: SessionModels, *, within_s: float) -> None:
         self._models, self._timeout_s = brains, within_s
 
     async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
         """The whole reply, at most `REPLY_CHARS` characters. Raises NoReply."""
-        brain = self._models.of(session_id)
+        brain = self._models.for_session(session_id)
         messages = prompt.build(brain.instructions, recent, content)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -48,11 +48,11 @@ class ReplyGenerator:
         text = text.encode("utf-8", "replace").decode("utf-8")
         if not text.strip():
             raise GenerationFailed("llm_empty", "the model wrote nothing")
-        if len(text) > REPLY_CHARS:
-            log.warning("reply_shortened", chars=len(text), limit=REPLY_CHARS)
-        return text[:REPLY_CHARS]
+        if len(text) > MAX_REPLY_CHARS:
+            log.warning("reply_shortened", chars=len(text), limit=MAX_REPLY_CHARS)
+        return text[:MAX_REPLY_CHARS]
 
-    async def _text(self, brain: Brain, messages: Sequence[Message]) -> str:
+    async def _text(self, brain: SessionModel, messages: Sequence[Message]) -> str:
         """A reply that breaks off is asked for once more: unlike on the main path, nobody has heard its beginning."""
         for tries_left in (1, 0):
             text = ""
@@ -72,7 +72,7 @@ class ReplyGenerator:
             except LlmError as error:
                 if not (text and tries_left):
                     raise
-                metrics.LLM_FELL_THROUGH.labels(provider=brain.llm.name, reason="asked_anew").inc()
+                metrics.LLM_FALLBACKS.labels(provider=brain.llm.name, reason="asked_anew").inc()
                 log.warning(
                     "asked_anew", provider=brain.llm.name, reason=error.reason, chars=len(text)
                 )

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 from service_runtime.session_history import SessionHistory
 
 log = structlog.get_logger("recollection")
@@ -19,7 +19,7 @@ RETRY_PAUSE_S: Final = 0.5
 class TurnContext:
     """Every method waits until Redis is there: without history she would answer as somebody who was not there, so rather later."""
 
-    def __init__(self, redis: RedisLink, context_turns: int) -> None:
+    def __init__(self, redis: RedisClient, context_turns: int) -> None:
         self._redis, self._history, self._context_turns = (
             redis,
             SessionHistory(redis),
@@ -31,7 +31,7 @@ class TurnContext:
         while True:
             try:
                 return await self._history.prompt_turns(session_id, self._context_turns)
-            except RedisDown as down:
+            except RedisUnavailable as down:
                 if down.wrong_type:
                     await self._without(session_id)
                 else:
@@ -41,9 +41,9 @@ class TurnContext:
         """Whether an answer to this message stands."""
 
         async def work(client: Redis) -> bool:
-            return bool(await client.hexists(redis_names.answers(task_id), message_id))
+            return bool(await client.hexists(redis_names.responses(task_id), message_id))
 
-        return await self._redis.patiently("answers", work)
+        return await self._redis.call_until_available("answers", work)
 
     async def _without(self, session_id: str) -> None:
         """A list, as versions before 0.2 kept it. The engine's database has all of it and files it anew."""
@@ -52,4 +52,4 @@ class TurnContext:
         async def work(client: Redis) -> None:
             await client.delete(redis_names.history(session_id))
 
-        await self._redis.patiently("history", work)
+        await self._redis.call_until_available("history", work)

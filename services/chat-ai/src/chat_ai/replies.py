@@ -15,14 +15,14 @@ from dialog_contracts.legacy_chain import AiResponse, TtsRequest, UserInput, ses
 from dialog_contracts.model import correlation_id
 from dialog_telemetry import attributes, metrics, trace_context
 from service_runtime import effects, refusals
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 from service_runtime.errors import field_error
 from service_runtime.job import Job
-from service_runtime.refusals import Sentence
+from service_runtime.refusals import LocalizedText
 
 log = structlog.get_logger("replies")
 
-NO_REPLY: Final = Sentence(
+NO_REPLY: Final = LocalizedText(
     "she cannot find an answer now; please send the message again", "她暂时想不出回答，请再发送一次"
 )
 
@@ -46,8 +46,8 @@ class ChatWorker:
                 if isinstance(error, ValidationError)
                 else str(error)
             )
-            metrics.REFUSED.labels(code="bad_chat_request").inc()
-            await job.bury(why, *refusals.unreadable(job.raw, why))
+            metrics.REQUESTS_REJECTED.labels(code="bad_chat_request").inc()
+            await job.dead_letter(why, *refusals.malformed(job.raw, why))
             return
         name = correlation_id(session, turn)
         names = {
@@ -55,11 +55,9 @@ class ChatWorker:
             attributes.LOG_TRACE_ID: trace_context.trace_id(message.meta.traceparent),
         }
         structlog.contextvars.bind_contextvars(**names)
-        if refusals.is_forgotten(message.meta) or await self._context.answered(
-            message.task_id, name
-        ):
+        if refusals.is_expired(message.meta) or await self._context.answered(message.task_id, name):
             # It was told that nothing came in time. Behind it others wait, for whom it is not too late.
-            await _fail(job, message, "too_late", refusals.LATE)
+            await _fail(job, message, "too_late", refusals.EXPIRED)
         elif message.meta.verbatim:
             await self._enqueue_speech(job, message, name, message.content)
         else:
@@ -74,17 +72,17 @@ class ChatWorker:
 
     @staticmethod
     async def _enqueue_speech(job: Job, message: UserInput, name: str, reply: str) -> None:
-        took = await job.done(*_replied(message, name, reply))
+        took = await job.complete(*_replied(message, name, reply))
         log.info("replied", chars=len(reply), attempts=job.attempts, was_ours=took)
 
 
-async def _fail(job: Job, message: UserInput, code: str, told: Sentence) -> None:
+async def _fail(job: Job, message: UserInput, code: str, told: LocalizedText) -> None:
     metrics.LEGACY_FAILURES.labels(stage="chat-ai", code=code).inc()
-    if await job.done(*refusals.failed(message, code, told)):
+    if await job.complete(*refusals.failed_turn(message, code, told)):
         metrics.TURNS.labels(path="legacy", outcome="failed").inc()
 
 
-def _replied(message: UserInput, name: str, reply: str) -> list[Effect]:
+def _replied(message: UserInput, name: str, reply: str) -> list[RedisCommand]:
     session, turn = session_of(message), message.meta.turn
     assert turn is not None
     said = "" if message.meta.verbatim else message.content
@@ -105,8 +103,8 @@ def _replied(message: UserInput, name: str, reply: str) -> list[Effect]:
         meta=message.meta,
     )
     return [
-        *effects.remember(session, [record]),
-        *effects.said(record, session),
+        *effects.store_turns(session, [record]),
+        *effects.announce_turn(record, session),
         effects.announce(redis_names.AI_RESPONSES, response),
         effects.push(redis_names.TTS_REQUESTS, request),
     ]

@@ -15,29 +15,29 @@ from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.ownership import SessionLeases
 from dialog_engine.redis_shelf import EngineStore
 from dialog_engine.settings import EngineSettings
-from dialog_flags.documents import Documents
-from dialog_llm.brains import Brains
+from dialog_flags.documents import FlagDocuments
+from dialog_llm.brains import SessionModels
 from dialog_llm.errors import LlmError
 from dialog_voice.errors import VoiceError
-from dialog_voice.voices import Voices
+from dialog_voice.voices import SessionVoices
 from service_runtime import application
 from service_runtime.bodies import read_model
 from service_runtime.event_stream import EventStream
-from service_runtime.flag_watch import FlagWatch
-from service_runtime.probes import Probe
-from service_runtime.redis_link import RedisLink
-from service_runtime.tasks import TaskOwner
+from service_runtime.flag_watch import FlagSubscriber
+from service_runtime.probes import HealthCheck
+from service_runtime.redis_link import RedisClient
+from service_runtime.tasks import BackgroundTasks
 from service_runtime.warming import Warming
 
 
 def build(settings: EngineSettings) -> Starlette:
     """The application of one engine process."""
     database_file.check(settings.dialog_engine_db)
-    redis, tasks = RedisLink(settings.redis_url), TaskOwner()
+    redis, tasks = RedisClient(settings.redis_url), BackgroundTasks()
     memory = ShortTermMemory(settings.dialog_engine_db)
-    documents = Documents()
-    brains, voices = Brains(settings, documents), Voices(settings, documents)
-    watch = FlagWatch(
+    documents = FlagDocuments()
+    brains, voices = SessionModels(settings, documents), SessionVoices(settings, documents)
+    watch = FlagSubscriber(
         documents,
         "dialog-engine",
         settings,
@@ -46,14 +46,14 @@ def build(settings: EngineSettings) -> Starlette:
     ownership = SessionLeases(redis, ordinal=settings.ordinal, shared=settings.session_leases)
     service = ChatService(settings, memory, brains, voices, EngineStore(redis), ownership)
     models, sounds = (
-        Warming("models", brains.own, LlmError),
-        Warming("voices", voices.own, VoiceError),
+        Warming("models", brains.default, LlmError),
+        Warming("voices", voices.default, VoiceError),
     )
-    probe = Probe("dialog-engine")
-    probe.need("warm-up", lambda: "warming" if models.untried or sounds.untried else None)
-    probe.need("model", lambda: models.reason)
-    probe.need("voice", lambda: sounds.reason)
-    probe.need(
+    probe = HealthCheck("dialog-engine")
+    probe.require("warm-up", lambda: "warming" if models.untried or sounds.untried else None)
+    probe.require("model", lambda: models.reason)
+    probe.require("voice", lambda: sounds.reason)
+    probe.require(
         "output-handler",
         lambda: (
             None
@@ -61,11 +61,11 @@ def build(settings: EngineSettings) -> Starlette:
             else "no output-handler is connected"
         ),
     )
-    probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("sessions", lambda: len(ownership.session_ids))
-    probe.detail("flags", watch.state)
-    probe.detail("models", lambda: brains.own.report().to_wire())
-    probe.detail("voices", lambda: voices.own.report().to_wire())
+    probe.info("redis", lambda: redis.unavailable_reason or "ok")
+    probe.info("sessions", lambda: len(ownership.session_ids))
+    probe.info("flags", watch.state)
+    probe.info("models", lambda: brains.default.report().to_wire())
+    probe.info("voices", lambda: voices.default.report().to_wire())
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:

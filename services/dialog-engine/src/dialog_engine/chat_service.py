@@ -29,13 +29,13 @@ from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_engine.turn_texts import ReplyTextSource
-from dialog_llm.brains import Brains
-from dialog_llm.chain import LlmChain
+from dialog_llm.brains import SessionModels
+from dialog_llm.chain import FallbackLlm
 from dialog_voice import language
 from dialog_voice.voice import Voice
-from dialog_voice.voices import Voices
+from dialog_voice.voices import SessionVoices
 from service_runtime.errors import Conflict, InvalidField, out_of_reach
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("chat")
 
@@ -47,8 +47,8 @@ class ChatService:
         self,
         settings: EngineSettings,
         memory: ShortTermMemory,
-        models: Brains,
-        voices: Voices,
+        models: SessionModels,
+        voices: SessionVoices,
         store: EngineStore,
         leases: SessionLeases,
     ) -> None:
@@ -58,7 +58,7 @@ class ChatService:
         self._history = HistorySync(memory, store)
         self._completed = CompletedTurns(memory)
         self._texts = ReplyTextSource(self._history, settings.context_turns)
-        self._tasks = TaskOwner()
+        self._tasks = BackgroundTasks()
         self._leases = leases
         self._handoff = SessionHandoff(self._sessions, leases, self._history, self._tasks)
         self._output_events = OutputEvents(self._sessions, self._publish, self._truncate)
@@ -161,7 +161,7 @@ class ChatService:
                 or known.request_id != request_id
                 or (request_id is None and not resuming)
             ):
-                free = session.last_turn + 1 if session.last_turn < limits.TURN_MAX else None
+                free = session.last_turn + 1 if session.last_turn < limits.MAX_TURN else None
                 raise TurnNumberTaken(
                     f"turn {turn} of this session is taken by another message", next_turn=free
                 )
@@ -171,7 +171,7 @@ class ChatService:
             raise _turn_lost_error(turn)
         if request.meta.known_turn is not None:
             last = max(request.meta.known_turn, session.last_turn)
-            if turn > last + limits.TURN_REACH:
+            if turn > last + limits.MAX_TURN_AHEAD:
                 raise out_of_reach(turn, last)
         self._check_client(session, request.meta.client)
         self._interrupt_running_turn(session)
@@ -215,7 +215,7 @@ class ChatService:
     def _begin(
         self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int
     ) -> TurnRunner:
-        brain = self._models.of(request.session_id)
+        brain = self._models.for_session(request.session_id)
         said = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if said is not None else request.content
         order = TurnRequest(
@@ -224,14 +224,16 @@ class ChatService:
             user_text=user_text,
             request_id=request.meta.request_id,
             flags=request.meta.flags or FlagSet(),
-            lang=request.meta.lang or language.guess(said or user_text, brain.lang),
+            lang=request.meta.lang or language.detect(said or user_text, brain.lang),
             traceparent=traceparent,
             text=self._texts.for_turn(session, brain, user_text, said),
             epoch=epoch,
-            llm=brain.llm.in_use if said is None and isinstance(brain.llm, LlmChain) else None,
+            llm=brain.llm.in_use if said is None and isinstance(brain.llm, FallbackLlm) else None,
             client=request.meta.client,
         )
-        runner = TurnRunner(order, self._turn_host(session, self._voices.of(request.session_id)))
+        runner = TurnRunner(
+            order, self._turn_host(session, self._voices.for_session(request.session_id))
+        )
         self._running += 1
         if order.client is not None:
             self._running_by_client[order.client] += 1

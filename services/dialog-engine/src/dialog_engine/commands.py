@@ -10,7 +10,7 @@ from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_shelf import EngineStore
 from dialog_engine.sessions import Session
 from dialog_engine.turn.event_log import EventLog
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 
 class TurnCommands:
@@ -22,7 +22,7 @@ class TurnCommands:
         memory: ShortTermMemory,
         shelf: EngineStore,
         finished: CompletedTurns,
-        tasks: TaskOwner,
+        tasks: BackgroundTasks,
     ) -> None:
         self._output_events, self._memory, self._store, self._completed, self._tasks = (
             feedback,

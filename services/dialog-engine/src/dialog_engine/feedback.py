@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from dialog_contracts.ingest import Hold, Played, Stop, StopOutcome, StopResult
+from dialog_contracts.ingest import PlaybackControl, Played, Stop, StopOutcome, StopResult
 from dialog_contracts.model import correlation_id
 from dialog_engine.errors import TurnInProgress
 from dialog_engine.ingest_link import OutputConnection, OutputEventHandlers
@@ -67,7 +67,7 @@ class OutputEvents:
                 StopResult(session_id=frame.session_id, ask=frame.ask, outcome=outcome).to_json()
             )
 
-    def _on_pause(self, frame: Hold, link: OutputConnection) -> None:
+    def _on_pause(self, frame: PlaybackControl, link: OutputConnection) -> None:
         session = self._sessions.find(frame.session_id)
         runner = session.running if session is not None else None
         outcome: StopOutcome = "nothing_sounding" if session is not None else "unknown"

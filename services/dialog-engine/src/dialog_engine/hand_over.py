@@ -5,7 +5,7 @@ import structlog
 from dialog_engine.ownership import SessionLeases
 from dialog_engine.sessions import Session, SessionRegistry
 from dialog_engine.shared_history import HistorySync
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("hand_over")
 
@@ -18,7 +18,7 @@ class SessionHandoff:
         sessions: SessionRegistry,
         ownership: SessionLeases,
         history: HistorySync,
-        tasks: TaskOwner,
+        tasks: BackgroundTasks,
     ) -> None:
         self._sessions, self._leases, self._history, self._tasks = (
             sessions,
@@ -30,7 +30,7 @@ class SessionHandoff:
 
     def start(self) -> None:
         """Keep the leases of sessions in use."""
-        self._tasks.keep("leases", lambda: self._leases.renew_forever(self._in_use))
+        self._tasks.run_forever("leases", lambda: self._leases.renew_forever(self._in_use))
 
     def start_draining(self) -> None:
         """No turn begins here any more, and sessions go to other engines as soon as their text is stored."""

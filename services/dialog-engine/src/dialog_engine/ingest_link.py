@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from dialog_contracts import limits
-from dialog_contracts.ingest import BACK, Alive, Hold, Played, Stop, Subscribe
+from dialog_contracts.ingest import TO_ENGINE, Heartbeat, PlaybackControl, Played, Stop, Subscribe
 from dialog_telemetry import metrics
 
 log = structlog.get_logger("ingest")
@@ -24,7 +24,7 @@ CONNECT_TIMEOUT_S: Final = 2.0
 """An output-handler that is not there for so long is worth a line."""
 
 HEARTBEAT_INTERVAL_S: Final = 0.25
-_HEARTBEAT: Final = Alive().to_json()
+_HEARTBEAT: Final = Heartbeat().to_json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class OutputEventHandlers:
     """What comes back from an output-handler. Called on the event loop; must not wait."""
 
     on_stop: Callable[[Stop, "OutputConnection"], None]
-    on_pause: Callable[[Hold, "OutputConnection"], None]
+    on_pause: Callable[[PlaybackControl, "OutputConnection"], None]
     on_played: Callable[[Played, "OutputConnection"], None]
     on_subscribe: Callable[[str, "OutputConnection"], None]
 
@@ -69,7 +69,7 @@ class OutputConnection:
             async with connect(
                 self.url,
                 compression=None,
-                max_size=limits.JSON_FRAME_BYTES,
+                max_size=limits.MAX_JSON_FRAME_BYTES,
                 open_timeout=3,
                 # An output-handler that hangs must not hold up our own end.
                 close_timeout=0.5,
@@ -128,14 +128,14 @@ class OutputConnection:
 
     def _handle_frame(self, message: str | bytes) -> None:
         try:
-            frame = BACK.validate_json(message)
+            frame = TO_ENGINE.validate_json(message)
         except ValidationError as error:
-            metrics.REFUSED.labels(code="bad_back_frame").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_back_frame").inc()
             log.warning("bad_back_frame", url=self.url, error=str(error)[:200])
             return
         if isinstance(frame, Stop):
             self._handlers.on_stop(frame, self)
-        elif isinstance(frame, Hold):
+        elif isinstance(frame, PlaybackControl):
             self._handlers.on_pause(frame, self)
         elif isinstance(frame, Played):
             self._handlers.on_played(frame, self)

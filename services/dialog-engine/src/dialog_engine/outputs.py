@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 
 from dialog_engine.ingest_link import OutputConnection, OutputEventHandlers
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("ingest")
 
@@ -43,13 +43,13 @@ class OutputHandlers:
         """One a known output-handler, connected or not."""
         return list(self._connections.values())
 
-    def start(self, tasks: TaskOwner) -> None:
+    def start(self, tasks: BackgroundTasks) -> None:
         """Find the output-handlers and keep every link connected."""
         for url in self._urls:
             if _is_single_address(urlsplit(url).hostname or ""):
                 self._add(url, tasks)
             else:
-                tasks.keep(
+                tasks.run_forever(
                     f"outputs {url}",
                     partial(self._refresh, url, tasks),
                     pause_s=REFRESH_INTERVAL_S,
@@ -66,7 +66,7 @@ class OutputHandlers:
         """Whether anybody anywhere plays this session."""
         return any(session_id in link.sessions for link in self._connections.values())
 
-    async def _refresh(self, url: str, tasks: TaskOwner) -> None:
+    async def _refresh(self, url: str, tasks: BackgroundTasks) -> None:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
         try:
@@ -94,9 +94,9 @@ class OutputHandlers:
     def _is_fixed(self, link: str) -> bool:
         return link in self._urls
 
-    def _add(self, url: str, tasks: TaskOwner) -> None:
+    def _add(self, url: str, tasks: BackgroundTasks) -> None:
         link = self._connections[url] = OutputConnection(url, self._handlers)
-        tasks.keep(
+        tasks.run_forever(
             f"ingest {url}",
             link.run,
             pause_s=0.1,

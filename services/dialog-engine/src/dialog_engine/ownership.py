@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_engine.errors import Draining, NotLeaseHolder
 from dialog_telemetry import metrics
-from service_runtime.redis_link import RedisDown, RedisLink
-from service_runtime.sounding import Sounding
+from service_runtime.redis_link import RedisClient, RedisUnavailable
+from service_runtime.sounding import ActivePlayback
 
 log = structlog.get_logger("ownership")
 
@@ -82,14 +82,14 @@ class SessionLeases:
 
     def __init__(
         self,
-        redis: RedisLink,
+        redis: RedisClient,
         *,
         ordinal: int,
         shared: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis, self._ordinal, self._shared, self._clock = redis, ordinal, shared, clock
-        self._active_playback = Sounding(redis)
+        self._active_playback = ActivePlayback(redis)
         self._process = uuid4().hex[:12]
         self._single_engine_epoch = time.time_ns() // 1_000_000
         self._leases: dict[str, _Lease] = {}
@@ -124,14 +124,14 @@ class SessionLeases:
         lease = self._leases.get(session_id)
         if lease is not None and lease.epoch == epoch and self._clock() < lease.valid_until:
             return True
-        key = redis_names.owner(session_id)
+        key = redis_names.session_lease(session_id)
 
         async def work(client: Redis) -> int:
             return int(await client.hget(key, "epoch") or 0)
 
         try:
             return await self._redis.call("owner", work) <= epoch
-        except RedisDown:
+        except RedisUnavailable:
             return True
 
     async def release(self, session_id: str, *, sounding: int = 0) -> None:
@@ -141,17 +141,17 @@ class SessionLeases:
             return
 
         if sounding:
-            await self._active_playback.begins(session_id, sounding)
+            await self._active_playback.started(session_id, sounding)
         try:
             await self._extend({session_id: lease.epoch}, 0)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             # It expires by itself.
             log.info("lease_not_given_back", session=session_id, reason=str(error))
 
     async def playback_finished(self, session_id: str, turn: int) -> None:
         """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
         if self._shared:
-            await self._active_playback.over(session_id, turn)
+            await self._active_playback.finished(session_id, turn)
 
     async def renew_forever(self, in_use: Callable[[str], bool]) -> None:
         """Keep the leases of sessions in use until cancelled."""
@@ -166,7 +166,7 @@ class SessionLeases:
             await self._renew()
 
     async def _acquire(self, session_id: str, before: _Lease | None) -> _Lease:
-        now, key = self._clock(), redis_names.owner(session_id)
+        now, key = self._clock(), redis_names.session_lease(session_id)
         known = before.epoch if before is not None else 0
         arguments = (str(self._ordinal), self._process, str(int(LEASE_TTL_S * 1000)), str(known))
 
@@ -175,8 +175,8 @@ class SessionLeases:
             return int(ordinal), int(epoch)
 
         try:
-            ordinal, epoch = await self._redis.promptly("owner", work, ACQUIRE_TIMEOUT_S)
-        except RedisDown as error:
+            ordinal, epoch = await self._redis.call_within("owner", work, ACQUIRE_TIMEOUT_S)
+        except RedisUnavailable as error:
             log.warning("lease_uncertain", session=session_id, reason=str(error))
             # Asked for again with the next turn, and told with the next renewal.
             lease = self._leases[session_id] = _Lease(known or time.time_ns() // 1_000_000, 0, now)
@@ -196,7 +196,7 @@ class SessionLeases:
         now, epochs = self._clock(), {name: lease.epoch for name, lease in self._leases.items()}
         try:
             gone = await self._extend(epochs, int(LEASE_TTL_S * 1000))
-        except RedisDown as error:
+        except RedisUnavailable as error:
             log.warning("leases_not_renewed", leases=len(epochs), reason=str(error))
             return
         for name, epoch in epochs.items():
@@ -214,7 +214,7 @@ class SessionLeases:
     async def _extend(self, epochs: dict[str, int], ms: int) -> set[str]:
         """Set how long these leases run from now; gives those that are another engine's by now. Raises RedisDown."""
         names = list(epochs)
-        keys = [redis_names.owner(name) for name in names]
+        keys = [redis_names.session_lease(name) for name in names]
         values = (str(self._ordinal), self._process, str(ms), *map(str, epochs.values()))
 
         async def work(client: Redis) -> list[int]:

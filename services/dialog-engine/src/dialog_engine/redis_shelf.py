@@ -13,9 +13,9 @@ from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.samples import TurnSample
 from service_runtime import effects
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 from service_runtime.session_history import SessionHistory
-from service_runtime.sounding import Sounding
+from service_runtime.sounding import ActivePlayback
 
 log = structlog.get_logger("redis_shelf")
 
@@ -39,9 +39,9 @@ class ClaimState(Enum):
 class EngineStore:
     """Every method survives a Redis that is down; what could not be written is written again with the session's next turn."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
-        self._active_playback = Sounding(redis)
+        self._active_playback = ActivePlayback(redis)
 
     async def claim_reply(self, correlation_id: str) -> ClaimState:
         """Take the turn for this path, if nobody has."""
@@ -57,7 +57,7 @@ class EngineStore:
 
         try:
             return await self._redis.call("claim", work)
-        except RedisDown:
+        except RedisUnavailable:
             return ClaimState.UNKNOWN
 
     async def publish_history(
@@ -67,20 +67,20 @@ class EngineStore:
         if not records:
             return True
         commands = [
-            *effects.remember(session_id, records),
-            *(effects.said(said, session_id) if said is not None else ()),
+            *effects.store_turns(session_id, records),
+            *(effects.announce_turn(said, session_id) if said is not None else ()),
         ]
         last = str(max(record.turn for record in records))
 
         async def work(client: Redis) -> None:
             try:
-                await effects.carry_out(client, commands)
+                await effects.execute(client, commands)
             except ResponseError as error:
                 if "WRONGTYPE" not in str(error):
                     raise
                 # A list, as versions before 0.2 kept it. The database has all of it.
                 await client.delete(redis_names.history(session_id))
-                await effects.carry_out(client, commands)
+                await effects.execute(client, commands)
             await client.eval(
                 _RAISE_COUNTER,
                 1,
@@ -97,7 +97,7 @@ class EngineStore:
             return await self._history.turns(
                 session_id, after=turn
             ), await self._history.reset_after(session_id)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             log.warning("history_not_read", reason=str(error))
             return None
 
@@ -115,15 +115,15 @@ class EngineStore:
                         together.expire(key, redis_names.SESSION_TTL_S, nx=True)
                     await together.execute()
 
-        await self._redis.patiently("counters", work)
+        await self._redis.call_until_available("counters", work)
 
     async def playing_turn(self, session_id: str) -> int:
         """The turn of the session that another engine, or a voice file, still speaks; 0 for none."""
-        return await self._active_playback.now(session_id)
+        return await self._active_playback.current(session_id)
 
     async def wait_until_stopped(self, session_id: str, turn: int) -> None:
         """Wait until it is said what was heard of a turn that is spoken elsewhere, for a moment at most."""
-        await self._active_playback.until_over(session_id, turn)
+        await self._active_playback.wait_finished(session_id, turn)
 
     async def save_reset(self, session_id: str, turn: int) -> None:
         """Prompts begin after this turn, on the other path too."""
@@ -147,14 +147,14 @@ class EngineStore:
         """One entry of `vtuber:turns`."""
 
         async def work(client: Redis) -> None:
-            await effects.carry_out(client, [effects.sample(sample)])
+            await effects.execute(client, [effects.sample(sample)])
 
         await self._try("sample", work)
 
     async def _try(self, purpose: str, work: Callable[[Redis], Awaitable[None]]) -> bool:
         try:
             await self._redis.call(purpose, work)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             log.warning("not_shelved", purpose=purpose, reason=str(error))
             return False
         return True

@@ -16,14 +16,14 @@ from pydantic import ValidationError
 
 from dialog_engine.settings import EngineSettings
 from dialog_llm import making as models
-from dialog_llm.chain import LlmChain
+from dialog_llm.chain import FallbackLlm
 from dialog_llm.errors import LlmError
 from dialog_llm.provider import GenerationOptions, LlmProvider, Message
 from dialog_telemetry import log_lines
 from dialog_voice import making as voices
-from dialog_voice.chain import VoiceChain
+from dialog_voice.chain import FallbackVoice
 from dialog_voice.errors import VoiceError
-from dialog_voice.making import Means
+from dialog_voice.making import VoiceDependencies
 from dialog_voice.voice import BYTES_PER_MS, Voice
 from service_runtime.untrusted_provider import about
 
@@ -50,17 +50,17 @@ class ProviderCheck:
 
 async def check_all(settings: EngineSettings) -> AsyncIterator[ProviderCheck]:
     """All of them, one after the other."""
-    absent = models.absent(settings)
+    absent = models.unconfigured(settings)
     for name in settings.llm_chain:
         if name in absent:
             yield ProviderCheck("model", name, problem=absent[name])
         else:
-            yield await _model(name, lambda name=name: models.named(name, settings), settings)  # type: ignore[misc]
+            yield await _model(name, lambda name=name: models.build_named(name, settings), settings)  # type: ignore[misc]
     for name in _voices(settings):
         configured = name in settings.voice_chain
         yield await _voice(
             name,
-            lambda means, name=name: voices.named(name, means),  # type: ignore[misc]
+            lambda means, name=name: voices.build_named(name, means),  # type: ignore[misc]
             settings,
             configured=configured,
         )
@@ -75,10 +75,10 @@ async def _model(
     name: str, make: Callable[[], LlmProvider], settings: EngineSettings
 ) -> ProviderCheck:
     what = ""
-    chain: LlmChain | None = None
+    chain: FallbackLlm | None = None
     try:
         made = make()
-        what, chain = about(made), LlmChain.of(made)
+        what, chain = about(made), FallbackLlm.from_providers(made)
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             await chain.warm()
             began, first, said = time.monotonic(), None, ""
@@ -101,13 +101,17 @@ async def _model(
 
 
 async def _voice(
-    name: str, make: Callable[[Means], Voice], settings: EngineSettings, *, configured: bool
+    name: str,
+    make: Callable[[VoiceDependencies], Voice],
+    settings: EngineSettings,
+    *,
+    configured: bool,
 ) -> ProviderCheck:
     what = ""
-    chain: VoiceChain | None = None
+    chain: FallbackVoice | None = None
     try:
-        made = make(Means(settings))
-        what, chain = about(made), VoiceChain.of(made)
+        made = make(VoiceDependencies(settings))
+        what, chain = about(made), FallbackVoice.from_voices(made)
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             await chain.warm()
             began, first, length = time.monotonic(), None, 0

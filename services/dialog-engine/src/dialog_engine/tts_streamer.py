@@ -17,9 +17,9 @@ from dialog_engine.turn.weak_call import weak_callback
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.fragments import Fragment
-from dialog_voice.read_aloud import ReadAloud
+from dialog_voice.read_aloud import SpeakableTextFilter
 from dialog_voice.voice import Voice
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 MAX_FRAGMENTS_AHEAD: Final = 2
 MIN_POLL_MS: Final = 1.0
@@ -47,7 +47,7 @@ class TtsStreamer:
         self._fragments: deque[Fragment] = deque()
         self._complete = False
         self._changed = asyncio.Event()
-        self._speakable = ReadAloud()
+        self._speakable = SpeakableTextFilter()
         self._chunker = AudioChunker()
         self._pacer = Pacer()
         self._ready: deque[AudioChunk] = deque()
@@ -55,7 +55,7 @@ class TtsStreamer:
         self._starts: list[int] = []
         self._played_end: list[tuple[int, int]] = []
         self._positions = PlaybackPositions()
-        self._tasks = TaskOwner(weak_callback(self._task_over))
+        self._tasks = BackgroundTasks(weak_callback(self._task_over))
         self._cancelled = False
         self._end_reported = False
         self.spoken_fragments = 0
@@ -136,7 +136,7 @@ class TtsStreamer:
 
     async def _synthesize(self) -> None:
         while (fragment := await self._next()) is not None:
-            told = self._speakable.of(fragment.text)
+            told = self._speakable.apply(fragment.text)
             if not any(char.isalnum() for char in told):
                 continue
             await self._wait_for_capacity(len(self._starts))
@@ -217,7 +217,7 @@ class TtsStreamer:
         now, gaps = self._clock(), self._pacer.gaps
         self._pacer.sent(chunk.offset_ms, chunk.duration_ms, now)
         if self._pacer.gaps > gaps:
-            metrics.VOICE_GAPS.inc()
+            metrics.TTS_UNDERRUNS.inc()
         self._played_end.append((chunk.offset_ms, chunk.text_end))
         self._hooks.send(chunk)
         if chunk.seq == 0:

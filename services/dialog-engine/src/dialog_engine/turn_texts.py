@@ -7,7 +7,7 @@ from dialog_contracts.http import TurnRecord
 from dialog_engine.sessions import Session
 from dialog_engine.shared_history import HistorySync
 from dialog_llm import prompt
-from dialog_llm.brains import Brain
+from dialog_llm.brains import SessionModel
 from dialog_llm.provider import Piece
 
 
@@ -18,7 +18,7 @@ class ReplyTextSource:
         self._history, self._context_turns = history, context_turns
 
     def for_turn(
-        self, session: Session, brain: Brain, user_text: str, said: str | None
+        self, session: Session, brain: SessionModel, user_text: str, said: str | None
     ) -> Callable[[], AsyncGenerator[Piece, None]]:
         """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
         still speaks, as it was heard in the end.

@@ -13,7 +13,7 @@ def main() -> None:
         "gateway",
         GatewaySettings,
         build,
-        ws_max_bytes=limits.BINARY_FRAME_BYTES,
+        ws_max_bytes=limits.MAX_BINARY_FRAME_BYTES,
         ws=ClientProtocol,
         each_address=True,
     )

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from dialog_contracts import openapi
-from dialog_flags.documents import Documents
+from dialog_flags.documents import FlagDocuments
 from gateway.admission import AdmissionControl
 from gateway.clients import ClientAddresses
 from gateway.errors import RateLimited
@@ -28,9 +28,9 @@ from gateway.read_limit import ReadLimit
 from gateway.settings import GatewaySettings
 from gateway.socket_proxy import SocketProxy
 from service_runtime import application
-from service_runtime.flag_watch import FlagWatch
+from service_runtime.flag_watch import FlagSubscriber
 from service_runtime.http.hosts import AllowedHosts, HostGuard, denied
-from service_runtime.probes import Probe
+from service_runtime.probes import HealthCheck
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
 # Swagger UI's own files, because /docs has to work without the internet; only the files of the package are used.
@@ -56,9 +56,9 @@ def build(settings: GatewaySettings) -> FastAPI:
         sockets=settings.max_connections_per_client,
     )
     clients = ClientAddresses(settings.trusted_proxies)
-    watch = FlagWatch(Documents(), "gateway", settings)
-    probe = Probe("gateway")
-    probe.detail("flags", watch.state)
+    watch = FlagSubscriber(FlagDocuments(), "gateway", settings)
+    probe = HealthCheck("gateway")
+    probe.info("flags", watch.state)
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
 from gateway.errors import UpstreamUnavailable
-from service_runtime.service_pool import ServicePool
+from service_runtime.service_pool import ServiceClient
 
 PASSED_ON: Final = ("content-type", "accept", "last-event-id", "traceparent")
 PASSED_BACK: Final = ("content-type", "retry-after", "cache-control", "x-accel-buffering")
@@ -22,7 +22,7 @@ class HttpProxy:
     """Calls to one service, which gives the head of its answer within `head_within_s`."""
 
     def __init__(self, url: str, *, head_within_s: float) -> None:
-        self._pool, self._response_timeout_s = ServicePool(url), head_within_s
+        self._pool, self._response_timeout_s = ServiceClient(url), head_within_s
 
     async def open(self) -> None:
         """Begin to keep connections."""
@@ -70,7 +70,7 @@ class ProxiedResponse(Response):
         """Ask, and copy until the answer ends or the caller leaves. Raises ServiceAway."""
         passing = asyncio.create_task(self._pass_on(send))
         leaving = asyncio.create_task(_wait_disconnect(receive))
-        with metrics.PROXIED.labels(kind="http").track_inprogress():
+        with metrics.GATEWAY_CONNECTIONS.labels(kind="http").track_inprogress():
             try:
                 await asyncio.wait([passing, leaving], return_when=asyncio.FIRST_COMPLETED)
             finally:

@@ -49,7 +49,7 @@ class SocketProxy:
             )
             await self._unavailable(client)
             return False
-        with metrics.PROXIED.labels(kind="websocket").track_inprogress():
+        with metrics.GATEWAY_CONNECTIONS.labels(kind="websocket").track_inprogress():
             return await edge.join(service)
 
     async def _dial(self, client: WebSocket, path: str, name: str) -> UpstreamProtocol:
@@ -57,7 +57,7 @@ class SocketProxy:
         _, service = await asyncio.get_running_loop().create_connection(
             UpstreamProtocol, self._host, self._port, ssl=self._tls or None
         )
-        unread.take_little(service.transport.get_extra_info("socket"))
+        unread.limit_receive_buffer(service.transport.get_extra_info("socket"))
         lines = [
             f"GET {self._folder}{path} HTTP/1.1",
             f"Host: {self._netloc}",

@@ -14,7 +14,7 @@ from dialog_telemetry import metrics
 from service_runtime.http import bounds
 from service_runtime.http.bounded_socket import BoundedSocket
 from service_runtime.http.frame_budget import STEP_BYTES, FrameBudget
-from service_runtime.http.frame_cursor import FrameCursor
+from service_runtime.http.frame_cursor import FrameBoundaryTracker
 
 EXTENSION: Final = "vtuber.splice"
 """In the scope's extensions: the client's end of a socket, an `Edge`."""
@@ -94,7 +94,7 @@ class ClientProtocol(BoundedSocket):
     async def join(self, service: UpstreamProtocol) -> bool:
         """Hand the connection over, until both ends are closed; true when the client had sent more than it may."""
         self._over = asyncio.Event()
-        self._sent, self._received = FrameCursor(), FrameCursor()
+        self._sent, self._received = FrameBoundaryTracker(), FrameBoundaryTracker()
         self._frames = FrameBudget(self._received)
         self._service = service
         # For uvicorn this socket is over: it pings nobody and closes nothing.
@@ -127,7 +127,7 @@ class ClientProtocol(BoundedSocket):
         elif self.handshake_initiated and not self.handshake_complete:
             # Faster than the answer to its handshake, which no client has to be.
             self._early += data
-            if len(self._early) > limits.JSON_FRAME_BYTES:
+            if len(self._early) > limits.MAX_JSON_FRAME_BYTES:
                 self.transport.abort()
         else:
             super().data_received(data)
@@ -170,14 +170,14 @@ class ClientProtocol(BoundedSocket):
                 return
             step = data[begin : begin + STEP_BYTES]
             self._received.feed(step)
-            if self._received.largest > limits.BINARY_FRAME_BYTES:
+            if self._received.largest > limits.MAX_BINARY_FRAME_BYTES:
                 self._refuse(
                     service,
                     CloseCode.MESSAGE_TOO_BIG,
-                    f"a frame has at most {limits.BINARY_FRAME_BYTES} bytes",
+                    f"a frame has at most {limits.MAX_BINARY_FRAME_BYTES} bytes",
                 )
-            elif (why := self._frames.passed()) is not None:
-                metrics.REFUSED.labels(code="too_many_frames").inc()
+            elif (why := self._frames.exceeded()) is not None:
+                metrics.REQUESTS_REJECTED.labels(code="too_many_frames").inc()
                 self._refuse(service, CloseCode.POLICY_VIOLATION, why)
             else:
                 service.transport.write(step)
@@ -189,12 +189,12 @@ class ClientProtocol(BoundedSocket):
         self._refused = True
         self._send_close(code, why)
         service.transport.close()
-        self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
-        self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
+        self.loop.call_later(bounds.DRAIN_S, self.transport.close)
+        self.loop.call_later(bounds.CLOSE_TIMEOUT_S, self.transport.abort)
 
     def _send_close(self, code: CloseCode, why: str = "") -> None:
         """A close frame of our own, where the service sent none, and not into the middle of a frame."""
-        if self._sent.between and not self._sent.closed and not self.transport.is_closing():
+        if self._sent.at_boundary and not self._sent.closed and not self.transport.is_closing():
             self.transport.write(
                 Frame(Opcode.CLOSE, Close(code, why).serialize()).serialize(mask=False)
             )

@@ -8,7 +8,7 @@ from service_runtime.server import serve
 
 def main() -> None:
     """Serve until told to end."""
-    serve("input-handler", InputSettings, build, ws_max_bytes=limits.BINARY_FRAME_BYTES)
+    serve("input-handler", InputSettings, build, ws_max_bytes=limits.MAX_BINARY_FRAME_BYTES)
 
 
 if __name__ == "__main__":

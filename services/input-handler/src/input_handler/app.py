@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from dialog_contracts import limits, redis_names
 from dialog_contracts.http import CLIENT_HEADER, ChatRequest
 from dialog_contracts.sse import SseFrame
-from dialog_flags.documents import Documents
+from dialog_flags.documents import FlagDocuments
 from dialog_flags.provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
 from dialog_flags.support import unsupported
@@ -40,16 +40,16 @@ from input_handler.unattended import BackgroundTurns
 from input_handler.upload_room import UploadBudget
 from input_handler.uploads import UploadSession
 from service_runtime import application
-from service_runtime.answers import Answers
-from service_runtime.blobs import Blobs
+from service_runtime.answers import LegacyResponses
+from service_runtime.blobs import BlobStore
 from service_runtime.bodies import read_model
 from service_runtime.errors import InvalidField
 from service_runtime.event_stream import EventStream
-from service_runtime.flag_watch import FlagWatch
-from service_runtime.probes import Probe
-from service_runtime.redis_link import RedisLink
-from service_runtime.tasks import TaskOwner
-from service_runtime.work_list import WorkList
+from service_runtime.flag_watch import FlagSubscriber
+from service_runtime.probes import HealthCheck
+from service_runtime.redis_link import RedisClient
+from service_runtime.tasks import BackgroundTasks
+from service_runtime.work_list import WorkQueue
 
 CLOSE_UNKNOWN_SESSION: Final = 4004
 BAD_SESSION_ID: Final = "a session id is 1 to 64 of A-Z a-z 0-9 _ -"
@@ -59,13 +59,13 @@ SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def build(settings: InputSettings) -> Starlette:
     """The application of one input-handler process."""
     environment = settings.flags()
-    documents = Documents()
-    watch = FlagWatch(documents, "input-handler", settings)
-    redis = RedisLink(settings.redis_url)
+    documents = FlagDocuments()
+    watch = FlagSubscriber(documents, "input-handler", settings)
+    redis = RedisClient(settings.redis_url)
     engines = _engines(settings)
-    answers, blobs = Answers(settings.redis_url), Blobs(settings.redis_url)
+    answers, blobs = LegacyResponses(settings.redis_url), BlobStore(settings.redis_url)
     legacy = LegacyClient(
-        redis, answers, enabled=settings.legacy_enabled, within_s=settings.legacy_timeout_s
+        redis, answers, enabled=settings.legacy_enabled, timeout_s=settings.legacy_timeout_s
     )
     caller = TurnService(
         WaitForEngine(SessionRouter(engines), settings.engine_unavailable_wait_s),
@@ -89,17 +89,17 @@ def build(settings: InputSettings) -> Starlette:
         settings.asr_url, control, notice, a_client=settings.max_microphones_per_client
     )
     history, uploads = History(redis), UploadBudget()
-    tasks = TaskOwner()
-    probe = Probe(
+    tasks = BackgroundTasks()
+    probe = HealthCheck(
         "input-handler",
         unsupported=lambda: unsupported(
-            documents.in_force(environment), legacy=settings.legacy_enabled
+            documents.effective(environment), legacy=settings.legacy_enabled
         ),
     )
-    probe.detail("redis", lambda: redis.down_because or "ok")
-    probe.detail("circuit", engines.circuit_states)
-    probe.detail("legacy", lambda: "on" if settings.legacy_enabled else "off")
-    probe.detail(
+    probe.info("redis", lambda: redis.unavailable_reason or "ok")
+    probe.info("circuit", engines.circuit_states)
+    probe.info("legacy", lambda: "on" if settings.legacy_enabled else "off")
+    probe.info(
         "flags",
         lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})},
     )
@@ -178,7 +178,11 @@ def _client_address(connection: HTTPConnection) -> str:
     """Whose it is: who the gateway says, else whoever connected."""
     said = connection.headers.get(CLIENT_HEADER)
     return (
-        said[: limits.META_CHARS] if said else connection.client.host if connection.client else ""
+        said[: limits.MAX_META_CHARS]
+        if said
+        else connection.client.host
+        if connection.client
+        else ""
     )
 
 
@@ -192,8 +196,8 @@ def _engines(settings: InputSettings) -> EnginePool:
         return EngineGuard(
             client,
             name=name,
-            accepted_within_s=settings.engine_accept_timeout_s,
-            first_delta_within_s=settings.first_token_timeout_s,
+            accept_timeout_s=settings.engine_accept_timeout_s,
+            first_token_timeout_s=settings.first_token_timeout_s,
             waited_for=settings.engine_unavailable_wait_s > 0,
             circuit_failures=settings.circuit_failures,
             circuit_open_s=settings.circuit_open_s,
@@ -203,9 +207,9 @@ def _engines(settings: InputSettings) -> EnginePool:
 
 
 def _recording_queue(
-    settings: InputSettings, redis: RedisLink, blobs: Blobs, turns: BackgroundTurns
+    settings: InputSettings, redis: RedisClient, blobs: BlobStore, turns: BackgroundTurns
 ) -> RecordingQueue:
-    work = WorkList(
+    work = WorkQueue(
         settings.redis_url, redis_names.ASR_FINALS, settings.process_name, at_once=CONCURRENCY
     )
     return RecordingQueue(redis, blobs, turns, work)

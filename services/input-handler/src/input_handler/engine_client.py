@@ -12,7 +12,7 @@ from dialog_contracts.http import CLIENT_BUSY, ChatRequest, ErrorBody
 from dialog_contracts.sse import SseFrame, SseParser
 from dialog_telemetry import metrics
 from input_handler.errors import EngineFailed, EngineRefused
-from service_runtime.service_pool import ServicePool
+from service_runtime.service_pool import ServiceClient
 
 MAX_CONNECTIONS: Final = 1_000
 REFUSAL_TIMEOUT_S: Final = 2.0
@@ -22,7 +22,7 @@ class EngineClient:
     """One engine. It says something every ten seconds, if only a comment: silent for `silent_s`, it is as good as gone."""
 
     def __init__(self, url: str, *, silent_s: float = 25.0) -> None:
-        self._pool = ServicePool(url, connections_max=MAX_CONNECTIONS, silent_s=silent_s)
+        self._pool = ServiceClient(url, connections_max=MAX_CONNECTIONS, silent_s=silent_s)
 
     async def open(self) -> None:
         """Begin to keep connections."""
@@ -43,7 +43,7 @@ class EngineClient:
         last_event_id: str | None,
         traceparent: str | None,
         *,
-        accepted_within_s: float,
+        accept_timeout_s: float,
     ) -> AsyncGenerator[AsyncGenerator[SseFrame, None], None]:
         """The turn's events, and its comments. Raises EngineRefused, EngineFailed; leaving the context closes the call."""
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -52,7 +52,7 @@ class EngineClient:
         if traceparent is not None:
             headers["traceparent"] = traceparent
         try:
-            async with asyncio.timeout(accepted_within_s):
+            async with asyncio.timeout(accept_timeout_s):
                 answer = await self._pool.request(
                     "POST", "/chat/stream", body=request.to_json().encode(), headers=headers
                 )

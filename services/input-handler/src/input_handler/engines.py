@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dialog_contracts.owners import by_preference
+from dialog_contracts.owners import rank_engines
 from input_handler.engine_client import EngineClient
 from input_handler.sync_path import EngineGuard
 
@@ -53,7 +53,7 @@ class EnginePool:
 
     def candidates(self, session_id: str) -> list[int]:
         """A session's engines among the configured ones: its home, then who stands in for it."""
-        return [ANY_ORDINAL] if self._count == 1 else by_preference(session_id, self._count)
+        return [ANY_ORDINAL] if self._count == 1 else rank_engines(session_id, self._count)
 
     async def get(self, ordinal: int) -> EngineGuard | None:
         """The way to an engine; None where there cannot be one."""

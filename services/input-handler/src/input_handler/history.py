@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.http import SessionList, SessionSummary, SessionTurns
 from service_runtime.errors import Unavailable
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 from service_runtime.session_history import SessionHistory
 
 MAX_LISTED_SESSIONS: Final = 100
@@ -18,7 +18,7 @@ MAX_LISTED_SESSIONS: Final = 100
 class History:
     """Raises Unavailable while Redis is down: history comes back with it, conversations go on without."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
 
     async def sessions(self) -> SessionList:
@@ -48,7 +48,7 @@ class History:
 def _redis_errors() -> Iterator[None]:
     try:
         yield
-    except RedisDown as error:
+    except RedisUnavailable as error:
         raise Unavailable(
             "history cannot be read now; conversations go on",
             code="history_unavailable",

@@ -25,8 +25,8 @@ from dialog_contracts.sse import (
 from dialog_telemetry import metrics
 from input_handler.errors import ClaimedByEngine, LegacyUnavailable
 from service_runtime import effects, refusals
-from service_runtime.answers import Answers
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.answers import LegacyResponses
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 
 log = structlog.get_logger("legacy")
 
@@ -54,9 +54,9 @@ class LegacyClient:
     """`events` gives a turn to the chain and yields its answer as the events of a turn: ids 0 accepted, 1 text, 2 its end, 3 done."""
 
     def __init__(
-        self, redis: RedisLink, answers: Answers, *, enabled: bool, within_s: float
+        self, redis: RedisClient, answers: LegacyResponses, *, enabled: bool, timeout_s: float
     ) -> None:
-        self._redis, self._responses, self._timeout_s = redis, answers, within_s
+        self._redis, self._responses, self._timeout_s = redis, answers, timeout_s
         self.enabled = enabled
 
     async def owns_turn(self, session_id: str, turn: int) -> bool:
@@ -70,7 +70,7 @@ class LegacyClient:
 
         try:
             return self.enabled and await self._redis.call("claim", work)
-        except RedisDown:
+        except RedisUnavailable:
             return False
 
     async def events(
@@ -105,7 +105,7 @@ class LegacyClient:
             if not answer.done():
                 answer.set_result(response)
 
-        self._responses.watch(request.session_id, take, only=name)
+        self._responses.subscribe(request.session_id, take, only=name)
         try:
             outcome = await self._enqueue(request, reason, detail, traceparent)
             if since is not None and outcome == QUEUED:
@@ -117,7 +117,7 @@ class LegacyClient:
                     yield frame
             response = await self._wait(answer, request, began)
         finally:
-            self._responses.unwatch(request.session_id, take)
+            self._responses.unsubscribe(request.session_id, take)
         metrics.LEGACY_SECONDS.observe(clock() - began)
         metrics.LEGACY_TURNS.labels(outcome=response.metadata.code or "answered").inc()
         events = _to_events(response, reason, (clock() - began) * 1000)
@@ -144,8 +144,8 @@ class LegacyClient:
 
         try:
             # Once more does no harm: a turn that is in the queue is found there by its claim.
-            outcome = await self._redis.within(ENQUEUE_TIMEOUT_S, "legacy", work)
-        except RedisDown as error:
+            outcome = await self._redis.call_with_deadline(ENQUEUE_TIMEOUT_S, "legacy", work)
+        except RedisUnavailable as error:
             raise self._unavailable(reason, detail, error.why) from error
         if outcome == QUEUED:
             metrics.FALLBACKS.labels(reason=reason).inc()
@@ -180,12 +180,12 @@ class LegacyClient:
         self, session_id: str, name: str, code: str, why: str, turn: int | None
     ) -> TaskResponse:
         """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
-        told = refusals.refusal(
+        told = refusals.error_response(
             name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
         )
         try:
-            return await self._responses.keep(told)
-        except RedisDown as error:
+            return await self._responses.store(told)
+        except RedisUnavailable as error:
             log.warning("failure_not_told", turn_name=name, code=code, reason=str(error))
             return told
 
@@ -199,7 +199,7 @@ class LegacyClient:
 
         try:
             await self._redis.call("legacy", work)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             raise self._unavailable(reason, "", "Redis does not answer") from error
         stats = DoneStats(turn=turn, path="legacy", fallback_reason=reason)
         return [_accepted(request), DoneEvent(stats=stats)]
@@ -223,7 +223,7 @@ class LegacyClient:
 
         try:
             await self._redis.call("sample", work)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             log.warning("not_shelved", purpose="sample", reason=str(error))
 
     @staticmethod

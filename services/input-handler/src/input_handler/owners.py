@@ -92,7 +92,7 @@ class SessionRouter:
                 if begun or error.reason not in FAILOVER_REASONS:
                     raise
                 reason, failure = error.reason, error
-            metrics.REROUTED.labels(reason=reason).inc()
+            metrics.ENGINE_FAILOVERS.labels(reason=reason).inc()
             log.info("rerouted", session=session_id, reason=reason, engine=ordinal)
         raise failure
 

@@ -12,7 +12,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_contracts import limits, sse
-from dialog_contracts.http import ChatRequest, Meta, TurnType
+from dialog_contracts.http import ChatRequest, RequestMeta, TurnType
 from dialog_contracts.input_socket import Final as FinalFrame
 from dialog_contracts.input_socket import InputError, MicStart, SayText, TaskAssigned, UploadFrame
 from dialog_contracts.model import WireModel
@@ -25,8 +25,8 @@ from input_handler.turn_caller import TurnService
 from input_handler.turn_slots import ConcurrencyLimit
 from input_handler.uploads import UploadSession
 from service_runtime.errors import InvalidField, ServiceError, TooMany, field_error
-from service_runtime.frame_rate import FrameRate
-from service_runtime.tasks import TaskOwner
+from service_runtime.frame_rate import FrameRateLimit
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("input")
 
@@ -59,9 +59,9 @@ class InputSocket:
             client,
         )
         self._limit, self._uploads, self._microphones = slots, uploads, microphones
-        self._tasks = TaskOwner()
+        self._tasks = BackgroundTasks()
         self._bad = 0
-        self._rate = FrameRate(MAX_FRAMES_PER_SECOND)
+        self._rate = FrameRateLimit(MAX_FRAMES_PER_SECOND)
         self._microphone: MicrophoneStream | None = None
         self._v2 = SUBPROTOCOL in socket.scope.get("subprotocols", [])
 
@@ -71,7 +71,7 @@ class InputSocket:
         try:
             await self._socket.send_text(TaskAssigned(task_id=self._session_id).to_json())
             while (message := await self._receive())["type"] == "websocket.receive":
-                if self._rate.passed():
+                if self._rate.exceeded():
                     await self._socket.close(
                         CLOSE_POLICY, f"more than {MAX_FRAMES_PER_SECOND} frames a second"
                     )
@@ -79,12 +79,13 @@ class InputSocket:
                 text, data = message.get("text"), message.get("bytes")
                 if (
                     text is not None
-                    and len(text) * 4 > limits.JSON_FRAME_BYTES
-                    and len(text.encode()) > limits.JSON_FRAME_BYTES
+                    and len(text) * 4 > limits.MAX_JSON_FRAME_BYTES
+                    and len(text.encode()) > limits.MAX_JSON_FRAME_BYTES
                 ):
-                    metrics.REFUSED.labels(code="too_large").inc()
+                    metrics.REQUESTS_REJECTED.labels(code="too_large").inc()
                     await self._socket.close(
-                        CLOSE_TOO_BIG, f"a text frame has at most {limits.JSON_FRAME_BYTES} bytes"
+                        CLOSE_TOO_BIG,
+                        f"a text frame has at most {limits.MAX_JSON_FRAME_BYTES} bytes",
                     )
                     return
                 if text is not None:
@@ -169,7 +170,7 @@ class InputSocket:
                         heard = None
                     await self._socket.send_text(self._turn_event(request, frame))
         except ServiceError as error:
-            metrics.REFUSED.labels(code=error.body.code).inc()
+            metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
             refusal = InputError(
                 code=error.body.code, message=error.body.message, request_id=request.meta.request_id
             )
@@ -216,7 +217,7 @@ class InputSocket:
 
     def _on_transcript(self, text: str, lang: str | None) -> None:
         """What was said into the microphone is a turn."""
-        meta = Meta(request_id=f"mic-{uuid.uuid4()}", lang=lang)
+        meta = RequestMeta(request_id=f"mic-{uuid.uuid4()}", lang=lang)
         try:
             self._limit.acquire()
         except TooMany as full:
@@ -258,7 +259,7 @@ class InputSocket:
 
     async def _refuse(self, code: str, message: str, request_id: str | None = None) -> None:
         self._bad += 1
-        metrics.REFUSED.labels(code=code).inc()
+        metrics.REQUESTS_REJECTED.labels(code=code).inc()
         answer = (
             InputError(code=code, message=message, request_id=request_id).to_json()
             if self._v2

@@ -33,16 +33,16 @@ class EngineGuard:
         engine: EngineClient,
         *,
         name: str = "0",
-        accepted_within_s: float,
-        first_delta_within_s: float,
+        accept_timeout_s: float,
+        first_token_timeout_s: float,
         waited_for: bool = False,
         circuit_failures: int = 3,
         circuit_open_s: float = 2.0,
     ) -> None:
         self._engine = engine
         self._accept_timeout_s, self._first_token_timeout_s = (
-            accepted_within_s,
-            first_delta_within_s,
+            accept_timeout_s,
+            first_token_timeout_s,
         )
         self._circuit = CircuitBreaker(
             name, failures=circuit_failures, open_s=circuit_open_s, waited_for=waited_for
@@ -67,7 +67,7 @@ class EngineGuard:
         `again`: for a turn that an engine has begun. Nobody else may answer it, so the circuit is not asked and there is more time.
         Nothing at all after `last_event_id` is the whole answer to a caller that has all of it.
         """
-        accepted_within_s = RETRY_WINDOW_S if again else self._accept_timeout_s
+        accept_timeout_s = RETRY_WINDOW_S if again else self._accept_timeout_s
         told: SseFrame | None = None
         # The number of the last event that this caller has: after ACCEPTED comes the first delta.
         after = -1 if last_event_id is None else sse.split_event_id(last_event_id)[1]
@@ -77,10 +77,10 @@ class EngineGuard:
                 async with nullcontext() if again else self._circuit.admit():
                     began = asyncio.get_running_loop().time()
                     engine = self._engine.stream(
-                        request, last_event_id, traceparent, accepted_within_s=accepted_within_s
+                        request, last_event_id, traceparent, accept_timeout_s=accept_timeout_s
                     )
                     frames = self._in_time(
-                        await call.enter_async_context(engine), began, accepted_within_s, after
+                        await call.enter_async_context(engine), began, accept_timeout_s, after
                     )
                     async for frame in frames:
                         if frame.event == "error" and not answered:
@@ -121,7 +121,7 @@ class EngineGuard:
         self,
         frames: AsyncGenerator[SseFrame, None],
         began: float,
-        accepted_within_s: float,
+        accept_timeout_s: float,
         after: int,
     ) -> AsyncGenerator[SseFrame, None]:
         """The events, as long as ACCEPTED and the first delta come in time, counted from the call, or from the model's last thought.
@@ -130,7 +130,7 @@ class EngineGuard:
         """
         reason = "not_accepted_in_time" if after < 0 else "no_delta_in_time"
         limit: float | None = (
-            accepted_within_s if after < 0 else self._first_token_timeout_s if after == 0 else None
+            accept_timeout_s if after < 0 else self._first_token_timeout_s if after == 0 else None
         )
         while True:
             try:

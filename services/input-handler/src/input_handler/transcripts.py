@@ -8,19 +8,19 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_contracts.http import ChatRequest, Meta, TurnType
+from dialog_contracts.http import ChatRequest, RequestMeta, TurnType
 from dialog_contracts.legacy_chain import AsrOptions, AsrResult, AsrTask, AudioBlob, ChainMeta
 from dialog_telemetry import metrics
 from input_handler.unattended import BackgroundTurns
 from input_handler.upload import Recording
 from service_runtime import refusals
-from service_runtime.blobs import Blobs
-from service_runtime.effects import Effect
+from service_runtime.blobs import BlobStore
+from service_runtime.effects import RedisCommand
 from service_runtime.errors import ServiceError, TooMany, Unavailable, field_error
 from service_runtime.job import Job
-from service_runtime.recording_room import RecordingRoom
-from service_runtime.redis_link import RedisDown, RedisLink
-from service_runtime.work_list import WorkList
+from service_runtime.recording_room import RecordingBudget
+from service_runtime.redis_link import RedisClient, RedisUnavailable
+from service_runtime.work_list import WorkQueue
 
 log = structlog.get_logger("transcripts")
 
@@ -43,10 +43,10 @@ class RecordingQueue:
     """`send` queues a recording; the consumer of `asr_finals` asks the turns, each replica some of them."""
 
     def __init__(
-        self, redis: RedisLink, blobs: Blobs, turns: BackgroundTurns, work: WorkList
+        self, redis: RedisClient, blobs: BlobStore, turns: BackgroundTurns, work: WorkQueue
     ) -> None:
         self._redis, self._blobs, self._turns, self._work = redis, blobs, turns, work
-        self._budget = RecordingRoom(redis)
+        self._budget = RecordingBudget(redis)
 
     def start(self) -> None:
         """Begin to take transcripts."""
@@ -83,18 +83,21 @@ class RecordingQueue:
             await client.lpush(redis_names.ASR_TASKS, task.to_json())
 
         try:
-            if await self._redis.within(ENQUEUE_TIMEOUT_S, "asr", waiting) >= MAX_QUEUED_RECORDINGS:
+            if (
+                await self._redis.call_with_deadline(ENQUEUE_TIMEOUT_S, "asr", waiting)
+                >= MAX_QUEUED_RECORDINGS
+            ):
                 raise TooMany(
                     f"{MAX_QUEUED_RECORDINGS} recordings wait already; please send it again",
                     code="asr_busy",
                     retry_after_s=5,
                 )
             blob_id = self._blobs.new_id()
-            await self._budget.take(blob_id, len(recording.data), client)
+            await self._budget.reserve(blob_id, len(recording.data), client)
             blob = AudioBlob(id=await self._store(recording.data, blob_id), format=recording.kind)
             task = AsrTask(task_id=session_id, audio=blob, options=AsrOptions(lang=lang), meta=meta)
-            await self._redis.within(ENQUEUE_TIMEOUT_S, "asr", push)
-        except RedisDown as error:
+            await self._redis.call_with_deadline(ENQUEUE_TIMEOUT_S, "asr", push)
+        except RedisUnavailable as error:
             raise Unavailable(
                 f"the recording cannot be queued now: {error.why}", code="asr_unavailable"
             ) from error
@@ -103,7 +106,7 @@ class RecordingQueue:
         """The blob's id. A Redis that is late is asked once more: a person would have to say all of it again."""
         try:
             return await self._blobs.put(data, blob_id)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             if error.full:
                 raise
             return await self._blobs.put(data, blob_id)
@@ -114,20 +117,20 @@ class RecordingQueue:
             result = _with_session(job.read(_Final), job.raw)
             request = _request(result)
         except ValidationError as error:
-            metrics.REFUSED.labels(code="bad_transcript").inc()
-            await job.bury(
+            metrics.REQUESTS_REJECTED.labels(code="bad_transcript").inc()
+            await job.dead_letter(
                 str(field_error(error)),
                 *_refusals(job.raw, "invalid", field_error(error).body.message),
             )
             return
-        refused: list[Effect] = []
+        refused: list[RedisCommand] = []
         try:
             frames = await self._turns.start(request, result.meta.traceparent)
             await self._turns.run(request.session_id, frames)
         except ServiceError as error:
-            metrics.REFUSED.labels(code=error.body.code).inc()
+            metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
             refused = _refusals(job.raw, error.body.code, error.body.message)
-        await job.done(*refused)
+        await job.complete(*refused)
 
 
 def _with_session(result: AsrResult, raw: str) -> AsrResult:
@@ -139,7 +142,7 @@ def _with_session(result: AsrResult, raw: str) -> AsrResult:
 
 
 def _request(result: AsrResult) -> ChatRequest:
-    meta = Meta(request_id=result.meta.request_id, lang=result.lang or result.meta.lang)
+    meta = RequestMeta(request_id=result.meta.request_id, lang=result.lang or result.meta.lang)
     return ChatRequest(
         session_id=result.meta.session_id or result.task_id,
         type=TurnType.ASR_FINAL,
@@ -148,14 +151,14 @@ def _request(result: AsrResult) -> ChatRequest:
     )
 
 
-def _exhausted(raw: str) -> Sequence[Effect]:
+def _exhausted(raw: str) -> Sequence[RedisCommand]:
     return _refusals(raw, "given_up", "this recording could not be answered; send it again")
 
 
-def _refusals(raw: str, code: str, why: str) -> list[Effect]:
+def _refusals(raw: str, code: str, why: str) -> list[RedisCommand]:
     """Tell whoever waits for the answer, if the message says who that is."""
     try:
         result = _with_session(AsrResult.from_json(raw), raw)
     except ValidationError:
-        return refusals.unreadable(raw, why, code=code)
-    return [refusals.recording(result.task_id, code, why, result.meta)]
+        return refusals.malformed(raw, why, code=code)
+    return [refusals.failed_recording(result.task_id, code, why, result.meta)]

@@ -307,7 +307,7 @@ class TurnService:
                     async for frame in frames:
                         told = _number_of(frame.id)
                         yield frame
-                metrics.ASKED_AGAIN.labels(outcome="answered").inc()
+                metrics.ENGINE_RETRIES.labels(outcome="answered").inc()
                 return
             except ClaimedByLegacy:
                 break
@@ -321,7 +321,7 @@ class TurnService:
                     yield sse.frame(event, f"{request.turn}.{told + 1}")
                     return
         if self._engine_retry_s and reason in BUSY:
-            metrics.ASKED_AGAIN.labels(outcome="in_vain").inc()
+            metrics.ENGINE_RETRIES.labels(outcome="in_vain").inc()
         raise unavailable
 
     async def _is_behind_legacy(self, session_id: str, number: TurnNumber) -> bool:
@@ -354,14 +354,14 @@ class TurnService:
                     async for frame in frames:
                         after = frame.id
                         yield frame
-                metrics.REJOINED.labels(outcome="answered").inc()
+                metrics.ENGINE_REATTACHED.labels(outcome="answered").inc()
                 return
             except (EngineFailed, EngineRefused, ClaimedByLegacy) as error:
                 why = str(error)
                 if isinstance(error, EngineFailed) and error.frame is not None:
                     yield error.frame
                     return
-        metrics.REJOINED.labels(outcome="lost").inc()
+        metrics.ENGINE_REATTACHED.labels(outcome="lost").inc()
         log.warning("engine_lost", reason=reason, again=why)
         lost = ErrorEvent(
             code="engine_lost", message="the engine took this turn and broke off", retryable=True

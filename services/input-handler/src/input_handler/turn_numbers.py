@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from dialog_contracts import limits, redis_names
 from dialog_contracts.legacy_chain import UserInput
 from input_handler.errors import NoNumbersLeft
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 
 MAX_REMEMBERED_SESSIONS: Final = 10_000
 
@@ -66,13 +66,13 @@ class TurnNumber:
     @property
     def in_reach(self) -> bool:
         """Whether this number may be the session's next, as far as is known here."""
-        return self.after is None or self.turn <= self.after + limits.TURN_REACH
+        return self.after is None or self.turn <= self.after + limits.MAX_TURN_AHEAD
 
 
 class TurnNumberAllocator:
     """Every number is only a proposal: the engine has the last word (409 turn_taken), so a lost counter does no harm."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
         self._last: OrderedDict[str, int] = OrderedDict()
 
@@ -92,7 +92,7 @@ class TurnNumberAllocator:
         """A number that the caller chose, for a new turn or of one that was begun (`resumed`)."""
 
         async def work(client: Redis) -> int:
-            values = (redis_names.SESSION_TTL_S, turn, 0 if resumed else limits.TURN_REACH)
+            values = (redis_names.SESSION_TTL_S, turn, 0 if resumed else limits.MAX_TURN_AHEAD)
             return int(
                 await client.eval(
                     _RESERVE,
@@ -104,7 +104,7 @@ class TurnNumberAllocator:
 
         try:
             last = await self._redis.call("turn_number", work)
-        except RedisDown:
+        except RedisUnavailable:
             last = 0
         number = TurnNumber(turn, after=max(last, self._last.get(session_id, 0)))
         if number.in_reach and not resumed:
@@ -119,7 +119,7 @@ class TurnNumberAllocator:
         """
 
         async def work(client: Redis) -> str | None:
-            head = await client.lindex(redis_names.backlog(session_id), 0)
+            head = await client.lindex(redis_names.session_queue(session_id), 0)
             return None if head is None else str(head)
 
         until = asyncio.get_running_loop().time() + within_s
@@ -130,7 +130,7 @@ class TurnNumberAllocator:
                 if asyncio.get_running_loop().time() > until:
                     return True
                 await asyncio.sleep(LEGACY_POLL_INTERVAL_S)
-        except RedisDown:
+        except RedisUnavailable:
             # Nobody knows; and the chain would answer nothing now.
             return False
         return False
@@ -138,7 +138,7 @@ class TurnNumberAllocator:
     async def _number(
         self, script: str, session_id: str, request_id: str | None, without_redis: int, *args: int
     ) -> TurnNumber:
-        keys = [redis_names.turn_counter(session_id), redis_names.backlog(session_id)]
+        keys = [redis_names.turn_counter(session_id), redis_names.session_queue(session_id)]
         if request_id is not None:
             keys.append(redis_names.turn_of_request(session_id, request_id))
         values = [redis_names.SESSION_TTL_S, redis_names.REPLY_CLAIM_TTL_S, *args]
@@ -151,12 +151,12 @@ class TurnNumberAllocator:
 
         try:
             number = await self._redis.call("turn_number", work)
-        except RedisDown:
+        except RedisUnavailable:
             # Read after the wait: of two messages at once each gets a number of its own.
             number = TurnNumber(max(without_redis, self._last.get(session_id, 0) + 1))
-        if number.turn > limits.TURN_MAX:
+        if number.turn > limits.MAX_TURN:
             raise NoNumbersLeft(
-                f"session {session_id} has had all of its {limits.TURN_MAX} turns; use another sessionId"
+                f"session {session_id} has had all of its {limits.MAX_TURN} turns; use another sessionId"
             )
         self._remember(session_id, number.turn)
         return number

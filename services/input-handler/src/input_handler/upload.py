@@ -9,7 +9,7 @@ from dialog_contracts.legacy_chain import AudioKind
 
 RECEIVED: Final = "File chunk received"
 NO_METADATA: Final = "Error: No metadata received before binary data"
-TEXT_BYTES: Final = limits.CONTENT_CHARS * 4
+TEXT_BYTES: Final = limits.MAX_CONTENT_CHARS * 4
 AUDIO_STARTS: Final[tuple[tuple[int, bytes, AudioKind], ...]] = (
     (0, b"\x1aE\xdf\xa3", "webm"),
     (0, b"OggS", "ogg"),
@@ -56,8 +56,8 @@ class UploadAssembler:
             return f"Error: this upload is {self.kind}, not {frame.type}"
         if frame.chunk_id != len(self.chunks):
             return f"Chunk ID mismatch: expected {len(self.chunks)}, got {frame.chunk_id}"
-        if len(self.chunks) >= limits.UPLOAD_FRAMES:
-            return self.refuse(f"an upload has at most {limits.UPLOAD_FRAMES} chunks")
+        if len(self.chunks) >= limits.MAX_UPLOAD_FRAMES:
+            return self.refuse(f"an upload has at most {limits.MAX_UPLOAD_FRAMES} chunks")
         self.kind = frame.type
         if frame.text is not None and frame.type == "text":
             return self._append(frame.text.encode())
@@ -87,7 +87,7 @@ class UploadAssembler:
             raise UploadRefused(f"the text is not valid UTF-8 at byte {error.start}") from error
 
     def _append(self, data: bytes) -> str:
-        limit = TEXT_BYTES if self.kind == "text" else limits.UPLOAD_BYTES
+        limit = TEXT_BYTES if self.kind == "text" else limits.MAX_UPLOAD_BYTES
         if self.size + len(data) > limit:
             what = "a text" if self.kind == "text" else "a recording"
             return self.refuse(f"{what} has at most {limit} bytes")

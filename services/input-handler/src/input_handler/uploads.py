@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from dialog_contracts.http import ChatRequest, Meta
+from dialog_contracts.http import ChatRequest, RequestMeta
 from dialog_contracts.input_socket import UploadFrame, UploadProcessed
 from dialog_contracts.legacy_chain import UPLOAD_ID
 from dialog_contracts.sse import SseFrame
@@ -18,7 +18,7 @@ from input_handler.unattended import BackgroundTurns
 from input_handler.upload import Recording, UploadAssembler, UploadRefused
 from input_handler.upload_room import UploadBudget
 from service_runtime.errors import ServiceError, field_error
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 IDLE_TIMEOUT_S: Final = 30.0
 """So long nothing may come of an upload that has begun."""
@@ -32,7 +32,7 @@ class UploadSession:
         session_id: str,
         unattended: BackgroundTurns,
         transcripts: RecordingQueue | None,
-        service_tasks: TaskOwner,
+        service_tasks: BackgroundTasks,
         slots: ConcurrencyLimit,
         room: UploadBudget,
         client: str,
@@ -80,7 +80,7 @@ class UploadSession:
     def expire(self) -> str:
         """It stood still for too long."""
         self.drop()
-        metrics.REFUSED.labels(code="upload_stalled").inc()
+        metrics.REQUESTS_REJECTED.labels(code="upload_stalled").inc()
         return self._processed(
             f"upload_stalled: nothing more came for {IDLE_TIMEOUT_S:.0f} s, and no upload_complete"
         )
@@ -93,7 +93,7 @@ class UploadSession:
         try:
             found = upload.finish()
             upload.chunks.clear()
-            meta = Meta(
+            meta = RequestMeta(
                 request_id=f"{UPLOAD_ID}{uuid.uuid4()}",
                 lang=lang if isinstance(lang, str) else None,
             )
@@ -108,14 +108,14 @@ class UploadSession:
         except ValidationError as error:
             return self._processed(field_error(error).body.message)
         except ServiceError as error:
-            metrics.REFUSED.labels(code=error.body.code).inc()
+            metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
             return self._processed(f"{error.body.code}: {error.body.message}")
         finally:
             self._budget.reserve(self._client, -size)
         return self._processed(None)
 
     async def _send_recording(
-        self, recording: Recording, meta: Meta, traceparent: str | None
+        self, recording: Recording, meta: RequestMeta, traceparent: str | None
     ) -> None:
         if self._recordings is None:
             raise UploadRefused("recordings need the legacy chain, which is switched off")

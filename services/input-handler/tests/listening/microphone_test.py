@@ -125,7 +125,7 @@ async def house(engine: ScriptedEngine, engine_url: str, no_redis_url: str) -> A
             output_handler_url=f"http://127.0.0.1:{output_port}",
         )
         async with (
-            serving(build(settings), ws_max_bytes=limits.BINARY_FRAME_BYTES) as port,
+            serving(build(settings), ws_max_bytes=limits.MAX_BINARY_FRAME_BYTES) as port,
             _dialled(port) as socket,
         ):
             made = House(socket, asr, output)

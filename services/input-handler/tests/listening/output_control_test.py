@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from input_handler.listening import output_control
 from input_handler.listening.output_control import PausedTurn, PlaybackClient
 from service_runtime.testing.local_server import serving
-from service_runtime.testing.stranger import strangers_first
+from service_runtime.testing.stranger import foreign_first
 
 
 class Output:
@@ -78,7 +78,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
 
 
 async def test_a_stranger_in_its_place_does_not_keep_later_words_from_reaching_it() -> None:
-    async with strangers_first(1) as address:
+    async with foreign_first(1) as address:
         control = PlaybackClient(address.url)
         await control.open()
         for _ in range(2):

@@ -3,18 +3,18 @@ import asyncio
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_contracts.input_socket import SpokenTo
+from dialog_contracts.input_socket import UserSpeaking
 from dialog_telemetry import metrics
 from input_handler.listening.spoken_to import UserSpeakingNotifier
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 
 async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
-    link, listener = RedisLink(url), Redis.from_url(url, decode_responses=True)
+    link, listener = RedisClient(url), Redis.from_url(url, decode_responses=True)
     notice = UserSpeakingNotifier(link)
-    heard: list[SpokenTo] = []
+    heard: list[UserSpeaking] = []
     async with listener.pubsub() as channel:
-        await channel.subscribe(redis_names.SPOKEN_TO)
+        await channel.subscribe(redis_names.USER_SPEAKING)
         await channel.get_message(timeout=1)
         told = [number % 2 == 0 for number in range(40)]
         for speaking in told:
@@ -22,9 +22,10 @@ async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
         async with asyncio.timeout(5):
             while len(heard) < len(told):
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.2)
-                heard += [SpokenTo.from_json(message["data"])] if message is not None else []
+                heard += [UserSpeaking.from_json(message["data"])] if message is not None else []
     assert heard == [
-        SpokenTo(session_id="live-001", microphone="mine", speaking=speaking) for speaking in told
+        UserSpeaking(session_id="live-001", microphone="mine", speaking=speaking)
+        for speaking in told
     ]
     await notice.aclose()
     await link.aclose()
@@ -32,7 +33,7 @@ async def test_everybody_who_listens_is_told_in_order(url: str) -> None:
 
 
 async def test_without_redis_it_is_counted_and_nobody_waits(no_url: str) -> None:
-    link = RedisLink(no_url)
+    link = RedisClient(no_url)
     notice = UserSpeakingNotifier(link)
     before = metrics.REDIS_FAILURES.labels(purpose="spoken_to")._value.get()
     notice.notify("live-001", "mine", speaking=True)

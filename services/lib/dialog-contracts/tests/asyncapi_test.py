@@ -55,10 +55,10 @@ def test_the_three_sockets_carry_what_the_design_says(document: dict[str, Any]) 
         "End",
         "StopAck",
         "StopResult",
-        "Alive",
-        "Hold",
+        "Heartbeat",
+        "PlaybackControl",
     }
-    assert operations["sendIngest"] == {"Stop", "Subscribe", "Played", "Hold"}
+    assert operations["sendIngest"] == {"Stop", "Subscribe", "Played", "PlaybackControl"}
     assert operations["receiveOutput"] == {"Stop", "Played", "TimeRequest"}
     assert operations["sendOutput"] >= {
         "Start",

@@ -9,10 +9,10 @@ from dialog_contracts import binary, limits
 from dialog_contracts.ingest import SpeechChunk
 from dialog_contracts.visemes import VISEMES
 
-COUNTS = st.integers(min_value=0, max_value=limits.COUNT_MAX)
+COUNTS = st.integers(min_value=0, max_value=limits.MAX_COUNT)
 FIELDS = st.fixed_dictionaries(
     {
-        "turn": st.integers(min_value=1, max_value=limits.TURN_MAX),
+        "turn": st.integers(min_value=1, max_value=limits.MAX_TURN),
         "seq": COUNTS,
         "pcm": st.binary(max_size=400).map(lambda pcm: base64.b64encode(pcm).decode()),
         "viseme": st.dictionaries(
@@ -100,6 +100,6 @@ def test_any_bytes_are_a_chunk_or_a_value_error(data: bytes) -> None:
 
 def test_the_largest_chunk_a_reader_accepts_can_be_packed() -> None:
     made = chunk(
-        pcm="A" * 16_384, seq=limits.COUNT_MAX, turn=limits.TURN_MAX, offset_ms=limits.COUNT_MAX
+        pcm="A" * 16_384, seq=limits.MAX_COUNT, turn=limits.MAX_TURN, offset_ms=limits.MAX_COUNT
     )
     assert binary.unpack(binary.pack(made)).duration_ms == made.duration_ms == 256

@@ -14,7 +14,7 @@ from dialog_contracts.http import (
     ChatRequest,
     ErrorBody,
     FlagSet,
-    Meta,
+    RequestMeta,
     StopReply,
     StopRequest,
     TurnType,
@@ -36,7 +36,7 @@ def accepted(**fields: object) -> ChatRequest:
 
 def test_a_request_needs_only_session_and_content() -> None:
     request = ChatRequest.from_json('{"sessionId":"live-001","content":"今晚玩什么？"}')
-    assert (request.type, request.turn, request.meta) == (TurnType.TEXT, None, Meta())
+    assert (request.type, request.turn, request.meta) == (TurnType.TEXT, None, RequestMeta())
 
 
 @pytest.mark.parametrize("character", ["a", "玩", "😀"])

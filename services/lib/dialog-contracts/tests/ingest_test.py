@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from dialog_contracts import ingest
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import (
-    BACK,
-    DOWN,
+    TO_ENGINE,
+    TO_OUTPUT,
     End,
     SpeechChunk,
     Start,
@@ -84,7 +84,7 @@ def test_what_flows_back_is_as_the_design_says() -> None:
     )
     for action in ("SUBSCRIBE", "UNSUBSCRIBE"):
         wire = f'{{"type":"CONTROL","action":"{action}","sessionId":"live-001"}}'
-        read = BACK.validate_json(wire)
+        read = TO_ENGINE.validate_json(wire)
         assert isinstance(read, Subscribe)
         assert read.to_json() == wire
 
@@ -98,17 +98,17 @@ def test_what_flows_back_is_as_the_design_says() -> None:
         ("end", ingest.End),
         ("stop-ack", ingest.StopAck),
         ("stop-result", ingest.StopResult),
-        ("alive", ingest.Alive),
+        ("alive", ingest.Heartbeat),
     ],
 )
 def test_frames_from_an_engine_are_told_apart(
     example: Callable[[str], Any], name: str, model: type
 ) -> None:
     wire = example(name)
-    assert type(DOWN.validate_json(json.dumps(wire))) is model
-    assert type(DOWN.validate_python(wire)) is model
+    assert type(TO_OUTPUT.validate_json(json.dumps(wire))) is model
+    assert type(TO_OUTPUT.validate_python(wire)) is model
     with pytest.raises(ValidationError):
-        BACK.validate_python(wire)
+        TO_ENGINE.validate_python(wire)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_frames_from_an_engine_are_told_apart(
 def test_frames_to_an_engine_are_told_apart(
     example: Callable[[str], Any], name: str, model: type
 ) -> None:
-    assert type(BACK.validate_json(json.dumps(example(name)))) is model
+    assert type(TO_ENGINE.validate_json(json.dumps(example(name)))) is model
     with pytest.raises(ValidationError):
-        DOWN.validate_python(example(name))
+        TO_OUTPUT.validate_python(example(name))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_frames_to_an_engine_are_told_apart(
     ],
 )
 def test_junk_is_refused(junk: str) -> None:
-    for adapter in (DOWN, BACK):
+    for adapter in (TO_OUTPUT, TO_ENGINE):
         with pytest.raises(ValidationError):
             adapter.validate_json(junk)
 
@@ -150,7 +150,7 @@ def test_junk_is_refused(junk: str) -> None:
 )
 def test_half_right_frames_are_refused_and_nothing_else(value: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        DOWN.validate_python({**value, "ts": "soon"})
+        TO_OUTPUT.validate_python({**value, "ts": "soon"})
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_half_right_frames_are_refused_and_nothing_else(value: dict[str, object]
     ],
 )
 def test_a_chunk_that_could_not_be_packed_is_refused_at_the_door(fields: dict[str, object]) -> None:
-    assert isinstance(DOWN.validate_python(chunk()), SpeechChunk)
+    assert isinstance(TO_OUTPUT.validate_python(chunk()), SpeechChunk)
     with pytest.raises(ValidationError):
-        DOWN.validate_python(chunk(**fields))
+        TO_OUTPUT.validate_python(chunk(**fields))
 
 
 @given(st.integers(min_value=0, max_value=250))
@@ -201,5 +201,5 @@ def test_a_malformed_traceparent_is_refused() -> None:
 
 def test_pause_and_resume_go_both_ways(example: Callable[[str], Any]) -> None:
     for wire in (example("hold"), {**example("hold"), "action": "RESUME"}):
-        assert isinstance(DOWN.validate_python(wire), ingest.Hold)
-        assert isinstance(BACK.validate_python(wire), ingest.Hold)
+        assert isinstance(TO_OUTPUT.validate_python(wire), ingest.PlaybackControl)
+        assert isinstance(TO_ENGINE.validate_python(wire), ingest.PlaybackControl)

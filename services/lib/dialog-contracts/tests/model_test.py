@@ -1,5 +1,5 @@
 from dialog_contracts import redis_names
-from dialog_contracts.http import Meta
+from dialog_contracts.http import RequestMeta
 from dialog_contracts.model import correlation_id
 
 
@@ -16,5 +16,5 @@ def test_keys_of_a_session_are_as_the_design_says() -> None:
 
 
 def test_a_field_may_be_named_as_in_code_or_as_on_the_wire_and_none_is_not_written() -> None:
-    assert Meta(request_id="r-1") == Meta.model_validate({"requestId": "r-1"})
-    assert Meta(request_id="r-1").to_json() == '{"requestId":"r-1"}'
+    assert RequestMeta(request_id="r-1") == RequestMeta.model_validate({"requestId": "r-1"})
+    assert RequestMeta(request_id="r-1").to_json() == '{"requestId":"r-1"}'

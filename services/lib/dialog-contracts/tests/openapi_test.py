@@ -55,7 +55,7 @@ def test_statuses_of_stop_are_those_of_the_contract(document: dict[str, Any]) ->
 
 def test_internal_flags_are_not_shown_to_callers(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    assert "flags" not in schemas["Meta"]["properties"]
+    assert "flags" not in schemas["RequestMeta"]["properties"]
     assert "FlagSet" not in str(document)
 
 

@@ -4,13 +4,13 @@ import pytest
 
 from dialog_contracts.http import FlagSet
 from dialog_flags.flags import (
-    NEEDS,
+    REQUIRES,
     FixedFlags,
     Flag,
     IllegalFlags,
     dependents_of,
-    needs_of,
-    problems,
+    requirements_of,
+    validate,
 )
 from dialog_flags.support import unsupported
 
@@ -36,11 +36,11 @@ def test_a_combination_is_illegal_exactly_when_a_needed_flag_is_off(
     flags = FlagSet(**dict(zip(Flag, values, strict=True)))
     missing = [
         (flag, need)
-        for flag, need in NEEDS.items()
+        for flag, need in REQUIRES.items()
         if getattr(flags, flag) and not getattr(flags, need)
     ]
-    assert len(problems(flags)) == len(missing)
-    for (flag, need), sentence in zip(missing, problems(flags), strict=True):
+    assert len(validate(flags)) == len(missing)
+    for (flag, need), sentence in zip(missing, validate(flags), strict=True):
         assert flag in sentence
         assert need in sentence
 
@@ -65,9 +65,9 @@ def test_a_flag_with_all_it_needs_is_legal_and_so_is_everything_on_but_it_and_it
     flag: Flag,
 ) -> None:
     off = dict.fromkeys(Flag, False)
-    assert problems(FlagSet(**{**off, **dict.fromkeys([*needs_of(flag), flag], True)})) == []
+    assert validate(FlagSet(**{**off, **dict.fromkeys([*requirements_of(flag), flag], True)})) == []
     assert (
-        problems(
+        validate(
             FlagSet(
                 **{
                     **dict.fromkeys(Flag, True),
@@ -77,11 +77,11 @@ def test_a_flag_with_all_it_needs_is_legal_and_so_is_everything_on_but_it_and_it
         )
         == []
     )
-    for needed in needs_of(flag):
+    for needed in requirements_of(flag):
         assert flag in dependents_of(needed)
 
 
 def test_the_way_back_from_the_core_takes_everything_with_it() -> None:
     assert set(dependents_of(Flag.ENABLE_SYNC_CORE)) == set(Flag) - {Flag.ENABLE_SYNC_CORE}
     assert dependents_of(Flag.SYNC_TTS_BARGE_IN) == []
-    assert needs_of(Flag.ENABLE_LTM) == [Flag.ENABLE_SYNC_CORE, Flag.ENABLE_STREAMS_OUTBOX]
+    assert requirements_of(Flag.ENABLE_LTM) == [Flag.ENABLE_SYNC_CORE, Flag.ENABLE_STREAMS_OUTBOX]

@@ -9,8 +9,8 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import EVERY_SESSION, FlagTable, SessionDocument
-from dialog_flags.documents import Documents
-from dialog_flags.flags import Flag, IllegalFlags, legal, problems
+from dialog_flags.documents import FlagDocuments
+from dialog_flags.flags import Flag, IllegalFlags, drop_invalid, validate
 from dialog_flags.provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
 
@@ -24,7 +24,7 @@ def document(session_id: str, flags: FlagSet) -> SessionDocument:
 
 
 def source(*documents: SessionDocument) -> SessionFlags:
-    table = Documents()
+    table = FlagDocuments()
     table.replace(FlagTable(revision=1, documents=list(documents)), "redis")
     return SessionFlags(DocumentProvider(table, ENVIRONMENT), ENVIRONMENT)
 
@@ -44,7 +44,7 @@ def test_an_absent_flag_takes_the_tables_default_and_not_another_documents_value
 
 
 def test_a_new_table_counts_from_the_next_turn() -> None:
-    table = Documents()
+    table = FlagDocuments()
     flags = SessionFlags(DocumentProvider(table, FlagSet()), FlagSet())
     assert flags.resolve("live-001").generation == 0
     table.replace(FlagTable(revision=2, documents=[document("live-001", STREAMING)]), "redis")
@@ -54,7 +54,7 @@ def test_a_new_table_counts_from_the_next_turn() -> None:
 def test_an_illegal_environment_is_refused() -> None:
     illegal = FlagSet(SYNC_TTS_BARGE_IN=True)
     with pytest.raises(IllegalFlags, match="needs SYNC_TTS_STREAMING"):
-        SessionFlags(DocumentProvider(Documents(), illegal), illegal)
+        SessionFlags(DocumentProvider(FlagDocuments(), illegal), illegal)
 
 
 def test_another_provider_may_take_our_place_and_an_illegal_flag_of_it_counts_as_off() -> None:
@@ -66,7 +66,7 @@ def test_another_provider_may_take_our_place_and_an_illegal_flag_of_it_counts_as
 
 
 def test_what_is_no_flag_is_said_by_name() -> None:
-    provider = DocumentProvider(Documents(), FlagSet())
+    provider = DocumentProvider(FlagDocuments(), FlagSet())
     with pytest.raises(FlagNotFoundError, match="SYNC_TTS_STREAMNIG is none of"):
         provider.resolve_boolean_details("SYNC_TTS_STREAMNIG", False, EvaluationContext("live-001"))
     for read in (
@@ -83,9 +83,9 @@ def test_what_is_no_flag_is_said_by_name() -> None:
 @given(st.lists(st.booleans(), min_size=5, max_size=5))
 def test_the_legal_part_of_any_set_is_legal_and_turns_nothing_on(values: list[bool]) -> None:
     flags = FlagSet(**dict(zip(Flag, values, strict=True)))
-    reduced = legal(flags)
-    assert problems(reduced) == []
+    reduced = drop_invalid(flags)
+    assert validate(reduced) == []
     assert all(getattr(flags, flag) for flag in Flag if getattr(reduced, flag))
-    assert legal(reduced) == reduced
-    if not problems(flags):
+    assert drop_invalid(reduced) == reduced
+    if not validate(flags):
         assert reduced == flags

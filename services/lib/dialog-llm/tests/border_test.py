@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dialog_llm.border import Border
-from dialog_llm.chain import LlmChain
+from dialog_llm.border import LlmBoundary
+from dialog_llm.chain import FallbackLlm
 from dialog_llm.errors import AllProvidersFailed, ProviderError
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, Message, Thinking
 from service_runtime.testing.scripted_provider import ScriptedProvider
@@ -26,7 +26,9 @@ class Stranger(ScriptedProvider):
 
 
 async def pieces(provider: Any, **options: Any) -> list[Any]:
-    return [piece async for piece in Border(provider).stream(ASKED, GenerationOptions(**options))]
+    return [
+        piece async for piece in LlmBoundary(provider).stream(ASKED, GenerationOptions(**options))
+    ]
 
 
 async def failure(provider: Any, **options: Any) -> ProviderError:
@@ -60,12 +62,12 @@ async def test_whatever_is_raised_is_the_providers_failure_by_name(
 
 async def test_before_the_first_word_the_next_one_answers_and_after_it_nobody_does() -> None:
     second = Stranger("second")
-    chain = LlmChain([Stranger(ValueError("no")), second])
+    chain = FallbackLlm([Stranger(ValueError("no")), second])
     with capture_logs() as logs:
         assert [piece async for piece in chain.stream(ASKED, GenerationOptions())] == ["second"]
     assert [(line["provider"], line["reason"]) for line in logs] == [("stranger", "unexpected")]
     assert "ValueError no" in logs[0]["detail"]
-    broken = LlmChain([Stranger("half", ValueError("no")), second]).stream(
+    broken = FallbackLlm([Stranger("half", ValueError("no")), second]).stream(
         ASKED, GenerationOptions()
     )
     assert await anext(broken) == "half"
@@ -179,24 +181,24 @@ async def test_warming_and_closing_may_raise_anything_too() -> None:
     stranger = Stranger("a")
     stranger.warms = ZeroDivisionError("in warm-up")
     with pytest.raises(ProviderError, match="stranger: unexpected"):
-        await Border(stranger).warm()
+        await LlmBoundary(stranger).warm()
     with pytest.raises(AllProvidersFailed):
-        await LlmChain([stranger]).warm()
+        await FallbackLlm([stranger]).warm()
     with capture_logs() as logs:
-        await LlmChain([stranger]).aclose()
+        await FallbackLlm([stranger]).aclose()
     assert [line["event"] for line in logs] == ["provider_not_closed"]
 
 
 async def test_leaving_early_closes_what_is_inside() -> None:
     stranger = Stranger("a", "b")
-    stream = Border(stranger).stream(ASKED, GenerationOptions())
+    stream = LlmBoundary(stranger).stream(ASKED, GenerationOptions())
     assert await anext(stream) == "a"
     await stream.aclose()
     assert stranger.closed
 
 
 async def test_a_model_whose_server_keeps_the_opening_tag_thinks_aloud_only_once() -> None:
-    border = Border(Stranger("hm", "</think>", "Hello"))
+    border = LlmBoundary(Stranger("hm", "</think>", "Hello"))
     replies = [
         [piece async for piece in border.stream(ASKED, GenerationOptions())] for _ in range(2)
     ]
@@ -209,12 +211,12 @@ async def test_a_warm_up_that_hangs_ends_and_keeps_nobody_else_waiting() -> None
             await asyncio.sleep(3600)
 
     with pytest.raises(ProviderError, match="not warm after 30 s"):
-        await Border(Hangs()).warm()
+        await LlmBoundary(Hangs()).warm()
 
     class Quick(Stranger):
         async def warm(self) -> None: ...
 
-    chain = LlmChain([Hangs(), Quick()])
+    chain = FallbackLlm([Hangs(), Quick()])
     warming = asyncio.create_task(chain.warm())
     await asyncio.sleep(1)
     assert chain.any_warm
@@ -232,7 +234,7 @@ async def test_a_plug_in_needs_no_more_than_its_one_method() -> None:
         def warm(self) -> None:
             """Not even a coroutine."""
 
-    chain = LlmChain.of(Bare())  # type: ignore[arg-type]
+    chain = FallbackLlm.from_providers(Bare())  # type: ignore[arg-type]
     await chain.warm()
     assert [piece async for piece in chain.stream(ASKED, GenerationOptions())] == ["Hello."]
     assert (chain.name, chain.in_use()) == ("Bare", ("Bare", {}))

@@ -3,8 +3,8 @@ from pathlib import Path
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import FlagTable, Persona, SessionDocument, SessionLlm
-from dialog_flags.documents import Documents
-from dialog_llm.brains import Brains
+from dialog_flags.documents import FlagDocuments
+from dialog_llm.brains import SessionModels
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_llm.settings import LlmSettings
 
@@ -26,10 +26,10 @@ class Own:
     async def aclose(self) -> None: ...
 
 
-def made(folder: Path, *documents: SessionDocument, **settings: object) -> Brains:
-    table = Documents()
+def made(folder: Path, *documents: SessionDocument, **settings: object) -> SessionModels:
+    table = FlagDocuments()
     table.replace(FlagTable(revision=1, documents=list(documents)), "redis")
-    return Brains(
+    return SessionModels(
         LlmSettings.model_validate({"session_keys_dir": folder, **settings}), table, Own()
     )
 
@@ -41,7 +41,9 @@ def document(**parts: object) -> SessionDocument:
 
 
 def test_without_a_document_everything_is_the_services_own(tmp_path: Path) -> None:
-    brain = made(tmp_path, persona="You are the setting.", default_lang="ja").of("live-009")
+    brain = made(tmp_path, persona="You are the setting.", default_lang="ja").for_session(
+        "live-009"
+    )
     assert (brain.instructions, brain.lang, brain.llm.name) == ("You are the setting.", "ja", "own")
 
 
@@ -50,12 +52,12 @@ async def test_a_document_decides_what_it_names_and_leaves_the_rest(tmp_path: Pa
     brains = made(
         tmp_path, document(persona=Persona(instructions="You are Mia."), llm=llm), default_lang="ja"
     )
-    brain = brains.of("live-001")
+    brain = brains.for_session("live-001")
     assert (brain.instructions, brain.lang) == ("You are Mia.", "ja")
     assert (brain.options.max_tokens, brain.options.temperature) == (20, 0)
     pieces = [piece async for piece in brain.llm.stream([Message("user", "hello")], brain.options)]
     assert "own words" not in pieces
-    assert brains.of("live-001").llm is brain.llm, "made once"
+    assert brains.for_session("live-001").llm is brain.llm, "made once"
     await brains.aclose()
 
 
@@ -64,8 +66,8 @@ async def test_a_key_that_is_not_mounted_yet_is_reported_and_the_own_model_answe
 ) -> None:
     brains = made(tmp_path, document(llm=SessionLlm(api_key_file=KEY)))
     assert brains.missing_keys() == [KEY]
-    assert brains.of("live-001").llm.name == "own"
+    assert brains.for_session("live-001").llm.name == "own"
     (tmp_path / KEY).write_text("sk-canary\n")
     assert brains.missing_keys() == []
-    assert brains.of("live-001").llm.name == "chain"
+    assert brains.for_session("live-001").llm.name == "chain"
     await brains.aclose()

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from dialog_llm.chain import LlmChain
+from dialog_llm.chain import FallbackLlm
 from dialog_llm.errors import AllProvidersFailed, ProviderError, Reason
 from dialog_llm.provider import GenerationOptions, Message
 
@@ -52,7 +52,7 @@ class _Clock:
         return self.now
 
 
-async def _reply(chain: LlmChain) -> str:
+async def _reply(chain: FallbackLlm) -> str:
     return "".join(
         [str(piece) async for piece in chain.stream([Message("user", "hi")], GenerationOptions())]
     )
@@ -69,7 +69,7 @@ def _count(provider: str, reason: str) -> float:
 
 async def test_the_first_working_provider_answers_alone() -> None:
     second = _Provider("b", "no")
-    assert await _reply(LlmChain([_Provider("a", "hel", "lo"), second])) == "hello"
+    assert await _reply(FallbackLlm([_Provider("a", "hel", "lo"), second])) == "hello"
     assert second.calls == 0
 
 
@@ -77,7 +77,9 @@ async def test_a_fall_through_is_logged_and_counted_with_its_reason() -> None:
     before = _count("a", "rate_limited")
     with capture_logs() as logs:
         assert (
-            await _reply(LlmChain([_Provider("a", _Failure("rate_limited")), _Provider("b", "ok")]))
+            await _reply(
+                FallbackLlm([_Provider("a", _Failure("rate_limited")), _Provider("b", "ok")])
+            )
             == "ok"
         )
     assert _count("a", "rate_limited") == before + 1
@@ -88,7 +90,7 @@ async def test_a_fall_through_is_logged_and_counted_with_its_reason() -> None:
 
 async def test_after_the_first_piece_errors_propagate() -> None:
     second = _Provider("b", "ok")
-    chain = LlmChain([_Provider("a", "half", _Failure("cut_stream")), second])
+    chain = FallbackLlm([_Provider("a", "half", _Failure("cut_stream")), second])
     pieces = chain.stream([], GenerationOptions())
     assert await anext(pieces) == "half"
     with pytest.raises(ProviderError, match="cut_stream"):
@@ -97,7 +99,9 @@ async def test_after_the_first_piece_errors_propagate() -> None:
 
 
 async def test_when_all_fail_each_reason_is_carried() -> None:
-    chain = LlmChain([_Provider("a", _Failure("empty")), _Provider("b", _Failure("server_error"))])
+    chain = FallbackLlm(
+        [_Provider("a", _Failure("empty")), _Provider("b", _Failure("server_error"))]
+    )
     with pytest.raises(AllProvidersFailed) as caught:
         await _reply(chain)
     assert caught.value.failures == (("a", "empty"), ("b", "server_error"))
@@ -108,7 +112,7 @@ async def test_when_all_fail_each_reason_is_carried() -> None:
 async def test_a_dead_provider_is_left_out_until_it_has_cooled_down(reason: Reason) -> None:
     clock = _Clock()
     first, second = _Provider("a", _Failure(reason)), _Provider("b", "ok")
-    chain = LlmChain([first, second], cool_down_s=10, clock=clock)
+    chain = FallbackLlm([first, second], cool_down_s=10, clock=clock)
     await _reply(chain)
     before = _count("a", "cooling_down")
     await _reply(chain)
@@ -122,7 +126,7 @@ async def test_a_dead_provider_is_left_out_until_it_has_cooled_down(reason: Reas
 
 async def test_a_rate_limit_cools_nothing_down() -> None:
     first = _Provider("a", _Failure("rate_limited"))
-    chain = LlmChain([first, _Provider("b", "ok")])
+    chain = FallbackLlm([first, _Provider("b", "ok")])
     await _reply(chain)
     await _reply(chain)
     assert first.calls == 2
@@ -130,7 +134,7 @@ async def test_a_rate_limit_cools_nothing_down() -> None:
 
 async def test_when_all_are_cooling_down_they_are_tried_anyway() -> None:
     first = _Provider("a", _Failure("connection"))
-    chain = LlmChain([first], clock=_Clock())
+    chain = FallbackLlm([first], clock=_Clock())
     with pytest.raises(AllProvidersFailed):
         await _reply(chain)
     first.script = ["back"]
@@ -139,7 +143,7 @@ async def test_when_all_are_cooling_down_they_are_tried_anyway() -> None:
 
 async def test_leaving_early_closes_the_provider_inside() -> None:
     first = _Provider("a", "one", "two")
-    pieces = LlmChain([first]).stream([], GenerationOptions())
+    pieces = FallbackLlm([first]).stream([], GenerationOptions())
     await anext(pieces)
     await pieces.aclose()
     assert first.left_early
@@ -147,7 +151,7 @@ async def test_leaving_early_closes_the_provider_inside() -> None:
 
 async def test_warming_survives_a_provider_that_fails_and_closing_reaches_all() -> None:
     first, second = _Provider("a", _Failure("connection")), _Provider("b", "ok")
-    chain = LlmChain([first, second])
+    chain = FallbackLlm([first, second])
     await chain.warm()
     await chain.aclose()
     assert first.closed
@@ -156,10 +160,10 @@ async def test_warming_survives_a_provider_that_fails_and_closing_reaches_all() 
 
 async def test_it_says_who_answers_and_why_not_those_before() -> None:
     first = _Provider("a", _Failure("connection"))
-    inner = LlmChain(
+    inner = FallbackLlm(
         [_Provider("b", _Failure("quota")), _Provider("c", "ok")], absent={"openai": "not set up"}
     )
-    chain = LlmChain([first, inner])
+    chain = FallbackLlm([first, inner])
     assert chain.in_use() == ("a", {})
     assert await _reply(chain) == "ok"
     assert chain.in_use() == ("c", {"a": "connection", "openai": "not set up", "b": "quota"})

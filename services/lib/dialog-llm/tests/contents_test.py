@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
+from dialog_llm.contents import UnsupportedContent, WholeCharacters, parts_of
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_parts_are_texts_and_thoughts(content: Any, found: list[tuple[str, bool]
     ],
 )
 def test_anything_else_is_refused_by_its_type(content: Any, said: str) -> None:
-    with pytest.raises(ContentRefused, match=said):
+    with pytest.raises(UnsupportedContent, match=said):
         list(parts_of(content))
 
 

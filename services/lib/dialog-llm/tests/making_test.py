@@ -11,19 +11,23 @@ def settings(**values: object) -> LlmSettings:
 
 
 def test_without_a_key_the_rules_answer() -> None:
-    assert making.own(settings()).name == "rules"
+    assert making.build_default(settings()).name == "rules"
 
 
 def test_with_a_key_or_an_address_the_model_is_asked_first() -> None:
-    assert making.own(settings(openai_api_key="sk-test")).name == "chain"
+    assert making.build_default(settings(openai_api_key="sk-test")).name == "chain"
     assert (
-        making.own(settings(openai_base_url="http://127.0.0.1:1/v1", llm_chain="openai")).name
+        making.build_default(
+            settings(openai_base_url="http://127.0.0.1:1/v1", llm_chain="openai")
+        ).name
         == "openai"
     )
 
 
 def test_a_provider_of_ones_own_is_loaded_by_name() -> None:
-    assert making.own(settings(llm_chain="dialog_llm.rules:RulesProvider")).name == "rules"
+    assert (
+        making.build_default(settings(llm_chain="dialog_llm.rules:RulesProvider")).name == "rules"
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,7 @@ def test_a_provider_of_ones_own_is_loaded_by_name() -> None:
 )
 def test_a_name_that_leads_nowhere_is_said(chain: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        making.own(settings(llm_chain=chain))
+        making.build_default(settings(llm_chain=chain))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ def test_the_services_key_never_goes_to_an_address_that_a_session_chose(
     document_url: str | None, key: str | None, sent: str
 ) -> None:
     own = settings(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
-    made = making.of_session(SessionLlm(base_url=document_url), own, key)
+    made = making.build_for_session(SessionLlm(base_url=document_url), own, key)
     assert isinstance(made, OpenAiProvider)
     assert (made._config.api_key, made._config.base_url) == (
         sent,

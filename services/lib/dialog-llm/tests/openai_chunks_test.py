@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_llm.contents import ContentRefused
+from dialog_llm.contents import UnsupportedContent
 from dialog_llm.openai_chunks import Choice, Chunk, ErrorInStream, ending_of
 
 JSON = st.recursive(
@@ -38,7 +38,7 @@ JSON = st.recursive(
 def test_any_json_is_a_chunk_or_one_of_the_known_errors(value: Any) -> None:
     try:
         chunk = Choice().read(json.dumps(value))
-    except (ValueError, ContentRefused):
+    except (ValueError, UnsupportedContent):
         return
     assert all(isinstance(text, str) for text, _ in chunk.texts)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dialog_llm.border import Border
+from dialog_llm.border import LlmBoundary
 from dialog_llm.errors import ProviderError
 from dialog_llm.openai import OpenAiConfig, OpenAiProvider
 from dialog_llm.provider import THINKING, Ended, GenerationOptions, Message
@@ -283,7 +283,8 @@ async def _said(
 ) -> list[Any]:
     server.script.append(Behaviour(raw=raw))
     return [
-        piece async for piece in Border(provider).stream(_QUESTION, GenerationOptions(**options))
+        piece
+        async for piece in LlmBoundary(provider).stream(_QUESTION, GenerationOptions(**options))
     ]
 
 

@@ -4,10 +4,10 @@ import time
 import pytest
 
 from dialog_llm.provider import GenerationOptions, Message
-from dialog_llm.rules import RulesConfig, RulesProvider, language_of
+from dialog_llm.rules import RuleBasedConfig, RuleBasedProvider, language_of
 from dialog_llm.rules_phrases import PHRASES
 
-_FAST = RulesProvider(RulesConfig(piece_delay_s=0))
+_FAST = RuleBasedProvider(RuleBasedConfig(piece_delay_s=0))
 
 
 def _user(*texts: str) -> list[Message]:
@@ -34,7 +34,7 @@ async def _pieces(*texts: str) -> list[str]:
 )
 def test_the_answer_is_in_the_language_of_the_question(text: str, language: str) -> None:
     assert language_of(text) == language
-    answer = _FAST.answer(_user(text))
+    answer = _FAST.reply_to(_user(text))
     assert ("语言模型" in answer) == (language == "zh")
     assert ("language model" in answer) == (language == "en")
 
@@ -62,7 +62,7 @@ def test_the_answer_is_in_the_language_of_the_question(text: str, language: str)
     ],
 )
 def test_each_pattern_has_its_own_answers(text: str, intent: str) -> None:
-    answer = _FAST.answer(_user(text))
+    answer = _FAST.reply_to(_user(text))
     openings = [
         phrase.format(
             me="小星" if language_of(text) == "zh" else "Xiaoxing", you="", name="", echo=""
@@ -73,31 +73,31 @@ def test_each_pattern_has_its_own_answers(text: str, intent: str) -> None:
 
 
 def test_a_question_is_said_back() -> None:
-    assert "why is the sky blue" in _FAST.answer(_user("why is the sky blue?"))
-    assert "天空为什么是蓝的" in _FAST.answer(_user("天空为什么是蓝的？"))
+    assert "why is the sky blue" in _FAST.reply_to(_user("why is the sky blue?"))
+    assert "天空为什么是蓝的" in _FAST.reply_to(_user("天空为什么是蓝的？"))
 
 
 def test_braces_and_quotes_in_a_question_are_harmless() -> None:
-    assert "{" not in _FAST.answer(_user('what is {me} and {0.__class__} and "%s"?'))
+    assert "{" not in _FAST.reply_to(_user('what is {me} and {0.__class__} and "%s"?'))
 
 
 def test_the_name_is_remembered_within_the_messages_given() -> None:
-    assert "Bob" in _FAST.answer(_user("my name is bob", "what's my name?"))
-    assert "小明" in _FAST.answer(_user("我叫小明", "你记得我叫什么吗"))
-    assert "小明" in _FAST.answer(_user("你好，我叫小明呀"))
-    assert "Ann" in _FAST.answer(_user("Call me Ann", "call me what?", "thanks"))
-    assert "Bob" not in _FAST.answer(_user("what's my name?"))
+    assert "Bob" in _FAST.reply_to(_user("my name is bob", "what's my name?"))
+    assert "小明" in _FAST.reply_to(_user("我叫小明", "你记得我叫什么吗"))
+    assert "小明" in _FAST.reply_to(_user("你好，我叫小明呀"))
+    assert "Ann" in _FAST.reply_to(_user("Call me Ann", "call me what?", "thanks"))
+    assert "Bob" not in _FAST.reply_to(_user("what's my name?"))
 
 
 def test_the_same_messages_always_give_the_same_answer_and_turns_differ() -> None:
-    assert _FAST.answer(_user("hello")) == RulesProvider().answer(_user("hello"))
-    assert len({_FAST.answer(_user(*["hello"] * count)) for count in range(1, 7)}) > 1
+    assert _FAST.reply_to(_user("hello")) == RuleBasedProvider().reply_to(_user("hello"))
+    assert len({_FAST.reply_to(_user(*["hello"] * count)) for count in range(1, 7)}) > 1
 
 
 @pytest.mark.parametrize("text", ["hello", "你好", "what is {x}?", "我喜欢 Python，你呢？"])
 async def test_pieces_are_small_and_together_are_the_answer(text: str) -> None:
     pieces = await _pieces(text)
-    assert "".join(pieces) == _FAST.answer(_user(text))
+    assert "".join(pieces) == _FAST.reply_to(_user(text))
     assert all(pieces)
     assert all(len(piece.split()) <= 1 for piece in pieces)
     if text == "你好":
@@ -116,7 +116,7 @@ async def test_the_token_limit_holds() -> None:
 
 async def test_pieces_come_at_the_given_pace_and_other_tasks_run_between_them() -> None:
     began = time.monotonic()
-    slow = RulesProvider(RulesConfig(piece_delay_s=0.005))
+    slow = RuleBasedProvider(RuleBasedConfig(piece_delay_s=0.005))
     pieces, _ = await asyncio.gather(
         anext(slow.stream(_user("hi"), GenerationOptions())), asyncio.sleep(0)
     )

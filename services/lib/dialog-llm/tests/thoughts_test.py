@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_llm import thoughts
-from dialog_llm.thoughts import Habit, Thoughts
+from dialog_llm.thoughts import ThoughtFilter, ThoughtHabit
 
 NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection")
 WHOLE = [
@@ -28,7 +28,7 @@ WHOLE = [
 
 
 def said(text: str, cuts: set[int]) -> str:
-    parser, made, start = Thoughts(), "", 0
+    parser, made, start = ThoughtFilter(), "", 0
     for cut in [*sorted(cut for cut in cuts if cut < len(text)), len(text)]:
         made += parser.feed(text[start:cut])
         start = cut
@@ -78,14 +78,14 @@ def test_no_cut_changes_anything(text: str, cuts: set[int]) -> None:
     )
 )
 def test_what_waits_is_bounded(pieces: list[str]) -> None:
-    parser = Thoughts()
+    parser = ThoughtFilter()
     for piece in pieces:
         parser.feed(piece)
-        assert len(parser._held) <= 110 + len(piece)
+        assert len(parser._pending) <= 110 + len(piece)
 
 
 def test_it_is_known_while_it_thinks() -> None:
-    parser = Thoughts()
+    parser = ThoughtFilter()
     states = []
     for piece in ("<thi", "nk>", "hm", "</think>", "Hello"):
         parser.feed(piece)
@@ -94,11 +94,11 @@ def test_it_is_known_while_it_thinks() -> None:
 
 
 def test_a_whole_text_loses_its_thoughts_and_the_space_around_them() -> None:
-    assert thoughts.without("<think>hm</think>\n\nHello ") == "Hello"
-    assert thoughts.without(" as it is ") == " as it is "
+    assert thoughts.strip_thoughts("<think>hm</think>\n\nHello ") == "Hello"
+    assert thoughts.strip_thoughts(" as it is ") == " as it is "
 
 
-def through(habit: Habit, text: str, step: int) -> str:
+def through(habit: ThoughtHabit, text: str, step: int) -> str:
     parser = habit.begin()
     made = (
         "".join(parser.feed(text[at : at + step]) for at in range(0, len(text), step))
@@ -112,7 +112,7 @@ def through(habit: Habit, text: str, step: int) -> str:
 def test_a_server_that_keeps_the_opening_tag_is_understood_from_the_second_reply_on(
     step: int,
 ) -> None:
-    habit = Habit()
+    habit = ThoughtHabit()
     assert through(habit, "hm</think>Hello", step) == "hmHello"
     assert through(habit, "hm again</think>Hello", step) == "Hello"
     assert through(habit, "</think>Hello", step) == "Hello"
@@ -124,6 +124,6 @@ def test_a_server_that_keeps_the_opening_tag_is_understood_from_the_second_reply
 
 @pytest.mark.parametrize("step", [1, 3, 100])
 def test_a_model_that_opens_its_thoughts_itself_loses_nothing_by_the_expectation(step: int) -> None:
-    habit = Habit()
+    habit = ThoughtHabit()
     through(habit, "hm</think>Hello", step)
     assert through(habit, "Well, <think>hm</think>hello", step) == "Well, hello"

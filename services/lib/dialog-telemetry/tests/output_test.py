@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dialog_telemetry.output import SteadyOutput, steady
+from dialog_telemetry.output import NonBlockingOutput, non_blocking
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def everything(reading: int, until: str) -> str:
 
 def test_a_pipe_that_is_read_gets_every_line_in_order(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    out = SteadyOutput(writing)
+    out = NonBlockingOutput(writing)
     for number in range(2_000):
         assert out.write(f"line {number}\n") == len(f"line {number}\n")
     assert everything(reading, "line 1999\n") == "".join(
@@ -52,7 +52,7 @@ def test_a_pipe_that_nobody_reads_holds_no_writer_and_the_lost_lines_are_told(
     pipe: tuple[int, int],
 ) -> None:
     reading, writing = pipe
-    out = SteadyOutput(writing, lost=told, capacity=8_192)
+    out = NonBlockingOutput(writing, lost=told, capacity=8_192)
     for number in range(10_000):
         out.write(f"line {number}\n")
     lost = out.lines_lost
@@ -73,7 +73,7 @@ def test_a_reader_that_is_gone_is_no_error(pipe: tuple[int, int]) -> None:
     reading, _ = pipe
     gone, writing = os.pipe()
     os.close(gone)
-    out = SteadyOutput(writing)
+    out = NonBlockingOutput(writing)
     out.write("nobody\n")
     assert out.lines_lost == 1
     os.close(writing)
@@ -84,7 +84,7 @@ def test_a_full_disk_costs_the_lines_that_do_not_fit_and_tears_none(tmp_path: Pa
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    out = SteadyOutput(descriptor, lost=told)
+    out = NonBlockingOutput(descriptor, lost=told)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (35, hard))
         for number in range(5):
@@ -104,7 +104,7 @@ def test_a_full_disk_costs_the_lines_that_do_not_fit_and_tears_none(tmp_path: Pa
 
 
 def test_a_stream_without_a_descriptor_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert steady(sys.stdout) is sys.stdout
+    assert non_blocking(sys.stdout) is sys.stdout
     sys.stdout.write("seen\n")
     assert capsys.readouterr().out == "seen\n"
 

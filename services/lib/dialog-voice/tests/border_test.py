@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_voice.border import Border
-from dialog_voice.chain import VoiceChain
+from dialog_voice.border import VoiceBoundary
+from dialog_voice.chain import FallbackVoice
 from dialog_voice.errors import AllVoicesFailed, ProviderError, VoiceCutOff
 from dialog_voice.voice import VisemeCue, VoiceAudio, WordCue
 from service_runtime.testing.scripted_provider import ScriptedProvider
@@ -24,7 +24,7 @@ class Stranger(ScriptedProvider):
 
 
 async def heard(voice: Any) -> list[VoiceAudio]:
-    return [piece async for piece in Border(voice).synthesize("hello", "en")]
+    return [piece async for piece in VoiceBoundary(voice).synthesize("hello", "en")]
 
 
 async def failure(voice: Any) -> ProviderError:
@@ -49,14 +49,14 @@ async def test_before_the_first_sound_the_next_voice_speaks_and_after_it_the_fra
     None
 ):
     second = Stranger(VoiceAudio(b"\2\0"))
-    chain = VoiceChain([Stranger(ValueError("no")), second])
+    chain = FallbackVoice([Stranger(ValueError("no")), second])
     assert [piece.pcm async for piece in chain.synthesize("hi", "en")] == [b"\2\0"]
     with pytest.raises(VoiceCutOff):
         [
             piece
-            async for piece in VoiceChain([Stranger(SOUND, ValueError("no")), second]).synthesize(
-                "hi", "en"
-            )
+            async for piece in FallbackVoice(
+                [Stranger(SOUND, ValueError("no")), second]
+            ).synthesize("hi", "en")
         ]
 
 
@@ -105,8 +105,8 @@ async def test_warming_and_closing_may_raise_anything_too() -> None:
     stranger = Stranger()
     stranger.warms = LookupError("in warm-up")
     with pytest.raises(AllVoicesFailed, match="stranger: unexpected"):
-        await VoiceChain([stranger]).warm()
-    await VoiceChain([stranger]).aclose()
+        await FallbackVoice([stranger]).warm()
+    await FallbackVoice([stranger]).aclose()
 
 
 async def test_a_voice_with_a_free_way_to_be_tried_out_is_tried_out_when_it_warms() -> None:
@@ -117,5 +117,5 @@ async def test_a_voice_with_a_free_way_to_be_tried_out_is_tried_out_when_it_warm
             self.tried += 1
 
     voice = Free()
-    await Border(voice).warm()
+    await VoiceBoundary(voice).warm()
     assert voice.tried == 1

@@ -3,7 +3,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 from prometheus_client import REGISTRY
 
-from dialog_voice.chain import VoiceChain
+from dialog_voice.chain import FallbackVoice
 from dialog_voice.errors import AllVoicesFailed, ProviderError, Reason, VoiceCutOff
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
 
@@ -47,7 +47,7 @@ class _Clock:
 _MS_40 = bytes(40 * BYTES_PER_MS)
 
 
-async def _heard(chain: VoiceChain) -> bytes:
+async def _heard(chain: FallbackVoice) -> bytes:
     return b"".join([piece.pcm async for piece in chain.synthesize("hi", "en")])
 
 
@@ -62,13 +62,15 @@ def _count(provider: str, reason: str) -> float:
 
 async def test_the_first_voice_speaks_when_it_can() -> None:
     first, second = _Voice("a", [b"aa", b"bb"]), _Voice("b", [b"cc"])
-    assert await _heard(VoiceChain([first, second])) == b"aabb"
+    assert await _heard(FallbackVoice([first, second])) == b"aabb"
     assert second.calls == 0
 
 
 async def test_a_failure_before_sound_goes_to_the_next_voice_and_is_counted() -> None:
     before = _count("a", "server_error")
-    assert await _heard(VoiceChain([_Voice("a", ["server_error"]), _Voice("b", [b"cc"])])) == b"cc"
+    assert (
+        await _heard(FallbackVoice([_Voice("a", ["server_error"]), _Voice("b", [b"cc"])])) == b"cc"
+    )
     assert _count("a", "server_error") == before + 1
 
 
@@ -77,7 +79,7 @@ async def test_a_failure_after_sound_says_how_much_was_delivered_and_the_next_fr
 ):
     first, second = _Voice("a", [_MS_40, "cut_stream"]), _Voice("b", [b"cc"])
     clock = _Clock()
-    chain = VoiceChain([first, second], cool_down_s=5, clock=clock)
+    chain = FallbackVoice([first, second], cool_down_s=5, clock=clock)
     with pytest.raises(VoiceCutOff) as caught:
         await _heard(chain)
     assert caught.value.delivered_ms == 40
@@ -91,7 +93,7 @@ async def test_a_failure_after_sound_says_how_much_was_delivered_and_the_next_fr
 
 async def test_a_text_that_a_voice_refuses_does_not_cool_it_down() -> None:
     first = _Voice("a", ["bad_request"])
-    chain = VoiceChain([first, _Voice("b", [b"cc"])])
+    chain = FallbackVoice([first, _Voice("b", [b"cc"])])
     assert await _heard(chain) == b"cc"
     first.script = [b"aa"]
     assert await _heard(chain) == b"aa"
@@ -99,7 +101,7 @@ async def test_a_text_that_a_voice_refuses_does_not_cool_it_down() -> None:
 
 async def test_when_all_are_cooling_down_all_are_tried() -> None:
     first, second = _Voice("a", ["connection"]), _Voice("b", ["connection"])
-    chain = VoiceChain([first, second])
+    chain = FallbackVoice([first, second])
     for _ in range(2):
         with pytest.raises(AllVoicesFailed) as caught:
             await _heard(chain)
@@ -109,7 +111,7 @@ async def test_when_all_are_cooling_down_all_are_tried() -> None:
 
 async def test_leaving_early_closes_the_voice_inside() -> None:
     first = _Voice("a", [b"aa", b"bb"])
-    pieces = VoiceChain([first]).synthesize("hi", "en")
+    pieces = FallbackVoice([first]).synthesize("hi", "en")
     await anext(pieces)
     await pieces.aclose()
     assert first.left_early
@@ -117,7 +119,7 @@ async def test_leaving_early_closes_the_voice_inside() -> None:
 
 async def test_warming_survives_a_voice_that_fails_and_closing_reaches_all() -> None:
     first, second = _Voice("a", ["connection"]), _Voice("b", [b"cc"])
-    chain = VoiceChain([first, second])
+    chain = FallbackVoice([first, second])
     await chain.warm()
     await chain.aclose()
     assert first.closed
@@ -126,7 +128,7 @@ async def test_warming_survives_a_voice_that_fails_and_closing_reaches_all() -> 
 
 async def test_it_says_who_speaks_and_why_not_those_before() -> None:
     first, second = _Voice("a", ["connection"]), _Voice("b", [b"cc"])
-    chain = VoiceChain([first, VoiceChain([second])])
+    chain = FallbackVoice([first, FallbackVoice([second])])
     assert await _heard(chain) == b"cc"
     assert chain.in_use() == ("b", {"a": "connection"})
     assert chain.report().why_not == {"a": "a: connection"}

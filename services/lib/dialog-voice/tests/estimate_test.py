@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.visemes import VISEMES
-from dialog_voice.estimate import MouthEstimator, shapes_of_word, words_of
+from dialog_voice.estimate import VisemeEstimator, shapes_of_word, words_of
 from dialog_voice.testing.openai_speech_server import hum
 from dialog_voice.voice import BYTES_PER_MS, WordCue
 
@@ -32,7 +32,7 @@ def test_words_are_runs_of_letters_and_single_hanzi() -> None:
 
 
 def test_the_mouth_is_shut_in_silence_and_open_in_sound() -> None:
-    estimator = MouthEstimator("aaa")
+    estimator = VisemeEstimator("aaa")
     silent = estimator.push(bytes(200 * BYTES_PER_MS))
     assert [(cue.offset_ms, cue.weights) for cue in silent] == [(0.0, {"sil": 1.0})]
     loud = estimator.push(hum(100))
@@ -43,14 +43,14 @@ def test_the_mouth_is_shut_in_silence_and_open_in_sound() -> None:
 
 
 def test_openness_follows_loudness() -> None:
-    estimator = MouthEstimator("aaaaaaaaaaaaaaaa")
+    estimator = VisemeEstimator("aaaaaaaaaaaaaaaa")
     cues = estimator.push(hum(400))
     weights = [sum(cue.weights.values()) for cue in cues if "sil" not in cue.weights]
     assert max(weights) - min(weights) > 0.3
 
 
 def test_known_words_bring_their_letters_at_their_time() -> None:
-    estimator = MouthEstimator("mmm eve")
+    estimator = VisemeEstimator("mmm eve")
     estimator.add_word(WordCue(0.0, 0, 3), 200)
     estimator.add_word(WordCue(200.0, 4, 7), 200)
     cues = estimator.push(hum(400))
@@ -60,7 +60,7 @@ def test_known_words_bring_their_letters_at_their_time() -> None:
 
 @given(st.text(max_size=40), st.lists(st.integers(min_value=0, max_value=3000), max_size=6))
 def test_cues_are_ordered_and_inside_whatever_comes(text: str, lengths: list[int]) -> None:
-    estimator = MouthEstimator(text)
+    estimator = VisemeEstimator(text)
     total = 0
     offsets: list[float] = []
     for length in lengths:

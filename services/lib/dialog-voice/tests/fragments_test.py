@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialog_voice.fragments import LONGEST, FragmentCutter
+from dialog_voice.fragments import LONGEST, TextFragmenter
 
 ALPHABET = st.sampled_from(
     [
@@ -23,7 +23,7 @@ TEXT = st.lists(ALPHABET, max_size=300).map("".join)
 
 
 def cut(text: str, *pieces: str) -> list[str]:
-    cutter = FragmentCutter()
+    cutter = TextFragmenter()
     fragments = [fragment for piece in (pieces or (text,)) for fragment in cutter.feed(piece)]
     return [fragment.text for fragment in fragments + cutter.flush()]
 
@@ -42,7 +42,7 @@ def test_fragments_are_the_input_and_do_not_depend_on_how_it_arrives(
 
 @given(TEXT)
 def test_places_are_consecutive_and_nothing_is_longer_than_the_limit(text: str) -> None:
-    cutter = FragmentCutter()
+    cutter = TextFragmenter()
     at = 0
     for fragment in cutter.feed(text) + cutter.flush():
         assert fragment.start == at
@@ -89,7 +89,7 @@ def test_later_fragments_are_sentences() -> None:
 
 
 def test_where_nobody_waits_the_first_fragment_is_a_sentence_too() -> None:
-    cutter = FragmentCutter(in_a_hurry=False)
+    cutter = TextFragmenter(in_a_hurry=False)
     fragments = cutter.feed("I can certainly do that, of course. And more.") + cutter.flush()
     assert [fragment.text for fragment in fragments] == [
         "I can certainly do that, of course. ",
@@ -103,7 +103,7 @@ def test_a_long_sentence_is_cut_at_a_clause() -> None:
 
 
 def test_the_end_of_a_sentence_is_known_for_its_pause() -> None:
-    cutter = FragmentCutter()
+    cutter = TextFragmenter()
     kinds = [
         fragment.ends_sentence for fragment in cutter.feed("Hi, you. And so ") + cutter.flush()
     ]
@@ -112,4 +112,4 @@ def test_the_end_of_a_sentence_is_known_for_its_pause() -> None:
 
 def test_emoji_and_punctuation_alone_wait_for_words() -> None:
     assert cut("🎉🎉! ... Hello there.") == ["🎉🎉! ... Hello there."]
-    assert not FragmentCutter().feed("🎉 ... ! ")
+    assert not TextFragmenter().feed("🎉 ... ! ")

@@ -5,12 +5,12 @@ from contextlib import aclosing
 import pytest
 
 from dialog_voice.errors import ProviderError
-from dialog_voice.held_back import AHEAD_MS, HeldBack
-from dialog_voice.pace import Pace
-from dialog_voice.reader import Reader
-from dialog_voice.reading import Reading, Word, by_letters
+from dialog_voice.held_back import LEAD_MS, DelayedAligner
+from dialog_voice.pace import SpeakingRate
+from dialog_voice.reader import ReferenceSynthesizer
+from dialog_voice.reading import ReferenceTimeline, Word, from_letters
 from dialog_voice.testing.openai_speech_server import hum
-from dialog_voice.untimed import UntimedFragment
+from dialog_voice.untimed import UnalignedSegment
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
 
 pytestmark = pytest.mark.looptime
@@ -18,23 +18,25 @@ pytestmark = pytest.mark.looptime
 TEXT = "one two three four five six seven eight nine ten"
 
 
-class Reads(Reader):
+class Reads(ReferenceSynthesizer):
     """A reader that takes its time, and whose reading begins with a long word."""
 
     def __init__(self, after_s: float = 0.0) -> None:
         self.after_s, self.cancelled = after_s, False
         self.asked_at: float | None = None
 
-    async def read(self, text: str, lang: str) -> Reading | None:
+    async def read(self, text: str, lang: str) -> ReferenceTimeline | None:
         self.asked_at = asyncio.get_running_loop().time()
         try:
             await asyncio.sleep(self.after_s)
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        letters = by_letters(text)
+        letters = from_letters(text)
         later = [Word(word.at_ms + 5000, word.start, word.end) for word in letters.words[1:]]
-        return Reading([letters.words[0], *later], letters.shapes, letters.length_ms + 5000)
+        return ReferenceTimeline(
+            [letters.words[0], *later], letters.shapes, letters.length_ms + 5000
+        )
 
 
 async def stream(
@@ -51,14 +53,14 @@ async def stream(
 
 async def left(
     source: AsyncGenerator[bytes, None],
-    reader: Reader | None = None,
-    fragment: UntimedFragment | None = None,
+    reader: ReferenceSynthesizer | None = None,
+    fragment: UnalignedSegment | None = None,
 ) -> tuple[list[tuple[float, float]], list[VoiceAudio]]:
     """(seconds, ms of audio that have left by then), and the pieces."""
     clock = asyncio.get_running_loop().time
     began, at, ms, pieces = clock(), [], 0.0, []
-    held = HeldBack(fragment or UntimedFragment(TEXT, Pace()), reader)
-    async with aclosing(source), aclosing(held.told(source, TEXT, "en")) as told:
+    held = DelayedAligner(fragment or UnalignedSegment(TEXT, SpeakingRate()), reader)
+    async with aclosing(source), aclosing(held.stream(source, TEXT, "en")) as told:
         async for piece in told:
             ms += len(piece.pcm) / BYTES_PER_MS
             at.append((round(clock() - began, 3), ms))
@@ -83,8 +85,8 @@ async def test_a_vendor_twice_as_fast_as_speech_is_a_second_ahead_until_its_end_
     for second, ms in at:
         heard_ms = (second - 0.1) * 1000
         if second < 3:
-            assert ms <= heard_ms + AHEAD_MS + 1
-            assert ms >= min(heard_ms + AHEAD_MS - 250, 2 * (heard_ms + 100) - 200), (
+            assert ms <= heard_ms + LEAD_MS + 1
+            assert ms >= min(heard_ms + LEAD_MS - 250, 2 * (heard_ms + 100) - 200), (
                 "an ear must not wait"
             )
     assert at[-1] == (3.0, 6000)
@@ -101,7 +103,11 @@ async def test_a_reader_does_not_begin_while_a_vendor_answers_at_once() -> None:
     source = stream((0, 40), (0.01, 40))
     async with (
         aclosing(source),
-        aclosing(HeldBack(UntimedFragment(TEXT, Pace()), reader).told(source, TEXT, "en")) as told,
+        aclosing(
+            DelayedAligner(UnalignedSegment(TEXT, SpeakingRate()), reader).stream(
+                source, TEXT, "en"
+            )
+        ) as told,
     ):
         await anext(told)
         assert reader.asked_at is None
@@ -111,15 +117,15 @@ async def test_a_reader_does_not_begin_while_a_vendor_answers_at_once() -> None:
 
 async def test_what_came_before_an_error_leaves_before_it() -> None:
     began, pieces = asyncio.get_running_loop().time(), []
-    pace = Pace()
-    held = HeldBack(UntimedFragment(TEXT, pace), None)
+    pace = SpeakingRate()
+    held = DelayedAligner(UnalignedSegment(TEXT, pace), None)
     source = stream((0, 3000), (0.2, 0), error=ProviderError("test", "cut_stream"))
     with pytest.raises(ProviderError, match="cut_stream"):
-        async for piece in held.told(source, TEXT, "en"):
+        async for piece in held.stream(source, TEXT, "en"):
             pieces.append(piece)
     assert asyncio.get_running_loop().time() - began == pytest.approx(0.2)
     assert sum(len(piece.pcm) for piece in pieces) == 3000 * BYTES_PER_MS
-    assert pace.speed == pytest.approx(Pace().speed), (
+    assert pace.speed == pytest.approx(SpeakingRate().speed), (
         "what was cut off says nothing of the voice's pace"
     )
 
@@ -147,15 +153,15 @@ async def test_a_vendor_quicker_than_the_reader_waits_for_it_as_long_as_the_ear_
     assert at[-1] == (0.5, 3000)
     assert [ms for second, ms in at if second < 0.5][-1] == pytest.approx(1300, abs=200)
     assert [word.text_start for piece in pieces for word in piece.words] == sorted(
-        by_letters(TEXT).words[n].start for n in range(10)
+        from_letters(TEXT).words[n].start for n in range(10)
     )
 
 
 async def test_a_pace_that_a_cut_off_fragment_had_is_remembered() -> None:
-    pace = Pace()
+    pace = SpeakingRate()
     source = stream((0, 5000))
-    held = HeldBack(UntimedFragment(TEXT, pace), None)
-    async with aclosing(source), aclosing(held.told(source, TEXT, "en")) as told:
+    held = DelayedAligner(UnalignedSegment(TEXT, pace), None)
+    async with aclosing(source), aclosing(held.stream(source, TEXT, "en")) as told:
         await anext(told)
         await anext(told)
     assert pace.speed < 0.6
@@ -163,8 +169,8 @@ async def test_a_pace_that_a_cut_off_fragment_had_is_remembered() -> None:
 
 async def test_leaving_ends_the_reading_and_the_stream() -> None:
     reader, source = Reads(3600), stream((0, 40), (3600, 40))
-    held = HeldBack(UntimedFragment(TEXT, Pace()), reader)
-    async with aclosing(source), aclosing(held.told(source, TEXT, "en")) as told:
+    held = DelayedAligner(UnalignedSegment(TEXT, SpeakingRate()), reader)
+    async with aclosing(source), aclosing(held.stream(source, TEXT, "en")) as told:
         await anext(told)
         await asyncio.sleep(0.1)
     assert reader.cancelled

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dialog_voice.listener import Listener
+from dialog_voice.listener import SpectralAligner
 from dialog_voice.loudness import STEP_BYTES, STEP_MS
-from dialog_voice.pace import Pace
+from dialog_voice.pace import SpeakingRate
 from dialog_voice.timbre import Bands, bands_of
 
 PLACES = 120
@@ -28,10 +28,10 @@ SOUNDS, TIMBRE = noises(7)
 
 
 def follow(
-    speed: float, pace: Pace, *, end_known: bool, spoken: list[bytes] = SOUNDS
+    speed: float, pace: SpeakingRate, *, end_known: bool, spoken: list[bytes] = SOUNDS
 ) -> list[float]:
     """How far the listener is off, in places, at each step."""
-    listener = Listener(TIMBRE, PLACES * STEP_MS, pace)
+    listener = SpectralAligner(TIMBRE, PLACES * STEP_MS, pace)
     steps = int(PLACES / speed)
     off = []
     for step in range(steps):
@@ -48,7 +48,7 @@ def follow(
 def test_a_voice_of_any_speed_is_followed_from_the_first_fragment_on(
     speed: float, end_known: bool
 ) -> None:
-    off = follow(speed, Pace(), end_known=end_known)
+    off = follow(speed, SpeakingRate(), end_known=end_known)
     assert max(abs(each) for each in off[10:]) < 4
 
 
@@ -61,14 +61,14 @@ OTHERS = noises(8)[0]
 def test_where_nothing_sounds_alike_the_end_still_says_where_it_is(
     speed: float, spoken: list[bytes]
 ) -> None:
-    known = follow(speed, Pace(), end_known=True, spoken=spoken)
+    known = follow(speed, SpeakingRate(), end_known=True, spoken=spoken)
     assert max(abs(each) for each in known) < 0.12 * PLACES
     assert abs(known[-1]) < 4
 
 
 @pytest.mark.parametrize("spoken", [HUM, OTHERS])
 def test_where_nothing_sounds_alike_a_known_voice_goes_its_pace(spoken: list[bytes]) -> None:
-    pace = Pace()
+    pace = SpeakingRate()
     for _ in range(3):
         pace.learn(8000, 8000 / 0.7)
     off = follow(0.7, pace, end_known=False, spoken=spoken)
@@ -76,7 +76,7 @@ def test_where_nothing_sounds_alike_a_known_voice_goes_its_pace(spoken: list[byt
 
 
 def test_places_never_go_back_and_never_beyond_the_end() -> None:
-    listener = Listener(TIMBRE[:3], 100, Pace())
+    listener = SpectralAligner(TIMBRE[:3], 100, SpeakingRate())
     places = [
         listener.step(
             SOUNDS[number % 7][: 960 + 960 * (number % 2)], 50 - number if number > 5 else None

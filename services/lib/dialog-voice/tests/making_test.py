@@ -4,7 +4,7 @@ from dialog_contracts.session_document import SessionVoice
 from dialog_voice import making
 from dialog_voice.edge import EdgeVoice
 from dialog_voice.espeak import EspeakVoice
-from dialog_voice.making import Means
+from dialog_voice.making import VoiceDependencies
 from dialog_voice.openai_speech import OpenAiSpeechVoice
 from dialog_voice.settings import VoiceSettings
 
@@ -13,14 +13,14 @@ def settings(**values: object) -> VoiceSettings:
     return VoiceSettings.model_validate({"openai_api_key": None, "openai_base_url": None, **values})
 
 
-def means(**values: object) -> Means:
-    return Means(settings(**values))
+def means(**values: object) -> VoiceDependencies:
+    return VoiceDependencies(settings(**values))
 
 
 def test_voices_are_tried_in_the_order_of_the_setting() -> None:
-    assert making.own(means()).name == "espeak"
-    assert making.own(means(voice_chain="edge, espeak")).name == "chain"
-    assert making.own(means(voice_chain="openai")).name == "openai"
+    assert making.build_default(means()).name == "espeak"
+    assert making.build_default(means(voice_chain="edge, espeak")).name == "chain"
+    assert making.build_default(means(voice_chain="openai")).name == "openai"
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,14 @@ def test_voices_are_tried_in_the_order_of_the_setting() -> None:
 )
 def test_a_name_that_leads_nowhere_is_said(chain: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        making.own(means(voice_chain=chain))
+        making.build_default(means(voice_chain=chain))
 
 
 def test_voices_of_sessions_by_name() -> None:
-    espeak = making.of_session(SessionVoice(provider="espeak", voice_en="en-gb+m1"), means(), None)
-    edge = making.of_session(
+    espeak = making.build_for_session(
+        SessionVoice(provider="espeak", voice_en="en-gb+m1"), means(), None
+    )
+    edge = making.build_for_session(
         SessionVoice(provider="edge", voice_zh="zh-CN-YunxiNeural"), means(), None
     )
     assert isinstance(espeak, EspeakVoice)
@@ -53,15 +55,15 @@ def test_voices_of_sessions_by_name() -> None:
 
 
 def test_voices_without_word_times_share_a_reader() -> None:
-    reader = making.reader()
-    shared = Means(settings(voice_chain="openai"), reader)
+    reader = making.build_reference()
+    shared = VoiceDependencies(settings(voice_chain="openai"), reader)
     own, of_session = (
-        making.own(shared),
-        making.of_session(SessionVoice(provider="openai"), shared, "sk-session"),
+        making.build_default(shared),
+        making.build_for_session(SessionVoice(provider="openai"), shared, "sk-session"),
     )
     assert isinstance(own, OpenAiSpeechVoice)
     assert isinstance(of_session, OpenAiSpeechVoice)
-    assert own._reader is of_session._reader is reader
+    assert own._reference is of_session._reference is reader
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,9 @@ def test_the_services_key_never_goes_to_an_address_that_a_session_chose(
     document_url: str | None, key: str | None, sent: str
 ) -> None:
     own = means(openai_api_key="sk-engine", openai_base_url="https://own.example/v1")
-    made = making.of_session(SessionVoice(provider="openai", base_url=document_url), own, key)
+    made = making.build_for_session(
+        SessionVoice(provider="openai", base_url=document_url), own, key
+    )
     assert isinstance(made, OpenAiSpeechVoice)
     assert (made._config.api_key, made._config.base_url) == (
         sent,

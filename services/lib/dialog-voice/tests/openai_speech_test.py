@@ -11,9 +11,9 @@ import pytest
 from dialog_voice.errors import ProviderError
 from dialog_voice.espeak import EspeakVoice
 from dialog_voice.openai_speech import OpenAiSpeechConfig, OpenAiSpeechVoice
-from dialog_voice.reader import Reader
+from dialog_voice.reader import ReferenceSynthesizer
 from dialog_voice.testing.openai_speech_server import WORD_MS, Behaviour, OpenAiSpeechServer, hum
-from dialog_voice.testing.studio import Studio
+from dialog_voice.testing.studio import TimedSpeechSource
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
 
 _KEY = "sk-very-secret-0123456789"
@@ -89,9 +89,9 @@ async def test_words_are_heard_when_they_are_said_at_whatever_speed_the_vendor_s
 ) -> None:
     """It goes by letters for the first pieces, until the reading is there, and by the length soon after."""
     text = "Well, the funny thing about this game is that every single time I reach the last boss, somebody rings the bell tonight."
-    async with Studio() as studio:
+    async with TimedSpeechSource() as studio:
         recording = await studio.record(text, "en-us+f4", wpm)
-    reader = Reader(EspeakVoice())
+    reader = ReferenceSynthesizer(EspeakVoice())
     await reader.warm()
     async with OpenAiSpeechServer(audio=lambda _: recording.pcm) as server:
         voice = OpenAiSpeechVoice(OpenAiSpeechConfig(server.address, _KEY, "tts-1"), reader=reader)

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_voice.fragments import FragmentCutter
-from dialog_voice.read_aloud import ReadAloud
+from dialog_voice.fragments import TextFragmenter
+from dialog_voice.read_aloud import SpeakableTextFilter
 
 
 def heard(*fragments: str) -> str:
-    reader = ReadAloud()
-    return re.sub(r"\s+", " ", "".join(reader.of(fragment) for fragment in fragments)).strip()
+    reader = SpeakableTextFilter()
+    return re.sub(r"\s+", " ", "".join(reader.apply(fragment) for fragment in fragments)).strip()
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ TEXT = st.lists(
 
 @given(TEXT)
 def test_places_stay_and_nothing_is_added(text: str) -> None:
-    cutter, reader = FragmentCutter(), ReadAloud()
+    cutter, reader = TextFragmenter(), SpeakableTextFilter()
     for fragment in (*cutter.feed(text), *cutter.flush()):
-        told = reader.of(fragment.text)
+        told = reader.apply(fragment.text)
         assert len(told) == len(fragment.text)
         assert all(now in (before, " ") for now, before in zip(told, fragment.text, strict=True))
 
@@ -69,4 +69,4 @@ def test_places_stay_and_nothing_is_added(text: str) -> None:
 @given(TEXT)
 def test_text_without_code_or_addresses_is_read_as_it_is(text: str) -> None:
     plain = text.replace("`", "").replace("://", "").replace("www.", "").replace("](", "")
-    assert ReadAloud().of(plain) == plain
+    assert SpeakableTextFilter().apply(plain) == plain

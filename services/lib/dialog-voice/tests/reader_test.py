@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from dialog_voice.errors import ProviderError
 from dialog_voice.phonemes import SILENCE
-from dialog_voice.reader import Reader
+from dialog_voice.reader import ReferenceSynthesizer
 from dialog_voice.testing.openai_speech_server import hum
 from dialog_voice.voice import VisemeCue, VoiceAudio, WordCue
 
@@ -51,26 +51,26 @@ def failures() -> float:
 
 
 async def test_a_reading_has_words_shapes_and_a_timbre() -> None:
-    reading = await Reader(Aloud()).read("so it", "en")
+    reading = await ReferenceSynthesizer(Aloud()).synthesize("so it", "en")
     assert reading is not None
     assert [(word.at_ms, word.start, word.end) for word in reading.words] == [
         (0, 0, 2),
         (200, 3, 5),
     ]
     assert reading.length_ms == 300
-    assert reading.timbre is not None
-    assert len(reading.timbre) == 8
+    assert reading.bands is not None
+    assert len(reading.bands) == 8
 
 
 async def test_a_voice_that_fails_is_counted_and_leaves_letters() -> None:
     before = failures()
-    assert await Reader(Aloud(fails=True)).read("so it", "en") is None
+    assert await ReferenceSynthesizer(Aloud(fails=True)).synthesize("so it", "en") is None
     assert failures() == before + 1
 
 
 async def test_cancelling_stops_the_voice() -> None:
     aloud = Aloud(hangs=True)
-    reading = asyncio.create_task(Reader(aloud).read("so it", "en"))
+    reading = asyncio.create_task(ReferenceSynthesizer(aloud).synthesize("so it", "en"))
     await aloud.speaking.wait()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -81,13 +81,13 @@ async def test_cancelling_stops_the_voice() -> None:
 @pytest.mark.parametrize("text", ["こんにちは", "Привет", "안녕하세요 OK"])
 async def test_a_script_that_espeak_does_not_read_is_not_asked_of_it(text: str) -> None:
     aloud = Aloud()
-    assert await Reader(aloud).read(text, "en") is None
+    assert await ReferenceSynthesizer(aloud).synthesize(text, "en") is None
     assert aloud.asked == []
 
 
 async def test_the_voice_is_the_readers() -> None:
     aloud = Aloud()
-    reader = Reader(aloud)
+    reader = ReferenceSynthesizer(aloud)
     await reader.warm()
     await reader.aclose()
     assert aloud.asked

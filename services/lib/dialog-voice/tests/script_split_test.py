@@ -1,19 +1,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_voice.script_split import Part, passages, speakable, split_by_script
+from dialog_voice.script_split import ScriptRun, passages, speakable, split_by_script
 
 
 def test_one_language_stays_in_one_part() -> None:
-    assert split_by_script("Hello, world 42!", "en") == [Part("en", "Hello, world 42!", 0)]
-    assert split_by_script("你好，世界42！", "zh") == [Part("zh", "你好，世界42！", 0)]
+    assert split_by_script("Hello, world 42!", "en") == [ScriptRun("en", "Hello, world 42!", 0)]
+    assert split_by_script("你好，世界42！", "zh") == [ScriptRun("zh", "你好，世界42！", 0)]
 
 
 def test_mixed_text_is_cut_where_the_script_changes() -> None:
     assert split_by_script("感谢 Tom 送的礼物", "zh") == [
-        Part("zh", "感谢 ", 0),
-        Part("en", "Tom ", 3),
-        Part("zh", "送的礼物", 7),
+        ScriptRun("zh", "感谢 ", 0),
+        ScriptRun("en", "Tom ", 3),
+        ScriptRun("zh", "送的礼物", 7),
     ]
 
 
@@ -22,8 +22,8 @@ def test_digits_and_marks_in_front_belong_to_what_follows() -> None:
 
 
 def test_text_without_letters_takes_the_given_language() -> None:
-    assert split_by_script("42", "zh-CN") == [Part("zh", "42", 0)]
-    assert split_by_script("42", "fr") == [Part("en", "42", 0)]
+    assert split_by_script("42", "zh-CN") == [ScriptRun("zh", "42", 0)]
+    assert split_by_script("42", "fr") == [ScriptRun("en", "42", 0)]
 
 
 def test_what_is_not_for_the_ear_becomes_spaces_of_the_same_length() -> None:

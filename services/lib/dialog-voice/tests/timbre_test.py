@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dialog_voice.loudness import STEP_BYTES, STEP_MS
-from dialog_voice.reading import SoundClock
-from dialog_voice.timbre import along, bands_of
+from dialog_voice.reading import VoicedTime
+from dialog_voice.timbre import bands_along, bands_of
 
 
 def tones(*hertz: float, ms: int = STEP_MS, loud: float = 6000) -> bytes:
@@ -26,7 +26,7 @@ def test_a_sound_is_like_itself_however_loud_and_unlike_another() -> None:
 
 def test_along_the_sound_pauses_are_left_out_and_the_mean_is_none() -> None:
     pcm = tones(400, ms=200) + bytes(400 * 48) + tones(2500, ms=200)
-    rows = along(pcm, SoundClock([(200, 600)]), 400)
+    rows = bands_along(pcm, VoicedTime([(200, 600)]), 400)
     assert rows.shape == (10, 16)
     assert rows.mean(axis=0) == pytest.approx(np.zeros(16), abs=1e-5)
     assert np.abs(rows[:5] - rows[0]).max() < 0.5 < np.abs(rows[4] - rows[5]).max()

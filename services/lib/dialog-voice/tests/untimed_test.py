@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from dialog_contracts.visemes import VISEMES
 from dialog_voice.espeak import EspeakVoice
-from dialog_voice.pace import Pace
-from dialog_voice.reader import Reader
-from dialog_voice.reading import Reading
+from dialog_voice.pace import SpeakingRate
+from dialog_voice.reader import ReferenceSynthesizer
+from dialog_voice.reading import ReferenceTimeline
 from dialog_voice.testing.openai_speech_server import hum
-from dialog_voice.testing.studio import Recording, Studio
-from dialog_voice.untimed import UntimedFragment
+from dialog_voice.testing.studio import TimedSpeech, TimedSpeechSource
+from dialog_voice.untimed import UnalignedSegment
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio, WordCue
 
 # Tests that record share a loop, and so one process of espeak.
@@ -38,16 +38,16 @@ Arrival = Literal["at once", "real time"]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def studio() -> AsyncIterator[Studio]:
-    async with Studio() as studio:
+async def studio() -> AsyncIterator[TimedSpeechSource]:
+    async with TimedSpeechSource() as studio:
         yield studio
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def readings() -> dict[str, Reading]:
-    reader = Reader(EspeakVoice())
+async def readings() -> dict[str, ReferenceTimeline]:
+    reader = ReferenceSynthesizer(EspeakVoice())
     made = {
-        text: await reader.read(text, "en" if text.isascii() else "zh")
+        text: await reader.synthesize(text, "en" if text.isascii() else "zh")
         for text in ENGLISH + CHINESE
     }
     await reader.aclose()
@@ -56,24 +56,24 @@ async def readings() -> dict[str, Reading]:
 
 
 def play(
-    recording: Recording, arrival: Arrival, reading: Reading | None, pace: Pace
+    recording: TimedSpeech, arrival: Arrival, reading: ReferenceTimeline | None, pace: SpeakingRate
 ) -> list[WordCue]:
     """The words as they are told; with "at once" the end is known when 400 ms have left."""
-    fragment = UntimedFragment(recording.text, pace)
+    fragment = UnalignedSegment(recording.text, pace)
     if reading is not None:
-        fragment.use(reading)
+        fragment.use_reference(reading)
     pieces: list[VoiceAudio | None] = []
     if arrival == "real time":
         size = 100 * BYTES_PER_MS
         for start in range(0, len(recording.pcm), size):
             fragment.add(recording.pcm[start : start + size])
-            pieces.append(fragment.take(ALL_MS))
+            pieces.append(fragment.pull(ALL_MS))
     else:
         fragment.add(recording.pcm)
-        pieces.append(fragment.take(400))
+        pieces.append(fragment.pull(400))
     fragment.end()
-    pieces.append(fragment.take(ALL_MS))
-    fragment.teach()
+    pieces.append(fragment.pull(ALL_MS))
+    fragment.learn_rate()
     assert b"".join(piece.pcm for piece in pieces if piece) == recording.pcm
     return [word for piece in pieces if piece for word in piece.words]
 
@@ -83,12 +83,12 @@ def beyond(errors: list[int], words: int) -> float:
 
 
 async def judged(
-    studio: Studio,
+    studio: TimedSpeechSource,
     texts: tuple[str, ...],
     voice: str,
     wpm: int,
     arrival: Arrival,
-    readings: dict[str, Reading],
+    readings: dict[str, ReferenceTimeline],
     *,
     learnt: bool,
 ) -> list[int]:
@@ -96,7 +96,7 @@ async def judged(
     recordings = [await studio.record(text, voice, wpm) for text in texts]
     errors: list[int] = []
     for number, recording in enumerate(recordings):
-        pace = Pace()
+        pace = SpeakingRate()
         if learnt:
             other = recordings[1 - number]
             play(other, "at once", readings.get(other.text), pace)
@@ -111,7 +111,11 @@ async def judged(
 )
 @records
 async def test_with_the_length_known_not_one_word_too_many_is_heard(
-    studio: Studio, readings: dict[str, Reading], texts: tuple[str, ...], voice: str, wpm: int
+    studio: TimedSpeechSource,
+    readings: dict[str, ReferenceTimeline],
+    texts: tuple[str, ...],
+    voice: str,
+    wpm: int,
 ) -> None:
     """What is over one word lies in the first second, while the length was not known."""
     errors = await judged(studio, texts, voice, wpm, "at once", readings, learnt=False)
@@ -126,7 +130,11 @@ async def test_with_the_length_known_not_one_word_too_many_is_heard(
 )
 @records
 async def test_in_real_time_a_known_voice_is_followed(
-    studio: Studio, readings: dict[str, Reading], texts: tuple[str, ...], voice: str, wpm: int
+    studio: TimedSpeechSource,
+    readings: dict[str, ReferenceTimeline],
+    texts: tuple[str, ...],
+    voice: str,
+    wpm: int,
 ) -> None:
     errors = await judged(studio, texts, voice, wpm, "real time", readings, learnt=True)
     assert max(map(abs, errors)) <= 3
@@ -138,7 +146,7 @@ async def test_in_real_time_a_known_voice_is_followed(
 @pytest.mark.parametrize("voice", ["en-us+m3", "en-us+f4"])
 @records
 async def test_in_real_time_the_very_first_fragment_is_two_words_off_at_most(
-    studio: Studio, readings: dict[str, Reading], voice: str, wpm: int
+    studio: TimedSpeechSource, readings: dict[str, ReferenceTimeline], voice: str, wpm: int
 ) -> None:
     errors = await judged(studio, ENGLISH, voice, wpm, "real time", readings, learnt=False)
     assert beyond(errors, 2) < 0.01
@@ -148,7 +156,7 @@ async def test_in_real_time_the_very_first_fragment_is_two_words_off_at_most(
 @pytest.mark.parametrize("wpm", [150, 180, 220])
 @records
 async def test_in_real_time_the_very_first_fragment_of_chinese_settles_within_two_seconds(
-    studio: Studio, readings: dict[str, Reading], wpm: int
+    studio: TimedSpeechSource, readings: dict[str, ReferenceTimeline], wpm: int
 ) -> None:
     """200 to 300 hanzi a minute. Until a new voice's speed shows, more than two of these short words may be too many."""
     errors = await judged(studio, CHINESE, "cmn+f4", wpm, "real time", readings, learnt=False)
@@ -160,7 +168,7 @@ async def test_in_real_time_the_very_first_fragment_of_chinese_settles_within_tw
 @pytest.mark.parametrize("wpm", [110, 150, 220])
 @records
 async def test_letters_do_where_nobody_reads_once_the_length_is_known(
-    studio: Studio, texts: tuple[str, ...], voice: str, wpm: int
+    studio: TimedSpeechSource, texts: tuple[str, ...], voice: str, wpm: int
 ) -> None:
     errors = await judged(studio, texts, voice, wpm, "at once", {}, learnt=False)
     assert max(map(abs, errors)) <= 3
@@ -169,14 +177,14 @@ async def test_letters_do_where_nobody_reads_once_the_length_is_known(
 
 @records
 async def test_the_mouth_makes_the_readings_shapes_while_it_sounds_and_none_in_silence(
-    studio: Studio, readings: dict[str, Reading]
+    studio: TimedSpeechSource, readings: dict[str, ReferenceTimeline]
 ) -> None:
     recording = await studio.record(ENGLISH[0], "en-us+f4", 150)
-    fragment = UntimedFragment(recording.text, Pace())
-    fragment.use(readings[recording.text])
+    fragment = UnalignedSegment(recording.text, SpeakingRate())
+    fragment.use_reference(readings[recording.text])
     fragment.add(bytes(400 * BYTES_PER_MS) + recording.pcm)
     fragment.end()
-    piece = fragment.take(ALL_MS)
+    piece = fragment.pull(ALL_MS)
     assert piece is not None
     silent = [cue.offset_ms for cue in piece.visemes if cue.weights == {"sil": 1.0}]
     assert silent[0] == 0
@@ -187,22 +195,22 @@ async def test_the_mouth_makes_the_readings_shapes_while_it_sounds_and_none_in_s
 
 
 def test_before_the_first_sound_no_word_is_heard() -> None:
-    fragment = UntimedFragment("one two", Pace())
+    fragment = UnalignedSegment("one two", SpeakingRate())
     fragment.add(bytes(300 * BYTES_PER_MS))
-    piece = fragment.take(ALL_MS)
+    piece = fragment.pull(ALL_MS)
     assert piece is not None
     assert piece.words == (WordCue(0, 0, 0),), "a voice without any word would be guessed at"
     fragment.add(hum(100))
-    piece = fragment.take(ALL_MS)
+    piece = fragment.pull(ALL_MS)
     assert piece is not None
     assert [(word.text_start, word.text_end) for word in piece.words] == [(0, 3)]
     assert piece.words[0].offset_ms >= 300
 
 
 def test_a_pause_passes_no_word() -> None:
-    fragment = UntimedFragment("a b c d e f g h i j", Pace())
+    fragment = UnalignedSegment("a b c d e f g h i j", SpeakingRate())
     fragment.add(hum(200) + bytes(2000 * BYTES_PER_MS))
-    piece = fragment.take(ALL_MS)
+    piece = fragment.pull(ALL_MS)
     assert piece is not None
     assert piece.words[-1].offset_ms < 300
 
@@ -210,24 +218,26 @@ def test_a_pause_passes_no_word() -> None:
 @pytest.mark.parametrize("sound_ms", [400, 1600, 6000])
 def test_however_long_it_was_all_is_said_at_its_last_sound(sound_ms: int) -> None:
     text = "one two three four five"
-    fragment = UntimedFragment(text, Pace())
+    fragment = UnalignedSegment(text, SpeakingRate())
     fragment.add(hum(sound_ms) + bytes(500 * BYTES_PER_MS))
     fragment.end()
-    piece = fragment.take(ALL_MS)
+    piece = fragment.pull(ALL_MS)
     assert piece is not None
     assert piece.words[-1].text_end == len(text)
     assert 0.6 * sound_ms < piece.words[-1].offset_ms < sound_ms + 40
 
 
-def test_a_reading_that_comes_late_takes_nothing_back(readings: dict[str, Reading]) -> None:
+def test_a_reading_that_comes_late_takes_nothing_back(
+    readings: dict[str, ReferenceTimeline],
+) -> None:
     text = ENGLISH[1]
-    fragment = UntimedFragment(text, Pace(1.9))
+    fragment = UnalignedSegment(text, SpeakingRate(1.9))
     fragment.add(hum(1000))
-    before = fragment.take(ALL_MS)
-    fragment.use(readings[text])
+    before = fragment.pull(ALL_MS)
+    fragment.use_reference(readings[text])
     fragment.add(hum(7000))
     fragment.end()
-    after = fragment.take(ALL_MS)
+    after = fragment.pull(ALL_MS)
     assert before is not None
     assert after is not None
     words = [*before.words, *after.words]
@@ -237,37 +247,37 @@ def test_a_reading_that_comes_late_takes_nothing_back(readings: dict[str, Readin
 
 
 def test_a_reading_may_come_in_the_silence_behind_the_last_word(
-    readings: dict[str, Reading],
+    readings: dict[str, ReferenceTimeline],
 ) -> None:
-    fragment = UntimedFragment(ENGLISH[1], Pace())
+    fragment = UnalignedSegment(ENGLISH[1], SpeakingRate())
     fragment.add(hum(1000) + bytes(500 * BYTES_PER_MS))
     fragment.end()
-    assert fragment.take(1300)
-    fragment.use(readings[ENGLISH[1]])
-    piece = fragment.take(ALL_MS)
+    assert fragment.pull(1300)
+    fragment.use_reference(readings[ENGLISH[1]])
+    piece = fragment.pull(ALL_MS)
     assert piece is not None
     assert piece.words == ()
 
 
 def test_a_reading_that_comes_when_most_was_said_is_not_caught_up_with(
-    readings: dict[str, Reading],
+    readings: dict[str, ReferenceTimeline],
 ) -> None:
-    fragment = UntimedFragment(ENGLISH[1], Pace())
+    fragment = UnalignedSegment(ENGLISH[1], SpeakingRate())
     fragment.add(hum(5000))
-    assert fragment.take(ALL_MS)
-    follower = fragment._follower
-    fragment.use(readings[ENGLISH[1]])
-    assert fragment._follower is follower
+    assert fragment.pull(ALL_MS)
+    follower = fragment._aligner
+    fragment.use_reference(readings[ENGLISH[1]])
+    assert fragment._aligner is follower
 
 
 def test_what_ended_teaches_the_pace() -> None:
-    pace = Pace()
-    fragment = UntimedFragment("one two three four five six seven eight nine ten", pace)
+    pace = SpeakingRate()
+    fragment = UnalignedSegment("one two three four five six seven eight nine ten", pace)
     fragment.add(hum(6000))
-    fragment.teach()
-    assert pace.speed == Pace().speed, "nobody knows whether that was all"
+    fragment.learn_rate()
+    assert pace.speed == SpeakingRate().speed, "nobody knows whether that was all"
     fragment.end()
-    fragment.teach()
+    fragment.learn_rate()
     assert pace.speed < 0.6
 
 
@@ -278,7 +288,7 @@ def test_what_ended_teaches_the_pace() -> None:
 def test_cues_are_ordered_and_inside_whatever_comes(
     text: str, arrivals: list[tuple[int, bool, int]]
 ) -> None:
-    fragment = UntimedFragment(text, Pace())
+    fragment = UnalignedSegment(text, SpeakingRate())
     given_bytes, taken = b"", b""
     visemes: list[float] = []
     words: list[WordCue] = []
@@ -298,9 +308,9 @@ def test_cues_are_ordered_and_inside_whatever_comes(
         pcm = (b"\x00\x20" if loud else b"\x01\x00") * samples
         given_bytes += pcm
         fragment.add(pcm)
-        took(fragment.take(fragment.taken_ms + until_ms))
+        took(fragment.pull(fragment.pulled_ms + until_ms))
     fragment.end()
-    took(fragment.take(ALL_MS))
+    took(fragment.pull(ALL_MS))
     assert taken == given_bytes
     assert visemes == sorted(visemes)
     assert [word.offset_ms for word in words] == sorted(word.offset_ms for word in words)

@@ -10,7 +10,7 @@ from dialog_contracts.session_document import SessionVoice
 from dialog_voice import making
 from dialog_voice.edge import EdgeConfig, EdgeVoice
 from dialog_voice.errors import ProviderError
-from dialog_voice.making import Means
+from dialog_voice.making import VoiceDependencies
 from dialog_voice.settings import VoiceSettings
 from dialog_voice.testing.edge_server import EdgeServer
 from dialog_voice.testing.openai_speech_server import OpenAiSpeechServer
@@ -29,8 +29,10 @@ def voice(base_url: str | None = None, **values: object) -> Voice:
     settings = VoiceSettings.model_validate(
         {"openai_api_key": "sk-own", "openai_base_url": None, "no_proxy": "", **values}
     )
-    return making.of_session(
-        SessionVoice(provider="openai", base_url=base_url), Means(settings), "sk-session"
+    return making.build_for_session(
+        SessionVoice(provider="openai", base_url=base_url),
+        VoiceDependencies(settings),
+        "sk-session",
     )
 
 

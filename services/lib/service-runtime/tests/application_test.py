@@ -10,7 +10,7 @@ from starlette.routing import Route
 from dialog_contracts.http import ChatRequest
 from service_runtime import application, errors
 from service_runtime.bodies import read_model
-from service_runtime.probes import Probe
+from service_runtime.probes import HealthCheck
 
 order: list[str] = []
 
@@ -23,12 +23,12 @@ async def parts() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def probe() -> Probe:
-    return Probe("svc", unsupported=lambda: {"ENABLE_LTM": "not built"})
+def probe() -> HealthCheck:
+    return HealthCheck("svc", unsupported=lambda: {"ENABLE_LTM": "not built"})
 
 
 @pytest.fixture
-async def client(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
+async def client(probe: HealthCheck) -> AsyncIterator[httpx.AsyncClient]:
     async def echo(request: Request) -> Response:
         return JSONResponse({"content": (await read_model(request, ChatRequest)).content})
 
@@ -89,11 +89,11 @@ async def test_an_error_on_our_side_tells_nothing_of_the_inside(client: httpx.As
 
 
 async def test_readiness_gives_reasons_and_unsupported_flags(
-    client: httpx.AsyncClient, probe: Probe
+    client: httpx.AsyncClient, probe: HealthCheck
 ) -> None:
     state: dict[str, str | None] = {"why": "warming"}
-    probe.need("voice", lambda: state["why"])
-    probe.detail("redis", lambda: "down")
+    probe.require("voice", lambda: state["why"])
+    probe.info("redis", lambda: "down")
     answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["reasons"] == ["voice: warming"]
@@ -104,7 +104,7 @@ async def test_readiness_gives_reasons_and_unsupported_flags(
     assert b"dialog_turns" in (await client.get("/metrics")).content
 
 
-async def test_parts_start_with_the_application_and_end_with_it(probe: Probe) -> None:
+async def test_parts_start_with_the_application_and_end_with_it(probe: HealthCheck) -> None:
     app = application.create(probe, parts, [])
     order.clear()
     async with app.router.lifespan_context(app):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_runtime.egress import EgressRefused, EgressRules, GuardedBackend, refused_by
+from service_runtime.egress import EgressRefused, EgressRules, GuardedBackend, refusal_in
 from service_runtime.model_settings import ModelSettings
 
 STRICT = EgressRules()
@@ -155,9 +155,9 @@ def test_only_what_a_session_chose_follows_rules() -> None:
     settings = ModelSettings(
         session_egress_allow="loopback, 10.0.0.0/8", openai_base_url="http://ollama:1/v1"
     )
-    assert settings.egress_of(None) is None
-    assert settings.egress_of("http://ollama:1/v1") is None
-    rules = settings.egress_of("http://elsewhere/v1")
+    assert settings.egress_for(None) is None
+    assert settings.egress_for("http://ollama:1/v1") is None
+    rules = settings.egress_for("http://elsewhere/v1")
     assert rules is not None
     assert (set(rules.kinds), [str(network) for network in rules.networks]) == (
         {"loopback"},
@@ -219,5 +219,5 @@ def test_a_refusal_is_found_among_causes() -> None:
     outer = RuntimeError("outer")
     outer.__cause__ = ConnectionError("middle")
     outer.__cause__.__context__ = refusal
-    assert refused_by(outer) is refusal
-    assert refused_by(ValueError("x")) is None
+    assert refusal_in(outer) is refusal
+    assert refusal_in(ValueError("x")) is None

@@ -4,7 +4,7 @@ from service_runtime import factories
 
 
 def test_a_part_is_found_by_its_modules_name_and_its_own() -> None:
-    assert factories.load("collections:OrderedDict", "LLM_CHAIN")() == {}
+    assert factories.load_factory("collections:OrderedDict", "LLM_CHAIN")() == {}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_part_is_found_by_its_modules_name_and_its_own() -> None:
 )
 def test_what_cannot_be_loaded_is_a_sentence_with_the_setting_and_the_name(name: str) -> None:
     with pytest.raises(ValueError, match="^VOICE_CHAIN: ") as caught:
-        factories.load(name, "VOICE_CHAIN")
+        factories.load_factory(name, "VOICE_CHAIN")
     assert repr(name) in str(caught.value)
 
 
@@ -34,7 +34,7 @@ def test_a_part_that_lacks_something_itself_says_what(
     (folder / "half_written_part.py").write_text("import a_package_that_is_missing_there\n")
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(ValueError, match="a_package_that_is_missing_there"):
-        factories.load("half_written_part:make", "LLM_CHAIN")
+        factories.load_factory("half_written_part:make", "LLM_CHAIN")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import FlagAck, FlagTable, SessionDocument
-from dialog_flags.documents import Documents
-from service_runtime.flag_watch import FlagWatch
-from service_runtime.session_keys import SessionKeys
+from dialog_flags.documents import FlagDocuments
+from service_runtime.flag_watch import FlagSubscriber
+from service_runtime.session_keys import SecretFiles
 from service_runtime.settings import ServiceSettings
 
 
@@ -47,10 +47,10 @@ async def becomes(check: Callable[[], bool | Awaitable[bool]], within_s: float =
 
 def watching(
     stack: AsyncExitStack, url: str, *, file: Path | None = None, missing: list[str] | None = None
-) -> Documents:
-    documents = Documents()
+) -> FlagDocuments:
+    documents = FlagDocuments()
     settings = ServiceSettings(redis_url=url, pod_name="engine-0", flags_file=file)
-    watch = FlagWatch(documents, "dialog-engine", settings, missing_keys=lambda: missing or [])
+    watch = FlagSubscriber(documents, "dialog-engine", settings, missing_keys=lambda: missing or [])
     watch.start()
     stack.push_async_callback(watch.aclose)
     return documents
@@ -148,7 +148,7 @@ async def test_a_wrong_document_is_counted_and_the_rest_is_taken(
             await write(redis, 10, document("live-001", 1))
             documents = watching(stack, store.url)
             await becomes(lambda: documents.revision == 10)
-            assert set(documents.by_session()) == {"live-001"}
+            assert set(documents.document_for()) == {"live-001"}
     assert "bad_flag_document" in capsys.readouterr().out
 
 
@@ -164,7 +164,7 @@ async def test_what_nobody_can_read_in_redis_stops_no_acknowledgement(tmp_path: 
         ):
             await redis.hset(redis_names.FLAGS, "binary", b"\xff\xfe")
             await write(redis, 10, document("live-001", 1))
-            documents = watching(stack, store.url, missing=SessionKeys(keys).missing(["bad"]))
+            documents = watching(stack, store.url, missing=SecretFiles(keys).missing(["bad"]))
 
             async def told() -> bool:
                 ack = await redis.hget(redis_names.FLAGS_ACKS, "engine-0")
@@ -172,7 +172,7 @@ async def test_what_nobody_can_read_in_redis_stops_no_acknowledgement(tmp_path: 
 
             await becomes(told)
             assert (await acknowledged(redis)).missing_keys == ["bad"]
-            assert list(documents.by_session()) == ["live-001"]
+            assert list(documents.document_for()) == ["live-001"]
             await redis.set(redis_names.FLAGS_REVISION, "junk")
             await redis.publish(redis_names.FLAGS_CHANGED, "junk")
             await write(redis, 12, document("live-001", 2))

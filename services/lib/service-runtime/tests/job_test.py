@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 from service_runtime.job import Job
 
 LIST = "user_input_queue"
@@ -17,10 +17,10 @@ class Desk:
     """Takes what a job finishes with; `taken_away`: somebody else has it by now."""
 
     def __init__(self) -> None:
-        self.finished: list[tuple[str, list[Effect]]] = []
+        self.finished: list[tuple[str, list[RedisCommand]]] = []
         self.taken_away = False
 
-    async def finish(self, raw: str, effects: Sequence[Effect]) -> bool:
+    async def finish(self, raw: str, effects: Sequence[RedisCommand]) -> bool:
         self.finished.append((raw, list(effects)))
         return not self.taken_away
 
@@ -40,20 +40,24 @@ async def test_what_cannot_be_read_is_told_by_its_field(desk: Desk, raw: str, to
 
 
 async def test_all_that_follows_goes_along_or_nothing_of_it(desk: Desk) -> None:
-    follows: Effect = ("LPUSH", "chat_requests", "next")
-    assert await Job("{}", 0, LIST, desk.finish).done(follows)
+    follows: RedisCommand = ("LPUSH", "chat_requests", "next")
+    assert await Job("{}", 0, LIST, desk.finish).complete(follows)
     assert desk.finished == [("{}", [follows])]
     desk.taken_away = True
-    assert not await Job("{}", 1, LIST, desk.finish).done(follows)
+    assert not await Job("{}", 1, LIST, desk.finish).complete(follows)
 
 
 async def test_a_buried_one_stands_in_a_bounded_list_beside_its_own(desk: Desk) -> None:
-    told: Effect = ("PUBLISH", "task_response:live-001", "sorry")
-    assert await Job("odd", 0, LIST, desk.finish).bury("nobody can read it", told)
-    dead = redis_names.dead(LIST)
+    told: RedisCommand = ("PUBLISH", "task_response:live-001", "sorry")
+    assert await Job("odd", 0, LIST, desk.finish).dead_letter("nobody can read it", told)
+    dead = redis_names.dead_letter(LIST)
     assert desk.finished == [
         (
             "odd",
-            [("LPUSH", dead, "odd"), ("LTRIM", dead, "0", str(redis_names.DEAD_MAX - 1)), told],
+            [
+                ("LPUSH", dead, "odd"),
+                ("LTRIM", dead, "0", str(redis_names.MAX_DEAD_LETTERS - 1)),
+                told,
+            ],
         ),
     ]

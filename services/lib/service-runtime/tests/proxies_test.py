@@ -21,20 +21,21 @@ P = "http://proxy.example:3128"
     ],
 )
 def test_what_is_near_is_reached_without(url: str) -> None:
-    assert Proxies(P, P, P, P).of(url) is None
+    assert Proxies(P, P, P, P).proxy_for(url) is None
 
 
 def test_the_environment_decides_by_scheme_and_a_setting_over_it() -> None:
     environment = Proxies(None, "http://plain:1", "secure:2", "http://every:3")
-    assert environment.of("http://api.example/v1") == "http://plain:1"
-    assert environment.of("https://api.example/v1") == "http://secure:2"
-    assert environment.of("wss://api.example/v1") == "http://secure:2"
+    assert environment.proxy_for("http://api.example/v1") == "http://plain:1"
+    assert environment.proxy_for("https://api.example/v1") == "http://secure:2"
+    assert environment.proxy_for("wss://api.example/v1") == "http://secure:2"
     assert (
-        Proxies(None, None, None, "http://every:3").of("https://api.example/v1") == "http://every:3"
+        Proxies(None, None, None, "http://every:3").proxy_for("https://api.example/v1")
+        == "http://every:3"
     )
-    assert Proxies(P, "http://plain:1", "secure:2").of("https://api.example/v1") == P
-    assert Proxies("none", P, P, P).of("https://api.example/v1") is None
-    assert Proxies().of("https://api.example/v1") is None
+    assert Proxies(P, "http://plain:1", "secure:2").proxy_for("https://api.example/v1") == P
+    assert Proxies("none", P, P, P).proxy_for("https://api.example/v1") is None
+    assert Proxies().proxy_for("https://api.example/v1") is None
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,10 @@ def test_the_environment_decides_by_scheme_and_a_setting_over_it() -> None:
     ],
 )
 def test_no_proxy_names_are_ends_of_names(no: str, without: bool) -> None:
-    assert (Proxies(None, P, P, None, no).of("https://api.example.org/v1") is None) is without
-    assert (Proxies(P, no=no).of("https://api.example.org/v1") is None) is without
+    assert (
+        Proxies(None, P, P, None, no).proxy_for("https://api.example.org/v1") is None
+    ) is without
+    assert (Proxies(P, no=no).proxy_for("https://api.example.org/v1") is None) is without
 
 
 @pytest.mark.parametrize(
@@ -71,7 +74,7 @@ def test_no_proxy_names_are_ends_of_names(no: str, without: bool) -> None:
     ],
 )
 def test_no_proxy_addresses_and_networks(no: str, without: bool) -> None:
-    assert (Proxies(None, P, P, None, no).of("http://10.1.2.3/v1") is None) is without
+    assert (Proxies(None, P, P, None, no).proxy_for("http://10.1.2.3/v1") is None) is without
 
 
 @pytest.mark.parametrize("upper", [True, False])
@@ -82,7 +85,7 @@ def test_settings_read_them_as_everybody_does(monkeypatch: pytest.MonkeyPatch, u
     for name, value in (("https_proxy", P), ("no_proxy", "inside.example")):
         monkeypatch.setenv(name.upper() if upper else name, value)
     settings = ModelSettings()
-    assert settings.proxy_of("https://api.example/v1") == P
-    assert settings.proxy_of("https://api.inside.example/v1") is None
+    assert settings.proxy_for("https://api.example/v1") == P
+    assert settings.proxy_for("https://api.inside.example/v1") is None
     with pytest.raises(ValueError, match="provider_proxy"):
         ModelSettings(provider_proxy="socks5://x:1")

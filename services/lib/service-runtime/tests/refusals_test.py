@@ -9,10 +9,10 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from dialog_contracts.samples import TurnSample
 from service_runtime import refusals
-from service_runtime.effects import Effect
-from service_runtime.refusals import Sentence
+from service_runtime.effects import RedisCommand
+from service_runtime.refusals import LocalizedText
 
-TOLD = Sentence("sorry", "抱歉")
+TOLD = LocalizedText("sorry", "抱歉")
 
 
 def message(content: str = "hello", **meta: object) -> UserInput:
@@ -21,7 +21,7 @@ def message(content: str = "hello", **meta: object) -> UserInput:
 
 
 def test_a_failed_turn_is_answered_noted_and_passed() -> None:
-    answer, advance, sample = refusals.failed(
+    answer, advance, sample = refusals.failed_turn(
         message(flags=FlagSet(generation=7)), "llm_timeout", TOLD
     )
     told = TaskResponse.from_json(answer[3])
@@ -33,7 +33,7 @@ def test_a_failed_turn_is_answered_noted_and_passed() -> None:
     )
     assert advance == (
         "ADVANCE",
-        redis_names.backlog("live-001"),
+        redis_names.session_queue("live-001"),
         redis_names.CHAT_REQUESTS,
         "live-001#3",
     )
@@ -56,7 +56,7 @@ def test_a_failed_turn_is_answered_noted_and_passed() -> None:
     ],
 )
 def test_a_person_is_told_in_his_language(said: UserInput, expected: str) -> None:
-    assert TOLD.to(said) == expected
+    assert TOLD.for_text(said) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_a_person_is_told_in_his_language(said: UserInput, expected: str) -> Non
     ["", "{", "null", "3", "[[[", "[" * 100_000, '{"task_id": 3}', '{"task_id": "a b"}', "\udcff"],
 )
 def test_nobody_is_told_where_nobody_is_named(raw: str) -> None:
-    assert refusals.unreadable(raw, "why") == []
-    assert refusals.given_up(raw) == []
+    assert refusals.malformed(raw, "why") == []
+    assert refusals.exhausted(raw) == []
 
 
 def test_who_can_be_read_is_told_though_the_rest_cannot() -> None:
@@ -76,15 +76,15 @@ def test_who_can_be_read_is_told_though_the_rest_cannot() -> None:
             "meta": {"session_id": "live-001", "turn": -1},
         }
     )
-    [(_, key, name, answer, *_)] = refusals.unreadable(raw, "why")
-    assert key == redis_names.answers("live-001")
+    [(_, key, name, answer, *_)] = refusals.malformed(raw, "why")
+    assert key == redis_names.responses("live-001")
     assert name.startswith("unreadable:")
     assert TaskResponse.from_json(answer).error == "why"
 
 
 def test_a_message_without_a_turn_that_is_given_up_is_answered_under_its_request() -> None:
     raw = UserInput(task_id="live-001", content="x", meta=ChainMeta(request_id="r-1")).to_json()
-    [(_, _, name, answer, *_)] = refusals.given_up(raw)
+    [(_, _, name, answer, *_)] = refusals.exhausted(raw)
     assert (name, TaskResponse.from_json(answer).metadata.code) == ("r-1", "given_up")
 
 
@@ -120,19 +120,19 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-def answers(effects: list[Effect]) -> list[TaskResponse]:
-    return [TaskResponse.from_json(effect[3]) for effect in effects if effect[0] == "ANSWER"]
+def answers(effects: list[RedisCommand]) -> list[TaskResponse]:
+    return [TaskResponse.from_json(effect[3]) for effect in effects if effect[0] == "SEND_RESPONSE"]
 
 
 @given(MESSAGES | ANYTHING)
-@example({"task_id": "s", "meta": {"turn": limits.TURN_MAX + 1}})
+@example({"task_id": "s", "meta": {"turn": limits.MAX_TURN + 1}})
 @example({"task_id": "s", "meta": {"turn": 10**400}})
 @example({"task_id": "s", "message_id": "\ud800"})
 @example({"task_id": "s", "meta": {"request_id": "\ud800"}})
 @example({"task_id": "s", "message_id": 5})
 def test_no_message_is_so_wrong_that_it_cannot_be_refused(found: object) -> None:
     raw = json.dumps(found)
-    for effects in (refusals.unreadable(raw, "why"), refusals.given_up(raw)):
+    for effects in (refusals.malformed(raw, "why"), refusals.exhausted(raw)):
         assert all(isinstance(part, str) and part.encode() for effect in effects for part in effect)
         for told in answers(effects):
             assert told.status == "error"
@@ -145,7 +145,7 @@ def test_no_message_is_so_wrong_that_it_cannot_be_refused(found: object) -> None
 )
 @example('{"task_id": "live-001", "content": "' + b"\xff".decode("utf-8", "surrogateescape") + '"}')
 def test_what_is_not_even_text_is_refused_too(raw: str) -> None:
-    for effects in (refusals.unreadable(raw, "why"), refusals.given_up(raw)):
+    for effects in (refusals.malformed(raw, "why"), refusals.exhausted(raw)):
         assert all(told.status == "error" for told in answers(effects))
 
 
@@ -170,18 +170,18 @@ def test_what_is_not_even_text_is_refused_too(raw: str) -> None:
 def test_the_error_goes_to_the_task_under_the_name_of_the_turn_or_the_message(
     found: dict[str, object], whom: tuple[str, str]
 ) -> None:
-    (told,) = answers(refusals.unreadable(json.dumps(found), "why"))
+    (told,) = answers(refusals.malformed(json.dumps(found), "why"))
     assert (told.task_id, told.message_id) == whom
     assert (told.error, told.metadata.code, told.audio) == ("why", "invalid", None)
 
 
 def test_a_turn_that_cannot_be_read_lets_the_sessions_next_one_go_on() -> None:
-    effects = refusals.unreadable('{"task_id": "live-001", "meta": {"turn": 3}}', "why")
+    effects = refusals.malformed('{"task_id": "live-001", "meta": {"turn": 3}}', "why")
     assert effects[1:] == [
-        ("ADVANCE", redis_names.backlog("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")
+        ("ADVANCE", redis_names.session_queue("live-001"), redis_names.CHAT_REQUESTS, "live-001#3")
     ]
-    assert [effect[0] for effect in refusals.unreadable('{"task_id": "live-001"}', "why")] == [
-        "ANSWER"
+    assert [effect[0] for effect in refusals.malformed('{"task_id": "live-001"}', "why")] == [
+        "SEND_RESPONSE"
     ]
 
 
@@ -189,20 +189,20 @@ def test_each_of_two_messages_without_a_name_is_told_of_and_one_that_comes_again
     None
 ):
     def name(raw: str) -> str:
-        return answers(refusals.unreadable(raw, "why"))[0].message_id
+        return answers(refusals.malformed(raw, "why"))[0].message_id
 
     first, second = '{"task_id": "live-001", "content": 1}', '{"task_id": "live-001", "content": 2}'
     assert name(first) == name(first) != name(second)
 
 
 def test_a_turn_that_nobody_survived_counts_as_failed_once() -> None:
-    effects = refusals.given_up(message().to_json())
-    assert [effect[0] for effect in effects] == ["ANSWER", "ADVANCE", "XADD"]
+    effects = refusals.exhausted(message().to_json())
+    assert [effect[0] for effect in effects] == ["SEND_RESPONSE", "ADVANCE", "XADD"]
     assert (answers(effects)[0].message_id, answers(effects)[0].metadata.code) == (
         "live-001#3",
         "given_up",
     )
-    wrong = refusals.given_up('{"task_id": "live-001", "content": 5, "meta": {"turn": 3}}')
+    wrong = refusals.exhausted('{"task_id": "live-001", "content": 5, "meta": {"turn": 3}}')
     assert (answers(wrong)[0].message_id, answers(wrong)[0].metadata.code) == (
         "live-001#3",
         "given_up",

@@ -7,15 +7,15 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dialog_telemetry import metrics
-from service_runtime.service_pool import RETIRED_MAX, ServicePool, StrangerAnswered
+from service_runtime.service_pool import MAX_RETIRED, ServiceClient, UnexpectedUpstream
 from service_runtime.testing.local_server import serving
-from service_runtime.testing.stranger import strangers_first
+from service_runtime.testing.stranger import foreign_first
 from vtuber_cli import ports
 
 
 async def test_a_service_is_asked_over_one_connection() -> None:
-    async with strangers_first(0, b'{"ready": true}') as address:
-        pool = ServicePool(address.url + "/")
+    async with foreign_first(0, b'{"ready": true}') as address:
+        pool = ServiceClient(address.url + "/")
         await pool.open()
         assert await pool.ready()
         for _ in range(3):
@@ -26,19 +26,19 @@ async def test_a_service_is_asked_over_one_connection() -> None:
 
 
 async def test_a_connection_to_a_stranger_is_not_used_again() -> None:
-    before = metrics.STRANGERS._value.get()
-    async with strangers_first(2) as address:
-        pool = ServicePool(address.url)
+    before = metrics.UNEXPECTED_UPSTREAMS._value.get()
+    async with foreign_first(2) as address:
+        pool = ServiceClient(address.url)
         await pool.open()
         assert not await pool.ready(), "the very first call, which warms a connection"
-        with pytest.raises(StrangerAnswered, match="404 application/octet-stream"):
+        with pytest.raises(UnexpectedUpstream, match="404 application/octet-stream"):
             await pool.request("POST", "/x", body=b"abc")
         for _ in range(2):
             answer = await pool.request("POST", "/x", body=b"abc")
             assert (answer.status, await answer.read()) == (200, b"{}")
         await pool.aclose()
     assert address.asked == [1, 1, 2]
-    assert metrics.STRANGERS._value.get() == before + 2
+    assert metrics.UNEXPECTED_UPSTREAMS._value.get() == before + 2
 
 
 class Mixed:
@@ -69,31 +69,31 @@ async def test_what_runs_over_other_connections_goes_on_however_many_strangers_a
 ):
     service = Mixed()
     async with serving(service) as port:
-        pool = ServicePool(f"http://127.0.0.1:{port}")
+        pool = ServiceClient(f"http://127.0.0.1:{port}")
         await pool.open()
         running = await pool.request("GET", "/stream")
         asked = await asyncio.gather(
-            *(pool.request("GET", "/x") for _ in range(2 * RETIRED_MAX)), return_exceptions=True
+            *(pool.request("GET", "/x") for _ in range(2 * MAX_RETIRED)), return_exceptions=True
         )
-        assert {type(answer) for answer in asked} == {StrangerAnswered}
+        assert {type(answer) for answer in asked} == {UnexpectedUpstream}
         service.end.set()
         assert await running.read() == b"firstlast"
         await pool.aclose()
 
 
 async def test_connections_that_were_given_up_are_bounded() -> None:
-    async with strangers_first(RETIRED_MAX + 3) as address:
-        pool = ServicePool(address.url)
+    async with foreign_first(MAX_RETIRED + 3) as address:
+        pool = ServiceClient(address.url)
         await pool.open()
-        for _ in range(RETIRED_MAX + 3):
-            with pytest.raises(StrangerAnswered):
+        for _ in range(MAX_RETIRED + 3):
+            with pytest.raises(UnexpectedUpstream):
                 await pool.request("GET", "/x")
-        assert len(pool._retired) == RETIRED_MAX
+        assert len(pool._retired) == MAX_RETIRED
         await pool.aclose()
 
 
 async def test_nobody_at_the_address_is_a_connection_error_and_not_ready() -> None:
-    pool = ServicePool(f"http://127.0.0.1:{ports.free()}")
+    pool = ServiceClient(f"http://127.0.0.1:{ports.free()}")
     await pool.open()
     assert not await pool.ready()
     with pytest.raises(aiohttp.ClientConnectionError):

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 from service_runtime.session_history import SessionHistory
 
 
@@ -21,7 +21,7 @@ async def kept(redis: "Redis", *records: TurnRecord) -> None:
 
 
 @pytest.fixture
-def history(link: RedisLink) -> SessionHistory:
+def history(link: RedisClient) -> SessionHistory:
     return SessionHistory(link)
 
 
@@ -59,6 +59,6 @@ async def test_a_prompt_begins_after_the_reset_and_holds_the_last_turns_only(
     assert await history.prompt_turns("s", 3) == []
 
 
-async def test_without_redis_it_says_so_instead_of_an_empty_past(no_link: RedisLink) -> None:
-    with pytest.raises(RedisDown):
+async def test_without_redis_it_says_so_instead_of_an_empty_past(no_link: RedisClient) -> None:
+    with pytest.raises(RedisUnavailable):
         await SessionHistory(no_link).prompt_turns("s", 3)

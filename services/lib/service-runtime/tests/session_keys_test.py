@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service_runtime import session_keys
-from service_runtime.session_keys import SessionKeys
+from service_runtime.session_keys import SecretFiles
 
 
 def test_a_key_is_what_is_in_its_file(tmp_path: Path) -> None:
     (tmp_path / "good").write_text("  sk-one\n")
-    keys = SessionKeys(tmp_path)
+    keys = SecretFiles(tmp_path)
     assert keys.read("good") == "sk-one"
     assert keys.read(None) is None
-    assert SessionKeys(None).read("good") is None
+    assert SecretFiles(None).read("good") is None
     assert keys.missing(["good", "later", None, "later"]) == ["later"]
 
 
@@ -27,7 +27,7 @@ def test_a_key_is_what_is_in_its_file(tmp_path: Path) -> None:
         ("密钥".encode(), "not one word of printable ASCII"),
         (b"sec\0ret", "not one word of printable ASCII"),
         (b" \n", "empty"),
-        (b"x" * (session_keys.KEY_BYTES + 1), "longer than"),
+        (b"x" * (session_keys.MAX_KEY_BYTES + 1), "longer than"),
     ],
 )
 def test_a_file_that_is_no_key_is_missing_and_nothing_of_it_is_said(
@@ -35,7 +35,7 @@ def test_a_file_that_is_no_key_is_missing_and_nothing_of_it_is_said(
 ) -> None:
     (tmp_path / "bad").write_bytes(data)
     (tmp_path / "good").write_text("sk-one")
-    keys = SessionKeys(tmp_path)
+    keys = SecretFiles(tmp_path)
     with structlog.testing.capture_logs() as lines:
         assert keys.missing(["bad", "good"]) == ["bad"]
         assert keys.missing(["bad", "good"]) == ["bad"]
@@ -49,12 +49,12 @@ def test_a_file_that_is_no_key_is_missing_and_nothing_of_it_is_said(
 
 def test_a_folder_in_the_place_of_a_key_is_no_key(tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
-    assert SessionKeys(tmp_path).missing(["dir"]) == ["dir"]
+    assert SecretFiles(tmp_path).missing(["dir"]) == ["dir"]
 
 
 @given(st.binary(max_size=50))
 def test_reading_never_raises(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("keys")
     (folder / "key").write_bytes(data)
-    key = SessionKeys(folder).read("key")
+    key = SecretFiles(folder).read("key")
     assert key is None or (key.isascii() and key.isprintable() and " " not in key)

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import Counter
 
 from service_runtime import session_providers
-from service_runtime.session_keys import SessionKeys
-from service_runtime.session_providers import SessionProviders
+from service_runtime.session_keys import SecretFiles
+from service_runtime.session_providers import SessionProviderCache
 
 PASSED_OVER = Counter("test_passed_over", "For this test.", ["provider", "reason"])
 
@@ -30,18 +30,18 @@ class Provider:
 
 def made(
     folder: Path | None = None,
-) -> "tuple[SessionProviders[Wish, Provider], Provider, list[Provider]]":
+) -> "tuple[SessionProviderCache[Wish, Provider], Provider, list[Provider]]":
     own, all_made = Provider("own"), []
 
     def make(wish: Wish, key: str | None) -> Provider:
         all_made.append(Provider(wish.provider, key))
         return all_made[-1]
 
-    providers: SessionProviders[Wish, Provider] = SessionProviders(
+    providers: SessionProviderCache[Wish, Provider] = SessionProviderCache(
         own,
         make=make,
         chain=lambda both: Provider("+".join(one.name for one in both)),
-        keys=SessionKeys(folder),
+        keys=SecretFiles(folder),
         fell_through=PASSED_OVER,
     )
     return providers, own, all_made
@@ -49,9 +49,9 @@ def made(
 
 async def test_no_wish_no_provider_and_the_same_wish_the_same_one() -> None:
     providers, own, all_made = made()
-    assert providers.of(None) is own
-    assert providers.of(Wish("rules")) is providers.of(Wish("rules"))
-    assert providers.of(Wish("rules")).name == "rules+own", "the own one stands behind it"
+    assert providers.get(None) is own
+    assert providers.get(Wish("rules")) is providers.get(Wish("rules"))
+    assert providers.get(Wish("rules")).name == "rules+own", "the own one stands behind it"
     assert len(all_made) == 1
     await providers.aclose()
     assert all_made[0].closed
@@ -63,10 +63,10 @@ async def test_a_missing_key_is_counted_and_the_own_one_answers_until_it_is_ther
 ) -> None:
     providers, own, all_made = made(tmp_path)
     before = PASSED_OVER.labels(provider="openai", reason="key_missing")._value.get()
-    assert providers.of(Wish("openai", "key.1")) is own
+    assert providers.get(Wish("openai", "key.1")) is own
     assert PASSED_OVER.labels(provider="openai", reason="key_missing")._value.get() == before + 1
     (tmp_path / "key.1").write_text("sk-1\n")
-    assert providers.of(Wish("openai", "key.1")).name == "openai+own"
+    assert providers.get(Wish("openai", "key.1")).name == "openai+own"
     assert all_made[0].key == "sk-1"
     await providers.aclose()
 
@@ -74,11 +74,11 @@ async def test_a_missing_key_is_counted_and_the_own_one_answers_until_it_is_ther
 async def test_what_no_session_asks_for_any_more_is_closed_after_its_last_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session_providers, "KEPT", 1)
+    monkeypatch.setattr(session_providers, "MAX_CACHED", 1)
     monkeypatch.setattr(session_providers, "RETIRED_AFTER_S", 0)
     providers, _, all_made = made()
-    providers.of(Wish("a"))
-    providers.of(Wish("b"))
+    providers.get(Wish("a"))
+    providers.get(Wish("b"))
     async with asyncio.timeout(1):
         while not all_made[0].closed:
             await asyncio.sleep(0)

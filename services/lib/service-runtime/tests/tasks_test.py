@@ -4,7 +4,7 @@ from contextlib import suppress
 import pytest
 
 from dialog_telemetry import metrics
-from service_runtime.tasks import CANCEL_AGAIN_S, TaskOwner
+from service_runtime.tasks import RECANCEL_INTERVAL_S, BackgroundTasks
 
 
 def crashes(name: str) -> float:
@@ -12,7 +12,7 @@ def crashes(name: str) -> float:
 
 
 async def test_close_cancels_what_runs_and_waits_for_its_cleanup() -> None:
-    owner, cleaned = TaskOwner(), []
+    owner, cleaned = BackgroundTasks(), []
 
     async def work() -> None:
         try:
@@ -31,7 +31,7 @@ async def test_close_cancels_what_runs_and_waits_for_its_cleanup() -> None:
 
 
 async def test_a_crash_is_counted_and_ends_only_its_task() -> None:
-    owner, before = TaskOwner(), crashes("bad")
+    owner, before = BackgroundTasks(), crashes("bad")
 
     async def bad() -> None:
         raise ValueError("broken")
@@ -46,13 +46,13 @@ async def test_a_crash_is_counted_and_ends_only_its_task() -> None:
 
 @pytest.mark.looptime
 async def test_kept_work_begins_anew_after_a_crash_with_growing_pauses() -> None:
-    owner, starts = TaskOwner(), []
+    owner, starts = BackgroundTasks(), []
 
     async def flaky() -> None:
         starts.append(asyncio.get_running_loop().time())
         raise OSError("gone")
 
-    owner.keep("flaky", flaky, pause_s=1, pause_max_s=4)
+    owner.run_forever("flaky", flaky, pause_s=1, pause_max_s=4)
     await asyncio.sleep(12)
     await owner.close()
     assert [round(at) for at in starts] == [0, 1, 3, 7, 11]
@@ -60,7 +60,7 @@ async def test_kept_work_begins_anew_after_a_crash_with_growing_pauses() -> None
 
 @pytest.mark.looptime
 async def test_a_task_that_loses_its_cancellation_is_ended_all_the_same() -> None:
-    owner, lost = TaskOwner(), []
+    owner, lost = BackgroundTasks(), []
 
     async def swallows() -> None:
         with suppress(asyncio.CancelledError):
@@ -72,4 +72,4 @@ async def test_a_task_that_loses_its_cancellation_is_ended_all_the_same() -> Non
     await asyncio.sleep(0)
     await owner.close()
     assert lost == [True]
-    assert asyncio.get_running_loop().time() <= CANCEL_AGAIN_S + 0.1
+    assert asyncio.get_running_loop().time() <= RECANCEL_INTERVAL_S + 0.1

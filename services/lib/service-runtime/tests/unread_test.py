@@ -61,7 +61,7 @@ async def test_for_a_peer_that_reads_nothing_little_is_kept() -> None:
     async with serving(speaker.app) as port:
         with silent(port):
             # What the kernel holds unsent, the peer's own buffer, and up to 64 kB that asyncio takes before it says stop.
-            assert await stands_still(speaker) < unread.UNSENT_BYTES + 64 * 1024 + 64 * 1024
+            assert await stands_still(speaker) < unread.MAX_UNSENT_BYTES + 64 * 1024 + 64 * 1024
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="of Linux")
@@ -86,9 +86,9 @@ async def test_a_connection_that_is_passed_on_takes_little_before_it_is_read() -
     async with serving(speaker.app) as port:
         with socket.socket() as peer:
             peer.connect(("127.0.0.1", port))
-            unread.take_little(peer)
+            unread.limit_receive_buffer(peer)
             peer.sendall(HANDSHAKE)
             assert (
                 await stands_still(speaker)
-                < unread.UNSENT_BYTES + 64 * 1024 + 4 * unread.UNREAD_BYTES
+                < unread.MAX_UNSENT_BYTES + 64 * 1024 + 4 * unread.MAX_UNREAD_BYTES
             )

@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from service_runtime.testing.scripted_provider import ScriptedProvider
 from service_runtime.untrusted_provider import (
-    ABOUT_CHARS,
-    NAME_CHARS,
-    NO_MORE,
+    END,
+    MAX_ABOUT_CHARS,
+    MAX_NAME_CHARS,
     DeadlineReached,
     UntrustedProvider,
     about,
@@ -32,9 +32,7 @@ def around(provider: object) -> UntrustedProvider:
 async def read(provider: ScriptedProvider) -> list[Any]:
     untrusted, found = around(provider), []
     async with untrusted.failures(), untrusted.items(provider.play()) as items:
-        while (
-            item := await next_before(items, asyncio.get_running_loop().time() + 5)
-        ) is not NO_MORE:
+        while (item := await next_before(items, asyncio.get_running_loop().time() + 5)) is not END:
             found.append(item)
     return found
 
@@ -133,5 +131,5 @@ def test_names_are_short_and_never_empty() -> None:
         name = "n" * 1_000
         about = 7
 
-    assert (name_of(Nameless()), len(about(Nameless()))) == ("Nameless", ABOUT_CHARS)
-    assert (len(name_of(Wordy())), about(Wordy())) == (NAME_CHARS, "")
+    assert (name_of(Nameless()), len(about(Nameless()))) == ("Nameless", MAX_ABOUT_CHARS)
+    assert (len(name_of(Wordy())), about(Wordy())) == (MAX_NAME_CHARS, "")

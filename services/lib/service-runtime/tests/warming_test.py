@@ -71,9 +71,9 @@ def test_states_say_who_is_in_use_and_why_not_the_ones_before() -> None:
         {"openai": "openai: connection (refused)"},
         {"openai": "gpt at host"},
     )
-    assert (set(states.cold()), states.unwarmed) == ({0}, [0])
+    assert (set(states.cooling()), states.unwarmed) == ({0}, [0])
     now = 20.0
-    assert not states.cold()
+    assert not states.cooling()
     states.answered(0)
     assert (states.report().in_use, states.report().why_not) == ("openai", {})
 
@@ -81,9 +81,9 @@ def test_states_say_who_is_in_use_and_why_not_the_ones_before() -> None:
 def test_when_all_are_cold_nobody_is_left_out() -> None:
     states = ProviderStates([("a", ""), ("b", "")], cool_down_s=20, clock=lambda: 0.0)
     states.failed(0, "x", cools=True)
-    assert set(states.cold()) == {0}
+    assert set(states.cooling()) == {0}
     states.failed(1, "x", cools=True)
-    assert not states.cold()
+    assert not states.cooling()
 
 
 async def test_one_that_hangs_keeps_the_others_waiting_for_a_moment_only() -> None:

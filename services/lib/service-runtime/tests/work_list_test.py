@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
 from service_runtime import holding, work_list
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 from service_runtime.job import Job
-from service_runtime.work_list import WorkList
+from service_runtime.work_list import WorkQueue
 
 LIST = "user_input_queue"
 Handle = Callable[[Job], Any]
@@ -23,16 +23,20 @@ Handle = Callable[[Job], Any]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work_list, "RENEW_EVERY_S", 0.05)
-    monkeypatch.setattr(work_list, "AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(work_list, "RENEW_INTERVAL_S", 0.05)
+    monkeypatch.setattr(work_list, "RETRY_PAUSE_S", 0.02)
     monkeypatch.setattr(holding, "BLOCK_S", 0.1)
 
 
 @asynccontextmanager
 async def working(
-    url: str, handle: Handle, consumer: str = "one", given_up: Sequence[Effect] = (), **options: Any
-) -> AsyncIterator[WorkList]:
-    made = WorkList(url, LIST, consumer, **options)
+    url: str,
+    handle: Handle,
+    consumer: str = "one",
+    given_up: Sequence[RedisCommand] = (),
+    **options: Any,
+) -> AsyncIterator[WorkQueue]:
+    made = WorkQueue(url, LIST, consumer, **options)
     made.start(handle, lambda _: given_up)
     try:
         yield made
@@ -40,16 +44,16 @@ async def working(
         await made.aclose()
 
 
-async def crash(consumer: WorkList) -> None:
+async def crash(consumer: WorkQueue) -> None:
     """It ends without a word: its lease runs out, its processing list stays."""
     await pause(consumer)
-    await consumer._cut_off()
-    await consumer._holding.aclose()
+    await consumer._watch_deadlines()
+    await consumer._store.aclose()
 
 
-async def pause(consumer: WorkList) -> None:
+async def pause(consumer: WorkQueue) -> None:
     """It neither fetches nor renews, as a process that is stopped."""
-    async with consumer._fetching, consumer._looking:
+    async with consumer._fetching, consumer._reclaimer:
         await consumer._feeding.close()
 
 
@@ -62,7 +66,7 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
 class Doer:
     """Finishes what it is given, and remembers it."""
 
-    def __init__(self, *effects_of_all: Effect, pause_s: float = 0) -> None:
+    def __init__(self, *effects_of_all: RedisCommand, pause_s: float = 0) -> None:
         self.seen: list[str] = []
         self.done: list[str] = []
         self._effects, self._pause_s = effects_of_all, pause_s
@@ -70,7 +74,7 @@ class Doer:
     async def __call__(self, job: Job) -> None:
         self.seen.append(job.raw)
         await asyncio.sleep(self._pause_s)
-        if await job.done(*self._effects):
+        if await job.complete(*self._effects):
             self.done.append(job.raw)
 
 
@@ -119,7 +123,7 @@ async def test_what_a_dead_consumer_held_is_done_by_another_oldest_first(
     url: str, redis: "Redis"
 ) -> None:
     stuck, doer = Stuck(), Doer()
-    dead = WorkList(url, LIST, "dead", lease_s=0.2)
+    dead = WorkQueue(url, LIST, "dead", lease_s=0.2)
     dead.start(stuck, lambda _: ())
     await redis.lpush(LIST, "a", "b")
     await until(lambda: len(stuck.seen) == 2)
@@ -136,7 +140,7 @@ async def test_a_consumer_that_comes_back_under_its_name_goes_on_at_once(
     url: str, redis: "Redis"
 ) -> None:
     stuck, doer = Stuck(), Doer()
-    dead = WorkList(url, LIST, "same", lease_s=60)
+    dead = WorkQueue(url, LIST, "same", lease_s=60)
     dead.start(stuck, lambda _: ())
     await redis.lpush(LIST, "a")
     await until(lambda: stuck.seen)
@@ -153,9 +157,9 @@ async def test_one_that_only_slept_finds_its_work_taken_and_nothing_of_its_resul
 
     async def sleeper(job: Job) -> None:
         await awake.wait()
-        told.append(await job.done(("SET", "by", "the sleeper")))
+        told.append(await job.complete(("SET", "by", "the sleeper")))
 
-    slept = WorkList(url, LIST, "sleeper", lease_s=0.1)
+    slept = WorkQueue(url, LIST, "sleeper", lease_s=0.1)
     slept.start(sleeper, lambda _: ())
     await redis.lpush(LIST, "a")
     await until(lambda: slept.running)
@@ -186,7 +190,7 @@ async def test_a_message_that_nobody_survives_is_given_up_with_a_word(
             while await redis.get("sorry") is None:
                 await asyncio.sleep(0.01)
     assert tried == [0, 1, 2]
-    assert await redis.lrange(redis_names.dead(LIST), 0, -1) == ["poison"]
+    assert await redis.lrange(redis_names.dead_letter(LIST), 0, -1) == ["poison"]
     assert (
         await redis.exists(redis_names.attempts(LIST), LIST, redis_names.processing(LIST, "one"))
         == 0
@@ -197,14 +201,14 @@ async def test_one_that_cannot_even_be_given_up_goes_all_the_same(url: str, redi
     async def breaks(job: Job) -> None:
         raise ValueError("cannot")
 
-    def breaks_too(raw: str) -> Sequence[Effect]:
+    def breaks_too(raw: str) -> Sequence[RedisCommand]:
         raise ValueError("neither")
 
-    work = WorkList(url, LIST, "one", attempts_max=0)
+    work = WorkQueue(url, LIST, "one", attempts_max=0)
     work.start(breaks, breaks_too)
     await redis.lpush(LIST, "poison")
     async with asyncio.timeout(5):
-        while await redis.lrange(redis_names.dead(LIST), 0, -1) != ["poison"]:
+        while await redis.lrange(redis_names.dead_letter(LIST), 0, -1) != ["poison"]:
             await asyncio.sleep(0.01)
     await work.aclose()
 
@@ -245,10 +249,10 @@ async def test_what_is_not_an_effect_is_refused_before_anything_happens(
 
     async def handle(job: Job) -> None:
         try:
-            await job.done(("SET", "half", "1"), ("SUBMIT", "too", "short"))
+            await job.complete(("SET", "half", "1"), ("SUBMIT", "too", "short"))
         except ValueError as error:
             refused.append(str(error))
-            await job.done()
+            await job.complete()
 
     async with working(url, handle):
         await redis.lpush(LIST, "a")
@@ -265,17 +269,17 @@ async def test_one_that_cannot_be_read_is_buried_and_the_rest_goes_on(
         try:
             read.append(job.read(UserInput).content)
         except ValueError as error:
-            await job.bury(str(error))
+            await job.dead_letter(str(error))
         else:
-            await job.done()
+            await job.complete()
 
     good = UserInput(task_id="live-001", content="hello")
     async with working(url, reader, at_once=1):
         await redis.lpush(LIST, b"\xff\xfe", "[]", "{", '{"task_id": "../../etc"}', good.to_json())
         await until(lambda: read == ["hello"])
     raw: Redis = Redis.from_url(url)
-    assert await raw.llen(redis_names.dead(LIST)) == 4
-    assert b"\xff\xfe" in await raw.lrange(redis_names.dead(LIST), 0, -1), (
+    assert await raw.llen(redis_names.dead_letter(LIST)) == 4
+    assert b"\xff\xfe" in await raw.lrange(redis_names.dead_letter(LIST), 0, -1), (
         "as it came, for a person to look at"
     )
     await raw.aclose()
@@ -290,7 +294,7 @@ async def test_redis_may_go_and_come_back_and_finished_work_is_not_done_again(
     async def handle(job: Job) -> None:
         doer.seen.append(job.raw)
         await going.wait()
-        if await job.done(("RPUSH", "done", job.raw)):
+        if await job.complete(("RPUSH", "done", job.raw)):
             doer.done.append(job.raw)
 
     async with working(store.url, handle) as work:
@@ -299,7 +303,7 @@ async def test_redis_may_go_and_come_back_and_finished_work_is_not_done_again(
                 await redis.lpush(LIST, "a")
             await until(lambda: doer.seen)
         going.set()
-        await until(lambda: work.down_because)
+        await until(lambda: work.unavailable_reason)
         await asyncio.sleep(0.1)
         with store:
             await until(lambda: doer.done == ["a"])
@@ -318,10 +322,10 @@ async def test_closing_lets_running_work_end_and_puts_the_rest_back(
 
     async def handle(job: Job) -> None:
         await asyncio.sleep(0.1 if job.raw == "quick" else 3600)
-        if await job.done():
+        if await job.complete():
             done.append(job.raw)
 
-    work = WorkList(url, LIST, "one", close_within_s=0.3)
+    work = WorkQueue(url, LIST, "one", close_within_s=0.3)
     work.start(handle, lambda _: ())
     await redis.lpush(LIST, "slow", "quick")
     await until(lambda: work.running == 2)
@@ -336,14 +340,14 @@ async def test_closing_lets_running_work_end_and_puts_the_rest_back(
 async def test_a_job_that_swallows_its_end_is_ended_all_the_same(
     url: str, redis: "Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_list, "CUT_OFF_AGAIN_S", 0.05)
+    monkeypatch.setattr(work_list, "DEADLINE_CHECK_S", 0.05)
 
     async def handle(job: Job) -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
         await asyncio.sleep(3600)
 
-    work = WorkList(url, LIST, "one", close_within_s=0)
+    work = WorkQueue(url, LIST, "one", close_within_s=0)
     work.start(handle, lambda _: ())
     await redis.lpush(LIST, "a")
     await until(lambda: work.running)

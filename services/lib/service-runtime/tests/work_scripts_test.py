@@ -12,8 +12,8 @@ from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
 from service_runtime import effects, work_scripts
-from service_runtime.effects import Effect
-from service_runtime.holding import Holding
+from service_runtime.effects import RedisCommand
+from service_runtime.holding import QueueStore
 
 LIST = "user_input_queue"
 
@@ -24,11 +24,11 @@ def chat(session: str, turn: int) -> UserInput:
     )
 
 
-async def finished(url: str, redis: "Redis", *all_effects: Effect) -> None:
+async def finished(url: str, redis: "Redis", *all_effects: RedisCommand) -> None:
     """As if a job ended with these."""
-    work = Holding(url, LIST, "direct", lease_s=5)
+    work = QueueStore(url, LIST, "direct", lease_s=5)
     await redis.lpush(redis_names.processing(LIST, "direct"), "x")
-    assert await work.finish("x", all_effects) is not None
+    assert await work.complete("x", all_effects) is not None
     await work.aclose()
 
 
@@ -47,8 +47,8 @@ async def test_of_a_session_only_the_first_turn_is_in_the_chain(url: str, redis:
     await finished(url, redis, effects.advance("s", "s#2", out))
     await finished(url, redis, effects.advance("s", "s#3", out))
     assert await taken(redis, out) == ["s#3"]
-    assert await redis.exists(redis_names.backlog("s")) == 0
-    assert 0 < await redis.ttl(redis_names.backlog("other")) <= redis_names.REPLY_CLAIM_TTL_S
+    assert await redis.exists(redis_names.session_queue("s")) == 0
+    assert 0 < await redis.ttl(redis_names.session_queue("other")) <= redis_names.REPLY_CLAIM_TTL_S
 
 
 async def taken(redis: "Redis", name: str) -> list[str]:
@@ -66,11 +66,13 @@ async def test_the_first_answer_to_a_turn_stands_and_is_announced_once(
     await listener.subscribe(redis_names.task_response("s"))
     for text in ("first", "second"):
         await finished(
-            url, redis, effects.answer(TaskResponse(message_id="s#1", task_id="s", text=text))
+            url,
+            redis,
+            effects.send_response(TaskResponse(message_id="s#1", task_id="s", text=text)),
         )
-    (kept,) = await redis.hvals(redis_names.answers("s"))
+    (kept,) = await redis.hvals(redis_names.responses("s"))
     assert TaskResponse.from_json(kept).text == "first"
-    assert 0 < await redis.ttl(redis_names.answers("s")) <= redis_names.ANSWER_TTL_S
+    assert 0 < await redis.ttl(redis_names.responses("s")) <= redis_names.RESPONSE_TTL_S
     heard: list[str] = []
     while (
         message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.3)
@@ -83,15 +85,15 @@ async def test_the_first_answer_to_a_turn_stands_and_is_announced_once(
 
 async def test_an_effect_that_fails_does_not_swallow_the_others(url: str, redis: "Redis") -> None:
     await redis.rpush(redis_names.history("s"), "a list of an older version")
-    for name in (redis_names.backlog("s"), redis_names.answers("s")):
+    for name in (redis_names.session_queue("s"), redis_names.responses("s")):
         await redis.set(name, "of another type")
     listener = redis.pubsub()
     await listener.subscribe(redis_names.task_response("s"))
     record = TurnRecord(turn=1, user="q", reply="a", ts=1, path="legacy")
     turn = effects.submit("s", "s#1", redis_names.CHAT_REQUESTS, chat("s", 1))
-    answer = effects.answer(TaskResponse(message_id="s#1", task_id="s"))
+    answer = effects.send_response(TaskResponse(message_id="s#1", task_id="s"))
     await finished(
-        url, redis, *effects.remember("s", [record]), turn, answer, ("SET", "last", "there")
+        url, redis, *effects.store_turns("s", [record]), turn, answer, ("SET", "last", "there")
     )
     assert await redis.get("last") == "there"
     assert await taken(redis, redis_names.CHAT_REQUESTS) == ["s#1"], "out of order rather than lost"
@@ -117,10 +119,10 @@ class Chain(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.redis.close()
 
-    def _finish(self, effect: Effect) -> None:
+    def _finish(self, effect: RedisCommand) -> None:
         self.redis.lpush("processing", "x")
         told = self.redis.eval(
-            work_scripts.DONE, 2, "processing", "attempts", "x", str(len(effect)), *effect
+            work_scripts.COMPLETE, 2, "processing", "attempts", "x", str(len(effect)), *effect
         )
         assert told == [1]
 
@@ -159,7 +161,7 @@ class Chain(RuleBasedStateMachine):
             assert [name for name in waiting if name in given] == waiting[:1]
             held = [
                 str(entry).split("\n", 1)[0]
-                for entry in self.redis.lrange(redis_names.backlog(session), 0, -1)
+                for entry in self.redis.lrange(redis_names.session_queue(session), 0, -1)
             ]
             assert held == waiting
 

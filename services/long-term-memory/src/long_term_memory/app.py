@@ -9,14 +9,14 @@ from long_term_memory.desk import MemoryWorker
 from long_term_memory.settings import LtmSettings
 from long_term_memory.store import MemoryStore
 from service_runtime import worker
-from service_runtime.probes import Probe
-from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
+from service_runtime.probes import HealthCheck
+from service_runtime.redis_link import RedisClient
+from service_runtime.work_list import WorkQueue
 
 
 def build(settings: LtmSettings) -> Starlette:
     """Takes `ltm_requests`."""
-    redis = RedisLink(settings.redis_url, timeout_s=2)
+    redis = RedisClient(settings.redis_url, timeout_s=2)
     desk = MemoryWorker(
         MemoryStore(
             redis,
@@ -24,7 +24,7 @@ def build(settings: LtmSettings) -> Starlette:
             ttl_s=settings.retention_days * 24 * 3600,
         )
     )
-    work = WorkList(
+    work = WorkQueue(
         settings.redis_url,
         redis_names.LTM_REQUESTS,
         settings.process_name,
@@ -34,4 +34,6 @@ def build(settings: LtmSettings) -> Starlette:
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create(Probe("long-term-memory"), work, desk.handle, desk.on_exhausted, parts)
+    return worker.create_worker_app(
+        HealthCheck("long-term-memory"), work, desk.handle, desk.on_exhausted, parts
+    )

@@ -18,7 +18,7 @@ from long_term_memory.questions import (
 )
 from long_term_memory.store import MemoryStore
 from service_runtime import effects
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 from service_runtime.errors import field_error
 from service_runtime.job import Job
 
@@ -45,10 +45,10 @@ class MemoryWorker:
             request = job.read(LtmRequest)
         except ValidationError as error:
             why = field_error(error).body.message
-            metrics.REFUSED.labels(code="bad_ltm_request").inc()
-            await job.bury(why, *_unreadable(job.raw, why))
+            metrics.REQUESTS_REJECTED.labels(code="bad_ltm_request").inc()
+            await job.dead_letter(why, *_unreadable(job.raw, why))
             return
-        changes: list[Effect] = []
+        changes: list[RedisCommand] = []
         try:
             response, changes = await self._answer(request)
         except (ValidationError, Refused) as error:
@@ -57,19 +57,19 @@ class MemoryWorker:
                 if isinstance(error, ValidationError)
                 else str(error)
             )
-            metrics.REFUSED.labels(code="ltm_refused").inc()
+            metrics.REQUESTS_REJECTED.labels(code="ltm_refused").inc()
             response = _error_response(request.request_id, request.user_id, why)
-        await job.done(*changes, *_response_commands(response))
+        await job.complete(*changes, *_response_commands(response))
         log.info(
             "answered", kind=request.type, success=response.success, memories=len(response.memories)
         )
 
     @staticmethod
-    def on_exhausted(raw: str) -> Sequence[Effect]:
+    def on_exhausted(raw: str) -> Sequence[RedisCommand]:
         """Tell whoever asked."""
         return _unreadable(raw, "this question could not be answered")
 
-    async def _answer(self, request: LtmRequest) -> tuple[LtmResponse, list[Effect]]:
+    async def _answer(self, request: LtmRequest) -> tuple[LtmResponse, list[RedisCommand]]:
         user = request.user_id
         said: dict[str, Any] = {"request_id": request.request_id, "user_id": user, "success": True}
         match request.type:
@@ -112,7 +112,7 @@ def _error_response(request_id: str, user_id: str, why: str) -> LtmResponse:
     return LtmResponse(request_id=request_id, user_id=user_id, success=False, error=why)
 
 
-def _unreadable(raw: str, why: str) -> list[Effect]:
+def _unreadable(raw: str, why: str) -> list[RedisCommand]:
     """As far as the message says who asked."""
     try:
         found = json.loads(raw)
@@ -129,7 +129,7 @@ def _unreadable(raw: str, why: str) -> list[Effect]:
     return _response_commands(_error_response(request_id, named[:128], why))
 
 
-def _response_commands(response: LtmResponse) -> list[Effect]:
+def _response_commands(response: LtmResponse) -> list[RedisCommand]:
     key = redis_names.ltm_response(response.request_id)
     return [
         ("SET", key, response.to_json(), "EX", str(RESPONSE_TTL_S)),

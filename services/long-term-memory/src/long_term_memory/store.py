@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from long_term_memory import likeness
 from long_term_memory.questions import FOUND_MAX
-from service_runtime.effects import Effect
-from service_runtime.redis_link import RedisLink
+from service_runtime.effects import RedisCommand
+from service_runtime.redis_link import RedisClient
 
 ID_CHARS: Final = 32
 
@@ -22,13 +22,18 @@ class MemoryStore:
     """Reads wait for Redis; what is to be written is given as effects, so that it happens with the answer. `clock`: Unix seconds."""
 
     def __init__(
-        self, redis: RedisLink, *, memories: int, ttl_s: int, clock: Callable[[], float] = time.time
+        self,
+        redis: RedisClient,
+        *,
+        memories: int,
+        ttl_s: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis, self._memories, self._ttl_s, self._clock = redis, memories, ttl_s, clock
 
     def add_commands(
         self, user_id: str, content: str, metadata: dict[str, Any]
-    ) -> tuple[dict[str, Any], list[Effect]]:
+    ) -> tuple[dict[str, Any], list[RedisCommand]]:
         """A memory, and what makes it last. The same words again are the same memory, newer."""
         kept = json.dumps(
             {"content": content, "metadata": metadata}, ensure_ascii=False, sort_keys=True
@@ -52,7 +57,7 @@ class MemoryStore:
                 await client.zrange(key, 0, -1, desc=True, withscores=True),
             )
 
-        rows = await self._redis.patiently("ltm", work)
+        rows = await self._redis.call_until_available("ltm", work)
         # A thousand memories take some hundred ms to compare; others are asking too.
         return await asyncio.to_thread(_top_matches, rows, question, count)
 
@@ -63,12 +68,13 @@ class MemoryStore:
             return cast("dict[str, str]", await client.hgetall(redis_names.user_profile(user_id)))
 
         return {
-            name: _value(raw) for name, raw in (await self._redis.patiently("ltm", work)).items()
+            name: _value(raw)
+            for name, raw in (await self._redis.call_until_available("ltm", work)).items()
         }
 
-    def update_commands(self, user_id: str, updates: dict[str, Any]) -> list[Effect]:
+    def update_commands(self, user_id: str, updates: dict[str, Any]) -> list[RedisCommand]:
         """Fields of the profile that are set, and those that are null, which are removed."""
-        key, made = redis_names.user_profile(user_id), list[Effect]()
+        key, made = redis_names.user_profile(user_id), list[RedisCommand]()
         for name, value in updates.items():
             made.append(
                 ("HDEL", key, name)

@@ -9,17 +9,17 @@ from memory.context import ViewerHistory
 from memory.intake import InputWorker
 from memory.settings import MemorySettings
 from service_runtime import refusals, worker
-from service_runtime.probes import Probe
-from service_runtime.redis_link import RedisLink
-from service_runtime.work_list import WorkList
+from service_runtime.probes import HealthCheck
+from service_runtime.redis_link import RedisClient
+from service_runtime.work_list import WorkQueue
 
 
 def build(settings: MemorySettings) -> Starlette:
     """Takes `user_input_queue`."""
-    redis = RedisLink(settings.redis_url, timeout_s=2)
+    redis = RedisClient(settings.redis_url, timeout_s=2)
     intake = InputWorker(redis, ViewerHistory(settings.context_messages, settings.context_ttl_s))
     # One at a time: of two messages of a session the first must be the first in its backlog. It is three calls to Redis.
-    work = WorkList(
+    work = WorkQueue(
         settings.redis_url,
         redis_names.USER_INPUT_QUEUE,
         settings.process_name,
@@ -30,4 +30,6 @@ def build(settings: MemorySettings) -> Starlette:
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create(Probe("memory"), work, intake.handle, refusals.given_up, parts)
+    return worker.create_worker_app(
+        HealthCheck("memory"), work, intake.handle, refusals.exhausted, parts
+    )

@@ -7,7 +7,7 @@ from typing import Final
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import UserInput
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 
 ANONYMOUS: Final = "anonymous"
 MAX_NAME_CHARS: Final = 256
@@ -20,7 +20,7 @@ class ViewerHistory:
     def __init__(self, messages: int, ttl_s: int) -> None:
         self._messages, self._ttl_s = messages, ttl_s
 
-    def append_commands(self, message: UserInput, session_id: str, name: str) -> list[Effect]:
+    def append_commands(self, message: UserInput, session_id: str, name: str) -> list[RedisCommand]:
         """What files the message of the turn `name`. Somebody without a name is known in his session only."""
         known = message.user_id not in ("", ANONYMOUS) and len(message.user_id) <= MAX_NAME_CHARS
         key = redis_names.viewer_context(message.user_id if known else f"{ANONYMOUS}:{session_id}")

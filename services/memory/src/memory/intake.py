@@ -14,10 +14,10 @@ from dialog_contracts.model import correlation_id
 from dialog_telemetry import attributes, metrics, trace_context
 from memory.context import ViewerHistory
 from service_runtime import refusals
-from service_runtime.effects import Effect, submit
+from service_runtime.effects import RedisCommand, submit
 from service_runtime.errors import field_error
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 log = structlog.get_logger("intake")
 
@@ -42,7 +42,7 @@ return turn
 class InputWorker:
     """`take` is the work on one message of `user_input_queue`."""
 
-    def __init__(self, redis: RedisLink, context: ViewerHistory) -> None:
+    def __init__(self, redis: RedisClient, context: ViewerHistory) -> None:
         self._redis, self._context = redis, context
 
     async def handle(self, job: Job) -> None:
@@ -57,10 +57,10 @@ class InputWorker:
                 if isinstance(error, ValidationError)
                 else str(error)
             )
-            metrics.REFUSED.labels(code="bad_user_input").inc()
-            await job.bury(why, *refusals.unreadable(job.raw, why))
+            metrics.REQUESTS_REJECTED.labels(code="bad_user_input").inc()
+            await job.dead_letter(why, *refusals.malformed(job.raw, why))
             return
-        after: list[Effect] = []
+        after: list[RedisCommand] = []
         if message.meta.turn is None:
             message, after = await self._with_number(message, job.raw)
         session, turn = session_of(message), message.meta.turn
@@ -74,7 +74,7 @@ class InputWorker:
         words = (
             [] if message.meta.verbatim else self._context.append_commands(message, session, name)
         )
-        filed = await job.done(
+        filed = await job.complete(
             *words, submit(session, name, redis_names.CHAT_REQUESTS, message), *after
         )
         log.info(
@@ -85,7 +85,9 @@ class InputWorker:
             was_ours=filed,
         )
 
-    async def _with_number(self, message: UserInput, raw: str) -> tuple[UserInput, list[Effect]]:
+    async def _with_number(
+        self, message: UserInput, raw: str
+    ) -> tuple[UserInput, list[RedisCommand]]:
         """The message with its number, and what is to be forgotten once it is filed."""
         session = session_of(message)
         this = "memory:" + hashlib.sha256(raw.encode("utf-8", "surrogateescape")).hexdigest()[:32]
@@ -100,7 +102,7 @@ class InputWorker:
         known: ChainMeta = message.meta.model_copy(
             update={
                 "session_id": session,
-                "turn": await self._redis.patiently("turn_number", work),
+                "turn": await self._redis.call_until_available("turn_number", work),
                 "reason": message.meta.reason or OLDER_PRODUCER,
                 "received_at": message.meta.received_at or time.time(),
             }

@@ -15,7 +15,7 @@ from dialog_telemetry import metrics, trace_context
 from output_handler.legacy_answer import LegacyResponseFrames
 from output_handler.legacy_viewer import LegacyViewer
 from output_handler.mailbox import Disposition, PendingResponse, ResponseQueue, decide
-from output_handler.mailroom import DeliveryAck, LegacyResponses
+from output_handler.mailroom import DeliveryAck, ResponseSource
 from output_handler.owed import NO_RESPONSE, LateDelivery
 from output_handler.session import PlaybackSession
 from output_handler.turn_view import PlaybackTurn
@@ -34,8 +34,8 @@ AUDIO_MISSING: Final = "voice_missing"
 class LegacyResponsePlayer:
     """`take` is a watcher of `Answers`. It runs a task only while answers wait."""
 
-    def __init__(self, session: PlaybackSession, room: LegacyResponses) -> None:
-        self._session, self._source = session, room
+    def __init__(self, session: PlaybackSession, source: ResponseSource) -> None:
+        self._session, self._source = session, source
         self._queue = ResponseQueue()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -242,7 +242,7 @@ class LegacyResponsePlayer:
     def _report_missing_audio(self, view: PlaybackTurn, why: str) -> None:
         """The turn ends with its text alone."""
         self._due_ms = None
-        metrics.ANSWERS.labels(outcome=AUDIO_MISSING).inc()
+        metrics.LEGACY_RESPONSES.labels(outcome=AUDIO_MISSING).inc()
         log.warning(AUDIO_MISSING, session=self._session.session_id, turn=view.turn, reason=why)
         self._session.broadcast(
             ViewerError(code=AUDIO_MISSING, message="the voice of this answer is missing").to_json()
@@ -267,7 +267,7 @@ class LegacyResponsePlayer:
             self._count("dropped", dropped)
 
     def _count(self, outcome: str, letter: PendingResponse, **more: object) -> None:
-        metrics.ANSWERS.labels(outcome=outcome).inc()
+        metrics.LEGACY_RESPONSES.labels(outcome=outcome).inc()
         trace_id = trace_context.trace_id(letter.response.meta.traceparent)
         traced = {"trace_id": trace_id} if trace_id is not None else {}
         log.info(

@@ -12,32 +12,36 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dialog_contracts.http import HoldReply, StopReply, StopRequest
-from dialog_flags.documents import Documents
+from dialog_flags.documents import FlagDocuments
 from output_handler import sockets
 from output_handler.file_words import ReplyTruncation
 from output_handler.hub import Hub
-from output_handler.mailroom import LegacyResponses
+from output_handler.mailroom import ResponseSource
 from output_handler.notices import SessionBroadcast
 from output_handler.settings import OutputSettings
 from service_runtime import application
-from service_runtime.answers import Answers
-from service_runtime.blobs import Blobs
+from service_runtime.answers import LegacyResponses
+from service_runtime.blobs import BlobStore
 from service_runtime.bodies import read_model
-from service_runtime.flag_watch import FlagWatch
-from service_runtime.probes import Probe
-from service_runtime.redis_link import RedisLink
+from service_runtime.flag_watch import FlagSubscriber
+from service_runtime.probes import HealthCheck
+from service_runtime.redis_link import RedisClient
 from service_runtime.session_history import SessionHistory
-from service_runtime.sounding import Sounding
-from service_runtime.tasks import TaskOwner
+from service_runtime.sounding import ActivePlayback
+from service_runtime.tasks import BackgroundTasks
 
 
 def build(settings: OutputSettings) -> Starlette:
     """The application of one output-handler process."""
-    answers, blobs, tasks = Answers(settings.redis_url), Blobs(settings.redis_url), TaskOwner()
-    redis = RedisLink(settings.redis_url)
+    answers, blobs, tasks = (
+        LegacyResponses(settings.redis_url),
+        BlobStore(settings.redis_url),
+        BackgroundTasks(),
+    )
+    redis = RedisClient(settings.redis_url)
     hub = Hub(
         settings.linger_s,
-        LegacyResponses(answers, blobs, tasks, settings.voice_file_timeout_s, Sounding(redis)),
+        ResponseSource(answers, blobs, tasks, settings.voice_file_timeout_s, ActivePlayback(redis)),
     )
     notices = SessionBroadcast(settings.redis_url, hub.file_stopped, hub.user_speaking)
     words = ReplyTruncation(redis)
@@ -46,8 +50,8 @@ def build(settings: OutputSettings) -> Starlette:
         words.truncate,
         SessionHistory(redis),
     )
-    watch = FlagWatch(Documents(), "output-handler", settings)
-    probe = Probe("output-handler")
+    watch = FlagSubscriber(FlagDocuments(), "output-handler", settings)
+    probe = HealthCheck("output-handler")
     started = time.monotonic()
 
     def no_engine_yet() -> str | None:
@@ -57,10 +61,10 @@ def build(settings: OutputSettings) -> Starlette:
         )
         return "no engine has connected yet" if waiting else None
 
-    probe.need("engines", no_engine_yet)
-    probe.detail("engines", lambda: hub.engines)
-    probe.detail("redis", lambda: answers.down_because or "ok")
-    probe.detail("flags", watch.state)
+    probe.require("engines", no_engine_yet)
+    probe.info("engines", lambda: hub.engines)
+    probe.info("redis", lambda: answers.unavailable_reason or "ok")
+    probe.info("flags", watch.state)
 
     @asynccontextmanager
     async def parts() -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from dialog_contracts.ingest import Hold, TextDelta
+from dialog_contracts.ingest import PlaybackControl, TextDelta
 from dialog_contracts.viewer import Phase, State, ViewerError
 from dialog_telemetry import metrics
 from output_handler.collected import AudioCollector
@@ -51,7 +51,11 @@ class ViewerGroup:
             for sound in view.upcoming(now):
                 viewer.send_audio(sound)
         if view.paused_at is not None:
-            viewer.send(Hold(action="PAUSE", session_id=self._session_id, turn=view.turn).to_json())
+            viewer.send(
+                PlaybackControl(
+                    action="PAUSE", session_id=self._session_id, turn=view.turn
+                ).to_json()
+            )
 
     def remove(self, viewer: Viewer) -> None:
         """A viewer left."""

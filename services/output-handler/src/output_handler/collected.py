@@ -46,4 +46,4 @@ class AudioCollector:
     def to_wav(self) -> bytes | None:
         """A WAV file of what was collected; None where there is nothing."""
         pcm, self._pcm = self._pcm, bytearray()
-        return wav.file(bytes(pcm)) if pcm else None
+        return wav.wav_file(bytes(pcm)) if pcm else None

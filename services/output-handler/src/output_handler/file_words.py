@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from dialog_contracts.ingest import Stop
 from dialog_telemetry import metrics
 from service_runtime import effects
-from service_runtime.redis_link import RedisDown, RedisLink
+from service_runtime.redis_link import RedisClient, RedisUnavailable
 from service_runtime.session_history import SessionHistory
-from service_runtime.sounding import Sounding
-from service_runtime.tasks import TaskOwner
+from service_runtime.sounding import ActivePlayback
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("session")
 
@@ -21,14 +21,14 @@ PURPOSE: Final = "heard_words"
 class ReplyTruncation:
     """`cut` with a STOP that carries the words; it does not wait."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
-        self._active_playback = Sounding(redis)
-        self._tasks = TaskOwner()
+        self._active_playback = ActivePlayback(redis)
+        self._tasks = BackgroundTasks()
 
     async def aclose(self) -> None:
         """File what is to be filed."""
-        await self._tasks.quiet()
+        await self._tasks.wait_idle()
         await self._tasks.close()
 
     def truncate(self, stop: Stop) -> None:
@@ -38,7 +38,7 @@ class ReplyTruncation:
     async def _store(self, stop: Stop) -> None:
         await self._shortened(stop)
         # Whoever begins the next turn waits for this.
-        await self._active_playback.over(stop.session_id, stop.turn or 0)
+        await self._active_playback.finished(stop.session_id, stop.turn or 0)
 
     async def _shortened(self, stop: Stop) -> None:
         turn, heard = stop.turn or 0, stop.heard_text or ""
@@ -51,14 +51,14 @@ class ReplyTruncation:
             if not known or not known[0].reply.startswith(heard) or known[0].reply == heard:
                 return
             record = known[0].model_copy(update={"reply": heard, "interrupted": True})
-            commands = effects.remember(stop.session_id, [record])
+            commands = effects.store_turns(stop.session_id, [record])
 
             async def work(client: Redis) -> None:
-                await effects.carry_out(client, commands)
+                await effects.execute(client, commands)
 
             await self._redis.call(PURPOSE, work)
-        except RedisDown as error:
-            metrics.HEARD_WORDS_LOST.inc()
+        except RedisUnavailable as error:
+            metrics.TRUNCATIONS_FAILED.inc()
             log.warning(
                 "heard_words_not_filed", session=stop.session_id, turn=turn, reason=str(error)
             )

@@ -9,17 +9,25 @@ from typing import Final, Literal
 import structlog
 from pydantic import ValidationError
 
-from dialog_contracts.ingest import DOWN, Alive, Hold, Start, Stop, StopResult, Subscribe
-from dialog_contracts.input_socket import SpokenTo
+from dialog_contracts.ingest import (
+    TO_OUTPUT,
+    Heartbeat,
+    PlaybackControl,
+    Start,
+    Stop,
+    StopResult,
+    Subscribe,
+)
+from dialog_contracts.input_socket import UserSpeaking
 from dialog_telemetry import metrics
 from output_handler.answer_player import LegacyResponsePlayer
 from output_handler.engine_link import EngineConnection
 from output_handler.errors import BARGE_IN_OFF, BargeInOff, UnknownSession
-from output_handler.mailroom import LegacyResponses
+from output_handler.mailroom import ResponseSource
 from output_handler.session import PlaybackSession
 from output_handler.stop_desk import ControlQuery
 from output_handler.viewer import Viewer
-from service_runtime.redis_link import RedisDown
+from service_runtime.redis_link import RedisUnavailable
 from service_runtime.session_history import SessionHistory
 
 log = structlog.get_logger("hub")
@@ -35,8 +43,8 @@ def clock_ms() -> float:
 class Hub:
     """Engines come and go by `engine_joined` and `engine_left`, viewers by `viewer_joined` and `viewer_left`."""
 
-    def __init__(self, linger_s: float, room: LegacyResponses | None = None) -> None:
-        self._linger_s, self._legacy = linger_s, room
+    def __init__(self, linger_s: float, legacy: ResponseSource | None = None) -> None:
+        self._linger_s, self._legacy = linger_s, legacy
         self.publish_stop: Callable[[Stop], None] = lambda _: None
         self.truncate_reply: Callable[[Stop], None] = lambda _: None
         self.history: SessionHistory | None = None
@@ -100,12 +108,12 @@ class Hub:
     def on_engine_frame(self, engine: EngineConnection, raw: str) -> None:
         """One frame from an engine; a bad one is counted and the rest goes on."""
         try:
-            frame = DOWN.validate_json(raw)
+            frame = TO_OUTPUT.validate_json(raw)
         except ValidationError as error:
-            metrics.REFUSED.labels(code="bad_ingest_frame").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_ingest_frame").inc()
             log.warning("bad_ingest_frame", error=str(error)[:200])
             return
-        if isinstance(frame, Alive):
+        if isinstance(frame, Heartbeat):
             engine.supports_heartbeat = True
             return
         if isinstance(frame, StopResult):
@@ -122,7 +130,7 @@ class Hub:
             self._owners[frame.session_id] = engine
         if self._owners.get(frame.session_id) is not engine:
             # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
-            metrics.REFUSED.labels(code="not_the_owner").inc()
+            metrics.REQUESTS_REJECTED.labels(code="not_the_owner").inc()
             return
         session.on_frame(frame, raw)
 
@@ -171,7 +179,7 @@ class Hub:
         for engine in self._engines:
             engine.send(stop.to_json())
 
-    def user_speaking(self, notice: SpokenTo) -> None:
+    def user_speaking(self, notice: UserSpeaking) -> None:
         """Somebody speaks into a microphone of a session, or has finished."""
         session = self._sessions.get(notice.session_id)
         if session is not None:
@@ -190,9 +198,11 @@ class Hub:
             return True, session.turn.turn
         if session_id in self._owners:
             return False, None
-        return await self._query_engines(Hold(action=action, session_id=session_id, turn=turn))
+        return await self._query_engines(
+            PlaybackControl(action=action, session_id=session_id, turn=turn)
+        )
 
-    async def _query_engines(self, asked: Stop | Hold) -> tuple[bool, int | None]:
+    async def _query_engines(self, asked: Stop | PlaybackControl) -> tuple[bool, int | None]:
         outcome, turn = await self._query.broadcast(asked)
         if outcome == "refused":
             raise BargeInOff(BARGE_IN_OFF)
@@ -206,7 +216,7 @@ class Hub:
             return session_id in self._sessions_seen
         try:
             return await self.history.exists(session_id)
-        except RedisDown:
+        except RedisUnavailable:
             return False
 
     def close(self) -> None:
@@ -229,7 +239,7 @@ class Hub:
             player = self._players[session_id] = session.legacy_player = LegacyResponsePlayer(
                 session, self._legacy
             )
-            self._legacy.subscription.watch(session_id, player.on_response, unheard=True)
+            self._legacy.subscription.subscribe(session_id, player.on_response, unheard=True)
             session.publish_stop = self.publish_stop
             session.report_played_text = self._report_played_text
         self._sessions_seen[session_id] = None
@@ -249,7 +259,7 @@ class Hub:
     def _unwatch(self, session_id: str) -> None:
         player = self._players.pop(session_id, None)
         if player is not None and self._legacy is not None:
-            self._legacy.subscription.unwatch(session_id, player.on_response)
+            self._legacy.subscription.unsubscribe(session_id, player.on_response)
             player.close()
 
     def _send_to_engines(self, frame: Subscribe) -> None:

@@ -5,22 +5,22 @@ from dataclasses import dataclass
 
 from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.voice_file import BadWavFile, WavFile
-from service_runtime.answers import Answers
-from service_runtime.blobs import Blobs
-from service_runtime.redis_link import RedisDown
-from service_runtime.sounding import Sounding
-from service_runtime.tasks import TaskOwner
+from service_runtime.answers import LegacyResponses
+from service_runtime.blobs import BlobStore
+from service_runtime.redis_link import RedisUnavailable
+from service_runtime.sounding import ActivePlayback
+from service_runtime.tasks import BackgroundTasks
 
 
 @dataclass(frozen=True)
-class LegacyResponses:
+class ResponseSource:
     """`voice_within_s`: how long a turn waits for the file with its voice."""
 
-    subscription: Answers
-    blobs: Blobs
-    tasks: TaskOwner
+    subscription: LegacyResponses
+    blobs: BlobStore
+    tasks: BackgroundTasks
     voice_within_s: float
-    active_playback: Sounding
+    active_playback: ActivePlayback
 
     async def voice(self, response: TaskResponse) -> tuple[WavFile | None, str | None]:
         """The sound of an answer, and what is wrong where there is none though there should be."""
@@ -33,27 +33,27 @@ class LegacyResponses:
                 if file is None
                 else (WavFile(file, response.mouth), None)
             )
-        except (RedisDown, BadWavFile) as error:
+        except (RedisUnavailable, BadWavFile) as error:
             return None, str(error)
 
     async def delivered_elsewhere(self, session_id: str) -> set[str]:
         """The answers that need not be given any more; none where Redis cannot say: heard twice is better than never."""
         try:
-            return await self.subscription.was_heard(session_id)
-        except RedisDown:
+            return await self.subscription.delivered_ids(session_id)
+        except RedisUnavailable:
             return set()
 
     async def confirm_delivery(self, response: TaskResponse) -> None:
         """Everybody learns that this answer was heard. A failure is counted by the link: a late viewer may then hear it again."""
-        with suppress(RedisDown):
-            await self.subscription.heard(response)
+        with suppress(RedisUnavailable):
+            await self.subscription.mark_delivered(response)
 
 
 class DeliveryAck:
     """Called when a viewer took an answer to its end; the first call tells everybody."""
 
-    def __init__(self, room: LegacyResponses, response: TaskResponse) -> None:
-        self._source, self._response = room, response
+    def __init__(self, source: ResponseSource, response: TaskResponse) -> None:
+        self._source, self._response = source, response
         self.sent = False
 
     def __call__(self) -> None:

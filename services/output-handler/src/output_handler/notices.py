@@ -15,10 +15,10 @@ from redis.exceptions import RedisError
 
 from dialog_contracts import redis_names
 from dialog_contracts.ingest import Stop
-from dialog_contracts.input_socket import SpokenTo
+from dialog_contracts.input_socket import UserSpeaking
 from dialog_telemetry import metrics
-from service_runtime.redis_link import RedisDown, RedisLink, tried_once
-from service_runtime.tasks import TaskOwner
+from service_runtime.redis_link import RedisClient, RedisUnavailable, connect_without_retries
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("notices")
 
@@ -33,16 +33,21 @@ class SessionBroadcast:
     """
 
     def __init__(
-        self, redis_url: str, stopped: Callable[[Stop], None], spoken_to: Callable[[SpokenTo], None]
+        self,
+        redis_url: str,
+        stopped: Callable[[Stop], None],
+        spoken_to: Callable[[UserSpeaking], None],
     ) -> None:
-        self._redis = tried_once(redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S)
-        self._link, self._tasks = RedisLink(redis_url), TaskOwner()
+        self._redis = connect_without_retries(
+            redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S
+        )
+        self._link, self._tasks = RedisClient(redis_url), BackgroundTasks()
         self._on_stop, self._on_user_speaking = stopped, spoken_to
         self._calling = asyncio.Lock()
 
     def start(self) -> None:
         """Begin to listen, in the background."""
-        self._tasks.keep("notices", self._listen, pause_s=0.2, pause_max_s=2.0)
+        self._tasks.run_forever("notices", self._listen, pause_s=0.2, pause_max_s=2.0)
 
     async def aclose(self) -> None:
         """Nobody is told any more."""
@@ -58,18 +63,18 @@ class SessionBroadcast:
 
     async def _publish(self, frame: str) -> None:
         async def work(client: Redis) -> None:
-            await client.publish(redis_names.FILE_STOPS, frame)
+            await client.publish(redis_names.PLAYBACK_STOPS, frame)
 
         try:
             await self._link.call("file_stops", work)
-        except RedisDown as error:
+        except RedisUnavailable as error:
             log.warning("stop_not_told", reason=str(error))
 
     async def _listen(self) -> None:
         try:
             async with self._redis.pubsub() as channel:
                 async with self._calling:
-                    await channel.subscribe(redis_names.FILE_STOPS, redis_names.SPOKEN_TO)
+                    await channel.subscribe(redis_names.PLAYBACK_STOPS, redis_names.USER_SPEAKING)
                 while True:
                     message = await channel.get_message(
                         ignore_subscribe_messages=True, timeout=PING_INTERVAL_S
@@ -83,10 +88,10 @@ class SessionBroadcast:
 
     def _on_message(self, channel: str, data: str) -> None:
         try:
-            if channel == redis_names.FILE_STOPS:
+            if channel == redis_names.PLAYBACK_STOPS:
                 self._on_stop(Stop.from_json(data))
             else:
-                self._on_user_speaking(SpokenTo.from_json(data))
+                self._on_user_speaking(UserSpeaking.from_json(data))
         except ValidationError as error:
-            metrics.REFUSED.labels(code="bad_notice").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_notice").inc()
             log.warning("bad_notice", channel=channel, error=str(error)[:200])

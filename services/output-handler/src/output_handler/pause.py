@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
-from dialog_contracts.ingest import Hold
+from dialog_contracts.ingest import PlaybackControl
 from dialog_telemetry import metrics
 from output_handler.errors import BARGE_IN_OFF, BargeInOff
 from output_handler.idle_timer import ResettableTimer
@@ -48,7 +48,7 @@ class PauseController:
         if (view.paused_at is not None) is (action == "PAUSE") or view.stopped:
             return False
         now = session.clock()
-        metrics.HOLDS.labels(action=action).inc()
+        metrics.PLAYBACK_PAUSES.labels(action=action).inc()
         log.info("paused" if action == "PAUSE" else "resumed", **session.log_fields)
         if action == "PAUSE":
             session.idle.cancel()
@@ -70,7 +70,9 @@ class PauseController:
         self._timeout.cancel()
 
     def _message(self, view: PlaybackTurn, action: Literal["PAUSE", "RESUME"]) -> str:
-        return Hold(action=action, session_id=self._session.session_id, turn=view.turn).to_json()
+        return PlaybackControl(
+            action=action, session_id=self._session.session_id, turn=view.turn
+        ).to_json()
 
     def _auto_resume(self) -> None:
         """Whoever paused it is gone, or cannot make up its mind."""

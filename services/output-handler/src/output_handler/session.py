@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from dialog_contracts import binary
-from dialog_contracts.ingest import End, Hold, Played, SpeechChunk, Start, Stop, StopAck, TextDelta
+from dialog_contracts.ingest import (
+    End,
+    PlaybackControl,
+    Played,
+    SpeechChunk,
+    Start,
+    Stop,
+    StopAck,
+    TextDelta,
+)
 from dialog_contracts.model import correlation_id
 from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics, trace_context
@@ -68,7 +77,7 @@ class PlaybackSession:
         self._positions.remove(viewer)
 
     def on_frame(
-        self, frame: Start | SpeechChunk | TextDelta | End | StopAck | Hold, raw: str
+        self, frame: Start | SpeechChunk | TextDelta | End | StopAck | PlaybackControl, raw: str
     ) -> None:
         """A frame from an engine; `raw` is its JSON."""
         if self.deferred.defer(frame, raw):
@@ -81,7 +90,7 @@ class PlaybackSession:
             self._start(frame)
         elif self.turn is None or frame.turn != self.turn.turn or self.turn.from_file:
             log.debug("stale_frame", **self.log_fields)
-        elif isinstance(frame, Hold):
+        elif isinstance(frame, PlaybackControl):
             # From another output-handler, by way of the engine, which knows it.
             self.pausing.apply(self.turn, frame.action)
         elif isinstance(frame, TextDelta):
@@ -100,7 +109,7 @@ class PlaybackSession:
         if not self._positions.report(
             viewer, at, now, clock_ms=view.position_ms(now), sent_ms=view.sent_ms, speaker=speaker
         ):
-            metrics.REFUSED.labels(code="position_from_the_future").inc()
+            metrics.REQUESTS_REJECTED.labels(code="position_from_the_future").inc()
             return
         heard = self._positions.current(now)
         if heard is not None and not view.from_file and now - self._played_at >= PLAYED_INTERVAL_MS:

@@ -28,7 +28,7 @@ from output_handler.legacy_viewer import LegacyViewer
 from output_handler.session import PlaybackSession
 from output_handler.settings import OutputSettings
 from output_handler.viewer import Viewer
-from service_runtime.frame_rate import FrameRate
+from service_runtime.frame_rate import FrameRateLimit
 
 log = structlog.get_logger("sockets")
 
@@ -105,7 +105,7 @@ async def _read_engine(socket: WebSocket, hub: Hub, link: EngineConnection) -> N
     while (message := await socket.receive())["type"] == "websocket.receive":
         text = message.get("text")
         if text is None:
-            metrics.REFUSED.labels(code="bad_ingest_frame").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_ingest_frame").inc()
             continue
         link.touch()
         hub.on_engine_frame(link, text)
@@ -129,10 +129,10 @@ async def _watch_engine(hub: Hub, link: EngineConnection) -> None:
 
 
 async def _read_viewer(socket: WebSocket, viewer: Viewer, session: PlaybackSession) -> None:
-    bad, rate = 0, FrameRate(MAX_FRAMES_PER_SECOND)
+    bad, rate = 0, FrameRateLimit(MAX_FRAMES_PER_SECOND)
     while (message := await socket.receive())["type"] == "websocket.receive":
-        if rate.passed():
-            metrics.REFUSED.labels(code="too_many_frames").inc()
+        if rate.exceeded():
+            metrics.REQUESTS_REJECTED.labels(code="too_many_frames").inc()
             await socket.close(CLOSE_POLICY, f"more than {MAX_FRAMES_PER_SECOND} frames a second")
             return
         text = message.get("text")
@@ -144,7 +144,7 @@ async def _read_viewer(socket: WebSocket, viewer: Viewer, session: PlaybackSessi
         if problem is None:
             continue
         bad += 1
-        metrics.REFUSED.labels(code="bad_viewer_frame").inc()
+        metrics.REQUESTS_REJECTED.labels(code="bad_viewer_frame").inc()
         viewer.send(ViewerError(code="bad_frame", message=problem[:200]).to_json())
         if bad >= MAX_BAD_FRAMES:
             await socket.close(CLOSE_POLICY, "too many bad frames")

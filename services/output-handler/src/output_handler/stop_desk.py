@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 
-from dialog_contracts.ingest import Hold, Stop, StopOutcome, StopResult
+from dialog_contracts.ingest import PlaybackControl, Stop, StopOutcome, StopResult
 from output_handler.engine_link import EngineConnection
 
 log = structlog.get_logger("stop")
@@ -44,7 +44,7 @@ class ControlQuery:
         self._engines = engines
         self._pending: dict[str, _PendingQuery] = {}
 
-    async def broadcast(self, asked: Stop | Hold) -> tuple[StopOutcome, int | None]:
+    async def broadcast(self, asked: Stop | PlaybackControl) -> tuple[StopOutcome, int | None]:
         """What the engines say, the weightiest answer of all, and of which turn; an engine that does not answer in time says nothing."""
         inquiry, name = _PendingQuery(set(self._engines)), uuid4().hex
         if not inquiry.waiting:

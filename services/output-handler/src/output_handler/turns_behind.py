@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from dialog_contracts.ingest import End, Hold, SpeechChunk, Start, StopAck, TextDelta
+from dialog_contracts.ingest import End, PlaybackControl, SpeechChunk, Start, StopAck, TextDelta
 from dialog_telemetry import metrics
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ log = structlog.get_logger("session")
 MAX_DEFERRED_FRAMES: Final = 5_000
 """Some three minutes of speech. What comes after it does not wait any longer."""
 
-Frame = Start | SpeechChunk | TextDelta | End | StopAck | Hold
+Frame = Start | SpeechChunk | TextDelta | End | StopAck | PlaybackControl
 
 
 class DeferredTurns:
@@ -48,7 +48,7 @@ class DeferredTurns:
             )
         self._frames.append((frame, raw))
         if len(self._frames) > MAX_DEFERRED_FRAMES:
-            metrics.TURNS_NOT_AWAITED.inc()
+            metrics.DEFERRED_TURNS_OVERFLOW.inc()
             log.warning("turn_not_awaited", **self._session.log_fields)
             self._play()
         return True

@@ -10,7 +10,7 @@ from dialog_contracts.ingest import SpeechChunk
 from output_handler.session import PlaybackSession
 from output_handler.turn_view import PlaybackTurn
 from output_handler.voice_file import WavFile
-from service_runtime.sounding import Sounding
+from service_runtime.sounding import ActivePlayback
 
 LEAD_MS: Final = 600
 """More than a network's hiccup, less than a viewer's queue holds."""
@@ -45,10 +45,12 @@ async def stream_wav(session: PlaybackSession, view: PlaybackTurn, voice: WavFil
     return True
 
 
-async def publish_playing(session: PlaybackSession, view: PlaybackTurn, sounding: Sounding) -> None:
+async def publish_playing(
+    session: PlaybackSession, view: PlaybackTurn, sounding: ActivePlayback
+) -> None:
     """The next turn may cut this one off: whoever begins that one learns that there are words to wait for. Until it was heard, or cut."""
-    await sounding.begins(session.session_id, view.turn)
+    await sounding.started(session.session_id, view.turn)
     while session.turn is view and view.playing(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
         await asyncio.sleep(POLL_INTERVAL_S)
     if not view.stopped:
-        await sounding.over(session.session_id, view.turn)
+        await sounding.finished(session.session_id, view.turn)

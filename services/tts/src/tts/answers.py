@@ -18,7 +18,7 @@ from dialog_contracts.legacy_chain import (
 from dialog_contracts.model import correlation_id
 from dialog_contracts.samples import TurnSample
 from service_runtime import effects
-from service_runtime.effects import Effect
+from service_runtime.effects import RedisCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ def is_legacy_turn(request: TtsRequest) -> bool:
     )
 
 
-def commands_for(request: TtsRequest, spoken: SynthesisResult, now: float) -> list[Effect]:
+def commands_for(request: TtsRequest, spoken: SynthesisResult, now: float) -> list[RedisCommand]:
     """The answer, the session's next turn, the turn's sample, and a word about a voice that failed. `now` in Unix seconds."""
     meta, session = request.meta, session_of(request)
     took_s = max(0.0, now - meta.received_at) if meta.received_at is not None else None
-    made = [effects.answer(_response(request, spoken, took_s))]
+    made = [effects.send_response(_response(request, spoken, took_s))]
     if meta.turn is not None:
         made.append(
             effects.advance(session, correlation_id(session, meta.turn), redis_names.CHAT_REQUESTS)

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from dialog_contracts.legacy_chain import AudioBlob, TtsRequest, session_of
 from dialog_telemetry import attributes, metrics, trace_context
-from dialog_voice.chain import VoiceChain
-from dialog_voice.voices import Voices
+from dialog_voice.chain import FallbackVoice
+from dialog_voice.voices import SessionVoices
 from service_runtime import refusals
-from service_runtime.blobs import Blobs
-from service_runtime.effects import Effect
+from service_runtime.blobs import BlobStore
+from service_runtime.effects import RedisCommand
 from service_runtime.errors import field_error
 from service_runtime.job import Job
-from service_runtime.redis_link import RedisDown
+from service_runtime.redis_link import RedisUnavailable
 from tts import answers
 from tts.answers import SynthesisResult
 from tts.speech import SynthesizedReply, synthesize
@@ -30,7 +30,7 @@ RETRY_PAUSE_S: Final = 0.5
 class TtsWorker:
     """`take` is the work on one message of `tts_requests`. Its `provider` and `voice_params` are not heeded: the session's document is."""
 
-    def __init__(self, voices: Voices, blobs: Blobs, *, within_s: float) -> None:
+    def __init__(self, voices: SessionVoices, blobs: BlobStore, *, within_s: float) -> None:
         self._voices, self._blobs, self._timeout_s = voices, blobs, within_s
 
     async def handle(self, job: Job) -> None:
@@ -39,8 +39,8 @@ class TtsWorker:
             request = job.read(TtsRequest)
         except ValidationError as error:
             why = field_error(error).body.message
-            metrics.REFUSED.labels(code="bad_tts_request").inc()
-            await job.bury(why, *refusals.unreadable(job.raw, why))
+            metrics.REQUESTS_REJECTED.labels(code="bad_tts_request").inc()
+            await job.dead_letter(why, *refusals.malformed(job.raw, why))
             return
         meta = request.meta
         names = {
@@ -49,12 +49,12 @@ class TtsWorker:
         }
         structlog.contextvars.bind_contextvars(**names)
         session = session_of(request)
-        if meta.turn is not None and refusals.is_forgotten(meta):
+        if meta.turn is not None and refusals.is_expired(meta):
             metrics.LEGACY_FAILURES.labels(stage="tts", code="too_late").inc()
-            await job.done(*refusals.too_late(request.task_id, session, meta))
+            await job.complete(*refusals.expired_turn(request.task_id, session, meta))
             return
-        voice = self._voices.of(session)
-        lang = meta.lang or self._voices.lang_of(session, request.user_text or request.text)
+        voice = self._voices.for_session(session)
+        lang = meta.lang or self._voices.language_for(session, request.user_text or request.text)
         speech = await synthesize(voice, request.text, lang, self._timeout_s)
         if speech.problem is not None:
             metrics.LEGACY_FAILURES.labels(stage="tts", code=speech.problem).inc()
@@ -66,11 +66,11 @@ class TtsWorker:
             )
         # A blob whose answer is never given expires by itself.
         sound = await self._store(speech) if speech.pcm else None
-        name = voice.in_use()[0] if isinstance(voice, VoiceChain) else voice.name
+        name = voice.in_use()[0] if isinstance(voice, FallbackVoice) else voice.name
         spoken = SynthesisResult(
             sound, name, speech.audio_ms, speech.mouth, speech.problem, speech.detail
         )
-        answered = await job.done(*answers.commands_for(request, spoken, time.time()))
+        answered = await job.complete(*answers.commands_for(request, spoken, time.time()))
         if answered and answers.is_legacy_turn(request):
             metrics.TURNS.labels(path="legacy", outcome="completed").inc()
         log.info(
@@ -82,12 +82,12 @@ class TtsWorker:
         )
 
     @staticmethod
-    def on_exhausted(raw: str) -> Sequence[Effect]:
+    def on_exhausted(raw: str) -> Sequence[RedisCommand]:
         """The text is there: it is answered with, and only its voice is missing."""
         try:
             request = TtsRequest.from_json(raw)
         except ValidationError:
-            return refusals.unreadable(raw, refusals.GIVEN_UP.english, code="given_up")
+            return refusals.malformed(raw, refusals.EXHAUSTED.english, code="given_up")
         metrics.LEGACY_FAILURES.labels(stage="tts", code="given_up").inc()
         return answers.commands_for(
             request,
@@ -99,6 +99,6 @@ class TtsWorker:
         while True:
             try:
                 return AudioBlob(id=await self._blobs.put(speech.wav()), format="wav")
-            except RedisDown:
+            except RedisUnavailable:
                 # The answer could not be given either; what was spoken is not spoken again.
                 await asyncio.sleep(RETRY_PAUSE_S)

@@ -11,8 +11,8 @@ import structlog
 from dialog_contracts.legacy_chain import MouthCue
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
-from dialog_voice.fragments import Fragment, FragmentCutter
-from dialog_voice.read_aloud import ReadAloud
+from dialog_voice.fragments import Fragment, TextFragmenter
+from dialog_voice.read_aloud import SpeakableTextFilter
 from dialog_voice.voice import BYTES_PER_MS, Voice
 from service_runtime import wav
 
@@ -42,7 +42,7 @@ class SynthesizedReply:
 
     def wav(self) -> bytes:
         """As a file: s16le, 24 kHz, mono."""
-        return wav.file(self.pcm)
+        return wav.wav_file(self.pcm)
 
     def mark_incomplete(self, problem: Problem, detail: str) -> None:
         """Some of the text stays unsaid; the first reason counts."""
@@ -75,10 +75,10 @@ async def synthesize(voice: Voice, text: str, lang: str, within_s: float) -> Syn
 
 def _fragments(text: str) -> Iterator[Fragment]:
     # Nobody waits for the first sound of a file: its melody is better in whole sentences.
-    cutter = FragmentCutter(in_a_hurry=False)
-    aloud = ReadAloud()
+    cutter = TextFragmenter(in_a_hurry=False)
+    aloud = SpeakableTextFilter()
     for fragment in (*cutter.feed(text), *cutter.flush()):
-        told = replace(fragment, text=aloud.of(fragment.text))
+        told = replace(fragment, text=aloud.apply(fragment.text))
         if any(char.isalnum() for char in told.text):
             yield told
 
@@ -100,7 +100,7 @@ async def _synthesize_fragment(
             return said if said.pcm else None
         except VoiceError as error:
             if tries_left:
-                metrics.VOICE_FELL_THROUGH.labels(provider=voice.name, reason="said_anew").inc()
+                metrics.TTS_FALLBACKS.labels(provider=voice.name, reason="said_anew").inc()
             log.warning(
                 "fragment_not_spoken",
                 reason=error.reason,

@@ -29,7 +29,7 @@ from asr.microphone.voice_activity import FRAME, FRAME_MS
 from dialog_contracts.input_socket import MicStart
 from dialog_telemetry import metrics
 from service_runtime.errors import InvalidField, TooMany
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("ear")
 
@@ -84,7 +84,7 @@ class StreamingRecognizer:
     async def run(self) -> None:
         """Until it was stopped and all utterances were told."""
         scribe = UtteranceTranscriber(self._start, self._backends.recognizer, self._send)
-        beside = TaskOwner()
+        beside = BackgroundTasks()
         beside.start("judge", self._predict_end())
         beside.start("watch", self._watch())
         try:
@@ -176,8 +176,8 @@ class StreamingRecognizer:
             except ModelFailed as error:
                 outcome = "failed"
                 log.warning("not_judged", session=self._start.session_id, reason=repr(error)[:200])
-            metrics.TURN_END_JUDGED.labels(outcome=outcome).inc()
-            metrics.TURN_END_SECONDS.observe(_clock() - began)
+            metrics.EOT_PREDICTIONS.labels(outcome=outcome).inc()
+            metrics.EOT_INFERENCE_SECONDS.observe(_clock() - began)
             self._act(self._endpointer.on_prediction(question, complete))
 
 

@@ -50,7 +50,7 @@ class UtteranceTranscriber:
             speech.decode = False
             began = _clock()
             if began < free_at and not speech.pausing:
-                metrics.PARTIALS.labels(outcome="skipped").inc()
+                metrics.ASR_INTERIM_RESULTS.labels(outcome="skipped").inc()
                 continue
             speech_ms, until_ms, pausing = speech.speech_ms, speech.until_ms, speech.pausing
             found = await self._interim(speech, speech_ms)
@@ -62,10 +62,10 @@ class UtteranceTranscriber:
                 known, known_until_ms = found, until_ms
             if found.text and found.text != told:
                 told = found.text
-                metrics.PARTIALS.labels(outcome="told").inc()
+                metrics.ASR_INTERIM_RESULTS.labels(outcome="told").inc()
                 await self._send(Partial(text=found.text, speech_ms=speech_ms))
             else:
-                metrics.PARTIALS.labels(outcome="same").inc()
+                metrics.ASR_INTERIM_RESULTS.labels(outcome="same").inc()
         await self._finish(speech, known if known_until_ms >= _audio_end(speech.end) else None)
 
     def _language(self, speech_ms: int) -> str | None:
@@ -80,13 +80,13 @@ class UtteranceTranscriber:
             )
         # CTranslate2 says everything with these two.
         except (RuntimeError, ValueError) as error:
-            metrics.PARTIALS.labels(outcome="failed").inc()
+            metrics.ASR_INTERIM_RESULTS.labels(outcome="failed").inc()
             log.warning("no_partial", session=self._start.session_id, reason=repr(error)[:200])
             return None
         if found is None:
-            metrics.PARTIALS.labels(outcome="skipped").inc()
+            metrics.ASR_INTERIM_RESULTS.labels(outcome="skipped").inc()
         else:
-            metrics.PARTIAL_SECONDS.observe(_clock() - began)
+            metrics.ASR_INTERIM_SECONDS.observe(_clock() - began)
         return found
 
     async def _finish(self, speech: SpeechSegment, known: Transcript | None) -> None:
@@ -114,7 +114,7 @@ class UtteranceTranscriber:
                 )
         await self._send(
             Utterance(
-                text=heard.text[: limits.CONTENT_CHARS],
+                text=heard.text[: limits.MAX_CONTENT_CHARS],
                 lang=heard.lang,
                 start_ms=end.start_ms,
                 end_ms=end.end_ms,

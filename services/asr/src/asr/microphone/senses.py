@@ -59,7 +59,7 @@ def load(models: Path | None, recognizer: Recognizer, rhythm: EndpointingConfig)
         "words": FALLBACK if recognizer.name == "none" else recognizer.name,
     }
     for part, name in names.items():
-        metrics.MIC_SENSES.labels(part=part, name=name).set(1)
+        metrics.ASR_BACKEND_INFO.labels(part=part, name=name).set(1)
     log.info("microphones_ready", **names)
     return SpeechBackends(recognizer, voice, judge, rhythm, names)
 

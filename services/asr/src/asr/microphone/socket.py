@@ -170,5 +170,5 @@ def _only_stop(text: str) -> None:
 
 
 async def _refuse(socket: WebSocket, error: ServiceError) -> None:
-    metrics.REFUSED.labels(code=error.body.code).inc()
+    metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
     await socket.send_text(InputError(code=error.body.code, message=error.body.message).to_json())

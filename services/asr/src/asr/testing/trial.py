@@ -91,8 +91,8 @@ async def main(models: Path) -> None:
         f"\nlast voice to utterance: median {np.median(waited) * 1000:.0f} ms, worst {max(waited) * 1000:.0f} ms"
     )
     for name, histogram in (
-        ("partial", metrics.PARTIAL_SECONDS),
-        ("end-of-turn question", metrics.TURN_END_SECONDS),
+        ("partial", metrics.ASR_INTERIM_SECONDS),
+        ("end-of-turn question", metrics.EOT_INFERENCE_SECONDS),
     ):
         count = sum(bucket.get() for bucket in histogram._buckets)
         if count:

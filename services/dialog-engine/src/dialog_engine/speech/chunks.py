@@ -6,7 +6,7 @@ from typing import Final
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
 from dialog_voice.fragments import Fragment
-from dialog_voice.language import is_hanzi
+from dialog_voice.language import is_cjk
 from dialog_voice.voice import VoiceAudio
 
 _SILENT: Final = {"sil": 1.0}
@@ -127,7 +127,7 @@ class AudioChunker:
         """Characters said by then, for a voice that tells no words: by usual speaking rates, an estimate."""
         left, count = until_ms - self._base_ms, 0
         for char in self._fragment.text:
-            left -= _MS_PER_CJK if is_hanzi(char) else _MS_PER_LETTER
+            left -= _MS_PER_CJK if is_cjk(char) else _MS_PER_LETTER
             if left < 0:
                 break
             count += 1

@@ -12,7 +12,7 @@ from dialog_engine.errors import StoreClosed
 from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.turn.order import TurnHost, TurnRequest
 from dialog_telemetry import metrics
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("turn")
 Outcome = Callable[[str | None], None]
@@ -24,7 +24,7 @@ FAILED: Final = "the turn could not be stored"
 class TurnCommitter:
     """One turn's commits, one after the other."""
 
-    def __init__(self, order: TurnRequest, parts: TurnHost, tasks: TaskOwner) -> None:
+    def __init__(self, order: TurnRequest, parts: TurnHost, tasks: BackgroundTasks) -> None:
         self._request, self._host, self._tasks = order, parts, tasks
         self._last: asyncio.Task[None] | None = None
         self.stored = False

@@ -25,7 +25,7 @@ from dialog_engine.turn.actions import (
     SendStopAck,
     Synthesize,
 )
-from dialog_voice.fragments import FragmentCutter
+from dialog_voice.fragments import TextFragmenter
 
 INTERNAL: Final = "internal"
 INTERNAL_MESSAGE: Final = "an error on our side; it was logged"
@@ -64,7 +64,7 @@ class TurnStateMachine:
         self.first_audio_ms: float | None = None
         self.stopped = False
         self.finished = False
-        self._fragmenter = FragmentCutter()
+        self._fragmenter = TextFragmenter()
         self._voiced = voiced
         self._committed = False
         self._revised = False

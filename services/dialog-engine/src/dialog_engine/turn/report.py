@@ -12,7 +12,7 @@ from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn.actions import Commit, Finish
 from dialog_engine.turn.machine import TurnStateMachine
 from dialog_engine.turn.order import TurnHost, TurnRequest
-from dialog_voice.chain import VoiceChain
+from dialog_voice.chain import FallbackVoice
 
 log = structlog.get_logger("turn")
 
@@ -64,7 +64,7 @@ class TurnReport:
 
     def _speaking(self) -> tuple[str, dict[str, str]]:
         voice = self._host.voice
-        return voice.in_use() if isinstance(voice, VoiceChain) else (voice.name, {})
+        return voice.in_use() if isinstance(voice, FallbackVoice) else (voice.name, {})
 
     def stored_turn(self, commit: Commit) -> StoredTurn:
         """The turn as history has it."""

@@ -25,7 +25,7 @@ from dialog_engine.turn.weak_call import weak_callback
 from dialog_llm.errors import LlmError
 from dialog_llm.provider import Ended, Thinking
 from dialog_telemetry import metrics
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("turn")
 
@@ -47,7 +47,7 @@ class TurnRunner:
         self.callers = 0
         self._claim = ReplyClaim(order.correlation_id, parts.claim_reply)
         self._executor = ActionExecutor(self.machine, self.events, weak_callback(self._execute))
-        self._tasks = TaskOwner(weak_callback(self._executor.on_task_ended))
+        self._tasks = BackgroundTasks(weak_callback(self._executor.on_task_ended))
         self._thinking_reported_at = -THINKING_INTERVAL_MS
         self._model: asyncio.Task[None] | None = None
         self._committer = TurnCommitter(order, parts, self._tasks)

@@ -178,7 +178,7 @@ class MicrophoneStream:
         try:
             frame = FROM_ASR.validate_json(message)
         except ValidationError as error:
-            metrics.REFUSED.labels(code="bad_asr_frame").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_asr_frame").inc()
             log.warning("bad_asr_frame", error=str(error)[:200])
             return
         async with self._acting:

@@ -9,7 +9,7 @@ import structlog
 
 from dialog_contracts.http import StopRequest
 from dialog_telemetry import metrics
-from service_runtime.service_pool import ServicePool
+from service_runtime.service_pool import ServiceClient
 
 log = structlog.get_logger("output_control")
 
@@ -30,7 +30,7 @@ class PlaybackClient:
     """Nothing here raises: a reply that cannot be silenced now must not keep anybody from being heard."""
 
     def __init__(self, url: str) -> None:
-        self._pool = ServicePool(url)
+        self._pool = ServiceClient(url)
 
     async def open(self) -> None:
         """Begin to keep connections."""

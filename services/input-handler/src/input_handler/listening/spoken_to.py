@@ -6,9 +6,9 @@ import structlog
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_contracts.input_socket import SpokenTo
-from service_runtime.redis_link import RedisDown, RedisLink
-from service_runtime.tasks import TaskOwner
+from dialog_contracts.input_socket import UserSpeaking
+from service_runtime.redis_link import RedisClient, RedisUnavailable
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("spoken_to")
 
@@ -16,14 +16,16 @@ log = structlog.get_logger("spoken_to")
 class UserSpeakingNotifier:
     """`tell` does not wait: nobody is heard later because of it, and without Redis she only looks less attentive."""
 
-    def __init__(self, redis: RedisLink) -> None:
-        self._redis, self._tasks = redis, TaskOwner()
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis, self._tasks = redis, BackgroundTasks()
         # One after the other: what is told last must arrive last.
         self._publishing = asyncio.Lock()
 
     def notify(self, session_id: str, microphone: str, *, speaking: bool) -> None:
         """Somebody speaks into this microphone, or has finished."""
-        notice = SpokenTo(session_id=session_id, microphone=microphone, speaking=speaking).to_json()
+        notice = UserSpeaking(
+            session_id=session_id, microphone=microphone, speaking=speaking
+        ).to_json()
         self._tasks.start("spoken_to", self._publish(notice))
 
     async def aclose(self) -> None:
@@ -34,10 +36,10 @@ class UserSpeakingNotifier:
 
     async def _publish(self, notice: str) -> None:
         async def work(client: Redis) -> None:
-            await client.publish(redis_names.SPOKEN_TO, notice)
+            await client.publish(redis_names.USER_SPEAKING, notice)
 
         async with self._publishing:
             try:
                 await self._redis.call("spoken_to", work)
-            except RedisDown as error:
+            except RedisUnavailable as error:
                 log.info("not_told", reason=str(error))

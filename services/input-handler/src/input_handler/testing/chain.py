@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from dialog_contracts import redis_names
-from dialog_contracts.http import ChatRequest, FlagSet, Meta
+from dialog_contracts.http import ChatRequest, FlagSet, RequestMeta
 from dialog_contracts.legacy_chain import AudioBlob, TaskResponse, UserInput
 from dialog_contracts.sse import DoneEvent, SseFrame, TextDeltaEvent
 from dialog_flags.flags import FixedFlags
@@ -15,19 +15,19 @@ from input_handler.sync_path import EngineGuard
 from input_handler.turn_caller import TurnService
 from input_handler.turn_numbers import TurnNumberAllocator
 from service_runtime import effects
-from service_runtime.answers import Answers
-from service_runtime.holding import Holding
-from service_runtime.redis_link import RedisLink
+from service_runtime.answers import LegacyResponses
+from service_runtime.holding import QueueStore
+from service_runtime.redis_link import RedisClient
 
 REQUEST: Final = ChatRequest(
-    session_id="live-001", content="今晚玩什么？", meta=Meta(request_id="r-1", lang="zh")
+    session_id="live-001", content="今晚玩什么？", meta=RequestMeta(request_id="r-1", lang="zh")
 )
 
 
 class LegacyPipeline:
     """What memory, chat-ai and tts do together."""
 
-    def __init__(self, redis: RedisLink, url: str) -> None:
+    def __init__(self, redis: RedisClient, url: str) -> None:
         self._redis, self._url = redis, url
         self.taken: list[UserInput] = []
 
@@ -59,9 +59,9 @@ class LegacyPipeline:
                 **more,
             }
         )
-        work = Holding(self._url, "test", "test", lease_s=5)
+        work = QueueStore(self._url, "test", "test", lease_s=5)
         await self._redis.client.lpush(redis_names.processing("test", "test"), "x")
-        await work.finish("x", [effects.answer(response)])
+        await work.complete("x", [effects.send_response(response)])
         await work.aclose()
 
 
@@ -72,13 +72,13 @@ def plenty() -> RunningTurns:
 
 def turn_service(
     client: EngineClient,
-    redis: RedisLink,
-    answers: Answers,
+    redis: RedisClient,
+    answers: LegacyResponses,
     flags: FlagSet,
-    within_s: float = 5,
+    timeout_s: float = 5,
     *,
-    accepted_within_s: float = 10,
-    first_delta_within_s: float = 10,
+    accept_timeout_s: float = 10,
+    first_token_timeout_s: float = 10,
     legacy_first_s: float = 3.0,
     circuit_failures: int = 100,
     circuit_open_s: float = 2.0,
@@ -86,12 +86,12 @@ def turn_service(
     """A caller with more patience for its engine than a stalled machine needs, except where a test is about that."""
     sync = EngineGuard(
         client,
-        accepted_within_s=accepted_within_s,
-        first_delta_within_s=first_delta_within_s,
+        accept_timeout_s=accept_timeout_s,
+        first_token_timeout_s=first_token_timeout_s,
         circuit_failures=circuit_failures,
         circuit_open_s=circuit_open_s,
     )
-    legacy = LegacyClient(redis, answers, enabled=True, within_s=within_s)
+    legacy = LegacyClient(redis, answers, enabled=True, timeout_s=timeout_s)
     return TurnService(
         sync,
         legacy,

@@ -45,8 +45,8 @@ def _work(name: str, holds: str, message: type[BaseModel]) -> Channel:
 
 _SESSION: Final = "1 to 64 of A-Z a-z 0-9 _ -"
 _SPEECH: Final = (ingest.Start, ingest.SpeechChunk, ingest.TextDelta, ingest.End, ingest.StopAck)
-_DOWN: Final = (*_SPEECH, ingest.StopResult, ingest.Alive, ingest.Hold)
-_BACK: Final = (ingest.Stop, ingest.Subscribe, ingest.Played, ingest.Hold)
+_TO_OUTPUT: Final = (*_SPEECH, ingest.StopResult, ingest.Heartbeat, ingest.PlaybackControl)
+_TO_ENGINE: Final = (ingest.Stop, ingest.Subscribe, ingest.Played, ingest.PlaybackControl)
 _V2_IN: Final = (input_socket.SayText, input_socket.MicStart, input_socket.MicStop)
 _V2_OUT: Final = (
     input_socket.TurnEvent,
@@ -60,8 +60,8 @@ _V2_OUT: Final = (
 SOCKETS: Final = {
     "input": Channel(
         "/ws/input",
-        f"Speaking. `?sessionId=` names the session (absent: the assigned task_id). Text frames of at most {limits.JSON_FRAME_BYTES} "
-        f"bytes, binary ones of at most {limits.BINARY_FRAME_BYTES}. With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
+        f"Speaking. `?sessionId=` names the session (absent: the assigned task_id). Text frames of at most {limits.MAX_JSON_FRAME_BYTES} "
+        f"bytes, binary ones of at most {limits.MAX_BINARY_FRAME_BYTES}. With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
         "frames; without it the legacy dialect, whose acknowledgements are plain text.",
         receives=(input_socket.UploadFrame, *_V2_IN),
         sends=(input_socket.TaskAssigned, input_socket.UploadProcessed, *_V2_OUT),
@@ -76,7 +76,7 @@ SOCKETS: Final = {
         sends=(
             *_SPEECH,
             ingest.Stop,
-            ingest.Hold,
+            ingest.PlaybackControl,
             viewer.State,
             viewer.ViewerError,
             viewer.TimeReply,
@@ -104,8 +104,8 @@ SOCKETS: Final = {
         "/ws/ingest/tts",
         "Internal: one long-lived socket of an engine to an output-handler, for all sessions. "
         "Only STOP (and PAUSE and RESUME), subscriptions and positions flow back.",
-        receives=_DOWN,
-        sends=_BACK,
+        receives=_TO_OUTPUT,
+        sends=_TO_ENGINE,
     ),
 }
 
@@ -161,18 +161,18 @@ REDIS: Final = {
         sends=(chain.LtmResponse,),
     ),
     "fileStops": Channel(
-        redis_names.FILE_STOPS,
+        redis_names.PLAYBACK_STOPS,
         "Channel: a reply that a voice file speaks is stopped; each output-handler plays its own copy.",
         sends=(ingest.Stop,),
     ),
     "spokenTo": Channel(
-        redis_names.SPOKEN_TO,
+        redis_names.USER_SPEAKING,
         "Channel: somebody speaks into a microphone, or has finished; every output-handler shows it to its viewers.",
-        sends=(input_socket.SpokenTo,),
+        sends=(input_socket.UserSpeaking,),
     ),
     "taskResponse": Channel(
         redis_names.task_response("{id}"),
-        f"Channel: the answer to a turn; kept for {redis_names.ANSWER_TTL_S} s in the hash `{redis_names.answers('{id}')}`.",
+        f"Channel: the answer to a turn; kept for {redis_names.RESPONSE_TTL_S} s in the hash `{redis_names.responses('{id}')}`.",
         sends=(chain.TaskResponse,),
         parameters={"id": "The task, which is the session."},
     ),

@@ -71,7 +71,7 @@ def _conditions() -> dict[str, Any]:
     }
 
 
-class Meta(WireModel):
+class RequestMeta(WireModel):
     """What belongs to a request beside its content. `flags`, `client` and `knownTurn` are internal: input-handler sets them."""
 
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = (
@@ -85,7 +85,7 @@ class Meta(WireModel):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
     ) = None
     emotion_hint: ShortText | None = None
-    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = Field(
+    text: Annotated[str, StringConstraints(max_length=limits.MAX_CONTENT_CHARS)] | None = Field(
         default=None, description="What SAY speaks, verbatim."
     )
     turn: Turn | None = Field(
@@ -114,11 +114,11 @@ class ChatRequest(WireModel):
         default=None, description="Optional from outside, always set by input-handler."
     )
     type: TurnType = TurnType.TEXT
-    content: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] = Field(
+    content: Annotated[str, StringConstraints(max_length=limits.MAX_CONTENT_CHARS)] = Field(
         description="What is said, not blank; of a COMMAND its verb.",
         json_schema_extra={"minLength": 1, "pattern": NOT_BLANK},
     )
-    meta: Meta = Meta()
+    meta: RequestMeta = RequestMeta()
 
     @field_validator("content")
     @classmethod

@@ -130,7 +130,7 @@ class Stop(WireModel):
     action: Literal["STOP"] = "STOP"
     session_id: SessionId
     turn: Turn | None = None
-    reason: str | None = Field(default=None, max_length=limits.META_CHARS)
+    reason: str | None = Field(default=None, max_length=limits.MAX_META_CHARS)
     ask: str | None = Field(
         default=None,
         max_length=64,
@@ -142,7 +142,7 @@ class Stop(WireModel):
     )
 
 
-class Hold(WireModel):
+class PlaybackControl(WireModel):
     """CONTROL PAUSE: somebody began to speak, or only coughed. CONTROL RESUME: it was nothing. Both ways, and to viewers.
 
     A turn that is paused stands still where it was heard; RESUME goes on from there, after a STATE with the later `startedAt`.
@@ -169,7 +169,7 @@ class StopResult(WireModel):
     turn: Turn | None = None
 
 
-class Alive(WireModel):
+class Heartbeat(WireModel):
     """CONTROL ALIVE: sent where nothing else was for a moment. An engine that says it, and then falls silent, is taken for dead."""
 
     type: Literal["CONTROL"] = "CONTROL"
@@ -210,31 +210,31 @@ def _kind(value: object) -> str:
     return f"{kind}.{action}" if kind == "CONTROL" else str(kind)
 
 
-DownFrame = Annotated[
+ToOutputFrame = Annotated[
     Annotated[Start, Tag("CONTROL.START")]
     | Annotated[SpeechChunk, Tag("SPEECH_CHUNK")]
     | Annotated[TextDelta, Tag("TEXT_DELTA")]
     | Annotated[End, Tag("CONTROL.END")]
     | Annotated[StopAck, Tag("CONTROL.STOP_ACK")]
     | Annotated[StopResult, Tag("CONTROL.STOP_RESULT")]
-    | Annotated[Alive, Tag("CONTROL.ALIVE")]
-    | Annotated[Hold, Tag("CONTROL.PAUSE")]
-    | Annotated[Hold, Tag("CONTROL.RESUME")],
+    | Annotated[Heartbeat, Tag("CONTROL.ALIVE")]
+    | Annotated[PlaybackControl, Tag("CONTROL.PAUSE")]
+    | Annotated[PlaybackControl, Tag("CONTROL.RESUME")],
     Discriminator(_kind),
 ]
-BackFrame = Annotated[
+ToEngineFrame = Annotated[
     Annotated[Stop, Tag("CONTROL.STOP")]
     | Annotated[Subscribe, Tag("CONTROL.SUBSCRIBE")]
     | Annotated[Subscribe, Tag("CONTROL.UNSUBSCRIBE")]
     | Annotated[Played, Tag("PLAYED")]
-    | Annotated[Hold, Tag("CONTROL.PAUSE")]
-    | Annotated[Hold, Tag("CONTROL.RESUME")],
+    | Annotated[PlaybackControl, Tag("CONTROL.PAUSE")]
+    | Annotated[PlaybackControl, Tag("CONTROL.RESUME")],
     Discriminator(_kind),
 ]
-DOWN: TypeAdapter[Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Alive | Hold] = (
-    TypeAdapter(DownFrame)
-)
-BACK: TypeAdapter[Stop | Subscribe | Played | Hold] = TypeAdapter(BackFrame)
+TO_OUTPUT: TypeAdapter[
+    Start | SpeechChunk | TextDelta | End | StopAck | StopResult | Heartbeat | PlaybackControl
+] = TypeAdapter(ToOutputFrame)
+TO_ENGINE: TypeAdapter[Stop | Subscribe | Played | PlaybackControl] = TypeAdapter(ToEngineFrame)
 
 
 def oculus(weights: dict[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, StringConstraints, TypeAdapter
 
 from dialog_contracts import limits
-from dialog_contracts.http import Meta
+from dialog_contracts.http import RequestMeta
 from dialog_contracts.model import SessionId, SnakeModel, TraceParent, WireModel
 
 
@@ -28,7 +28,7 @@ class UploadFrame(SnakeModel):
     type: str | None = None
     action: Literal["data_chunk", "upload_complete"]
     chunk_id: int | None = None
-    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)] | None = None
+    text: Annotated[str, StringConstraints(max_length=limits.MAX_CONTENT_CHARS)] | None = None
     lang: str | None = None
 
 
@@ -47,7 +47,7 @@ class SayText(WireModel):
 
     type: Literal["TEXT"] = "TEXT"
     content: str = Field(description="1 to 4 000 characters.")
-    meta: Meta = Meta()
+    meta: RequestMeta = RequestMeta()
     last_event_id: str | None = Field(
         default=None, description="With a requestId sent before: resume after this event."
     )
@@ -103,7 +103,7 @@ class Utterance(WireModel):
     """From asr to input-handler: somebody has said something and waits now. Empty text: there were no words in it."""
 
     type: Literal["UTTERANCE"] = "UTTERANCE"
-    text: Annotated[str, StringConstraints(max_length=limits.CONTENT_CHARS)]
+    text: Annotated[str, StringConstraints(max_length=limits.MAX_CONTENT_CHARS)]
     lang: str | None = None
     start_ms: int = Field(ge=0, description="Audio time since MIC_START.")
     end_ms: int = Field(ge=0)
@@ -117,7 +117,7 @@ class Final(WireModel):
     turn: int
 
 
-class SpokenTo(WireModel):
+class UserSpeaking(WireModel):
     """Somebody speaks to the character, or has finished: her viewers see that she listens. Nothing depends on its arrival."""
 
     type: Literal["SPOKEN_TO"] = "SPOKEN_TO"

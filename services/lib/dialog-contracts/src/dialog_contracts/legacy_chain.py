@@ -11,7 +11,7 @@ from dialog_contracts import limits
 from dialog_contracts.http import FlagSet
 from dialog_contracts.model import SessionId, SnakeModel, TraceParent, Turn
 
-Text = Annotated[str, StringConstraints(max_length=limits.REPLY_CHARS)]
+Text = Annotated[str, StringConstraints(max_length=limits.MAX_REPLY_CHARS)]
 BlobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """Name of bytes in Redis: 32 hex digits, never a path."""
 

@@ -18,13 +18,13 @@ def _number(value: object) -> object:
     return value
 
 
-Turn = Annotated[int, Field(ge=1, le=limits.TURN_MAX), BeforeValidator(_number)]
+Turn = Annotated[int, Field(ge=1, le=limits.MAX_TURN), BeforeValidator(_number)]
 """Number of a turn inside its session, from 1."""
 
-Count = Annotated[int, Field(ge=0, le=limits.COUNT_MAX)]
+Count = Annotated[int, Field(ge=0, le=limits.MAX_COUNT)]
 """A seq, an offset in ms or a place in a text."""
 
-ShortText = Annotated[str, StringConstraints(max_length=limits.META_CHARS)]
+ShortText = Annotated[str, StringConstraints(max_length=limits.MAX_META_CHARS)]
 
 TraceParent = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")

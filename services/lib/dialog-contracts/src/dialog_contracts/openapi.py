@@ -17,7 +17,7 @@ BODIES: Final[tuple[type[BaseModel], ...]] = (
     http.ErrorBody,
     *sse.EVENT_TYPES.values(),
 )
-INTERNAL: Final = {"Meta": ("flags", "client", "knownTurn")}
+INTERNAL: Final = {"RequestMeta": ("flags", "client", "knownTurn")}
 """Fields that only services set; whatever a caller writes there is replaced."""
 
 VERSION: Final = "2.0.0"
@@ -81,7 +81,7 @@ _ERRORS: Final = {
     405: "This path has another method; `Allow` says which.",
     408: "Head or body did not come in time.",
     409: "Right in form, wrong in the present state.",
-    413: f"The body is longer than {limits.JSON_FRAME_BYTES} bytes; `limit` says so.",
+    413: f"The body is longer than {limits.MAX_JSON_FRAME_BYTES} bytes; `limit` says so.",
     414: "The URL is too long; `limit` says how long it may be.",
     422: "A field is wrong; `field` says which, as a path.",
     429: "Over a limit of rate or number; `Retry-After` says when to come back.",
@@ -102,7 +102,7 @@ _STREAM: Final = f"""Server-Sent Events, one turn. Each has an `id` of the form 
 | `error` | `ErrorEvent` | ends the stream |
 | `done` | `DoneEvent` | after the turn is committed; ends the stream |
 
-An event is at most {limits.EVENT_BYTES} bytes. To resume, send the same body again with `Last-Event-ID`."""
+An event is at most {limits.MAX_EVENT_BYTES} bytes. To resume, send the same body again with `Last-Event-ID`."""
 
 
 def document() -> dict[str, Any]:

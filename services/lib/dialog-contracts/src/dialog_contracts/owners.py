@@ -6,7 +6,7 @@ Rendezvous hashing over the configured engines, ready or not: a restart moves no
 from hashlib import blake2b
 
 
-def by_preference(session_id: str, engines: int) -> list[int]:
+def rank_engines(session_id: str, engines: int) -> list[int]:
     """Ordinals of `engines` engines: the session's home, then who stands in for it, in order."""
     return sorted(range(engines), key=lambda ordinal: _weight(session_id, ordinal), reverse=True)
 

@@ -14,11 +14,11 @@ EVENTS_ANALYTICS: Final = "events.analytics"
 SESSIONS: Final = "vtuber:sessions"
 """Sorted set: sessionId scored by Unix seconds of its last turn."""
 
-SESSIONS_MAX: Final = 1_000
+MAX_SESSIONS: Final = 1_000
 HISTORY_TURNS: Final = 50
 """Turns kept in `session:{id}:turns`."""
 
-DEAD_MAX: Final = 1_000
+MAX_DEAD_LETTERS: Final = 1_000
 
 SESSION_TTL_S: Final = 30 * 24 * 3600
 REPLY_CLAIM_TTL_S: Final = 600
@@ -38,14 +38,14 @@ TTS_ERRORS: Final = "tts_errors"
 LTM_RESPONSES: Final = "ltm_responses"
 """Channels of the legacy chain. They announce only: what must not be lost is in a list or a key."""
 
-ANSWER_TTL_S: Final = 600
+RESPONSE_TTL_S: Final = 600
 """How long an answer waits for a late subscriber, and its sound with it."""
 
 BLOB_TTL_S: Final = 600
 BLOB_BYTES: Final = 32 * 1024 * 1024
 """Largest blob: ten minutes of speech."""
 
-HEARD_BLOB_TTL_S: Final = 30
+RELEASED_BLOB_TTL_S: Final = 30
 """What is left of a blob's time once somebody has heard it."""
 
 RECORDING_ENDS: Final = "vtuber:recordings"
@@ -55,10 +55,10 @@ RECORDING_SIZES: Final = "vtuber:recordings:sizes"
 """Hash: blob of a recording → its bytes, a space, and the client that sent it."""
 
 
-FILE_STOPS: Final = "vtuber:file_stops"
+PLAYBACK_STOPS: Final = "vtuber:file_stops"
 """Channel: STOP of a reply that a voice file speaks, from one output-handler to all."""
 
-SPOKEN_TO: Final = "vtuber:spoken_to"
+USER_SPEAKING: Final = "vtuber:spoken_to"
 """Channel: somebody speaks into a microphone of a session, or has finished; from input-handler to every output-handler."""
 
 FLAGS: Final = "vtuber:flags"
@@ -87,12 +87,12 @@ def turn_of_request(session_id: str, request_id: str) -> str:
     return f"session:{session_id}:request:{request_id}"
 
 
-def owner(session_id: str) -> str:
+def session_lease(session_id: str) -> str:
     """Hash: which engine has the session (`ordinal`, `process`), since when (`epoch`), and until when (`till`, Unix ms)."""
     return f"session:{session_id}:owner"
 
 
-def sounding(session_id: str) -> str:
+def active_playback(session_id: str) -> str:
     """The turn that somebody speaks whom the session's owner cannot ask: an engine that gave it away, a voice file."""
     return f"session:{session_id}:sounding"
 
@@ -107,7 +107,7 @@ def reset_after(session_id: str) -> str:
     return f"session:{session_id}:reset"
 
 
-def backlog(session_id: str) -> str:
+def session_queue(session_id: str) -> str:
     """List of the session's turns in the legacy chain, oldest first; only the first is being worked on."""
     return f"session:{session_id}:legacy"
 
@@ -122,12 +122,12 @@ def task_response(task_id: str) -> str:
     return f"task_response:{task_id}"
 
 
-def answers(task_id: str) -> str:
+def responses(task_id: str) -> str:
     """Hash: message_id → TaskResponse, for whoever subscribes late."""
     return f"task_response:{task_id}:answers"
 
 
-def heard(task_id: str) -> str:
+def delivered(task_id: str) -> str:
     """Set of message_ids whose answer reached a viewer to its end."""
     return f"task_response:{task_id}:heard"
 
@@ -172,6 +172,6 @@ def attempts(work_list: str) -> str:
     return f"{work_list}:attempts"
 
 
-def dead(work_list: str) -> str:
+def dead_letter(work_list: str) -> str:
     """List of the messages that could not be read or that nobody survived, newest first, bounded."""
     return f"{work_list}:dead"

@@ -142,7 +142,7 @@ class SseParser:
     """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped, or frames of their own."""
 
     def __init__(
-        self, *, max_event_bytes: int = limits.EVENT_BYTES, comments: bool = False
+        self, *, max_event_bytes: int = limits.MAX_EVENT_BYTES, comments: bool = False
     ) -> None:
         self._max, self._comments = max_event_bytes, comments
         self._rest = b""

@@ -9,7 +9,7 @@ from dialog_contracts.session_document import EVERY_SESSION, FlagTable, SessionD
 Origin = Literal["environment", "file", "redis"]
 
 
-class Documents:
+class FlagDocuments:
     """Starts empty (the environment decides), then holds what the operator wrote."""
 
     def __init__(self) -> None:
@@ -26,14 +26,14 @@ class Documents:
         """The session's own document, else the one for every session, else None."""
         return self._by_session.get(session_id) or self._by_session.get(EVERY_SESSION)
 
-    def by_session(self) -> dict[str, SessionDocument]:
+    def document_for(self) -> dict[str, SessionDocument]:
         """All of them, by sessionId; not to be changed."""
         return self._by_session
 
     def __iter__(self) -> Iterator[SessionDocument]:
         return iter(self._by_session.values())
 
-    def in_force(self, environment: FlagSet) -> list[FlagSet]:
+    def effective(self, environment: FlagSet) -> list[FlagSet]:
         """Every flag set that some session may have: the documents', and the environment's while no document covers the rest."""
         sets = [document.flags for document in self]
         return sets if EVERY_SESSION in self._by_session else [*sets, environment]

@@ -16,7 +16,7 @@ class Flag(StrEnum):
     ENABLE_LTM = "ENABLE_LTM"
 
 
-NEEDS: Final[dict[Flag, Flag]] = {
+REQUIRES: Final[dict[Flag, Flag]] = {
     Flag.SYNC_TTS_STREAMING: Flag.ENABLE_SYNC_CORE,
     Flag.SYNC_TTS_BARGE_IN: Flag.SYNC_TTS_STREAMING,
     Flag.ENABLE_STREAMS_OUTBOX: Flag.ENABLE_SYNC_CORE,
@@ -24,34 +24,34 @@ NEEDS: Final[dict[Flag, Flag]] = {
 }
 
 
-def needs_of(flag: Flag) -> list[Flag]:
+def requirements_of(flag: Flag) -> list[Flag]:
     """All flags that have to be on for this one, the first of all first."""
-    needed = NEEDS.get(flag)
-    return [] if needed is None else [*needs_of(needed), needed]
+    needed = REQUIRES.get(flag)
+    return [] if needed is None else [*requirements_of(needed), needed]
 
 
 def dependents_of(flag: Flag) -> list[Flag]:
     """All flags that cannot be on without this one."""
-    return [other for other in Flag if flag in needs_of(other)]
+    return [other for other in Flag if flag in requirements_of(other)]
 
 
 class IllegalFlags(ValueError):
     """A flag is on whose needed flag is off. The message names both."""
 
 
-def problems(flags: FlagSet) -> list[str]:
+def validate(flags: FlagSet) -> list[str]:
     """One sentence for each flag that is on without the flag it needs."""
     return [
         f"{flag} is on but needs {needed}, which is off"
-        for flag, needed in NEEDS.items()
+        for flag, needed in REQUIRES.items()
         if getattr(flags, flag) and not getattr(flags, needed)
     ]
 
 
-def legal(flags: FlagSet) -> FlagSet:
+def drop_invalid(flags: FlagSet) -> FlagSet:
     """The flags without those whose needed flag is off."""
     off: dict[str, bool] = {}
-    for flag, needed in NEEDS.items():
+    for flag, needed in REQUIRES.items():
         if getattr(flags, flag) and not off.get(needed, getattr(flags, needed)):
             off[flag] = False
     return flags.model_copy(update=off) if off else flags
@@ -69,7 +69,7 @@ class FixedFlags:
     """The same flags for every session: what the environment says, in `make run` and in tests."""
 
     def __init__(self, flags: FlagSet) -> None:
-        found = problems(flags)
+        found = validate(flags)
         if found:
             raise IllegalFlags("; ".join(found))
         self._flags = flags

@@ -9,7 +9,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.documents import Documents
+from dialog_flags.documents import FlagDocuments
 from dialog_flags.flags import Flag
 
 NAMES: Final = frozenset(Flag)
@@ -19,7 +19,7 @@ GENERATION: Final = "generation"
 class DocumentProvider(AbstractProvider):
     """Booleans by flag name; the targeting key is the sessionId. `flag_metadata["generation"]` says which document spoke."""
 
-    def __init__(self, documents: Documents, environment: FlagSet) -> None:
+    def __init__(self, documents: FlagDocuments, environment: FlagSet) -> None:
         super().__init__()
         self._documents, self._environment = documents, environment
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dialog_contracts.session_document import FlagTable, SessionDocument
-from dialog_flags.flags import problems
+from dialog_flags.flags import validate
 
 Read = tuple[FlagTable, list[str]]
 """The table, and one sentence for each document that is wrong."""
@@ -51,7 +51,7 @@ def _read(
     for session_id, text in fields:
         try:
             document = SessionDocument.from_json(text)
-            found = problems(document.flags)
+            found = validate(document.flags)
             if document.session_id != session_id:
                 found = [*found, f"it speaks of {document.session_id}"]
         except ValidationError as error:

@@ -8,7 +8,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.provider import FeatureProvider
 
 from dialog_contracts.http import FlagSet
-from dialog_flags.flags import Flag, IllegalFlags, legal, problems
+from dialog_flags.flags import Flag, IllegalFlags, drop_invalid, validate
 from dialog_flags.provider import GENERATION
 
 DOMAIN: Final = "vtuber"
@@ -18,7 +18,7 @@ class SessionFlags:
     """A FlagSource over any OpenFeature provider. The environment answers where the provider cannot, and must be legal itself."""
 
     def __init__(self, provider: FeatureProvider, environment: FlagSet) -> None:
-        found = problems(environment)
+        found = validate(environment)
         if found:
             raise IllegalFlags("; ".join(found))
         self._environment = environment
@@ -36,4 +36,6 @@ class SessionFlags:
             )
             values[flag] = details.value
             generation = details.flag_metadata.get(GENERATION, generation)
-        return legal(FlagSet(**values, generation=generation if isinstance(generation, int) else 0))
+        return drop_invalid(
+            FlagSet(**values, generation=generation if isinstance(generation, int) else 0)
+        )

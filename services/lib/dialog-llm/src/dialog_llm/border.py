@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from dialog_llm.contents import ContentRefused, WholeCharacters, parts_of
+from dialog_llm.contents import UnsupportedContent, WholeCharacters, parts_of
 from dialog_llm.errors import LlmError, ProviderError, Reason
 from dialog_llm.provider import (
     THINKING,
@@ -14,16 +14,16 @@ from dialog_llm.provider import (
     Piece,
     Thinking,
 )
-from dialog_llm.thoughts import Habit, Thoughts
+from dialog_llm.thoughts import ThoughtFilter, ThoughtHabit
 from service_runtime.untrusted_provider import (
-    NO_MORE,
+    END,
     DeadlineReached,
     UntrustedProvider,
     next_before,
 )
 
 
-class Border:
+class LlmBoundary:
     """An `LlmProvider` around another one, which is not trusted.
 
     Every exception of it is a `ProviderError` that names it and the cause. Its text comes out without thoughts (`THINKING` stands for
@@ -35,13 +35,13 @@ class Border:
         self._provider = provider
         self._untrusted = UntrustedProvider(provider, ProviderError, LlmError)
         self.name, self.about = self._untrusted.name, self._untrusted.about
-        self._habit = Habit()
+        self._habit = ThoughtHabit()
 
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions
     ) -> AsyncGenerator[Piece, None]:
         """Yield the reply. Raises `ProviderError`."""
-        clean = _Clean(self._habit.begin())
+        clean = _ReplyCleaner(self._habit.begin())
         now = asyncio.get_running_loop().time
         end = now() + options.wall_clock_s
         thought = said = False
@@ -49,7 +49,7 @@ class Border:
             self._untrusted.failures(),
             self._untrusted.items(self._provider.stream(messages, options)) as items,
         ):
-            while (item := await self._next(items, end)) is not NO_MORE:
+            while (item := await self._next(items, end)) is not END:
                 for piece in self._cleaned(clean, item):
                     if isinstance(piece, Thinking):
                         if not thought and not said:
@@ -81,19 +81,19 @@ class Border:
         except DeadlineReached as error:
             raise ProviderError(self.name, "wall_clock") from error
 
-    def _cleaned(self, clean: "_Clean", item: object) -> list[Piece]:
+    def _cleaned(self, clean: "_ReplyCleaner", item: object) -> list[Piece]:
         try:
             return clean.feed(item)
-        except ContentRefused as error:
+        except UnsupportedContent as error:
             raise ProviderError(self.name, "bad_content", str(error)) from error
 
 
-class _Clean:
+class _ReplyCleaner:
     """What came, as pieces: text without thoughts, `THINKING` for those."""
 
-    def __init__(self, thoughts: Thoughts) -> None:
+    def __init__(self, thoughts: ThoughtFilter) -> None:
         self._characters, self.thoughts = WholeCharacters(), thoughts
-        self._said = False
+        self._text_seen = False
         self._blank = False
         self._thought = False
         self.ended: Ended | None = None
@@ -131,8 +131,8 @@ class _Clean:
         return [THINKING]
 
     def _text(self, text: str) -> list[Piece]:
-        if not self._said:
+        if not self._text_seen:
             self._blank = self._blank or bool(text)
             text = text.lstrip()
-        self._said = self._said or bool(text)
+        self._text_seen = self._text_seen or bool(text)
         return [text] if text else []

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 
 from dialog_contracts.session_document import Persona, SessionLlm
-from dialog_flags.documents import Documents
+from dialog_flags.documents import FlagDocuments
 from dialog_llm import making
-from dialog_llm.chain import LlmChain
+from dialog_llm.chain import FallbackLlm
 from dialog_llm.provider import GenerationOptions, LlmProvider
 from dialog_llm.settings import LlmSettings
 from dialog_telemetry import metrics
-from service_runtime.session_keys import SessionKeys
-from service_runtime.session_providers import SessionProviders
+from service_runtime.session_keys import SecretFiles
+from service_runtime.session_providers import SessionProviderCache
 
 
 @dataclass(frozen=True, slots=True)
-class Brain:
+class SessionModel:
     """What a turn takes from its session's document. `lang` is a BCP 47 tag, for texts that do not show theirs."""
 
     instructions: str
@@ -23,34 +23,36 @@ class Brain:
     options: GenerationOptions
 
 
-class Brains:
+class SessionModels:
     """`of` is asked once a turn."""
 
     def __init__(
-        self, settings: LlmSettings, documents: Documents, own: LlmProvider | None = None
+        self, settings: LlmSettings, documents: FlagDocuments, own: LlmProvider | None = None
     ) -> None:
         self._settings, self._documents = settings, documents
-        self._keys = SessionKeys(settings.session_keys_dir)
-        absent = making.absent(settings) if own is None else {}
-        self.own = LlmChain.of(own or making.own(settings), absent=absent)
-        self._llms: SessionProviders[SessionLlm, LlmProvider] = SessionProviders(
-            self.own,
-            make=lambda wanted, key: making.of_session(wanted, settings, key),
-            chain=LlmChain,
+        self._keys = SecretFiles(settings.session_keys_dir)
+        absent = making.unconfigured(settings) if own is None else {}
+        self.default = FallbackLlm.from_providers(
+            own or making.build_default(settings), absent=absent
+        )
+        self._providers: SessionProviderCache[SessionLlm, LlmProvider] = SessionProviderCache(
+            self.default,
+            make=lambda wanted, key: making.build_for_session(wanted, settings, key),
+            chain=FallbackLlm,
             keys=self._keys,
-            fell_through=metrics.LLM_FELL_THROUGH,
+            fell_through=metrics.LLM_FALLBACKS,
         )
 
-    def of(self, session_id: str) -> Brain:
+    def for_session(self, session_id: str) -> SessionModel:
         """The session's brain as of now."""
         document = self._documents.find(session_id)
         persona = (document.persona if document is not None else None) or Persona()
         wanted = document.llm if document is not None else None
         settings = self._settings
-        return Brain(
+        return SessionModel(
             instructions=persona.instructions or settings.persona,
             lang=persona.lang or settings.default_lang,
-            llm=self._llms.of(wanted),
+            llm=self._providers.get(wanted),
             options=GenerationOptions(
                 max_tokens=(wanted.max_tokens if wanted is not None else None)
                 or settings.llm_max_tokens,
@@ -72,5 +74,5 @@ class Brains:
 
     async def aclose(self) -> None:
         """Close them all."""
-        await self._llms.aclose()
-        await self.own.aclose()
+        await self._providers.aclose()
+        await self.default.aclose()

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import structlog
 
 from dialog_contracts.http import ProviderReport
-from dialog_llm.border import Border
+from dialog_llm.border import LlmBoundary
 from dialog_llm.errors import AllProvidersFailed, LlmError
 from dialog_llm.provider import GenerationOptions, LlmProvider, Message, Piece
 from dialog_telemetry import metrics
@@ -24,7 +24,7 @@ _COOLING_REASONS = frozenset({"unauthorized", "quota", "connection", "address_re
 _TEXT_REASONS = frozenset({"empty", "filtered", "wall_clock"})
 
 
-class LlmChain:
+class FallbackLlm:
     """An `LlmProvider` that asks `providers` in order, each behind its `Border`.
 
     It falls through to the next one only while nothing has been produced: after the first piece somebody has heard the
@@ -46,18 +46,21 @@ class LlmChain:
         self.name = name
         self._absent = dict(absent or {})
         self._providers = tuple(
-            each if isinstance(each, LlmChain | Border) else Border(each) for each in providers
+            each if isinstance(each, FallbackLlm | LlmBoundary) else LlmBoundary(each)
+            for each in providers
         )
         named = [(each.name, about(each)) for each in self._providers]
         self._why: dict[int, str] = {}
         self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
 
     @classmethod
-    def of(cls, provider: LlmProvider, *, absent: Mapping[str, str] | None = None) -> "LlmChain":
+    def from_providers(
+        cls, provider: LlmProvider, *, absent: Mapping[str, str] | None = None
+    ) -> "FallbackLlm":
         """A chain of this one, under its name; a chain as it is."""
         return (
             provider
-            if isinstance(provider, LlmChain)
+            if isinstance(provider, FallbackLlm)
             else cls([provider], name=name_of(provider), absent=absent)
         )
 
@@ -67,10 +70,10 @@ class LlmChain:
         """Yield the first working provider's pieces. Raises its `LlmError` after a piece, `AllProvidersFailed` before."""
         failures: list[tuple[str, str]] = []
         last: LlmError | None = None
-        cold = self._states.cold()
+        cold = self._states.cooling()
         for position, provider in enumerate(self._providers):
             if position in cold:
-                self._fell_through(provider, "cooling_down", failures)
+                self._count_fallback(provider, "cooling_down", failures)
                 continue
             produced = False
             try:
@@ -78,15 +81,15 @@ class LlmChain:
                     async for piece in pieces:
                         if not produced and isinstance(piece, str):
                             produced = True
-                            self._answered(position)
+                            self._on_answered(position)
                         yield piece
                 return
             except LlmError as error:
-                self._failed(position, error)
+                self._on_failed(position, error)
                 if produced:
                     raise
                 last = error
-                self._fell_through(provider, error.reason, failures, detail=str(error))
+                self._count_fallback(provider, error.reason, failures, detail=str(error))
         raise AllProvidersFailed(failures, last) from last
 
     async def warm(self) -> None:
@@ -106,12 +109,12 @@ class LlmChain:
         try:
             await provider.warm()
         except LlmError as error:
-            self._failed(position, error)
+            self._on_failed(position, error)
             _log.warning(
                 "llm_warm_failed", provider=provider.name, reason=error.reason, detail=str(error)
             )
             return provider.name, error
-        self._answered(position)
+        self._on_answered(position)
         return None
 
     @property
@@ -129,7 +132,7 @@ class LlmChain:
         for position, provider in enumerate(self._providers):
             if position not in self._why:
                 name, within = (
-                    provider.in_use() if isinstance(provider, LlmChain) else (provider.name, {})
+                    provider.in_use() if isinstance(provider, FallbackLlm) else (provider.name, {})
                 )
                 return name, {**self._reasons(position), **within}
         return self.name, self._reasons(len(self._providers))
@@ -157,16 +160,16 @@ class LlmChain:
         for provider in self._providers:
             await provider.aclose()
 
-    def _answered(self, position: int) -> None:
+    def _on_answered(self, position: int) -> None:
         self._why.pop(position, None)
         self._states.answered(position)
 
-    def _failed(self, position: int, error: LlmError) -> None:
+    def _on_failed(self, position: int, error: LlmError) -> None:
         self._why[position] = error.reason
         if error.reason not in _TEXT_REASONS:
             self._states.failed(position, str(error), cools=error.reason in _COOLING_REASONS)
 
-    def _fell_through(
+    def _count_fallback(
         self,
         provider: LlmProvider,
         reason: str,
@@ -174,5 +177,5 @@ class LlmChain:
         detail: str | None = None,
     ) -> None:
         failures.append((provider.name, reason))
-        metrics.LLM_FELL_THROUGH.labels(provider=provider.name, reason=reason).inc()
+        metrics.LLM_FALLBACKS.labels(provider=provider.name, reason=reason).inc()
         _log.warning("llm_fell_through", provider=provider.name, reason=reason, detail=detail)

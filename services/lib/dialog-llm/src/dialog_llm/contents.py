@@ -10,7 +10,7 @@ _THOUGHT_PARTS: Final = frozenset(
 _DEPTH_MAX: Final = 4
 
 
-class ContentRefused(TypeError):
+class UnsupportedContent(TypeError):
     """Content that is no text; the message names its type."""
 
 
@@ -38,7 +38,7 @@ def parts_of(content: object, depth: int = 0) -> Iterator[tuple[str, bool]]:
             depth,
         )
     else:
-        raise ContentRefused(f"content of type {type(content).__name__}")
+        raise UnsupportedContent(f"content of type {type(content).__name__}")
 
 
 def _of_part(kind: object, fields: Mapping[str, object], depth: int) -> Iterator[tuple[str, bool]]:
@@ -53,12 +53,12 @@ def _of_part(kind: object, fields: Mapping[str, object], depth: int) -> Iterator
             fields[name] for name in ("text", "refusal", "content") if fields.get(name) is not None
         ]
         if not found:
-            raise ContentRefused(
+            raise UnsupportedContent(
                 f"a part with {', '.join(sorted(map(str, fields))) or 'nothing'} and no text"
             )
         yield from parts_of(found[0], depth + 1)
     else:
-        raise ContentRefused(f"a part of type {str(kind)[:40]}")
+        raise UnsupportedContent(f"a part of type {str(kind)[:40]}")
 
 
 class WholeCharacters:

@@ -13,7 +13,7 @@ later, may well succeed. All three are decided once, in the table below.
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from service_runtime.vendor_words import printable
+from service_runtime.vendor_words import redact
 
 Reason = Literal[
     "unauthorized",
@@ -83,7 +83,7 @@ class ProviderError(LlmError):
         self.retry_after_s = retry_after_s
         self.reason = reason
         self.code, self.retryable = _MEANING[reason]
-        self.detail = printable(detail, secrets)
+        self.detail = redact(detail, secrets)
         super().__init__(f"{provider}: {reason}" + (f" ({self.detail})" if self.detail else ""))
 
 

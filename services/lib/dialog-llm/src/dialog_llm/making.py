@@ -1,25 +1,25 @@
 """Makes the language models that settings and sessions' documents name."""
 
 from dialog_contracts.session_document import SessionLlm
-from dialog_llm.chain import LlmChain
+from dialog_llm.chain import FallbackLlm
 from dialog_llm.provider import LlmProvider
 from dialog_llm.settings import LlmSettings
 from service_runtime import factories
 from service_runtime.egress import EgressRules
 
 
-def own(settings: LlmSettings) -> LlmProvider:
+def build_default(settings: LlmSettings) -> LlmProvider:
     """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
-    left_out = absent(settings)
-    providers = [named(name, settings) for name in settings.llm_chain if name not in left_out]
+    left_out = unconfigured(settings)
+    providers = [build_named(name, settings) for name in settings.llm_chain if name not in left_out]
     if not providers:
         raise ValueError(
             "LLM_CHAIN: no language model is left; add `rules`, or set OPENAI_API_KEY or OPENAI_BASE_URL"
         )
-    return providers[0] if len(providers) == 1 else LlmChain(providers, absent=left_out)
+    return providers[0] if len(providers) == 1 else FallbackLlm(providers, absent=left_out)
 
 
-def named(name: str, settings: LlmSettings) -> LlmProvider:
+def build_named(name: str, settings: LlmSettings) -> LlmProvider:
     """One model of the chain; raises ValueError for a name that is neither known nor importable."""
     if name == "rules":
         return _rules()
@@ -29,7 +29,7 @@ def named(name: str, settings: LlmSettings) -> LlmProvider:
     return made
 
 
-def absent(settings: LlmSettings) -> dict[str, str]:
+def unconfigured(settings: LlmSettings) -> dict[str, str]:
     """Models of the chain that are left out, and why."""
     if (
         "openai" not in settings.llm_chain
@@ -40,7 +40,7 @@ def absent(settings: LlmSettings) -> dict[str, str]:
     return {"openai": "not set up: OPENAI_API_KEY or OPENAI_BASE_URL"}
 
 
-def of_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> LlmProvider:
+def build_for_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> LlmProvider:
     """The language model of a session's document."""
     if wanted.provider == "rules":
         return _rules()
@@ -49,14 +49,14 @@ def of_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> Ll
         settings.openai_url(wanted.base_url),
         key or settings.openai_key(wanted.base_url),
         wanted.model or settings.llm_model,
-        settings.egress_of(wanted.base_url),
+        settings.egress_for(wanted.base_url),
     )
 
 
 def _rules() -> LlmProvider:
-    from dialog_llm.rules import RulesProvider
+    from dialog_llm.rules import RuleBasedProvider
 
-    return RulesProvider()
+    return RuleBasedProvider()
 
 
 def _openai(
@@ -71,7 +71,7 @@ def _openai(
             api_key=key,
             model=model,
             first_token_timeout_s=settings.llm_first_token_timeout_s,
-            proxy=settings.proxy_of(url),
+            proxy=settings.proxy_for(url),
             egress=egress,
         )
     )

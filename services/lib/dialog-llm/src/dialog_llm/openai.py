@@ -11,11 +11,11 @@ import structlog
 
 from dialog_contracts.sse import SseParser
 from dialog_llm.errors import ProviderError, Reason
-from dialog_llm.openai_chunks import DONE, told
-from dialog_llm.openai_failures import failure_of
-from dialog_llm.openai_reply import Reply
+from dialog_llm.openai_chunks import DONE, explain
+from dialog_llm.openai_failures import to_provider_error
+from dialog_llm.openai_reply import StreamedReply
 from dialog_llm.provider import GenerationOptions, Message, Piece
-from dialog_llm.thoughts import Habit
+from dialog_llm.thoughts import ThoughtHabit
 from service_runtime import egress
 from service_runtime.egress import EgressRules
 from service_runtime.vendor_words import host_of
@@ -82,7 +82,7 @@ class OpenAiProvider:
         self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
         self._jitter = jitter
-        self._habit = Habit()
+        self._habit = ThoughtHabit()
         self._client: openai.AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
 
@@ -139,7 +139,7 @@ class OpenAiProvider:
         except TimeoutError as error:
             raise self._error("connection", "no answer to /models") from error
         except (openai.OpenAIError, OSError) as error:
-            raise failure_of(
+            raise to_provider_error(
                 error, self.name, self._config.api_key, produced=False
             ) from self._cause(error)
 
@@ -161,7 +161,7 @@ class OpenAiProvider:
         import openai
 
         thoughts = self._habit.begin()
-        reply = Reply(options, first_deadline, end, thoughts)
+        reply = StreamedReply(options, first_deadline, end, thoughts)
         now = asyncio.get_running_loop().time
         try:
             async with AsyncExitStack() as call:
@@ -177,14 +177,14 @@ class OpenAiProvider:
                         data = await anext(chunks, None)
                     if data is None:
                         break
-                    for piece in reply.take(data, now()):
+                    for piece in reply.add(data, now()):
                         yield piece
         except TimeoutError as error:
             if not reply.complete:
                 raise self._error("wall_clock" if now() >= reply.end else reply.limit) from error
         except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError) as error:
             if not reply.complete:
-                raise failure_of(
+                raise to_provider_error(
                     error, self.name, self._config.api_key, produced=reply.produced
                 ) from self._cause(error)
         self._habit.learn(thoughts)
@@ -192,7 +192,7 @@ class OpenAiProvider:
             yield piece
         if (problem := reply.problem()) is not None:
             raise self._error(*problem)
-        if (ended := told(reply.ending)) is not None:
+        if (ended := explain(reply.ending)) is not None:
             yield ended
 
     def _request(

@@ -97,7 +97,7 @@ def ending_of(reason: object) -> Ending | None:
     return "broken" if known in _BROKEN else "stop"
 
 
-def told(ending: Ending | None) -> Ended | None:
+def explain(ending: Ending | None) -> Ended | None:
     """What the caller is told of it."""
     return Ended(ending) if ending == "length" or ending == "content_filter" else None
 

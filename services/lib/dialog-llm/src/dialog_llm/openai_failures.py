@@ -7,13 +7,15 @@ from typing import Final
 
 from dialog_llm.errors import ProviderError, Reason
 from dialog_llm.openai_chunks import ErrorInStream
-from service_runtime.egress import refused_by
+from service_runtime.egress import refusal_in
 from service_runtime.vendor_words import host_of
 
 _RETRY_AFTER_LIMIT_S: Final = 3600.0
 
 
-def failure_of(error: Exception, provider: str, api_key: str, *, produced: bool) -> ProviderError:
+def to_provider_error(
+    error: Exception, provider: str, api_key: str, *, produced: bool
+) -> ProviderError:
     """Return the `ProviderError` for an exception of the library or of its transport, or for the `ValueError` of a stream that is no JSON.
 
     `produced`: pieces have been yielded, so whatever broke cut the stream.
@@ -23,7 +25,7 @@ def failure_of(error: Exception, provider: str, api_key: str, *, produced: bool)
 
     detail = str(error)
     secrets = (api_key,)
-    if (refused := refused_by(error)) is not None:
+    if (refused := refusal_in(error)) is not None:
         return ProviderError(provider, "address_refused", str(refused))
     if produced:
         return ProviderError(provider, "cut_stream", detail, secrets=secrets)

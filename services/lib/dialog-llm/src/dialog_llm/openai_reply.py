@@ -5,17 +5,17 @@ from typing import Final
 from dialog_llm.errors import Reason
 from dialog_llm.openai_chunks import DONE, Choice, Ending
 from dialog_llm.provider import THINKING, GenerationOptions, Piece
-from dialog_llm.thoughts import Thoughts
+from dialog_llm.thoughts import ThoughtFilter
 
 DRAIN_S: Final = 0.5
 """How long to wait for [DONE] behind the finish reason: with it the connection is kept for the next turn."""
 
 
-class Reply:
+class StreamedReply:
     """`take` the data of each event until there is none, or `deadline`; then `finish`, and ask for a `problem`."""
 
     def __init__(
-        self, options: GenerationOptions, first_deadline: float, end: float, thoughts: Thoughts
+        self, options: GenerationOptions, first_deadline: float, end: float, thoughts: ThoughtFilter
     ) -> None:
         self._options = options
         self._choice, self._thoughts = Choice(), thoughts
@@ -34,7 +34,7 @@ class Reply:
         """Whether it may end here: its server said so."""
         return self._done or self.ending is not None
 
-    def take(self, data: str, now: float) -> list[Piece]:
+    def add(self, data: str, now: float) -> list[Piece]:
         """The pieces in it. Raises what `Choice.read` does."""
         if data.strip() == DONE:
             self._done = True
@@ -45,11 +45,11 @@ class Reply:
         chunk = self._choice.read(data)
         pieces: list[Piece] = []
         for text, is_thought in chunk.texts:
-            said = "" if is_thought else self._said(self._thoughts.feed(text), now)
+            said = "" if is_thought else self._on_text(self._thoughts.feed(text), now)
             if said:
                 pieces.append(said)
             elif is_thought or self._thoughts.thinking:
-                self._think(now)
+                self._on_thought(now)
                 pieces.append(THINKING)
         has_text = any(text for text, _ in chunk.texts)
         self._texts += has_text
@@ -60,7 +60,7 @@ class Reply:
 
     def finish(self) -> list[Piece]:
         """The last of the text."""
-        said = self._said(self._thoughts.finish(), 0.0)
+        said = self._on_text(self._thoughts.finish(), 0.0)
         return [said] if said else []
 
     def problem(self) -> tuple[Reason, str] | None:
@@ -80,7 +80,7 @@ class Reply:
             return "empty", f"nothing but thoughts{ate}"
         return "empty", ""
 
-    def _said(self, text: str, now: float) -> str:
+    def _on_text(self, text: str, now: float) -> str:
         if self.produced:
             return text
         # White space alone is no reply.
@@ -92,7 +92,7 @@ class Reply:
                 self.end = now + self._options.wall_clock_s
         return text
 
-    def _think(self, now: float) -> None:
+    def _on_thought(self, now: float) -> None:
         if self._think_until is None:
             self._think_until = now + self._options.thinking_s
             if not self.produced:

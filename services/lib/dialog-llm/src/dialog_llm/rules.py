@@ -68,7 +68,7 @@ _NAME_TAIL: Final = re.compile(r"[吧呀啊哦啦哈呢]$")
 
 
 @dataclass(frozen=True, slots=True)
-class RulesConfig:
+class RuleBasedConfig:
     """How the rules speak."""
 
     character: str = "Xiaoxing"
@@ -80,18 +80,18 @@ class RulesConfig:
     """Pause before each piece, in seconds, so that the text appears at the speed of writing; 0 gives all at once."""
 
 
-class RulesProvider:
+class RuleBasedProvider:
     """An `LlmProvider` without a model: the same messages always give the same answer, in the language of the question."""
 
-    def __init__(self, config: RulesConfig | None = None, *, name: str = "rules") -> None:
+    def __init__(self, config: RuleBasedConfig | None = None, *, name: str = "rules") -> None:
         self.name = name
-        self._config = config or RulesConfig()
+        self._config = config or RuleBasedConfig()
 
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions
     ) -> AsyncGenerator[str, None]:
         """Yield two or three sentences, a word or one to two hanzi at a time; never raises `LlmError`."""
-        pieces = _PIECE.findall(self.answer(messages))
+        pieces = _PIECE.findall(self.reply_to(messages))
         for piece in pieces[: options.max_tokens]:
             await asyncio.sleep(self._config.piece_delay_s)
             yield piece
@@ -102,7 +102,7 @@ class RulesProvider:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    def answer(self, messages: Sequence[Message]) -> str:
+    def reply_to(self, messages: Sequence[Message]) -> str:
         """Return the whole answer to the last user message of `messages` (to an empty one, if there is none)."""
         said = [message.content for message in messages if message.role == "user"]
         question = said[-1].strip() if said else ""

@@ -24,15 +24,15 @@ _TAG_CHARS: Final = 110
 """No tag is longer: so much of a text waits at most."""
 
 
-class Thoughts:
+class ThoughtFilter:
     """One reply. `feed` each piece, then `finish`; both give what is no thought. `thinking`: the text so far ends in a thought.
 
     `begun`: it probably begins within one; where no tag comes at all, it was none, and is given at the end.
     """
 
     def __init__(self, *, begun: bool = False) -> None:
-        self._held = ""
-        self._doubtful: list[str] | None = [] if begun else None
+        self._pending = ""
+        self._undecided: list[str] | None = [] if begun else None
         self.thinking = begun
         self.any = False
         """Whether there was a tag at all."""
@@ -43,63 +43,63 @@ class Thoughts:
     def feed(self, piece: str) -> str:
         """What of the text so far is certainly said, and was not given before."""
         if (
-            not self._held
+            not self._pending
             and not self.thinking
             and "<" not in piece
             and "◁" not in piece
             and "[" not in piece
         ):
             return piece
-        text, self._held = self._held + piece, ""
+        text, self._pending = self._pending + piece, ""
         said = ""
         while (tag := _tag_in(text)) is not None:
             said += self._take(text[: tag.start()])
             text = text[tag.end() :]
             closes = bool(tag["close"] or tag["close2"] or tag["close3"])
             self.unopened = self.unopened or (closes and not self.any)
-            if self._doubtful is not None and not closes:
+            if self._undecided is not None and not closes:
                 # It opens its thoughts itself, so what came before was none.
-                said += "".join(self._doubtful)
-            self._doubtful = None
+                said += "".join(self._undecided)
+            self._undecided = None
             self.thinking = not closes and not tag["empty"]
             self.any = True
         at = _begins_a_tag(text)
         said += self._take(text[:at])
-        self._held = text[at:]
+        self._pending = text[at:]
         return said
 
     def finish(self) -> str:
         """The text ends: what looked like the beginning of a tag was none."""
-        text, self._held = self._held, ""
+        text, self._pending = self._pending, ""
         said = self._take(text)
-        if self._doubtful is not None:
-            said, self._doubtful = "".join(self._doubtful), None
+        if self._undecided is not None:
+            said, self._undecided = "".join(self._undecided), None
         return said
 
     def _take(self, text: str) -> str:
-        if self._doubtful is not None:
-            self._doubtful.append(text)
+        if self._undecided is not None:
+            self._undecided.append(text)
         return "" if self.thinking else text
 
 
-class Habit:
+class ThoughtHabit:
     """How one model begins its replies, as the last one showed."""
 
     def __init__(self) -> None:
         self._begins_in_thought = False
 
-    def begin(self) -> Thoughts:
+    def begin(self) -> ThoughtFilter:
         """For its next reply."""
-        return Thoughts(begun=self._begins_in_thought)
+        return ThoughtFilter(begun=self._begins_in_thought)
 
-    def learn(self, thoughts: Thoughts) -> None:
+    def learn(self, thoughts: ThoughtFilter) -> None:
         """That reply is over."""
         self._begins_in_thought = thoughts.unopened
 
 
-def without(text: str) -> str:
+def strip_thoughts(text: str) -> str:
     """A whole text without thoughts; one that has none is returned as it is."""
-    thoughts = Thoughts()
+    thoughts = ThoughtFilter()
     said = thoughts.feed(text) + thoughts.finish()
     return said.strip() if thoughts.any else said
 

@@ -14,7 +14,7 @@ import structlog
 
 from dialog_contracts.model import correlation_id
 from dialog_telemetry import attributes, metrics, trace_context
-from dialog_telemetry.output import SteadyOutput, steady
+from dialog_telemetry.output import NonBlockingOutput, non_blocking
 
 
 def _add_trace_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -42,11 +42,11 @@ def configure(service: str, level: str = "INFO") -> None:
             }
         )
 
-    out = steady(sys.stdout, lost)
-    if isinstance(out, SteadyOutput):
+    out = non_blocking(sys.stdout, lost)
+    if isinstance(out, NonBlockingOutput):
         metrics.LOG_LINES_LOST.set_function(lambda: out.lines_lost)
     # What Python itself has to say of a thread or a warning goes there; a pipe that nobody reads would hold it for ever.
-    sys.stderr = steady(sys.stderr)
+    sys.stderr = non_blocking(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -15,7 +15,7 @@ TURN_TTFT = Histogram(
 TURN_FIRST_AUDIO = Histogram(
     "dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S
 )
-HOLDS = Counter(
+PLAYBACK_PAUSES = Counter(
     "dialog_holds",
     "Replies paused because somebody seemed to speak, and resumed because it was nothing.",
     ["action"],
@@ -36,7 +36,7 @@ SESSIONS_LOST = Counter(
     "Sessions that another engine took while this one believed to have them.",
 )
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
-ASKED_AGAIN = Counter(
+ENGINE_RETRIES = Counter(
     "dialog_asked_again",
     "Turns that neither path took at first and that an engine was asked again.",
     ["outcome"],
@@ -49,19 +49,19 @@ CONNECTIONS_REPLACED = Counter(
     "Connections without a whole request that were closed for newer ones, by limit.",
     ["limit"],
 )
-TURNS_BROKEN = Counter(
+TURNS_CRASHED = Counter(
     "dialog_turns_broken",
     "Turns that an unforeseen error of ours ended, by what failed.",
     ["where"],
 )
-STRANGERS = Counter(
+UNEXPECTED_UPSTREAMS = Counter(
     "dialog_strangers",
     "Answers from something else at a service's address; its connections were given up.",
 )
-TURNS_NOT_AWAITED = Counter(
+DEFERRED_TURNS_OVERFLOW = Counter(
     "dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end."
 )
-HEARD_WORDS_LOST = Counter(
+TRUNCATIONS_FAILED = Counter(
     "dialog_heard_words_lost", "Cut voice files whose heard words could not be filed."
 )
 FALLBACKS = Counter(
@@ -72,12 +72,12 @@ CIRCUIT = Gauge(
     "Circuit breaker to an engine: 0 closed, 1 half-open, 2 open.",
     ["engine"],
 )
-REJOINED = Counter(
+ENGINE_REATTACHED = Counter(
     "dialog_rejoined",
     "Turns of the main path that were given up when the engine had begun to answer, by outcome.",
     ["outcome"],
 )
-REROUTED = Counter(
+ENGINE_FAILOVERS = Counter(
     "dialog_rerouted",
     "Turns taken to another engine than was thought to have the session, by reason.",
     ["reason"],
@@ -102,13 +102,13 @@ LEGACY_FAILURES = Counter(
     "What the legacy chain failed at, by stage and code.",
     ["stage", "code"],
 )
-WORK_DONE = Counter(
+QUEUE_JOBS = Counter(
     "dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"]
 )
-WORK_WAITING = Gauge(
+QUEUE_BACKLOG = Gauge(
     "dialog_work_waiting", "Messages in a work list that nobody has taken.", ["list"]
 )
-WORK_RECOVERED = Counter(
+QUEUE_JOBS_RECLAIMED = Counter(
     "dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"]
 )
 ENGINE_WAITS = Counter(
@@ -116,13 +116,15 @@ ENGINE_WAITS = Counter(
     "Turns that waited for an engine that was being replaced, by outcome.",
     ["outcome"],
 )
-LLM_FELL_THROUGH = Counter(
+LLM_FALLBACKS = Counter(
     "dialog_llm_fell_through", "Times a language model was passed over.", ["provider", "reason"]
 )
-VOICE_FELL_THROUGH = Counter(
+TTS_FALLBACKS = Counter(
     "dialog_voice_fell_through", "Times a voice was passed over.", ["provider", "reason"]
 )
-VOICE_GAPS = Counter("dialog_voice_gaps", "Chunks that were ready only after their time had come.")
+TTS_UNDERRUNS = Counter(
+    "dialog_voice_gaps", "Chunks that were ready only after their time had come."
+)
 COMMIT_SECONDS = Histogram(
     "dialog_commit_seconds",
     "A turn's SQLite commit.",
@@ -153,7 +155,7 @@ VIEWERS_CLOSED = Counter(
     "dialog_viewers_closed", "Viewer connections closed by us, by reason.", ["reason"]
 )
 CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
-ANSWERS = Counter(
+LEGACY_RESPONSES = Counter(
     "dialog_answers",
     "Answers of the legacy chain at an output-handler, by what became of them.",
     ["outcome"],
@@ -162,14 +164,14 @@ STOP_SECONDS = Histogram(
     "dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S
 )
 STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
-ASR = Counter("dialog_asr", "Recordings, by what became of them.", ["outcome"])
+ASR_RECORDINGS = Counter("dialog_asr", "Recordings, by what became of them.", ["outcome"])
 ASR_SECONDS = Histogram(
     "dialog_asr_seconds",
     "A recording's fetching, decoding and recognition.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
 )
 
-MIC_SENSES = Gauge(
+ASR_BACKEND_INFO = Gauge(
     "dialog_mic_senses",
     "What microphones are heard with: 1 for what is in use, by part; stand_in: no model.",
     ["part", "name"],
@@ -184,26 +186,30 @@ UTTERANCE_SECONDS = Histogram(
     "Last voice of an utterance to its words.",
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.2, 1.6, 2.0, 3.0, 5.0, 10.0),
 )
-PARTIALS = Counter(
+ASR_INTERIM_RESULTS = Counter(
     "dialog_partials", "Looks at the words of an utterance that goes on, by outcome.", ["outcome"]
 )
-PARTIAL_SECONDS = Histogram(
+ASR_INTERIM_SECONDS = Histogram(
     "dialog_partial_seconds",
     "One such look.",
     buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.2, 2.0, 5.0),
 )
-TURN_END_JUDGED = Counter(
+EOT_PREDICTIONS = Counter(
     "dialog_turn_end_judged", "Questions whether an utterance is complete, by answer.", ["outcome"]
 )
-TURN_END_SECONDS = Histogram(
+EOT_INFERENCE_SECONDS = Histogram(
     "dialog_turn_end_seconds",
     "One such question.",
     buckets=(0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0),
 )
 
-REFUSED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
-PROXIED = Gauge("dialog_proxied", "Connections open through the gateway, by kind.", ["kind"])
-TASKS = Gauge("dialog_tasks", "Tasks of the event loop: what grows without end here has leaked.")
+REQUESTS_REJECTED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
+GATEWAY_CONNECTIONS = Gauge(
+    "dialog_proxied", "Connections open through the gateway, by kind.", ["kind"]
+)
+ASYNCIO_TASKS = Gauge(
+    "dialog_tasks", "Tasks of the event loop: what grows without end here has leaked."
+)
 LOG_LINES_LOST = Gauge(
     "dialog_log_lines_lost",
     "Log lines that could not be written: the disk or the pipe was full, or the pipe closed.",

@@ -19,7 +19,7 @@ _PIECE: Final = 4096
 """PIPE_BUF of Linux: so much fits into a pipe that is ready to be written to."""
 
 
-class SteadyOutput(io.TextIOBase):
+class NonBlockingOutput(io.TextIOBase):
     """Writes to a file descriptor. `lost(n)` gives the line that tells, when output works again, that n lines have been lost so far.
 
     While the reader keeps up, a write is a system call of the writer's own thread. What does not fit waits for a second thread,
@@ -37,10 +37,10 @@ class SteadyOutput(io.TextIOBase):
         self._fd, self._lost, self._capacity = descriptor, lost, capacity
         self._lock = threading.Condition()
         self._waiting: deque[bytes] = deque()
-        self._held = 0
+        self._pending = 0
         """Bytes that wait or are being written by the second thread."""
         self._thread: threading.Thread | None = None
-        self._unsaid = False
+        self._unreported = False
         self._torn = False
         """The last line was written in part only."""
         self.lines_lost = 0
@@ -67,12 +67,12 @@ class SteadyOutput(io.TextIOBase):
         data = text.encode("utf-8", "backslashreplace")
         with self._lock:
             # The end of a line that has begun is kept even where it is longer than what may wait.
-            rest = data if self._held else self._at_once(data)
-            if rest and self._held + len(rest) > self._capacity and self._held:
+            rest = data if self._pending else self._at_once(data)
+            if rest and self._pending + len(rest) > self._capacity and self._pending:
                 self._count(rest)
             elif rest:
                 self._waiting.append(rest)
-                self._held += len(rest)
+                self._pending += len(rest)
                 self._begin()
                 self._lock.notify_all()
         return len(text)
@@ -80,7 +80,7 @@ class SteadyOutput(io.TextIOBase):
     def drain(self, within_s: float) -> bool:
         """Wait until everything has been written or lost; false when that takes longer."""
         with self._lock:
-            return self._lock.wait_for(lambda: not self._held, within_s)
+            return self._lock.wait_for(lambda: not self._pending, within_s)
 
     def _begin(self) -> None:
         if self._thread is None:
@@ -90,7 +90,7 @@ class SteadyOutput(io.TextIOBase):
 
     def _at_once(self, data: bytes) -> bytes:
         """Write what can be written without waiting; gives the rest."""
-        torn, whole = self._torn, self._said() + data
+        torn, whole = self._torn, self._written() + data
         left = whole
         try:
             ready = select.poll()
@@ -107,7 +107,7 @@ class SteadyOutput(io.TextIOBase):
             with self._lock:
                 self._lock.wait_for(lambda: self._waiting)
                 data = self._waiting.popleft()
-                torn, left = self._torn, self._said() + data
+                torn, left = self._torn, self._written() + data
                 due = len(left)
             try:
                 while left:
@@ -116,15 +116,15 @@ class SteadyOutput(io.TextIOBase):
                 with self._lock:
                     self._fail(data, torn=torn or len(left) < due)
             with self._lock:
-                self._held -= len(data)
+                self._pending -= len(data)
                 self._lock.notify_all()
 
-    def _said(self) -> bytes:
+    def _written(self) -> bytes:
         """What is due before the next line."""
         said = b"\n" if self._torn else b""
-        if self._unsaid and self._lost is not None:
+        if self._unreported and self._lost is not None:
             said += self._lost(self.lines_lost).encode("utf-8", "backslashreplace") + b"\n"
-        self._unsaid = self._torn = False
+        self._unreported = self._torn = False
         return said
 
     def _fail(self, data: bytes, *, torn: bool) -> None:
@@ -132,15 +132,15 @@ class SteadyOutput(io.TextIOBase):
         self._count(data)
 
     def _count(self, data: bytes) -> None:
-        self._unsaid = True
+        self._unreported = True
         self.lines_lost += max(1, data.count(b"\n"))
 
 
-def steady(stream: TextIO | None, lost: Callable[[int], str] | None = None) -> TextIO:
+def non_blocking(stream: TextIO | None, lost: Callable[[int], str] | None = None) -> TextIO:
     """The stream's descriptor as SteadyOutput; a stream without a descriptor stays what it is, and a closed one takes everything."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
-    if isinstance(stream, SteadyOutput):
+    if isinstance(stream, NonBlockingOutput):
         return stream
     try:
         descriptor = stream.fileno()
@@ -148,4 +148,4 @@ def steady(stream: TextIO | None, lost: Callable[[int], str] | None = None) -> T
     except (OSError, ValueError, AttributeError):
         # None of this process, or closed.
         return stream
-    return SteadyOutput(descriptor, lost=lost)  # type: ignore[return-value]
+    return NonBlockingOutput(descriptor, lost=lost)  # type: ignore[return-value]

@@ -11,7 +11,7 @@ from dialog_voice.errors import ProviderError, VoiceError
 from dialog_voice.sound_kind import kind_of
 from dialog_voice.voice import VisemeCue, Voice, VoiceAudio, WordCue
 from service_runtime.untrusted_provider import (
-    NO_MORE,
+    END,
     DeadlineReached,
     UntrustedProvider,
     next_before,
@@ -21,7 +21,7 @@ _SILENT_S: Final = 20.0
 """Voices of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
 
 
-class Border:
+class VoiceBoundary:
     """A `Voice` around another one, which is not trusted.
 
     Every exception of it is a `ProviderError` that names it and the cause; half a sample waits for its other half; what is no sound, or
@@ -44,7 +44,7 @@ class Border:
         ):
             while (
                 item := await self._next(items, now() + self._silent_s, delivered=delivered)
-            ) is not NO_MORE:
+            ) is not END:
                 audio = self._checked(item, len(text))
                 if not delivered and (kind := kind_of(audio.pcm, whole=False)) not in ("PCM", None):
                     raise ProviderError(self.name, "bad_audio", f"{kind} where samples should be")
@@ -79,14 +79,14 @@ class Border:
                     self.name, "bad_audio", f"samples of type {type(item.pcm).__name__}"
                 )
             item = replace(item, pcm=bytes(item.pcm))
-        if not all(map(_showable, item.visemes)):
+        if not all(map(_valid_viseme, item.visemes)):
             raise ProviderError(self.name, "bad_audio", "a mouth shape that is none")
-        if not all(_speakable(word, chars) for word in item.words):
+        if not all(_valid_word(word, chars) for word in item.words):
             raise ProviderError(self.name, "bad_audio", "a word outside of the text")
         return item
 
 
-def _showable(cue: object) -> bool:
+def _valid_viseme(cue: object) -> bool:
     return (
         isinstance(cue, VisemeCue)
         and _finite(cue.offset_ms)
@@ -98,7 +98,7 @@ def _showable(cue: object) -> bool:
     )
 
 
-def _speakable(cue: object, chars: int) -> bool:
+def _valid_word(cue: object, chars: int) -> bool:
     if not isinstance(cue, WordCue) or not _finite(cue.offset_ms):
         return False
     return (

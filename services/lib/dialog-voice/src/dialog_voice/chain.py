@@ -9,7 +9,7 @@ import structlog
 
 from dialog_contracts.http import ProviderReport
 from dialog_telemetry import metrics
-from dialog_voice.border import Border
+from dialog_voice.border import VoiceBoundary
 from dialog_voice.errors import AllVoicesFailed, VoiceCutOff, VoiceError
 from dialog_voice.voice import BYTES_PER_MS, Voice, VoiceAudio
 from service_runtime.provider_states import ProviderStates
@@ -21,7 +21,7 @@ _log = structlog.get_logger("voice")
 _TEXT_REASONS = frozenset({"bad_request", "empty"})
 
 
-class VoiceChain:
+class FallbackVoice:
     """A `Voice` that speaks with the first of `voices` that can, each behind its `Border`.
 
     A fragment that fails before its first sample is spoken by the next voice. One that fails later raises `VoiceCutOff`, because
@@ -40,40 +40,41 @@ class VoiceChain:
     ) -> None:
         self.name = name
         self._voices = tuple(
-            each if isinstance(each, VoiceChain | Border) else Border(each) for each in voices
+            each if isinstance(each, FallbackVoice | VoiceBoundary) else VoiceBoundary(each)
+            for each in voices
         )
         named = [(each.name, about(each)) for each in self._voices]
         self._why: dict[int, str] = {}
         self._states = ProviderStates(named, cool_down_s=cool_down_s, clock=clock)
 
     @classmethod
-    def of(cls, voice: Voice) -> "VoiceChain":
+    def from_voices(cls, voice: Voice) -> "FallbackVoice":
         """A chain of this one, under its name; a chain as it is."""
-        return voice if isinstance(voice, VoiceChain) else cls([voice], name=name_of(voice))
+        return voice if isinstance(voice, FallbackVoice) else cls([voice], name=name_of(voice))
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
         """Yield one fragment. Raises `VoiceCutOff` after some audio, `AllVoicesFailed` before any."""
         failures: list[tuple[str, str]] = []
         last: VoiceError | None = None
-        cold = self._states.cold()
+        cold = self._states.cooling()
         for position, voice in enumerate(self._voices):
             if position in cold:
-                self._fell_through(voice, "cooling_down", failures)
+                self._count_fallback(voice, "cooling_down", failures)
                 continue
             delivered = 0
             try:
                 async with aclosing(voice.synthesize(text, lang)) as pieces:
                     async for piece in pieces:
                         if not delivered:
-                            self._answered(position)
+                            self._on_answered(position)
                         delivered += len(piece.pcm)
                         yield piece
                 return
             except VoiceError as error:
                 if error.reason not in _TEXT_REASONS:
-                    self._failed(position, error, cools=True)
+                    self._on_failed(position, error, cools=True)
                 if delivered:
-                    self._fell_through(
+                    self._count_fallback(
                         voice,
                         error.reason,
                         failures,
@@ -82,7 +83,7 @@ class VoiceChain:
                     )
                     raise VoiceCutOff(voice.name, error.reason, delivered / BYTES_PER_MS) from error
                 last = error
-                self._fell_through(voice, error.reason, failures, detail=str(error))
+                self._count_fallback(voice, error.reason, failures, detail=str(error))
         raise AllVoicesFailed(failures, last) from last
 
     async def warm(self) -> None:
@@ -102,12 +103,12 @@ class VoiceChain:
         try:
             await voice.warm()
         except VoiceError as error:
-            self._failed(position, error, cools=False)
+            self._on_failed(position, error, cools=False)
             _log.warning(
                 "voice_warm_failed", provider=voice.name, reason=error.reason, detail=str(error)
             )
             return voice.name, error
-        self._answered(position)
+        self._on_answered(position)
         return None
 
     @property
@@ -124,7 +125,9 @@ class VoiceChain:
         """Who speaks now, by the last fragments, and of those before it: why they do not, in a word each."""
         for position, voice in enumerate(self._voices):
             if position not in self._why:
-                name, within = voice.in_use() if isinstance(voice, VoiceChain) else (voice.name, {})
+                name, within = (
+                    voice.in_use() if isinstance(voice, FallbackVoice) else (voice.name, {})
+                )
                 return name, {**self._reasons(position), **within}
         return self.name, self._reasons(len(self._voices))
 
@@ -140,15 +143,15 @@ class VoiceChain:
         for voice in self._voices:
             await voice.aclose()
 
-    def _answered(self, position: int) -> None:
+    def _on_answered(self, position: int) -> None:
         self._why.pop(position, None)
         self._states.answered(position)
 
-    def _failed(self, position: int, error: VoiceError, *, cools: bool) -> None:
+    def _on_failed(self, position: int, error: VoiceError, *, cools: bool) -> None:
         self._why[position] = error.reason
         self._states.failed(position, str(error), cools=cools)
 
-    def _fell_through(
+    def _count_fallback(
         self,
         voice: Voice,
         reason: str,
@@ -157,7 +160,7 @@ class VoiceChain:
         delivered_ms: float = 0.0,
     ) -> None:
         failures.append((voice.name, reason))
-        metrics.VOICE_FELL_THROUGH.labels(provider=voice.name, reason=reason).inc()
+        metrics.TTS_FALLBACKS.labels(provider=voice.name, reason=reason).inc()
         _log.warning(
             "voice_fell_through",
             provider=voice.name,

@@ -17,7 +17,7 @@ _GLIDE_MS: Final = 65.0
 _REST_OF_WORD: Final = re.compile(r"(?:[A-Za-z0-9]|'(?=[A-Za-z])|(?<=\d)[.,:](?=\d))*")
 
 
-class CueTrack:
+class CueTimeline:
     """The cues of one fragment of `text`."""
 
     def __init__(self, text: str) -> None:

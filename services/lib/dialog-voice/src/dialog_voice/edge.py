@@ -71,10 +71,12 @@ class EdgeVoice:
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
         """Yield the audio as it arrives and is decoded. Raises `ProviderError`."""
-        from dialog_voice.edge_decode import EdgeFragment
+        from dialog_voice.edge_decode import EdgeFragmentDecoder
         from dialog_voice.mp3 import BadAudio
 
-        fragment = EdgeFragment(text, lead_ms=self._config.lead_ms, tail_ms=self._config.tail_ms)
+        fragment = EdgeFragmentDecoder(
+            text, lead_ms=self._config.lead_ms, tail_ms=self._config.tail_ms
+        )
         for passage in passages(speakable(text), _PASSAGE_CHARS):
             if not any(character.isalnum() for character in passage.text):
                 continue
@@ -82,7 +84,9 @@ class EdgeVoice:
             messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             # A task of its own, because only a cancelled task closes the socket inside edge-tts for certain: its generators
             # are nested without `aclosing`, and closing the outer one leaves the inner one to the garbage collector.
-            pump = asyncio.create_task(self._pump(passage.text, lang, messages), name="edge-pump")
+            pump = asyncio.create_task(
+                self._receive(passage.text, lang, messages), name="edge-pump"
+            )
             deadline = asyncio.get_running_loop().time() + self._config.first_audio_timeout_s
             try:
                 while (message := await self._next(messages, pump, deadline, fragment.delivered))[
@@ -133,7 +137,9 @@ class EdgeVoice:
             raise failure from failure.__cause__
         return message
 
-    async def _pump(self, text: str, lang: str, messages: "asyncio.Queue[dict[str, Any]]") -> None:
+    async def _receive(
+        self, text: str, lang: str, messages: "asyncio.Queue[dict[str, Any]]"
+    ) -> None:
         """Put everything that edge-tts yields into `messages`, then an end or a failure."""
         import aiohttp
         from edge_tts.exceptions import EdgeTTSException, NoAudioReceived

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dialog_voice.estimate import MouthEstimator
+from dialog_voice.estimate import VisemeEstimator
 from dialog_voice.mp3 import CODEC_DELAY_SAMPLES, Mp3Stream
 from dialog_voice.silence import SilenceTrimmer
 from dialog_voice.voice import BYTES_PER_MS, SAMPLE_RATE, VoiceAudio, WordCue
@@ -14,14 +14,14 @@ from dialog_voice.voice import BYTES_PER_MS, SAMPLE_RATE, VoiceAudio, WordCue
 _TICKS_PER_MS: Final = 10_000
 
 
-class EdgeFragment:
+class EdgeFragmentDecoder:
     """One fragment of `text`, in one or several passages, each a turn of the service."""
 
     def __init__(self, text: str, *, lead_ms: float, tail_ms: float) -> None:
         self._text = text
         self._lead_ms = lead_ms
         self._tail_ms = tail_ms
-        self._estimator = MouthEstimator(text)
+        self._estimator = VisemeEstimator(text)
         self._words: deque[tuple[float, float, int, int]] = deque()
         self._sent_bytes = 0
         self._found = 0

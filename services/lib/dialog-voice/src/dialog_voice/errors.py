@@ -12,7 +12,7 @@ well succeed. Messages are one line with at most 200 characters of the vendor's 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from service_runtime.vendor_words import printable
+from service_runtime.vendor_words import redact
 
 Reason = Literal[
     "unauthorized",
@@ -74,7 +74,7 @@ class ProviderError(VoiceError):
         self.provider = provider
         self.reason = reason
         self.code, self.retryable = _MEANING[reason]
-        self.detail = printable(detail, secrets)
+        self.detail = redact(detail, secrets)
         super().__init__(f"{provider}: {reason}" + (f" ({self.detail})" if self.detail else ""))
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from dialog_voice.cue_track import CueTrack
+from dialog_voice.cue_track import CueTimeline
 from dialog_voice.errors import ProviderError
-from dialog_voice.espeak_child import EspeakChild, Speech
-from dialog_voice.script_split import Part, passages, speakable, split_by_script
+from dialog_voice.espeak_child import EspeakChild, SpeechRequest
+from dialog_voice.script_split import ScriptRun, passages, speakable, split_by_script
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio, WordCue
 
 _log = structlog.get_logger("voice")
@@ -68,7 +68,7 @@ class EspeakVoice:
         A crash before the first piece of a passage is repaired unseen by one more try; later it is raised (crashed), as are
         stalled, not_started, and bad_request for a voice that does not exist.
         """
-        track = CueTrack(text)
+        track = CueTimeline(text)
         base_ms = 0.0
         for passage in passages(speakable(text), self._config.passage_chars):
             if not any(character.isalnum() for character in passage.text):
@@ -92,10 +92,10 @@ class EspeakVoice:
         """End the child."""
         await self.child.aclose()
 
-    def _runs(self, passage: Part, lang: str) -> list[Speech]:
+    def _runs(self, passage: ScriptRun, lang: str) -> list[SpeechRequest]:
         config = self._config
         return [
-            Speech(
+            SpeechRequest(
                 voice=config.voice_zh if run.lang == "zh" else config.voice_en,
                 rate=config.rate_zh if run.lang == "zh" else config.rate_en,
                 pitch=config.pitch,
@@ -106,7 +106,7 @@ class EspeakVoice:
         ]
 
     async def _speak(
-        self, runs: list[Speech], track: CueTrack, base_ms: float
+        self, runs: list[SpeechRequest], track: CueTimeline, base_ms: float
     ) -> AsyncGenerator[VoiceAudio, None]:
         retried = False
         end_ms = base_ms

@@ -25,7 +25,7 @@ _BACKOFF_LIMIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SpeechFrame:
     """A piece of the request's audio; offsets in ms from the start of the request's audio."""
 
     pcm: bytes
@@ -34,7 +34,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SpeechRequest:
     """One run of text for one voice; `start` is added to the positions of its words."""
 
     voice: str
@@ -54,12 +54,12 @@ class _Life:
     """The loop's time at which it last said anything, to anybody."""
 
 
-BUSY_LIMIT_S: Final = 20.0
+MAX_WAIT_S: Final = 20.0
 """How long a request waits for its turn behind others; speech that comes later comes to nobody."""
 
-LOOK_AGAIN_S: Final = 0.1
+POLL_INTERVAL_S: Final = 0.1
 
-_GONE: Final[tuple[dict[str, Any], bytes]] = ({"end": "gone"}, b"")
+_EXITED: Final[tuple[dict[str, Any], bytes]] = ({"end": "gone"}, b"")
 
 
 class EspeakChild:
@@ -96,8 +96,8 @@ class EspeakChild:
             ) from error
 
     async def speak(
-        self, parts: Sequence[Speech], *, lead_ms: float, tail_ms: float
-    ) -> AsyncGenerator[Frame, None]:
+        self, parts: Sequence[SpeechRequest], *, lead_ms: float, tail_ms: float
+    ) -> AsyncGenerator[SpeechFrame, None]:
         """Yield the audio of `parts` as one. Leaving early tells the child, which stops within a frame.
 
         Raises `ProviderError`: crashed, stalled, busy, not_started, bad_request.
@@ -120,7 +120,7 @@ class EspeakChild:
                     ended = True
                     self._check_end(message)
                     return
-                yield Frame(pcm, message["phonemes"], message["words"])
+                yield SpeechFrame(pcm, message["phonemes"], message["words"])
         finally:
             # What still comes for this number is thrown away by the reader: it finds nobody waiting.
             life.answers.pop(number, None)
@@ -144,14 +144,14 @@ class EspeakChild:
         while True:
             stalls_at, patience_ends = (
                 max(life.heard_at, asked_at) + self._stall_timeout_s,
-                asked_at + BUSY_LIMIT_S,
+                asked_at + MAX_WAIT_S,
             )
             try:
                 async with asyncio.timeout_at(min(stalls_at, patience_ends)):
                     return await answers.get()
             except TimeoutError as error:
                 # A loop that stood still itself hears only now what came meanwhile.
-                await asyncio.sleep(LOOK_AGAIN_S)
+                await asyncio.sleep(POLL_INTERVAL_S)
                 if not answers.empty():
                     return answers.get_nowait()
                 if (
@@ -161,7 +161,7 @@ class EspeakChild:
                     continue
                 if clock() >= patience_ends:
                     raise ProviderError(
-                        self._name, "busy", f"its turn did not come within {BUSY_LIMIT_S:g} s"
+                        self._name, "busy", f"its turn did not come within {MAX_WAIT_S:g} s"
                     ) from error
                 # It may hang inside the library, where no cancel reaches it; the supervisor starts another.
                 if life.process.returncode is None:
@@ -210,7 +210,7 @@ class EspeakChild:
             except Exception as error:  # noqa: BLE001
                 _log.error("espeak_garbled", detail=f"{type(error).__name__} {error}")
             finally:
-                await self._bury(life)
+                await self._fail_pending(life)
             self.restarts += 1
             lived_s = time.monotonic() - began
             _log.warning(
@@ -238,11 +238,11 @@ class EspeakChild:
             elif (answers := life.answers.get(message["id"])) is not None:
                 answers.put_nowait((message, pcm))
 
-    async def _bury(self, life: _Life) -> None:
+    async def _fail_pending(self, life: _Life) -> None:
         self._ready.clear()
         self._life = None
         for answers in life.answers.values():
-            answers.put_nowait(_GONE)
+            answers.put_nowait(_EXITED)
         assert life.process.stdin is not None
         life.process.stdin.close()
         if life.process.returncode is None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from dialog_voice.loudness import STEP_BYTES, Opening, rms
+from dialog_voice.loudness import STEP_BYTES, MouthOpening, rms
 from dialog_voice.phonemes import SILENCE
 from dialog_voice.script_split import speakable
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, WordCue
@@ -31,7 +31,7 @@ _LETTERS: Final[dict[str, str]] = {
     "r": "RR",
 }
 _PAIRS: Final = {"th": "TH", "sh": "CH", "ch": "CH", "ph": "FF", "oo": "ou", "ee": "ih"}
-_HANZI_SHAPES: Final = ("aa", "oh", "ih", "E", "ou")
+_CJK_SHAPES: Final = ("aa", "oh", "ih", "E", "ou")
 
 
 def shapes_of_word(word: str) -> list[str]:
@@ -46,8 +46,8 @@ def shapes_of_word(word: str) -> list[str]:
             position += 1
         elif letter in _LETTERS:
             shapes.append(_LETTERS[letter])
-        elif _is_hanzi(letter):
-            shapes.append(_HANZI_SHAPES[ord(letter) % len(_HANZI_SHAPES)])
+        elif _is_cjk(letter):
+            shapes.append(_CJK_SHAPES[ord(letter) % len(_CJK_SHAPES)])
         position += 1
     return [shape for at, shape in enumerate(shapes) if at == 0 or shape != shapes[at - 1]] or [
         "aa"
@@ -64,8 +64,8 @@ def words_of(text: str) -> list[tuple[int, int]]:
         joins = (
             bool(words)
             and words[-1][1] == at
-            and not _is_hanzi(character)
-            and not _is_hanzi(spoken[at - 1])
+            and not _is_cjk(character)
+            and not _is_cjk(spoken[at - 1])
         )
         if joins:
             words[-1] = (words[-1][0], at + 1)
@@ -74,7 +74,7 @@ def words_of(text: str) -> list[tuple[int, int]]:
     return words
 
 
-class MouthEstimator:
+class VisemeEstimator:
     """The mouth of one fragment of `text`, made from its audio as it streams and from the words' times."""
 
     def __init__(self, text: str) -> None:
@@ -84,7 +84,7 @@ class MouthEstimator:
         self._word_from = 0.0
         self._word_ms = 1.0
         self._bytes = 0
-        self._opening = Opening()
+        self._opening = MouthOpening()
         self._shown: Mapping[str, float] | None = None
 
     def add_word(self, cue: WordCue, duration_ms: float) -> None:
@@ -110,7 +110,7 @@ class MouthEstimator:
         return tuple(visemes)
 
     def _weights(self, loudness: float, now_ms: float) -> Mapping[str, float]:
-        opening = self._opening.of(loudness)
+        opening = self._opening.from_pcm(loudness)
         if not opening:
             return SILENCE
         progress = (now_ms - self._word_from) / max(self._word_ms, 1.0)
@@ -118,5 +118,5 @@ class MouthEstimator:
         return {shape: round(opening, 2)}
 
 
-def _is_hanzi(character: str) -> bool:
+def _is_cjk(character: str) -> bool:
     return "㐀" <= character <= "鿿" or "豈" <= character <= "﫿"

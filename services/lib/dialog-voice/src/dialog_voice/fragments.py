@@ -7,10 +7,10 @@ when a sentence grows long. A cut is never inside a word of up to `LONGEST` char
 from dataclasses import dataclass
 from typing import Final
 
-from dialog_voice.language import is_hanzi
+from dialog_voice.language import is_cjk
 
 FIRST_WORDS: Final = 4
-FIRST_HANZI: Final = 8
+FIRST_CJK: Final = 8
 CLAUSE_FROM: Final = 48
 """A later fragment is cut at a clause from this weight on; a hanzi weighs three letters."""
 
@@ -49,7 +49,7 @@ class Fragment:
         return SENTENCE_PAUSE_MS if self.ends_sentence else CLAUSE_PAUSE_MS
 
 
-class FragmentCutter:
+class TextFragmenter:
     """Feed it text; it gives whole fragments. The fragments' texts, in order, are the input.
 
     `in_a_hurry`: the first fragment is short; off where nobody waits for the first sound, but for the whole file.
@@ -60,7 +60,7 @@ class FragmentCutter:
         self._start = 0
         self._first = in_a_hurry
         self._words = 0
-        self._hanzi = 0
+        self._cjk = 0
         self._in_word = False
         self._speakable = False
 
@@ -82,8 +82,8 @@ class FragmentCutter:
 
     def _add(self, char: str) -> None:
         self._text.append(char)
-        if is_hanzi(char):
-            self._hanzi += 1
+        if is_cjk(char):
+            self._cjk += 1
             self._in_word = False
         elif char.isalnum():
             if not self._in_word:
@@ -99,13 +99,13 @@ class FragmentCutter:
             not self._speakable
             or char in _CLOSING
             or char.isspace()
-            or not (char.isalnum() or is_hanzi(char))
+            or not (char.isalnum() or is_cjk(char))
         ):
             return False
         last = self._text[-1]
-        if not (is_hanzi(last) or is_hanzi(char)):
+        if not (is_cjk(last) or is_cjk(char)):
             return False
-        return (self._first and self._hanzi >= FIRST_HANZI) or self._weight() >= SPACE_FROM
+        return (self._first and self._cjk >= FIRST_CJK) or self._weight() >= SPACE_FROM
 
     def _cut_after(self, char: str) -> bool | None:
         """None: no cut. Otherwise whether the cut ends a sentence."""
@@ -127,13 +127,13 @@ class FragmentCutter:
         if before in _CLAUSE and long:
             return False
         if (
-            self._first and self._words + self._hanzi >= FIRST_WORDS and self._words
+            self._first and self._words + self._cjk >= FIRST_WORDS and self._words
         ) or self._weight() >= SPACE_FROM:
             return False
         return None
 
     def _weight(self) -> int:
-        return len(self._text) + 2 * self._hanzi
+        return len(self._text) + 2 * self._cjk
 
     def _before_space(self) -> str:
         for char in reversed(self._text):
@@ -150,7 +150,7 @@ class FragmentCutter:
         self._start = fragment.end
         self._text = []
         self._first = self._first and not self._speakable
-        self._words, self._hanzi, self._in_word, self._speakable = 0, 0, False, False
+        self._words, self._cjk, self._in_word, self._speakable = 0, 0, False, False
         return fragment
 
 

@@ -1,7 +1,7 @@
 """The language of a text by its script, where nobody said it."""
 
 
-def is_hanzi(char: str) -> bool:
+def is_cjk(char: str) -> bool:
     """CJK ideographs, kana and hangul: scripts without spaces between words, as far as cutting is concerned."""
     return (
         "\u3040" <= char <= "\u30ff"
@@ -11,9 +11,9 @@ def is_hanzi(char: str) -> bool:
     )
 
 
-def guess(text: str, default: str) -> str:
+def detect(text: str, default: str) -> str:
     """`zh` when hanzi carry the text, `en` when letters do, else the default."""
-    hanzi = sum(1 for char in text if is_hanzi(char))
+    hanzi = sum(1 for char in text if is_cjk(char))
     letters = sum(1 for char in text if char.isascii() and char.isalpha())
     if hanzi == letters == 0:
         return default

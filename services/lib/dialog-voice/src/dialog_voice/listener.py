@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_voice.loudness import STEP_BYTES, STEP_MS
-from dialog_voice.pace import Pace
+from dialog_voice.pace import SpeakingRate
 from dialog_voice.timbre import Bands, bands_of
 
 _Grid = npt.NDArray[np.float32]
@@ -64,24 +64,24 @@ def _moves() -> _Grid:
 _MOVES: Final = _moves()
 
 
-class Listener:
+class SpectralAligner:
     """A `Follower` for a reading of this timbre and length."""
 
-    def __init__(self, timbre: Bands, length_ms: float, pace: Pace) -> None:
+    def __init__(self, timbre: Bands, length_ms: float, pace: SpeakingRate) -> None:
         self._length_ms = length_ms
         marked = np.sqrt((timbre**2).sum(axis=1))
         self._faint = max(float(np.median(marked)) * _FAINT, 1e-3)
-        self._timbre: Bands = timbre / np.maximum(marked, self._faint)[:, None]
+        self._reference_bands: Bands = timbre / np.maximum(marked, self._faint)[:, None]
         likely = np.exp(-0.5 * ((np.log(_SPEEDS) - pace.mean) / pace.spread) ** 2)
         # Room around it for what comes from outside, which is nothing.
         room = np.zeros((len(_SPEEDS), _FASTEST + len(timbre) + 1), dtype=np.float32)
         self._grid: _Grid = room[:, _FASTEST:-1]
         self._grid[:, 0] = likely / likely.sum()
         self._around = np.lib.stride_tricks.sliding_window_view(room, _FASTEST + 2, axis=1)
-        self._to_go = np.arange(len(timbre) - 1, -1, -1, dtype=np.float32)
-        self._colour = np.zeros(timbre.shape[1], dtype=np.float32)
-        self._heard = 0
-        self._place = 0.0
+        self._remaining = np.arange(len(timbre) - 1, -1, -1, dtype=np.float32)
+        self._spectrum = np.zeros(timbre.shape[1], dtype=np.float32)
+        self._seen = 0
+        self._position = 0.0
 
     def step(self, pcm: bytes, left: int | None) -> float:
         """See `Follower`."""
@@ -93,12 +93,14 @@ class Listener:
         self._grid /= self._grid.sum()
         chances = self._grid
         if left is not None:
-            missed = (self._to_go - _SPEEDS[:, None] * left) ** 2 / (
+            missed = (self._remaining - _SPEEDS[:, None] * left) ** 2 / (
                 2 * _END_STEPS**2 + 4 * _WANDER * left
             )
             chances = chances * np.exp(missed.min() - missed)
-        self._place = max(self._place, min(_median(chances.sum(axis=0)) * STEP_MS, self._length_ms))
-        return self._place
+        self._position = max(
+            self._position, min(_median(chances.sum(axis=0)) * STEP_MS, self._length_ms)
+        )
+        return self._position
 
     def _move(self) -> None:
         moved = np.einsum("rpk,rk->rp", self._around, _MOVES)
@@ -108,12 +110,12 @@ class Listener:
         self._grid[:] = moved
 
     def _weigh(self, bands: Bands) -> None:
-        self._heard += 1
+        self._seen += 1
         # Against the voice's own colour, which a throat, a room and a codec give it.
-        self._colour += (bands - self._colour) / self._heard
-        sound = bands - self._colour
+        self._spectrum += (bands - self._spectrum) / self._seen
+        sound = bands - self._spectrum
         sound /= max(float(np.sqrt((sound**2).sum())), self._faint)
-        alike = self._timbre @ sound * (_TRUST * self._heard / (self._heard + _COLOUR_STEPS))
+        alike = self._reference_bands @ sound * (_TRUST * self._seen / (self._seen + _COLOUR_STEPS))
         likeness = np.exp(alike - alike.max())
         likeness[-1] *= _AFTER_THE_END
         self._grid *= likeness

@@ -24,13 +24,13 @@ def rms(pcm: bytes) -> float:
     )
 
 
-class Opening:
+class MouthOpening:
     """The mouth of one fragment."""
 
     def __init__(self) -> None:
         self._peak = 2000.0
 
-    def of(self, loudness: float) -> float:
+    def from_pcm(self, loudness: float) -> float:
         """How far it is open in the next step, 0.25 to 1; 0 in silence."""
         self._peak = max(loudness, self._peak * _PEAK_DECAY)
         return 0.25 + 0.75 * min(1.0, loudness / self._peak) if loudness >= QUIET else 0.0

@@ -3,37 +3,37 @@
 from dataclasses import dataclass, replace
 
 from dialog_contracts.session_document import SessionVoice
-from dialog_voice.chain import VoiceChain
-from dialog_voice.reader import Reader
+from dialog_voice.chain import FallbackVoice
+from dialog_voice.reader import ReferenceSynthesizer
 from dialog_voice.settings import VoiceSettings
 from dialog_voice.voice import Voice
 from service_runtime import factories
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class VoiceDependencies:
     """What voices are made of."""
 
     settings: VoiceSettings
 
-    reader: Reader | None = None
+    reference: ReferenceSynthesizer | None = None
     """For voices without word times; whoever made it closes it, after them."""
 
 
-def reader() -> Reader:
+def build_reference() -> ReferenceSynthesizer:
     """One for all voices of a process; its own process starts with the first reading."""
-    return Reader(_espeak(None, None))
+    return ReferenceSynthesizer(_espeak(None, None))
 
 
-def own(means: Means) -> Voice:
+def build_default(means: VoiceDependencies) -> Voice:
     """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
-    voices = [named(name, means) for name in means.settings.voice_chain]
+    voices = [build_named(name, means) for name in means.settings.voice_chain]
     if not voices:
         raise ValueError("VOICE_CHAIN: no voice is named")
-    return voices[0] if len(voices) == 1 else VoiceChain(voices)
+    return voices[0] if len(voices) == 1 else FallbackVoice(voices)
 
 
-def of_session(wanted: SessionVoice, means: Means, key: str | None) -> Voice:
+def build_for_session(wanted: SessionVoice, means: VoiceDependencies, key: str | None) -> Voice:
     """The voice of a session's document."""
     settings = means.settings
     if wanted.provider == "espeak":
@@ -50,21 +50,21 @@ def of_session(wanted: SessionVoice, means: Means, key: str | None) -> Voice:
             model=wanted.model or settings.openai_voice_model,
             voice_zh=wanted.voice_zh or settings.openai_voice,
             voice_en=wanted.voice_en or settings.openai_voice,
-            proxy=settings.proxy_of(url),
-            egress=settings.egress_of(wanted.base_url),
+            proxy=settings.proxy_for(url),
+            egress=settings.egress_for(wanted.base_url),
         ),
-        reader=means.reader,
+        reader=means.reference,
     )
 
 
-def named(name: str, means: Means) -> Voice:
+def build_named(name: str, means: VoiceDependencies) -> Voice:
     """One voice of the chain; raises ValueError for a name that is neither known nor importable."""
     if name == "espeak":
         return _espeak(None, None)
     if name == "edge":
         return _edge(means.settings, None, None)
     if name == "openai":
-        return of_session(SessionVoice(provider="openai"), means, None)
+        return build_for_session(SessionVoice(provider="openai"), means, None)
     made: Voice = factories.make(name, "VOICE_CHAIN", ("synthesize",))
     return made
 
@@ -85,6 +85,6 @@ def _edge(settings: VoiceSettings, voice_zh: str | None, voice_en: str | None) -
         EdgeConfig(
             voice_zh=voice_zh or settings.edge_voice_zh,
             voice_en=voice_en or settings.edge_voice_en,
-            proxy=settings.proxy_of(ADDRESS),
+            proxy=settings.proxy_for(ADDRESS),
         )
     )

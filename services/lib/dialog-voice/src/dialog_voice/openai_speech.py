@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dialog_voice.errors import ProviderError, Reason
-from dialog_voice.held_back import HeldBack
-from dialog_voice.language import guess
+from dialog_voice.held_back import DelayedAligner
+from dialog_voice.language import detect
 from dialog_voice.mp3 import BadAudio
-from dialog_voice.pace import USUAL, Pace
-from dialog_voice.reader import Reader
+from dialog_voice.pace import USUAL, SpeakingRate
+from dialog_voice.reader import ReferenceSynthesizer
 from dialog_voice.script_split import speakable
 from dialog_voice.sound_stream import SoundStream
-from dialog_voice.untimed import UntimedFragment
+from dialog_voice.untimed import UnalignedSegment
 from dialog_voice.voice import SAMPLE_RATE, VoiceAudio
 from service_runtime import egress
 from service_runtime.egress import EgressRefused, EgressRules
@@ -73,26 +73,31 @@ class OpenAiSpeechVoice:
     """
 
     def __init__(
-        self, config: OpenAiSpeechConfig, *, name: str = "openai", reader: Reader | None = None
+        self,
+        config: OpenAiSpeechConfig,
+        *,
+        name: str = "openai",
+        reader: ReferenceSynthesizer | None = None,
     ) -> None:
         self.name = name
         self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
-        self._reader = reader
+        self._reference = reader
         self._client: httpx.AsyncClient | None = None
-        self._paces: dict[str, Pace] = {}
+        self._rates: dict[str, SpeakingRate] = {}
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
         """Yield the audio, the beginning as it arrives, later parts when they are due. Raises `ProviderError`."""
         if not any(character.isalnum() for character in speakable(text)):
             return
-        fragment = UntimedFragment(
-            text, self._paces.setdefault(guess(text, lang), Pace(USUAL * self._config.speed))
+        fragment = UnalignedSegment(
+            text,
+            self._rates.setdefault(detect(text, lang), SpeakingRate(USUAL * self._config.speed)),
         )
-        held = HeldBack(fragment, self._reader)
+        held = DelayedAligner(fragment, self._reference)
         async with (
             aclosing(self._stream(text, lang)) as stream,
-            aclosing(held.told(stream, text, lang)) as pieces,
+            aclosing(held.stream(stream, text, lang)) as pieces,
         ):
             async for piece in pieces:
                 yield piece
@@ -142,8 +147,8 @@ class OpenAiSpeechVoice:
         """Open a connection. Raises `ProviderError` when there is none or the key is refused; nothing is synthesized."""
         import httpx
 
-        if self._reader is not None:
-            await self._reader.warm()
+        if self._reference is not None:
+            await self._reference.warm()
         try:
             response = await self._http().get("models", timeout=self._config.first_audio_timeout_s)
         except EgressRefused as error:

@@ -15,11 +15,11 @@ FRAGMENT_SPREAD: Final = 0.07
 _SHORT_MS: Final = 150.0
 """What a fragment's beginning and end may have more or less of sound: a short one teaches little."""
 
-_DRIFT: Final = 0.02
+_DECAY: Final = 0.02
 _PLAUSIBLE: Final = 3.0
 
 
-class Pace:
+class SpeakingRate:
     """One voice in one language; `mean` and `spread` are of the logarithm of its speed, in ms of a reading per ms of sound."""
 
     def __init__(self, usual: float = USUAL) -> None:
@@ -47,10 +47,10 @@ class Pace:
         weight = self._variance / (self._variance + variance)
         self.mean += weight * (measured - self.mean)
         # Never certain: a voice may be told to hurry.
-        self._variance = (1 - weight) * self._variance + _DRIFT**2
+        self._variance = (1 - weight) * self._variance + _DECAY**2
 
 
-class Follower(Protocol):
+class Aligner(Protocol):
     """Tells where in a reading a voice is."""
 
     def step(self, pcm: bytes, left: int | None) -> float:
@@ -58,20 +58,22 @@ class Follower(Protocol):
         ...
 
 
-class ByPace:
+class RateAligner:
     """Goes through a reading at the voice's pace; once it is known how much sound is left, at the pace that ends with it."""
 
-    def __init__(self, length_ms: float, pace: Pace, step_ms: float) -> None:
+    def __init__(self, length_ms: float, pace: SpeakingRate, step_ms: float) -> None:
         self._length_ms = length_ms
         self._advance_ms = step_ms * pace.speed
         self._steps = 0
-        self._place = 0.0
+        self._position = 0.0
 
     def step(self, pcm: bytes, left: int | None) -> float:
         """See `Follower`."""
         self._steps += 1
         if left is None:
-            self._place = min(self._place + self._advance_ms, self._length_ms)
+            self._position = min(self._position + self._advance_ms, self._length_ms)
         else:
-            self._place = max(self._place, self._length_ms * self._steps / (self._steps + left))
-        return self._place
+            self._position = max(
+                self._position, self._length_ms * self._steps / (self._steps + left)
+            )
+        return self._position

@@ -13,13 +13,13 @@ _HOST: Final = re.compile(r"(?:https?://)?(?:[^@/\s]*@)?(?:www\.)?(?P<host>[^/:?
 _PAUSES: Final = frozenset(".,!?;:")
 
 
-class ReadAloud:
+class SpeakableTextFilter:
     """The fragments of one reply in their order; a code block may go over several of them."""
 
     def __init__(self) -> None:
         self._in_code = False
 
-    def of(self, text: str) -> str:
+    def apply(self, text: str) -> str:
         """What a voice gets of this fragment, equally long."""
         return _ADDRESS.sub(_host, _LINK_TARGET.sub(_nothing, self._without_code(text)))
 

@@ -8,24 +8,24 @@ import structlog
 
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
-from dialog_voice.reading import Reading, by_ear
+from dialog_voice.reading import ReferenceTimeline, from_synthesis
 from dialog_voice.voice import Voice, VoiceAudio
 
 _log = structlog.get_logger("voice")
 
 
-class Reader:
+class ReferenceSynthesizer:
     """Shared by all voices of a process; `voice` must tell words and mouth shapes, and belongs to the reader."""
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
 
-    async def read(self, text: str, lang: str) -> Reading | None:
+    async def synthesize(self, text: str, lang: str) -> ReferenceTimeline | None:
         """The reading; None where letters must do: in a script that the voice cannot read, and, logged and counted, where it fails.
 
         Cancelling it stops the voice.
         """
-        if not _readable(text):
+        if not _is_speakable(text):
             return None
         pieces: list[VoiceAudio] = []
         try:
@@ -33,7 +33,7 @@ class Reader:
                 async for piece in spoken:
                     pieces.append(piece)  # noqa: PERF401 - a comprehension would not close it
         except VoiceError as error:
-            metrics.VOICE_FELL_THROUGH.labels(
+            metrics.TTS_FALLBACKS.labels(
                 provider=f"{self._voice.name}-reading", reason=error.reason
             ).inc()
             _log.warning(
@@ -41,18 +41,18 @@ class Reader:
             )
             return None
         # In a thread for numpy's sake, which takes a tenth of a second to import.
-        return await asyncio.to_thread(_reading, text, pieces)
+        return await asyncio.to_thread(_reference, text, pieces)
 
     async def warm(self) -> None:
         """Start the voice, and load what readings are compared with. A failure is logged, as in `read`."""
-        await self.read("好。 OK.", "zh")
+        await self.synthesize("好。 OK.", "zh")
 
     async def aclose(self) -> None:
         """End the voice."""
         await self._voice.aclose()
 
 
-def _readable(text: str) -> bool:
+def _is_speakable(text: str) -> bool:
     """Whether it is for the most part in Latin letters or hanzi."""
     letters = [character for character in text if character.isalpha()]
     return 2 * sum(
@@ -60,14 +60,14 @@ def _readable(text: str) -> bool:
     ) >= len(letters)
 
 
-def _reading(text: str, pieces: list[VoiceAudio]) -> Reading | None:
+def _reference(text: str, pieces: list[VoiceAudio]) -> ReferenceTimeline | None:
     from dialog_voice import listener as _listener  # noqa: F401 - loaded here, off the event loop
     from dialog_voice import timbre
     from dialog_voice.voice import BYTES_PER_MS
 
     pcm = b"".join(piece.pcm for piece in pieces)
-    read = by_ear(text, pieces, len(pcm) / BYTES_PER_MS)
+    read = from_synthesis(text, pieces, len(pcm) / BYTES_PER_MS)
     if read is None:
         return None
     reading, clock = read
-    return replace(reading, timbre=timbre.along(pcm, clock, reading.length_ms))
+    return replace(reading, bands=timbre.bands_along(pcm, clock, reading.length_ms))

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from dialog_voice.estimate import shapes_of_word, words_of
-from dialog_voice.language import is_hanzi
+from dialog_voice.language import is_cjk
 from dialog_voice.phonemes import SILENCE, Weights
 from dialog_voice.voice import VoiceAudio
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dialog_voice.timbre import Bands
 
 # So that a text has about the same length read by its letters as read by espeak; measured on eighteen sentences.
-_HANZI_MS: Final = 225.0
+_CJK_MS: Final = 225.0
 _LETTER_MS: Final = 70.0
 
 
@@ -32,13 +32,13 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReferenceTimeline:
     """Of one fragment, in the order of its text."""
 
     words: Sequence[Word]
     shapes: Sequence[tuple[float, Weights]]
     length_ms: float
-    timbre: "Bands | None" = None
+    bands: "Bands | None" = None
     """What it sounds like, a row for each 40 ms; None where nobody has read it aloud."""
 
     def shape(self, at_ms: float) -> Weights:
@@ -50,7 +50,7 @@ class Reading:
         return [at_ms for at_ms, _ in self.shapes]
 
 
-class SoundClock:
+class VoicedTime:
     """Times of a recording as times of its sound: its pauses (from, to; ms, in order) take no time."""
 
     def __init__(self, pauses: Iterable[tuple[float, float]]) -> None:
@@ -69,7 +69,7 @@ class SoundClock:
         return at_ms
 
 
-def by_letters(text: str) -> Reading:
+def from_letters(text: str) -> ReferenceTimeline:
     """The reading of somebody who takes as long for each letter, or each hanzi."""
     words: list[Word] = []
     at_ms = 0.0
@@ -83,12 +83,12 @@ def by_letters(text: str) -> Reading:
         for names in [shapes_of_word(text[word.start : word.end])]
         for number, name in enumerate(names)
     ]
-    return Reading(words, shapes or [(0.0, SILENCE)], at_ms)
+    return ReferenceTimeline(words, shapes or [(0.0, SILENCE)], at_ms)
 
 
-def by_ear(
+def from_synthesis(
     text: str, spoken: Sequence[VoiceAudio], length_ms: float
-) -> tuple[Reading, SoundClock] | None:
+) -> tuple[ReferenceTimeline, VoicedTime] | None:
     """The reading that a voice with word times and mouth shapes gave of `text`; None where it said nothing of it."""
     cues = [cue for piece in spoken for cue in piece.visemes]
     if not cues:
@@ -97,13 +97,13 @@ def by_ear(
     pauses = [
         (cue.offset_ms, end) for cue, end in zip(cues, ends, strict=True) if cue.weights == SILENCE
     ]
-    clock = SoundClock(pauses)
+    clock = VoicedTime(pauses)
     told = [(cue.text_start, clock.sound(cue.offset_ms)) for piece in spoken for cue in piece.words]
     shapes = [(clock.sound(cue.offset_ms), cue.weights) for cue in cues if cue.weights != SILENCE]
     sound_ms = clock.sound(length_ms)
     if not told or not shapes or not words_of(text) or sound_ms <= 0:
         return None
-    return Reading(_placed(text, told, sound_ms), shapes, sound_ms), clock
+    return ReferenceTimeline(_placed(text, told, sound_ms), shapes, sound_ms), clock
 
 
 def _placed(text: str, told: Sequence[tuple[int, float]], length_ms: float) -> list[Word]:
@@ -127,4 +127,4 @@ def _placed(text: str, told: Sequence[tuple[int, float]], length_ms: float) -> l
 
 
 def _letters_ms(text: str, start: int, end: int) -> float:
-    return _HANZI_MS if is_hanzi(text[start]) else _LETTER_MS * (end - start)
+    return _CJK_MS if is_cjk(text[start]) else _LETTER_MS * (end - start)

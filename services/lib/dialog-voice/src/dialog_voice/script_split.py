@@ -15,7 +15,7 @@ _FULL_STOP: Final = re.compile(r"[.!?。！？…;；\n]")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScriptRun:
     """A run of `text` in one language; `start` is its first character's position in the whole text."""
 
     lang: str
@@ -32,32 +32,32 @@ def speakable(text: str) -> str:
     return "".join(character if _is_spoken(character) else " " for character in text)
 
 
-def passages(text: str, limit: int = 160) -> list[Part]:
+def passages(text: str, limit: int = 160) -> list[ScriptRun]:
     """Cut `text` into pieces of at most `limit` characters: after a sentence, else a clause or a space, else anywhere.
 
     The language of the results is empty. A short text comes back whole: its melody is better in one piece.
     """
-    pieces: list[Part] = []
+    pieces: list[ScriptRun] = []
     start = 0
     while len(text) - start > limit:
         window = text[start : start + limit]
         breaks = list(_SENTENCE_END.finditer(window))
         stops = [found.end() for found in breaks if _FULL_STOP.search(found.group())]
         length = (stops or [found.end() for found in breaks] or [limit])[-1]
-        pieces.append(Part("", text[start : start + length], start))
+        pieces.append(ScriptRun("", text[start : start + length], start))
         start += length
     if start < len(text):
-        pieces.append(Part("", text[start:], start))
+        pieces.append(ScriptRun("", text[start:], start))
     return pieces
 
 
-def split_by_script(text: str, lang: str) -> list[Part]:
+def split_by_script(text: str, lang: str) -> list[ScriptRun]:
     """Cut `text` into runs of "zh" and "en" that together are the text.
 
     Digits, spaces and punctuation go with the run before them, at the beginning with the one after; text of nothing else takes
     `lang` (any BCP 47 tag; all but Chinese count as "en").
     """
-    parts: list[Part] = []
+    parts: list[ScriptRun] = []
     run_start = 0
     run_lang: str | None = None
     for position, character in enumerate(text):
@@ -65,12 +65,12 @@ def split_by_script(text: str, lang: str) -> list[Part]:
         if found is None or found == run_lang:
             continue
         if run_lang is not None:
-            parts.append(Part(run_lang, text[run_start:position], run_start))
+            parts.append(ScriptRun(run_lang, text[run_start:position], run_start))
             run_start = position
         run_lang = found
     if text:
         default = "zh" if lang.lower().split("-")[0] == "zh" else "en"
-        parts.append(Part(run_lang or default, text[run_start:], run_start))
+        parts.append(ScriptRun(run_lang or default, text[run_start:], run_start))
     return parts
 
 

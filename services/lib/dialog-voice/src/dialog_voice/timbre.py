@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_voice.loudness import STEP_BYTES, STEP_MS
-from dialog_voice.reading import SoundClock
+from dialog_voice.reading import VoicedTime
 from dialog_voice.voice import SAMPLE_RATE
 
 Bands: TypeAlias = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ def bands_of(pcm: bytes) -> Bands:
     return np.asarray(bands - bands.mean(axis=1, keepdims=True), dtype=np.float32)
 
 
-def along(pcm: bytes, clock: SoundClock, sound_ms: float) -> Bands:
+def bands_along(pcm: bytes, clock: VoicedTime, sound_ms: float) -> Bands:
     """A row for each 40 ms of sound in a recording, against its own mean: what a `Listener` compares a voice with."""
     bands = bands_of(pcm)
     middles = [

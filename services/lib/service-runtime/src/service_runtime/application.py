@@ -15,15 +15,15 @@ from starlette.routing import BaseRoute
 from dialog_contracts import limits
 from service_runtime import errors
 from service_runtime.http.hosts import AllowedHosts, HostGuard
-from service_runtime.limits import BodyLimit
-from service_runtime.probes import Probe
+from service_runtime.limits import BodySizeLimit
+from service_runtime.probes import HealthCheck
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 A = TypeVar("A", bound=Starlette)
 
 
 def create(
-    probe: Probe,
+    probe: HealthCheck,
     lifespan: Lifespan,
     routes: Sequence[BaseRoute],
     *,
@@ -40,7 +40,7 @@ def create(
         lifespan=_lifespan(lifespan),
         middleware=[
             Middleware(HostGuard, hosts=AllowedHosts(allowed_hosts, inside=True)),
-            Middleware(BodyLimit, max_bytes=limits.JSON_FRAME_BYTES),
+            Middleware(BodySizeLimit, max_bytes=limits.MAX_JSON_FRAME_BYTES),
         ],
         exception_handlers=errors.HANDLERS,
     )
@@ -48,10 +48,10 @@ def create(
     return app
 
 
-def extend(make: Callable[..., A], probe: Probe, lifespan: Lifespan, **options: Any) -> A:
+def extend(make: Callable[..., A], probe: HealthCheck, lifespan: Lifespan, **options: Any) -> A:
     """The same around an application class of the caller's choice."""
     app = make(lifespan=_lifespan(lifespan), exception_handlers=dict(errors.HANDLERS), **options)
-    app.add_middleware(BodyLimit, max_bytes=limits.JSON_FRAME_BYTES)
+    app.add_middleware(BodySizeLimit, max_bytes=limits.MAX_JSON_FRAME_BYTES)
     app.router.routes.extend(probe.routes())
     return app
 

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from dialog_contracts import redis_names
 from dialog_telemetry import metrics
 from service_runtime.errors import TooLarge
-from service_runtime.redis_link import RedisDown
+from service_runtime.redis_link import RedisUnavailable
 
 T = TypeVar("T")
 log = structlog.get_logger("blobs")
@@ -31,7 +31,7 @@ class BlobTooLarge(TooLarge):
     default_code = "blob_too_large"
 
 
-class Blobs:
+class BlobStore:
     """Every call raises RedisDown when Redis does not answer within 2 s, and ValueError for an id that is not 32 hex digits."""
 
     def __init__(self, redis_url: str) -> None:
@@ -42,7 +42,7 @@ class Blobs:
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),
         )
-        self._down = False
+        self._unavailable = False
 
     @staticmethod
     def new_id() -> str:
@@ -73,12 +73,12 @@ class Blobs:
 
         return await self._call(work)
 
-    async def heard(self, blob_id: str) -> None:
+    async def release(self, blob_id: str) -> None:
         """Somebody has heard it to its end: `HEARD_BLOB_TTL_S` seconds are left, or less."""
         key = _key(blob_id)
 
         async def work() -> None:
-            await self._redis.expire(key, redis_names.HEARD_BLOB_TTL_S, lt=True)
+            await self._redis.expire(key, redis_names.RELEASED_BLOB_TTL_S, lt=True)
 
         await self._call(work)
 
@@ -91,11 +91,11 @@ class Blobs:
             result = await work()
         except (RedisError, OSError) as error:
             metrics.REDIS_FAILURES.labels(purpose=PURPOSE).inc()
-            if not self._down:
+            if not self._unavailable:
                 log.warning("redis_down", purpose=PURPOSE, reason=repr(error)[:200])
-            self._down = True
-            raise RedisDown(PURPOSE, type(error).__name__) from error
-        self._down = False
+            self._unavailable = True
+            raise RedisUnavailable(PURPOSE, type(error).__name__) from error
+        self._unavailable = False
         return result
 
 

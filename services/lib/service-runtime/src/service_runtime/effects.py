@@ -13,29 +13,29 @@ from dialog_contracts.legacy_chain import MemoryUpdate, TaskResponse
 from dialog_contracts.model import WireModel, correlation_id
 from dialog_contracts.samples import TurnSample
 
-Effect = tuple[str, ...]
+RedisCommand = tuple[str, ...]
 """A Redis command and its arguments, or one of the three names below, which `WorkList` knows."""
 
 SUBMIT: Final = "SUBMIT"
 ADVANCE: Final = "ADVANCE"
-ANSWER: Final = "ANSWER"
+SEND_RESPONSE: Final = "SEND_RESPONSE"
 
 
-def push(work_list: str, message: WireModel) -> Effect:
+def push(work_list: str, message: WireModel) -> RedisCommand:
     """Work for the next service."""
     return ("LPUSH", work_list, message.to_json())
 
 
-def announce(channel: str, message: WireModel) -> Effect:
+def announce(channel: str, message: WireModel) -> RedisCommand:
     """Tell whoever listens now."""
     return ("PUBLISH", channel, message.to_json())
 
 
-def submit(session_id: str, name: str, work_list: str, message: WireModel) -> Effect:
+def submit(session_id: str, name: str, work_list: str, message: WireModel) -> RedisCommand:
     """Put a turn at the end of its session's backlog; when it is alone there, it goes to the work list at once."""
     return (
         SUBMIT,
-        redis_names.backlog(session_id),
+        redis_names.session_queue(session_id),
         work_list,
         name,
         message.to_json(),
@@ -43,28 +43,28 @@ def submit(session_id: str, name: str, work_list: str, message: WireModel) -> Ef
     )
 
 
-def advance(session_id: str, name: str, work_list: str) -> Effect:
+def advance(session_id: str, name: str, work_list: str) -> RedisCommand:
     """The turn is answered: the session's next one goes to the work list. Nothing happens when another turn is first."""
-    return (ADVANCE, redis_names.backlog(session_id), work_list, name)
+    return (ADVANCE, redis_names.session_queue(session_id), work_list, name)
 
 
-def answer(response: TaskResponse) -> Effect:
+def send_response(response: TaskResponse) -> RedisCommand:
     """Keep an answer for late subscribers, and announce it; where the turn has an answer already, that one stands and nothing happens."""
     key, channel = (
-        redis_names.answers(response.task_id),
+        redis_names.responses(response.task_id),
         redis_names.task_response(response.task_id),
     )
     return (
-        ANSWER,
+        SEND_RESPONSE,
         key,
         response.message_id,
         response.to_json(),
-        str(redis_names.ANSWER_TTL_S),
+        str(redis_names.RESPONSE_TTL_S),
         channel,
     )
 
 
-def remember(session_id: str, records: Iterable[TurnRecord]) -> list[Effect]:
+def store_turns(session_id: str, records: Iterable[TurnRecord]) -> list[RedisCommand]:
     """File turns in the session's history, newest last; a later form of a turn replaces the earlier one."""
     key, made, last = redis_names.history(session_id), [], 0
     for record in records:
@@ -78,11 +78,11 @@ def remember(session_id: str, records: Iterable[TurnRecord]) -> list[Effect]:
         ("ZREMRANGEBYRANK", key, "0", str(-redis_names.HISTORY_TURNS - 1)),
         ("EXPIRE", key, str(redis_names.SESSION_TTL_S)),
         ("ZADD", redis_names.SESSIONS, str(int(time.time())), session_id),
-        ("ZREMRANGEBYRANK", redis_names.SESSIONS, "0", str(-redis_names.SESSIONS_MAX - 1)),
+        ("ZREMRANGEBYRANK", redis_names.SESSIONS, "0", str(-redis_names.MAX_SESSIONS - 1)),
     ]
 
 
-def said(record: TurnRecord, session_id: str) -> list[Effect]:
+def announce_turn(record: TurnRecord, session_id: str) -> list[RedisCommand]:
     """The bridge to older listeners: both halves of a turn on `memory_updates`."""
     name = correlation_id(session_id, record.turn)
     when = datetime.fromtimestamp(record.ts, UTC).isoformat()
@@ -106,18 +106,18 @@ def said(record: TurnRecord, session_id: str) -> list[Effect]:
     ]
 
 
-def heard_recording(blob_id: str) -> list[Effect]:
+def release_recording(blob_id: str) -> list[RedisCommand]:
     """Nobody needs a recording any more, except a consumer that took the same message in this moment: it soon ends, and with it its place
     in the room for recordings.
     """
-    left_s = redis_names.HEARD_BLOB_TTL_S
+    left_s = redis_names.RELEASED_BLOB_TTL_S
     return [
         ("EXPIRE", redis_names.blob(blob_id), str(left_s)),
         ("ZADD", redis_names.RECORDING_ENDS, "XX", "LT", str(int(time.time()) + left_s), blob_id),
     ]
 
 
-def sample(entry: TurnSample) -> Effect:
+def sample(entry: TurnSample) -> RedisCommand:
     """One entry of `vtuber:turns`."""
     fields = ("session", entry.session_id, "turn", str(entry.turn), "sample", entry.to_json())
     return (
@@ -131,7 +131,7 @@ def sample(entry: TurnSample) -> Effect:
     )
 
 
-async def carry_out(client: Redis, commands: Sequence[Effect]) -> None:
+async def execute(client: Redis, commands: Sequence[RedisCommand]) -> None:
     """All of them in one step, outside a work list. Raises what Redis says."""
     pipe = client.pipeline(transaction=True)
     for command in commands:

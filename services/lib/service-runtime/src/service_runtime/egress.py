@@ -133,15 +133,15 @@ class EgressRules:
             )
 
     def _check(self, address: Address, host: str, port: int) -> None:
-        for each in _meant(address):
+        for each in _embedded_address(address):
             if any(each in network for network in _NEVER if network.version == each.version):
                 raise EgressRefused(
-                    f"a session's baseUrl leads to {_told(host, each)}, a link-local, metadata or reserved address: never allowed"
+                    f"a session's baseUrl leads to {_describe(host, each)}, a link-local, metadata or reserved address: never allowed"
                 )
             if not (_is_public(each) or self._is_allowed(each, host, port)):
                 kind = "loopback" if each.is_loopback else "private"
                 raise EgressRefused(
-                    f"a session's baseUrl leads to {_told(host, each)}, a {kind} address; {SETTING}={kind} or {host}:{port} allows it"
+                    f"a session's baseUrl leads to {_describe(host, each)}, a {kind} address; {SETTING}={kind} or {host}:{port} allows it"
                 )
 
     def _is_allowed(self, address: Address, host: str, port: int) -> bool:
@@ -205,7 +205,7 @@ def guard(client: Any, rules: EgressRules, *, proxied: bool) -> None:
     pool._network_backend = GuardedBackend(pool._network_backend, rules)
 
 
-def refused_by(error: BaseException | None) -> EgressRefused | None:
+def refusal_in(error: BaseException | None) -> EgressRefused | None:
     """The refusal among an error's causes."""
     for _ in range(10):
         if error is None or isinstance(error, EgressRefused):
@@ -225,7 +225,7 @@ async def _resolved(host: str, port: int) -> list[str]:
     return addresses
 
 
-def _meant(address: Address) -> list[Address]:
+def _embedded_address(address: Address) -> list[Address]:
     """The address, or the IPv4 addresses that it stands for."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
@@ -246,7 +246,7 @@ def _is_public(address: Address) -> bool:
     )
 
 
-def _told(host: str, address: Address) -> str:
+def _describe(host: str, address: Address) -> str:
     return host if host == str(address) else f"{host} ({address})"
 
 

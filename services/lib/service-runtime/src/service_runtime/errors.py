@@ -112,7 +112,7 @@ class Unavailable(ServiceError):
 async def _caller_left(_: Request, error: Exception) -> Response:
     """Nobody is there to be answered, and nothing of ours went wrong."""
     assert isinstance(error, ClientDisconnect)
-    metrics.REFUSED.labels(code="caller_left").inc()
+    metrics.REQUESTS_REJECTED.labels(code="caller_left").inc()
     return Response(status_code=CALLER_LEFT)
 
 
@@ -131,7 +131,7 @@ def field_error(error: ValidationError) -> InvalidField:
 
 def out_of_reach(turn: int, last: int) -> Conflict:
     """A caller chose a number that is too far from the session's last turn."""
-    reach = limits.TURN_REACH
+    reach = limits.MAX_TURN_AHEAD
     return Conflict(
         f"turn: {turn} is out of reach; the session's next turn is {last + 1}, and a chosen number may be {reach} beyond its last at most",
         code="out_of_reach",
@@ -143,7 +143,7 @@ def out_of_reach(turn: int, last: int) -> Conflict:
 
 def respond(error: ServiceError) -> JSONResponse:
     """The HTTP answer of an error; counts it."""
-    metrics.REFUSED.labels(code=error.body.code).inc()
+    metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
     headers = (
         {"Retry-After": str(max(1, round(error.retry_after_s)))}
         if error.retry_after_s is not None

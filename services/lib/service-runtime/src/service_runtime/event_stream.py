@@ -47,7 +47,7 @@ class EventStream(Response):
         """Send until the source ends or the caller leaves."""
         sending = asyncio.current_task()
         assert sending is not None
-        watching = asyncio.create_task(_left(receive, sending))
+        watching = asyncio.create_task(_wait_disconnect(receive, sending))
         beat = asyncio.create_task(self._beat(send))
         try:
             await send(_START)
@@ -82,7 +82,7 @@ class EventStream(Response):
             self._sent = False
 
 
-async def _left(receive: Receive, sending: "asyncio.Task[object]") -> None:
+async def _wait_disconnect(receive: Receive, sending: "asyncio.Task[object]") -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
     sending.cancel()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-def load(name: str, setting: str) -> Callable[[], Any]:
+def load_factory(name: str, setting: str) -> Callable[[], Any]:
     """The factory of that name; raises ValueError, which names the setting, where there is none."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
@@ -16,7 +16,7 @@ def load(name: str, setting: str) -> Callable[[], Any]:
         factory: Callable[[], Any] = getattr(importlib.import_module(module), attribute)
     # The border to plug-ins: a module may raise anything while it is loaded.
     except Exception as error:
-        raise ValueError(f"{setting}: {name!r} cannot be loaded: {_told(error)}") from error
+        raise ValueError(f"{setting}: {name!r} cannot be loaded: {_describe(error)}") from error
     if not callable(factory):
         raise ValueError(f"{setting}: {name!r} is no factory: it cannot be called")
     return factory
@@ -24,12 +24,12 @@ def load(name: str, setting: str) -> Callable[[], Any]:
 
 def make(name: str, setting: str, needs: Sequence[str]) -> Any:
     """What the factory of that name makes; raises ValueError, which names the setting, where it makes nothing with these methods."""
-    factory = load(name, setting)
+    factory = load_factory(name, setting)
     try:
         made = factory()
     # The border to plug-ins.
     except Exception as error:
-        raise ValueError(f"{setting}: {name!r} cannot be made: {_told(error)}") from error
+        raise ValueError(f"{setting}: {name!r} cannot be made: {_describe(error)}") from error
     lacking = [need for need in needs if not callable(getattr(made, need, None))]
     if lacking:
         raise ValueError(
@@ -38,7 +38,7 @@ def make(name: str, setting: str, needs: Sequence[str]) -> Any:
     return made
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return (
         str(error)
         if isinstance(error, ImportError | AttributeError)

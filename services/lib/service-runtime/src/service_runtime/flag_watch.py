@@ -16,10 +16,10 @@ from redis.exceptions import RedisError
 from dialog_contracts import redis_names
 from dialog_contracts.session_document import FlagAck
 from dialog_flags import reading
-from dialog_flags.documents import Documents, Origin
+from dialog_flags.documents import FlagDocuments, Origin
 from dialog_telemetry import metrics
 from service_runtime.settings import ServiceSettings
-from service_runtime.tasks import TaskOwner
+from service_runtime.tasks import BackgroundTasks
 
 log = structlog.get_logger("flags")
 
@@ -27,12 +27,12 @@ REDIS_TIMEOUT_S: Final = 2.0
 REVISION_DIGITS: Final = 18
 
 
-class FlagWatch:
+class FlagSubscriber:
     """Owned by a service's application: `start`, then `aclose`. Without a pod name nothing is acknowledged (`make run`)."""
 
     def __init__(
         self,
-        documents: Documents,
+        documents: FlagDocuments,
         service: str,
         settings: ServiceSettings,
         *,
@@ -48,15 +48,15 @@ class FlagWatch:
             socket_timeout=REDIS_TIMEOUT_S,
             socket_connect_timeout=REDIS_TIMEOUT_S,
         )
-        self._tasks = TaskOwner()
+        self._tasks = BackgroundTasks()
         # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
         self._calling = asyncio.Lock()
-        self._down: str | None = None
+        self._unavailable: str | None = None
 
     def start(self) -> None:
         """Read the file at once, then follow Redis in the background."""
         self._read_file()
-        self._tasks.keep("flags", self._follow, pause_s=0.2, pause_max_s=2.0)
+        self._tasks.run_forever("flags", self._follow, pause_s=0.2, pause_max_s=2.0)
 
     async def aclose(self) -> None:
         """Stop following; the pod's acknowledgement runs out by itself."""
@@ -66,7 +66,7 @@ class FlagWatch:
 
     def state(self) -> dict[str, object]:
         """For `/readyz`."""
-        return {**self._documents.state(), "redis": self._down or "ok"}
+        return {**self._documents.state(), "redis": self._unavailable or "ok"}
 
     async def _follow(self) -> None:
         """Until the connection breaks; the owner repeats."""
@@ -76,21 +76,21 @@ class FlagWatch:
                 async with self._calling:
                     await channel.subscribe(redis_names.FLAGS_CHANGED)
                     await self._load()
-                if self._down is not None:
+                if self._unavailable is not None:
                     log.info("flags_redis_back", **self._documents.state())
-                    self._down = None
+                    self._unavailable = None
                 while True:
-                    await self._news(channel)
+                    await self._on_message(channel)
                     async with self._calling:
                         await self._load()
         except (RedisError, OSError) as error:
             metrics.FLAG_LOADS.labels(outcome="redis_down").inc()
-            if self._down is None:
+            if self._unavailable is None:
                 log.warning("flags_redis_down", reason=repr(error)[:200], **self._documents.state())
-            self._down = type(error).__name__
+            self._unavailable = type(error).__name__
             self._read_file()
 
-    async def _news(self, channel: PubSub) -> None:
+    async def _on_message(self, channel: PubSub) -> None:
         """Wait for a change, or for the time of the next acknowledgement."""
         await channel.get_message(
             ignore_subscribe_messages=True, timeout=redis_names.FLAGS_ACK_EVERY_S
@@ -107,7 +107,7 @@ class FlagWatch:
                 fields, revision = await both.execute()
             # Between the two reads the key may have gone: an emptied Redis changes nothing, the operator will fill it again.
             if (number := _revision(revision)) is not None:
-                self._take(number, fields)
+                self._apply(number, fields)
         await self._acknowledge()
 
     async def _changed(self) -> bool:
@@ -116,13 +116,13 @@ class FlagWatch:
             return False
         return self._documents.origin != "redis" or revision != self._documents.revision
 
-    def _take(self, revision: int, fields: dict[bytes, bytes]) -> None:
-        self._replace(reading.from_hash(revision, fields, self._documents.by_session()), "redis")
+    def _apply(self, revision: int, fields: dict[bytes, bytes]) -> None:
+        self._replace(reading.from_hash(revision, fields, self._documents.document_for()), "redis")
 
     def _replace(self, read: reading.Read, origin: Origin) -> None:
         table, wrong = read
         for sentence in wrong:
-            metrics.REFUSED.labels(code="bad_flag_document").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_flag_document").inc()
             log.error("bad_flag_document", problem=sentence)
         self._documents.replace(table, origin)
         self._loaded()
@@ -131,7 +131,7 @@ class FlagWatch:
         if self._file is None:
             return
         try:
-            read = reading.from_file(self._file, self._documents.by_session())
+            read = reading.from_file(self._file, self._documents.document_for())
         except ValueError as error:
             metrics.FLAG_LOADS.labels(outcome="bad_file").inc()
             log.error("bad_flag_file", problem=str(error)[:300])
@@ -144,7 +144,7 @@ class FlagWatch:
         metrics.FLAG_LOADS.labels(outcome=self._documents.origin).inc()
         metrics.FLAG_REVISION.set(self._documents.revision)
         state = self._documents.state()
-        metrics.FLAG_DOCUMENTS.set(len(self._documents.by_session()))
+        metrics.FLAG_DOCUMENTS.set(len(self._documents.document_for()))
         log.info("flags_loaded", **state)
 
     async def _acknowledge(self) -> None:

@@ -7,17 +7,17 @@ from typing import Final
 WINDOW_S: Final = 1.0
 
 
-class FrameRate:
+class FrameRateLimit:
     """`passed` with every frame; windows follow each other, so a burst over the edge of two counts as two."""
 
     def __init__(self, a_second: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.a_second, self._clock = a_second, clock
+        self.per_second, self._clock = a_second, clock
         self._began, self._count = clock(), 0
 
-    def passed(self) -> bool:
+    def exceeded(self) -> bool:
         """Whether this frame is one too many."""
         now = self._clock()
         if now - self._began > WINDOW_S:
             self._began, self._count = now, 0
         self._count += 1
-        return self._count > self.a_second
+        return self._count > self.per_second

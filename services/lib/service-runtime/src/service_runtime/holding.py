@@ -5,23 +5,23 @@ from typing import Any, Final
 
 from dialog_contracts import redis_names
 from service_runtime import work_scripts
-from service_runtime.effects import ADVANCE, ANSWER, SUBMIT, Effect
-from service_runtime.redis_link import tried_once
+from service_runtime.effects import ADVANCE, SEND_RESPONSE, SUBMIT, RedisCommand
+from service_runtime.redis_link import connect_without_retries
 
 BLOCK_S: Final = 0.5
 """So long a fetch waits for a message."""
 
-_PARTS: Final = {SUBMIT: 6, ADVANCE: 4, ANSWER: 6}
+_PARTS: Final = {SUBMIT: 6, ADVANCE: 4, SEND_RESPONSE: 6}
 
 
-class Holding:
+class QueueStore:
     """Messages are strings. Every method raises RedisError or OSError when Redis does not do it."""
 
     def __init__(self, redis_url: str, name: str, consumer: str, *, lease_s: float) -> None:
         self._name, self._consumer, self._lease_ms = name, consumer, int(lease_s * 1000)
         # A message that is not UTF-8 is somebody's mistake and goes to the dead list; it must be readable for that.
         readable = "surrogateescape"
-        self._redis = tried_once(
+        self._redis = connect_without_retries(
             redis_url, timeout_s=BLOCK_S + 2, connect_timeout_s=2, encoding_errors=readable
         )
         self._processing = redis_names.processing(name, consumer)
@@ -36,11 +36,11 @@ class Holding:
         """How often it was taken back from a consumer that failed with it."""
         return int(await self._redis.hget(self._attempts, raw) or 0)
 
-    async def all(self) -> list[str]:
+    async def held(self) -> list[str]:
         """What is held, newest first."""
         return [str(raw) for raw in await self._redis.lrange(self._processing, 0, -1)]
 
-    async def finish(self, raw: str, effects: Sequence[Effect]) -> list[str] | None:
+    async def complete(self, raw: str, effects: Sequence[RedisCommand]) -> list[str] | None:
         """Let go of a message with all that follows; None when it was taken away, else what went wrong with effects.
 
         Raises ValueError for what is no effect.
@@ -53,17 +53,17 @@ class Holding:
                 raise ValueError(f"not an effect: {effect!r:.200}")
             parts += [str(len(effect)), *effect]
         found, *errors = await self._redis.eval(
-            work_scripts.DONE, 2, self._processing, self._attempts, *parts
+            work_scripts.COMPLETE, 2, self._processing, self._attempts, *parts
         )
         return [str(error) for error in errors] if found else None
 
-    async def put_back(self, messages: Sequence[str], *, counts: bool) -> int:
+    async def requeue(self, messages: Sequence[str], *, counts: bool) -> int:
         """To the list again, the oldest to be taken first; how many were still held. `counts`: as an attempt."""
         if not messages:
             return 0
         keys = (self._name, self._processing, self._attempts)
         made: Any = await self._redis.eval(
-            work_scripts.PUT_BACK, 3, *keys, "1" if counts else "0", *messages
+            work_scripts.REQUEUE, 3, *keys, "1" if counts else "0", *messages
         )
         return int(made)
 
@@ -76,7 +76,7 @@ class Holding:
         )
         return int(back), int(waiting)
 
-    async def leave(self) -> None:
+    async def release(self) -> None:
         """End the lease."""
         await self._redis.zrem(redis_names.consumers(self._name), self._consumer)
 

@@ -6,10 +6,10 @@ from dialog_contracts import limits
 from service_runtime import errors
 
 
-class BodyLimit:
+class BodySizeLimit:
     """ASGI middleware: a body over `max_bytes` is answered 413 and not read further."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int = limits.JSON_FRAME_BYTES) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int = limits.MAX_JSON_FRAME_BYTES) -> None:
         self._app = app
         self._max = max_bytes
 

@@ -60,14 +60,14 @@ class ModelSettings(ServiceSettings):
             return "none"
         return self.openai_api_key.get_secret_value()
 
-    def proxy_of(self, url: str) -> str | None:
+    def proxy_for(self, url: str) -> str | None:
         """The proxy by which this address is reached, if any."""
         proxies = Proxies(
             self.provider_proxy, self.http_proxy, self.https_proxy, self.all_proxy, self.no_proxy
         )
-        return proxies.of(url)
+        return proxies.proxy_for(url)
 
-    def egress_of(self, chosen: str | None) -> EgressRules | None:
+    def egress_for(self, chosen: str | None) -> EgressRules | None:
         """The rules for an address that a session chose; None for the service's own, which is its owner's business."""
         if chosen is None or chosen == self.openai_base_url:
             return None
@@ -75,7 +75,7 @@ class ModelSettings(ServiceSettings):
 
     @field_validator("session_egress_allow", mode="before")
     @classmethod
-    def _allowed_by_commas(cls, value: object) -> object:
+    def _split_allowed(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

@@ -12,20 +12,20 @@ from dialog_contracts.http import Readiness
 from dialog_telemetry import metrics
 
 
-class Probe:
+class HealthCheck:
     """What `/readyz` says. Parts report through callables, so that nothing stale is stored here."""
 
     def __init__(self, service: str, *, unsupported: Callable[[], dict[str, str]] = dict) -> None:
         self._service = service
         self._unsupported = unsupported
-        self._needs: dict[str, Callable[[], str | None]] = {}
+        self._requirements: dict[str, Callable[[], str | None]] = {}
         self._details: dict[str, Callable[[], object]] = {}
 
-    def need(self, name: str, check: Callable[[], str | None]) -> None:
+    def require(self, name: str, check: Callable[[], str | None]) -> None:
         """Not ready while `check` returns a reason."""
-        self._needs[name] = check
+        self._requirements[name] = check
 
-    def detail(self, name: str, read: Callable[[], object]) -> None:
+    def info(self, name: str, read: Callable[[], object]) -> None:
         """Shown, without bearing on readiness."""
         self._details[name] = read
 
@@ -33,7 +33,7 @@ class Probe:
         """The present state."""
         reasons = [
             f"{name}: {reason}"
-            for name, check in self._needs.items()
+            for name, check in self._requirements.items()
             if (reason := check()) is not None
         ]
         return Readiness(
@@ -55,7 +55,7 @@ class Probe:
             return JSONResponse(state.to_wire(), status_code=200 if state.ready else 503)
 
         async def exposition(_: Request) -> Response:
-            metrics.TASKS.set(len(asyncio.all_tasks()))
+            metrics.ASYNCIO_TASKS.set(len(asyncio.all_tasks()))
             return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
         return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dialog_contracts.http import ProviderReport
-from service_runtime.vendor_words import printable
+from service_runtime.vendor_words import redact
 
 
 @dataclass(slots=True)
 class _State:
     name: str
     about: str
-    cold_until: float | None = None
+    cooling_until: float | None = None
     answered: bool = False
     failure: str | None = None
 
@@ -24,29 +24,29 @@ class ProviderStates:
     ) -> None:
         """`named`: name, and what may be said of it (a model and where it is), of each."""
         self._states = [_State(name, about) for name, about in named]
-        self._cool_down_s, self._clock = cool_down_s, clock
+        self._cooldown_s, self._clock = cool_down_s, clock
 
-    def cold(self) -> frozenset[int]:
+    def cooling(self) -> frozenset[int]:
         """Who is left out now; nobody where that would be all: a doubtful answer beats none."""
         now = self._clock()
         cold = {
             at
             for at, state in enumerate(self._states)
-            if state.cold_until is not None and now < state.cold_until
+            if state.cooling_until is not None and now < state.cooling_until
         }
         return frozenset() if len(cold) == len(self._states) else frozenset(cold)
 
     def answered(self, place: int) -> None:
         """It works."""
         state = self._states[place]
-        state.answered, state.failure, state.cold_until = True, None, None
+        state.answered, state.failure, state.cooling_until = True, None, None
 
     def failed(self, place: int, why: str, *, cools: bool) -> None:
         """It does not, for this reason."""
         state = self._states[place]
-        state.failure = printable(why)
+        state.failure = redact(why)
         if cools:
-            state.cold_until = self._clock() + self._cool_down_s
+            state.cooling_until = self._clock() + self._cooldown_s
 
     @property
     def unwarmed(self) -> list[int]:

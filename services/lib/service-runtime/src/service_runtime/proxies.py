@@ -19,7 +19,7 @@ class Proxies:
     every: str | None = None
     no: str = ""
 
-    def of(self, url: str) -> str | None:
+    def proxy_for(self, url: str) -> str | None:
         """The proxy's address; None where it is reached without."""
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")

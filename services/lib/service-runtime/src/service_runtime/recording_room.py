@@ -10,19 +10,19 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from service_runtime.errors import TooMany
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
-IN_ALL_BYTES: Final = 128 * 1024 * 1024
+MAX_BYTES: Final = 128 * 1024 * 1024
 """A quarter of what the Redis that we install may use."""
 
-A_CLIENT_BYTES: Final = 48 * 1024 * 1024
+MAX_CLIENT_BYTES: Final = 48 * 1024 * 1024
 """Three of the longest."""
 
 ENTRIES: Final = 512
-AGAIN_AFTER_S: Final = 10.0
+RETRY_AFTER_S: Final = 10.0
 
 # KEYS: ends (sorted set of blob ids by Unix seconds), sizes (hash). ARGV: blob id, bytes, client, seconds to live, limits.
-_TAKE: Final = """
+_RESERVE: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
 if #gone > 0 then
@@ -46,25 +46,25 @@ return 'taken'
 """
 
 
-class RecordingRoom:
+class RecordingBudget:
     """`take` before the bytes are stored."""
 
     def __init__(
         self,
-        redis: RedisLink,
+        redis: RedisClient,
         *,
-        in_all: int = IN_ALL_BYTES,
-        a_client: int = A_CLIENT_BYTES,
+        in_all: int = MAX_BYTES,
+        a_client: int = MAX_CLIENT_BYTES,
         within_s: float = 10.0,
     ) -> None:
-        self._redis, self._in_all, self._a_client, self._within_s = (
+        self._redis, self._max_bytes, self._max_client_bytes, self._within_s = (
             redis,
             in_all,
             a_client,
             within_s,
         )
 
-    async def take(self, blob_id: str, size: int, client: str) -> None:
+    async def reserve(self, blob_id: str, size: int, client: str) -> None:
         """Room for one recording. Raises TooMany, RedisDown."""
         keys = (redis_names.RECORDING_ENDS, redis_names.RECORDING_SIZES)
         values = (
@@ -72,26 +72,26 @@ class RecordingRoom:
             size,
             client,
             redis_names.BLOB_TTL_S,
-            self._in_all,
-            self._a_client,
+            self._max_bytes,
+            self._max_client_bytes,
             ENTRIES,
         )
 
         async def work(client: Redis) -> str:
             return str(
-                await client.eval(_TAKE, len(keys), *keys, *(str(value) for value in values))
+                await client.eval(_RESERVE, len(keys), *keys, *(str(value) for value in values))
             )
 
-        outcome = await self._redis.within(self._within_s, "asr", work)
+        outcome = await self._redis.call_with_deadline(self._within_s, "asr", work)
         if outcome != "taken":
             whose, limit = (
-                ("this client", self._a_client)
+                ("this client", self._max_client_bytes)
                 if outcome == "client"
-                else ("all clients", self._in_all)
+                else ("all clients", self._max_bytes)
             )
             raise TooMany(
                 f"recordings of {whose} that are waiting or being heard have at most {limit} bytes; please send it again",
                 code="asr_busy",
                 limit=limit,
-                retry_after_s=AGAIN_AFTER_S,
+                retry_after_s=RETRY_AFTER_S,
             )

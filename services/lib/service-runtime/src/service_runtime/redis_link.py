@@ -19,7 +19,7 @@ T = TypeVar("T")
 log = structlog.get_logger("redis")
 
 
-def tried_once(
+def connect_without_retries(
     url: str, *, timeout_s: float, connect_timeout_s: float, encoding_errors: str = "strict"
 ) -> Redis:
     """A client that repeats nothing by itself: for lists and channels, where a call that is made again behind our back does harm."""
@@ -33,19 +33,21 @@ def tried_once(
     )
 
 
-REFUSED_S: Final = 1.0
+REFUSED_COOLDOWN_S: Final = 1.0
 """How long a Redis that refuses connections is asked again, by those who have time: it may be starting anew."""
 
-UNHURRIED_S: Final = 2.0
-AGAIN_AFTER_S: Final = 0.05
-AGAIN_AFTER_MAX_S: Final = 0.5
+BLOCKING_TIMEOUT_S: Final = 2.0
+RETRY_PAUSE_S: Final = 0.05
+MAX_RETRY_PAUSE_S: Final = 0.5
 
 
-def _without_hurry(url: str) -> Redis:
-    return tried_once(url, timeout_s=UNHURRIED_S, connect_timeout_s=UNHURRIED_S)
+def _without_timeout(url: str) -> Redis:
+    return connect_without_retries(
+        url, timeout_s=BLOCKING_TIMEOUT_S, connect_timeout_s=BLOCKING_TIMEOUT_S
+    )
 
 
-class RedisDown(Exception):
+class RedisUnavailable(Exception):
     """Redis did not answer within its deadline, or answered with an error; `purpose` says what for."""
 
     def __init__(self, purpose: str, why: str) -> None:
@@ -68,7 +70,7 @@ class RedisDown(Exception):
         return "WRONGTYPE" in str(self.__cause__)
 
 
-class RedisLink:
+class RedisClient:
     """Calls into Redis. After a failed connection, calls fail at once for `rest_s`, then one is let through to look."""
 
     def __init__(
@@ -86,14 +88,14 @@ class RedisLink:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1),
         )
-        self._unhurried = _without_hurry(url)
-        self._rest_s = rest_s
+        self._blocking_client = _without_timeout(url)
+        self._cooldown_s = rest_s
         self._clock = clock
         self._down_until = 0.0
         self._why: str | None = None
 
     @property
-    def down_because(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why the last call failed, or None when it did not."""
         return self._why
 
@@ -101,29 +103,29 @@ class RedisLink:
         """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words."""
         if self._clock() < self._down_until:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
-            raise RedisDown(purpose, self._why or "resting after a failure")
-        return await self._ask(purpose, work)
+            raise RedisUnavailable(purpose, self._why or "resting after a failure")
+        return await self._call(purpose, work)
 
-    async def _ask(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+    async def _call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
         try:
             result = await work(self.client)
         except (RedisError, OSError) as error:
             if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
-                self._down_until = self._clock() + self._rest_s
+                self._down_until = self._clock() + self._cooldown_s
             if self._why is None:
                 log.warning("redis_down", purpose=purpose, reason=repr(error)[:200])
             self._why = type(error).__name__
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             if isinstance(error, RedisTimeoutError | TimeoutError):
                 metrics.DEADLINES_MISSED.labels(deadline=f"redis_{purpose}").inc()
-            raise RedisDown(purpose, type(error).__name__) from error
+            raise RedisUnavailable(purpose, type(error).__name__) from error
         self._down_until = 0.0
         if self._why is not None:
             log.info("redis_back", purpose=purpose)
             self._why = None
         return result
 
-    async def promptly(
+    async def call_within(
         self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float
     ) -> T:
         """The same for a caller with less time than the link's own deadlines, and who needs to know: asked also after a failure.
@@ -132,12 +134,12 @@ class RedisLink:
         """
         try:
             async with asyncio.timeout(within_s):
-                return await self._ask(purpose, work)
+                return await self._call(purpose, work)
         except TimeoutError as error:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
-            raise RedisDown(purpose, f"no answer within {within_s} s") from error
+            raise RedisUnavailable(purpose, f"no answer within {within_s} s") from error
 
-    async def within(
+    async def call_with_deadline(
         self, seconds: float, purpose: str, work: Callable[[Redis], Awaitable[T]]
     ) -> T:
         """The result of `work` for a caller with time, where the alternative is that something a person said is lost.
@@ -145,12 +147,12 @@ class RedisLink:
         A Redis that is late, as on a machine that is too busy, is asked again until the seconds are over; one that refuses connections, or
         says no, only for `REFUSED_S`. `work` may be carried out more than once. Raises RedisDown.
         """
-        began, pause = self._clock(), AGAIN_AFTER_S
+        began, pause = self._clock(), RETRY_PAUSE_S
         while True:
             left = seconds - (self._clock() - began)
             try:
                 async with asyncio.timeout(max(left, 0)):
-                    result = await work(self._unhurried)
+                    result = await work(self._blocking_client)
             except (RedisError, OSError) as error:
                 late = isinstance(error, RedisTimeoutError | TimeoutError)
                 metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
@@ -160,8 +162,10 @@ class RedisLink:
                 says_no = isinstance(error, RedisError) and not isinstance(
                     error, RedisConnectionError | RedisTimeoutError
                 )
-                if says_no or passed + pause > (seconds if late else min(seconds, REFUSED_S)):
-                    raise RedisDown(purpose, type(error).__name__) from error
+                if says_no or passed + pause > (
+                    seconds if late else min(seconds, REFUSED_COOLDOWN_S)
+                ):
+                    raise RedisUnavailable(purpose, type(error).__name__) from error
                 log.info(
                     "redis_asked_again",
                     purpose=purpose,
@@ -169,11 +173,11 @@ class RedisLink:
                     after_s=round(passed, 2),
                 )
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, AGAIN_AFTER_MAX_S)
+                pause = min(2 * pause, MAX_RETRY_PAUSE_S)
                 continue
             return result
 
-    async def patiently(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+    async def call_until_available(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
         """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost.
 
         Raises RedisDown where no waiting helps: a key is of another type than `work` takes it for.
@@ -181,12 +185,12 @@ class RedisLink:
         while True:
             try:
                 return await self.call(purpose, work)
-            except RedisDown as down:
+            except RedisUnavailable as down:
                 if down.wrong_type:
                     raise
-                await asyncio.sleep(self._rest_s / 2)
+                await asyncio.sleep(self._cooldown_s / 2)
 
     async def aclose(self) -> None:
         """Close the pools."""
         await self.client.aclose()
-        await self._unhurried.aclose()
+        await self._blocking_client.aclose()

@@ -31,7 +31,7 @@ def serve(
     settings_type: type[S],
     build: Callable[[S], Starlette],
     *,
-    ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+    ws_max_bytes: int = limits.MAX_JSON_FRAME_BYTES,
     ws: type[asyncio.Protocol] = BoundedSocket,
     each_address: bool = False,
 ) -> None:
@@ -96,7 +96,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
-                unread.limit(listening)
+                unread.limit_send_buffer(listening)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

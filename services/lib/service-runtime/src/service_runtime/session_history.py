@@ -6,13 +6,13 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
-from service_runtime.redis_link import RedisLink
+from service_runtime.redis_link import RedisClient
 
 
 class SessionHistory:
     """Raises RedisDown."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
 
     async def turns(self, session_id: str, *, after: int = 0) -> list[TurnRecord]:

@@ -13,17 +13,17 @@ import structlog
 
 log = structlog.get_logger("session_keys")
 
-KEY_BYTES: Final = 8 * 1024
+MAX_KEY_BYTES: Final = 8 * 1024
 _SENDABLE: Final = re.compile(rb"[!-~]+")
 """What an HTTP header takes, without spaces."""
 
 
-class SessionKeys:
+class SecretFiles:
     """The kubelet needs up to a minute and a half to mount a new one."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     def read(self, name: str | None) -> str | None:
         """The key, or None while it is not there, or is none."""
@@ -32,18 +32,18 @@ class SessionKeys:
         try:
             # The name's pattern has no separator, so it cannot lead out of the folder.
             with Path(self._folder / name).open("rb") as file:
-                data = file.read(KEY_BYTES + 1).strip()
+                data = file.read(MAX_KEY_BYTES + 1).strip()
         except FileNotFoundError:
             return None
         except OSError as error:
             return self._unusable(name, type(error).__name__)
         if not data:
             return self._unusable(name, "empty")
-        if len(data) > KEY_BYTES:
-            return self._unusable(name, f"longer than {KEY_BYTES} bytes")
+        if len(data) > MAX_KEY_BYTES:
+            return self._unusable(name, f"longer than {MAX_KEY_BYTES} bytes")
         if _SENDABLE.fullmatch(data) is None:
             return self._unusable(name, "not one word of printable ASCII")
-        self._told.pop(name, None)
+        self._logged.pop(name, None)
         return data.decode("ascii")
 
     def missing(self, names: Iterable[str | None]) -> list[str]:
@@ -52,7 +52,7 @@ class SessionKeys:
 
     def _unusable(self, name: str, why: str) -> str | None:
         """Said once for each reason: the file is looked at every few seconds."""
-        if self._told.get(name) != why:
-            self._told[name] = why
+        if self._logged.get(name) != why:
+            self._logged[name] = why
             log.error("session_key_unusable", file=name, reason=why)
         return None

@@ -8,20 +8,20 @@ from typing import Final, Generic, Protocol, TypeVar
 import structlog
 from prometheus_client import Counter
 
-from service_runtime.session_keys import SessionKeys
-from service_runtime.tasks import TaskOwner
-from service_runtime.vendor_words import printable
+from service_runtime.session_keys import SecretFiles
+from service_runtime.tasks import BackgroundTasks
+from service_runtime.vendor_words import redact
 
 log = structlog.get_logger("session_providers")
 
-KEPT: Final = 32
+MAX_CACHED: Final = 32
 """Providers of documents that are kept open."""
 
 RETIRED_AFTER_S: Final = 120.0
 """A provider that no document needs any more may still be in the middle of a turn for so long."""
 
 
-class Wanted(Protocol):
+class ProviderSpec(Protocol):
     """What a document says about a provider; hashable, equal for the same wish."""
 
     @property
@@ -43,11 +43,11 @@ class Closable(Protocol):
         ...
 
 
-W = TypeVar("W", bound=Wanted)
+W = TypeVar("W", bound=ProviderSpec)
 P = TypeVar("P", bound=Closable)
 
 
-class SessionProviders(Generic[W, P]):
+class SessionProviderCache(Generic[W, P]):
     """`own` answers where a document says nothing, where its key is missing, and behind every session's provider.
 
     A key that ran out must not leave the character without a word.
@@ -59,43 +59,43 @@ class SessionProviders(Generic[W, P]):
         *,
         make: Callable[[W, str | None], P],
         chain: Callable[[list[P]], P],
-        keys: SessionKeys,
+        keys: SecretFiles,
         fell_through: Counter,
     ) -> None:
-        self._own, self._make, self._chain, self._keys, self._fell_through = (
+        self._default, self._make, self._make_fallback, self._keys, self._fallbacks = (
             own,
             make,
             chain,
             keys,
             fell_through,
         )
-        self._tasks = TaskOwner()
+        self._tasks = BackgroundTasks()
         self._items: OrderedDict[W, tuple[P, P]] = OrderedDict()
 
-    def of(self, wanted: W | None) -> P:
+    def get(self, wanted: W | None) -> P:
         """The provider for this wish; `own` where there is none."""
         if wanted is None:
-            return self._own
+            return self._default
         key = self._keys.read(wanted.api_key_file)
         if wanted.api_key_file is not None and key is None:
-            self._fell_through.labels(provider=wanted.provider, reason="key_missing").inc()
+            self._fallbacks.labels(provider=wanted.provider, reason="key_missing").inc()
             log.warning("session_key_missing", file=wanted.api_key_file)
-            return self._own
+            return self._default
         if wanted not in self._items:
             try:
                 made = self._make(wanted, key)
             # The border to providers: a document that its vendor's library does not like must not cost the session its turn.
             except Exception as error:  # noqa: BLE001
-                self._fell_through.labels(provider=wanted.provider, reason="not_made").inc()
+                self._fallbacks.labels(provider=wanted.provider, reason="not_made").inc()
                 log.warning(
                     "session_provider_not_made",
                     provider=wanted.provider,
-                    error=printable(repr(error), (key or "",)),
+                    error=redact(repr(error), (key or "",)),
                 )
-                return self._own
-            self._items[wanted] = (made, self._chain([made, self._own]))
+                return self._default
+            self._items[wanted] = (made, self._make_fallback([made, self._default]))
         self._items.move_to_end(wanted)
-        while len(self._items) > KEPT:
+        while len(self._items) > MAX_CACHED:
             _, (retired, _) = self._items.popitem(last=False)
             self._tasks.start("retire", self._retire(retired))
         return self._items[wanted][1]

@@ -49,7 +49,7 @@ class ServiceSettings(BaseSettings):
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _hosts_by_commas(cls, value: object) -> object:
+    def _split_hosts(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

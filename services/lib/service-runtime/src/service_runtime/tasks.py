@@ -10,11 +10,11 @@ from dialog_telemetry import metrics
 
 log = structlog.get_logger("tasks")
 
-CANCEL_AGAIN_S: Final = 1.0
+RECANCEL_INTERVAL_S: Final = 1.0
 """Longer than it takes to tidy up."""
 
 
-class TaskOwner:
+class BackgroundTasks:
     """Owns tasks of a part of a service. `close` cancels and awaits them all.
 
     `over` hears, until `close`, the name of each task that has ended, and its error if it crashed: whoever depends on a task learns of
@@ -24,7 +24,7 @@ class TaskOwner:
     def __init__(self, over: Callable[[str, BaseException | None], None] | None = None) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
-        self._over = over
+        self._on_ended = over
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -39,7 +39,7 @@ class TaskOwner:
         task.add_done_callback(self._ended)
         return task
 
-    def keep(
+    def run_forever(
         self,
         name: str,
         work: Callable[[], Awaitable[None]],
@@ -77,15 +77,15 @@ class TaskOwner:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._report(task.get_name(), error)
-        if self._over is not None and not self._closed:
-            self._over(task.get_name(), error)
+        if self._on_ended is not None and not self._closed:
+            self._on_ended(task.get_name(), error)
 
     @staticmethod
     def _report(name: str, error: BaseException) -> None:
         metrics.TASK_CRASHES.labels(task=name.partition(" ")[0]).inc()
         log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
 
-    async def quiet(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until nothing runs."""
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -97,4 +97,4 @@ class TaskOwner:
             for task in self._tasks:
                 task.cancel()
             # redis-py on Python 3.11 swallows a cancellation in the middle of a call now and then: whoever goes on is told again.
-            await asyncio.wait(self._tasks, timeout=CANCEL_AGAIN_S)
+            await asyncio.wait(self._tasks, timeout=RECANCEL_INTERVAL_S)

@@ -7,26 +7,26 @@ long over, and whoever reads nothing at all would keep its connection for a quar
 import socket
 from typing import Final
 
-GONE_AFTER_S: Final = 30
+UNACKED_TIMEOUT_S: Final = 30
 """A peer that has taken nothing for so long is gone, even if its machine is there."""
 
-UNSENT_BYTES: Final = 32 * 1024
+MAX_UNSENT_BYTES: Final = 32 * 1024
 """Half a second of speech in JSON; more waits in our own queues, where it can be dropped."""
 
-UNREAD_BYTES: Final = 64 * 1024
+MAX_UNREAD_BYTES: Final = 64 * 1024
 
 
-def limit(listening: socket.socket) -> None:
+def limit_send_buffer(listening: socket.socket) -> None:
     """For every connection that this socket accepts."""
     # macOS knows no TCP_USER_TIMEOUT, and its Python may know neither: there TCP's own patience has to do.
     for name, value in (
-        ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),
-        ("TCP_USER_TIMEOUT", GONE_AFTER_S * 1000),
+        ("TCP_NOTSENT_LOWAT", MAX_UNSENT_BYTES),
+        ("TCP_USER_TIMEOUT", UNACKED_TIMEOUT_S * 1000),
     ):
         if (option := getattr(socket, name, None)) is not None:
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def take_little(connection: socket.socket) -> None:
+def limit_receive_buffer(connection: socket.socket) -> None:
     """For a connection that is only passed on: what its other end cannot take stays with the sender."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MAX_UNREAD_BYTES)

@@ -15,12 +15,12 @@ import structlog
 
 log = structlog.get_logger("providers")
 
-NAME_CHARS: Final = 64
-ABOUT_CHARS: Final = 200
-WARM_WITHIN_S: Final = 30.0
+MAX_NAME_CHARS: Final = 64
+MAX_ABOUT_CHARS: Final = 200
+WARM_TIMEOUT_S: Final = 30.0
 """Providers of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
 
-NO_MORE: Final = object()
+END: Final = object()
 """What `next_before` gives at the end."""
 
 Failed = Callable[[str, Literal["connection", "unexpected"], str], Exception]
@@ -38,13 +38,13 @@ def name_of(provider: object) -> str:
     # The border to plug-ins: a property may raise anything.
     except Exception:  # noqa: BLE001
         name = None
-    return (name if isinstance(name, str) and name else type(provider).__name__)[:NAME_CHARS]
+    return (name if isinstance(name, str) and name else type(provider).__name__)[:MAX_NAME_CHARS]
 
 
 def about(provider: object) -> str:
     """What it says of itself, for people: its model and where it is; nothing where it says nothing."""
     said = getattr(provider, "about", None)
-    return said[:ABOUT_CHARS] if isinstance(said, str) else ""
+    return said[:MAX_ABOUT_CHARS] if isinstance(said, str) else ""
 
 
 class UntrustedProvider:
@@ -62,7 +62,7 @@ class UntrustedProvider:
         except self._known:
             raise
         except asyncio.CancelledError as error:
-            if _asked_to_stop():
+            if _is_cancelled():
                 raise
             raise self._failed(self.name, "unexpected", "cancelled within the provider") from error
         # The border to providers and plug-ins: whatever it is, it is the provider's failure.
@@ -88,14 +88,14 @@ class UntrustedProvider:
         """Call those of these methods that it has. Raises what `failed` makes."""
         async with self.failures():
             try:
-                async with asyncio.timeout(WARM_WITHIN_S) as limit:
+                async with asyncio.timeout(WARM_TIMEOUT_S) as limit:
                     for method in methods:
                         await self._call_if_there(method)
             except TimeoutError as error:
                 if not limit.expired():
                     raise
                 raise self._failed(
-                    self.name, "connection", f"not warm after {WARM_WITHIN_S:.0f} s"
+                    self.name, "connection", f"not warm after {WARM_TIMEOUT_S:.0f} s"
                 ) from error
 
     async def aclose(self) -> None:
@@ -120,7 +120,7 @@ class UntrustedProvider:
         try:
             await close()
         except asyncio.CancelledError:
-            if _asked_to_stop():
+            if _is_cancelled():
                 raise
             log.warning(
                 "stream_not_closed", provider=self.name, error="cancelled within the provider"
@@ -134,14 +134,14 @@ async def next_before(items: AsyncIterator[object], end: float) -> object:
     """The next item, or NO_MORE. Raises `DeadlineReached` at `end` of the loop's clock; a TimeoutError of the provider's own passes."""
     try:
         async with asyncio.timeout_at(end):
-            return await anext(items, NO_MORE)
+            return await anext(items, END)
     except TimeoutError as error:
         if asyncio.get_running_loop().time() < end:
             raise
         raise DeadlineReached from error
 
 
-def _asked_to_stop() -> bool:
+def _is_cancelled() -> bool:
     """Whether a CancelledError that is handled now was meant for this task; otherwise something that it waited for was cancelled."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

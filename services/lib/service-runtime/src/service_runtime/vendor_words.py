@@ -11,7 +11,7 @@ _KEY_SHAPES: Final = re.compile(r"\bsk-[\w*-]+|(?i:\bbearer\s+)\S+")
 _OBJECTS: Final = re.compile(r"\s?(?:\w+[:=])?<[\w.]+ object at 0x[0-9a-fA-F]+>")
 
 
-def printable(detail: str, secrets: Iterable[str] = ()) -> str:
+def redact(detail: str, secrets: Iterable[str] = ()) -> str:
     """`detail` as one line of at most 200 characters without `secrets` and without anything shaped like a key."""
     for secret in secrets:
         if secret:

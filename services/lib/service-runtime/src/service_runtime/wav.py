@@ -5,12 +5,12 @@ import struct
 from dialog_contracts import limits
 
 
-def file(pcm: bytes | bytearray) -> bytes:
+def wav_file(pcm: bytes | bytearray) -> bytes:
     """The file with these samples."""
-    return header(len(pcm)) + pcm
+    return wav_header(len(pcm)) + pcm
 
 
-def header(pcm_bytes: int) -> bytes:
+def wav_header(pcm_bytes: int) -> bytes:
     """The 44 bytes before so many bytes of samples."""
     rate = limits.SAMPLE_RATE
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)

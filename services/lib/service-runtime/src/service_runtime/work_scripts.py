@@ -3,7 +3,7 @@
 from typing import Final
 
 # Gives the answer that stands: this one, or the one that was there already.
-_ANSWER: Final = """
+_SEND_RESPONSE: Final = """
 local function answer(key, name, response, ttl, channel)
   if run('HSETNX', key, name, response) == 0 then return run('HGET', key, name) end
   run('EXPIRE', key, ttl)
@@ -13,11 +13,11 @@ end
 """
 
 # ARGV: the parts of an ANSWER.
-ANSWER: Final = f"local run = redis.call\n{_ANSWER}\nreturn answer(unpack(ARGV))"
+SEND_RESPONSE: Final = f"local run = redis.call\n{_SEND_RESPONSE}\nreturn answer(unpack(ARGV))"
 
 # KEYS: processing, attempts. ARGV: message, then the effects, each as its length and its parts.
 # Gives 0 when the message is not there any more, else 1 and the errors of effects.
-DONE: Final = f"""
+COMPLETE: Final = f"""
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {{0}} end
 redis.call('HDEL', KEYS[2], ARGV[1])
 local told, at = {{1}}, 2
@@ -30,7 +30,7 @@ local function run(...)
   end
   return result
 end
-{_ANSWER}
+{_SEND_RESPONSE}
 while at <= #ARGV do
   local length = tonumber(ARGV[at])
   local effect = {{unpack(ARGV, at + 1, at + length)}}
@@ -77,7 +77,7 @@ return {back, redis.call('LLEN', KEYS[1])}
 
 # KEYS: list, processing, attempts. ARGV: 1 when it counts as an attempt; then messages, the newest first, so that the oldest is taken
 # first again. Gives how many went back.
-PUT_BACK: Final = """
+REQUEUE: Final = """
 local back = 0
 for at = 2, #ARGV do
   if redis.call('LREM', KEYS[2], 1, ARGV[at]) == 1 then

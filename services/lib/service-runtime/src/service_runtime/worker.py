@@ -6,19 +6,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 
 from service_runtime import application
-from service_runtime.job import GivenUp, Handle
-from service_runtime.probes import Probe
-from service_runtime.work_list import WorkList
+from service_runtime.job import Handle, OnExhausted
+from service_runtime.probes import HealthCheck
+from service_runtime.work_list import WorkQueue
 
 Parts = Callable[[AsyncExitStack], None]
 
 
-def create(
-    probe: Probe, work: WorkList, handle: Handle, given_up: GivenUp, parts: Parts = lambda _: None
+def create_worker_app(
+    probe: HealthCheck,
+    work: WorkQueue,
+    handle: Handle,
+    given_up: OnExhausted,
+    parts: Parts = lambda _: None,
 ) -> Starlette:
     """`parts` starts what the work needs and leaves its end on the stack; work is taken after that, and let go before."""
-    probe.need("redis", lambda: work.down_because)
-    probe.detail(
+    probe.require("redis", lambda: work.unavailable_reason)
+    probe.info(
         "work", lambda: {"list": work.name, "waiting": work.waiting, "running": work.running}
     )
 

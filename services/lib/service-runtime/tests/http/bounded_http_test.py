@@ -135,8 +135,8 @@ async def test_a_handshake_of_any_head_is_answered(port: int) -> None:
 async def test_heads_and_bodies_that_do_not_come_are_408(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "HEAD_WITHIN_S", 0.1)
-    monkeypatch.setattr(bounds, "BODY_WITHIN_S", 0.1)
+    monkeypatch.setattr(bounds, "HEAD_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.1)
     assert await answered(port) == b""
     for half in (
         GET,
@@ -166,7 +166,7 @@ def ended(connection: socket.socket) -> bool:
 async def test_idle_connections_replace_each_other_and_nobody_else(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "CONNECTING_AN_ADDRESS", 20)
+    monkeypatch.setattr(bounds, "MAX_CONNECTING_PER_ADDRESS", 20)
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     for each in slow:
@@ -268,7 +268,7 @@ async def test_an_offer_of_another_protocol_changes_nothing(
 async def test_a_body_after_an_offer_is_bounded_like_any_other(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "BODY_WITHIN_S", 0.1)
+    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.1)
     offer = POST + b"upgrade: h2c\r\nconnection: upgrade\r\n"
     assert status(await answered(port, offer + b"content-length: 5\r\n\r\nhel")) == 408
     monkeypatch.undo()

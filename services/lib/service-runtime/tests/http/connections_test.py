@@ -14,10 +14,10 @@ class Connection:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "WAITING_AN_ADDRESS", 3)
-    monkeypatch.setattr(bounds, "KEPT_AN_ADDRESS", 5)
-    monkeypatch.setattr(bounds, "WAITING", 10)
-    monkeypatch.setattr(bounds, "YOUNG_S", -1)
+    monkeypatch.setattr(bounds, "MAX_WAITING_PER_ADDRESS", 3)
+    monkeypatch.setattr(bounds, "MAX_IDLE_PER_ADDRESS", 5)
+    monkeypatch.setattr(bounds, "MAX_WAITING", 10)
+    monkeypatch.setattr(bounds, "MIN_WAIT_S", -1)
 
 
 def waiting(
@@ -25,7 +25,7 @@ def waiting(
 ) -> list[Connection]:
     made = [Connection() for _ in range(count)]
     for connection in made:
-        connections.waits(connection, address, kept=kept)
+        connections.start_waiting(connection, address, kept=kept)
     return made
 
 
@@ -47,9 +47,9 @@ def test_the_oldest_of_an_address_goes_when_another_one_comes() -> None:
 def test_one_that_has_its_request_does_not_count_and_one_that_is_kept_counts_apart() -> None:
     connections = Connections(each_address=True)
     first = waiting(connections, 3, "10.0.0.1")
-    connections.runs(first[0])
+    connections.start_request(first[0])
     more = waiting(connections, 1, "10.0.0.1")
-    connections.waits(first[0], "10.0.0.1", kept=True)
+    connections.start_waiting(first[0], "10.0.0.1", kept=True)
     assert not any(gave_way([*first, *more]))
     kept = waiting(connections, 5, "10.0.0.1", kept=True)
     assert first[0].gave_way
@@ -70,7 +70,7 @@ def test_what_ended_is_forgotten() -> None:
             connections.ended(connection)
             connections.ended(connection)
     assert len(connections) == 0
-    assert connections._of_client == {}
+    assert connections._by_client == {}
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address: str, client: st
 
 def test_many_that_connect_at_once_are_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before: of a hundred who all had sent their request, those went that were accepted first."""
-    monkeypatch.setattr(bounds, "YOUNG_S", 1)
-    monkeypatch.setattr(bounds, "CONNECTING_AN_ADDRESS", 8)
+    monkeypatch.setattr(bounds, "MIN_WAIT_S", 1)
+    monkeypatch.setattr(bounds, "MAX_CONNECTING_PER_ADDRESS", 8)
     now = [0.0]
     connections = Connections(each_address=True, clock=lambda: now[0])
     first = waiting(connections, 8, "10.0.0.1")

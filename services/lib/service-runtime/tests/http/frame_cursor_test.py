@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Close, Frame, Opcode
 
-from service_runtime.http.frame_cursor import FrameCursor
+from service_runtime.http.frame_cursor import FrameBoundaryTracker
 
 LENGTHS = st.sampled_from((0, 1, 125, 126, 127, 300, 65_535, 65_536))
 DATA, CONTROL = (
@@ -30,22 +30,22 @@ def test_cut_anywhere_it_knows_where_frames_end(
 ) -> None:
     written = [frame.serialize(mask=mask) for frame in frames]
     stream, ends = b"".join(written), {0, *accumulate(len(one) for one in written)}
-    cursor = FrameCursor()
+    cursor = FrameBoundaryTracker()
     for start, end in pairwise(
         sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     ):
         cursor.feed(stream[start:end])
-        assert cursor.between is (end in ends)
+        assert cursor.at_boundary is (end in ends)
     assert cursor.largest == max((len(frame.data) for frame in frames), default=0)
     assert not cursor.closed
 
 
 @given(st.lists(FRAMES, max_size=3), st.booleans())
 def test_byte_by_byte_it_notices_the_goodbye(frames: list[Frame], mask: bool) -> None:
-    cursor = FrameCursor()
+    cursor = FrameBoundaryTracker()
     for frame in frames[:2]:
         cursor.feed(frame.serialize(mask=mask))
     for byte in GOODBYE.serialize(mask=mask):
         cursor.feed(bytes([byte]))
     assert cursor.closed
-    assert cursor.between
+    assert cursor.at_boundary

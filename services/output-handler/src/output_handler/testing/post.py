@@ -14,12 +14,12 @@ from dialog_contracts.legacy_chain import (
     ResponseMetadata,
     TaskResponse,
 )
-from output_handler.mailroom import LegacyResponses
-from service_runtime.answers import Answers
-from service_runtime.blobs import Blobs
-from service_runtime.redis_link import RedisDown
-from service_runtime.sounding import Sounding
-from service_runtime.tasks import TaskOwner
+from output_handler.mailroom import ResponseSource
+from service_runtime.answers import LegacyResponses
+from service_runtime.blobs import BlobStore
+from service_runtime.redis_link import RedisUnavailable
+from service_runtime.sounding import ActivePlayback
+from service_runtime.tasks import BackgroundTasks
 
 
 def wav(ms: int, *, rate: int = limits.SAMPLE_RATE, channels: int = 1) -> bytes:
@@ -69,7 +69,7 @@ def response(
     )
 
 
-class InMemoryResponses(Answers):
+class InMemoryResponses(LegacyResponses):
     """Answers whose `heard` is a set of this process."""
 
     def __init__(self) -> None:
@@ -89,10 +89,10 @@ class InMemoryResponses(Answers):
     async def _reach(self) -> None:
         await asyncio.sleep(0)
         if self.down:
-            raise RedisDown("answers", "ConnectionError")
+            raise RedisUnavailable("answers", "ConnectionError")
 
 
-class InMemoryBlobs(Blobs):
+class InMemoryBlobs(BlobStore):
     """Blobs by number."""
 
     def __init__(self) -> None:
@@ -109,11 +109,11 @@ class InMemoryBlobs(Blobs):
         """After a moment, or not at all."""
         await asyncio.sleep(0.001)
         if self.down:
-            raise RedisDown("blob", "ConnectionError")
+            raise RedisUnavailable("blob", "ConnectionError")
         return self.files.get(blob_id)
 
 
-class RecordedPlayback(Sounding):
+class RecordedPlayback(ActivePlayback):
     """What was told of turns that a file speaks, in order."""
 
     def __init__(self) -> None:
@@ -132,9 +132,13 @@ class FakeLegacyPipeline:
     """A mailroom and what was put into it."""
 
     def __init__(self, voice_within_s: float = 30.0) -> None:
-        self.responses, self.blobs, self.tasks = InMemoryResponses(), InMemoryBlobs(), TaskOwner()
+        self.responses, self.blobs, self.tasks = (
+            InMemoryResponses(),
+            InMemoryBlobs(),
+            BackgroundTasks(),
+        )
         self.active_playback = RecordedPlayback()
-        self.source = LegacyResponses(
+        self.source = ResponseSource(
             self.responses, self.blobs, self.tasks, voice_within_s, self.active_playback
         )
 

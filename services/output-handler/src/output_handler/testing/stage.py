@@ -8,9 +8,9 @@ from typing import Final
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import (
-    DOWN,
-    Alive,
+    TO_OUTPUT,
     End,
+    Heartbeat,
     SpeechChunk,
     Start,
     StopAck,
@@ -37,8 +37,8 @@ class SessionDriver:
     def start_turn(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
         """A frame from the engine."""
         raw = frame.to_json()
-        read = DOWN.validate_json(raw)
-        assert not isinstance(read, StopResult | Alive)
+        read = TO_OUTPUT.validate_json(raw)
+        assert not isinstance(read, StopResult | Heartbeat)
         self.session.on_frame(read, raw)
 
     def start(

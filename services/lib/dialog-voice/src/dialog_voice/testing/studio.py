@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from dialog_voice.cue_track import CueTrack
-from dialog_voice.espeak_child import EspeakChild, Speech
+from dialog_voice.cue_track import CueTimeline
+from dialog_voice.espeak_child import EspeakChild, SpeechRequest
 from dialog_voice.estimate import words_of
 from dialog_voice.voice import BYTES_PER_MS, WordCue
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class TimedSpeech:
     """A text as it was spoken."""
 
     text: str
@@ -37,7 +37,7 @@ def _said(starts: Sequence[int], cues: Sequence[WordCue], at_ms: float) -> int:
     )
 
 
-class Studio:
+class TimedSpeechSource:
     """`async with` it; one process."""
 
     def __init__(self) -> None:
@@ -58,11 +58,11 @@ class Studio:
         *,
         lead_ms: float = 120,
         tail_ms: float = 300,
-    ) -> Recording:
+    ) -> TimedSpeech:
         """`text` by an espeak voice; Chinese is about a quarter quicker than its words a minute, counted in hanzi."""
-        track, pcm, words = CueTrack(text), b"", list[WordCue]()
-        speech = Speech(voice, words_a_minute, 50, text, 0)
+        track, pcm, words = CueTimeline(text), b"", list[WordCue]()
+        speech = SpeechRequest(voice, words_a_minute, 50, text, 0)
         async for frame in self._child.speak([speech], lead_ms=lead_ms, tail_ms=tail_ms):
             pcm += frame.pcm
             words += track.words(frame.words)
-        return Recording(text, pcm, words)
+        return TimedSpeech(text, pcm, words)

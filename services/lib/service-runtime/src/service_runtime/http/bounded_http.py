@@ -56,14 +56,14 @@ TOO_MANY_REQUESTS: Final = MessageRefused(
 HEAD_TOO_LATE: Final = MessageRefused(
     408,
     "request_timeout",
-    f"the head was not complete within {bounds.HEAD_WITHIN_S:.0f} s",
-    round(bounds.HEAD_WITHIN_S),
+    f"the head was not complete within {bounds.HEAD_TIMEOUT_S:.0f} s",
+    round(bounds.HEAD_TIMEOUT_S),
 )
 BODY_TOO_LATE: Final = MessageRefused(
     408,
     "request_timeout",
-    f"the body was not complete within {bounds.BODY_WITHIN_S:.0f} s",
-    round(bounds.BODY_WITHIN_S),
+    f"the body was not complete within {bounds.BODY_TIMEOUT_S:.0f} s",
+    round(bounds.BODY_TIMEOUT_S),
 )
 HANDSHAKE_WITH_BODY: Final = MessageRefused(
     400, "bad_request", "a WebSocket handshake is a GET without a body", 0
@@ -74,8 +74,8 @@ HANDSHAKE_TOO_EARLY: Final = MessageRefused(
 REPLACED: Final = MessageRefused(
     408,
     "request_timeout",
-    f"more than {bounds.WAITING_AN_ADDRESS} connections of this address have sent no whole request; this was the oldest",
-    bounds.WAITING_AN_ADDRESS,
+    f"more than {bounds.MAX_WAITING_PER_ADDRESS} connections of this address have sent no whole request; this was the oldest",
+    bounds.MAX_WAITING_PER_ADDRESS,
 )
 
 
@@ -88,15 +88,15 @@ class BoundedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, waiting: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._waiting = waiting
-        self._begun = self._in_head = self._complete = self._refused = self._going_on = False
-        self._bytes = self._body_bytes = self._heard_out = self._pieces = 0
+        self._begun = self._in_head = self._complete = self._refused = self._continuing = False
+        self._bytes = self._body_bytes = self._drained_bytes = self._pieces = 0
         self._clock: asyncio.TimerHandle | None = None
         self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It waits for its first request."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._wait(bounds.HEAD_WITHIN_S)
+        self._wait(bounds.HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes of it."""
@@ -104,13 +104,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._waiting.ended(self)
         super().connection_lost(exc)
         # uvicorn tells the newest request only, which waits behind the one that is being answered.
-        self._tell_gone()
+        self._notify_disconnect()
 
     def data_received(self, data: bytes) -> None:
         """The next bytes. Raises nothing: a message that is wrong or too large is answered, and its connection ends."""
         if self._refused:
-            self._heard_out += len(data)
-            if self._heard_out > bounds.HEARD_OUT_BYTES:
+            self._drained_bytes += len(data)
+            if self._drained_bytes > bounds.DRAIN_BYTES:
                 self.transport.abort()
             return
         self._unset_keepalive_if_required()
@@ -130,17 +130,17 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if self._going_on:
+        if self._continuing:
             return
         super().on_message_begin()
         self._begun = self._in_head = True
         self._complete = False
         self._body_bytes = 0
-        self._wait(bounds.HEAD_WITHIN_S)
+        self._wait(bounds.HEAD_TIMEOUT_S)
 
     def on_url(self, url: bytes) -> None:
         """A part of it."""
-        if self._going_on:
+        if self._continuing:
             return
         super().on_url(url)
         if len(self.url) > bounds.URL_BYTES:
@@ -148,7 +148,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer of a chunked body."""
-        if not self._in_head or self._going_on:
+        if not self._in_head or self._continuing:
             return
         super().on_header(name, value)
         if len(name) + len(value) > bounds.LINE_BYTES:
@@ -158,7 +158,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The request goes to the application, which reads its body."""
-        if self._going_on:
+        if self._continuing:
             return
         if (
             len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -171,7 +171,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._check_handshake()
         self._in_head = False
         self._bytes = 0
-        self._wait(bounds.BODY_WITHIN_S)
+        self._wait(bounds.BODY_TIMEOUT_S)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -186,7 +186,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._complete = True
         self._bytes = 0
         self._stop_clock()
-        self._waiting.runs(self)
+        self._waiting.start_request(self)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -196,9 +196,9 @@ class BoundedHttp(HttpToolsProtocol):
             return
         if not self._complete:
             # Answered before its body was here: whoever still sends it is heard out.
-            self._leave()
+            self._close()
         elif not self.pipeline:
-            self._waiting.waits(self, self.client[0] if self.client else "", kept=True)
+            self._waiting.start_waiting(self, self.client[0] if self.client else "", kept=True)
 
     def give_way(self) -> None:
         """Another connection takes this one's place, unless what it waits for has come and was only not read yet."""
@@ -214,14 +214,14 @@ class BoundedHttp(HttpToolsProtocol):
 
         # Twice: after a standstill of the process clocks ring first, and sockets are read between the two.
         self.loop.call_later(
-            bounds.READ_WITHIN_S, lambda: self.loop.call_later(bounds.READ_WITHIN_S, gone)
+            bounds.READ_TIMEOUT_S, lambda: self.loop.call_later(bounds.READ_TIMEOUT_S, gone)
         )
 
     def _wait(self, seconds: float) -> None:
         self._stop_clock()
-        self._waiting.runs(self)
+        self._waiting.start_request(self)
         self._clock = self.loop.call_later(seconds, self._too_late)
-        self._waiting.waits(self, self.client[0] if self.client else "")
+        self._waiting.start_waiting(self, self.client[0] if self.client else "")
 
     def _stop_clock(self) -> None:
         if self._clock is not None:
@@ -256,11 +256,11 @@ class BoundedHttp(HttpToolsProtocol):
             if self._should_upgrade():
                 self._upgrade()
             else:
-                self._stay()
+                self._resume()
                 return data[stopped.args[0] :]
         return None
 
-    def _stay(self) -> None:
+    def _resume(self) -> None:
         """Another protocol than ours is only an offer (`h2c` of curl and of Java's client): the request is answered as any other.
 
         The parser takes it for over; its body is read by another one, which is told of it alone.
@@ -268,11 +268,11 @@ class BoundedHttp(HttpToolsProtocol):
         framing = [(name, value) for name, value in self.headers if name in _FRAMING]
         head = b"".join(name + b": " + value + b"\r\n" for name, value in framing)
         self.parser = httptools.HttpRequestParser(self)
-        self._going_on = True
+        self._continuing = True
         try:
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n")
         finally:
-            self._going_on = False
+            self._continuing = False
 
     def _is_handshake(self) -> bool:
         return bool(self.parser.should_upgrade() and self._should_upgrade())
@@ -292,8 +292,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Answer, where no other answer is under way, and end the connection."""
         if self._refused or self.transport.is_closing():
             return
-        metrics.REFUSED.labels(code=refusal.body.code).inc()
-        if (left_out := self._waiting.refusals.take()) is not None:
+        metrics.REQUESTS_REJECTED.labels(code=refusal.body.code).inc()
+        if (left_out := self._waiting.refusals.acquire()) is not None:
             log.info(
                 "message_refused", status=refusal.status, code=refusal.body.code, left_out=left_out
             )
@@ -306,27 +306,27 @@ class BoundedHttp(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
             # Its application waits for the rest of the body, and learns that nothing comes.
-            self._tell_gone()
-        self._leave()
+            self._notify_disconnect()
+        self._close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _tell_gone(self) -> None:
+    def _notify_disconnect(self) -> None:
         if self._answered is not None and not self._answered.response_complete:
             self._answered.disconnected = True
             self._answered.message_event.set()
 
-    def _leave(self) -> None:
+    def _close(self) -> None:
         self._refused = True
         self._stop_clock()
         self._waiting.ended(self)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+        self.loop.call_later(bounds.DRAIN_S, self.transport.close)
         # Closing waits until the other end has read what it was sent.
-        self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
+        self.loop.call_later(bounds.CLOSE_TIMEOUT_S, self.transport.abort)
 
 
 def _unreadable(error: httptools.HttpParserError) -> MessageRefused:

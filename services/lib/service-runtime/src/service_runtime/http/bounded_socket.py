@@ -9,7 +9,7 @@ from websockets.frames import CloseCode
 from dialog_telemetry import metrics
 from service_runtime.http import bounds
 from service_runtime.http.frame_budget import STEP_BYTES, FrameBudget
-from service_runtime.http.frame_cursor import FrameCursor
+from service_runtime.http.frame_cursor import FrameBoundaryTracker
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
@@ -22,7 +22,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         """The next bytes, in small steps: thousands of frames fit into what a socket gives at once."""
         if not self.handshake_initiated:
             super().data_received(data)
-            self._cursor = FrameCursor()
+            self._cursor = FrameBoundaryTracker()
             self._budget = FrameBudget(self._cursor, parts_only=True)
             return
         for begin in range(0, len(data), STEP_BYTES):
@@ -30,7 +30,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
                 return
             step = data[begin : begin + STEP_BYTES]
             self._cursor.feed(step)
-            if (why := self._budget.passed()) is not None:
+            if (why := self._budget.exceeded()) is not None:
                 self._end(why)
             else:
                 super().data_received(step)
@@ -39,7 +39,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         """A whole message. Text that is none is its sender's mistake, told by the close code, and no error of ours to be printed."""
         if self.curr_msg_data_type == "text" and not _is_text(b"".join(self.frames)):
             self.frames = []
-            metrics.REFUSED.labels(code="bad_utf8").inc()
+            metrics.REQUESTS_REJECTED.labels(code="bad_utf8").inc()
             self.conn.send_close(CloseCode.INVALID_DATA, "a text message is UTF-8")
             self.handle_parser_exception()
             return
@@ -69,7 +69,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if self.handshake_initiated:
             super().handle_parser_exception()
             return
-        metrics.REFUSED.labels(code="bad_request").inc()
+        metrics.REQUESTS_REJECTED.labels(code="bad_request").inc()
         status = HTTPStatus.BAD_REQUEST
         body = b'{"code":"bad_request","message":"this is no WebSocket handshake"}'
         head = (
@@ -86,7 +86,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def _end(self, why: str) -> None:
         """Close, and hear the client out for a moment, so that it learns why."""
-        metrics.REFUSED.labels(code="too_many_frames").inc()
+        metrics.REQUESTS_REJECTED.labels(code="too_many_frames").inc()
         self._ended = True
         code = CloseCode.POLICY_VIOLATION
         self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code), "reason": why})
@@ -98,9 +98,9 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         # With a timer set, the application's end is not the connection's.
-        self.close_timer = self.loop.call_later(bounds.HEARD_OUT_S, self.transport.close)
+        self.close_timer = self.loop.call_later(bounds.DRAIN_S, self.transport.close)
         # Closing waits until the client has read what it was sent, which it may never do.
-        self.loop.call_later(bounds.GONE_AFTER_S, self.transport.abort)
+        self.loop.call_later(bounds.CLOSE_TIMEOUT_S, self.transport.abort)
 
 
 def _is_text(data: bytes) -> bool:

@@ -12,13 +12,13 @@ from typing import Final, Protocol
 
 from dialog_telemetry import metrics
 from service_runtime.http import bounds
-from service_runtime.http.line_rate import LineRate
+from service_runtime.http.line_rate import LogRateLimit
 
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: one machine has all the addresses of its network."""
 
 
-class Waiting(Protocol):
+class WaitingConnection(Protocol):
     """A connection that can be told to go."""
 
     def give_way(self) -> None:
@@ -33,54 +33,56 @@ class Connections:
     """
 
     def __init__(self, *, each_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._each_address, self._clock = each_address, clock
-        self.refusals = LineRate(clock)
+        self._per_address, self._clock = each_address, clock
+        self.refusals = LogRateLimit(clock)
         """Log lines of what connections are refused."""
-        self._all: OrderedDict[Waiting, tuple[str, bool]] = OrderedDict()
-        self._of_client: dict[tuple[str, bool], OrderedDict[Waiting, float]] = {}
+        self._all: OrderedDict[WaitingConnection, tuple[str, bool]] = OrderedDict()
+        self._by_client: dict[tuple[str, bool], OrderedDict[WaitingConnection, float]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def waits(self, connection: Waiting, address: str, *, kept: bool = False) -> None:
+    def start_waiting(
+        self, connection: WaitingConnection, address: str, *, kept: bool = False
+    ) -> None:
         """It has no whole request; nothing changes for one that waits already. `kept`: it has had some, and may have more."""
         if connection in self._all:
             return
         client = (client_of(address), kept)
         self._all[connection] = client
-        own = self._of_client.setdefault(client, OrderedDict())
+        own = self._by_client.setdefault(client, OrderedDict())
         now = own[connection] = self._clock()
-        if self._each_address and self._too_many(own, kept=kept, now=now):
+        if self._per_address and self._too_many(own, kept=kept, now=now):
             self._replace(next(iter(own)), "address")
-        elif len(self._all) > bounds.WAITING:
+        elif len(self._all) > bounds.MAX_WAITING:
             self._replace(next(iter(self._all)), "all")
 
-    def runs(self, connection: Waiting) -> None:
+    def start_request(self, connection: WaitingConnection) -> None:
         """It has a whole request, or became a WebSocket."""
         client = self._all.pop(connection, None)
         if client is None:
             return
-        own = self._of_client[client]
+        own = self._by_client[client]
         del own[connection]
         if not own:
-            del self._of_client[client]
+            del self._by_client[client]
 
-    ended = runs
+    ended = start_request
 
     @staticmethod
-    def _too_many(own: "OrderedDict[Waiting, float]", *, kept: bool, now: float) -> bool:
+    def _too_many(own: "OrderedDict[WaitingConnection, float]", *, kept: bool, now: float) -> bool:
         if kept:
-            return len(own) > bounds.KEPT_AN_ADDRESS
+            return len(own) > bounds.MAX_IDLE_PER_ADDRESS
         oldest = next(iter(own.values()))
         limit = (
-            bounds.WAITING_AN_ADDRESS
-            if now - oldest > bounds.YOUNG_S
-            else bounds.CONNECTING_AN_ADDRESS
+            bounds.MAX_WAITING_PER_ADDRESS
+            if now - oldest > bounds.MIN_WAIT_S
+            else bounds.MAX_CONNECTING_PER_ADDRESS
         )
         return len(own) > limit
 
-    def _replace(self, connection: Waiting, limit: str) -> None:
-        self.runs(connection)
+    def _replace(self, connection: WaitingConnection, limit: str) -> None:
+        self.start_request(connection)
         metrics.CONNECTIONS_REPLACED.labels(limit=limit).inc()
         connection.give_way()
 

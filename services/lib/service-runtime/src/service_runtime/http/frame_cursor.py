@@ -13,7 +13,7 @@ _EXTENDED: Final = {126: 2, 127: 8}
 """Length field → bytes of the length that follows it."""
 
 
-class FrameCursor:
+class FrameBoundaryTracker:
     """`closed`: a close frame has come. `largest`: the longest payload that was announced, in bytes. `frames`: how many have begun;
     `parts`: those of them that are no whole message; `fragments`: the most that one message came in so far.
     """
@@ -25,7 +25,7 @@ class FrameCursor:
         self._left = self._of_message = 0
 
     @property
-    def between(self) -> bool:
+    def at_boundary(self) -> bool:
         """Whether the bytes so far end with a whole frame."""
         return not self._left and not self._head
 

@@ -62,7 +62,7 @@ class AllowedHosts:
             raise HostRefused(
                 "a request needs one Host header with a name or an address", field="Host"
             )
-        if not self._ours(name):
+        if not self._is_allowed(name):
             setting = (
                 "ALLOWED_HOSTS"
                 if self._inside
@@ -80,7 +80,7 @@ class AllowedHosts:
             f"pages of {origin[:100]!r} may not call; ALLOWED_ORIGINS can add them", field="Origin"
         )
 
-    def _ours(self, name: str) -> bool:
+    def _is_allowed(self, name: str) -> bool:
         return (
             _is_address(name)
             or name in self._names

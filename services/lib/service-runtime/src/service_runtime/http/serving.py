@@ -22,7 +22,7 @@ def config(
     *,
     each_address: bool = False,
     ws: type[asyncio.Protocol] = BoundedSocket,
-    ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+    ws_max_bytes: int = limits.MAX_JSON_FRAME_BYTES,
     **more: Any,
 ) -> uvicorn.Config:
     """`each_address`: connections are bounded for each client's address, where this is the door that clients come through."""

@@ -21,7 +21,7 @@ ENDS_WITHIN_S: Final = 1.0
 async def serving(
     app: ASGIApp,
     *,
-    ws_max_bytes: int = limits.JSON_FRAME_BYTES,
+    ws_max_bytes: int = limits.MAX_JSON_FRAME_BYTES,
     ws: type[asyncio.Protocol] = BoundedSocket,
     each_address: bool = False,
     port: int = 0,
@@ -32,7 +32,7 @@ async def serving(
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     listener = socket.create_server(("127.0.0.1", port))
-    unread.limit(listener)
+    unread.limit_send_buffer(listener)
     await server.startup(sockets=[listener])
     try:
         yield listener.getsockname()[1]

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-STRANGER: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-OURS: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+FOREIGN_BODY: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+OUR_BODY: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+)
 
 
 @dataclass
-class Address:
+class FlakyAddress:
     """The first `strangers` connections are a stranger's for as long as they live, later ones a service's that answers `body`."""
 
     strangers: int
@@ -24,7 +26,7 @@ class Address:
         """One connection."""
         number = len(self.asked)
         self.asked.append(0)
-        answer = STRANGER if number < self.strangers else OURS % (len(self.body), self.body)
+        answer = FOREIGN_BODY if number < self.strangers else OUR_BODY % (len(self.body), self.body)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await reader.readexactly(_length(head))
@@ -35,9 +37,9 @@ class Address:
 
 
 @asynccontextmanager
-async def strangers_first(count: int, body: bytes = b"{}") -> AsyncIterator[Address]:
+async def foreign_first(count: int, body: bytes = b"{}") -> AsyncIterator[FlakyAddress]:
     """Such an address, on this machine."""
-    address = Address(count, body)
+    address = FlakyAddress(count, body)
     server = await asyncio.start_server(address.serve, "127.0.0.1", 0)
     address.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield address
