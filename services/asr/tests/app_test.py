@@ -117,7 +117,7 @@ async def test_it_is_ready_only_when_the_model_is(
     monkeypatch.setattr(module, "choose", lambda _: slow)
     # A second lies between two tries otherwise.
     monkeypatch.setattr(
-        BackgroundTasks, "keep", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01})
+        BackgroundTasks, "run_forever", lambda *task, **how: keep(*task, **{**how, "pause_s": 0.01})
     )
     async with serving(build(AsrSettings(redis_url=no_url))) as port:
         status, state = await get(port, "/readyz")

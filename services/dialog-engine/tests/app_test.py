@@ -62,7 +62,7 @@ async def test_a_voice_that_is_away_is_named_and_ready_when_it_answers(
     settings: EngineSettings, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice = Voice()
-    monkeypatch.setattr(making, "own", lambda _: voice)
+    monkeypatch.setattr(making, "build_default", lambda _: voice)
     async with serving(build(settings)) as port:
         away = await until(
             get, port, lambda state: any("edge" in reason for reason in state["reasons"])

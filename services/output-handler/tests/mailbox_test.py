@@ -31,7 +31,7 @@ SPEAKING: dict[str, Any] = {"audio_started_at_ms": 0.0, "sent_ms": 2_000}
         (6, view(**SPEAKING), 1_999, Disposition.WAIT),
         (6, view(**SPEAKING), 2_000, Disposition.TURN),
         (6, view(**SPEAKING, stopped=True), 100, Disposition.TURN),
-        (6, view(awaits_voice=True, from_file=True), 0, Disposition.WAIT),
+        (6, view(awaiting_file=True, from_file=True), 0, Disposition.WAIT),
         (5, view(), 0, Disposition.TURN),
         (5, view(ended=True), 0, Disposition.TURN),
         (5, view(text="今"), 0, Disposition.LATE),
@@ -51,7 +51,7 @@ def test_what_becomes_of_an_answer(
     ("present", "expected"),
     [
         (view(text="今晚"), Disposition.WAIT),
-        (view(text="今晚", from_file=True, awaits_voice=True), Disposition.VOICE),
+        (view(text="今晚", from_file=True, awaiting_file=True), Disposition.VOICE),
         (view(text="今晚", ended=True), Disposition.LATE),
         (view(text="今晚", from_file=True, ended=True), Disposition.LATE),
         (view(4), Disposition.TURN),

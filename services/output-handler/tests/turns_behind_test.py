@@ -144,7 +144,7 @@ async def test_a_turn_of_the_next_engine_behind_a_lost_one_is_whole(
 async def test_what_waits_is_bounded_and_its_end_is_counted(
     room: "Room", listen: "Listen", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns_behind, "FRAMES_MAX", 5)
+    monkeypatch.setattr(turns_behind, "MAX_DEFERRED_FRAMES", 5)
     before = metrics.DEFERRED_TURNS_OVERFLOW._value.get()
     _, sent = await listen(room.session)
     await room.voiced(1, 60_000)

@@ -47,7 +47,7 @@ class Voice:
 @pytest.fixture
 async def voice(monkeypatch: pytest.MonkeyPatch) -> Voice:
     made = Voice()
-    monkeypatch.setattr(making, "own", lambda _: made)
+    monkeypatch.setattr(making, "build_default", lambda _: made)
     return made
 
 
@@ -111,7 +111,7 @@ async def test_without_redis_it_lives_and_says_that_it_is_not_ready(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SPOKEN_WITHIN_S", "0"), ("VOICE_CHAIN", "no-such-voice"), ("VOICE_CHAIN", ",")],
+    [("SYNTHESIS_TIMEOUT_S", "0"), ("VOICE_CHAIN", "no-such-voice"), ("VOICE_CHAIN", ",")],
 )
 def test_a_wrong_setting_ends_the_process_with_a_sentence(
     complaint: Complaint, name: str, value: str

@@ -98,7 +98,7 @@ def test_what_flows_back_is_as_the_design_says() -> None:
         ("end", ingest.End),
         ("stop-ack", ingest.StopAck),
         ("stop-result", ingest.StopResult),
-        ("alive", ingest.Heartbeat),
+        ("heartbeat", ingest.Heartbeat),
     ],
 )
 def test_frames_from_an_engine_are_told_apart(
@@ -200,6 +200,6 @@ def test_a_malformed_traceparent_is_refused() -> None:
 
 
 def test_pause_and_resume_go_both_ways(example: Callable[[str], Any]) -> None:
-    for wire in (example("hold"), {**example("hold"), "action": "RESUME"}):
+    for wire in (example("playback-control"), {**example("hold"), "action": "RESUME"}):
         assert isinstance(TO_OUTPUT.validate_python(wire), ingest.PlaybackControl)
         assert isinstance(TO_ENGINE.validate_python(wire), ingest.PlaybackControl)

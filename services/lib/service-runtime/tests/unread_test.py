@@ -68,7 +68,7 @@ async def test_for_a_peer_that_reads_nothing_little_is_kept() -> None:
 async def test_a_peer_that_reads_nothing_for_too_long_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(unread, "GONE_AFTER_S", 1)
+    monkeypatch.setattr(unread, "UNACKED_TIMEOUT_S", 1)
     speaker = Speaker()
     async with serving(speaker.app) as port:
         with silent(port) as peer:

@@ -34,7 +34,7 @@ class AudioFrame:
 class PlaybackTurn:
     """`zero_ms` is the clock's value at which audio offset 0 sounds.
 
-    `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaits_voice`: until that file is there;
+    `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaiting_file`: until that file is there;
     `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer. `paused_at`: the clock's value since which
     it stands still. `lost`: nothing is heard of its engine, which may only stand still for a moment. `interrupted`: somebody stopped it; no
     path may begin it anew, whatever it has been given to meanwhile.

@@ -36,7 +36,7 @@ class LlmSettings(ModelSettings):
 
     @field_validator("llm_chain", mode="before")
     @classmethod
-    def _split_chain(cls, value: object) -> object:
+    def _split_llm_chain(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

@@ -21,7 +21,7 @@ class VoiceSettings(ModelSettings):
 
     @field_validator("voice_chain", mode="before")
     @classmethod
-    def _split_chain(cls, value: object) -> object:
+    def _split_voice_chain(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)

@@ -12,7 +12,7 @@ local function answer(key, name, response, ttl, channel)
 end
 """
 
-# ARGV: the parts of an ANSWER.
+# ARGV: the parts of a SEND_RESPONSE.
 SEND_RESPONSE: Final = f"local run = redis.call\n{_SEND_RESPONSE}\nreturn answer(unpack(ARGV))"
 
 # KEYS: processing, attempts. ARGV: message, then the effects, each as its length and its parts.
@@ -47,7 +47,7 @@ while at <= #ARGV do
       local following = run('LINDEX', effect[2], 0)
       if following then run('LPUSH', effect[3], string.sub(following, string.find(following, '\\n', 1, true) + 1)) end
     end
-  elseif effect[1] == 'ANSWER' then
+  elseif effect[1] == 'SEND_RESPONSE' then
     answer(unpack(effect, 2))
   else
     run(unpack(effect))
