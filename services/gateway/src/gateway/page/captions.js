@@ -10,7 +10,7 @@ const LINGER_MS = 3_500;
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
- * @typedef {{voice: import("./voice.js").Voice, turn: number} & import("./voice.js").Position} Heard
+ * @typedef {{voice: import("./turn-audio.js").Voice, turn: number} & import("./turn-audio.js").Position} Heard
  */
 
 export class Captions {

@@ -4,7 +4,7 @@
 /**
  * @param {{state: {phase: string, turn: number, hearing: boolean, connection: {input: string, output: string}},
  *   playback: import("./playback.js").Playback, clock: import("./clock.js").Clock, captions: import("./captions.js").Captions,
- *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, microphone: import("./microphone.js").Microphone, mouth: () => import("./mouth.js").Shape}} parts
+ *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, microphone: import("./microphone.js").Microphone, mouth: () => import("./lip-sync.js").Shape}} parts
  */
 export function publish({ state, playback, clock, captions, turns, latencies, microphone, mouth }) {
   const readings = {

@@ -3,7 +3,7 @@
 
 import { language } from "./language.js";
 
-/** @type {import("./texts.js").TextKey[]} */
+/** @type {import("./messages.js").TextKey[]} */
 const QUESTIONS = ["questionWho", "questionCan", "questionJoke"];
 
 export class Greeting {
@@ -25,7 +25,7 @@ export class Greeting {
   #write() {
     const name = characterName();
     this.title.textContent = name ? language.text("emptyTitleNamed", { name }) : language.text("emptyTitle");
-    for (const button of this.buttons) button.textContent = language.text(/** @type {import("./texts.js").TextKey} */ (button.dataset.text));
+    for (const button of this.buttons) button.textContent = language.text(/** @type {import("./messages.js").TextKey} */ (button.dataset.text));
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { Connection } from "./connection.js";
-import { newRequestId, newTraceparent } from "./trace.js";
+import { newRequestId, newTraceparent } from "./trace-ids.js";
 
 /**
  * @typedef {{requestId: string, content: string, lang: string, traceparent: string, lastEventId: string | null}} Message

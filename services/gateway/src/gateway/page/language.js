@@ -1,11 +1,11 @@
 // @ts-check
 /** Which language the page speaks. Elements name their text: `data-text`, `data-label` (aria), `data-hint` (title), `data-placeholder`. */
 
-import { ERROR_TEXTS, REASON_TEXTS, TEXTS } from "./texts.js";
+import { ERROR_TEXTS, REASON_TEXTS, TEXTS } from "./messages.js";
 
 const KEY = "vtuber.language";
 
-/** @typedef {import("./texts.js").TextKey} TextKey */
+/** @typedef {import("./messages.js").TextKey} TextKey */
 
 class Language extends EventTarget {
   constructor() {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Wires the page together: sockets into turns and sound, both into what is seen. */
 
-import { Announcer } from "./announcer.js";
+import { Announcer } from "./live-region.js";
 import { Captions } from "./captions.js";
 import { Character } from "./character/character.js";
 import { Clock } from "./clock.js";
@@ -12,14 +12,14 @@ import { Greeting } from "./greeting.js";
 import { Input } from "./input.js";
 import { language } from "./language.js";
 import { Latencies } from "./latency.js";
-import { Listening } from "./listening.js";
+import { Listening } from "./microphone-panel.js";
 import { Microphone } from "./microphone.js";
-import { closed, follow, shapeAt } from "./mouth.js";
+import { closed, follow, shapeAt } from "./lip-sync.js";
 import { Output } from "./output.js";
-import { OwnWords } from "./own.js";
-import { Pace } from "./pace.js";
+import { OwnWords } from "./own-messages.js";
+import { Pace } from "./frame-rate.js";
 import { Playback } from "./playback.js";
-import { Recall } from "./recall.js";
+import { Recall } from "./history.js";
 import { currentSession, SessionDialog } from "./sessions.js";
 import { Stage } from "./stage.js";
 import { Turns } from "./turn.js";

@@ -6,8 +6,8 @@
  * estimate to `performance.now()`, and through the ear to a frame of the AudioContext.
  */
 
-import { Ear } from "./ear.js";
-import { Voice } from "./voice.js";
+import { Ear } from "./audio-clock.js";
+import { Voice } from "./turn-audio.js";
 
 const SAMPLE_RATE = 24_000;
 /** What the network and the sound card may take without being heard. The same in every window, or they would not be in step. */

@@ -54,9 +54,9 @@ export class Stage {
     const { phase, link } = this.now;
     this.phase.dataset.phase = phase;
     const label = /** @type {HTMLElement} */ (this.phase.querySelector(".label"));
-    label.textContent = language.text(/** @type {import("./texts.js").TextKey} */ (`phase${phase}`));
+    label.textContent = language.text(/** @type {import("./messages.js").TextKey} */ (`phase${phase}`));
     this.link.dataset.state = link;
     const state = /** @type {HTMLElement} */ (this.link.querySelector(".label"));
-    state.textContent = language.text(/** @type {import("./texts.js").TextKey} */ (link));
+    state.textContent = language.text(/** @type {import("./messages.js").TextKey} */ (link));
   }
 }

@@ -12,7 +12,7 @@ import { Lips, LIP_PAINTS } from "./lips.js";
 import { Outfit, OUTFIT_PAINTS } from "./outfit.js";
 import { draw, group, n } from "./paint.js";
 import { Spring } from "./spring.js";
-import { Thoughts } from "./thoughts.js";
+import { Thoughts } from "./thinking-bubbles.js";
 
 /** Where the head sits on the neck. */
 const PIVOT = "300 420";
@@ -23,7 +23,7 @@ const LOW_PX = 430;
 
 const RING = { SPEAKING: "#ff9fb0", THINKING: "#ffd76e", INTERRUPTED: "#ff7f97" };
 
-/** @typedef {{phase: string, mouth: import("../mouth.js").Shape, loudness: number, attentive: boolean}} Mood `loudness`: RMS, 0..1 */
+/** @typedef {{phase: string, mouth: import("../lip-sync.js").Shape, loudness: number, attentive: boolean}} Mood `loudness`: RMS, 0..1 */
 
 export class Character {
   /** @param {HTMLElement} root */

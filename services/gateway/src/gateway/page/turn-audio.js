@@ -1,7 +1,7 @@
 // @ts-check
 /** The audio of one turn: what was placed, what sounds now, and how to silence it. */
 
-import { Schedule } from "./schedule.js";
+import { Schedule } from "./audio-schedule.js";
 
 /** A cut at a random sample clicks; a ramp this short does not, and still counts as at once. */
 const RAMP_S = 0.008;

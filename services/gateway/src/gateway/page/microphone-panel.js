@@ -3,7 +3,7 @@
 
 import { language } from "./language.js";
 
-/** @type {Record<import("./microphone.js").MicrophoneState, import("./texts.js").TextKey>} */
+/** @type {Record<import("./microphone.js").MicrophoneState, import("./messages.js").TextKey>} */
 const LABELS = { off: "micOff", asking: "micAsking", on: "micOn", denied: "micDenied", missing: "micMissing", insecure: "micInsecure" };
 
 export class Listening {

@@ -68,7 +68,7 @@ export function shapeOf(chunk) {
 
 /**
  * The mouth at a position of the playback.
- * @param {import("./voice.js").Position | null} position
+ * @param {import("./turn-audio.js").Position | null} position
  * @returns {Shape}
  */
 export function shapeAt(position) {
