@@ -1,71 +1,78 @@
 // @ts-check
 /**
- * Which sample of the AudioContext reaches the ear at which `performance.now()`.
+ * Maps AudioContext time to `performance.now()`: which sample reaches the loudspeaker when.
  *
- * Single readings jitter by a render quantum and more; the median of the last two seconds does not.
+ * AudioContext time alone does not include the latency of the device. Every 100 ms this clock reads
+ * the pair of times that the browser reports and derives the origin: the `performance.now()` at
+ * which context time 0 was audible. A single reading is off by a render quantum (128 frames) or
+ * more, so the origin is the median of the last two seconds.
+ *
+ * While the context is suspended its time stands still. The readings are then dropped, the last
+ * origin stays in use, and `onRunning` reports how far the new origin is from it.
  */
 
-const KEPT = 21;
-const EVERY_MS = 100;
-/** After a sleep the first readings come in quick succession; when there are this many, the device counts as awake. */
-const FIRST_MS = [0, 15, 30, 50];
-const ENOUGH = 3;
+const MAX_READINGS = 21;
+const READING_INTERVAL_MS = 100;
+/** After the context starts, readings are taken at these delays, so that it counts as running soon. */
+const STARTUP_READING_DELAYS_MS = [0, 15, 30, 50];
+const MIN_READINGS = 3;
 
-export class Ear {
+export class AudioClock {
   /**
    * @param {AudioContext} context
-   * @param {(moved: number) => void} onAwake the device runs (again); context time is `moved` seconds from where it was expected
+   * @param {(moved: number) => void} onRunning the device runs (again); context time is `moved`
+   *   seconds ahead of where the previous origin put it
    */
-  constructor(context, onAwake) {
+  constructor(context, onRunning) {
     this.context = context;
-    this.onAwake = onAwake;
-    this.awake = false;
-    /** @type {number[]} ms of `performance.now()` at which context time 0 would have been heard */
+    this.onRunning = onRunning;
+    this.running = false;
+    /** @type {number[]} `performance.now()` at which context time 0 was audible, ms, per reading */
     this.readings = [];
     this.origin = performance.now();
-    setInterval(() => this.#read(), EVERY_MS);
+    setInterval(() => this.#takeReading(), READING_INTERVAL_MS);
   }
 
-  /** The context began or ceased to run. */
-  changed() {
-    if (this.context.state !== "running") this.#sleep();
-    else for (const delay of FIRST_MS) setTimeout(() => this.#read(), delay);
+  /** Call on each `statechange` of the context. */
+  contextStateChanged() {
+    if (this.context.state !== "running") this.#reset();
+    else for (const delay of STARTUP_READING_DELAYS_MS) setTimeout(() => this.#takeReading(), delay);
   }
 
-  /** Context time, in seconds, that is heard at `local`. @param {number} local ms of `performance.now()` */
-  heardAt(local) {
+  /** Context time, in seconds, that is audible at `local`. @param {number} local ms of `performance.now()` */
+  contextTimeAt(local) {
     return (local - this.origin) / 1000;
   }
 
-  /** ms of `performance.now()` at which a context time is heard. @param {number} seconds */
-  whenHeard(seconds) {
+  /** ms of `performance.now()` at which a context time is audible. @param {number} seconds */
+  localTimeAt(seconds) {
     return this.origin + seconds * 1000;
   }
 
-  #read() {
+  #takeReading() {
     if (this.context.state !== "running") {
-      this.#sleep();
+      this.#reset();
       return;
     }
-    this.readings.push(this.#reading());
-    if (this.readings.length > KEPT) this.readings.shift();
-    if (this.readings.length < ENOUGH) return;
-    const before = this.origin;
+    this.readings.push(this.#measureOrigin());
+    if (this.readings.length > MAX_READINGS) this.readings.shift();
+    if (this.readings.length < MIN_READINGS) return;
+    const previous = this.origin;
     this.origin = [...this.readings].sort((a, b) => a - b)[this.readings.length >> 1];
-    if (this.awake) return;
-    this.awake = true;
-    this.onAwake((before - this.origin) / 1000);
+    if (this.running) return;
+    this.running = true;
+    this.onRunning((previous - this.origin) / 1000);
   }
 
-  /** Context time stands still, and old readings say nothing about the time after. */
-  #sleep() {
-    this.awake = false;
+  /** Context time stands still while suspended, so readings from before do not hold afterwards. */
+  #reset() {
+    this.running = false;
     this.readings = [];
   }
 
-  #reading() {
+  #measureOrigin() {
     const { contextTime, performanceTime } = this.context.getOutputTimestamp?.() ?? {};
-    // Browsers answer zeros until the device has spoken once.
+    // Browsers return zeros until the device has played its first buffer.
     if (contextTime && performanceTime) return performanceTime - contextTime * 1000;
     const latency = this.context.outputLatency || this.context.baseLatency || 0;
     return performance.now() - (this.context.currentTime - latency) * 1000;

@@ -4,7 +4,7 @@
 /**
  * @param {{state: {phase: string, turn: number, hearing: boolean, connection: {input: string, output: string}},
  *   playback: import("./playback.js").Playback, clock: import("./clock.js").Clock, captions: import("./captions.js").Captions,
- *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, microphone: import("./microphone.js").Microphone, mouth: () => import("./lip-sync.js").Shape}} parts
+ *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, microphone: import("./microphone.js").Microphone, mouth: () => import("./lip-sync.js").MouthShape}} parts
  */
 export function publish({ state, playback, clock, captions, turns, latencies, microphone, mouth }) {
   const readings = {
@@ -17,7 +17,7 @@ export function publish({ state, playback, clock, captions, turns, latencies, mi
     /** As drawn now, 0..1. */
     mouthOpen: () => mouth().open,
     /** What the captions have shown as said, from the reply's beginning. */
-    captionText: () => captions.revealed,
+    captionText: () => captions.spokenText,
     replyText: () => turns.latest?.reply ?? "",
     phase: () => state.phase,
     turn: () => state.turn,

@@ -1,14 +1,15 @@
 // @ts-check
 /**
- * From viseme weights to the shape of a mouth, in time with the voice. Pure.
+ * Lip sync: computes the shape of the mouth from viseme weights at the playback position. Pure.
  *
- * A chunk says what the mouth is like at its start; in between, shapes run into one another.
+ * A chunk carries the weights for its start; between two contiguous chunks the shapes are
+ * interpolated. The result is then smoothed over time, so that the mouth never jumps.
  */
 
 import { VISEMES } from "./chunk.js";
 
 /**
- * @typedef {object} Shape all 0..1
+ * @typedef {object} MouthShape all 0..1
  * @property {number} open how far the jaw is down
  * @property {number} wide corners drawn apart
  * @property {number} round corners drawn together, lips forward
@@ -17,7 +18,7 @@ import { VISEMES } from "./chunk.js";
  * @property {number} press lips pressed together
  */
 
-/** @type {Readonly<Record<string, Partial<Shape>>>} */
+/** @type {Readonly<Record<string, Partial<MouthShape>>>} */
 const SHAPES = Object.freeze({
   sil: {},
   PP: { press: 1, round: 0.15 },
@@ -36,75 +37,75 @@ const SHAPES = Object.freeze({
   ou: { open: 0.36, round: 1 },
 });
 
-const TABLE = VISEMES.map((name) => ({ open: 0, wide: 0, round: 0, teeth: 0, tongue: 0, press: 0, ...SHAPES[name] }));
+const VISEME_SHAPES = VISEMES.map((name) => ({ open: 0, wide: 0, round: 0, teeth: 0, tongue: 0, press: 0, ...SHAPES[name] }));
 
-/** @returns {Shape} */
-export const closed = () => ({ open: 0, wide: 0, round: 0, teeth: 0, tongue: 0, press: 0 });
+/** @returns {MouthShape} */
+export const closedMouth = () => ({ open: 0, wide: 0, round: 0, teeth: 0, tongue: 0, press: 0 });
 
-/** After the last chunk of all, the mouth closes in this time. */
+/** The mouth closes within this time at the end of the last chunk. */
 const CLOSING_MS = 90;
-/** Loudness at which a voice without visemes opens the mouth fully. */
-const LOUD = 0.22;
+/** RMS at which audio without visemes opens the mouth fully. */
+const FULL_OPEN_RMS = 0.22;
 
 /**
  * @param {import("./chunk.js").Chunk} chunk
- * @returns {Shape}
+ * @returns {MouthShape}
  */
-export function shapeOf(chunk) {
-  const shape = closed();
+export function chunkMouthShape(chunk) {
+  const shape = closedMouth();
   let sum = 0;
-  for (let i = 0; i < TABLE.length; i++) {
+  for (let i = 0; i < VISEME_SHAPES.length; i++) {
     const weight = chunk.viseme[i];
     if (!weight) continue;
     sum += weight;
-    mix(shape, TABLE[i], weight);
+    mix(shape, VISEME_SHAPES[i], weight);
   }
-  // A voice that knows no visemes still moves the lips, by loudness alone.
-  if (sum === 0) mix(shape, TABLE[10], Math.min(1, chunk.loudness / LOUD));
-  // Weights over one in sum mean a shape between them, not a larger one.
+  // Without visemes (not every TTS provider has them) loudness alone opens the mouth.
+  if (sum === 0) mix(shape, VISEME_SHAPES[10], Math.min(1, chunk.loudness / FULL_OPEN_RMS));
+  // A sum above 1 is a blend of the shapes, not a larger shape.
   else if (sum > 1) scale(shape, 1 / sum);
   return shape;
 }
 
 /**
- * The mouth at a position of the playback.
- * @param {import("./turn-audio.js").Position | null} position
- * @returns {Shape}
+ * The mouth at a playback position.
+ * @param {import("./turn-audio.js").PlaybackPosition | null} position
+ * @returns {MouthShape}
  */
-export function shapeAt(position) {
-  if (!position || (!position.sounding && !position.next)) return closed();
-  const { segment, next, within } = position;
-  const from = shapeOf(segment.chunk);
-  // A pause before the next chunk is a closed mouth, not a slow morph over it.
-  const touching = next && next.frame - (segment.frame + segment.frames) < segment.frames;
-  if (!position.sounding) return closed();
-  if (touching) return between(from, shapeOf(next.chunk), ease(within / segment.durationMs));
-  const left = segment.durationMs - within;
-  return between(from, closed(), ease(1 - Math.min(1, left / CLOSING_MS)));
+export function mouthShapeAt(position) {
+  if (!position || (!position.sounding && !position.next)) return closedMouth();
+  const { segment, next, elapsedMs } = position;
+  const from = chunkMouthShape(segment.chunk);
+  // In a pause before the next chunk the mouth is closed; it does not morph across the pause.
+  const contiguous = next && next.frame - (segment.frame + segment.frames) < segment.frames;
+  if (!position.sounding) return closedMouth();
+  if (contiguous) return interpolate(from, chunkMouthShape(next.chunk), ease(elapsedMs / segment.durationMs));
+  const left = segment.durationMs - elapsedMs;
+  return interpolate(from, closedMouth(), ease(1 - Math.min(1, left / CLOSING_MS)));
 }
 
-/** Follows `target` with a time constant, so that no shape jumps whatever the chunks say. @param {Shape} shape @param {Shape} target @param {number} dtMs */
-export function follow(shape, target, dtMs) {
+/** Moves `shape` towards `target` with a time constant. @param {MouthShape} shape @param {MouthShape} target @param {number} elapsedMs since the last frame */
+export function smoothMouthShape(shape, target, elapsedMs) {
   // Lips open faster than they close.
-  const rate = 1 - Math.exp(-dtMs / (target.open > shape.open ? 16 : 26));
-  return between(shape, target, rate);
+  const rate = 1 - Math.exp(-elapsedMs / (target.open > shape.open ? 16 : 26));
+  return interpolate(shape, target, rate);
 }
 
-/** @param {Shape} a @param {Shape} b @param {number} t @returns {Shape} */
-function between(a, b, t) {
-  const shape = closed();
-  for (const key of /** @type {(keyof Shape)[]} */ (Object.keys(shape))) shape[key] = a[key] + (b[key] - a[key]) * t;
+/** @param {MouthShape} a @param {MouthShape} b @param {number} t @returns {MouthShape} */
+function interpolate(a, b, t) {
+  const shape = closedMouth();
+  for (const key of /** @type {(keyof MouthShape)[]} */ (Object.keys(shape))) shape[key] = a[key] + (b[key] - a[key]) * t;
   return shape;
 }
 
-/** @param {Shape} shape @param {Shape} other @param {number} weight */
+/** @param {MouthShape} shape @param {MouthShape} other @param {number} weight */
 function mix(shape, other, weight) {
-  for (const key of /** @type {(keyof Shape)[]} */ (Object.keys(shape))) shape[key] += other[key] * weight;
+  for (const key of /** @type {(keyof MouthShape)[]} */ (Object.keys(shape))) shape[key] += other[key] * weight;
 }
 
-/** @param {Shape} shape @param {number} factor */
+/** @param {MouthShape} shape @param {number} factor */
 function scale(shape, factor) {
-  for (const key of /** @type {(keyof Shape)[]} */ (Object.keys(shape))) shape[key] *= factor;
+  for (const key of /** @type {(keyof MouthShape)[]} */ (Object.keys(shape))) shape[key] *= factor;
 }
 
 /** @param {number} t */

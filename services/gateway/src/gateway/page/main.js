@@ -1,25 +1,25 @@
 // @ts-check
 /** Wires the page together: sockets into turns and sound, both into what is seen. */
 
-import { Announcer } from "./live-region.js";
 import { Captions } from "./captions.js";
 import { Character } from "./character/character.js";
 import { Clock } from "./clock.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { publish } from "./diagnostics.js";
+import { FrameRateGovernor } from "./frame-rate.js";
 import { Greeting } from "./greeting.js";
+import { Recall } from "./history.js";
 import { Input } from "./input.js";
 import { language } from "./language.js";
 import { Latencies } from "./latency.js";
-import { Listening } from "./microphone-panel.js";
+import { closedMouth, mouthShapeAt, smoothMouthShape } from "./lip-sync.js";
+import { Announcer } from "./live-region.js";
 import { Microphone } from "./microphone.js";
-import { closed, follow, shapeAt } from "./lip-sync.js";
+import { Listening } from "./microphone-panel.js";
 import { Output } from "./output.js";
 import { OwnWords } from "./own-messages.js";
-import { Pace } from "./frame-rate.js";
 import { Playback } from "./playback.js";
-import { Recall } from "./history.js";
 import { currentSession, SessionDialog } from "./sessions.js";
 import { Stage } from "./stage.js";
 import { Turns } from "./turn.js";
@@ -77,8 +77,8 @@ const composer = new Composer(element("composer"), { onSay: say, onStop: stop })
 
 const output = new Output(sessionId, clock, {
   onFrame: takeFrame,
-  onChunk: (chunk) => playback.chunk(chunk),
-  onTime: () => playback.release(),
+  onChunk: (chunk) => playback.addChunk(chunk),
+  onTime: () => playback.placeWaiting(),
   onState: (connection) => connectionChanged("output", connection),
 });
 const input = new Input(sessionId, {
@@ -197,7 +197,7 @@ function takeFrame(frame) {
   if (frame.type === "STATE") {
     state.phase = frame.phase;
     state.turn = turn;
-    if (frame.phase === "SPEAKING") playback.speaking(turn, frame.startedAt);
+    if (frame.phase === "SPEAKING") playback.setStartTime(turn, frame.startedAt);
     recall.told(frame);
     showPhase();
   } else if (frame.type === "TEXT_DELTA") {
@@ -237,21 +237,21 @@ function connectionChanged(which, connection) {
   stage.setConnection(state.connection.input, state.connection.output);
 }
 
-const pace = new Pace();
-let shape = closed();
+const frameRate = new FrameRateGovernor();
+let mouthShape = closedMouth();
 let drawnAt = performance.now();
 
 /** @param {number} now ms, as of performance.now() */
 function draw(now) {
   requestAnimationFrame(draw);
-  if (!pace.due(now)) return;
+  if (!frameRate.shouldDraw(now)) return;
   const elapsed = Math.min(100, now - drawnAt);
   drawnAt = now;
   const position = playback.position();
-  shape = follow(shape, shapeAt(position), elapsed);
+  mouthShape = smoothMouthShape(mouthShape, mouthShapeAt(position), elapsed);
   character.draw(now, elapsed, {
     phase: state.phase,
-    mouth: shape,
+    mouth: mouthShape,
     loudness: position?.sounding ? position.segment.chunk.loudness : 0,
     attentive: composer.writing,
   });
@@ -261,4 +261,4 @@ function draw(now) {
 }
 requestAnimationFrame(draw);
 
-publish({ state, playback, clock, captions, turns, latencies, microphone, mouth: () => shape });
+publish({ state, playback, clock, captions, turns, latencies, microphone, mouth: () => mouthShape });

@@ -23,7 +23,7 @@ const LOW_PX = 430;
 
 const RING = { SPEAKING: "#ff9fb0", THINKING: "#ffd76e", INTERRUPTED: "#ff7f97" };
 
-/** @typedef {{phase: string, mouth: import("../lip-sync.js").Shape, loudness: number, attentive: boolean}} Mood `loudness`: RMS, 0..1 */
+/** @typedef {{phase: string, mouth: import("../lip-sync.js").MouthShape, loudness: number, attentive: boolean}} Mood `loudness`: RMS, 0..1 */
 
 export class Character {
   /** @param {HTMLElement} root */

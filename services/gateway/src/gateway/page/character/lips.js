@@ -24,7 +24,7 @@ export class Lips {
   }
 
   /**
-   * @param {import("../lip-sync.js").Shape} shape what the voice wants
+   * @param {import("../lip-sync.js").MouthShape} shape what the voice wants
    * @param {number} smile -1..1
    * @param {number} pout 0..1: a small mouth, of somebody who thinks or is startled
    */
