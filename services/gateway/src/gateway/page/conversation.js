@@ -150,9 +150,10 @@ function build(turn) {
 
 /** What was never heard is kept readable, but is not what she said. @param {Turn} turn */
 function replyNodes(turn) {
-  const { reply, heard } = turn;
-  if (!turn.interrupted || heard === null || !reply.startsWith(heard) || heard.length === reply.length) return [document.createTextNode(reply)];
-  return [document.createTextNode(heard), tag("span", "unheard", reply.slice(heard.length))];
+  const { reply, playedText } = turn;
+  const cut = turn.interrupted && playedText !== null && reply.startsWith(playedText) && playedText.length < reply.length;
+  if (!cut) return [document.createTextNode(reply)];
+  return [document.createTextNode(playedText), tag("span", "unheard", reply.slice(playedText.length))];
 }
 
 /** @param {string} name @param {string} className @param {string} [text] */

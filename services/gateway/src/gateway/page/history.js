@@ -1,88 +1,92 @@
 // @ts-check
 /**
- * What this page knows of the session's past: read when it opens, after each break, and where a turn ended without its last word.
+ * Keeps the turns of this page in line with the stored history of the session.
+ *
+ * The history is loaded when the page opens, after each reconnect, when a turn number was skipped,
+ * and when a turn ended without its last event. A turn that is over and still unfinished here after
+ * a second load, two seconds later, is marked as lost.
  */
 
 import { readHistory } from "./sessions.js";
 
-/** What a break took away comes back piece by piece: the history may be the last of it. */
-const AGAIN_MS = [500, 1_500, 4_000];
-/** Who is over for so long and still not in the history will never be. */
-const LOST_AFTER_MS = 2_000;
+/** After a lost connection the history may be readable later than the sockets. */
+const RETRY_DELAYS_MS = [500, 1_500, 4_000];
+/** A turn is stored shortly after its end; one that is still absent after this time was lost. */
+const LOST_TURN_DELAY_MS = 2_000;
 
-export class Recall {
+export class HistorySync {
   /**
    * @param {string} sessionId @param {import("./turn.js").Turns} turns
-   * @param {{onFailed: () => void, goesOn: (turn: import("./turn.js").Turn) => boolean}} handlers
-   *   `goesOn`: more of this turn is still to come, by one of the sockets
+   * @param {{onFailed: () => void, isLive: (turn: import("./turn.js").Turn) => boolean}} handlers
+   *   `isLive`: one of the sockets will still deliver more of this turn
    */
   constructor(sessionId, turns, handlers) {
     this.sessionId = sessionId;
     this.turns = turns;
     this.handlers = handlers;
-    /** Only the newest reading counts. */
-    this.reading = 0;
-    this.away = false;
-    this.timer = 0;
-    this.holeTimer = 0;
-    /** The highest number that was looked at. */
-    this.seen = 0;
+    /** Of the latest load; the results of earlier ones are ignored. */
+    this.generation = 0;
+    this.disconnected = false;
+    this.retryTimer = 0;
+    this.gapTimer = 0;
+    /** The highest turn number that was seen. */
+    this.highestTurn = 0;
   }
 
-  /** The session is not heard: turns may begin and end. */
-  missing() {
-    this.away = true;
+  /** The output socket is not connected: turns may start and end unnoticed. */
+  outputLost() {
+    this.disconnected = true;
   }
 
-  /** STATE, the first word of each connection. @param {{phase: string, turn: number}} state */
-  told({ phase, turn }) {
-    const brokenOff = phase === "IDLE" && this.turns.find(turn)?.status === "running";
-    if (this.away || brokenOff) this.read();
-    this.away = false;
+  /** STATE, the first frame of each connection. @param {{phase: string, turn: number}} state */
+  stateReceived({ phase, turn }) {
+    const unfinished = phase === "IDLE" && this.turns.find(turn)?.status === "running";
+    if (this.disconnected || unfinished) this.load();
+    this.disconnected = false;
   }
 
   /**
-   * A turn has its number. The one before it, if it is not known here, may only be on its way into the history: it was said while this page
-   * was away, and is filed a moment after its end.
+   * A turn was numbered. If the turn before it is unknown here, it took place while this page was
+   * disconnected. It is stored only a moment after its end, so the history may have to be read again.
    * @param {number} turn
    */
-  numbered(turn) {
-    if (turn <= this.seen) return;
-    this.seen = turn;
-    clearTimeout(this.holeTimer);
-    this.#fillHole(turn - 1, 0);
+  turnNumbered(turn) {
+    if (turn <= this.highestTurn) return;
+    this.highestTurn = turn;
+    clearTimeout(this.gapTimer);
+    this.#fillGap(turn - 1, 0);
   }
 
   /** @param {number} turn @param {number} tries */
-  #fillHole(turn, tries) {
-    if (turn < 1 || tries === AGAIN_MS.length || this.turns.find(turn)) return;
-    this.holeTimer = window.setTimeout(() => {
-      if (!this.turns.find(turn)) this.read();
-      this.#fillHole(turn, tries + 1);
-    }, AGAIN_MS[tries]);
+  #fillGap(turn, tries) {
+    if (turn < 1 || tries === RETRY_DELAYS_MS.length || this.turns.find(turn)) return;
+    this.gapTimer = window.setTimeout(() => {
+      if (!this.turns.find(turn)) this.load();
+      this.#fillGap(turn, tries + 1);
+    }, RETRY_DELAYS_MS[tries]);
   }
 
-  /** Now; does not wait. */
-  read() {
-    clearTimeout(this.timer);
-    this.#read(++this.reading, 0, false);
+  /** Starts to load now and returns at once. */
+  load() {
+    clearTimeout(this.retryTimer);
+    this.#load(++this.generation, 0, false);
   }
 
-  /** @param {number} reading @param {number} failures @param {boolean} final whoever is not in it is lost */
-  async #read(reading, failures, final) {
+  /** @param {number} generation @param {number} failures @param {boolean} last turns that stay unfinished after this load are lost */
+  async #load(generation, failures, last) {
     let records;
     try {
       records = await readHistory(this.sessionId);
     } catch {
-      if (reading !== this.reading) return;
-      if (failures === AGAIN_MS.length) this.handlers.onFailed();
-      else this.timer = window.setTimeout(() => this.#read(reading, failures + 1, final), AGAIN_MS[failures]);
+      if (generation !== this.generation) return;
+      if (failures === RETRY_DELAYS_MS.length) this.handlers.onFailed();
+      else this.retryTimer = window.setTimeout(() => this.#load(generation, failures + 1, last), RETRY_DELAYS_MS[failures]);
       return;
     }
-    if (reading !== this.reading) return;
-    this.turns.history(records);
-    const open = this.turns.unfinished.filter((turn) => !this.handlers.goesOn(turn));
-    if (final) for (const { turn } of open) this.turns.failed(null, turn, "turn_lost");
-    else if (open.length) this.timer = window.setTimeout(() => this.#read(reading, 0, true), LOST_AFTER_MS);
+    if (generation !== this.generation) return;
+    this.turns.mergeHistory(records);
+    const open = this.turns.unfinished.filter((turn) => !this.handlers.isLive(turn));
+    if (last) for (const { turn } of open) this.turns.failed(null, turn, "turn_lost");
+    else if (open.length) this.retryTimer = window.setTimeout(() => this.#load(generation, 0, true), LOST_TURN_DELAY_MS);
   }
 }

@@ -9,7 +9,7 @@ import { Conversation } from "./conversation.js";
 import { publish } from "./diagnostics.js";
 import { FrameRateGovernor } from "./frame-rate.js";
 import { Greeting } from "./greeting.js";
-import { Recall } from "./history.js";
+import { HistorySync } from "./history.js";
 import { Input } from "./input.js";
 import { language } from "./language.js";
 import { Latencies } from "./latency.js";
@@ -18,7 +18,7 @@ import { Announcer } from "./live-region.js";
 import { Microphone } from "./microphone.js";
 import { Listening } from "./microphone-panel.js";
 import { Output } from "./output.js";
-import { OwnWords } from "./own-messages.js";
+import { OwnMessages } from "./own-messages.js";
 import { Playback } from "./playback.js";
 import { currentSession, SessionDialog } from "./sessions.js";
 import { Stage } from "./stage.js";
@@ -39,7 +39,7 @@ document.title = `${sessionId} · VTuber`;
 new SessionDialog(element("session"), element("sessions"), sessionId);
 
 const state = { phase: "IDLE", turn: 0, hearing: false, connection: { input: "connecting", output: "connecting" } };
-const own = new OwnWords(sessionId);
+const ownMessages = new OwnMessages(sessionId);
 const latencies = new Latencies();
 const announcer = new Announcer(element("announcer"));
 const stage = new Stage(element("stage"));
@@ -47,7 +47,7 @@ const captions = new Captions(element("captions"));
 const character = new Character(element("character"));
 
 const conversation = new Conversation(element("turns"), element("empty"), element("latest"), {
-  latency: (turn) => latencies.of.get(turn),
+  latency: (turn) => latencies.byTurn.get(turn),
   onRetry: (text) => say(text),
 });
 const turns = new Turns(
@@ -56,7 +56,7 @@ const turns = new Turns(
     announcer.follow(turn);
   },
   (turn) => conversation.remove(turn),
-  (record) => own.has(record),
+  (record) => ownMessages.has(record),
 );
 new Greeting(element("empty"), (text) => say(text));
 
@@ -64,7 +64,7 @@ const clock = new Clock();
 const playback = new Playback(clock, {
   onPlayed: (turn, offsetMs) => output.played(turn, offsetMs, Boolean(turns.find(turn)?.requestId)),
   onFirstSound: (turn, at) => {
-    latencies.audio(turn, at);
+    latencies.firstAudio(turn, at);
     refresh(turn);
   },
   onState: (audio) => stage.setSilenced(audio !== "running"),
@@ -116,11 +116,11 @@ const listening = new Listening(element("composer"), {
   },
 });
 
-const recall = new Recall(sessionId, turns, {
+const historySync = new HistorySync(sessionId, turns, {
   onFailed: () => stage.notice(language.text("historyFailed")),
-  goesOn: ({ turn, requestId }) => input.awaits(requestId) || (turn === state.turn && onStage()),
+  isLive: ({ turn, requestId }) => input.awaits(requestId) || (turn === state.turn && onStage()),
 });
-recall.read();
+historySync.load();
 
 /** @param {string} text */
 function say(text) {
@@ -128,18 +128,18 @@ function say(text) {
   playback.unlock();
   // A new turn cuts off the one that sounds: that is a STOP too, and is measured as one.
   const sounding = soundingTurn();
-  if (sounding) latencies.stop(sounding, now);
+  if (sounding) latencies.stopPressed(sounding, now);
   const requestId = input.say(text, language.of(text));
-  latencies.ask(requestId, now);
-  own.asked(requestId);
-  turns.asked(requestId, text);
+  latencies.sent(requestId, now);
+  ownMessages.addRequest(requestId);
+  turns.sent(requestId, text);
   conversation.toEnd();
 }
 
 function stop() {
   if (!busy()) return;
   const turn = soundingTurn() ?? state.turn;
-  latencies.stop(turn, performance.now());
+  latencies.stopPressed(turn, performance.now());
   if (!output.stop(turn || null)) stage.notice(language.text("reconnecting"));
 }
 
@@ -159,14 +159,14 @@ function busy() {
 /** @param {import("./input.js").TurnEvent} event */
 function takeEvent({ requestId, turn, event, data }) {
   if (requestId) {
-    latencies.number(requestId, turn);
-    const entry = turns.numbered(requestId, turn);
-    if (entry) own.numbered(turn, entry.user);
-    recall.numbered(turn);
+    latencies.assignTurn(requestId, turn);
+    const entry = turns.numberAssigned(requestId, turn);
+    if (entry) ownMessages.addTurn(turn, entry.user);
+    historySync.turnNumbered(turn);
   }
   if (event === "text-delta" && requestId) {
-    if (data.content) latencies.text(turn, performance.now());
-    turns.written(requestId, data.content ?? "", data.eos === true);
+    if (data.content) latencies.firstText(turn, performance.now());
+    turns.appendInputText(requestId, data.content ?? "", data.eos === true);
   } else if (event === "done") {
     turns.done(requestId, turn, data.stats);
   } else if (event === "error") {
@@ -179,8 +179,8 @@ function takeHeard({ type, text = "", turn = 0 }) {
   state.hearing = type === "SPEECH_STARTED" || type === "PARTIAL";
   listening.partial(type === "PARTIAL" ? text : "");
   if (type === "FINAL") {
-    turns.heard(turn, text);
-    own.numbered(turn, text);
+    turns.transcribed(turn, text);
+    ownMessages.addTurn(turn, text);
     conversation.toEnd();
   }
   showPhase();
@@ -198,25 +198,25 @@ function takeFrame(frame) {
     state.phase = frame.phase;
     state.turn = turn;
     if (frame.phase === "SPEAKING") playback.setStartTime(turn, frame.startedAt);
-    recall.told(frame);
+    historySync.stateReceived(frame);
     showPhase();
   } else if (frame.type === "TEXT_DELTA") {
-    if (frame.content) latencies.text(turn, performance.now());
-    turns.spoken(turn, frame.content, frame.textStart ?? 0, frame.eos === true);
+    if (frame.content) latencies.firstText(turn, performance.now());
+    turns.appendOutputText(turn, frame.content, frame.textStart ?? 0, frame.eos === true);
   } else if (frame.type === "ERROR") {
     // A few lost chunks are heard, if at all, as a breath; a sentence about them would disturb more.
     if (frame.code === "chunk_gap") console.warn(frame.message);
     else stage.notice(language.error(frame.code));
   } else if (frame.type === "START" || frame.action === "START") {
     turns.started(turn, frame.userText, frame);
-    recall.numbered(turn);
+    historySync.turnNumbered(turn);
   } else if (frame.action === "PAUSE") {
     playback.pause(turn);
   } else if (frame.action === "RESUME") {
     playback.resume(turn);
   } else if (frame.action === "STOP") {
     const silence = playback.flush(turn ?? state.turn);
-    if (silence !== null) latencies.silent(turn, silence);
+    if (silence !== null) latencies.silenced(turn, silence);
     turns.interrupted(turn, null);
   } else if (frame.action === "STOP_ACK") {
     turns.interrupted(turn, frame.heardText ?? null);
@@ -233,7 +233,7 @@ function refresh(turn) {
 /** @param {"input"|"output"} which @param {import("./connection.js").ConnectionState} connection */
 function connectionChanged(which, connection) {
   state.connection[which] = connection;
-  if (which === "output" && connection !== "connected") recall.missing();
+  if (which === "output" && connection !== "connected") historySync.outputLost();
   stage.setConnection(state.connection.input, state.connection.output);
 }
 

@@ -1,58 +1,64 @@
 // @ts-check
-/** Which words of a session this browser said: kept here, so that a reload still knows. Everybody else's are somebody else's. */
+/**
+ * Remembers in localStorage which messages were sent from this browser, so that they are still shown
+ * as the user's own after a reload. All other messages are shown as another viewer's.
+ *
+ * A message is identified by its requestId, or by its turn number and the first characters of its
+ * text: a spoken message has no requestId, and the history need not hold one.
+ */
 
-const KEY = "vtuber.own";
-/** The newest of all sessions; the oldest go. */
-const KEPT = 400;
-/** So much of a message tells it from another one with the same number, after a session was deleted and begun anew. */
-const HEAD = 40;
+const STORAGE_KEY = "vtuber.own";
+/** Of all sessions together; the oldest are dropped. */
+const MAX_KEYS = 400;
+/** Characters that distinguish a message from one with the same number, if the session was deleted and recreated. */
+const PREFIX_LENGTH = 40;
 
-export class OwnWords {
+export class OwnMessages {
   /** @param {string} sessionId */
   constructor(sessionId) {
     this.sessionId = sessionId;
     /** @type {string[]} */
-    this.names = stored();
+    this.keys = storedKeys();
   }
 
-  /** This window asks. @param {string} requestId */
-  asked(requestId) {
-    this.#keep(requestId);
+  /** This window sends a message. @param {string} requestId */
+  addRequest(requestId) {
+    this.#add(requestId);
   }
 
-  /** What this window said has a number. @param {number} turn @param {string} user */
-  numbered(turn, user) {
-    if (turn) this.#keep(this.#name(turn, user));
+  /** A message of this window was numbered. @param {number} turn @param {string} user */
+  addTurn(turn, user) {
+    if (turn) this.#add(this.#turnKey(turn, user));
   }
 
   /** @param {{turn: number, user: string, requestId?: string}} record */
   has({ turn, user, requestId }) {
-    return this.names.includes(this.#name(turn, user)) || (requestId !== undefined && this.names.includes(requestId));
+    return this.keys.includes(this.#turnKey(turn, user)) || (requestId !== undefined && this.keys.includes(requestId));
   }
 
   /** @param {number} turn @param {string} user */
-  #name(turn, user) {
-    return `${this.sessionId}#${turn} ${user.trim().slice(0, HEAD)}`;
+  #turnKey(turn, user) {
+    return `${this.sessionId}#${turn} ${user.trim().slice(0, PREFIX_LENGTH)}`;
   }
 
-  /** @param {string} name */
-  #keep(name) {
-    if (this.names.includes(name)) return;
-    // Another window of this browser may have kept its own meanwhile.
-    this.names = [...new Set([...stored(), ...this.names, name])].slice(-KEPT);
+  /** @param {string} key */
+  #add(key) {
+    if (this.keys.includes(key)) return;
+    // Another window of this browser may have stored keys meanwhile.
+    this.keys = [...new Set([...storedKeys(), ...this.keys, key])].slice(-MAX_KEYS);
     try {
-      localStorage.setItem(KEY, JSON.stringify(this.names));
+      localStorage.setItem(STORAGE_KEY, JSON.stringify(this.keys));
     } catch {
-      // Without storage it lasts as long as the page.
+      // Without storage the keys last as long as the page.
     }
   }
 }
 
 /** @returns {string[]} */
-function stored() {
+function storedKeys() {
   try {
-    const names = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
+    const keys = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "[]");
+    return Array.isArray(keys) ? keys.filter((key) => typeof key === "string") : [];
   } catch {
     return [];
   }
