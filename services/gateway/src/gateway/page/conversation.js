@@ -1,10 +1,10 @@
 // @ts-check
-/** The list of turns. Draws what turn.js knows; keeps to the end unless the reader scrolled away. */
+/** Renders the list of turns (turn.js). Stays scrolled to the end unless the user scrolled away. */
 
 import { language } from "./language.js";
 
-/** Nearer to the end than this counts as being there, px. */
-const NEAR_PX = 80;
+/** A scroll position this near to the end counts as the end, px. */
+const END_MARGIN_PX = 80;
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
@@ -14,7 +14,7 @@ const NEAR_PX = 80;
 export class Conversation {
   /**
    * @param {HTMLElement} list
-   * @param {HTMLElement} empty shown while there is nothing
+   * @param {HTMLElement} empty shown while there are no turns
    * @param {HTMLButtonElement} latest
    * @param {{latency: (turn: number) => import("./latency.js").Latency | undefined, onRetry: (text: string) => void}} sources
    */
@@ -25,12 +25,12 @@ export class Conversation {
     this.sources = sources;
     /** @type {Map<string, Row>} */
     this.rows = new Map();
-    this.following = true;
+    this.followsEnd = true;
     const scroller = this.#scroller;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.#keepUp()).observe(scroller);
-    latest.addEventListener("click", () => this.toEnd());
-    language.addEventListener("change", () => this.rows.forEach((row) => this.#fill(row)));
+    new ResizeObserver(() => this.#followEnd()).observe(scroller);
+    latest.addEventListener("click", () => this.scrollToEnd());
+    language.addEventListener("change", () => this.rows.forEach((row) => this.#render(row)));
   }
 
   /** @param {Turn} turn */
@@ -38,9 +38,9 @@ export class Conversation {
     let row = this.rows.get(turn.key);
     if (!row) this.rows.set(turn.key, (row = build(turn)));
     this.#place(row);
-    this.#fill(row);
+    this.#render(row);
     this.empty.hidden = true;
-    this.#keepUp();
+    this.#followEnd();
   }
 
   /** @param {Turn} turn */
@@ -49,9 +49,9 @@ export class Conversation {
     this.rows.delete(turn.key);
   }
 
-  toEnd() {
-    this.following = true;
-    this.#keepUp();
+  scrollToEnd() {
+    this.followsEnd = true;
+    this.#followEnd();
   }
 
   get #scroller() {
@@ -60,16 +60,16 @@ export class Conversation {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    this.latest.hidden = this.following;
+    this.followsEnd = scrollHeight - scrollTop - clientHeight < END_MARGIN_PX;
+    this.latest.hidden = this.followsEnd;
   }
 
-  #keepUp() {
-    if (this.following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    this.latest.hidden = this.following;
+  #followEnd() {
+    if (this.followsEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.latest.hidden = this.followsEnd;
   }
 
-  /** By number; almost always at the end already. @param {Row} row */
+  /** Sorts the row in by the order of its turn; usually it is at the end already. @param {Row} row */
   #place(row) {
     /** @type {Row | null} */
     let next = null;
@@ -82,7 +82,7 @@ export class Conversation {
   }
 
   /** @param {Row} row */
-  #fill(row) {
+  #render(row) {
     const { turn } = row;
     row.user.parentElement?.toggleAttribute("hidden", !turn.user);
     row.user.textContent = turn.user;
@@ -148,7 +148,7 @@ function build(turn) {
   return { item, user, who, reply, meta, turn };
 }
 
-/** What was never heard is kept readable, but is not what she said. @param {Turn} turn */
+/** The part of an interrupted reply that was not played stays readable, but is dimmed. @param {Turn} turn */
 function replyNodes(turn) {
   const { reply, playedText } = turn;
   const cut = turn.interrupted && playedText !== null && reply.startsWith(playedText) && playedText.length < reply.length;

@@ -1,7 +1,7 @@
 // @ts-check
-/** Every sentence of the page, in both languages. `{name}` is filled in. */
+/** All texts of the page, in both languages. `{name}` is a placeholder. */
 
-/** @typedef {keyof typeof EN} TextKey */
+/** @typedef {keyof typeof EN} MessageKey */
 
 const EN = {
   pageTitle: "A talk with an AI VTuber",
@@ -90,7 +90,7 @@ const EN = {
   reasonDefault: "the main path did not answer",
 };
 
-/** @type {Record<TextKey, string>} */
+/** @type {Record<MessageKey, string>} */
 const ZH = {
   pageTitle: "与 AI 虚拟主播对话",
   session: "会话",
@@ -178,10 +178,10 @@ const ZH = {
   reasonDefault: "主通道没有回答",
 };
 
-export const TEXTS = Object.freeze({ en: EN, zh: ZH });
+export const MESSAGES = Object.freeze({ en: EN, zh: ZH });
 
-/** Public error codes that deserve their own words. @type {Readonly<Record<string, TextKey>>} */
-export const ERROR_TEXTS = Object.freeze({
+/** Public error codes with a message of their own. @type {Readonly<Record<string, MessageKey>>} */
+export const ERROR_MESSAGES = Object.freeze({
   busy: "errorBusy",
   rate_limited: "errorRate",
   too_many_turns: "errorRate",
@@ -205,8 +205,8 @@ export const ERROR_TEXTS = Object.freeze({
   nothing_heard: "errorHeard",
 });
 
-/** Why the fallback answered; any other `engine_…` is a model's failure. @type {Readonly<Record<string, TextKey>>} */
-export const REASON_TEXTS = Object.freeze({
+/** Reasons of a fallback; any other `engine_…` is a failure of the model. @type {Readonly<Record<string, MessageKey>>} */
+export const REASON_MESSAGES = Object.freeze({
   sync_core_off: "reasonSwitchedOff",
   not_reached: "reasonAway",
   overloaded: "reasonSlow",

@@ -13,21 +13,21 @@ export class Gaze {
     addEventListener("pointermove", (event) => (this.pointer = { x: event.clientX, y: event.clientY, at: event.timeStamp / 1000 }), { passive: true });
   }
 
-  /** @param {number} time s, of performance.now() @param {boolean} attentive somebody writes @returns {{x: number, y: number}} -1..1 */
-  at(time, attentive) {
+  /** @param {number} time s, of performance.now() @param {boolean} userTyping somebody writes @returns {{x: number, y: number}} -1..1 */
+  at(time, userTyping) {
     if (time > this.jump.until) {
       const far = Math.random() < 0.22 ? 0.34 : 0.1;
       this.jump = { x: (Math.random() - 0.5) * 2 * far, y: (Math.random() - 0.5) * far, until: time + 0.7 + Math.random() * 2.4 };
     }
-    const target = this.#target(time, attentive);
+    const target = this.#target(time, userTyping);
     const x = target.x + this.jump.x * (target.strong ? 0.35 : 1);
     const y = target.y + this.jump.y * (target.strong ? 0.35 : 1);
     return { x: Math.max(-1, Math.min(1, x)), y: Math.max(-1, Math.min(1, y)) };
   }
 
-  /** @param {number} time @param {boolean} attentive */
-  #target(time, attentive) {
-    const field = attentive ? document.activeElement : null;
+  /** @param {number} time @param {boolean} userTyping */
+  #target(time, userTyping) {
+    const field = userTyping ? document.activeElement : null;
     if (field) {
       const { left, top, width, height } = field.getBoundingClientRect();
       return { ...this.#towards(left + width / 2, top + height / 2), strong: true };
