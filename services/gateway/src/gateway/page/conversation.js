@@ -87,7 +87,7 @@ export class Conversation {
     row.user.parentElement?.toggleAttribute("hidden", !turn.user);
     row.user.textContent = turn.user;
     row.item.classList.toggle("other", !turn.mine);
-    row.who.textContent = language.text(turn.mine ? "you" : "someone");
+    row.who.textContent = language.text(turn.mine ? "you" : "otherViewer");
     const waiting = !turn.reply && (turn.status === "pending" || turn.status === "running");
     row.item.classList.toggle("waiting", waiting);
     row.item.classList.toggle("running", turn.status === "running" && !!turn.reply);
