@@ -85,7 +85,7 @@ const EN = {
   reasonSlow: "the main path was too slow",
   reasonBroken: "the main path broke off",
   reasonCircuit: "the main path failed several times in a row",
-  reasonOrder: "the message before it is answered there, and comes first",
+  reasonOrder: "the fallback is still answering the previous message",
   reasonModel: "no model answered on the main path",
   reasonDefault: "the main path did not answer",
 };
@@ -173,7 +173,7 @@ const ZH = {
   reasonSlow: "主通道太慢",
   reasonBroken: "主通道中断",
   reasonCircuit: "主通道连续失败",
-  reasonOrder: "上一条消息仍在那里等待回答，须先回答它",
+  reasonOrder: "备用通道仍在回答上一条消息",
   reasonModel: "主通道没有模型应答",
   reasonDefault: "主通道没有回答",
 };
