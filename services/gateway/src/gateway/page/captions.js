@@ -71,8 +71,8 @@ export class Captions {
     const text = line && !expired ? this.points.slice(line.start, line.end).join("") : "";
     if (text !== this.shownText) this.#build(text, line);
     for (const { element, start, end } of this.words) {
-      const said = end <= to || (start < to && ended);
-      element.className = said ? (end > from && !ended ? "now" : "said") : start < to ? "now" : ended ? "unsaid" : "ahead";
+      const spoken = end <= to || (start < to && ended);
+      element.className = spoken ? (end > from && !ended ? "current" : "spoken") : start < to ? "current" : ended ? "unspoken" : "upcoming";
     }
   }
 
@@ -86,7 +86,7 @@ export class Captions {
     for (const { element } of this.words.splice(kept)) element.remove();
     for (const { start, end } of spans.slice(kept)) {
       const element = document.createElement("span");
-      element.className = "ahead";
+      element.className = "upcoming";
       element.textContent = this.points.slice(start, end).join("");
       this.root.append(element);
       this.words.push({ element, start, end });

@@ -16,7 +16,7 @@ export class Composer {
     this.area = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
     this.send = /** @type {HTMLButtonElement} */ (form.querySelector(".send"));
     this.stop = /** @type {HTMLButtonElement} */ (form.querySelector(".stop"));
-    this.lengthError = /** @type {HTMLElement} */ (form.querySelector(".over"));
+    this.lengthError = /** @type {HTMLElement} */ (form.querySelector(".length-error"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();

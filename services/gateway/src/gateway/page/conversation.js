@@ -99,7 +99,7 @@ export class Conversation {
   /** @param {Turn} turn */
   #meta(turn) {
     const parts = [];
-    if (turn.interrupted) parts.push(tag("span", "cut", language.text("interrupted")));
+    if (turn.interrupted) parts.push(tag("span", "interrupted", language.text("interrupted")));
     if (turn.fallback) {
       const note = tag("span", "fallback", language.text("fallback"));
       note.title = language.reason(turn.reason);
@@ -153,7 +153,7 @@ function replyNodes(turn) {
   const { reply, playedText } = turn;
   const cut = turn.interrupted && playedText !== null && reply.startsWith(playedText) && playedText.length < reply.length;
   if (!cut) return [document.createTextNode(reply)];
-  return [document.createTextNode(playedText), tag("span", "unheard", reply.slice(playedText.length))];
+  return [document.createTextNode(playedText), tag("span", "unplayed", reply.slice(playedText.length))];
 }
 
 /** @param {string} name @param {string} className @param {string} [text] */

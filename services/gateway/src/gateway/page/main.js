@@ -47,7 +47,7 @@ new SessionDialog(element("session"), element("sessions"), sessionId);
 const state = { phase: "IDLE", turn: 0, userSpeaking: false, connection: { input: "connecting", output: "connecting" } };
 const ownMessages = new OwnMessages(sessionId);
 const latencies = new Latencies();
-const liveRegion = new LiveRegion(element("announcer"));
+const liveRegion = new LiveRegion(element("live-region"));
 const stage = new Stage(element("stage"));
 const captions = new Captions(element("captions"));
 const character = new Character(element("character"));

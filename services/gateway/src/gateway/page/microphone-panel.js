@@ -10,7 +10,7 @@ export class MicrophonePanel {
   /** @param {HTMLFormElement} form @param {{onToggle: () => void}} handlers */
   constructor(form, handlers) {
     this.button = /** @type {HTMLButtonElement} */ (form.querySelector(".mic"));
-    this.transcript = /** @type {HTMLElement} */ (form.querySelector(".heard"));
+    this.transcript = /** @type {HTMLElement} */ (form.querySelector(".transcript"));
     /** @type {import("./microphone.js").MicrophoneState} */
     this.state = "off";
     this.button.addEventListener("click", () => handlers.onToggle());

@@ -34,7 +34,7 @@ export class SessionDialog {
     this.dialog = dialog;
     this.current = current;
     this.opener = opener;
-    this.list = /** @type {HTMLElement} */ (dialog.querySelector(".known"));
+    this.list = /** @type {HTMLElement} */ (dialog.querySelector(".session-list"));
     this.note = /** @type {HTMLElement} */ (dialog.querySelector(".note"));
     this.field = /** @type {HTMLInputElement} */ (dialog.querySelector("input"));
     const name = /** @type {HTMLElement} */ (opener.querySelector(".name"));

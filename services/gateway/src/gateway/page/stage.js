@@ -12,12 +12,12 @@ export class Stage {
   constructor(root) {
     this.root = root;
     this.phase = /** @type {HTMLElement} */ (root.querySelector(".phase"));
-    this.enableSound = /** @type {HTMLElement} */ (root.querySelector(".hear"));
+    this.enableSound = /** @type {HTMLElement} */ (root.querySelector(".enable-sound"));
     this.noticeLine = /** @type {HTMLElement} */ (root.querySelector(".notice"));
-    this.link = /** @type {HTMLElement} */ (document.querySelector(".link"));
+    this.connection = /** @type {HTMLElement} */ (document.querySelector(".connection"));
     this.enableSoundTimer = 0;
     this.noticeTimer = 0;
-    this.shown = { phase: "IDLE", link: "connecting" };
+    this.shown = { phase: "IDLE", connection: "connecting" };
     language.addEventListener("change", () => this.#render());
     this.#render();
   }
@@ -31,7 +31,7 @@ export class Stage {
   /** Shows the worse state of the two sockets. @param {string} input @param {string} output */
   setConnection(input, output) {
     const order = ["offline", "reconnecting", "connecting", "connected"];
-    this.shown.link = order.find((state) => state === input || state === output) ?? "connected";
+    this.shown.connection = order.find((state) => state === input || state === output) ?? "connected";
     this.#render();
   }
 
@@ -51,12 +51,12 @@ export class Stage {
   }
 
   #render() {
-    const { phase, link } = this.shown;
+    const { phase, connection } = this.shown;
     this.phase.dataset.phase = phase;
     const label = /** @type {HTMLElement} */ (this.phase.querySelector(".label"));
     label.textContent = language.text(/** @type {import("./messages.js").MessageKey} */ (`phase${phase}`));
-    this.link.dataset.state = link;
-    const state = /** @type {HTMLElement} */ (this.link.querySelector(".label"));
-    state.textContent = language.text(/** @type {import("./messages.js").MessageKey} */ (link));
+    this.connection.dataset.state = connection;
+    const state = /** @type {HTMLElement} */ (this.connection.querySelector(".label"));
+    state.textContent = language.text(/** @type {import("./messages.js").MessageKey} */ (connection));
   }
 }
