@@ -45,7 +45,12 @@ export function captionLines(points) {
   return lines;
 }
 
-/** Words of a line with the punctuation and spaces that follow them; each hanzi is a word. @param {string[]} points @param {Span} line @returns {Span[]} */
+/**
+ * Words of a line with the punctuation and spaces that follow them; each hanzi is a word.
+ * @param {string[]} points
+ * @param {Span} line
+ * @returns {Span[]}
+ */
 export function captionWords(points, line) {
   let at = line.start;
   return (points.slice(line.start, line.end).join("").match(WORD) ?? []).map((word) => {

@@ -57,7 +57,11 @@ export class Captions {
     this.#show(to, from, ended === true, now - this.lastActiveAt > LINGER_MS);
   }
 
-  /** A reply without audio counts as spoken once it is complete; one with pending audio stays dimmed. @param {Turn | undefined} turn @param {boolean} audioPending */
+  /**
+   * A reply without audio counts as spoken once it is complete; one with pending audio stays dimmed.
+   * @param {Turn | undefined} turn
+   * @param {boolean} audioPending
+   */
   #rangeWithoutAudio(turn, audioPending) {
     const whole = turn?.status === "failed" || (turn?.status === "done" && !audioPending);
     const to = whole ? this.points.length : 0;

@@ -72,7 +72,11 @@ export class HistorySync {
     this.#load(++this.generation, 0, false);
   }
 
-  /** @param {number} generation @param {number} failures @param {boolean} last turns that stay unfinished after this load are lost */
+  /**
+   * @param {number} generation
+   * @param {number} failures
+   * @param {boolean} last turns that stay unfinished after this load are lost
+   */
   async #load(generation, failures, last) {
     let records;
     try {

@@ -117,7 +117,11 @@ export class Input {
   }
 }
 
-/** Ids are `<turn>.<n>`. After a collision of turn numbers the message may continue under another turn. @param {string} id @param {string} seen */
+/**
+ * Ids are `<turn>.<n>`. After a collision of turn numbers the message may continue under another turn.
+ * @param {string} id
+ * @param {string} seen
+ */
 function isAfter(id, seen) {
   const [turn, n] = id.split(".").map(Number);
   const [seenTurn, seenN] = seen.split(".").map(Number);

@@ -57,7 +57,11 @@ class Language extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Detects the language of a message from its letters; without letters, the page's language. @param {string} content @returns {"en"|"zh"} */
+  /**
+   * Detects the language of a message from its letters; without letters, the page's language.
+   * @param {string} content
+   * @returns {"en"|"zh"}
+   */
   detect(content) {
     if (/\p{Script=Han}/u.test(content)) return "zh";
     return /\p{Script=Latin}/u.test(content) ? "en" : this.current;

@@ -23,7 +23,9 @@ export class Latencies {
     this.stopPressedAt = new Map();
     /** @type {Map<number, Latency>} */
     this.byTurn = new Map();
-    /** @type {Map<number, {text?: number, audio?: number}>} turn → first text and audio, seen before the turn was known to be this window's */
+    /**
+     * @type {Map<number, {text?: number, audio?: number}>} turn → first text and audio, seen before the turn was known to be this window's
+     */
     this.early = new Map();
   }
 

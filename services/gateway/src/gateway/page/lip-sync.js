@@ -84,7 +84,12 @@ export function mouthShapeAt(position) {
   return interpolate(from, closedMouth(), ease(1 - Math.min(1, left / CLOSING_MS)));
 }
 
-/** Moves `shape` towards `target` with a time constant. @param {MouthShape} shape @param {MouthShape} target @param {number} elapsedMs since the last frame */
+/**
+ * Moves `shape` towards `target` with a time constant.
+ * @param {MouthShape} shape
+ * @param {MouthShape} target
+ * @param {number} elapsedMs since the last frame
+ */
 export function smoothMouthShape(shape, target, elapsedMs) {
   // Lips open faster than they close.
   const rate = 1 - Math.exp(-elapsedMs / (target.open > shape.open ? 16 : 26));

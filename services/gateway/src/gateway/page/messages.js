@@ -205,7 +205,9 @@ export const ERROR_MESSAGES = Object.freeze({
   nothing_heard: "errorNotUnderstood",
 });
 
-/** Reasons of a fallback; any other `engine_…` is a failure of the model. @type {Readonly<Record<string, MessageKey>>} */
+/**
+ * Reasons of a fallback; any other `engine_…` is a failure of the model. @type {Readonly<Record<string, MessageKey>>}
+ */
 export const REASON_MESSAGES = Object.freeze({
   sync_core_off: "reasonSwitchedOff",
   not_reached: "reasonUnavailable",

@@ -43,7 +43,11 @@ export class Output {
     return this.connection.send(turn ? { ...frame, turn } : frame);
   }
 
-  /** @param {number} turn @param {number} offsetMs @param {boolean} speaker the turn answers a message of this window */
+  /**
+   * @param {number} turn
+   * @param {number} offsetMs
+   * @param {boolean} speaker the turn answers a message of this window
+   */
   reportPlayed(turn, offsetMs, speaker) {
     const frame = { type: "PLAYED", sessionId: this.sessionId, turn, offsetMs };
     this.connection.send(speaker ? { ...frame, speaker } : frame);

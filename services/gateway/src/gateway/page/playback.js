@@ -75,7 +75,7 @@ export class Playback {
     this.startTimes.set(turn, startedAt);
     const audio = this.audioByTurn.get(turn);
     if (audio?.paused) {
-      // Move the whole turn by the pause. Anchoring anew could separate segments that are already joined.
+      // Move the whole turn by the pause. A new anchor could separate segments that are already joined.
       if (previous !== undefined) audio.resume(Math.round((startedAt - previous) * (this.context.sampleRate / 1000)));
       return;
     }
@@ -101,12 +101,18 @@ export class Playback {
     for (const chunk of this.waitingChunks.splice(0)) this.#placeChunk(chunk);
   }
 
-  /** PAUSE, at a possible interruption. A later STATE gives the new start time, or STOP ends the turn. @param {number} turn */
+  /**
+   * PAUSE, at a possible interruption. A later STATE gives the new start time, or STOP ends the turn.
+   * @param {number} turn
+   */
   pause(turn) {
     this.#audioFor(turn).pause(this.#currentFrame());
   }
 
-  /** RESUME. Only for a turn that was paused before its first chunk: any other one resumes in setStartTime. @param {number} turn */
+  /**
+   * RESUME. Only for a turn that was paused before its first chunk: any other one resumes in setStartTime.
+   * @param {number} turn
+   */
   resume(turn) {
     const audio = this.audioByTurn.get(turn);
     if (audio?.paused && !audio.schedule.anchored) audio.resume(0);
@@ -235,7 +241,10 @@ export class Playback {
     }
   }
 
-  /** The device started: a turn that began while it was suspended becomes audible at its current position. @param {number} moved s */
+  /**
+   * The device started: a turn that began while it was suspended becomes audible at its current position.
+   * @param {number} moved s
+   */
   #deviceRunning(moved) {
     const frames = Math.round(moved * this.context.sampleRate);
     for (const audio of this.audioByTurn.values()) audio.resume(frames);

@@ -83,7 +83,7 @@ export class SessionDialog {
     return item;
   }
 
-  /** Loads the page anew, so that no state of the old session remains. @param {string} name */
+  /** Loads a new page, so that no state of the old session remains. @param {string} name */
   #openSession(name) {
     if (name === this.current) this.dialog.close();
     else location.assign(`/?session=${encodeURIComponent(name)}`);

@@ -43,7 +43,12 @@ export class TurnAudio {
     this.reportedMs = -1;
   }
 
-  /** @param {Chunk} chunk @param {number} frame @param {number} frames @param {boolean} audible the device is running */
+  /**
+   * @param {Chunk} chunk
+   * @param {number} frame
+   * @param {number} frames
+   * @param {boolean} audible the device is running
+   */
   add(chunk, frame, frames, audible) {
     /** @type {Segment} */
     const segment = { chunk, frame, frames, durationMs: (chunk.samples.length / chunk.sampleRate) * 1000, node: null };
@@ -59,7 +64,10 @@ export class TurnAudio {
     this.#stopNodes(FADE_OUT_S);
   }
 
-  /** After a pause, or after the device was suspended: restarts what is still ahead and drops the rest. @param {number} moved frames */
+  /**
+   * After a pause, or after the device was suspended: restarts what is still ahead and drops the rest.
+   * @param {number} moved frames
+   */
   resume(moved) {
     this.#stopNodes(0);
     if (this.paused) {
@@ -76,7 +84,11 @@ export class TurnAudio {
     }
   }
 
-  /** The playback position at a frame; null before the first chunk. @param {number} frame @returns {PlaybackPosition | null} */
+  /**
+   * The playback position at a frame; null before the first chunk.
+   * @param {number} frame
+   * @returns {PlaybackPosition | null}
+   */
   positionAt(frame) {
     const { segments } = this;
     const now = Math.min(frame, this.frozenAt);
@@ -97,7 +109,11 @@ export class TurnAudio {
     return this.flushed || (!this.paused && now >= this.schedule.tail);
   }
 
-  /** Stops the turn for good. @param {number} now frame that is audible now @returns {number} context time from which it is silent, s */
+  /**
+   * Stops the turn for good.
+   * @param {number} now frame that is audible now
+   * @returns {number} context time from which it is silent, s
+   */
   flush(now) {
     this.flushed = true;
     this.frozenAt = Math.min(now, this.frozenAt);

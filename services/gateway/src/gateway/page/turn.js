@@ -43,7 +43,9 @@ export class Turns {
     this.onRemoved = onRemoved;
     /** @type {Turn[]} */
     this.entries = [];
-    /** @type {Map<Turn, {input: string, output: string}>} the reply as received from the input socket and from the output socket */
+    /**
+     * @type {Map<Turn, {input: string, output: string}>} the reply as received from the input socket and from the output socket
+     */
     this.sources = new Map();
     this.keyCount = 0;
     this.lastInstead = "";
@@ -97,7 +99,11 @@ export class Turns {
     return entry;
   }
 
-  /** FINAL: a message from this window's microphone was transcribed, and already is a turn. @param {number} number @param {string} user */
+  /**
+   * FINAL: a message from this window's microphone was transcribed, and already is a turn.
+   * @param {number} number
+   * @param {string} user
+   */
   transcribed(number, user) {
     const entry = this.started(number, user);
     entry.requestId ??= `spoken-${number}`;
@@ -139,7 +145,13 @@ export class Turns {
     return entry;
   }
 
-  /** TEXT_DELTA of the output socket. @param {number} number @param {string} content @param {number} textStart @param {boolean} eos */
+  /**
+   * TEXT_DELTA of the output socket.
+   * @param {number} number
+   * @param {string} content
+   * @param {number} textStart
+   * @param {boolean} eos
+   */
   appendOutputText(number, content, textStart, eos) {
     const entry = this.find(number) ?? this.#add({ turn: number, user: "", status: "running" });
     const sources = this.#sourcesOf(entry);

@@ -1,5 +1,11 @@
 // @ts-check
-/** She herself: puts the parts together and moves them, once per animation frame. */
+/**
+ * The character: assembles the parts of the drawing and moves them once per animation frame.
+ *
+ * The phase selects a pose (expression.js). Each value of the pose follows its target with a spring,
+ * so changes are never abrupt. Slow sine waves add breathing and drift, unless the user prefers
+ * reduced motion.
+ */
 
 import { Blink } from "./blink.js";
 import { poseOf, REST } from "./expression.js";
@@ -14,16 +20,18 @@ import { draw, group, n } from "./paint.js";
 import { Spring } from "./spring.js";
 import { ThinkingBubbles } from "./thinking-bubbles.js";
 
-/** Where the head sits on the neck. */
+/** Centre of rotation of the head, on the neck. */
 const PIVOT = "300 420";
-/** A low stage shows her closer: the face matters more than the jacket. */
-const CLOSE = "60 2 480 522";
-const WHOLE = "30 6 540 640";
-const LOW_PX = 430;
+/** On a low stage the view is closer: the face matters more than the jacket. */
+const CLOSE_VIEW_BOX = "60 2 480 522";
+const FULL_VIEW_BOX = "30 6 540 640";
+const LOW_STAGE_PX = 430;
 
 const RING = { SPEAKING: "#ff9fb0", THINKING: "#ffd76e", INTERRUPTED: "#ff7f97" };
 
-/** @typedef {{phase: string, mouth: import("../lip-sync.js").MouthShape, loudness: number, userTyping: boolean}} FrameState `loudness`: RMS, 0..1 */
+/**
+ * @typedef {{phase: string, mouth: import("../lip-sync.js").MouthShape, loudness: number, userTyping: boolean}} FrameState `loudness`: RMS, 0..1
+ */
 
 export class Character {
   /** @param {HTMLElement} root */
@@ -49,9 +57,9 @@ export class Character {
     const defs = draw("defs", {}, [...paints.map(copy), lips.clip, ...eyes.clips]);
     this.svg = draw("svg", { preserveAspectRatio: "xMidYMax meet" }, [defs, this.behind, this.body, this.head, this.thinkingBubbles.element]);
     root.append(this.svg);
-    new ResizeObserver(([entry]) => this.svg.setAttribute("viewBox", entry.contentRect.height < LOW_PX ? CLOSE : WHOLE)).observe(root);
+    new ResizeObserver(([entry]) => this.svg.setAttribute("viewBox", entry.contentRect.height < LOW_STAGE_PX ? CLOSE_VIEW_BOX : FULL_VIEW_BOX)).observe(root);
 
-    /** @type {Record<string, Spring>} every number of a pose moves like something with weight */
+    /** @type {Record<string, Spring>} one per value of a pose */
     this.springs = Object.fromEntries(Object.entries(REST).map(([key, value]) => [key, new Spring(...weight(key), value)]));
     this.gazeSprings = { x: new Spring(6, 0.9), y: new Spring(6, 0.9) };
     this.loudness = new Spring(3, 0.7);
@@ -65,7 +73,7 @@ export class Character {
     const seconds = elapsed / 1000;
     const phase = frame.userTyping && frame.phase === "IDLE" ? "LISTENING" : frame.phase;
     if (phase !== this.phase) {
-      if (phase !== "IDLE") this.blink.now(phase === "INTERRUPTED" ? time + STARTLE_FIRST_S : time);
+      if (phase !== "IDLE") this.blink.now(phase === "INTERRUPTED" ? time + STARTLE_S : time);
       this.phase = phase;
       this.phaseStart = time;
     }
@@ -96,14 +104,18 @@ export class Character {
     this.headset.shine(phase === "SPEAKING" ? 0.2 + loudness * 0.8 : pulse, RING[/** @type {keyof typeof RING} */ (phase)] ?? "#7fe3d2");
   }
 
-  /** @param {import("./expression.js").Pose} target @param {number} seconds @returns {import("./expression.js").Pose} */
+  /**
+   * @param {import("./expression.js").Pose} target
+   * @param {number} seconds
+   * @returns {import("./expression.js").Pose}
+   */
   #followPose(target, seconds) {
     const entries = Object.entries(target).map(([key, value]) => [key, this.springs[key].follow(value, seconds)]);
     return Object.fromEntries(entries);
   }
 
   /**
-   * Depth without a third dimension: what is nearer moves farther when she turns.
+   * Parallax: when the head turns, nearer layers move farther than distant ones.
    * @param {number} tilt @param {number} yaw @param {number} pitch @param {number} lift @param {number} breath @param {number} drift
    */
   #place(tilt, yaw, pitch, lift, breath, drift) {
@@ -119,16 +131,20 @@ export class Character {
   }
 }
 
-/** Startled eyes open wide first; the blink comes after. */
-const STARTLE_FIRST_S = 0.5;
+/** On an interruption the eyes open wide first; the blink follows after this time. */
+const STARTLE_S = 0.5;
 
-/** Paints are made once and belong to no drawing. @param {SVGElement} paint */
+/** The paints are shared constants, and an element can have only one parent. @param {SVGElement} paint */
 const copy = (paint) => /** @type {SVGElement} */ (paint.cloneNode(true));
 
 /** @param {number} x @param {number} y */
 const shift = (x, y) => `translate(${n(x)} ${n(y)})`;
 
-/** Heads are heavier than brows. @param {string} key @returns {[number, number]} Hz, damping */
+/**
+ * Frequency and damping of a pose value: the head moves more slowly than the brows.
+ * @param {string} key
+ * @returns {[number, number]} Hz, damping
+ */
 function weight(key) {
   if (key === "lift") return [2.6, 0.42];
   if (key === "tilt" || key === "yaw" || key === "pitch") return [1.25, 0.72];

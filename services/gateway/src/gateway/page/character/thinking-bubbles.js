@@ -1,5 +1,5 @@
 // @ts-check
-/** Three bubbles that rise beside her head while she thinks. */
+/** Three bubbles beside the head during THINKING. */
 
 import { draw, group, n } from "./paint.js";
 import { Spring } from "./spring.js";
