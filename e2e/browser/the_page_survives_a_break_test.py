@@ -30,7 +30,8 @@ MOST_ROWS = """window.mostRows = 0; const list = document.getElementById('turns'
 new MutationObserver(() => window.mostRows = Math.max(window.mostRows, list.children.length)).observe(list, {childList: true});"""
 ROWS = """[...document.querySelectorAll('#turns .turn')].map(row => ({
   user: row.querySelector('.user .words').textContent, reply: row.querySelector('.reply .words').textContent,
-  unplayed: row.querySelector('.unplayed')?.textContent ?? '', marks: [...row.querySelectorAll('.interrupted, .failed')].map(mark => mark.className),
+  unplayed: row.querySelector('.unplayed')?.textContent ?? '',
+  marks: [...row.querySelectorAll('.interrupted, .failed')].map(mark => mark.className),
   writing: row.matches('.running, .waiting'), foreign: row.matches('.other'),
 }))"""
 
