@@ -58,6 +58,6 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
         "one that heard of the pause later than the other is in step again"
     )
     await windows[0].until("v.phase === 'IDLE'", 40)
-    # The ear of a page is a little behind the session's clock, more so after it said something again.
+    # The playback position of a page is a little behind the session's clock, more so after it played something again.
     await windows[0].until("v.captionText === v.replyText", timeouts.TURN)
     assert windows[0].problems == windows[1].problems == []

@@ -32,7 +32,7 @@ async def test_an_answer_is_heard_seen_and_read(as_newcomer: Stack, chromium: Br
     assert max(opens) > 0.25
     assert statistics.pstdev(opens) > 0.05
     await window.until("v.phase === 'IDLE'", 40)
-    # The ear of a page is a little behind the session's clock.
+    # The playback position of a page is a little behind the session's clock.
     await window.until("v.captionText === v.replyText", 3)
     after = await window.state()
     assert after["samplesPlayed"] > before["samplesPlayed"] + 24_000

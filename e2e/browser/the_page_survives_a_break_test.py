@@ -30,7 +30,8 @@ MOST_ROWS = """window.mostRows = 0; const list = document.getElementById('turns'
 new MutationObserver(() => window.mostRows = Math.max(window.mostRows, list.children.length)).observe(list, {childList: true});"""
 ROWS = """[...document.querySelectorAll('#turns .turn')].map(row => ({
   user: row.querySelector('.user .words').textContent, reply: row.querySelector('.reply .words').textContent,
-  unheard: row.querySelector('.unheard')?.textContent ?? '', marks: [...row.querySelectorAll('.cut, .failed')].map(mark => mark.className),
+  unplayed: row.querySelector('.unplayed')?.textContent ?? '',
+  marks: [...row.querySelectorAll('.interrupted, .failed')].map(mark => mark.className),
   writing: row.matches('.running, .waiting'), foreign: row.matches('.other'),
 }))"""
 
@@ -193,8 +194,8 @@ async def test_a_reply_that_was_stopped_meanwhile_is_marked(
         assert kept["interrupted"]
         await window.shows("interrupted", timeouts.PAGE_BACK)
         (row,) = await rows(window)
-        assert (row["marks"], row["writing"]) == (["cut"], False)
-        assert row["reply"].removesuffix(row["unheard"]) == kept["reply"], (
+        assert (row["marks"], row["writing"]) == (["interrupted"], False)
+        assert row["reply"].removesuffix(row["unplayed"]) == kept["reply"], (
             "what was read but never heard is told apart"
         )
 

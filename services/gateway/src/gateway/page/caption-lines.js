@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * Cuts a reply into caption lines, and a line into words. Pure; places are code points, as on the wire.
+ * Splits a reply into caption lines, and a line into words. Pure; indexes are code points, as on the wire.
  *
- * The cut depends only on what stands before it, so lines do not jump while the reply is still growing.
+ * A line break depends only on the text before it, so lines stay stable while the reply grows.
  */
 
-/** Columns of a line; hanzi take two. */
-const LONGEST = 50;
-/** A sentence shorter than this shares its line with the next one. */
-const SHORTEST = 14;
+/** Width of a line in columns; a hanzi takes two. */
+const MAX_COLUMNS = 50;
+/** A sentence with fewer columns shares its line with the next one. */
+const MIN_COLUMNS = 14;
 
 const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]/u;
 const KANA = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}";
@@ -29,13 +29,13 @@ export function captionLines(points) {
   };
   for (let i = 0; i < points.length; i++) {
     width += columns(points[i]);
-    if (points[i] === "\n" || (width >= SHORTEST && sentenceEnds(points, i))) {
+    if (points[i] === "\n" || (width >= MIN_COLUMNS && sentenceEnds(points, i))) {
       cut(i + 1);
       width = 0;
       continue;
     }
     if (mayBreakAfter(points, i)) soft = i + 1;
-    if (width > LONGEST && soft > start) {
+    if (width > MAX_COLUMNS && soft > start) {
       cut(soft);
       width = 0;
       for (let k = start; k <= i; k++) width += columns(points[k]);
@@ -45,7 +45,12 @@ export function captionLines(points) {
   return lines;
 }
 
-/** Words of a line with the marks and blanks that follow them; each hanzi is one. @param {string[]} points @param {Span} line @returns {Span[]} */
+/**
+ * Words of a line with the punctuation and spaces that follow them; each hanzi is a word.
+ * @param {string[]} points
+ * @param {Span} line
+ * @returns {Span[]}
+ */
 export function captionWords(points, line) {
   let at = line.start;
   return (points.slice(line.start, line.end).join("").match(WORD) ?? []).map((word) => {
@@ -59,7 +64,7 @@ export function captionWords(points, line) {
 const columns = (point) => (WIDE.test(point) ? 2 : 1);
 
 /**
- * Hanzi sentences end at their mark (and its closing quotes), others at the blank after it: the point in 3.14 ends nothing.
+ * A CJK sentence ends at its mark (and closing quotes), any other one at the space after the mark: "3.14" has no sentence end.
  * @param {string[]} points @param {number} i
  */
 function sentenceEnds(points, i) {

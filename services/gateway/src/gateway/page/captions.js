@@ -1,25 +1,32 @@
 // @ts-check
-/** The words under the character. They follow the voice at the ear, not the text on the wire. */
+/**
+ * Captions below the character. They follow the playback position, not the arrival of the text.
+ *
+ * The reply is cut into lines and words (caption-lines.js), and the line at the position is shown.
+ * A chunk with a short text range highlights exactly that range. A chunk with a long one carries the
+ * range of its whole fragment, as some TTS providers give no word timings; the words in it are then
+ * estimated from the elapsed share of the fragment's audio.
+ */
 
 import { captionLines, captionWords } from "./caption-lines.js";
 
-/** A chunk that names more than this many code points names its whole fragment; then time tells where in it the voice is. */
-const ONE_BREATH = 12;
-/** The last line stays this long after the voice. */
+/** A chunk whose text range is longer than this many code points covers a whole fragment. */
+const MAX_WORD_POINTS = 12;
+/** The last line stays this long after the end of the audio. */
 const LINGER_MS = 3_500;
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
- * @typedef {{voice: import("./voice.js").Voice, turn: number} & import("./voice.js").Position} Heard
+ * @typedef {{audio: import("./turn-audio.js").TurnAudio, turn: number} & import("./turn-audio.js").PlaybackPosition} CaptionPosition
  */
 
 export class Captions {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    /** The words that were shown as said, from the reply's beginning. */
-    this.revealed = "";
-    this.shown = "";
+    /** The part of the reply that the captions have shown as spoken. */
+    this.spokenText = "";
+    this.shownText = "";
     this.reply = "";
     /** @type {string[]} */
     this.points = [];
@@ -27,59 +34,63 @@ export class Captions {
     this.lines = [];
     /** @type {{element: HTMLElement, start: number, end: number}[]} */
     this.words = [];
-    this.quietSince = 0;
+    this.lastActiveAt = 0;
   }
 
   /**
    * Once per animation frame.
-   * @param {Turn | undefined} turn the newest @param {Heard | null} heard @param {number} now ms
-   * @param {boolean} awaited a voice is still to come for it, also where its text is whole
+   * @param {Turn | undefined} turn the newest one @param {CaptionPosition | null} position @param {number} now ms
+   * @param {boolean} audioPending its audio has yet to arrive, even if its text is complete
    */
-  draw(turn, heard, now, awaited) {
+  draw(turn, position, now, audioPending) {
     const reply = turn?.reply ?? "";
     if (reply !== this.reply) {
       this.reply = reply;
       this.points = [...reply];
       this.lines = captionLines(this.points);
     }
-    const mine = heard && turn && heard.turn === turn.turn ? heard : null;
-    const { from, to } = mine ? spoken(mine, this.points) : this.#unvoiced(turn, awaited);
-    this.revealed = this.points.slice(0, to).join("");
-    const quiet = turn?.interrupted || (turn?.status !== "running" && !(mine ? mine.sounding || mine.next : awaited));
-    if (!quiet) this.quietSince = now;
-    this.#show(to, from, quiet === true, now - this.quietSince > LINGER_MS);
+    const current = position && turn && position.turn === turn.turn ? position : null;
+    const { from, to } = current ? spokenRange(current, this.points) : this.#rangeWithoutAudio(turn, audioPending);
+    this.spokenText = this.points.slice(0, to).join("");
+    const ended = turn?.interrupted || (turn?.status !== "running" && !(current ? current.sounding || current.next : audioPending));
+    if (!ended) this.lastActiveAt = now;
+    this.#show(to, from, ended === true, now - this.lastActiveAt > LINGER_MS);
   }
 
-  /** A reply without a voice is read when it is whole; one whose voice is yet to come waits dimmed. @param {Turn | undefined} turn @param {boolean} awaited */
-  #unvoiced(turn, awaited) {
-    const whole = turn?.status === "failed" || (turn?.status === "done" && !awaited);
+  /**
+   * A reply without audio counts as spoken once it is complete; one with pending audio stays dimmed.
+   * @param {Turn | undefined} turn
+   * @param {boolean} audioPending
+   */
+  #rangeWithoutAudio(turn, audioPending) {
+    const whole = turn?.status === "failed" || (turn?.status === "done" && !audioPending);
     const to = whole ? this.points.length : 0;
     return { from: to, to };
   }
 
-  /** @param {number} to @param {number} from @param {boolean} quiet @param {boolean} gone */
-  #show(to, from, quiet, gone) {
-    const place = Math.max(0, to - 1);
-    const line = this.lines.find(({ end }) => place < end) ?? this.lines.at(-1);
-    const text = line && !gone ? this.points.slice(line.start, line.end).join("") : "";
-    if (text !== this.shown) this.#build(text, line);
+  /** @param {number} to @param {number} from @param {boolean} ended @param {boolean} expired */
+  #show(to, from, ended, expired) {
+    const lastSpoken = Math.max(0, to - 1);
+    const line = this.lines.find(({ end }) => lastSpoken < end) ?? this.lines.at(-1);
+    const text = line && !expired ? this.points.slice(line.start, line.end).join("") : "";
+    if (text !== this.shownText) this.#build(text, line);
     for (const { element, start, end } of this.words) {
-      const said = end <= to || (start < to && quiet);
-      element.className = said ? (end > from && !quiet ? "now" : "said") : start < to ? "now" : quiet ? "unsaid" : "ahead";
+      const spoken = end <= to || (start < to && ended);
+      element.className = spoken ? (end > from && !ended ? "current" : "spoken") : start < to ? "current" : ended ? "unspoken" : "upcoming";
     }
   }
 
   /** @param {string} text @param {import("./caption-lines.js").Span | undefined} line */
   #build(text, line) {
-    // A line that only grew keeps its words, or their fading would begin anew with each delta.
-    const grown = this.shown !== "" && text.startsWith(this.shown) && this.words[0]?.start === line?.start;
-    this.shown = text;
+    // A line that only grew keeps its elements, or their transitions would restart with each delta.
+    const grown = this.shownText !== "" && text.startsWith(this.shownText) && this.words[0]?.start === line?.start;
+    this.shownText = text;
     const spans = text && line ? captionWords(this.points, line) : [];
     const kept = grown ? Math.max(0, this.words.length - 1) : 0;
     for (const { element } of this.words.splice(kept)) element.remove();
     for (const { start, end } of spans.slice(kept)) {
       const element = document.createElement("span");
-      element.className = "ahead";
+      element.className = "upcoming";
       element.textContent = this.points.slice(start, end).join("");
       this.root.append(element);
       this.words.push({ element, start, end });
@@ -89,17 +100,17 @@ export class Captions {
 }
 
 /**
- * Which words sound: `to` is the place up to which the reply has been said, `from` where the words of this moment begin.
- * @param {Heard} heard @param {string[]} points
+ * The code points that are spoken at the position: the reply has been spoken up to `to`, the current words begin at `from`.
+ * @param {CaptionPosition} position @param {string[]} points
  */
-function spoken(heard, points) {
-  const { chunk } = heard.segment;
+function spokenRange(position, points) {
+  const { chunk } = position.segment;
   const { textStart, textEnd } = chunk;
-  if (textEnd - textStart <= ONE_BREATH) return { from: textStart, to: Math.min(textEnd, points.length) };
-  const run = heard.voice.segments.filter((each) => each.chunk.textStart === textStart && each.chunk.textEnd === textEnd);
-  const first = run[0].chunk.offsetMs;
-  const last = run[run.length - 1];
-  const share = (heard.offsetMs - first) / Math.max(1, last.chunk.offsetMs + last.durationMs - first);
+  if (textEnd - textStart <= MAX_WORD_POINTS) return { from: textStart, to: Math.min(textEnd, points.length) };
+  const sameText = position.audio.segments.filter((each) => each.chunk.textStart === textStart && each.chunk.textEnd === textEnd);
+  const first = sameText[0].chunk.offsetMs;
+  const last = sameText[sameText.length - 1];
+  const share = (position.offsetMs - first) / Math.max(1, last.chunk.offsetMs + last.durationMs - first);
   const to = Math.min(points.length, textStart + Math.ceil(share * (textEnd - textStart)));
   return { from: Math.max(textStart, to - 1), to };
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The binary form of a chunk: a header of 52 bytes, little-endian, then s16le samples. Pure. */
+/** Parses the binary form of a chunk: a header of 52 bytes, little-endian, then s16le samples. Pure. */
 
 /** Order of the fifteen weights in the header. */
 export const VISEMES = Object.freeze(["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou"]);
@@ -11,19 +11,19 @@ const PCM = 0;
 /**
  * @typedef {object} Chunk
  * @property {number} turn
- * @property {number} seq counts from 0 within the turn
- * @property {number} offsetMs audio time within the turn
+ * @property {number} seq counts from 0 in each turn
+ * @property {number} offsetMs audio time since the start of the turn
  * @property {number} sampleRate Hz
- * @property {number} textStart place in the reply, in code points, where this chunk's words begin
+ * @property {number} textStart index in the reply, in code points, at which this chunk's words begin
  * @property {number} textEnd
- * @property {Float32Array} viseme fifteen weights, 0..1, in the order of VISEMES: the mouth at the chunk's start
+ * @property {Float32Array} viseme fifteen weights, 0..1, in the order of VISEMES, for the start of the chunk
  * @property {Float32Array} samples -1..1
  * @property {number} loudness RMS of the samples, 0..1
  */
 
 /**
  * @param {ArrayBuffer} frame
- * @returns {Chunk | null} null for a frame of a version or codec this page does not know, which readers skip
+ * @returns {Chunk | null} null for an unknown version or codec; such frames are skipped
  */
 export function parseChunk(frame) {
   if (frame.byteLength < HEADER_BYTES) return null;
@@ -52,7 +52,7 @@ function decode(view) {
   const samples = new Float32Array(count);
   let power = 0;
   for (let i = 0; i < count; i++) {
-    // DataView rather than Int16Array: the wire is little-endian whatever this machine is.
+    // DataView rather than Int16Array: the wire is little-endian on every machine.
     const value = view.getInt16(HEADER_BYTES + i * 2, true) / 32768;
     samples[i] = value;
     power += value * value;

@@ -1,10 +1,10 @@
 // @ts-check
-/** Where the user writes: Enter sends, Shift+Enter breaks the line, Esc stops her. */
+/** The text field: Enter sends, Shift+Enter breaks the line, Esc stops the reply. */
 
 import { language } from "./language.js";
 
-/** The server's limit of a message, in characters. */
-const LONGEST = 4_000;
+/** The server's limit for a message, in code points. */
+const MAX_LENGTH = 4_000;
 
 export class Composer {
   /**
@@ -16,47 +16,47 @@ export class Composer {
     this.area = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
     this.send = /** @type {HTMLButtonElement} */ (form.querySelector(".send"));
     this.stop = /** @type {HTMLButtonElement} */ (form.querySelector(".stop"));
-    this.over = /** @type {HTMLElement} */ (form.querySelector(".over"));
+    this.lengthError = /** @type {HTMLElement} */ (form.querySelector(".length-error"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
-    this.area.addEventListener("input", () => this.#changed());
-    this.area.addEventListener("keydown", (event) => this.#key(event));
+    this.area.addEventListener("input", () => this.#update());
+    this.area.addEventListener("keydown", (event) => this.#handleKey(event));
     this.stop.addEventListener("click", () => handlers.onStop());
     addEventListener("keydown", (event) => {
-      // A dialog that is open takes Esc for itself.
+      // Esc closes an open dialog.
       if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return;
       handlers.onStop();
     });
-    language.addEventListener("change", () => this.#changed());
-    this.#changed();
-    // Where a finger would only bring up a keyboard over half of the page, it stays down.
+    language.addEventListener("change", () => this.#update());
+    this.#update();
+    // On touch devices focus would open the keyboard over half of the page.
     if (matchMedia("(pointer: fine)").matches) this.area.focus({ preventScroll: true });
   }
 
-  /** Somebody is writing something. */
-  get writing() {
+  /** The user is typing a message. */
+  get typing() {
     return document.activeElement === this.area && this.area.value.trim() !== "";
   }
 
-  /** @param {boolean} busy she is thinking or speaking */
+  /** @param {boolean} busy a turn is active or sounding */
   setBusy(busy) {
     const key = busy ? "placeholderBusy" : "placeholder";
     if (this.stop.disabled === !busy && this.area.dataset.placeholder === key) return;
-    // A button that is disabled drops the focus to nowhere; the keyboard goes on in the text.
+    // Disabling the focused button would lose the focus; move it to the text field.
     if (!busy && document.activeElement === this.stop) this.area.focus();
     this.stop.disabled = !busy;
     this.area.dataset.placeholder = key;
     this.area.placeholder = language.text(key);
-    // A field without a text is as high as its placeholder.
-    this.#changed();
+    // The height of an empty field depends on its placeholder.
+    this.#update();
   }
 
   /** @param {KeyboardEvent} event */
-  #key(event) {
+  #handleKey(event) {
     if (event.key !== "Enter" || event.shiftKey) return;
-    // Enter that ends the composition of a hanzi is not Enter; Safari tells it only by the old code.
+    // Enter that confirms an IME composition must not send. Safari marks it only by keyCode 229.
     if (event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     this.#submit();
@@ -64,19 +64,19 @@ export class Composer {
 
   #submit() {
     const text = this.area.value.trim();
-    if (!text || [...text].length > LONGEST) return;
+    if (!text || [...text].length > MAX_LENGTH) return;
     this.area.value = "";
-    this.#changed();
+    this.#update();
     this.handlers.onSay(text);
   }
 
-  #changed() {
+  #update() {
     const { area } = this;
     area.style.height = "auto";
     area.style.height = `${area.scrollHeight}px`;
-    const over = [...area.value.trim()].length - LONGEST;
-    this.over.hidden = over <= 0;
-    this.over.textContent = over > 0 ? language.text("tooLong", { over }) : "";
+    const over = [...area.value.trim()].length - MAX_LENGTH;
+    this.lengthError.hidden = over <= 0;
+    this.lengthError.textContent = over > 0 ? language.text("tooLong", { over }) : "";
     this.send.disabled = area.value.trim() === "" || over > 0;
   }
 }

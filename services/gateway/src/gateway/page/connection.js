@@ -1,11 +1,14 @@
 // @ts-check
 /**
- * A WebSocket that comes back. Knows nothing of what is said over it.
+ * A WebSocket that reconnects. Independent of the messages sent over it.
+ *
+ * The delay before a reconnect doubles with each failure, up to 8 s, and is partly random. A
+ * connection that lasted 4 s resets it, and so does the browser's `online` event.
  */
 
 const FIRST_DELAY_MS = 250;
-const LONGEST_DELAY_MS = 8_000;
-/** A connection that lived this long was good: the next failure starts again with the short delay. */
+const MAX_DELAY_MS = 8_000;
+/** After a connection of this duration, the next failure starts with the first delay again. */
 const STABLE_MS = 4_000;
 
 /** @typedef {"connecting"|"connected"|"reconnecting"|"offline"|"closed"} ConnectionState */
@@ -28,20 +31,20 @@ export class Connection {
     this.socket = null;
     this.timer = 0;
     this.onOnline = () => this.#retryNow();
-    this.onOffline = () => this.state !== "connected" && this.#enter("offline");
+    this.onOffline = () => this.state !== "connected" && this.#setState("offline");
     addEventListener("online", this.onOnline);
     addEventListener("offline", this.onOffline);
     this.#open();
   }
 
-  /** @param {object} frame @returns {boolean} false when nobody is there to take it; the caller decides what that means */
+  /** @param {object} frame @returns {boolean} false without a connection; the frame is then dropped */
   send(frame) {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(frame));
     return true;
   }
 
-  /** @param {ArrayBuffer} data @returns {boolean} */
+  /** @param {ArrayBuffer} data @returns {boolean} as `send` */
   sendBinary(data) {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(data);
@@ -52,7 +55,7 @@ export class Connection {
     removeEventListener("online", this.onOnline);
     removeEventListener("offline", this.onOffline);
     clearTimeout(this.timer);
-    this.#enter("closed");
+    this.#setState("closed");
     const socket = this.socket;
     this.socket = null;
     socket?.close(1000);
@@ -65,11 +68,11 @@ export class Connection {
     this.socket = socket;
     socket.onopen = () => {
       openedAt = performance.now();
-      this.#enter("connected");
+      this.#setState("connected");
       this.handlers.onOpen();
     };
     socket.onmessage = ({ data }) => {
-      // After close() or a replacement, frames that were already queued belong to nobody.
+      // After close() or a reconnect, this socket may still deliver queued frames; they are outdated.
       if (socket !== this.socket) return;
       if (typeof data !== "string") {
         this.handlers.onBinary?.(data);
@@ -93,9 +96,9 @@ export class Connection {
 
   #retryLater() {
     this.socket = null;
-    this.#enter(navigator.onLine ? "reconnecting" : "offline");
-    const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.failures++);
-    // Half of the delay is random, so that the viewers of a session do not come back in one wave.
+    this.#setState(navigator.onLine ? "reconnecting" : "offline");
+    const ceiling = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** this.failures++);
+    // Half of the delay is random, so that the viewers of a session do not reconnect all at once.
     this.timer = window.setTimeout(() => this.#open(), ceiling * (0.5 + Math.random() / 2));
   }
 
@@ -107,7 +110,7 @@ export class Connection {
   }
 
   /** @param {ConnectionState} state */
-  #enter(state) {
+  #setState(state) {
     if (state === this.state) return;
     this.state = state;
     this.handlers.onState(state);

@@ -1,10 +1,10 @@
 // @ts-check
-/** The list of turns. Draws what turn.js knows; keeps to the end unless the reader scrolled away. */
+/** Renders the list of turns (turn.js). Stays scrolled to the end unless the user scrolled away. */
 
 import { language } from "./language.js";
 
-/** Nearer to the end than this counts as being there, px. */
-const NEAR_PX = 80;
+/** A scroll position this near to the end counts as the end, px. */
+const END_MARGIN_PX = 80;
 
 /**
  * @typedef {import("./turn.js").Turn} Turn
@@ -14,7 +14,7 @@ const NEAR_PX = 80;
 export class Conversation {
   /**
    * @param {HTMLElement} list
-   * @param {HTMLElement} empty shown while there is nothing
+   * @param {HTMLElement} empty shown while there are no turns
    * @param {HTMLButtonElement} latest
    * @param {{latency: (turn: number) => import("./latency.js").Latency | undefined, onRetry: (text: string) => void}} sources
    */
@@ -25,12 +25,12 @@ export class Conversation {
     this.sources = sources;
     /** @type {Map<string, Row>} */
     this.rows = new Map();
-    this.following = true;
+    this.followsEnd = true;
     const scroller = this.#scroller;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.#keepUp()).observe(scroller);
-    latest.addEventListener("click", () => this.toEnd());
-    language.addEventListener("change", () => this.rows.forEach((row) => this.#fill(row)));
+    new ResizeObserver(() => this.#followEnd()).observe(scroller);
+    latest.addEventListener("click", () => this.scrollToEnd());
+    language.addEventListener("change", () => this.rows.forEach((row) => this.#render(row)));
   }
 
   /** @param {Turn} turn */
@@ -38,9 +38,9 @@ export class Conversation {
     let row = this.rows.get(turn.key);
     if (!row) this.rows.set(turn.key, (row = build(turn)));
     this.#place(row);
-    this.#fill(row);
+    this.#render(row);
     this.empty.hidden = true;
-    this.#keepUp();
+    this.#followEnd();
   }
 
   /** @param {Turn} turn */
@@ -49,9 +49,9 @@ export class Conversation {
     this.rows.delete(turn.key);
   }
 
-  toEnd() {
-    this.following = true;
-    this.#keepUp();
+  scrollToEnd() {
+    this.followsEnd = true;
+    this.#followEnd();
   }
 
   get #scroller() {
@@ -60,16 +60,16 @@ export class Conversation {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    this.latest.hidden = this.following;
+    this.followsEnd = scrollHeight - scrollTop - clientHeight < END_MARGIN_PX;
+    this.latest.hidden = this.followsEnd;
   }
 
-  #keepUp() {
-    if (this.following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    this.latest.hidden = this.following;
+  #followEnd() {
+    if (this.followsEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.latest.hidden = this.followsEnd;
   }
 
-  /** By number; almost always at the end already. @param {Row} row */
+  /** Sorts the row in by the order of its turn; usually it is at the end already. @param {Row} row */
   #place(row) {
     /** @type {Row | null} */
     let next = null;
@@ -82,12 +82,12 @@ export class Conversation {
   }
 
   /** @param {Row} row */
-  #fill(row) {
+  #render(row) {
     const { turn } = row;
     row.user.parentElement?.toggleAttribute("hidden", !turn.user);
     row.user.textContent = turn.user;
     row.item.classList.toggle("other", !turn.mine);
-    row.who.textContent = language.text(turn.mine ? "you" : "someone");
+    row.who.textContent = language.text(turn.mine ? "you" : "otherViewer");
     const waiting = !turn.reply && (turn.status === "pending" || turn.status === "running");
     row.item.classList.toggle("waiting", waiting);
     row.item.classList.toggle("running", turn.status === "running" && !!turn.reply);
@@ -99,7 +99,7 @@ export class Conversation {
   /** @param {Turn} turn */
   #meta(turn) {
     const parts = [];
-    if (turn.interrupted) parts.push(tag("span", "cut", language.text("interrupted")));
+    if (turn.interrupted) parts.push(tag("span", "interrupted", language.text("interrupted")));
     if (turn.fallback) {
       const note = tag("span", "fallback", language.text("fallback"));
       note.title = language.reason(turn.reason);
@@ -148,11 +148,12 @@ function build(turn) {
   return { item, user, who, reply, meta, turn };
 }
 
-/** What was never heard is kept readable, but is not what she said. @param {Turn} turn */
+/** The part of an interrupted reply that was not played stays readable, but is dimmed. @param {Turn} turn */
 function replyNodes(turn) {
-  const { reply, heard } = turn;
-  if (!turn.interrupted || heard === null || !reply.startsWith(heard) || heard.length === reply.length) return [document.createTextNode(reply)];
-  return [document.createTextNode(heard), tag("span", "unheard", reply.slice(heard.length))];
+  const { reply, playedText } = turn;
+  const cut = turn.interrupted && playedText !== null && reply.startsWith(playedText) && playedText.length < reply.length;
+  if (!cut) return [document.createTextNode(reply)];
+  return [document.createTextNode(playedText), tag("span", "unplayed", reply.slice(playedText.length))];
 }
 
 /** @param {string} name @param {string} className @param {string} [text] */

@@ -1,36 +1,43 @@
 // @ts-check
-/** `window.vtuber`: what the page hears and shows, as numbers. Read-only; for tests and for the curious. */
+/** `window.vtuber`: the state of the page as numbers. Read-only; for tests and debugging. */
 
 /**
- * @param {{state: {phase: string, turn: number, hearing: boolean, connection: {input: string, output: string}},
- *   playback: import("./playback.js").Playback, clock: import("./clock.js").Clock, captions: import("./captions.js").Captions,
- *   turns: import("./turn.js").Turns, latencies: import("./latency.js").Latencies, microphone: import("./microphone.js").Microphone, mouth: () => import("./mouth.js").Shape}} parts
+ * @param {{
+ *   state: {phase: string, turn: number, userSpeaking: boolean, connection: {input: string, output: string}},
+ *   playback: import("./playback.js").Playback,
+ *   clock: import("./clock.js").Clock,
+ *   captions: import("./captions.js").Captions,
+ *   turns: import("./turn.js").Turns,
+ *   latencies: import("./latency.js").Latencies,
+ *   microphone: import("./microphone.js").Microphone,
+ *   mouth: () => import("./lip-sync.js").MouthShape,
+ * }} parts
  */
 export function publish({ state, playback, clock, captions, turns, latencies, microphone, mouth }) {
   const readings = {
     /** "suspended" until the first gesture, then "running". */
     audioState: () => playback.state,
-    /** Frames at the context's rate that have sounded since the page was opened. */
+    /** Frames at the context's rate that have sounded since the page was loaded. */
     samplesPlayed: () => playback.samplesPlayed,
-    /** Of the last 43 ms, after the volume, 0..1. */
+    /** RMS of the last 43 ms of output, after the volume, 0..1. */
     rms: () => playback.rms,
-    /** As drawn now, 0..1. */
+    /** Opening of the mouth as drawn now, 0..1. */
     mouthOpen: () => mouth().open,
-    /** What the captions have shown as said, from the reply's beginning. */
-    captionText: () => captions.revealed,
+    /** The part of the reply that the captions have shown as spoken. */
+    captionText: () => captions.spokenText,
     replyText: () => turns.latest?.reply ?? "",
     phase: () => state.phase,
     turn: () => state.turn,
-    /** "off", "asking", "on", "denied" or "missing". */
+    /** "off", "asking", "on", "denied", "missing" or "insecure". */
     microphone: () => microphone.state,
-    /** Gaps that were heard in the middle of a turn. */
+    /** Number of audible gaps in the middle of turns. */
     underruns: () => playback.underruns,
-    /** How far the newest voice lags behind the session's clock in this window, ms. */
+    /** How far the newest turn's audio lags behind the session's clock in this window, ms. */
     shiftMs: () => playback.shiftMs(playback.position()?.turn ?? state.turn),
     connection: () => ({ ...state.connection }),
     /** By turn: `{textMs, audioMs, stopMs}`. */
     latency: () => latencies.all(),
-    /** `serverTime`: output-handler's clock, ms, at which `offsetMs` sounds here. Null before the first sound. */
+    /** Playback position. `serverTime`: output-handler's clock, ms, at which `offsetMs` sounds here. Null before the first sound. */
     playhead: () => {
       const position = playback.position();
       if (!position) return null;

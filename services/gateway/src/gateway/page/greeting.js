@@ -1,9 +1,9 @@
 // @ts-check
-/** What stands in an empty conversation: her name, and three questions to begin with. */
+/** Content of an empty conversation: the character's name and three suggested questions. */
 
 import { language } from "./language.js";
 
-/** @type {import("./texts.js").TextKey[]} */
+/** @type {import("./messages.js").MessageKey[]} */
 const QUESTIONS = ["questionWho", "questionCan", "questionJoke"];
 
 export class Greeting {
@@ -18,19 +18,19 @@ export class Greeting {
       return button;
     });
     root.querySelector(".questions")?.replaceChildren(...this.buttons);
-    language.addEventListener("change", () => this.#write());
-    this.#write();
+    language.addEventListener("change", () => this.#render());
+    this.#render();
   }
 
-  #write() {
+  #render() {
     const name = characterName();
     this.title.textContent = name ? language.text("emptyTitleNamed", { name }) : language.text("emptyTitle");
-    for (const button of this.buttons) button.textContent = language.text(/** @type {import("./texts.js").TextKey} */ (button.dataset.text));
+    for (const button of this.buttons) button.textContent = language.text(/** @type {import("./messages.js").MessageKey} */ (button.dataset.text));
   }
 }
 
-/** As the service says; empty where nobody knows it. */
+/** From the gateway's meta element; empty if it is unknown. */
 function characterName() {
-  const said = /** @type {HTMLMetaElement | null} */ (document.querySelector('meta[name="character"]'))?.content ?? "";
-  return said === "default" ? language.text("defaultName") : said;
+  const name = /** @type {HTMLMetaElement | null} */ (document.querySelector('meta[name="character"]'))?.content ?? "";
+  return name === "default" ? language.text("defaultName") : name;
 }

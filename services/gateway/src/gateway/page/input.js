@@ -1,71 +1,73 @@
 // @ts-check
 /**
- * `/ws/input`, dialect vtuber.v2: messages up, the events of their turns down.
+ * Client of `/ws/input`, subprotocol vtuber.v2: sends messages and microphone audio, receives the
+ * events of their turns.
  *
- * A message is in flight until `done` or `error`. If the socket drops meanwhile it is sent again with the same requestId and the id
- * of the last event seen; the server goes on from there and never asks the model twice.
+ * A message is in flight until `done` or `error`. After a reconnect it is sent again with the same
+ * requestId and the id of the last event received. The server continues after that event and does
+ * not call the model twice.
  */
 
 import { Connection } from "./connection.js";
-import { newRequestId, newTraceparent } from "./trace.js";
+import { newRequestId, newTraceparent } from "./trace-ids.js";
 
 /**
  * @typedef {{requestId: string, content: string, lang: string, traceparent: string, lastEventId: string | null}} Message
  * @typedef {{requestId: string | null, turn: number, event: "control"|"text-delta"|"error"|"done", data: any}} TurnEvent
  */
 
-const HEARD = new Set(["SPEECH_STARTED", "PARTIAL", "FINAL", "SPEECH_DROPPED"]);
+const SPEECH_FRAMES = new Set(["SPEECH_STARTED", "PARTIAL", "FINAL", "SPEECH_DROPPED"]);
 
 export class Input {
   /**
    * @param {string} sessionId
-   * @param {{onEvent: (event: TurnEvent) => void, onRefused: (requestId: string | null, code: string, message: string) => void,
+   * @param {{onEvent: (event: TurnEvent) => void, onError: (requestId: string | null, code: string, message: string) => void,
    *          onState: (state: import("./connection.js").ConnectionState) => void,
-   *          onHeard: (frame: {type: "SPEECH_STARTED"|"PARTIAL"|"FINAL"|"SPEECH_DROPPED", text?: string, turn?: number}) => void}} handlers
+   *          onSpeech: (frame: {type: "SPEECH_STARTED"|"PARTIAL"|"FINAL"|"SPEECH_DROPPED", text?: string, turn?: number}) => void}} handlers
    */
   constructor(sessionId, handlers) {
     this.sessionId = sessionId;
     this.handlers = handlers;
-    /** Sample rate of the microphone that is on; 0: none. */
-    this.listening = 0;
+    /** Sample rate of the active microphone, Hz; 0: it is off. */
+    this.microphoneRate = 0;
     /** @type {Map<string, Message>} */
     this.inFlight = new Map();
     this.connection = new Connection(`/ws/input?sessionId=${encodeURIComponent(sessionId)}`, "vtuber.v2", {
       onOpen: () => this.#resume(),
-      onText: (frame) => this.#take(frame),
+      onText: (frame) => this.#handleFrame(frame),
       onState: handlers.onState,
     });
   }
 
   /** @param {string} content @param {string} lang @returns {string} the requestId */
-  say(content, lang) {
+  sendText(content, lang) {
     const message = { requestId: newRequestId(), content, lang, traceparent: newTraceparent(), lastEventId: null };
     this.inFlight.set(message.requestId, message);
-    // Without a socket it waits for the next one.
-    this.#send(message);
+    // Without a connection it is sent after the next one opens.
+    this.#sendMessage(message);
     return message.requestId;
   }
 
-  /** Whether an own message is not answered to its end. @param {string | null} requestId */
-  awaits(requestId) {
+  /** Whether an own message has not been answered completely. @param {string | null} requestId */
+  isPending(requestId) {
     return requestId !== null && this.inFlight.has(requestId);
   }
 
   /** The microphone is on; frames of 20 ms follow. @param {number} sampleRate */
-  listen(sampleRate) {
-    this.listening = sampleRate;
-    this.#micStart();
+  startMicrophone(sampleRate) {
+    this.microphoneRate = sampleRate;
+    this.#sendMicStart();
   }
 
-  /** @param {ArrayBuffer} pcm without a socket it is gone: what was said then would come too late */
-  audio(pcm) {
-    if (this.listening) this.connection.sendBinary(pcm);
+  /** @param {ArrayBuffer} pcm dropped without a connection: old speech would arrive too late */
+  sendAudio(pcm) {
+    if (this.microphoneRate) this.connection.sendBinary(pcm);
   }
 
   /** The microphone is off. */
-  deafen() {
-    if (!this.listening) return;
-    this.listening = 0;
+  stopMicrophone() {
+    if (!this.microphoneRate) return;
+    this.microphoneRate = 0;
     this.connection.send({ type: "MIC_STOP" });
   }
 
@@ -73,39 +75,39 @@ export class Input {
     this.connection.close();
   }
 
-  #micStart() {
-    const frame = { type: "MIC_START", sessionId: this.sessionId, format: "pcm_s16le", sampleRate: this.listening, frameMs: 20 };
+  #sendMicStart() {
+    const frame = { type: "MIC_START", sessionId: this.sessionId, format: "pcm_s16le", sampleRate: this.microphoneRate, frameMs: 20 };
     this.connection.send(frame);
   }
 
   #resume() {
-    if (this.listening) this.#micStart();
-    for (const message of this.inFlight.values()) this.#send(message);
+    if (this.microphoneRate) this.#sendMicStart();
+    for (const message of this.inFlight.values()) this.#sendMessage(message);
   }
 
   /** @param {Message} message */
-  #send({ requestId, content, lang, traceparent, lastEventId }) {
+  #sendMessage({ requestId, content, lang, traceparent, lastEventId }) {
     const frame = { type: "TEXT", content, meta: { requestId, lang }, traceparent };
     this.connection.send(lastEventId ? { ...frame, lastEventId } : frame);
   }
 
   /** @param {any} frame */
-  #take(frame) {
+  #handleFrame(frame) {
     if (frame.type === "ERROR") {
       if (frame.requestId) this.inFlight.delete(frame.requestId);
-      this.handlers.onRefused(frame.requestId ?? null, frame.code, frame.message);
-    } else if (HEARD.has(frame.type)) {
-      this.handlers.onHeard(frame);
+      this.handlers.onError(frame.requestId ?? null, frame.code, frame.message);
+    } else if (SPEECH_FRAMES.has(frame.type)) {
+      this.handlers.onSpeech(frame);
     } else if (frame.type === "TURN_EVENT") {
-      this.#event(frame);
+      this.#handleTurnEvent(frame);
     }
   }
 
   /** @param {any} frame */
-  #event(frame) {
+  #handleTurnEvent(frame) {
     const message = this.inFlight.get(frame.requestId);
     if (message && frame.id) {
-      // A replay may begin before the place that was asked for.
+      // A replay may start before the requested event.
       if (message.lastEventId && !isAfter(frame.id, message.lastEventId)) return;
       message.lastEventId = frame.id;
     }
@@ -115,7 +117,11 @@ export class Input {
   }
 }
 
-/** Ids are `<turn>.<n>`. After a collision of numbers the same message may go on under another turn. @param {string} id @param {string} seen */
+/**
+ * Ids are `<turn>.<n>`. After a collision of turn numbers the message may continue under another turn.
+ * @param {string} id
+ * @param {string} seen
+ */
 function isAfter(id, seen) {
   const [turn, n] = id.split(".").map(Number);
   const [seenTurn, seenN] = seen.split(".").map(Number);

@@ -1,5 +1,5 @@
 // @ts-check
-/** Runs in the audio thread: what the microphone hears, as PCM16 in frames of 20 ms. */
+/** AudioWorklet, runs in the audio thread: converts the microphone's signal to PCM16 frames of 20 ms. */
 
 const FRAME_MS = 20;
 
@@ -12,7 +12,7 @@ class MicrophoneFrames extends AudioWorkletProcessor {
 
   /** @param {Float32Array[][]} inputs */
   process(inputs) {
-    // Without an input for a moment (a device that changes) there is nothing to say, and the node stays.
+    // The input may be missing for a moment, while the device changes; returning true keeps the node alive.
     for (const sample of inputs[0]?.[0] ?? []) {
       this.frame[this.filled++] = Math.max(-1, Math.min(1, sample)) * 0x7fff;
       if (this.filled < this.frame.length) continue;

@@ -1,19 +1,20 @@
 // @ts-check
 /**
- * The microphone: asks for it, turns it on and off, gives its frames. Knows nothing of what is done with them.
+ * The microphone: asks for permission, switches it on and off, and delivers its frames.
  *
- * The browser takes her own voice out of what it hears. Where it cannot, frames are held back while she speaks: then one talks in turns.
+ * The browser's echo cancellation removes the character's speech from the signal. If a browser has
+ * none, frames are dropped while a reply sounds (half-duplex), or the reply would interrupt itself.
  */
 
-/** What speech needs. Browsers that cannot resample use their own rate, and say which. */
+/** Hz; sufficient for speech. A browser that cannot resample uses its own rate, see `sampleRate`. */
 const SAMPLE_RATE = 16_000;
-const WANTED = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+const CONSTRAINTS = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
 
 /** @typedef {"off"|"asking"|"on"|"denied"|"missing"|"insecure"} MicrophoneState */
 
 export class Microphone {
   /**
-   * @param {{onFrame: (pcm: ArrayBuffer) => void, onState: (state: MicrophoneState) => void, speaking: () => boolean}} handlers
+   * @param {{onFrame: (pcm: ArrayBuffer) => void, onState: (state: MicrophoneState) => void, replySounding: () => boolean}} handlers
    */
   constructor(handlers) {
     this.handlers = handlers;
@@ -23,47 +24,47 @@ export class Microphone {
     this.stream = null;
     /** @type {AudioContext | null} */
     this.context = null;
-    this.echoSafe = true;
+    this.echoCancelled = true;
   }
 
-  /** Of the frames; 0 while it is off. */
+  /** Sample rate of the frames, Hz; 0 while it is off. */
   get sampleRate() {
     return this.context?.sampleRate ?? 0;
   }
 
   async on() {
     if (this.state === "on" || this.state === "asking") return;
-    // A page from another machine over plain http has no microphones to ask for, whatever is plugged in.
+    // Browsers offer no microphone at all to a page from another machine over plain http.
     if (!isSecureContext || !navigator.mediaDevices) {
-      this.#enter(isSecureContext ? "missing" : "insecure");
+      this.#setState(isSecureContext ? "missing" : "insecure");
       return;
     }
-    this.#enter("asking");
+    this.#setState("asking");
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio: WANTED });
+      this.stream = await navigator.mediaDevices.getUserMedia({ audio: CONSTRAINTS });
       this.context = openContext();
       await this.context.audioWorklet.addModule("/page/microphone-frames.js");
     } catch (error) {
       this.#close();
       const name = error instanceof DOMException ? error.name : "";
-      this.#enter(name === "NotAllowedError" || name === "SecurityError" ? "denied" : "missing");
+      this.#setState(name === "NotAllowedError" || name === "SecurityError" ? "denied" : "missing");
       return;
     }
     const [track] = this.stream.getAudioTracks();
-    this.echoSafe = track.getSettings().echoCancellation === true;
-    // Pulled out, or taken by another program.
+    this.echoCancelled = track.getSettings().echoCancellation === true;
+    // The device was unplugged, or another program took it.
     track.onended = () => this.off();
     const frames = new AudioWorkletNode(this.context, "microphone-frames", { numberOfOutputs: 0 });
     frames.port.onmessage = ({ data }) => {
-      if (this.state === "on" && (this.echoSafe || !this.handlers.speaking())) this.handlers.onFrame(data);
+      if (this.state === "on" && (this.echoCancelled || !this.handlers.replySounding())) this.handlers.onFrame(data);
     };
     this.context.createMediaStreamSource(this.stream).connect(frames);
-    this.#enter("on");
+    this.#setState("on");
   }
 
   off() {
     this.#close();
-    this.#enter("off");
+    this.#setState("off");
   }
 
   #close() {
@@ -74,8 +75,8 @@ export class Microphone {
   }
 
   /** @param {MicrophoneState} state */
-  #enter(state) {
-    // Asked again and refused again is said again.
+  #setState(state) {
+    // "insecure" is reported at every attempt, because the notice about it disappears.
     if (state === this.state && state !== "insecure") return;
     this.state = state;
     this.handlers.onState(state);

@@ -1,255 +1,268 @@
 // @ts-check
 /**
- * The sound of a session: chunks in, voices out, in step with all other windows.
+ * Plays the chunks of a session, synchronized with all other windows of the session.
  *
- * Audio offset `o` of a turn is heard at `startedAt + o + HEADROOM_MS` on output-handler's clock. That moment goes through the TIME
- * estimate to `performance.now()`, and through the ear to a frame of the AudioContext.
+ * Audio offset `o` of a turn must sound at `startedAt + o + HEADROOM_MS` on output-handler's clock.
+ * The server clock (clock.js) converts that time to `performance.now()`, and the audio clock
+ * (audio-clock.js) converts it to a frame of the AudioContext. Each turn has its own TurnAudio; a
+ * turn starts only after the audio of the turns before it. The position is reported to the server
+ * every 200 ms while it advances.
  */
 
-import { Ear } from "./ear.js";
-import { Voice } from "./voice.js";
+import { AudioClock } from "./audio-clock.js";
+import { TurnAudio } from "./turn-audio.js";
 
 const SAMPLE_RATE = 24_000;
-/** What the network and the sound card may take without being heard. The same in every window, or they would not be in step. */
+/** Delay that hides network jitter and output latency. Equal in all windows, which keeps them synchronized. */
 const HEADROOM_MS = 60;
-/** A node that is started nearer to now than this may miss its first quantum. */
-const MARGIN_S = 0.008;
-/** A page that was opened in the middle of a turn gets chunks before it knows the time; it waits for the time this long. */
-const CLOCK_PATIENCE_MS = 500;
-const REPORT_MS = 200;
-/** RMS under which a chunk is a pause. */
-const QUIET = 0.003;
+/** A node that starts sooner than this may miss its first render quantum. */
+const MIN_START_LEAD_S = 0.008;
+/** A page opened in the middle of a turn receives chunks before its first clock sample. They wait for it this long. */
+const CLOCK_TIMEOUT_MS = 500;
+const REPORT_INTERVAL_MS = 200;
+/** A chunk whose RMS is below this counts as a pause. */
+const SILENCE_RMS = 0.003;
 
 export class Playback {
   /**
    * @param {import("./clock.js").Clock} clock
    * @param {{onPlayed: (turn: number, offsetMs: number) => void, onFirstSound: (turn: number, at: number) => void,
-   *          onState: (state: AudioContextState) => void}} handlers `at`: `performance.now()` of the ear
+   *          onState: (state: AudioContextState) => void}} handlers `at`: `performance.now()` at which it is audible
    */
   constructor(clock, handlers) {
     this.clock = clock;
     this.handlers = handlers;
     this.context = openContext();
-    this.ear = new Ear(this.context, (moved) => this.#awake(moved));
+    this.audioClock = new AudioClock(this.context, (moved) => this.#deviceRunning(moved));
     this.master = new GainNode(this.context);
     this.analyser = new AnalyserNode(this.context, { fftSize: 1024 });
     this.master.connect(this.analyser).connect(this.context.destination);
-    this.window = new Float32Array(this.analyser.fftSize);
-    /** @type {Map<number, Voice>} */
-    this.voices = new Map();
+    this.recentSamples = new Float32Array(this.analyser.fftSize);
+    /** @type {Map<number, TurnAudio>} */
+    this.audioByTurn = new Map();
     /** @type {Map<number, number>} turn → startedAt, ms on output-handler's clock */
-    this.starts = new Map();
+    this.startTimes = new Map();
     /** @type {import("./chunk.js").Chunk[]} */
-    this.held = [];
+    this.waitingChunks = [];
     this.underruns = 0;
-    this.samplesBefore = 0;
+    this.discardedFrames = 0;
     this.context.onstatechange = () => {
-      this.ear.changed();
+      this.audioClock.contextStateChanged();
       handlers.onState(this.context.state);
     };
-    setInterval(() => this.#report(), REPORT_MS);
+    setInterval(() => this.#reportPositions(), REPORT_INTERVAL_MS);
   }
 
   get state() {
     return this.context.state;
   }
 
-  /** Browsers keep a page silent until somebody touched it; every gesture calls this. */
+  /** Browsers block audio until the first user gesture; every gesture calls this. */
   unlock() {
     if (this.context.state !== "running") this.context.resume().catch(() => undefined);
   }
 
   /** @param {number} volume 0..1 */
   setVolume(volume) {
-    // Loudness is felt roughly as the square of amplitude. The ramp keeps the slider from crackling.
+    // A squared gain makes the slider feel roughly linear. The ramp avoids crackling while it moves.
     this.master.gain.setTargetAtTime(volume * volume, this.context.currentTime, 0.015);
   }
 
-  /** STATE SPEAKING, again with a later time when the turn's clock moved. @param {number} turn @param {number} startedAt */
-  speaking(turn, startedAt) {
-    const before = this.starts.get(turn);
-    const repeated = before === startedAt;
-    this.starts.set(turn, startedAt);
-    const voice = this.voices.get(turn);
-    if (voice?.held) {
-      // After a pause: all of it moves by as much as the session's clock did, so that no join is torn.
-      if (before !== undefined) voice.resume(Math.round((startedAt - before) * (this.context.sampleRate / 1000)));
+  /** From STATE SPEAKING; sent again with a later time after a pause. @param {number} turn @param {number} startedAt */
+  setStartTime(turn, startedAt) {
+    const previous = this.startTimes.get(turn);
+    const unchanged = previous === startedAt;
+    this.startTimes.set(turn, startedAt);
+    const audio = this.audioByTurn.get(turn);
+    if (audio?.paused) {
+      // Move the whole turn by the pause. A new anchor could separate segments that are already joined.
+      if (previous !== undefined) audio.resume(Math.round((startedAt - previous) * (this.context.sampleRate / 1000)));
       return;
     }
-    // The same time again would come out a few frames elsewhere, the estimates having moved, and tear a join.
-    if (voice && this.clock.ready && !(repeated && voice.inStep)) this.#anchor(voice, startedAt);
+    // An unchanged time must not anchor again: the clock estimates have drifted by a few frames since.
+    if (audio && this.clock.ready && !(unchanged && audio.synchronized)) this.#anchor(audio, startedAt);
   }
 
   /** @param {import("./chunk.js").Chunk} chunk */
-  chunk(chunk) {
+  addChunk(chunk) {
     if (!this.clock.ready) {
-      if (this.held.push(chunk) === 1) setTimeout(() => this.release(), CLOCK_PATIENCE_MS);
+      if (this.waitingChunks.push(chunk) === 1) setTimeout(() => this.placeWaiting(), CLOCK_TIMEOUT_MS);
       return;
     }
-    this.#place(chunk);
+    this.#placeChunk(chunk);
   }
 
-  /** The time is known, or is not going to be: chunks that waited for it are placed. */
-  release() {
-    for (const voice of this.voices.values()) {
-      const startedAt = this.starts.get(voice.turn);
-      if (!voice.inStep && voice.schedule.anchored && startedAt !== undefined && this.clock.ready) this.#anchor(voice, startedAt);
+  /** The clock is ready, or its timeout has passed: places the waiting chunks and synchronizes what started without it. */
+  placeWaiting() {
+    for (const audio of this.audioByTurn.values()) {
+      const startedAt = this.startTimes.get(audio.turn);
+      if (!audio.synchronized && audio.schedule.anchored && startedAt !== undefined && this.clock.ready) this.#anchor(audio, startedAt);
     }
-    for (const chunk of this.held.splice(0)) this.#place(chunk);
-  }
-
-  /** Somebody speaks, or coughs: a turn stands still until STATE says when it goes on, or a STOP that it does not. @param {number} turn */
-  pause(turn) {
-    this.#voice(turn).pause(this.#now());
-  }
-
-  /** A turn that was paused before it sounded has nothing to move. @param {number} turn */
-  resume(turn) {
-    const voice = this.voices.get(turn);
-    if (voice?.held && !voice.schedule.anchored) voice.resume(0);
+    for (const chunk of this.waitingChunks.splice(0)) this.#placeChunk(chunk);
   }
 
   /**
-   * Silence a turn at once and for good.
+   * PAUSE, at a possible interruption. A later STATE gives the new start time, or STOP ends the turn.
    * @param {number} turn
-   * @returns {number | null} `performance.now()` at which the ear has silence; null when nothing sounded
    */
-  flush(turn) {
-    this.held = this.held.filter((chunk) => chunk.turn !== turn);
-    const now = this.#now();
-    // A turn without a voice gets one, silenced: chunks that were on their way behind the STOP must find it.
-    const voice = this.#voice(turn);
-    if (voice.flushed) return null;
-    const position = voice.at(now);
-    const sounding = this.ear.awake && !voice.over(now) && position !== null;
-    const silence = voice.flush(now);
-    if (position && this.ear.awake) this.handlers.onPlayed(turn, Math.round(position.offsetMs));
-    return sounding ? this.ear.whenHeard(silence) : null;
+  pause(turn) {
+    this.#audioFor(turn).pause(this.#currentFrame());
   }
 
-  /** What the ear hears now, of the newest turn that has begun to sound. */
+  /**
+   * RESUME. Only for a turn that was paused before its first chunk: any other one resumes in setStartTime.
+   * @param {number} turn
+   */
+  resume(turn) {
+    const audio = this.audioByTurn.get(turn);
+    if (audio?.paused && !audio.schedule.anchored) audio.resume(0);
+  }
+
+  /**
+   * STOP: silences a turn at once and for good.
+   * @param {number} turn
+   * @returns {number | null} `performance.now()` from which the turn is inaudible; null if it was not sounding
+   */
+  flush(turn) {
+    this.waitingChunks = this.waitingChunks.filter((chunk) => chunk.turn !== turn);
+    const now = this.#currentFrame();
+    // A turn without audio gets a flushed TurnAudio: chunks that arrive after the STOP must find it.
+    const audio = this.#audioFor(turn);
+    if (audio.flushed) return null;
+    const position = audio.positionAt(now);
+    const sounding = this.audioClock.running && !audio.isOver(now) && position !== null;
+    const silentAt = audio.flush(now);
+    if (position && this.audioClock.running) this.handlers.onPlayed(turn, Math.round(position.offsetMs));
+    return sounding ? this.audioClock.localTimeAt(silentAt) : null;
+  }
+
+  /** Playback position of the newest turn that has begun to sound; null before the first one. */
   position() {
-    const now = this.#now();
+    const now = this.#currentFrame();
     let found = null;
-    for (const voice of this.voices.values()) {
-      const position = voice.at(now);
-      if (position) found = { voice, turn: voice.turn, ...position };
+    for (const audio of this.audioByTurn.values()) {
+      const position = audio.positionAt(now);
+      if (position) found = { audio, turn: audio.turn, ...position };
     }
     return found;
   }
 
-  /** Frames that have sounded since the page was opened. */
+  /** Frames that have sounded since the page was loaded. */
   get samplesPlayed() {
-    let sum = this.samplesBefore;
-    for (const voice of this.voices.values()) sum += voice.played;
+    let sum = this.discardedFrames;
+    for (const audio of this.audioByTurn.values()) sum += audio.playedFrames;
     return sum;
   }
 
-  /** RMS of the last 43 ms that went to the device, 0..1. */
+  /** RMS of the last 43 ms of output, after the volume, 0..1. */
   get rms() {
-    this.analyser.getFloatTimeDomainData(this.window);
+    this.analyser.getFloatTimeDomainData(this.recentSamples);
     let power = 0;
-    for (const sample of this.window) power += sample * sample;
-    return Math.sqrt(power / this.window.length);
+    for (const sample of this.recentSamples) power += sample * sample;
+    return Math.sqrt(power / this.recentSamples.length);
   }
 
-  /** ms that the given turn lags behind the session's clock in this window. @param {number} turn */
+  /** ms by which a turn lags behind the session's clock in this window. @param {number} turn */
   shiftMs(turn) {
-    return ((this.voices.get(turn)?.schedule.shift ?? 0) / this.context.sampleRate) * 1000;
+    return ((this.audioByTurn.get(turn)?.schedule.shift ?? 0) / this.context.sampleRate) * 1000;
   }
 
-  #now() {
-    return this.ear.heardAt(performance.now()) * this.context.sampleRate;
+  /** The frame of the AudioContext that is audible now; not an integer. */
+  #currentFrame() {
+    return this.audioClock.contextTimeAt(performance.now()) * this.context.sampleRate;
   }
 
-  /** @param {Voice} voice @param {number} startedAt */
-  #anchor(voice, startedAt) {
-    const heard = this.ear.heardAt(this.clock.toLocal(startedAt, performance.now()) + HEADROOM_MS);
-    voice.schedule.anchor(Math.round(heard * this.context.sampleRate));
-    voice.inStep = true;
+  /** @param {TurnAudio} audio @param {number} startedAt */
+  #anchor(audio, startedAt) {
+    const contextTime = this.audioClock.contextTimeAt(this.clock.toLocal(startedAt, performance.now()) + HEADROOM_MS);
+    audio.schedule.anchor(Math.round(contextTime * this.context.sampleRate));
+    audio.synchronized = true;
   }
 
   /** @param {number} turn */
-  #voice(turn) {
-    let voice = this.voices.get(turn);
-    if (!voice) {
-      voice = new Voice(turn, this.context, this.master);
-      this.voices.set(turn, voice);
-      this.#forget(turn);
+  #audioFor(turn) {
+    let audio = this.audioByTurn.get(turn);
+    if (!audio) {
+      audio = new TurnAudio(turn, this.context, this.master);
+      this.audioByTurn.set(turn, audio);
+      this.#discardPast(turn);
     }
-    return voice;
+    return audio;
   }
 
   /** @param {import("./chunk.js").Chunk} chunk */
-  #place(chunk) {
-    const voice = this.#voice(chunk.turn);
-    if (voice.flushed) return;
+  #placeChunk(chunk) {
+    const audio = this.#audioFor(chunk.turn);
+    if (audio.flushed) return;
     const rate = this.context.sampleRate;
-    const perMs = rate / 1000;
-    const running = this.ear.awake && !voice.held;
-    const now = this.#now();
-    if (!voice.schedule.anchored) {
-      const startedAt = this.starts.get(chunk.turn);
-      if (startedAt !== undefined && this.clock.ready) this.#anchor(voice, startedAt);
-      // Without the session's clock, the turn begins here and now: alone, but heard.
-      else voice.schedule.anchor(Math.round(now + (HEADROOM_MS - chunk.offsetMs) * perMs));
+    const framesPerMs = rate / 1000;
+    const running = this.audioClock.running && !audio.paused;
+    const now = this.#currentFrame();
+    if (!audio.schedule.anchored) {
+      const startedAt = this.startTimes.get(chunk.turn);
+      if (startedAt !== undefined && this.clock.ready) this.#anchor(audio, startedAt);
+      // Without a clock the turn starts now: not synchronized, but audible.
+      else audio.schedule.anchor(Math.round(now + (HEADROOM_MS - chunk.offsetMs) * framesPerMs));
     }
-    // While the device sleeps there is nothing to be late for: the timeline goes on, for captions and lips.
-    let earliest = running ? (this.context.currentTime + MARGIN_S) * rate : -Infinity;
-    for (const other of this.voices.values()) {
-      if (other.turn < voice.turn && !other.flushed && other.segments.length) earliest = Math.max(earliest, other.schedule.tail);
+    // A suspended device plays nothing, so no chunk is late. The timeline still advances, for captions and lip sync.
+    let earliest = running ? (this.context.currentTime + MIN_START_LEAD_S) * rate : -Infinity;
+    for (const other of this.audioByTurn.values()) {
+      if (other.turn < audio.turn && !other.flushed && other.segments.length) earliest = Math.max(earliest, other.schedule.tail);
     }
     const frames = Math.round((chunk.samples.length * rate) / chunk.sampleRate);
-    const first = voice.segments.length === 0;
-    const placement = voice.schedule.place(Math.round(chunk.offsetMs * perMs), frames, earliest, chunk.loudness < QUIET);
+    const isFirst = audio.segments.length === 0;
+    const placement = audio.schedule.place(Math.round(chunk.offsetMs * framesPerMs), frames, earliest, chunk.loudness < SILENCE_RMS);
     if (!placement) return;
-    if (placement.gap) this.underruns++;
-    voice.add(chunk, placement.frame, placement.frames, running);
-    if (first && running) this.#announce(voice);
+    if (placement.underrun) this.underruns++;
+    audio.add(chunk, placement.frame, placement.frames, running);
+    if (isFirst && running) this.#reportFirstSound(audio);
   }
 
-  /** Tells when the first sample is heard: a timer reaches that moment, the ear says what it was. @param {Voice} voice */
-  #announce(voice) {
-    const at = () => this.ear.whenHeard(voice.segments[0].frame / this.context.sampleRate);
-    const tell = () => {
-      if (!voice.flushed || voice.played > 0) this.handlers.onFirstSound(voice.turn, at());
+  /** The timer only waits; the reported time comes from the audio clock as it is then. @param {TurnAudio} audio */
+  #reportFirstSound(audio) {
+    const at = () => this.audioClock.localTimeAt(audio.segments[0].frame / this.context.sampleRate);
+    const report = () => {
+      if (!audio.flushed || audio.playedFrames > 0) this.handlers.onFirstSound(audio.turn, at());
     };
-    setTimeout(tell, Math.max(0, at() - performance.now()));
+    setTimeout(report, Math.max(0, at() - performance.now()));
   }
 
-  #report() {
-    if (!this.ear.awake) return;
-    const now = this.#now();
-    for (const voice of this.voices.values()) {
-      const position = voice.flushed ? null : voice.at(now);
+  #reportPositions() {
+    if (!this.audioClock.running) return;
+    const now = this.#currentFrame();
+    for (const audio of this.audioByTurn.values()) {
+      const position = audio.flushed ? null : audio.positionAt(now);
       if (!position) continue;
       const offset = Math.round(position.offsetMs);
-      // A position that stands still is said once: the last one tells that the turn was heard to its end.
-      if (offset === voice.reported) continue;
-      voice.reported = offset;
-      this.handlers.onPlayed(voice.turn, offset);
+      // A position that does not advance is reported once: the last report tells that the turn was played to its end.
+      if (offset === audio.reportedMs) continue;
+      audio.reportedMs = offset;
+      this.handlers.onPlayed(audio.turn, offset);
     }
   }
 
-  /** What lies ahead is heard from here on: a turn that began in silence is joined where it is now. @param {number} moved s */
-  #awake(moved) {
+  /**
+   * The device started: a turn that began while it was suspended becomes audible at its current position.
+   * @param {number} moved s
+   */
+  #deviceRunning(moved) {
     const frames = Math.round(moved * this.context.sampleRate);
-    for (const voice of this.voices.values()) voice.resume(frames);
+    for (const audio of this.audioByTurn.values()) audio.resume(frames);
   }
 
-  /** Turns long past give back their samples. @param {number} newest */
-  #forget(newest) {
-    for (const [turn, voice] of this.voices) {
-      if (turn >= newest - 2 || !voice.over(this.#now())) continue;
-      this.samplesBefore += voice.played;
-      voice.gain.disconnect();
-      this.voices.delete(turn);
-      this.starts.delete(turn);
+  /** Frees the samples of turns that ended at least two turns ago. @param {number} newest */
+  #discardPast(newest) {
+    for (const [turn, audio] of this.audioByTurn) {
+      if (turn >= newest - 2 || !audio.isOver(this.#currentFrame())) continue;
+      this.discardedFrames += audio.playedFrames;
+      audio.gain.disconnect();
+      this.audioByTurn.delete(turn);
+      this.startTimes.delete(turn);
     }
   }
 }
 
-/** The wire's own rate where the browser allows it: then no chunk is resampled and joins are exact. */
+/** Uses the sample rate of the wire if the browser can: no chunk is resampled then, and joins are exact. */
 function openContext() {
   try {
     return new AudioContext({ sampleRate: SAMPLE_RATE, latencyHint: "interactive" });

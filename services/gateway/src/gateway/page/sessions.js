@@ -1,16 +1,16 @@
 // @ts-check
-/** Which session this page is in, and the dialog that chooses another one. The session stands in the URL: the link is the invitation. */
+/** The session of this page, from its URL, so that a link can be shared; and the dialog that selects another one. */
 
 import { language } from "./language.js";
 
-const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-const DEFAULT = "live-001";
+const SESSION_ID = /^[A-Za-z0-9_-]{1,64}$/;
+const DEFAULT_SESSION = "live-001";
 
-/** The session of this window; a name that no server would take is replaced. @returns {string} */
+/** The session of this window; a name that the server would reject is replaced. @returns {string} */
 export function currentSession() {
   const url = new URL(location.href);
   const asked = url.searchParams.get("session") ?? "";
-  const name = NAME.test(asked) ? asked : DEFAULT;
+  const name = SESSION_ID.test(asked) ? asked : DEFAULT_SESSION;
   if (asked !== name) {
     url.searchParams.set("session", name);
     history.replaceState(null, "", url);
@@ -34,7 +34,7 @@ export class SessionDialog {
     this.dialog = dialog;
     this.current = current;
     this.opener = opener;
-    this.list = /** @type {HTMLElement} */ (dialog.querySelector(".known"));
+    this.list = /** @type {HTMLElement} */ (dialog.querySelector(".session-list"));
     this.note = /** @type {HTMLElement} */ (dialog.querySelector(".note"));
     this.field = /** @type {HTMLInputElement} */ (dialog.querySelector("input"));
     const name = /** @type {HTMLElement} */ (opener.querySelector(".name"));
@@ -44,13 +44,13 @@ export class SessionDialog {
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     dialog.querySelector("form")?.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (NAME.test(this.field.value)) this.#enter(this.field.value);
+      if (SESSION_ID.test(this.field.value)) this.#openSession(this.field.value);
     });
-    language.addEventListener("change", () => this.#label());
-    this.#label();
+    language.addEventListener("change", () => this.#renderLabel());
+    this.#renderLabel();
   }
 
-  #label() {
+  #renderLabel() {
     this.opener.setAttribute("aria-label", language.text("sessionOpen", { name: this.current }));
   }
 
@@ -60,7 +60,7 @@ export class SessionDialog {
     this.dialog.showModal();
     try {
       const { sessions } = await readJson("/sessions");
-      this.list.replaceChildren(...sessions.map((/** @type {any} */ session) => this.#line(session)));
+      this.list.replaceChildren(...sessions.map((/** @type {any} */ session) => this.#listItem(session)));
       this.note.textContent = sessions.length ? "" : language.text("sessionsNone");
     } catch {
       this.note.textContent = language.text("sessionsFailed");
@@ -68,23 +68,23 @@ export class SessionDialog {
   }
 
   /** @param {{sessionId: string, lastActive: number}} session */
-  #line({ sessionId, lastActive }) {
+  #listItem({ sessionId, lastActive }) {
     const item = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
     const name = document.createElement("span");
     name.textContent = sessionId;
     const when = document.createElement("time");
-    when.textContent = ago(lastActive);
+    when.textContent = relativeTime(lastActive);
     button.append(name, when);
     if (sessionId === this.current) button.setAttribute("aria-current", "true");
-    button.addEventListener("click", () => this.#enter(sessionId));
+    button.addEventListener("click", () => this.#openSession(sessionId));
     item.append(button);
     return item;
   }
 
-  /** A fresh page: nothing of the old session can leak into the new one. @param {string} name */
-  #enter(name) {
+  /** Loads a new page, so that no state of the old session remains. @param {string} name */
+  #openSession(name) {
     if (name === this.current) this.dialog.close();
     else location.assign(`/?session=${encodeURIComponent(name)}`);
   }
@@ -98,7 +98,7 @@ async function readJson(path) {
 }
 
 /** @param {number} seconds Unix */
-function ago(seconds) {
+function relativeTime(seconds) {
   const past = Math.max(0, Date.now() / 1000 - seconds);
   const format = new Intl.RelativeTimeFormat(language.current, { numeric: "auto", style: "short" });
   if (past < 3600) return format.format(-Math.floor(past / 60), "minute");

@@ -1,62 +1,62 @@
 // @ts-check
-/** What stands around the character: phase, connection, the invitation to listen, short notices. */
+/** The elements around the character: phase, connection state, the button that enables sound, notices. */
 
 import { language } from "./language.js";
 
 const NOTICE_MS = 6_000;
-/** A context that is about to run is suspended for a moment; the invitation does not flash for that. */
-const PATIENCE_MS = 350;
+/** An AudioContext that is allowed to run is suspended for a moment first; the button must not flash then. */
+const ENABLE_SOUND_DELAY_MS = 350;
 
 export class Stage {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
     this.phase = /** @type {HTMLElement} */ (root.querySelector(".phase"));
-    this.hear = /** @type {HTMLElement} */ (root.querySelector(".hear"));
-    this.note = /** @type {HTMLElement} */ (root.querySelector(".notice"));
-    this.link = /** @type {HTMLElement} */ (document.querySelector(".link"));
-    this.hearTimer = 0;
-    this.noteTimer = 0;
-    this.now = { phase: "IDLE", link: "connecting" };
-    language.addEventListener("change", () => this.#write());
-    this.#write();
+    this.enableSound = /** @type {HTMLElement} */ (root.querySelector(".enable-sound"));
+    this.noticeLine = /** @type {HTMLElement} */ (root.querySelector(".notice"));
+    this.connection = /** @type {HTMLElement} */ (document.querySelector(".connection"));
+    this.enableSoundTimer = 0;
+    this.noticeTimer = 0;
+    this.shown = { phase: "IDLE", connection: "connecting" };
+    language.addEventListener("change", () => this.#render());
+    this.#render();
   }
 
   /** @param {string} phase */
   setPhase(phase) {
-    this.now.phase = phase;
-    this.#write();
+    this.shown.phase = phase;
+    this.#render();
   }
 
-  /** The worse of the two sockets is what the user has. @param {string} input @param {string} output */
+  /** Shows the worse state of the two sockets. @param {string} input @param {string} output */
   setConnection(input, output) {
     const order = ["offline", "reconnecting", "connecting", "connected"];
-    this.now.link = order.find((state) => state === input || state === output) ?? "connected";
-    this.#write();
+    this.shown.connection = order.find((state) => state === input || state === output) ?? "connected";
+    this.#render();
   }
 
-  /** @param {boolean} silenced the browser does not let the page sound yet */
-  setSilenced(silenced) {
-    clearTimeout(this.hearTimer);
-    if (!silenced) this.hear.hidden = true;
-    else this.hearTimer = window.setTimeout(() => (this.hear.hidden = false), PATIENCE_MS);
+  /** @param {boolean} blocked the browser does not allow audio before a user gesture */
+  setAudioBlocked(blocked) {
+    clearTimeout(this.enableSoundTimer);
+    if (!blocked) this.enableSound.hidden = true;
+    else this.enableSoundTimer = window.setTimeout(() => (this.enableSound.hidden = false), ENABLE_SOUND_DELAY_MS);
   }
 
-  /** @param {string} text @param {number} [ms] for longer sentences */
+  /** @param {string} text @param {number} [ms] how long it is shown */
   notice(text, ms = NOTICE_MS) {
-    clearTimeout(this.noteTimer);
-    this.note.textContent = text;
-    this.note.hidden = false;
-    this.noteTimer = window.setTimeout(() => (this.note.hidden = true), ms);
+    clearTimeout(this.noticeTimer);
+    this.noticeLine.textContent = text;
+    this.noticeLine.hidden = false;
+    this.noticeTimer = window.setTimeout(() => (this.noticeLine.hidden = true), ms);
   }
 
-  #write() {
-    const { phase, link } = this.now;
+  #render() {
+    const { phase, connection } = this.shown;
     this.phase.dataset.phase = phase;
     const label = /** @type {HTMLElement} */ (this.phase.querySelector(".label"));
-    label.textContent = language.text(/** @type {import("./texts.js").TextKey} */ (`phase${phase}`));
-    this.link.dataset.state = link;
-    const state = /** @type {HTMLElement} */ (this.link.querySelector(".label"));
-    state.textContent = language.text(/** @type {import("./texts.js").TextKey} */ (link));
+    label.textContent = language.text(/** @type {import("./messages.js").MessageKey} */ (`phase${phase}`));
+    this.connection.dataset.state = connection;
+    const state = /** @type {HTMLElement} */ (this.connection.querySelector(".label"));
+    state.textContent = language.text(/** @type {import("./messages.js").MessageKey} */ (connection));
   }
 }

@@ -1,9 +1,9 @@
 // @ts-check
-/** Slider and mute button. Remembered on this machine. */
+/** Volume slider and mute button. The values are stored in this browser. */
 
 import { language } from "./language.js";
 
-const KEY = "vtuber.volume";
+const VOLUME_KEY = "vtuber.volume";
 const MUTED_KEY = "vtuber.muted";
 
 export class VolumeControl {
@@ -12,8 +12,8 @@ export class VolumeControl {
     this.onChange = onChange;
     this.button = /** @type {HTMLButtonElement} */ (root.querySelector("button"));
     this.slider = /** @type {HTMLInputElement} */ (root.querySelector("input"));
-    this.muted = storedMuted();
-    this.slider.value = String(stored());
+    this.muted = readMuted();
+    this.slider.value = String(readVolume());
     this.slider.addEventListener("input", () => {
       this.muted = false;
       this.#apply();
@@ -35,15 +35,15 @@ export class VolumeControl {
     this.button.setAttribute("aria-label", language.text(silent ? "unmute" : "mute"));
     this.onChange(silent ? 0 : percent / 100);
     try {
-      localStorage.setItem(KEY, String(percent));
+      localStorage.setItem(VOLUME_KEY, String(percent));
       localStorage.setItem(MUTED_KEY, String(this.muted));
     } catch {
-      // Without storage the next visit begins at the default.
+      // Without storage the next visit starts with the default.
     }
   }
 }
 
-function storedMuted() {
+function readMuted() {
   try {
     return localStorage.getItem(MUTED_KEY) === "true";
   } catch {
@@ -51,9 +51,9 @@ function storedMuted() {
   }
 }
 
-function stored() {
+function readVolume() {
   try {
-    const value = Number(localStorage.getItem(KEY) ?? 90);
+    const value = Number(localStorage.getItem(VOLUME_KEY) ?? 90);
     return value >= 0 && value <= 100 ? value : 90;
   } catch {
     return 90;

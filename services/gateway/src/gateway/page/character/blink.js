@@ -1,12 +1,12 @@
 // @ts-check
-/** When she blinks. Pure: time comes in. */
+/** Blinking at random intervals. Pure: time is an argument. */
 
 const CLOSING_S = 0.07;
 const SHUT_S = 0.035;
 const OPENING_S = 0.13;
 const WHOLE_S = CLOSING_S + SHUT_S + OPENING_S;
-/** People blink every few seconds, hardly ever evenly, and now and then twice. */
-const TWICE = 0.16;
+/** Probability of a double blink. */
+const DOUBLE_BLINK_SHARE = 0.16;
 
 export class Blink {
   /** @param {() => number} [random] */
@@ -17,7 +17,7 @@ export class Blink {
 
   /** How far the eyes are open, 0..1. @param {number} time s */
   at(time) {
-    // After a hidden tab, one blink is enough.
+    // After a hidden tab only one blink follows, not all that were missed.
     if (time > this.next + WHOLE_S) this.#plan(time);
     const into = time - this.next;
     if (into < 0) return 1;
@@ -26,14 +26,14 @@ export class Blink {
     return smooth((into - CLOSING_S - SHUT_S) / OPENING_S);
   }
 
-  /** Blink right now: the eyes do, when something startles or the gaze jumps far. @param {number} time s */
+  /** Starts a blink now, unless one is running. @param {number} time s */
   now(time) {
     if (this.next > time) this.next = time;
   }
 
   /** @param {number} time */
   #plan(time) {
-    const pause = this.random() < TWICE ? 0.06 : 1.6 - Math.log(1 - this.random() * 0.95) * 1.7;
+    const pause = this.random() < DOUBLE_BLINK_SHARE ? 0.06 : 1.6 - Math.log(1 - this.random() * 0.95) * 1.7;
     this.next = time + pause;
   }
 }

@@ -1,5 +1,11 @@
 // @ts-check
-/** She herself: puts the parts together and moves them, once per animation frame. */
+/**
+ * The character: assembles the parts of the drawing and moves them once per animation frame.
+ *
+ * The phase selects a pose (expression.js). Each value of the pose follows its target with a spring,
+ * so changes are never abrupt. Slow sine waves add breathing and drift, unless the user prefers
+ * reduced motion.
+ */
 
 import { Blink } from "./blink.js";
 import { poseOf, REST } from "./expression.js";
@@ -12,18 +18,20 @@ import { Lips, LIP_PAINTS } from "./lips.js";
 import { Outfit, OUTFIT_PAINTS } from "./outfit.js";
 import { draw, group, n } from "./paint.js";
 import { Spring } from "./spring.js";
-import { Thoughts } from "./thoughts.js";
+import { ThinkingBubbles } from "./thinking-bubbles.js";
 
-/** Where the head sits on the neck. */
+/** Centre of rotation of the head, on the neck. */
 const PIVOT = "300 420";
-/** A low stage shows her closer: the face matters more than the jacket. */
-const CLOSE = "60 2 480 522";
-const WHOLE = "30 6 540 640";
-const LOW_PX = 430;
+/** On a low stage the view is closer: the face matters more than the jacket. */
+const CLOSE_VIEW_BOX = "60 2 480 522";
+const FULL_VIEW_BOX = "30 6 540 640";
+const LOW_STAGE_PX = 430;
 
 const RING = { SPEAKING: "#ff9fb0", THINKING: "#ffd76e", INTERRUPTED: "#ff7f97" };
 
-/** @typedef {{phase: string, mouth: import("../mouth.js").Shape, loudness: number, attentive: boolean}} Mood `loudness`: RMS, 0..1 */
+/**
+ * @typedef {{phase: string, mouth: import("../lip-sync.js").MouthShape, loudness: number, userTyping: boolean}} FrameState `loudness`: RMS, 0..1
+ */
 
 export class Character {
   /** @param {HTMLElement} root */
@@ -34,7 +42,7 @@ export class Character {
     this.lips = new Lips();
     this.headset = new Headset();
     this.outfit = new Outfit();
-    this.thoughts = new Thoughts();
+    this.thinkingBubbles = new ThinkingBubbles();
     this.blink = new Blink();
     this.gaze = new Gaze(root);
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -47,63 +55,67 @@ export class Character {
     this.body = group([face.neck, this.outfit.element]);
     const paints = [...HAIR_PAINTS, ...EYE_PAINTS, ...LIP_PAINTS, ...FACE_PAINTS, ...HEADSET_PAINTS, ...OUTFIT_PAINTS];
     const defs = draw("defs", {}, [...paints.map(copy), lips.clip, ...eyes.clips]);
-    this.svg = draw("svg", { preserveAspectRatio: "xMidYMax meet" }, [defs, this.behind, this.body, this.head, this.thoughts.element]);
+    this.svg = draw("svg", { preserveAspectRatio: "xMidYMax meet" }, [defs, this.behind, this.body, this.head, this.thinkingBubbles.element]);
     root.append(this.svg);
-    new ResizeObserver(([entry]) => this.svg.setAttribute("viewBox", entry.contentRect.height < LOW_PX ? CLOSE : WHOLE)).observe(root);
+    new ResizeObserver(([entry]) => this.svg.setAttribute("viewBox", entry.contentRect.height < LOW_STAGE_PX ? CLOSE_VIEW_BOX : FULL_VIEW_BOX)).observe(root);
 
-    /** @type {Record<string, Spring>} every number of a pose moves like something with weight */
+    /** @type {Record<string, Spring>} one per value of a pose */
     this.springs = Object.fromEntries(Object.entries(REST).map(([key, value]) => [key, new Spring(...weight(key), value)]));
-    this.look = { x: new Spring(6, 0.9), y: new Spring(6, 0.9) };
-    this.voice = new Spring(3, 0.7);
+    this.gazeSprings = { x: new Spring(6, 0.9), y: new Spring(6, 0.9) };
+    this.loudness = new Spring(3, 0.7);
     this.phase = "";
-    this.since = 0;
+    this.phaseStart = 0;
   }
 
-  /** @param {number} now ms @param {number} elapsed ms since the last frame @param {Mood} mood */
-  draw(now, elapsed, mood) {
+  /** @param {number} now ms @param {number} elapsed ms since the last frame @param {FrameState} frame */
+  draw(now, elapsed, frame) {
     const time = now / 1000;
     const seconds = elapsed / 1000;
-    const phase = mood.attentive && mood.phase === "IDLE" ? "LISTENING" : mood.phase;
+    const phase = frame.userTyping && frame.phase === "IDLE" ? "LISTENING" : frame.phase;
     if (phase !== this.phase) {
-      if (phase !== "IDLE") this.blink.now(phase === "INTERRUPTED" ? time + STARTLE_FIRST_S : time);
+      if (phase !== "IDLE") this.blink.now(phase === "INTERRUPTED" ? time + STARTLE_S : time);
       this.phase = phase;
-      this.since = time;
+      this.phaseStart = time;
     }
-    const pose = this.#settle(poseOf(phase, time - this.since), seconds);
+    const pose = this.#followPose(poseOf(phase, time - this.phaseStart), seconds);
     const lively = this.calm.matches ? 0 : 1;
-    const voice = this.voice.follow(Math.min(1, mood.loudness * 5), seconds);
-    const gaze = this.gaze.at(time, mood.attentive);
-    const x = this.look.x.follow(gaze.x * (1 - pose.absent) + pose.gazeX * pose.absent, seconds);
-    const y = this.look.y.follow(gaze.y * (1 - pose.absent) + pose.gazeY * pose.absent, seconds);
+    const loudness = this.loudness.follow(Math.min(1, frame.loudness * 5), seconds);
+    const gaze = this.gaze.at(time, frame.userTyping);
+    const x = this.gazeSprings.x.follow(gaze.x * (1 - pose.absent) + pose.gazeX * pose.absent, seconds);
+    const y = this.gazeSprings.y.follow(gaze.y * (1 - pose.absent) + pose.gazeY * pose.absent, seconds);
 
     const drift = lively * (Math.sin(time * 0.61) + 0.6 * Math.sin(time * 1.03 + 1.3));
     const breath = lively * Math.sin(time * 1.65);
-    const tilt = pose.tilt + drift * 1.3 + lively * voice * Math.sin(time * 4.1) * 1.4 + x * 1.6;
+    const tilt = pose.tilt + drift * 1.3 + lively * loudness * Math.sin(time * 4.1) * 1.4 + x * 1.6;
     const yaw = pose.yaw + x * 0.5 + lively * Math.sin(time * 0.47 + 2) * 0.12;
-    const pitch = pose.pitch + y * 0.45 + lively * voice * 0.22;
+    const pitch = pose.pitch + y * 0.45 + lively * loudness * 0.22;
     this.#place(tilt, yaw, pitch, pose.lift, breath, drift);
     this.hair.move(tilt, yaw, pose.lift - breath * 1.5 + pitch * 4, time, lively, seconds);
 
     const lids = this.blink.at(time);
     const open = pose.eyeOpen * lids;
     const { eyeSmile: smile, pupil, browUp, browTilt, browSkew } = pose;
-    this.eyes.show({ open, smile, pupil, x, y, browUp: browUp + voice * 0.5, browTilt, browSkew });
-    const mouth = pose.gape > mood.mouth.open ? { ...mood.mouth, open: pose.gape } : mood.mouth;
+    this.eyes.show({ open, smile, pupil, x, y, browUp: browUp + loudness * 0.5, browTilt, browSkew });
+    const mouth = pose.gape > frame.mouth.open ? { ...frame.mouth, open: pose.gape } : frame.mouth;
     this.lips.show(mouth, pose.smile, Math.max(0, pose.pout));
     this.face.blush(pose.blush);
-    this.thoughts.show(phase === "THINKING", time, seconds, lively);
+    this.thinkingBubbles.show(phase === "THINKING", time, seconds, lively);
     const pulse = phase === "LISTENING" || phase === "THINKING" ? 0.3 + lively * 0.25 * Math.sin(time * 4) : 0.12;
-    this.headset.shine(phase === "SPEAKING" ? 0.2 + voice * 0.8 : pulse, RING[/** @type {keyof typeof RING} */ (phase)] ?? "#7fe3d2");
+    this.headset.shine(phase === "SPEAKING" ? 0.2 + loudness * 0.8 : pulse, RING[/** @type {keyof typeof RING} */ (phase)] ?? "#7fe3d2");
   }
 
-  /** @param {import("./expression.js").Pose} target @param {number} seconds @returns {import("./expression.js").Pose} */
-  #settle(target, seconds) {
+  /**
+   * @param {import("./expression.js").Pose} target
+   * @param {number} seconds
+   * @returns {import("./expression.js").Pose}
+   */
+  #followPose(target, seconds) {
     const entries = Object.entries(target).map(([key, value]) => [key, this.springs[key].follow(value, seconds)]);
     return Object.fromEntries(entries);
   }
 
   /**
-   * Depth without a third dimension: what is nearer moves farther when she turns.
+   * Parallax: when the head turns, nearer layers move farther than distant ones.
    * @param {number} tilt @param {number} yaw @param {number} pitch @param {number} lift @param {number} breath @param {number} drift
    */
   #place(tilt, yaw, pitch, lift, breath, drift) {
@@ -119,16 +131,20 @@ export class Character {
   }
 }
 
-/** Startled eyes open wide first; the blink comes after. */
-const STARTLE_FIRST_S = 0.5;
+/** On an interruption the eyes open wide first; the blink follows after this time. */
+const STARTLE_S = 0.5;
 
-/** Paints are made once and belong to no drawing. @param {SVGElement} paint */
+/** The paints are shared constants, and an element can have only one parent. @param {SVGElement} paint */
 const copy = (paint) => /** @type {SVGElement} */ (paint.cloneNode(true));
 
 /** @param {number} x @param {number} y */
 const shift = (x, y) => `translate(${n(x)} ${n(y)})`;
 
-/** Heads are heavier than brows. @param {string} key @returns {[number, number]} Hz, damping */
+/**
+ * Frequency and damping of a pose value: the head moves more slowly than the brows.
+ * @param {string} key
+ * @returns {[number, number]} Hz, damping
+ */
 function weight(key) {
   if (key === "lift") return [2.6, 0.42];
   if (key === "tilt" || key === "yaw" || key === "pitch") return [1.25, 0.72];

@@ -1,5 +1,5 @@
 // @ts-check
-/** What her face and head do in each phase. Pure: numbers in, numbers out. */
+/** The pose of face and head for each phase. Pure. */
 
 /**
  * @typedef {object} Pose
@@ -15,11 +15,11 @@
  * @property {number} browSkew
  * @property {number} smile
  * @property {number} pout
- * @property {number} gape opens the mouth without a voice
+ * @property {number} gape opening of the mouth independent of audio
  * @property {number} blush
- * @property {number} gazeX own gaze, -1..1
+ * @property {number} gazeX gaze of the pose, -1..1
  * @property {number} gazeY
- * @property {number} absent 0: looks at you; 1: looks where her thoughts are
+ * @property {number} absent 0: looks at the viewer; 1: looks in the direction of gazeX, gazeY
  */
 
 /** @type {Pose} */
@@ -43,7 +43,7 @@ const POSES = Object.freeze({
 
 /** @type {Partial<Pose>} */
 const STARTLED = { tilt: -1, lift: -11, pitch: -0.25, eyeOpen: 1.24, pupil: 0.72, browUp: 1.5, browTilt: 0.5, smile: 0, pout: 0.75, gape: 0.34, blush: 0.9 };
-/** Startled only for a moment, then all ears. */
+/** Duration of the startled pose at an interruption; the attentive one follows. */
 const STARTLED_S = 0.65;
 
 /** @param {string} phase @param {number} since s in this phase @returns {Pose} */

@@ -1,10 +1,13 @@
 // @ts-check
-/** Eyes and brows. Both eyes are one drawing: `side` is -1 for the one on the left, 1 for the other; light falls on both from the left. */
+/**
+ * Eyes and brows. Both eyes share one drawing, mirrored by `side`: -1 for the left one, 1 for the
+ * right one. The highlights are not mirrored, because the light comes from the left for both.
+ */
 
 import { draw, fill, gradient, group, line, n } from "./paint.js";
 
 export const EYE_PAINTS = [
-  // In units of the iris, whose centre is 0: it moves with the gaze.
+  // In coordinates of the iris, whose centre is 0: the gradient moves with the gaze.
   gradient("iris", [0, -27, 0, 27], [[0, "#0d3f5c"], [0.4, "#1690a8"], [0.72, "#4cd6c8"], [1, "#c9fff0"]]),
   gradient("white", [0, 262, 0, 326], [[0, "#d9d3ee"], [0.35, "#ffffff"], [1, "#ffffff"]]),
 ];
@@ -15,21 +18,21 @@ const CENTRE_Y = 298;
 
 /**
  * @typedef {object} Look
- * @property {number} open 0 closed, 1 as usual, more is surprise
- * @property {number} smile 0..1: the lower lid comes up, and a closed eye is an arch
- * @property {number} pupil size, 1 as usual
+ * @property {number} open 0: closed; 1: normal; more: surprised
+ * @property {number} smile 0..1: raises the lower lid; a closed eye becomes an arch
+ * @property {number} pupil size; 1: normal
  * @property {number} x gaze, -1..1 to the right
  * @property {number} y gaze, -1..1 down
  * @property {number} browUp units of about 8
- * @property {number} browTilt positive: inner ends up, worried
- * @property {number} browSkew positive: one brow higher than the other, in doubt
+ * @property {number} browTilt positive: the inner ends are up (worried)
+ * @property {number} browSkew positive: one brow is higher than the other (in doubt)
  */
 
 export class Eyes {
   constructor() {
     this.eyes = [new Eye(-1), new Eye(1)];
     this.element = group(this.eyes.map((eye) => eye.element));
-    /** Drawn over the fringe: what she feels is not to be hidden by hair. */
+    /** Drawn over the fringe, so that the hair does not hide the expression. */
     this.brows = group(this.eyes.map((eye) => eye.brow));
     this.clips = this.eyes.map((eye) => eye.clip);
   }
@@ -76,9 +79,9 @@ class Eye {
     const x = (/** @type {number} */ dx) => n(cx + side * dx);
     const y = (/** @type {number} */ dy) => n(CENTRE_Y + dy);
     const mix = (/** @type {number} */ shut, /** @type {number} */ wide) => shut + (wide - shut) * open;
-    // A mere blink hangs; only a real smile arches.
+    // A closed eye curves down in a blink, and arches only with a strong smile.
     const happy = Math.max(0, look.smile - 0.6) * 2.5 * (1 - Math.min(1, open));
-    // Where the lids' handles are when the eye is shut: hanging, or arched in a smile.
+    // Bezier handles of the lids while the eye is shut.
     const shutIn = 26 - happy * 44;
     const shutOut = 30 - happy * 52;
     const upIn = mix(shutIn, -36);
@@ -97,7 +100,7 @@ class Eye {
 
     const thick = 3.6 + 4.8 * Math.min(1, open);
     const wing = Math.min(1, open) * 0.7 + 0.3;
-    // The wing at the outer corner, and the way back along the upper side of the lashes.
+    // The wing at the outer corner, then back along the upper edge of the lashes.
     this.lash.setAttribute(
       "d",
       `${upper}L${x(31)} ${y(outerY + 8 * wing - 2)}L${x(34)} ${y(outerY + wing)}L${x(39)} ${y(outerY - 9 * wing)}` +
@@ -112,7 +115,7 @@ class Eye {
     const py = CENTRE_Y - 2 + look.y * 6;
     this.iris.setAttribute("transform", `translate(${n(px)} ${n(py)})`);
     this.pupil.setAttribute("transform", `scale(${n(look.pupil * 10) / 10})`);
-    // Highlights belong to the lamp, not to the eye: they follow the gaze only half.
+    // Highlights are reflections of a fixed light, so they follow the gaze only in part.
     this.lights.setAttribute("transform", `translate(${n(px - look.x * 2.5)} ${n(py - look.y * 2)})`);
     this.#showBrow(look, x, y);
   }

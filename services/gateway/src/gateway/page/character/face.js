@@ -1,5 +1,5 @@
 // @ts-check
-/** Face without features: skin, ears, cheeks, nose, neck. */
+/** The face apart from eyes and mouth: skin, ears, cheeks, nose, neck. */
 
 import { draw, fill, glow, gradient, group, INK, line, n, SKIN, SKIN_SHADE } from "./paint.js";
 

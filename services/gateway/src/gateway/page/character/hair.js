@@ -1,5 +1,5 @@
 // @ts-check
-/** Her hair, from back to front: the mass behind, the long locks beside the face, the fringe, and the lock that obeys nobody. */
+/** The hair, from back to front: the back, the long locks beside the face, the fringe, and the ahoge (the lock that stands up). */
 
 import { fill, gradient, group, line } from "./paint.js";
 import { Spring } from "./spring.js";
@@ -70,7 +70,7 @@ export class Hair {
    * @param {number} seconds since the last frame
    */
   move(tilt, yaw, lift, time, wind, seconds) {
-    // Hair hangs where gravity says, and the head turns away under it.
+    // Hair hangs vertically while the head tilts below it, so it bends against the tilt.
     const hang = tilt * 2.6 + yaw * -9;
     const air = (/** @type {number} */ phase) => wind * (Math.sin(time * 0.9 + phase) * 3.2 + Math.sin(time * 1.7 + phase * 2) * 1.4);
     const up = this.bounce.follow(lift, seconds) - lift;
@@ -90,7 +90,7 @@ export class Hair {
 /** @param {Strand} strand */
 const elementOf = (strand) => strand.element;
 
-/** Light from above left: a broken ring over the fringe. */
+/** Highlights on the fringe, from a light above left. */
 function shine() {
   const light = (/** @type {string} */ d, /** @type {number} */ width, /** @type {number} */ opacity) => line(d, width, "#f3eeff", { opacity });
   return [

@@ -1,5 +1,5 @@
 // @ts-check
-/** Headset and hair clip. The rings glow with her voice. */
+/** Headset and hair clip. The rings glow with the loudness of the speech. */
 
 import { draw, fill, gradient, group, INK, line, n } from "./paint.js";
 

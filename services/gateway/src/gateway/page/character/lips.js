@@ -1,5 +1,5 @@
 // @ts-check
-/** Her mouth: a line that smiles when she is silent, a shape that speaks when she is not. */
+/** The mouth: a line while it is closed, else an opening with teeth and tongue, after the lip-sync shape. */
 
 import { draw, fill, gradient, group, line, n, SKIN_SHADE } from "./paint.js";
 
@@ -24,9 +24,9 @@ export class Lips {
   }
 
   /**
-   * @param {import("../mouth.js").Shape} shape what the voice wants
+   * @param {import("../lip-sync.js").MouthShape} shape from lip sync
    * @param {number} smile -1..1
-   * @param {number} pout 0..1: a small mouth, of somebody who thinks or is startled
+   * @param {number} pout 0..1: makes the mouth small and round, for a thinking or startled pose
    */
   show(shape, smile, pout) {
     const round = Math.min(1, shape.round + pout * 0.9);
@@ -36,7 +36,7 @@ export class Lips {
     const corner = Y - smile * 3.2 * (1 - round * 0.6) + open * 3;
     const top = Y - high * 0.24 + smile * 2.2 * (1 - Math.min(1, open * 3));
     const bottom = Math.max(top, Y + high * 0.86 + smile * 4.4 * (1 - Math.min(1, open * 2)));
-    // The middle of a cubic is three quarters of its handles and a quarter of its ends.
+    // The midpoint of a symmetric cubic is 3/4 of its handles plus 1/4 of its ends.
     const handle = (/** @type {number} */ middle) => n((middle - corner * 0.25) / 0.75);
     const spread = 0.42 + round * 0.12;
     const left = `${n(X - half)} ${n(corner)}`;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Colours and the few ways in which everything here is drawn. Units: the drawing's own, a head is about 300 high. */
+/** Colours and SVG helpers of the drawing. Lengths are in units of the drawing; the head is about 300 high. */
 
 export const INK = "#3a2f63";
 export const SKIN = "#ffe8dd";
@@ -31,8 +31,8 @@ export const line = (d, width, colour = INK, more = {}) =>
 export const group = (children, attributes = {}) => draw("g", attributes, children);
 
 /**
- * A gradient in the drawing's units, so that neighbouring shapes share one light.
- * @param {string} id @param {[number, number, number, number]} axis x1 y1 x2 y2 @param {[number, string, number?][]} stops place, colour, opacity
+ * A gradient in units of the drawing, so that it is continuous across neighbouring shapes.
+ * @param {string} id @param {[number, number, number, number]} axis x1 y1 x2 y2 @param {[number, string, number?][]} stops offset, colour, opacity
  */
 export function gradient(id, [x1, y1, x2, y2], stops) {
   return draw("linearGradient", { id, gradientUnits: "userSpaceOnUse", x1, y1, x2, y2 }, marks(stops));
@@ -44,5 +44,5 @@ export const glow = (id, stops) => draw("radialGradient", { id }, marks(stops));
 /** @param {[number, string, number?][]} stops */
 const marks = (stops) => stops.map(([offset, colour, opacity = 1]) => draw("stop", { offset, "stop-color": colour, "stop-opacity": opacity }));
 
-/** One decimal is a tenth of a unit: finer than any screen shows. @param {number} value */
+/** Rounds to a tenth of a unit, which is finer than a pixel. @param {number} value */
 export const n = (value) => Math.round(value * 10) / 10;

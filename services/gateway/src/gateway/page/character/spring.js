@@ -1,10 +1,10 @@
 // @ts-check
-/** A value that follows its target like something with weight. Pure. */
+/** A damped spring: a value that follows its target with inertia. Pure. */
 
 const STEP_S = 1 / 120;
 
 export class Spring {
-  /** @param {number} hertz how quickly it swings @param {number} damping 1: arrives without swinging; less: swings */
+  /** @param {number} hertz natural frequency @param {number} damping ratio; 1: critical, less: overshoots */
   constructor(hertz, damping, value = 0) {
     this.omega = 2 * Math.PI * hertz;
     this.damping = damping;
@@ -14,7 +14,7 @@ export class Spring {
 
   /** @param {number} target @param {number} seconds */
   follow(target, seconds) {
-    // Small steps keep a stiff spring stable when a frame took long.
+    // Small steps keep a stiff spring stable after a long frame.
     for (let left = seconds; left > 0; left -= STEP_S) {
       const dt = Math.min(STEP_S, left);
       const pull = this.omega * this.omega * (target - this.value) - 2 * this.damping * this.omega * this.speed;

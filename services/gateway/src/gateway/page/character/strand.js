@@ -1,9 +1,9 @@
 // @ts-check
-/** A lock of hair: two edges that run from a root to a tip. It bends more the farther it is from the root. */
+/** A lock of hair: two edges from the root to the tip. It bends more with the distance from the root. */
 
 import { draw, INK, n } from "./paint.js";
 
-/** How much of the bend each of the seven points takes. */
+/** Share of the bend for each of the seven points. */
 const WEIGHTS = [0, 0.16, 0.62, 1, 0.62, 0.16, 0];
 
 /** @typedef {[number, number]} Point */
@@ -12,7 +12,7 @@ export class Strand {
   /**
    * @param {Point[]} points root, two handles, tip, two handles, root
    * @param {string} paint
-   * @param {{sway?: number, width?: number, edge?: string}} [style] `sway`: share of the hair's bend that this lock takes
+   * @param {{sway?: number, width?: number, edge?: string}} [style] `sway`: factor for the bend of this lock
    */
   constructor(points, paint, { sway = 1, width = 2, edge = INK } = {}) {
     this.points = points;
@@ -21,7 +21,7 @@ export class Strand {
     this.bend(0, 0);
   }
 
-  /** The same lock on the other side of the face. @param {Point[]} points @returns {Point[]} */
+  /** The lock mirrored to the other side of the face. @param {Point[]} points @returns {Point[]} */
   static mirrored(points) {
     return points.map(([x, y]) => [600 - x, y]);
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Three bubbles that rise beside her head while she thinks. */
+/** Three bubbles beside the head during THINKING. */
 
 import { draw, group, n } from "./paint.js";
 import { Spring } from "./spring.js";
@@ -7,7 +7,7 @@ import { Spring } from "./spring.js";
 /** @type {[number, number, number][]} x, y, radius */
 const BUBBLES = [[446, 168, 7], [466, 136, 11], [496, 98, 17]];
 
-export class Thoughts {
+export class ThinkingBubbles {
   constructor() {
     this.bubbles = BUBBLES.map(([cx, cy, r]) => draw("circle", { cx, cy, r, fill: "#fff", stroke: "#a594f6", "stroke-width": 2.4 }));
     this.element = group(this.bubbles, { opacity: 0 });

@@ -1,5 +1,5 @@
 // @ts-check
-/** Names that this page gives: of a message and of its trace. */
+/** Creates the ids of a message: its trace context and its requestId. */
 
 /** @param {number} bytes */
 function hex(bytes) {
@@ -9,7 +9,7 @@ function hex(bytes) {
 /** A W3C traceparent, sampled. */
 export const newTraceparent = () => `00-${hex(16)}-${hex(8)}-01`;
 
-/** A UUIDv4. Not `crypto.randomUUID`: that is missing on plain http from another machine, where phones try things out. */
+/** A UUIDv4. `crypto.randomUUID` is missing in insecure contexts, such as a phone over plain http. */
 export function newRequestId() {
   const digits = hex(16);
   const variant = "89ab"[Number.parseInt(digits[16], 16) & 3];

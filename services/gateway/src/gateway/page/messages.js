@@ -1,7 +1,7 @@
 // @ts-check
-/** Every sentence of the page, in both languages. `{name}` is filled in. */
+/** All texts of the page, in both languages. `{name}` is a placeholder. */
 
-/** @typedef {keyof typeof EN} TextKey */
+/** @typedef {keyof typeof EN} MessageKey */
 
 const EN = {
   pageTitle: "A talk with an AI VTuber",
@@ -26,7 +26,7 @@ const EN = {
   phaseTHINKING: "Thinking",
   phaseSPEAKING: "Speaking",
   phaseINTERRUPTED: "Interrupted",
-  hear: "Tap to hear her",
+  enableSound: "Tap to hear her",
   volume: "Volume",
   mute: "Mute",
   unmute: "Unmute",
@@ -56,7 +56,7 @@ const EN = {
   micInsecure: "Browsers give the microphone to https pages and to localhost only. Start her with `vtuber run --https` (docs/phone.md).",
   micTurns: "This browser cannot take her voice out of the microphone: speak when she is silent.",
   you: "You",
-  someone: "Another viewer",
+  otherViewer: "Another viewer",
   she: "She",
   interrupted: "interrupted",
   latest: "To the latest",
@@ -72,25 +72,25 @@ const EN = {
   errorRate: "A little slower, please.",
   errorStop: "Stopping is not switched on in this session.",
   errorModel: "She lost the thread. Please ask again.",
-  errorAway: "She cannot be reached right now. Please try again in a moment.",
+  errorUnavailable: "She cannot be reached right now. Please try again in a moment.",
   errorSlow: "Your connection is slow; for now there are only captions.",
-  errorVoice: "Her voice is missing this time; here is the text.",
+  errorNoAudio: "Her voice is missing this time; here is the text.",
   errorTimeout: "No answer came in time. Please ask again.",
-  errorHeard: "Nothing could be understood in the recording.",
-  errorEars: "She cannot hear yet: speech recognition is not installed (make models).",
+  errorNotUnderstood: "Nothing could be understood in the recording.",
+  errorNoSpeechModel: "She cannot hear yet: speech recognition is not installed (make models).",
   fallback: "answered by the fallback",
   instead: "by {by}, in place of {others}",
   reasonSwitchedOff: "the main path is switched off",
-  reasonAway: "the main path could not be reached",
+  reasonUnavailable: "the main path could not be reached",
   reasonSlow: "the main path was too slow",
   reasonBroken: "the main path broke off",
   reasonCircuit: "the main path failed several times in a row",
-  reasonOrder: "the message before it is answered there, and comes first",
+  reasonOrder: "the fallback is still answering the previous message",
   reasonModel: "no model answered on the main path",
   reasonDefault: "the main path did not answer",
 };
 
-/** @type {Record<TextKey, string>} */
+/** @type {Record<MessageKey, string>} */
 const ZH = {
   pageTitle: "与 AI 虚拟主播对话",
   session: "会话",
@@ -114,7 +114,7 @@ const ZH = {
   phaseTHINKING: "思考中",
   phaseSPEAKING: "说话中",
   phaseINTERRUPTED: "被打断",
-  hear: "点一下，听她说",
+  enableSound: "点一下，听她说",
   volume: "音量",
   mute: "静音",
   unmute: "取消静音",
@@ -144,7 +144,7 @@ const ZH = {
   micInsecure: "浏览器只让 https 页面和 localhost 使用麦克风。请用 `vtuber run --https` 启动（见 docs/phone.md）。",
   micTurns: "这个浏览器无法消除回声，请在她不说话时开口。",
   you: "你",
-  someone: "其他观众",
+  otherViewer: "其他观众",
   she: "她",
   interrupted: "被打断",
   latest: "回到最新",
@@ -160,28 +160,28 @@ const ZH = {
   errorRate: "慢一点哦。",
   errorStop: "这个会话没有开启打断功能。",
   errorModel: "她一时没接上，请再问一次。",
-  errorAway: "暂时联系不上她，请稍后再试。",
+  errorUnavailable: "暂时联系不上她，请稍后再试。",
   errorSlow: "你的网络有点慢，先只显示字幕。",
-  errorVoice: "这次没有声音，请看文字。",
+  errorNoAudio: "这次没有声音，请看文字。",
   errorTimeout: "没有等到回答，请再问一次。",
-  errorHeard: "录音里没有听清内容。",
-  errorEars: "她还听不见：没有安装语音识别（make models）。",
+  errorNotUnderstood: "录音里没有听清内容。",
+  errorNoSpeechModel: "她还听不见：没有安装语音识别（make models）。",
   fallback: "由备用通道回答",
   instead: "由 {by} 回答，代替 {others}",
   reasonSwitchedOff: "主通道已关闭",
-  reasonAway: "主通道联系不上",
+  reasonUnavailable: "主通道联系不上",
   reasonSlow: "主通道太慢",
   reasonBroken: "主通道中断",
   reasonCircuit: "主通道连续失败",
-  reasonOrder: "上一条消息仍在那里等待回答，须先回答它",
+  reasonOrder: "备用通道仍在回答上一条消息",
   reasonModel: "主通道没有模型应答",
   reasonDefault: "主通道没有回答",
 };
 
-export const TEXTS = Object.freeze({ en: EN, zh: ZH });
+export const MESSAGES = Object.freeze({ en: EN, zh: ZH });
 
-/** Public error codes that deserve their own words. @type {Readonly<Record<string, TextKey>>} */
-export const ERROR_TEXTS = Object.freeze({
+/** Public error codes with a message of their own. @type {Readonly<Record<string, MessageKey>>} */
+export const ERROR_MESSAGES = Object.freeze({
   busy: "errorBusy",
   rate_limited: "errorRate",
   too_many_turns: "errorRate",
@@ -189,26 +189,28 @@ export const ERROR_TEXTS = Object.freeze({
   llm_failed: "errorModel",
   engine_lost: "errorModel",
   turn_lost: "errorModel",
-  legacy_unavailable: "errorAway",
-  service_away: "errorAway",
+  legacy_unavailable: "errorUnavailable",
+  service_away: "errorUnavailable",
   too_slow: "errorSlow",
-  voice_missing: "errorVoice",
+  voice_missing: "errorNoAudio",
   legacy_timeout: "errorTimeout",
   legacy_failed: "errorModel",
   given_up: "errorModel",
-  engine_unavailable: "errorAway",
-  asr_unavailable: "errorAway",
-  no_model: "errorEars",
+  engine_unavailable: "errorUnavailable",
+  asr_unavailable: "errorUnavailable",
+  no_model: "errorNoSpeechModel",
   microphone_too_fast: "errorRate",
-  asr_failed: "errorHeard",
-  bad_audio: "errorHeard",
-  nothing_heard: "errorHeard",
+  asr_failed: "errorNotUnderstood",
+  bad_audio: "errorNotUnderstood",
+  nothing_heard: "errorNotUnderstood",
 });
 
-/** Why the fallback answered; any other `engine_…` is a model's failure. @type {Readonly<Record<string, TextKey>>} */
-export const REASON_TEXTS = Object.freeze({
+/**
+ * Reasons of a fallback; any other `engine_…` is a failure of the model. @type {Readonly<Record<string, MessageKey>>}
+ */
+export const REASON_MESSAGES = Object.freeze({
   sync_core_off: "reasonSwitchedOff",
-  not_reached: "reasonAway",
+  not_reached: "reasonUnavailable",
   overloaded: "reasonSlow",
   not_accepted_in_time: "reasonSlow",
   no_delta_in_time: "reasonSlow",
