@@ -251,7 +251,7 @@ async def test_what_is_said_on_a_full_pipe_and_a_store_that_is_killed_end_nothin
             assert (await chat(made["url"], "full", f"number {number}")).events[-1] == "done"
         os.kill(made["pids"]["valkey"], signal.SIGKILL)
         async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
-            while not await valkey.answers(urlsplit(made["redis"]).port or 0):
+            while not await valkey.is_responding(urlsplit(made["redis"]).port or 0):
                 await asyncio.sleep(0.05)
         assert (await chat(made["url"], "full", "after all")).events[-1] == "done"
         process.send_signal(signal.SIGTERM)

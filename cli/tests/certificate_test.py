@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vtuber_cli import addresses, certificate
-from vtuber_cli.processes import CannotRun
+from vtuber_cli.processes import RunError
 
 
 def greeted(made: certificate.Certificate, name: str) -> bytes:
@@ -66,5 +66,5 @@ def test_what_is_damaged_is_made_anew(tmp_path: Path, damaged: str) -> None:
 
 def test_a_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "tls").write_text("")
-    with pytest.raises(CannotRun, match="no certificate can be kept in"):
+    with pytest.raises(RunError, match="no certificate can be kept in"):
         certificate.own(tmp_path / "tls", "127.0.0.1")

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from vtuber_cli.data_folder import DataFolder
-from vtuber_cli.processes import CannotRun
+from vtuber_cli.processes import RunError
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(CannotRun) as refusal:
+    with pytest.raises(RunError) as refusal:
         DataFolder(path).open()
     said = str(refusal.value)
     assert path.parts[-2] in said

@@ -7,7 +7,7 @@ import pytest
 
 from vtuber_cli import device
 from vtuber_cli.device import DeviceSound
-from vtuber_cli.players import CannotPlay
+from vtuber_cli.players import PlayError
 
 
 class PortAudio:
@@ -82,19 +82,19 @@ async def test_it_stands_still_goes_on_and_falls_silent_at_once() -> None:
     audio = PortAudio()
     sound = DeviceSound(audio)
     await sound.begin(24_000)
-    sound.hold()
+    sound.pause()
     await sound.write(b"\1" * 48_000)
     before = len(audio.heard)
     await until(lambda: len(audio.heard) > before + 2_000)
     assert sound_of(audio) == b""
-    sound.go_on()
+    sound.resume()
     await until(lambda: sound_of(audio) != b"")
     await sound.aclose()
     assert len(sound_of(audio)) < 48_000
 
 
 async def test_a_device_that_does_not_open_is_one_clause() -> None:
-    with pytest.raises(CannotPlay, match="the sound device does not open .*Device unavailable"):
+    with pytest.raises(PlayError, match="the sound device does not open .*Device unavailable"):
         await DeviceSound(PortAudio(broken=True)).begin(24_000)
 
 
@@ -108,4 +108,4 @@ def test_without_portaudio_or_a_device_there_is_none(
         raise error
 
     monkeypatch.setattr("importlib.import_module", missing)
-    assert device.of_this_machine() is None
+    assert device.default_device() is None

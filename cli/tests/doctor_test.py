@@ -22,8 +22,8 @@ def saying() -> Iterator[Saying]:
 
 def lines(*candidates: list[ServiceAddress]) -> list[tuple[str, str, str]]:
     return [
-        (one.name, one.state, one.told.partition(", ")[2] or one.told)
-        for one in doctor.of_services(*candidates)
+        (one.name, one.state, one.message.partition(", ")[2] or one.message)
+        for one in doctor.check_services(*candidates)
     ]
 
 
@@ -74,11 +74,11 @@ def test_where_nothing_runs_nothing_is_missing() -> None:
 def test_the_run_of_this_folder_is_asked_before_the_usual_ports(saying: Saying) -> None:
     here, usual = saying(200, {"ready": True}), saying(200, {"ready": True})
     found = list(
-        doctor.of_services([ServiceAddress("gateway", here)], [ServiceAddress("gateway", usual)])
+        doctor.check_services([ServiceAddress("gateway", here)], [ServiceAddress("gateway", usual)])
     )
-    assert [one.told for one in found] == [f"port {here}"]
-    found = list(doctor.of_services([], [ServiceAddress("gateway", usual)]))
-    assert [one.told for one in found] == [f"port {usual}"]
+    assert [one.message for one in found] == [f"port {here}"]
+    found = list(doctor.check_services([], [ServiceAddress("gateway", usual)]))
+    assert [one.message for one in found] == [f"port {usual}"]
 
 
 def trial(**told: Any) -> dict[str, Any]:
@@ -113,14 +113,14 @@ def trial(**told: Any) -> dict[str, Any]:
 def test_what_a_provider_did_is_ok_slow_or_missing(
     told: dict[str, Any], state: str, words: str
 ) -> None:
-    (found,) = doctor.of_trials([told])
+    (found,) = doctor.check_providers([told])
     assert found.state == state
-    assert words in found.told
+    assert words in found.message
 
 
 def test_one_screen_and_one_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "_trial", lambda: iter([trial(problem="openai: quota")]))
-    monkeypatch.setattr(doctor, "of_services", lambda *_: iter(()))
+    monkeypatch.setattr(doctor, "check_services", lambda *_: iter(()))
     out = StringIO()
     assert (
         doctor.main(tmp_path, attempt=True, as_json=False, console=Console(out, colours=False)) == 1

@@ -2,12 +2,12 @@ import asyncio
 import signal
 import threading
 
-from vtuber_cli.ending import Ending
+from vtuber_cli.ending import Shutdown
 
 
 async def test_what_hangs_is_over_in_time_also_where_the_loop_is_held() -> None:
     killed, left = threading.Event(), list[int]()
-    with Ending(killed.set, sure_after_s=0.05, leave=left.append) as ending:
+    with Shutdown(killed.set, sure_after_s=0.05, leave=left.append) as ending:
         signal.raise_signal(signal.SIGTERM)
         # The loop does not turn meanwhile.
         assert killed.wait(10)
@@ -19,7 +19,7 @@ async def test_what_hangs_is_over_in_time_also_where_the_loop_is_held() -> None:
 
 async def test_the_second_signal_kills_and_the_first_only_asks() -> None:
     kills = list[bool]()
-    with Ending(lambda: kills.append(True)) as ending:
+    with Shutdown(lambda: kills.append(True)) as ending:
         signal.raise_signal(signal.SIGINT)
         await asyncio.wait_for(ending.asked.wait(), 10)
         assert kills == []
@@ -29,7 +29,7 @@ async def test_the_second_signal_kills_and_the_first_only_asks() -> None:
 
 async def test_afterwards_signals_do_what_they_did_before() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with Ending(lambda: None):
+    with Shutdown(lambda: None):
         assert signal.getsignal(signal.SIGTERM) not in before
     assert [
         signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,7 +39,7 @@ async def test_afterwards_signals_do_what_they_did_before() -> None:
 async def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Ending(lambda: None) as ending:
+        with Shutdown(lambda: None) as ending:
             signal.raise_signal(signal.SIGHUP)
             await asyncio.sleep(0)
             assert not ending.asked.is_set()

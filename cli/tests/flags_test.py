@@ -9,7 +9,7 @@ import pytest
 from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag, validate
 from vtuber_cli.console import Console
-from vtuber_cli.flags import Place, change, flip, show
+from vtuber_cli.flags import KubeTarget, change, flip, show
 
 KUBECTL = """#!{python}
 import json, pathlib, sys
@@ -59,7 +59,7 @@ def test_the_patch_is_legal_whatever_was_said_before(flag: Flag) -> None:
 
 def test_off_is_one_patch_that_is_printed_and_done(kubectl: Kubectl) -> None:
     out = io.StringIO()
-    place = Place("vtuber", "kind-vtuber")
+    place = KubeTarget("vtuber", "kind-vtuber")
     assert (
         flip(
             "live-001",
@@ -93,7 +93,9 @@ def test_off_is_one_patch_that_is_printed_and_done(kubectl: Kubectl) -> None:
 def test_a_dry_run_only_prints(kubectl: Kubectl) -> None:
     out = io.StringIO()
     assert (
-        flip("x", Flag.ENABLE_SYNC_CORE, on=False, place=Place(), dry=True, console=Console(out))
+        flip(
+            "x", Flag.ENABLE_SYNC_CORE, on=False, place=KubeTarget(), dry=True, console=Console(out)
+        )
         == 0
     )
     assert kubectl.asked == []
@@ -105,10 +107,16 @@ def test_what_the_cluster_refuses_is_one_sentence(kubectl: Kubectl) -> None:
     kubectl.says(
         err='Error from server (NotFound): vtubersessions.vtuber.dev "x" not found', status=1
     )
-    assert flip("x", Flag.ENABLE_LTM, on=True, place=Place(), dry=False, console=Console(out)) == 1
+    assert (
+        flip("x", Flag.ENABLE_LTM, on=True, place=KubeTarget(), dry=False, console=Console(out))
+        == 1
+    )
     assert "Nothing was changed: there is no VtuberSession x in that namespace" in out.getvalue()
     kubectl.says(err="The connection to the server was refused", status=1)
-    assert flip("x", Flag.ENABLE_LTM, on=True, place=Place(), dry=False, console=Console(out)) == 1
+    assert (
+        flip("x", Flag.ENABLE_LTM, on=True, place=KubeTarget(), dry=False, console=Console(out))
+        == 1
+    )
     assert out.getvalue().endswith(
         "Nothing was changed: The connection to the server was refused\n"
     )
@@ -119,7 +127,10 @@ def test_without_kubectl_the_command_is_there_to_be_typed_elsewhere(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     out = io.StringIO()
-    assert flip("x", Flag.ENABLE_LTM, on=False, place=Place(), dry=False, console=Console(out)) == 1
+    assert (
+        flip("x", Flag.ENABLE_LTM, on=False, place=KubeTarget(), dry=False, console=Console(out))
+        == 1
+    )
     assert "kubectl is not on PATH" in out.getvalue()
     assert out.getvalue().startswith("kubectl patch")
 
@@ -145,7 +156,7 @@ def test_show_says_what_is_on_and_what_is_on_its_way(kubectl: Kubectl) -> None:
     kubectl.says(
         json.dumps({"spec": {"flags": {"SYNC_TTS_STREAMING": True}}, "status": {"flags": flags}})
     )
-    assert show("live-001", place=Place(), console=Console(out)) == 0
+    assert show("live-001", place=KubeTarget(), console=Console(out)) == 0
     first, second = out.getvalue().splitlines()
     assert first == "  ENABLE_SYNC_CORE       on  On; 4 of 4 pods go by it"
     assert second == "  SYNC_TTS_STREAMING     off TurningOn, wanted on; 1 of 4 pods go by it"
@@ -154,5 +165,5 @@ def test_show_says_what_is_on_and_what_is_on_its_way(kubectl: Kubectl) -> None:
 def test_a_resource_that_no_operator_looks_at_says_so(kubectl: Kubectl) -> None:
     out = io.StringIO()
     kubectl.says(json.dumps({"spec": {"sessionId": "live-001"}}))
-    show("live-001", place=Place(), console=Console(out))
+    show("live-001", place=KubeTarget(), console=Console(out))
     assert "No operator has looked at live-001 yet" in out.getvalue()

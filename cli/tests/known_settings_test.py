@@ -1,7 +1,7 @@
 import pytest
 
 from vtuber_cli import settings
-from vtuber_cli.known_settings import RUN, meant, of_service, warnings
+from vtuber_cli.known_settings import RUN_SETTINGS, closest_setting, of_service, warnings
 
 ORDINARY = """
 HOME PATH USER LANG LC_ALL TERM SHELL PWD OLDPWD HOSTNAME HOST HOSTTYPE LOGNAME MAIL EDITOR PAGER DISPLAY TMPDIR TZ SHLVL
@@ -12,7 +12,10 @@ OPENAI_API_TYPE OPENAI_API_VERSION OMP_NUM_THREADS KUBECONFIG DOCKER_HOST REDIS_
 
 @pytest.fixture
 def known() -> set[str]:
-    return {*RUN, *(name for spec in settings.load().services for name in of_service(spec.module))}
+    return {
+        *RUN_SETTINGS,
+        *(name for spec in settings.load().services for name in of_service(spec.module)),
+    }
 
 
 def test_names_are_those_of_the_services_own_settings() -> None:
@@ -52,4 +55,4 @@ def test_settings_and_ordinary_variables_are_not_remarked_on(known: set[str]) ->
 
 
 def test_a_short_name_is_near_to_too_many(known: set[str]) -> None:
-    assert meant("PORTS", known) is None
+    assert closest_setting("PORTS", known) is None

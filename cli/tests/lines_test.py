@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtuber_cli.lines import Lines
+from vtuber_cli.lines import LineSplitter
 
 
 @given(
@@ -14,7 +14,7 @@ def test_however_bytes_are_cut_the_lines_are_the_same(
     lines: list[str], data: st.DataObject
 ) -> None:
     whole = "".join(f"{line}\n" for line in lines).encode()
-    parser, got, at = Lines(), list[str](), 0
+    parser, got, at = LineSplitter(), list[str](), 0
     while at < len(whole):
         size = data.draw(st.integers(1, len(whole) - at))
         got += parser.feed(whole[at : at + size])
@@ -25,14 +25,14 @@ def test_however_bytes_are_cut_the_lines_are_the_same(
 
 @given(st.binary(max_size=300), st.integers(1, 20))
 def test_no_line_is_longer_than_the_limit_and_nothing_is_held(raw: bytes, limit: int) -> None:
-    parser = Lines(limit)
+    parser = LineSplitter(limit)
     got = [*parser.feed(raw), *parser.end()]
     assert all(len(line.partition(" … (")[0]) <= limit for line in got)
     assert len(parser._begun) == 0
 
 
 def test_a_line_that_is_cut_says_so_and_the_next_one_is_whole() -> None:
-    parser = Lines(4)
+    parser = LineSplitter(4)
     assert parser.feed(b"abc") == []
     assert parser.feed(b"defg") == []
     assert parser.feed(b"h\r\nnext\nlast") == ["abcd … (5 bytes more)", "next"]

@@ -5,7 +5,7 @@ import pytest
 from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag, validate
 from vtuber_cli import settings
-from vtuber_cli.profile import fitted
+from vtuber_cli.profile import apply_profile
 
 ALL_ON = {str(flag): "true" for flag in Flag}
 LOOKS: dict[str | None, bool] = {
@@ -20,7 +20,9 @@ LOOKS: dict[str | None, bool] = {
 
 
 def in_force(said: dict[str, str]) -> dict[str, bool]:
-    return {name: LOOKS[value] for name, value in {**fitted(ALL_ON, said)[0], **said}.items()}
+    return {
+        name: LOOKS[value] for name, value in {**apply_profile(ALL_ON, said)[0], **said}.items()
+    }
 
 
 @pytest.mark.parametrize("values", list(product([None, "off"], repeat=5)))
@@ -31,18 +33,18 @@ def test_whatever_a_person_turns_off_the_profile_fits(values: tuple[str | None, 
 
 
 def test_what_stays_on_stays_on_and_the_sentence_names_what_went() -> None:
-    fits, notes = fitted(ALL_ON, {"SYNC_TTS_STREAMING": "false"})
+    fits, notes = apply_profile(ALL_ON, {"SYNC_TTS_STREAMING": "false"})
     assert (fits["SYNC_TTS_BARGE_IN"], fits["ENABLE_LTM"], fits["ENABLE_SYNC_CORE"]) == (
         "false",
         "true",
         "true",
     )
     assert notes == ["SYNC_TTS_STREAMING is off, and so is what needs it: SYNC_TTS_BARGE_IN."]
-    assert fitted(ALL_ON, {"SYNC_TTS_BARGE_IN": "false"})[1] == []
+    assert apply_profile(ALL_ON, {"SYNC_TTS_BARGE_IN": "false"})[1] == []
 
 
 def test_what_a_person_says_of_both_is_left_to_who_refuses_it() -> None:
-    fits, _ = fitted(ALL_ON, {"ENABLE_SYNC_CORE": "false", "SYNC_TTS_STREAMING": "true"})
+    fits, _ = apply_profile(ALL_ON, {"ENABLE_SYNC_CORE": "false", "SYNC_TTS_STREAMING": "true"})
     assert fits["SYNC_TTS_STREAMING"] == "true"
 
 

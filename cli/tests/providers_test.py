@@ -2,17 +2,20 @@ from vtuber_cli import providers
 
 
 def test_a_turn_names_who_answered_and_who_should_have() -> None:
-    assert providers.of_turn({"llm": "rules", "voice": "espeak"}) == "by model rules, voice espeak"
+    assert (
+        providers.turn_summary({"llm": "rules", "voice": "espeak"})
+        == "by model rules, voice espeak"
+    )
     stats = {
         "llm": "rules",
         "voice": "espeak",
         "instead_of": {"openai": "quota", "edge": "connection"},
     }
     assert (
-        providers.of_turn(stats)
+        providers.turn_summary(stats)
         == "by model rules, voice espeak; instead of openai (quota), edge (connection)"
     )
-    assert providers.of_turn({"ttft_ms": 5}) is None
+    assert providers.turn_summary({"ttft_ms": 5}) is None
 
 
 def test_a_run_names_what_is_in_use() -> None:
@@ -25,8 +28,8 @@ def test_a_run_names_what_is_in_use() -> None:
         },
         "voices": {"configured": ["edge"], "whyNot": {"edge": "edge: connection"}},
     }
-    assert providers.of_engine(details) == [
+    assert providers.engine_summary(details) == [
         "Model: openai (gpt at host)",
         "Voice: none answers yet, and it is tried again (edge: connection)",
     ]
-    assert providers.of_engine({}) == []
+    assert providers.engine_summary({}) == []

@@ -5,22 +5,22 @@ from collections.abc import Iterator
 import pytest
 
 from vtuber_cli import ports, readiness
-from vtuber_cli.testing.answering import Answering, answering
+from vtuber_cli.testing.answering import AnsweringServer, answering
 
 
 @pytest.fixture
-def saying() -> Iterator[Answering]:
+def saying() -> Iterator[AnsweringServer]:
     with answering() as start:
         yield start
 
 
-def test_a_service_that_is_ready(saying: Answering) -> None:
-    assert readiness.of(saying(200, b"{}")) == (True, "")
+def test_a_service_that_is_ready(saying: AnsweringServer) -> None:
+    assert readiness.fetch_readiness(saying(200, b"{}")) == (True, "")
 
 
-def test_one_that_is_not_says_why(saying: Answering) -> None:
+def test_one_that_is_not_says_why(saying: AnsweringServer) -> None:
     reasons = {"reasons": ["no output-handler is connected", "warming"]}
-    assert readiness.of(saying(503, json.dumps(reasons).encode())) == (
+    assert readiness.fetch_readiness(saying(503, json.dumps(reasons).encode())) == (
         False,
         "no output-handler is connected; warming",
     )
@@ -28,21 +28,21 @@ def test_one_that_is_not_says_why(saying: Answering) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b"\xff"])
 def test_one_that_cannot_say_why_has_its_status_for_a_reason(
-    saying: Answering, body: bytes
+    saying: AnsweringServer, body: bytes
 ) -> None:
-    ready, why = readiness.of(saying(503, body))
+    ready, why = readiness.fetch_readiness(saying(503, body))
     assert not ready
     assert why == "Service Unavailable"
 
 
 def test_nobody_there() -> None:
-    ready, why = readiness.of(ports.free())
+    ready, why = readiness.fetch_readiness(ports.free())
     assert not ready
     assert "refused" in why
 
 
 def test_no_proxy_of_the_environment_is_asked_about_this_machine(
-    saying: Answering, monkeypatch: pytest.MonkeyPatch
+    saying: AnsweringServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead = f"http://127.0.0.1:{ports.free()}"
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -51,12 +51,12 @@ def test_no_proxy_of_the_environment_is_asked_about_this_machine(
     monkeypatch.delenv("NO_PROXY", raising=False)
     # What urllib has learnt of the environment before.
     monkeypatch.setattr(urllib.request, "_opener", None)
-    assert readiness.of(saying(200, b"{}")) == (True, "")
+    assert readiness.fetch_readiness(saying(200, b"{}")) == (True, "")
 
 
-def test_a_service_that_lacks_only_a_voice_has_started(saying: Answering) -> None:
+def test_a_service_that_lacks_only_a_voice_has_started(saying: AnsweringServer) -> None:
     def told(*reasons: str) -> tuple[bool, str]:
-        return readiness.of(saying(503, json.dumps({"reasons": reasons}).encode()))
+        return readiness.fetch_readiness(saying(503, json.dumps({"reasons": reasons}).encode()))
 
     assert told("voice: edge: connection", "model: openai: connection")[0]
     assert not told("voice: edge: connection", "output-handler: none")[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vtuber_cli import recorder
-from vtuber_cli.recorder import CannotRecord, Microphone, Recording
+from vtuber_cli.recorder import Microphone, RecordError, Recording
 
 
 def file(path: Path, pcm: bytes, *, rate: int = 16_000, channels: int = 1, width: int = 2) -> Path:
@@ -56,8 +56,10 @@ async def test_one_that_was_held_up_catches_up() -> None:
 
 
 def test_a_file_keeps_its_rate_and_its_first_channel(tmp_path: Path) -> None:
-    both = Recording.of_file(file(tmp_path / "a.wav", b"\1\0\7\7\2\0\7\7", rate=44_100, channels=2))
-    assert (both.pcm, both.sample_rate, both.in_the_room) == (b"\1\0\2\0", 44_100, False)
+    both = Recording.from_file(
+        file(tmp_path / "a.wav", b"\1\0\7\7\2\0\7\7", rate=44_100, channels=2)
+    )
+    assert (both.pcm, both.sample_rate, both.has_echo) == (b"\1\0\2\0", 44_100, False)
 
 
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
@@ -69,29 +71,29 @@ def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
         wide,
         file(tmp_path / "fast.wav", bytes(8), rate=96_000),
     ):
-        with pytest.raises(CannotRecord, match=each.name):
-            recorder.source(each)
+        with pytest.raises(RecordError, match=each.name):
+            recorder.open_source(each)
 
 
 def test_without_a_recorder_it_names_some_and_the_way_without(path: Path) -> None:
-    with pytest.raises(CannotRecord, match=r"arecord.*ffmpeg.*install one.*--wav"):
-        recorder.source(None)
+    with pytest.raises(RecordError, match=r"arecord.*ffmpeg.*install one.*--wav"):
+        recorder.open_source(None)
 
 
 def test_the_first_recorder_that_is_there_records(path: Path) -> None:
     program(path, "ffmpeg", "")
-    assert Microphone.of_this_machine().command[0] == "ffmpeg"
-    assert Microphone.of_this_machine().command[-3:] == ("-f", "s16le", "-")
+    assert Microphone.default_input().command[0] == "ffmpeg"
+    assert Microphone.default_input().command[-3:] == ("-f", "s16le", "-")
     program(path, "parec", "")
-    assert Microphone.of_this_machine().command[:2] == ("parec", "--raw")
-    assert Microphone.of_this_machine().in_the_room
+    assert Microphone.default_input().command[:2] == ("parec", "--raw")
+    assert Microphone.default_input().has_echo
 
 
 async def test_frames_come_as_they_are_recorded_and_the_recorder_ends_with_us(path: Path) -> None:
     pid = path / "pid"
     # `exec`: the shell itself becomes what writes on.
     program(path, "arecord", f"echo $$ > {pid}\nexec /bin/cat /dev/zero")
-    async with aclosing(Microphone.of_this_machine().frames()) as frames:
+    async with aclosing(Microphone.default_input().frames()) as frames:
         assert [len(await anext(frames)) for _ in range(3)] == [640] * 3
         # More than is read: it fills whatever is between it and us.
         await asyncio.sleep(0.2)
@@ -108,6 +110,6 @@ async def test_frames_come_as_they_are_recorded_and_the_recorder_ends_with_us(pa
 )
 async def test_a_recorder_that_ends_by_itself_says_why(path: Path, script: str, words: str) -> None:
     program(path, "arecord", script)
-    with pytest.raises(CannotRecord, match=words):
-        async for _ in Microphone.of_this_machine().frames():
+    with pytest.raises(RecordError, match=words):
+        async for _ in Microphone.default_input().frames():
             pass

@@ -164,7 +164,7 @@ async def test_a_service_that_has_ended_is_not_ready_whoever_answers_on_its_port
     await runner._processes.launch("gateway", "blue", [sys.executable, "-c", ""], {})
     await runner._processes.wait("gateway")
     async with asyncio.timeout(10):
-        while not readiness.of(spec.port)[0]:
+        while not readiness.fetch_readiness(spec.port)[0]:
             await asyncio.sleep(0.02)
     assert await runner._state(spec) == (False, "it has ended")
     await runner._processes.stop_all()
@@ -351,7 +351,7 @@ async def test_ports_of_services_move_where_they_are_taken_and_the_pages_address
     assert told["ports"]["dialog-engine"] != taken
     assert "  The usual ports of dialog-engine are in use; they have others.\n" in out.getvalue()
     assert f"http://127.0.0.2:{page} " in out.getvalue()
-    assert readiness.of(page, "127.0.0.2") == (True, "")
+    assert readiness.fetch_readiness(page, "127.0.0.2") == (True, "")
     signal.raise_signal(signal.SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
 

@@ -11,13 +11,13 @@ from dialog_contracts.http import ErrorBody
 from dialog_contracts.ingest import StopAck
 from vtuber_cli import device, ports
 from vtuber_cli import say as saying
-from vtuber_cli.say import CannotSay
-from vtuber_cli.testing.asked_gateway import AskedGateway, chunk, end, idle, start
+from vtuber_cli.say import SayError
+from vtuber_cli.testing.asked_gateway import OneTurnGateway, chunk, end, idle, start
 from vtuber_cli.turn_playback import SayTimeouts, TurnResult
 
 
 @pytest.fixture
-async def gateway() -> AskedGateway:
+async def gateway() -> OneTurnGateway:
     accepted = sse.ControlEvent(action="ACCEPTED")
     done = sse.DoneEvent(stats=sse.DoneStats(tokens=2, turn=42))
     said: list[sse.ChatEvent] = [
@@ -26,11 +26,11 @@ async def gateway() -> AskedGateway:
         sse.TextDeltaEvent(content="玩", eos=True),
         done,
     ]
-    return AskedGateway(after=[start(42), chunk(42, 0), chunk(42, 1), end(42)], events=said)
+    return OneTurnGateway(after=[start(42), chunk(42, 0), chunk(42, 1), end(42)], events=said)
 
 
 @pytest.fixture
-async def url(gateway: AskedGateway) -> AsyncIterator[str]:
+async def url(gateway: OneTurnGateway) -> AsyncIterator[str]:
     async with gateway.serving() as address:
         yield address
 
@@ -40,13 +40,13 @@ async def said(
 ) -> TurnResult:
     show = (shown if shown is not None else []).append
     async with asyncio.timeout(5):
-        timeouts = SayTimeouts(quiet=0.1, file=file)
+        timeouts = SayTimeouts(idle=0.1, file=file)
         return await saying.say(
             url, "live-001", "今晚玩什么？", lang=lang, show=show, timeouts=timeouts
         )
 
 
-async def test_text_streams_and_the_voice_is_collected(gateway: AskedGateway, url: str) -> None:
+async def test_text_streams_and_the_voice_is_collected(gateway: OneTurnGateway, url: str) -> None:
     shown: list[str] = []
     result = await said(url, shown, lang="zh")
     assert shown == ["今晚", "玩"]
@@ -64,17 +64,17 @@ async def test_text_streams_and_the_voice_is_collected(gateway: AskedGateway, ur
 
 @pytest.mark.parametrize("ending", [end(41), StopAck(session_id="live-001", turn=41).to_json()])
 async def test_the_end_of_the_turn_before_is_not_taken_for_ours(
-    gateway: AskedGateway, url: str, ending: str
+    gateway: OneTurnGateway, url: str, ending: str
 ) -> None:
     gateway.before = [start(41), chunk(41, 0)]
     gateway.after = [chunk(41, 1), ending, *gateway.after]
     assert bytes((await said(url)).pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
 
 
-class Ear:
+class RecordingSink:
     """A voice that notes what it is given."""
 
-    sounding = False
+    playing = False
 
     def __init__(self) -> None:
         self.noted = list[tuple[int, bytes | str]]()
@@ -90,13 +90,13 @@ class Ear:
     def flush(self, turn: int | None) -> None:
         self.noted.append((0 if turn is None else turn, "flush"))
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         raise AssertionError
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         raise AssertionError
 
-    async def rested(self) -> None:
+    async def wait_silent(self) -> None:
         self.noted.append((0, "rested"))
 
     async def aclose(self) -> None:
@@ -104,11 +104,11 @@ class Ear:
 
 
 async def test_the_voice_is_played_while_it_comes_and_nobody_elses(
-    gateway: AskedGateway, url: str
+    gateway: OneTurnGateway, url: str
 ) -> None:
     gateway.before = [start(41), chunk(41, 0)]
     gateway.after = [chunk(41, 1), end(41), start(42), chunk(42, 0), 0.6, chunk(42, 1), end(42)]
-    ear = Ear()
+    ear = RecordingSink()
     asking = asyncio.create_task(
         saying.say(
             url,
@@ -135,12 +135,12 @@ async def test_the_voice_is_played_while_it_comes_and_nobody_elses(
 
 
 async def test_a_turn_that_was_withdrawn_falls_silent_and_its_second_answer_sounds(
-    gateway: AskedGateway, url: str
+    gateway: OneTurnGateway, url: str
 ) -> None:
     withdrawn = StopAck(session_id="live-001", turn=42).to_json()
     gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[1])
     gateway.after = [start(42), chunk(42, 0), 0.1, withdrawn, 0.1, start(42), chunk(42, 1), end(42)]
-    ear = Ear()
+    ear = RecordingSink()
     async with asyncio.timeout(5):
         await saying.say(
             url,
@@ -154,9 +154,9 @@ async def test_a_turn_that_was_withdrawn_falls_silent_and_its_second_answer_soun
     assert ear.noted[:4] == [(1, bytes([42, 0])), (1, "flush"), (2, bytes([42, 1])), (2, "end")]
 
 
-async def test_who_leaves_hears_no_word_more(gateway: AskedGateway, url: str) -> None:
+async def test_who_leaves_hears_no_word_more(gateway: OneTurnGateway, url: str) -> None:
     gateway.after = [start(42), chunk(42, 0)]
-    ear = Ear()
+    ear = RecordingSink()
     asking = asyncio.create_task(
         saying.say(url, "live-001", "?", lang=None, show=lambda _: None, voice=ear)
     )
@@ -167,13 +167,13 @@ async def test_who_leaves_hears_no_word_more(gateway: AskedGateway, url: str) ->
     assert ear.noted[1:] == [(0, "flush"), (0, "closed")]
 
 
-async def test_frames_that_are_none_end_nothing(gateway: AskedGateway, url: str) -> None:
+async def test_frames_that_are_none_end_nothing(gateway: OneTurnGateway, url: str) -> None:
     gateway.after = ["{", "[]", b"?", '{"action": "START"}', *gateway.after]
     assert bytes((await said(url)).pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
 
 
 async def test_a_voice_that_never_comes_is_not_waited_for_long(
-    gateway: AskedGateway, url: str
+    gateway: OneTurnGateway, url: str
 ) -> None:
     gateway.after = [start(42)]
     result = await said(url)
@@ -188,7 +188,7 @@ WHOLE_FILE = [
 
 @pytest.mark.parametrize("stats", WHOLE_FILE, ids=["whole files", "the fallback"])
 async def test_a_voice_that_follows_as_a_file_is_waited_for(
-    gateway: AskedGateway, url: str, stats: sse.DoneStats
+    gateway: OneTurnGateway, url: str, stats: sse.DoneStats
 ) -> None:
     gateway.events[-1] = sse.DoneEvent(stats=stats)
     gateway.after = [start(42), 0.5, chunk(42, 0), chunk(42, 1), end(42)]
@@ -196,7 +196,7 @@ async def test_a_voice_that_follows_as_a_file_is_waited_for(
     assert bytes(result.pcm) == bytes([42, 0]) * 960 + bytes([42, 1]) * 960
 
 
-async def test_an_end_that_says_a_voice_follows_is_none(gateway: AskedGateway, url: str) -> None:
+async def test_an_end_that_says_a_voice_follows_is_none(gateway: OneTurnGateway, url: str) -> None:
     gateway.after = [
         start(42),
         0.05,
@@ -212,7 +212,7 @@ async def test_an_end_that_says_a_voice_follows_is_none(gateway: AskedGateway, u
     "after", [[idle(42)], [end(42)], []], ids=["nobody speaks", "it ends", "nothing is heard of it"]
 )
 async def test_a_file_that_never_comes_is_not_waited_for_longer_than_it_can_come(
-    gateway: AskedGateway, url: str, after: list[str | bytes | float]
+    gateway: OneTurnGateway, url: str, after: list[str | bytes | float]
 ) -> None:
     gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[0])
     gateway.after = [start(42), 0.2, *after]
@@ -222,7 +222,7 @@ async def test_a_file_that_never_comes_is_not_waited_for_longer_than_it_can_come
     assert time.monotonic() - began < 2
 
 
-async def test_no_file_follows_where_there_is_no_voice(gateway: AskedGateway, url: str) -> None:
+async def test_no_file_follows_where_there_is_no_voice(gateway: OneTurnGateway, url: str) -> None:
     gateway.events[-1] = sse.DoneEvent(
         stats=sse.DoneStats(turn=42, path="legacy", voice="unavailable")
     )
@@ -233,7 +233,7 @@ async def test_no_file_follows_where_there_is_no_voice(gateway: AskedGateway, ur
 
 
 async def test_a_turn_that_was_withdrawn_may_be_answered_by_the_fallback(
-    gateway: AskedGateway, url: str
+    gateway: OneTurnGateway, url: str
 ) -> None:
     gateway.events[-1] = sse.DoneEvent(stats=WHOLE_FILE[1])
     withdrawn = StopAck(session_id="live-001", turn=42).to_json()
@@ -241,7 +241,7 @@ async def test_a_turn_that_was_withdrawn_may_be_answered_by_the_fallback(
     assert bytes((await said(url, file=4)).pcm) == bytes([42, 0]) * 960
 
 
-async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: AskedGateway, url: str) -> None:
+async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: OneTurnGateway, url: str) -> None:
     gateway.after = [start(42), chunk(42, 0)]
     gateway.after_stop = [StopAck(session_id="live-001", turn=42, heard_text="今").to_json()]
     asking = asyncio.create_task(
@@ -259,7 +259,7 @@ async def test_who_leaves_stops_her_and_is_told_how_soon(gateway: AskedGateway, 
 
 
 async def test_who_leaves_before_she_answers_stops_nobody_else(
-    gateway: AskedGateway, url: str
+    gateway: OneTurnGateway, url: str
 ) -> None:
     gateway.events = []
     asking = asyncio.create_task(
@@ -271,9 +271,11 @@ async def test_who_leaves_before_she_answers_stops_nobody_else(
     assert (gateway.stop, result.interrupted, result.silence) == ({}, True, None)
 
 
-async def test_an_error_in_the_stream_is_said_in_its_words(gateway: AskedGateway, url: str) -> None:
+async def test_an_error_in_the_stream_is_said_in_its_words(
+    gateway: OneTurnGateway, url: str
+) -> None:
     gateway.events[1:] = [sse.ErrorEvent(code="llm_failed", message="no model answers")]
-    with pytest.raises(CannotSay, match="llm_failed: no model answers"):
+    with pytest.raises(SayError, match="llm_failed: no model answers"):
         await said(url)
 
 
@@ -285,15 +287,15 @@ async def test_an_error_in_the_stream_is_said_in_its_words(gateway: AskedGateway
     ],
 )
 async def test_a_refusal_is_said_in_its_words(
-    gateway: AskedGateway, url: str, body: bytes, words: str
+    gateway: OneTurnGateway, url: str, body: bytes, words: str
 ) -> None:
     gateway.status, gateway.body = 409, body
-    with pytest.raises(CannotSay, match=words):
+    with pytest.raises(SayError, match=words):
         await said(url)
 
 
 async def test_without_a_gateway_it_says_how_to_start_one() -> None:
-    with pytest.raises(CannotSay, match="Is it running"):
+    with pytest.raises(SayError, match="Is it running"):
         await said(f"http://127.0.0.1:{ports.free()}")
 
 
@@ -328,7 +330,7 @@ async def test_the_command_fails_with_one_line_on_the_error_output(
 
 
 async def test_the_command_tells_when_the_fallback_answered(
-    gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gateway: OneTurnGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.events[-1] = sse.DoneEvent(
         stats=sse.DoneStats(turn=42, path="legacy", fallback_reason="not_accepted_in_time")
@@ -365,7 +367,7 @@ async def test_what_became_of_the_voice_is_one_true_sentence(
     player: str | None,
     sentence: str,
 ) -> None:
-    monkeypatch.setattr(device, "of_this_machine", lambda: None)
+    monkeypatch.setattr(device, "default_device", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     if player is not None:
         (tmp_path / "aplay").write_text(player)
@@ -379,7 +381,7 @@ async def test_what_became_of_the_voice_is_one_true_sentence(
 
 
 async def test_a_wav_that_cannot_be_is_refused_before_anything_is_asked(
-    gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gateway: OneTurnGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "missing" / "out.wav"
     assert (
@@ -391,7 +393,7 @@ async def test_a_wav_that_cannot_be_is_refused_before_anything_is_asked(
 
 
 async def test_an_error_after_the_text_stands_on_a_line_of_its_own(
-    gateway: AskedGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gateway: OneTurnGateway, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.events[-1] = sse.ErrorEvent(code="not_stored", message="the turn could not be stored")
     assert (

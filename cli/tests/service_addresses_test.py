@@ -18,7 +18,7 @@ SPECS = [spec("gateway", 8481), spec("dialog-engine-1", 40_001), spec("tts", 820
 
 
 def test_only_the_page_listens_where_a_person_chose(tmp_path: Path) -> None:
-    found = service_addresses.of_run(SPECS, "gateway", "::", "https")
+    found = service_addresses.run_addresses(SPECS, "gateway", "::", "https")
     assert found == [
         ServiceAddress("gateway", 8481, "::1", "https"),
         ServiceAddress("dialog-engine-1", 40_001),
@@ -29,7 +29,7 @@ def test_only_the_page_listens_where_a_person_chose(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_ended_has_no_addresses(tmp_path: Path) -> None:
-    service_addresses.write(tmp_path, service_addresses.usual(SPECS))
+    service_addresses.write(tmp_path, service_addresses.default_addresses(SPECS))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     (path,) = tmp_path.iterdir()

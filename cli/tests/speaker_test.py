@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from vtuber_cli import device, players
-from vtuber_cli.players import CannotPlay, FileSound, FirstThatOpens, ProgramSound, wav
-from vtuber_cli.speaker import TAIL_S, Saved, Speaker, unwritable
+from vtuber_cli.players import FileSound, FirstAvailable, PlayError, ProgramSound, wav
+from vtuber_cli.speaker import DRAIN_S, FileSink, Speaker, unwritable
 
 
 @dataclass
@@ -55,10 +55,10 @@ async def loud(room: Room) -> AsyncIterator[Speaker]:
 async def test_turns_are_played_while_they_come_and_one_after_another(
     room: Room, loud: Speaker
 ) -> None:
-    assert not loud.sounding
+    assert not loud.playing
     loud.feed(1, b"one ", 24_000)
     await until(lambda: room.played == [b"one "])
-    assert loud.sounding
+    assert loud.playing
     loud.feed(2, b"two", 24_000)
     loud.end(2)
     loud.feed(1, b"more", 24_000)
@@ -66,19 +66,19 @@ async def test_turns_are_played_while_they_come_and_one_after_another(
     await asyncio.sleep(0.05)
     assert len(room.played) == 1, "the second waits for the first"
     loud.end(1)
-    await loud.rested()
+    await loud.wait_silent()
     assert room.played == [b"one more", b"two"]
 
 
 async def test_the_room_sounds_a_little_longer_than_the_player(room: Room, loud: Speaker) -> None:
     loud.feed(1, b"one", 24_000)
     loud.end(1)
-    await loud.rested()
-    assert loud.sounding
-    room.now += TAIL_S - 0.01
-    assert loud.sounding
+    await loud.wait_silent()
+    assert loud.playing
+    room.now += DRAIN_S - 0.01
+    assert loud.playing
     room.now += 0.02
-    assert not loud.sounding
+    assert not loud.playing
 
 
 async def test_a_turn_that_is_stopped_is_cut_off_and_what_still_comes_of_it_is_not_played(
@@ -88,12 +88,12 @@ async def test_a_turn_that_is_stopped_is_cut_off_and_what_still_comes_of_it_is_n
     await until(lambda: room.played == [b"one"])
     (pid,) = room.pids
     loud.flush(1)
-    await loud.rested()
+    await loud.wait_silent()
     assert not psutil.pid_exists(pid)
     loud.feed(1, b"late", 24_000)
     loud.feed(2, b"two", 24_000)
     loud.end(2)
-    await loud.rested()
+    await loud.wait_silent()
     assert room.played == [b"one", b"two"]
 
 
@@ -105,7 +105,7 @@ async def test_one_that_is_stopped_before_it_began_holds_up_no_other(
     loud.feed(2, b"two", 24_000)
     loud.end(2)
     async with asyncio.timeout(10):
-        await loud.rested()
+        await loud.wait_silent()
     assert room.played == [b"two"]
 
 
@@ -113,18 +113,18 @@ async def test_it_stands_still_and_goes_on(room: Room, loud: Speaker) -> None:
     loud.feed(1, b"one", 24_000)
     await until(lambda: room.played == [b"one"])
     player = psutil.Process(room.pids[0])
-    loud.hold()
+    loud.pause()
     await until(lambda: player.status() == psutil.STATUS_STOPPED)
     loud.feed(1, b" more", 24_000)
     await asyncio.sleep(0.05)
     assert room.played == [b"one"]
-    loud.go_on()
+    loud.resume()
     await until(lambda: room.played == [b"one more"])
-    loud.hold()
+    loud.pause()
     loud.feed(1, bytes(1 << 20), 24_000)
     await asyncio.sleep(0.05)
     loud.flush(1)
-    await loud.rested()
+    await loud.wait_silent()
     assert not psutil.pid_exists(player.pid), "also one that stands still is ended"
 
 
@@ -136,11 +136,11 @@ async def test_a_player_that_ends_before_its_time_costs_its_turn_and_no_other() 
         dying.feed(1, bytes(65_536), 24_000)
     dying.end(1)
     async with asyncio.timeout(10):
-        await dying.rested()
+        await dying.wait_silent()
     dying.feed(2, b"two", 24_000)
     dying.end(2)
     async with asyncio.timeout(10):
-        await dying.rested()
+        await dying.wait_silent()
     assert troubles == ["/bin/sh cannot play here (no such card)"], "once"
 
 
@@ -150,7 +150,7 @@ async def test_a_program_that_is_none_is_told_and_no_error() -> None:
     missing.feed(1, b"one", 24_000)
     missing.end(1)
     async with asyncio.timeout(10):
-        await missing.rested()
+        await missing.wait_silent()
     assert troubles == ["/nowhere/player cannot be started (No such file or directory)"]
 
 
@@ -161,7 +161,7 @@ async def test_a_program_that_only_plays_files_gets_the_whole_turn(tmp_path: Pat
     loud.feed(1, b"\2\0", 24_000)
     loud.end(1)
     async with asyncio.timeout(10):
-        await loud.rested()
+        await loud.wait_silent()
     assert kept.read_bytes() == wav(b"\1\0\2\0", 24_000)
 
 
@@ -175,18 +175,18 @@ async def test_letting_go_ends_every_player(room: Room, loud: Speaker) -> None:
 def test_the_player_of_this_machine_is_the_device_or_else_one_that_plays_what_still_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "of_this_machine", lambda: None)
+    monkeypatch.setattr(device, "default_device", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert Speaker.of_this_machine() is None
+    assert Speaker.default_output() is None
     for name in ("afplay", "play"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 0\n")
         (tmp_path / name).chmod(0o755)
-    found = players.of_this_machine()
+    found = players.available_players()
     assert found is not None
     assert found.name == "play", "afplay plays only files"
-    assert Speaker.of_this_machine() is not None
+    assert Speaker.default_output() is not None
     (tmp_path / "play").unlink()
-    whole = players.of_this_machine()
+    whole = players.available_players()
     assert whole is not None
     assert isinstance(whole.sound(), FileSound)
 
@@ -195,25 +195,25 @@ class Refusing(FileSound):
     """A device that is there and does not open."""
 
     async def begin(self, rate: int) -> None:
-        raise CannotPlay(f"{rate} Hz is nothing for it")
+        raise PlayError(f"{rate} Hz is nothing for it")
 
 
 async def test_a_device_that_does_not_open_is_passed_over(tmp_path: Path) -> None:
     kept, troubles = tmp_path / "kept.pcm", list[str]()
     program = ("/bin/sh", "-c", f"exec /bin/cat > {kept}")
     loud = Speaker(
-        lambda: FirstThatOpens([lambda: Refusing(()), lambda: ProgramSound(program)]),
+        lambda: FirstAvailable([lambda: Refusing(()), lambda: ProgramSound(program)]),
         trouble=troubles.append,
     )
     loud.feed(1, b"one", 24_000)
     loud.end(1)
     async with asyncio.timeout(10):
-        await loud.rested()
+        await loud.wait_silent()
     assert (kept.read_bytes(), troubles) == (b"one", [])
-    silent = Speaker(lambda: FirstThatOpens([lambda: Refusing(())]), trouble=troubles.append)
+    silent = Speaker(lambda: FirstAvailable([lambda: Refusing(())]), trouble=troubles.append)
     silent.feed(1, b"one", 24_000)
     async with asyncio.timeout(10):
-        await silent.rested()
+        await silent.wait_silent()
     assert troubles == ["24000 Hz is nothing for it"]
 
 
@@ -228,11 +228,11 @@ def test_where_no_file_can_be_is_one_sentence(tmp_path: Path, where: str) -> Non
 
 
 async def test_what_is_saved_is_one_file_and_no_microphone_hears_it(tmp_path: Path) -> None:
-    saved = Saved(tmp_path / "her.wav")
+    saved = FileSink(tmp_path / "her.wav")
     saved.feed(1, b"\1\0", 24_000)
     saved.flush(1)
     saved.feed(2, b"\2\0", 24_000)
-    assert not saved.sounding
+    assert not saved.playing
     await saved.aclose()
     assert (tmp_path / "her.wav").read_bytes() == wav(b"\1\0\2\0", 24_000)
     assert os.listdir(tmp_path) == ["her.wav"]

@@ -28,8 +28,8 @@ from vtuber_cli import players, ports
 from vtuber_cli import talk as talking
 from vtuber_cli.console import Console
 from vtuber_cli.recorder import Recording
-from vtuber_cli.talk import CannotTalk, Talk
-from vtuber_cli.testing.gateway import Gateway
+from vtuber_cli.talk import Talk, TalkError
+from vtuber_cli.testing.gateway import FakeGateway
 from vtuber_cli.transcript import Transcript
 
 SPOKEN = bytes(range(256)) * 10
@@ -79,11 +79,11 @@ class Person:
             yield frame
 
 
-class Room:
+class InMemorySink:
     """A voice of which the test says whether it sounds, and that tells what it was told."""
 
     def __init__(self) -> None:
-        self.sounding = False
+        self.playing = False
         self.told: list[str] = []
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
@@ -95,13 +95,13 @@ class Room:
     def flush(self, turn: int | None) -> None:
         self.told.append(f"flush {turn}")
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         self.told.append("hold")
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.told.append("go on")
 
-    async def rested(self) -> None:
+    async def wait_silent(self) -> None:
         self.told.append("rested")
 
     async def aclose(self) -> None:
@@ -109,12 +109,12 @@ class Room:
 
 
 @pytest.fixture
-async def gateway() -> Gateway:
-    return Gateway()
+async def gateway() -> FakeGateway:
+    return FakeGateway()
 
 
 @pytest.fixture
-async def url(gateway: Gateway) -> AsyncIterator[str]:
+async def url(gateway: FakeGateway) -> AsyncIterator[str]:
     async with gateway.serving() as address:
         yield address
 
@@ -130,7 +130,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def begun(
-    url: str, source: Any, room: Room, out: io.StringIO | None = None, *, turns: bool = True
+    url: str, source: Any, room: InMemorySink, out: io.StringIO | None = None, *, turns: bool = True
 ) -> "asyncio.Task[None]":
     transcript = Transcript(Console(out or io.StringIO(), colours=False))
     return asyncio.create_task(
@@ -139,7 +139,7 @@ def begun(
 
 
 async def test_what_is_spoken_becomes_words_a_reply_and_a_voice(
-    gateway: Gateway, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gateway: FakeGateway, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.wav"
     command = asyncio.to_thread(
@@ -178,12 +178,12 @@ async def test_what_is_spoken_becomes_words_a_reply_and_a_voice(
 
 @pytest.mark.parametrize("turns", [True, False])
 async def test_while_she_sounds_the_microphone_is_not_sent_unless_it_does_not_hear_her(
-    gateway: Gateway, url: str, turns: bool
+    gateway: FakeGateway, url: str, turns: bool
 ) -> None:
-    person, room = Person(), Room()
+    person, room = Person(), InMemorySink()
     talk = begun(url, person, room, turns=turns)
     async with asyncio.timeout(10):
-        for number, room.sounding in enumerate([False, True, True, False]):
+        for number, room.playing in enumerate([False, True, True, False]):
             person.said.put_nowait(bytes([number, 0]))
             while not person.said.empty():
                 await asyncio.sleep(0.001)
@@ -195,9 +195,9 @@ async def test_while_she_sounds_the_microphone_is_not_sent_unless_it_does_not_he
 
 
 async def test_her_voice_is_stopped_held_and_goes_on_as_the_gateway_says(
-    gateway: Gateway, url: str
+    gateway: FakeGateway, url: str
 ) -> None:
-    room = Room()
+    room = InMemorySink()
     talk = begun(url, Person(), room)
     async with asyncio.timeout(10):
         await gateway.mic_on.wait()
@@ -228,9 +228,11 @@ async def test_her_voice_is_stopped_held_and_goes_on_as_the_gateway_says(
     )
 
 
-async def test_after_a_recording_each_that_spoke_is_waited_for(gateway: Gateway, url: str) -> None:
+async def test_after_a_recording_each_that_spoke_is_waited_for(
+    gateway: FakeGateway, url: str
+) -> None:
     out = io.StringIO()
-    talk = begun(url, Recording(bytes(640), 16_000), Room(), out)
+    talk = begun(url, Recording(bytes(640), 16_000), InMemorySink(), out)
     async with asyncio.timeout(10):
         await gateway.mic_off.wait()
         await gateway.understood(SpeechStarted().to_json(), SpeechStarted(at_ms=900).to_json())
@@ -247,11 +249,11 @@ async def test_after_a_recording_each_that_spoke_is_waited_for(gateway: Gateway,
 
 @pytest.mark.parametrize("spoke", [False, True])
 async def test_what_never_is_answered_is_not_waited_for_for_ever(
-    gateway: Gateway, url: str, spoke: bool, monkeypatch: pytest.MonkeyPatch
+    gateway: FakeGateway, url: str, spoke: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ANSWER_WAIT_S", "VOICE_WAIT_S", "SPEECH_WAIT_S"):
+    for name in ("REPLY_TIMEOUT_S", "AUDIO_TIMEOUT_S", "SPEECH_TIMEOUT_S"):
         monkeypatch.setattr(talking, name, 0.1)
-    talk = begun(url, Recording(bytes(640), 16_000), Room())
+    talk = begun(url, Recording(bytes(640), 16_000), InMemorySink())
     async with asyncio.timeout(10):
         await gateway.mic_off.wait()
         if spoke:
@@ -260,10 +262,10 @@ async def test_what_never_is_answered_is_not_waited_for_for_ever(
 
 
 async def test_a_turn_that_is_refused_or_fails_is_said_and_the_talk_goes_on(
-    gateway: Gateway, url: str
+    gateway: FakeGateway, url: str
 ) -> None:
     out = io.StringIO()
-    talk = begun(url, Recording(bytes(640), 16_000), Room(), out)
+    talk = begun(url, Recording(bytes(640), 16_000), InMemorySink(), out)
     async with asyncio.timeout(10):
         await gateway.mic_off.wait()
         await gateway.understood(SpeechStarted().to_json(), SpeechStarted().to_json())
@@ -281,24 +283,24 @@ async def test_a_turn_that_is_refused_or_fails_is_said_and_the_talk_goes_on(
     )
 
 
-async def test_where_nobody_listens_it_says_what_to_do(gateway: Gateway, url: str) -> None:
-    talk = begun(url, Person(), Room())
+async def test_where_nobody_listens_it_says_what_to_do(gateway: FakeGateway, url: str) -> None:
+    talk = begun(url, Person(), InMemorySink())
     await asyncio.wait_for(gateway.mic_on.wait(), 10)
     await gateway.understood(
         InputError(code="asr_unavailable", message="nobody listens: asr does not answer").to_json()
     )
-    with pytest.raises(CannotTalk, match="nobody listens.*vtuber models"):
+    with pytest.raises(TalkError, match="nobody listens.*vtuber models"):
         await asyncio.wait_for(talk, 10)
 
 
 async def test_a_gateway_that_ends_the_conversation_ends_the_talk(
-    gateway: Gateway, url: str
+    gateway: FakeGateway, url: str
 ) -> None:
-    talk = begun(url, Person(), Room())
+    talk = begun(url, Person(), InMemorySink())
     await asyncio.wait_for(gateway.mic_on.wait(), 10)
     assert gateway.viewer is not None
     await gateway.viewer.close(1013)
-    with pytest.raises(CannotTalk, match="ended the conversation"):
+    with pytest.raises(TalkError, match="ended the conversation"):
         await asyncio.wait_for(talk, 10)
 
 
@@ -328,7 +330,7 @@ async def test_the_command_fails_with_one_line(
     assert "no program that records was found" in await failing(None)
 
 
-async def test_ctrl_c_turns_everything_off(gateway: Gateway, url: str, tmp_path: Path) -> None:
+async def test_ctrl_c_turns_everything_off(gateway: FakeGateway, url: str, tmp_path: Path) -> None:
     recorder = tmp_path / "arecord"
     recorder.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec /bin/sleep 1000\n")
     recorder.chmod(0o755)

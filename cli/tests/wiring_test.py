@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from vtuber_cli.settings import ServiceSpec
-from vtuber_cli.wiring import fill
+from vtuber_cli.wiring import expand
 
 
 def spec(service: str, port: int, ordinal: int = 0) -> ServiceSpec:
@@ -13,7 +13,7 @@ SERVICES = [spec("gateway", 8000), spec("dialog-engine", 8100), spec("dialog-eng
 
 
 def filled(value: str, of: int = 0) -> str:
-    return fill(value, SERVICES[of], SERVICES, Path("/tmp/data"))
+    return expand(value, SERVICES[of], SERVICES, Path("/tmp/data"))
 
 
 def test_names_in_braces_are_filled_and_others_stay() -> None:

@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
-from vtuber_operator.ack_reader import FORGOTTEN_AFTER_MS, AckReader
-from vtuber_operator.errors import RedisAway
+from vtuber_operator.ack_reader import ACK_TTL_MS, AckReader
+from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.redis_client import RedisClient
 from vtuber_operator.testing.operating import until
-from vtuber_operator.testing.store import Store
-from vtuber_operator.world import Ack
+from vtuber_operator.testing.store import RedisServer
+from vtuber_operator.world import Acknowledgement
 
 NOW_MS = 1_760_000_000_000
 
@@ -71,9 +71,10 @@ async def test_what_was_there_before_is_as_old_as_it_says(
     assert not seen.reader.read_once
     await seen.reader.refresh()
     assert seen.reader.read_once
-    assert seen.reader.acks == {"a": Ack(7, NOW_MS - 20_000), "ahead": Ack(8, NOW_MS)}, (
-        "no pod's clock makes it younger than now"
-    )
+    assert seen.reader.acks == {
+        "a": Acknowledgement(7, NOW_MS - 20_000),
+        "ahead": Acknowledgement(8, NOW_MS),
+    }, "no pod's clock makes it younger than now"
 
 
 async def test_what_changes_under_our_eyes_is_of_now_whatever_the_pods_clock(
@@ -85,7 +86,9 @@ async def test_what_changes_under_our_eyes_is_of_now_whatever_the_pods_clock(
     seen.now_ms += 1_000
     await redis.hset(FLAGS_ACKS, "a", said(8, NOW_MS - 39_000, "vt.openai.token.1"))
     await seen.reader.refresh()
-    assert seen.reader.acks == {"a": Ack(8, NOW_MS + 1_000, frozenset({"vt.openai.token.1"}))}
+    assert seen.reader.acks == {
+        "a": Acknowledgement(8, NOW_MS + 1_000, frozenset({"vt.openai.token.1"}))
+    }
 
 
 async def test_only_what_means_something_new_wakes_the_operator(
@@ -116,7 +119,7 @@ async def test_fields_of_pods_that_are_gone_are_removed(
     await redis.hset(FLAGS_ACKS, mapping={"gone": said(7), "here": said(7)})
     seen = reading(client)
     await seen.reader.refresh()
-    seen.now_ms += FORGOTTEN_AFTER_MS + 1
+    seen.now_ms += ACK_TTL_MS + 1
     await redis.hset(FLAGS_ACKS, "here", said(7, seen.now_ms))
     await seen.reader.refresh()
     assert seen.reader.acks.keys() == {"here"}
@@ -147,7 +150,7 @@ async def test_one_that_nobody_can_read_is_removed_and_hides_no_other(
     await redis.hset(FLAGS_ACKS, mapping={"bad": raw, "good": said(7)})
     seen = reading(client)
     await seen.reader.refresh()
-    assert seen.reader.acks == {"good": Ack(7, NOW_MS)}
+    assert seen.reader.acks == {"good": Acknowledgement(7, NOW_MS)}
     assert await redis.hkeys(FLAGS_ACKS) == ["good"]
 
 
@@ -160,8 +163,8 @@ async def test_a_pod_that_says_rubbish_keeps_what_it_said_before_until_that_is_o
     await redis.hset(FLAGS_ACKS, "a", "rubbish")
     seen.now_ms += 5_000
     await seen.reader.refresh()
-    assert seen.reader.acks == {"a": Ack(7, NOW_MS)}, "it grows no younger"
-    seen.now_ms += FORGOTTEN_AFTER_MS
+    assert seen.reader.acks == {"a": Acknowledgement(7, NOW_MS)}, "it grows no younger"
+    seen.now_ms += ACK_TTL_MS
     await seen.reader.refresh()
     assert seen.reader.acks == {}
 
@@ -194,10 +197,12 @@ async def test_a_pod_that_speaks_up_is_heard_at_once(client: RedisClient, redis:
         await redis.publish(FLAGS_ACKS, "nobody")
         await redis.publish(FLAGS_ACKS, "a")
         # Read again by itself only after five seconds.
-        await until(lambda: seen.reader.acks == {"a": Ack(7, NOW_MS)}, "heard", within_s=4)
+        await until(
+            lambda: seen.reader.acks == {"a": Acknowledgement(7, NOW_MS)}, "heard", within_s=4
+        )
 
 
-async def test_after_redis_was_away_everything_is_read_again(store: Store) -> None:
+async def test_after_redis_was_away_everything_is_read_again(store: RedisServer) -> None:
     client = RedisClient(store.url, 0.5)
     seen = reading(client)
     async with running(seen.reader):
@@ -206,8 +211,8 @@ async def test_after_redis_was_away_everything_is_read_again(store: Store) -> No
             await redis.publish(FLAGS_ACKS, "a")
         await until(lambda: "a" in seen.reader.acks, "heard")
         store.stop()
-        await until(lambda: client.away_because() is not None, "noticed")
-        with pytest.raises(RedisAway):
+        await until(lambda: client.unavailable_reason() is not None, "noticed")
+        with pytest.raises(RedisUnavailable):
             await seen.reader.refresh()
         assert "a" in seen.reader.acks, "what it said is not forgotten because Redis is away"
         store.start()

@@ -3,7 +3,7 @@
 import pytest
 
 from dialog_flags.flags import Flag
-from vtuber_operator.announcements import announcements
+from vtuber_operator.announcements import event_messages
 from vtuber_operator.status import Condition, FlagPhase, FlagStatus, Status
 
 SINCE = "2026-01-01T00:00:00Z"
@@ -31,7 +31,7 @@ def phase(of: FlagPhase) -> Status:
 
 
 def told(before: Status, after: Status) -> list[tuple[str, str]]:
-    return [(each.kind, each.reason) for each in announcements(before, after)]
+    return [(each.kind, each.reason) for each in event_messages(before, after)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_flag_is_told_when_every_pod_goes_by_it(
 
 
 def test_the_sentence_names_the_flag_and_counts_the_pods() -> None:
-    (only,) = announcements(phase(FlagPhase.TURNING_ON), phase(FlagPhase.ON))
+    (only,) = event_messages(phase(FlagPhase.TURNING_ON), phase(FlagPhase.ON))
     assert (only.kind, only.message) == ("Normal", "SYNC_TTS_STREAMING is on; live pods: 3")
 
 

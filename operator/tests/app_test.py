@@ -14,7 +14,7 @@ from dialog_contracts.session_document import FlagTable
 from vtuber_operator.rbac import RULES
 from vtuber_operator.testing.api_server import ApiServer, pod, session
 from vtuber_operator.testing.operating import Operating, until
-from vtuber_operator.testing.store import FakePod, Store
+from vtuber_operator.testing.store import FakePod, RedisServer
 
 STREAMING, BARGE_IN = "SYNC_TTS_STREAMING", "SYNC_TTS_BARGE_IN"
 CANARY = "sk-canary-9f8e7d"
@@ -34,7 +34,7 @@ def secret(value: str = CANARY) -> dict[str, Any]:
 
 
 async def test_flags_go_on_one_by_one_and_events_tell_the_story(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("vtubersessions", session("live-001", STREAMING, BARGE_IN))
     async with FakePod(store.url, "engine-0").following() as engine, operating():
@@ -65,7 +65,7 @@ def table(api: ApiServer) -> FlagTable:
 
 
 async def test_a_restart_in_the_middle_of_a_step_goes_on_from_there(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("vtubersessions", session("live-001", STREAMING, BARGE_IN))
     engine = FakePod(store.url, "engine-0")
@@ -86,7 +86,7 @@ async def test_a_restart_in_the_middle_of_a_step_goes_on_from_there(
 
 
 async def test_what_was_deleted_while_the_operator_was_away_goes(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     for name in ("live-001", "live-002"):
         await api.apply("vtubersessions", session(name))
@@ -99,7 +99,7 @@ async def test_what_was_deleted_while_the_operator_was_away_goes(
 
 
 async def test_equal_content_is_not_written_again(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("vtubersessions", session("live-001"))
     async with FakePod(store.url, "engine-0").following() as engine:
@@ -123,7 +123,7 @@ def not_said(api: ApiServer) -> list[str]:
 
 
 async def test_redis_emptied_is_written_anew_and_pods_never_go_back(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("vtubersessions", session("live-001", STREAMING))
     async with FakePod(store.url, "engine-0").following() as engine, operating():
@@ -158,7 +158,7 @@ async def test_redis_emptied_is_written_anew_and_pods_never_go_back(
 
 
 async def test_failed_status_writes_are_tried_again(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     api.failures["patch", "vtubersessions/status"] = [409, 429, 500, 422]
     async with FakePod(store.url, "engine-0").following(), operating() as operator:
@@ -172,7 +172,7 @@ async def test_failed_status_writes_are_tried_again(
 
 
 async def test_deletions_that_a_broken_watch_did_not_tell_are_found(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     for name in ("live-001", "live-002"):
         await api.apply("vtubersessions", session(name))
@@ -187,7 +187,7 @@ async def test_deletions_that_a_broken_watch_did_not_tell_are_found(
 
 
 async def test_without_the_crd_it_says_so_and_begins_when_it_is_there(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     api.has_crd = False
     async with FakePod(store.url, "engine-0").following() as engine, operating() as operator:
@@ -202,7 +202,7 @@ async def test_without_the_crd_it_says_so_and_begins_when_it_is_there(
 
 
 async def test_a_pod_that_comes_or_goes_counts_from_then_on(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("pods", pod("engine-1", ready=False))
     await api.apply("pods", {**pod("other"), "metadata": {"name": "other", "labels": {}}})
@@ -224,7 +224,7 @@ async def test_a_pod_that_comes_or_goes_counts_from_then_on(
 
 async def test_a_key_reaches_the_managed_secret_and_nothing_else(
     api: ApiServer,
-    store: Store,
+    store: RedisServer,
     operating: Operating,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -283,7 +283,7 @@ async def test_a_key_reaches_the_managed_secret_and_nothing_else(
 
 
 async def test_every_verb_of_the_role_is_used_and_no_other(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("secrets", secret())
     await api.apply("vtubersessions", session("live-001", STREAMING, llm=KEYED))
@@ -291,7 +291,7 @@ async def test_every_verb_of_the_role_is_used_and_no_other(
         await until(lambda: api.ready("live-001") == "True", "Ready")
         await until(lambda: len(api.events) >= 2, "events")
         await until(lambda: ("configmaps", "vt", "vtuber-flags") in api.objects, "ConfigMap")
-        await operator.audit.once()
+        await operator.audit.run_once()
     names = {"session_keys_secret": "vtuber-session-keys", "flags_configmap": "vtuber-flags"}
     allowed = {
         (rule.group, rule.resource, verb, names.get(rule.name or "", ""))

@@ -18,7 +18,7 @@ from vtuber_operator.errors import (
     Conflict,
     Expired,
     Forbidden,
-    NotThere,
+    NotFound,
     Refused,
     TooMany,
     Unreachable,
@@ -117,7 +117,7 @@ async def failure(api: ClusterApi) -> ClusterError:
     [
         (400, Refused, False),
         (403, Forbidden, True),
-        (404, NotThere, False),
+        (404, NotFound, False),
         (409, Conflict, True),
         (410, Expired, True),
         (422, Refused, False),
@@ -140,7 +140,7 @@ async def test_a_refusal_is_an_error_of_its_kind_with_the_servers_sentence(
 @pytest.mark.parametrize(
     ("status", "text", "kind"),
     [
-        (404, "404 page not found\n", NotThere),
+        (404, "404 page not found\n", NotFound),
         (429, "Too many requests, please try again later.", TooMany),
         (403, "<html>forbidden</html>", Forbidden),
         (502, "<html>bad gateway</html>", Unreachable),
@@ -159,9 +159,9 @@ async def test_a_refusal_that_is_no_json_is_of_its_kind_all_the_same(
 
 async def test_the_server_says_when_to_come_again(server: Scripted, api: ClusterApi) -> None:
     server.then(429, "Too many requests, please try again later.", Retry_After="7")
-    assert (await failure(api)).after_s == 7.0
+    assert (await failure(api)).retry_after_s == 7.0
     server.then(429, "{}", Retry_After="Fri, 31 Dec 1999 23:59:59 GMT")
-    assert (await failure(api)).after_s is None
+    assert (await failure(api)).retry_after_s is None
 
 
 async def test_an_answer_that_is_no_json_is_no_answer(server: Scripted, api: ClusterApi) -> None:

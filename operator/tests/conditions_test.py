@@ -9,24 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_flags.flags import Flag, validate
-from vtuber_operator.conditions import Facts, Verdict, short_names, status_of, time_text
-from vtuber_operator.documents import Keys
+from vtuber_operator.conditions import (
+    ConditionValue,
+    RolloutFacts,
+    short_names,
+    status_of,
+    time_text,
+)
+from vtuber_operator.documents import ResolvedKeys
 from vtuber_operator.status import CONDITION_TYPES, FlagPhase, Phase, Reason, Status
-from vtuber_operator.steps import Reach
-from vtuber_operator.world import Resource, World, flag_set
+from vtuber_operator.steps import RolloutProgress
+from vtuber_operator.world import ClusterSnapshot, Resource, flag_set
 
 NOW = 1_760_000_000_000
 CORE, STREAMING = Flag.ENABLE_SYNC_CORE, Flag.SYNC_TTS_STREAMING
 PODS = frozenset({"engine-0", "input-0"})
-EVERYBODY = Reach(written=True, acknowledged=PODS)
-DONE = Facts(
+EVERYBODY = RolloutProgress(written=True, acknowledged=PODS)
+DONE = RolloutFacts(
     effective=frozenset({CORE}),
     desired=frozenset({CORE}),
     generation=7,
     reach=EVERYBODY,
-    keys=Keys({}, Reason.NO_KEYS),
+    keys=ResolvedKeys({}, Reason.NO_KEYS),
 )
-WORLD = World(now_ms=NOW, pods=dict.fromkeys(PODS, NOW))
+WORLD = ClusterSnapshot(now_ms=NOW, pods=dict.fromkeys(PODS, NOW))
 
 
 def resource(generation: int = 3, status: Status | None = None) -> Resource:
@@ -44,7 +50,7 @@ def said(status: Status, kind: str = "Ready") -> tuple[str, str, str]:
 
 
 def test_times_change_with_the_status_of_a_condition_and_not_with_its_reason() -> None:
-    waiting = replace(DONE, reach=Reach(written=True, behind=("engine-0",)))
+    waiting = replace(DONE, reach=RolloutProgress(written=True, behind=("engine-0",)))
     first = status_of(WORLD, resource(), waiting)
     later = replace(WORLD, now_ms=NOW + 60_000)
     second = status_of(later, resource(status=first), replace(waiting, changed=True))
@@ -73,7 +79,9 @@ def test_a_flags_time_is_of_its_phase() -> None:
         in_transit=STREAMING,
     )
     first = status_of(
-        WORLD, resource(), replace(moving, reach=Reach(written=True, behind=("engine-0",)))
+        WORLD,
+        resource(),
+        replace(moving, reach=RolloutProgress(written=True, behind=("engine-0",))),
     )
     second = status_of(
         replace(WORLD, now_ms=NOW + 60_000),
@@ -91,17 +99,17 @@ def test_a_flags_time_is_of_its_phase() -> None:
         (DONE, WORLD, "True", "Ready", "every live pod goes by CORE"),
         (replace(DONE, changed=True), WORLD, "Unknown", "Progressing", "waiting for 2 pods"),
         (DONE, replace(WORLD, pods={}), "False", "NoLivePods", "vtuber.dev/flags"),
-        (replace(DONE, reach=Reach(written=False)), WORLD, "Unknown", "WaitingForPods", "the write to Redis"),
-        (replace(DONE, reach=Reach(True, PODS, ("b",)), late=True, deadline_ms=9_000), WORLD, "False", "PodsNotAcknowledging", "9 s"),
-        (replace(DONE, reach=Reach(False)), replace(WORLD, redis_down="TimeoutError"), "False", "RedisDown", "keep the flags"),
+        (replace(DONE, reach=RolloutProgress(written=False)), WORLD, "Unknown", "WaitingForPods", "the write to Redis"),
+        (replace(DONE, reach=RolloutProgress(True, PODS, ("b",)), late=True, deadline_ms=9_000), WORLD, "False", "PodsNotAcknowledging", "9 s"),
+        (replace(DONE, reach=RolloutProgress(False)), replace(WORLD, redis_down="TimeoutError"), "False", "RedisDown", "keep the flags"),
         (replace(DONE, desired=frozenset({CORE, STREAMING}), suspended=True), WORLD, "False", "Suspended", "suspend is true"),
-        (replace(DONE, keys=Keys({}, Reason.KEY_MISSING, "no key")), WORLD, "False", "KeyMissing", "no key"),
-        (replace(DONE, keys=Keys({}, Reason.KEYS_READY), reach=Reach(True, PODS, (), ("b",))), WORLD, "False", "KeyNotMounted", "b yet"),
-        (replace(DONE, stalled=Verdict("False", Reason.INVALID_SPEC, "spec.flags")), WORLD, "False", "InvalidSpec", "spec.flags"),
+        (replace(DONE, keys=ResolvedKeys({}, Reason.KEY_MISSING, "no key")), WORLD, "False", "KeyMissing", "no key"),
+        (replace(DONE, keys=ResolvedKeys({}, Reason.KEYS_READY), reach=RolloutProgress(True, PODS, (), ("b",))), WORLD, "False", "KeyNotMounted", "b yet"),
+        (replace(DONE, stalled=ConditionValue("False", Reason.INVALID_SPEC, "spec.flags")), WORLD, "False", "InvalidSpec", "spec.flags"),
     ],
 )  # fmt: skip
 def test_ready_says_why_in_a_word_and_a_sentence(
-    facts: Facts, world: World, truth: str, reason: str, words: str
+    facts: RolloutFacts, world: ClusterSnapshot, truth: str, reason: str, words: str
 ) -> None:
     status = status_of(world, resource(), facts)
     assert said(status)[:2] == (truth, reason)
@@ -110,7 +118,7 @@ def test_ready_says_why_in_a_word_and_a_sentence(
 
 def test_redis_away_takes_nothing_back_that_was_said_of_this_very_spec() -> None:
     away = replace(WORLD, redis_down="ConnectionError")
-    unread = replace(DONE, reach=Reach(written=False))
+    unread = replace(DONE, reach=RolloutProgress(written=False))
     ready = status_of(WORLD, resource(), DONE)
     assert said(status_of(away, resource(status=ready), unread))[0] == "True"
     assert said(status_of(away, resource(generation=4, status=ready), unread))[:2] == (
@@ -121,7 +129,9 @@ def test_redis_away_takes_nothing_back_that_was_said_of_this_very_spec() -> None
 
 def test_a_sentence_is_cut_before_the_api_server_refuses_it() -> None:
     status = status_of(
-        WORLD, resource(), replace(DONE, stalled=Verdict("False", Reason.INVALID_SPEC, "x" * 5_000))
+        WORLD,
+        resource(),
+        replace(DONE, stalled=ConditionValue("False", Reason.INVALID_SPEC, "x" * 5_000)),
     )
     assert len(said(status)[2]) <= 1_024
     assert said(status, "Stalled")[0] == "True"
@@ -131,15 +141,19 @@ SUBSETS = (frozenset(some) for size in range(len(Flag) + 1) for some in combinat
 SETS = st.sampled_from([on for on in SUBSETS if validate(flag_set(on)) == []])
 POD_NAMES = st.lists(st.sampled_from(["a", "b", "c"]), unique=True).map(tuple)
 KEYS = st.sampled_from(
-    [Keys({}, Reason.NO_KEYS), Keys({}, Reason.KEYS_READY), Keys({}, Reason.SECRET_MISSING, "none")]
+    [
+        ResolvedKeys({}, Reason.NO_KEYS),
+        ResolvedKeys({}, Reason.KEYS_READY),
+        ResolvedKeys({}, Reason.SECRET_MISSING, "none"),
+    ]
 )
 FACTS = st.builds(
-    Facts,
+    RolloutFacts,
     effective=SETS,
     desired=SETS,
     generation=st.integers(0, 9),
     reach=st.builds(
-        Reach,
+        RolloutProgress,
         written=st.booleans(),
         acknowledged=POD_NAMES.map(frozenset),
         behind=POD_NAMES,
@@ -150,7 +164,7 @@ FACTS = st.builds(
     late=st.booleans(),
     changed=st.booleans(),
     in_transit=st.none() | st.sampled_from(list(Flag)),
-    stalled=st.none() | st.just(Verdict("False", Reason.SESSION_TAKEN, "taken")),
+    stalled=st.none() | st.just(ConditionValue("False", Reason.SESSION_TAKEN, "taken")),
 )
 
 
@@ -162,13 +176,13 @@ FACTS = st.builds(
     )
 )
 def test_whatever_happens_readers_can_go_by_it(
-    history: list[tuple[Facts, dict[str, int], str | None]],
+    history: list[tuple[RolloutFacts, dict[str, int], str | None]],
 ) -> None:
     status, now = Status(), NOW
     for generation, (facts, pods, down) in enumerate(history, start=1):
         now += 1_000
         before = status
-        world = World(now_ms=now, pods=pods, redis_down=down)
+        world = ClusterSnapshot(now_ms=now, pods=pods, redis_down=down)
         status = status_of(world, resource(generation, before), facts)
         assert tuple(each.type for each in status.conditions) == CONDITION_TYPES
         assert (

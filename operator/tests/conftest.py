@@ -14,12 +14,12 @@ from vtuber_operator.app import Operator
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.testing.api_server import ApiServer, pod
 from vtuber_operator.testing.operating import Operating
-from vtuber_operator.testing.store import Store
+from vtuber_operator.testing.store import RedisServer
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(ports.free(), tmp_path).running() as running:
+def store(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(ports.free(), tmp_path).running() as running:
         yield running
 
 
@@ -33,7 +33,7 @@ async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @pytest.fixture
-def operating(api: ApiServer, store: Store) -> Operating:
+def operating(api: ApiServer, store: RedisServer) -> Operating:
     @asynccontextmanager
     async def run(
         *, clock: Callable[[], float] = time.monotonic, **changes: Any
@@ -45,7 +45,7 @@ def operating(api: ApiServer, store: Store) -> Operating:
             "health_host": "127.0.0.1",
             "health_port": 0,
             "resync_s": 0.5,
-            "config_map_every_s": 0.05,
+            "config_map_interval_s": 0.05,
             "redis_timeout_s": 0.5,
             **changes,
         }

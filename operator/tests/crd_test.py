@@ -12,7 +12,13 @@ from dialog_flags.flags import REQUIRES
 from vtuber_operator import crd
 from vtuber_operator.spec import Spec
 from vtuber_operator.status import Status
-from vtuber_operator.testing.cluster_in_memory import BARGE_IN, START_MS, STREAMING, Cluster, spec
+from vtuber_operator.testing.cluster_in_memory import (
+    BARGE_IN,
+    START_MS,
+    STREAMING,
+    InMemoryCluster,
+    spec,
+)
 
 SCHEMA: dict[str, Any] = crd.document()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 EXAMPLES = sorted((crd.ROOT / "crds/examples").glob("*.yaml"))
@@ -70,7 +76,7 @@ def test_examples_are_valid(path: Path) -> None:
 
 
 def test_what_the_operator_writes_fits_the_schema() -> None:
-    cluster = Cluster(pods={"engine-0": START_MS})
+    cluster = InMemoryCluster(pods={"engine-0": START_MS})
     cluster.apply("one", spec("live-001", STREAMING, BARGE_IN))
     for _ in range(4):
         cluster.operate()

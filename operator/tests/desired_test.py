@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialog_flags.flags import REQUIRES, Flag
-from vtuber_operator.desired import decide
+from vtuber_operator.desired import make_plan
 from vtuber_operator.steps import ORDER
 from vtuber_operator.testing.cluster_in_memory import (
     BARGE_IN,
@@ -15,10 +15,10 @@ from vtuber_operator.testing.cluster_in_memory import (
     OUTBOX,
     START_MS,
     STREAMING,
-    Cluster,
+    InMemoryCluster,
     spec,
 )
-from vtuber_operator.world import Ack, SecretSeen, World
+from vtuber_operator.world import Acknowledgement, ClusterSnapshot, SecretSeen
 
 KEYED = {
     "provider": "openai",
@@ -28,8 +28,8 @@ KEYED = {
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    return Cluster(pods={"engine-0": START_MS, "input-0": START_MS})
+def cluster() -> InMemoryCluster:
+    return InMemoryCluster(pods={"engine-0": START_MS, "input-0": START_MS})
 
 
 def test_the_order_puts_every_flag_after_the_one_it_needs() -> None:
@@ -38,11 +38,13 @@ def test_the_order_puts_every_flag_after_the_one_it_needs() -> None:
 
 
 def test_nothing_is_known_and_nothing_is_done() -> None:
-    plan = decide(World(now_ms=START_MS))
+    plan = make_plan(ClusterSnapshot(now_ms=START_MS))
     assert (plan.statuses, plan.documents, plan.keys) == ((), {}, {})
 
 
-def test_flags_go_on_one_by_one_each_after_every_pod_has_acknowledged(cluster: Cluster) -> None:
+def test_flags_go_on_one_by_one_each_after_every_pod_has_acknowledged(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("one", spec("live-001", STREAMING, BARGE_IN))
     cluster.operate()
     first = cluster.status("one")
@@ -73,11 +75,11 @@ def test_flags_go_on_one_by_one_each_after_every_pod_has_acknowledged(cluster: C
     cluster.operate()
     assert cluster.ready("one") == ("True", "Ready")
     assert cluster.status("one").phase == "Ready"
-    assert [reason for _, reason in cluster.told] == ["FlagOn", "FlagOn", "Ready"]
+    assert [reason for _, reason in cluster.events] == ["FlagOn", "FlagOn", "Ready"]
     assert not cluster.decide().statuses, "a decision that was carried out decides nothing more"
 
 
-def test_a_spec_change_is_observed_before_ready_is_said_again(cluster: Cluster) -> None:
+def test_a_spec_change_is_observed_before_ready_is_said_again(cluster: InMemoryCluster) -> None:
     cluster.apply("one", spec())
     cluster.settle()
     cluster.apply("one", spec("live-001", persona={"instructions": "Be brief."}))
@@ -90,7 +92,9 @@ def test_a_spec_change_is_observed_before_ready_is_said_again(cluster: Cluster) 
     assert cluster.status("one").generation == status.generation, "a persona is no flag"
 
 
-def test_off_goes_in_reverse_and_does_not_wait_for_a_silent_pod_forever(cluster: Cluster) -> None:
+def test_off_goes_in_reverse_and_does_not_wait_for_a_silent_pod_forever(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("one", spec("live-001", STREAMING, BARGE_IN))
     cluster.settle()
     cluster.apply("one", spec("live-001", core=False))
@@ -106,7 +110,7 @@ def test_off_goes_in_reverse_and_does_not_wait_for_a_silent_pod_forever(cluster:
     assert cluster.status("one").effective == "CORE"
 
 
-def test_a_flag_on_its_way_is_taken_back_at_once(cluster: Cluster) -> None:
+def test_a_flag_on_its_way_is_taken_back_at_once(cluster: InMemoryCluster) -> None:
     cluster.apply("one", spec("live-001"))
     cluster.settle()
     cluster.apply("one", spec("live-001", STREAMING))
@@ -117,7 +121,7 @@ def test_a_flag_on_its_way_is_taken_back_at_once(cluster: Cluster) -> None:
     assert cluster.status("one").effective == "CORE"
 
 
-def test_suspend_stops_turning_on_but_not_turning_off(cluster: Cluster) -> None:
+def test_suspend_stops_turning_on_but_not_turning_off(cluster: InMemoryCluster) -> None:
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.settle()
     cluster.apply("one", spec("live-001", STREAMING, BARGE_IN, rollout={"suspend": True}))
@@ -133,7 +137,9 @@ def test_suspend_stops_turning_on_but_not_turning_off(cluster: Cluster) -> None:
     assert cluster.status("one").effective == "CORE"
 
 
-def test_without_live_pods_the_first_step_waits_and_the_document_is_there(cluster: Cluster) -> None:
+def test_without_live_pods_the_first_step_waits_and_the_document_is_there(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.pods = {}
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.settle()
@@ -145,7 +151,9 @@ def test_without_live_pods_the_first_step_waits_and_the_document_is_there(cluste
     assert cluster.ready("one") == ("True", "Ready")
 
 
-def test_a_pod_that_owes_its_acknowledgement_is_named_after_the_deadline(cluster: Cluster) -> None:
+def test_a_pod_that_owes_its_acknowledgement_is_named_after_the_deadline(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.operate()
     cluster.acknowledge("input-0")
@@ -157,24 +165,32 @@ def test_a_pod_that_owes_its_acknowledgement_is_named_after_the_deadline(cluster
     assert (ready.status, ready.reason) == ("False", "PodsNotAcknowledging")
     assert "engine-0" in ready.message
     assert "input-0" not in ready.message
-    assert ("one", "PodsNotAcknowledging") in cluster.told
+    assert ("one", "PodsNotAcknowledging") in cluster.events
 
 
-def test_a_new_pod_does_not_take_ready_back_unless_it_stays_behind(cluster: Cluster) -> None:
+def test_a_new_pod_does_not_take_ready_back_unless_it_stays_behind(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.settle()
     cluster.now_ms += 100_000
     cluster.pods["engine-1"] = cluster.now_ms
-    cluster.acks = {pod: Ack(cluster.revision, cluster.now_ms) for pod in ("engine-0", "input-0")}
+    cluster.acks = {
+        pod: Acknowledgement(cluster.revision, cluster.now_ms) for pod in ("engine-0", "input-0")
+    }
     cluster.operate()
     assert cluster.ready("one") == ("True", "Ready")
     cluster.now_ms += 61_000
-    cluster.acks = {pod: Ack(cluster.revision, cluster.now_ms) for pod in ("engine-0", "input-0")}
+    cluster.acks = {
+        pod: Acknowledgement(cluster.revision, cluster.now_ms) for pod in ("engine-0", "input-0")
+    }
     cluster.operate()
     assert cluster.ready("one") == ("False", "PodsNotAcknowledging")
 
 
-def test_redis_away_keeps_what_was_ready_and_says_so_of_what_was_not(cluster: Cluster) -> None:
+def test_redis_away_keeps_what_was_ready_and_says_so_of_what_was_not(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.settle()
     cluster.redis_down = "ConnectionError"
@@ -193,7 +209,9 @@ def test_redis_away_keeps_what_was_ready_and_says_so_of_what_was_not(cluster: Cl
     assert cluster.ready("two") == ("True", "Ready")
 
 
-def test_a_session_starts_with_what_is_on_for_everyone_and_wanted_now(cluster: Cluster) -> None:
+def test_a_session_starts_with_what_is_on_for_everyone_and_wanted_now(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("everyone", spec("*", STREAMING, OUTBOX))
     cluster.settle()
     cluster.apply("one", spec("live-001", STREAMING, BARGE_IN))
@@ -201,7 +219,7 @@ def test_a_session_starts_with_what_is_on_for_everyone_and_wanted_now(cluster: C
     assert cluster.status("one").effective == "CORE,STREAMING"
 
 
-def test_the_older_resource_has_the_session_and_the_other_says_so(cluster: Cluster) -> None:
+def test_the_older_resource_has_the_session_and_the_other_says_so(cluster: InMemoryCluster) -> None:
     cluster.apply("first", spec("live-001", STREAMING))
     cluster.now_ms += 1_000
     cluster.apply("second", spec("live-001", OUTBOX))
@@ -218,7 +236,7 @@ def test_the_older_resource_has_the_session_and_the_other_says_so(cluster: Clust
     assert cluster.status("second").effective == "CORE,OUTBOX"
 
 
-def test_an_invalid_spec_keeps_the_last_flags(cluster: Cluster) -> None:
+def test_an_invalid_spec_keeps_the_last_flags(cluster: InMemoryCluster) -> None:
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.settle()
     generation = cluster.status("one").generation
@@ -238,7 +256,7 @@ def test_an_invalid_spec_keeps_the_last_flags(cluster: Cluster) -> None:
     assert "secret-value" not in cluster.status("one").model_dump_json()
 
 
-def test_a_missing_key_leaves_its_section_out_until_it_comes(cluster: Cluster) -> None:
+def test_a_missing_key_leaves_its_section_out_until_it_comes(cluster: InMemoryCluster) -> None:
     cluster.apply("one", spec("live-001", STREAMING, llm=KEYED, persona={"lang": "zh"}))
     cluster.settle()
     assert cluster.ready("one") == ("False", "SecretMissing")
@@ -262,7 +280,7 @@ def test_a_missing_key_leaves_its_section_out_until_it_comes(cluster: Cluster) -
     cluster.operate()
     assert cluster.ready("one") == ("True", "Ready")
     assert not cluster.decide().keep_old_keys
-    assert [reason for _, reason in cluster.told if reason.startswith(("Key", "Secret"))] == [
+    assert [reason for _, reason in cluster.events if reason.startswith(("Key", "Secret"))] == [
         "SecretMissing",
         "KeyMissing",
         "KeyNotMounted",
@@ -270,7 +288,7 @@ def test_a_missing_key_leaves_its_section_out_until_it_comes(cluster: Cluster) -
     ]
 
 
-def test_a_rotated_key_is_a_new_document_and_ready_waits_for_it(cluster: Cluster) -> None:
+def test_a_rotated_key_is_a_new_document_and_ready_waits_for_it(cluster: InMemoryCluster) -> None:
     cluster.secrets["live", "openai"] = SecretSeen(frozenset({"token"}), "42")
     cluster.apply("one", spec("live-001", llm=KEYED))
     cluster.settle()
@@ -281,7 +299,9 @@ def test_a_rotated_key_is_a_new_document_and_ready_waits_for_it(cluster: Cluster
     assert "live.openai.token.57" in cluster.redis["live-001"].text
 
 
-def test_a_generation_never_comes_twice_even_when_the_clock_stands_still(cluster: Cluster) -> None:
+def test_a_generation_never_comes_twice_even_when_the_clock_stands_still(
+    cluster: InMemoryCluster,
+) -> None:
     cluster.apply("one", spec("live-001", STREAMING))
     cluster.settle()
     before = cluster.status("one").generation
@@ -319,7 +339,7 @@ ACTIONS = st.one_of(
 )
 
 
-def _act(cluster: Cluster, action: tuple[Any, ...]) -> None:
+def _act(cluster: InMemoryCluster, action: tuple[Any, ...]) -> None:
     kind, *rest = action
     if kind == "apply":
         name, flags, suspend = rest
@@ -358,7 +378,7 @@ def _act(cluster: Cluster, action: tuple[Any, ...]) -> None:
 def test_any_sequence_converges_and_shows_no_illegal_set_in_between(
     actions: list[tuple[Any, ...]],
 ) -> None:
-    cluster = Cluster(pods={"p0": START_MS})
+    cluster = InMemoryCluster(pods={"p0": START_MS})
     for action in actions:
         _act(cluster, action)
         cluster.now_ms += 1

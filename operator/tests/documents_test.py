@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from dialog_contracts.session_document import KeyFile, SessionDocument
-from vtuber_operator.documents import Draft, document_of, key_file, keys_of
-from vtuber_operator.spec import WantedLlm
+from vtuber_operator.documents import RenderedDocument, document_of, key_file, keys_of
+from vtuber_operator.spec import SpecLlm
 from vtuber_operator.status import Reason
 from vtuber_operator.world import Resource, SecretSeen
 
@@ -101,10 +101,10 @@ def test_a_section_is_taken_over_with_the_file_instead_of_the_reference() -> Non
     assert made.voice.to_wire() == {"provider": "edge", "voiceZh": "zh-CN-XiaoyiNeural"}
     assert made.persona is not None
     assert made.persona.to_wire() == {"lang": "zh"}
-    assert Draft.of(made).files == {"vt.openai.token.42"}
+    assert RenderedDocument.render(made).files == {"vt.openai.token.42"}
     assert "secretKeyRef" not in made.to_json()
     # Every field of the spec is one of the document, but for the reference.
-    assert WantedLlm.model_fields.keys() - {"api_key"} == type(made.llm).model_fields.keys() - {
+    assert SpecLlm.model_fields.keys() - {"api_key"} == type(made.llm).model_fields.keys() - {
         "api_key_file"
     }
 

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from vtuber_operator.announcements import Announcement
+from vtuber_operator.announcements import EventMessage
 from vtuber_operator.cluster_api import ClusterApi
-from vtuber_operator.errors import ClusterError, Forbidden, NotThere, Refused, TooMany, Unreachable
-from vtuber_operator.events import QUEUE_MAX, Events
+from vtuber_operator.errors import ClusterError, Forbidden, NotFound, Refused, TooMany, Unreachable
+from vtuber_operator.events import MAX_QUEUE, Events
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.world import Resource
 
 pytestmark = pytest.mark.looptime
 
-WARNING = Announcement("Warning", "SecretMissing", "there is no Secret openai")
-NORMAL = Announcement("Normal", "FlagOn", "SYNC_TTS_STREAMING is on; live pods: 2")
+WARNING = EventMessage("Warning", "SecretMissing", "there is no Secret openai")
+NORMAL = EventMessage("Normal", "FlagOn", "SYNC_TTS_STREAMING is on; live pods: 2")
 
 
 def resource(name: str = "live-001", uid: str = "u1") -> Resource:
@@ -68,7 +68,7 @@ async def events(cluster: Cluster) -> AsyncIterator[Events]:
 
 async def test_an_event_is_about_the_very_object_and_fits_its_fields(cluster: Cluster) -> None:
     async with events(cluster) as posted:
-        posted.post(resource("l" * 253), Announcement("Warning", "KeyMissing", "x" * 5_000))
+        posted.post(resource("l" * 253), EventMessage("Warning", "KeyMissing", "x" * 5_000))
         await asyncio.sleep(1)
     _, namespace, event = cluster.taken[0]
     assert namespace == event["metadata"]["namespace"] == "vt"
@@ -95,7 +95,7 @@ async def test_the_same_warning_is_not_said_again_within_ten_minutes(cluster: Cl
         for _ in range(3):
             posted.post(resource(), WARNING)
         posted.post(
-            resource(), Announcement("Warning", "SecretMissing", "there is no Secret other")
+            resource(), EventMessage("Warning", "SecretMissing", "there is no Secret other")
         )
         posted.post(resource(uid="u2"), WARNING)
         await asyncio.sleep(599)
@@ -129,7 +129,7 @@ async def test_one_that_could_not_be_posted_is_tried_again_before_the_next(
     assert cluster.taken[0][0] >= 31, "a second, then as long as the server said"
 
 
-@pytest.mark.parametrize("error", [NotThere("event"), Refused("event", "no")])
+@pytest.mark.parametrize("error", [NotFound("event"), Refused("event", "no")])
 async def test_one_that_never_will_be_taken_is_let_go_at_once(
     cluster: Cluster, error: ClusterError
 ) -> None:
@@ -156,11 +156,11 @@ async def test_a_missing_verb_costs_the_event_and_not_the_operator(cluster: Clus
 
 async def test_of_too_many_the_oldest_go_and_nobody_waits(cluster: Cluster) -> None:
     posted = Events(cluster, OperatorSettings())
-    for number in range(QUEUE_MAX + 5):
-        posted.post(resource(), Announcement("Normal", "FlagOn", str(number)))
+    for number in range(MAX_QUEUE + 5):
+        posted.post(resource(), EventMessage("Normal", "FlagOn", str(number)))
     task = asyncio.create_task(posted.run())
-    await asyncio.sleep(QUEUE_MAX * 0.02)
-    assert cluster.notes == [str(number) for number in range(5, QUEUE_MAX + 5)]
+    await asyncio.sleep(MAX_QUEUE * 0.02)
+    assert cluster.notes == [str(number) for number in range(5, MAX_QUEUE + 5)]
     task.cancel()
 
 

@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 from dialog_contracts.http import FlagSet
 from dialog_contracts.redis_names import FLAGS, FLAGS_CHANGED, FLAGS_REVISION
 from dialog_contracts.session_document import SessionDocument
-from vtuber_operator.errors import RedisAway
+from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.flag_writer import FlagWriter
 from vtuber_operator.redis_client import RedisClient
 from vtuber_operator.testing.operating import until
-from vtuber_operator.testing.store import Store
+from vtuber_operator.testing.store import RedisServer
 
 NOW_MS = 1_760_000_000_000
 Documents = dict[str, SessionDocument]
@@ -123,7 +123,7 @@ async def test_an_emptied_redis_is_noticed_and_its_revision_goes_on(
     await redis.flushall()
     assert await writer.sync(documents(a=1)) is False, "taken for granted until it is looked at"
     await writer.verify()
-    assert not writer.in_step
+    assert not writer.in_sync
     assert await writer.sync(documents(a=1))
     assert await held(redis) == ({"a": 1}, NOW_MS + 1)
 
@@ -154,15 +154,15 @@ async def test_a_newer_revision_of_another_operator_is_not_undercut(
     assert await held(redis) == ({"a": 2}, NOW_MS + 50_001)
 
 
-async def test_a_reserved_revision_is_below_every_later_write(store: Store) -> None:
+async def test_a_reserved_revision_is_below_every_later_write(store: RedisServer) -> None:
     client = RedisClient(store.url, 0.5)
     writer = FlagWriter(client, clock_ms=lambda: NOW_MS)
     await writer.sync(documents(a=1))
     store.stop()
-    with pytest.raises(RedisAway):
+    with pytest.raises(RedisUnavailable):
         await writer.sync(documents(a=2))
     assert writer.written["a"].generation == 1, "nothing is said to be written that was not"
-    reserved = writer.reserve()
+    reserved = writer.next_generation()
     assert reserved == NOW_MS + 1
     store.start()
     assert await writer.sync(documents(a=2))
@@ -215,7 +215,7 @@ async def test_a_write_whose_answer_is_lost_is_looked_up_and_not_made_twice(
         writer = FlagWriter(client, clock_ms=lambda: NOW_MS)
         await writer.prepare()
         wire.mute = True
-        with pytest.raises(RedisAway):
+        with pytest.raises(RedisUnavailable):
             await writer.sync(documents(a=1))
         there: dict[str, int] = {}
 

@@ -4,14 +4,14 @@ import time
 
 import aiohttp
 
-from vtuber_operator.reconciler import SAID_AWAY_AFTER_S
+from vtuber_operator.reconciler import REPORT_UNAVAILABLE_AFTER_S
 from vtuber_operator.testing.api_server import ApiServer, session
 from vtuber_operator.testing.operating import Operating, until
-from vtuber_operator.testing.store import Store
+from vtuber_operator.testing.store import RedisServer
 
 
 async def test_probes_and_metrics_answer(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     await api.apply("vtubersessions", session("live-001"))
     async with operating() as operator, aiohttp.ClientSession() as http:
@@ -29,7 +29,7 @@ async def test_probes_and_metrics_answer(
 
 
 async def test_silent_watches_count_only_while_the_api_server_answers(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     async with operating() as operator:
         await until(lambda: operator.health.unready() == [], "ready")
@@ -42,7 +42,7 @@ async def test_silent_watches_count_only_while_the_api_server_answers(
 
 
 async def test_redis_that_was_never_there_is_known_to_be_away(
-    api: ApiServer, store: Store, operating: Operating
+    api: ApiServer, store: RedisServer, operating: Operating
 ) -> None:
     store.stop()
     await api.apply("vtubersessions", session("live-001"))
@@ -51,7 +51,7 @@ async def test_redis_that_was_never_there_is_known_to_be_away(
         await until(lambda: operator.redis.is_known, "has asked")
         assert operator.reconciler.passes == 0, "it may only be starting"
         assert operator.health.unready() != []
-        ahead[0] = SAID_AWAY_AFTER_S
+        ahead[0] = REPORT_UNAVAILABLE_AFTER_S
         await until(lambda: operator.reconciler.passes > 0, "decides all the same")
         assert operator.health.unready() == []
         await until(lambda: "RedisDown" in str(api.session("live-001").get("status")), "says so")

@@ -8,17 +8,17 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS
 from dialog_contracts.session_document import SessionDocument
-from vtuber_operator.errors import ClusterError, Conflict, NotThere, Refused, TooMany, Unreachable
-from vtuber_operator.reconciler import BATCH, SAID_AWAY_AFTER_S
-from vtuber_operator.testing.bench import Bench
+from vtuber_operator.errors import ClusterError, Conflict, NotFound, Refused, TooMany, Unreachable
+from vtuber_operator.reconciler import BATCH, REPORT_UNAVAILABLE_AFTER_S
+from vtuber_operator.testing.bench import ReconcilerHarness
 from vtuber_operator.testing.operating import until
 
 STREAMING, BARGE_IN = "SYNC_TTS_STREAMING", "SYNC_TTS_BARGE_IN"
 
 
 @pytest.fixture
-async def bench(url: str) -> AsyncIterator[Bench]:
-    async with Bench(url).working() as made:
+async def bench(url: str) -> AsyncIterator[ReconcilerHarness]:
+    async with ReconcilerHarness(url).working() as made:
         yield made
 
 
@@ -29,7 +29,7 @@ async def test_nothing_is_decided_before_the_lists_and_redis_are_known(
         {"sessionId": "live-001", "flags": {"generation": 5}, "resource": "vt/live-001"}
     )
     await redis.hset(FLAGS, "live-001", kept.to_json())
-    made = Bench(url)
+    made = ReconcilerHarness(url)
     made.established = False
     async with made.working() as bench:
         came_round = bench.reconciler.passed_at
@@ -49,16 +49,16 @@ async def test_nothing_is_decided_before_the_lists_and_redis_are_known(
 
 
 async def test_without_redis_it_decides_once_that_may_be_said(no_url: str) -> None:
-    made = Bench(no_url)
+    made = ReconcilerHarness(no_url)
     made.cluster.reads_redis = False
     async with made.working() as bench:
         bench.apply("live-001")
-        await until(lambda: bench.redis.away_because() is not None, "away")
+        await until(lambda: bench.redis.unavailable_reason() is not None, "away")
         assert bench.reconciler.passes == 0
-        bench.now += SAID_AWAY_AFTER_S
+        bench.now += REPORT_UNAVAILABLE_AFTER_S
         bench.dirty.set()
         await until(
-            lambda: bench.config_map.offered is not None and bool(bench.config_map.offered),
+            lambda: bench.config_map.desired is not None and bool(bench.config_map.desired),
             "cold starts have a table",
         )
         assert bench.effective("live-001") == "CORE"
@@ -67,7 +67,7 @@ async def test_without_redis_it_decides_once_that_may_be_said(no_url: str) -> No
 
 
 async def test_a_step_is_in_the_status_before_it_is_in_redis_and_waits_for_every_pod(
-    bench: Bench, redis: "Redis"
+    bench: ReconcilerHarness, redis: "Redis"
 ) -> None:
     bench.apply("live-001", STREAMING, BARGE_IN)
     await bench.acks.refresh()
@@ -87,24 +87,26 @@ async def test_a_step_is_in_the_status_before_it_is_in_redis_and_waits_for_every
 
 
 async def test_a_status_that_was_not_written_moves_no_flag_and_tells_nothing(
-    bench: Bench, redis: "Redis"
+    bench: ReconcilerHarness, redis: "Redis"
 ) -> None:
     bench.apply("live-001")
     await bench.settled()
-    told = len(bench.told.reasons)
+    told = len(bench.events.reasons)
     bench.cluster.failures["live-001"] = [Unreachable("status", "500")] * 100
     bench.apply("live-001", STREAMING)
     await bench.acknowledged()
     assert '"SYNC_TTS_STREAMING":false' in str(await redis.hget(FLAGS, "live-001"))
-    assert bench.told.reasons[told:] == []
+    assert bench.events.reasons[told:] == []
     bench.cluster.failures.clear()
     bench.now += 60
     await bench.settled()
     assert bench.effective("live-001") == "CORE,STREAMING"
-    assert bench.told.reasons[told:] == ["FlagOn", "Ready"]
+    assert bench.events.reasons[told:] == ["FlagOn", "Ready"]
 
 
-async def test_flags_come_back_off_in_reverse_order(bench: Bench, redis: "Redis") -> None:
+async def test_flags_come_back_off_in_reverse_order(
+    bench: ReconcilerHarness, redis: "Redis"
+) -> None:
     bench.apply("live-001", STREAMING, BARGE_IN)
     await bench.settled()
     bench.cluster.seen.clear()
@@ -116,15 +118,15 @@ async def test_flags_come_back_off_in_reverse_order(bench: Bench, redis: "Redis"
     ]
     assert order == ["CORE,STREAMING", "CORE"]
     assert '"SYNC_TTS_STREAMING":false' in str(await redis.hget(FLAGS, "live-001"))
-    assert bench.told.reasons[-3:] == ["FlagOff", "FlagOff", "Ready"]
+    assert bench.events.reasons[-3:] == ["FlagOff", "FlagOff", "Ready"]
 
 
 async def test_one_that_is_gone_is_forgotten_before_the_watch_says_so(
-    bench: Bench, redis: "Redis"
+    bench: ReconcilerHarness, redis: "Redis"
 ) -> None:
     bench.apply("live-001")
     await bench.settled()
-    bench.cluster.failures["live-001"] = [NotThere("status")]
+    bench.cluster.failures["live-001"] = [NotFound("status")]
     bench.apply("live-001", STREAMING)
     await bench.passes(3)
     assert bench.observed.resources() == ()
@@ -141,7 +143,7 @@ async def test_one_that_is_gone_is_forgotten_before_the_watch_says_so(
     ],
 )
 async def test_a_failed_write_is_tried_again_after_a_growing_pause_and_not_before(
-    bench: Bench, error: ClusterError, pauses: list[float]
+    bench: ReconcilerHarness, error: ClusterError, pauses: list[float]
 ) -> None:
     await bench.acks.refresh()
     bench.apply("live-001")
@@ -157,7 +159,7 @@ async def test_a_failed_write_is_tried_again_after_a_growing_pause_and_not_befor
     assert bench.effective("live-001") == "CORE"
 
 
-async def test_one_that_fails_holds_up_no_other(bench: Bench) -> None:
+async def test_one_that_fails_holds_up_no_other(bench: ReconcilerHarness) -> None:
     bench.cluster.failures["bad"] = [Refused("status")] * 100
     for name in ("bad", "good"):
         bench.apply(name)
@@ -166,7 +168,7 @@ async def test_one_that_fails_holds_up_no_other(bench: Bench) -> None:
     assert (bench.effective("bad"), bench.effective("good")) == ("None", "CORE")
 
 
-async def test_turning_off_does_not_wait_behind_all_that_is_new(bench: Bench) -> None:
+async def test_turning_off_does_not_wait_behind_all_that_is_new(bench: ReconcilerHarness) -> None:
     bench.apply("live-001", STREAMING)
     await bench.settled()
     bench.cluster.asked.clear()

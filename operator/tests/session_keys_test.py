@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from vtuber_operator.cluster_api import ClusterApi
 from vtuber_operator.documents import KeyRef, key_file
 from vtuber_operator.errors import ClusterError, TooMany, Unreachable
-from vtuber_operator.observed import Observed
-from vtuber_operator.session_keys import SessionKeys
+from vtuber_operator.observed import ResourceCache
+from vtuber_operator.session_keys import SecretWriter
 from vtuber_operator.settings import OperatorSettings
 
 pytestmark = pytest.mark.looptime
@@ -44,13 +44,13 @@ class Engaged:
 
     def __init__(self) -> None:
         self.cluster = Cluster()
-        self.observed = Observed(lambda: None, pods_in="vt")
-        self.keys = SessionKeys(self.cluster, self.observed, OperatorSettings(pod_namespace="vt"))
+        self.observed = ResourceCache(lambda: None, pods_in="vt")
+        self.keys = SecretWriter(self.cluster, self.observed, OperatorSettings(pod_namespace="vt"))
 
     def secret(self, name: str, value: str, version: int) -> dict[str, KeyRef]:
         """Somebody writes a labelled Secret; returns what documents name then."""
         meta = {"namespace": "live", "name": name, "uid": name, "resourceVersion": str(version)}
-        self.observed.event(
+        self.observed.on_event(
             "secrets",
             "MODIFIED",
             {"metadata": meta, "data": {"token": base64.b64encode(value.encode()).decode()}},
@@ -78,37 +78,37 @@ async def test_a_key_that_is_named_gets_a_file_and_no_other_does(engaged: Engage
     async with engaged.working():
         engaged.secret("unused", "sk-unused", 1)
         named = engaged.secret("openai", "sk-1", 2)
-        engaged.keys.offer(named, keep_old=False)
+        engaged.keys.set_desired(named, keep_old=False)
         await asyncio.sleep(1)
         assert engaged.cluster.files == {"live.openai.token.2": "sk-1"}
-        engaged.keys.offer(named, keep_old=False)
+        engaged.keys.set_desired(named, keep_old=False)
         await asyncio.sleep(1)
         assert len(engaged.cluster.applied) == 1, "nothing is written that is there"
 
 
 async def test_a_rotated_keys_old_file_stays_until_nobody_goes_by_it(engaged: Engaged) -> None:
     async with engaged.working():
-        engaged.keys.offer(engaged.secret("openai", "sk-1", 2), keep_old=False)
+        engaged.keys.set_desired(engaged.secret("openai", "sk-1", 2), keep_old=False)
         await asyncio.sleep(1)
         rotated = engaged.secret("openai", "sk-2", 5)
-        engaged.keys.offer(rotated, keep_old=True)
+        engaged.keys.set_desired(rotated, keep_old=True)
         await asyncio.sleep(1)
         assert engaged.cluster.files == {
             "live.openai.token.2": "sk-1",
             "live.openai.token.5": "sk-2",
         }
-        engaged.keys.offer(rotated, keep_old=True)
+        engaged.keys.set_desired(rotated, keep_old=True)
         await asyncio.sleep(1)
-        engaged.keys.offer(rotated, keep_old=False)
+        engaged.keys.set_desired(rotated, keep_old=False)
         await asyncio.sleep(1)
         assert engaged.cluster.files == {"live.openai.token.5": "sk-2"}
 
 
 async def test_a_key_that_nobody_names_any_more_is_taken_back_at_once(engaged: Engaged) -> None:
     async with engaged.working():
-        engaged.keys.offer(engaged.secret("openai", "sk-1", 2), keep_old=False)
+        engaged.keys.set_desired(engaged.secret("openai", "sk-1", 2), keep_old=False)
         await asyncio.sleep(1)
-        engaged.keys.offer({}, keep_old=True)
+        engaged.keys.set_desired({}, keep_old=True)
         await asyncio.sleep(1)
         assert engaged.cluster.files == {}
 
@@ -116,9 +116,9 @@ async def test_a_key_that_nobody_names_any_more_is_taken_back_at_once(engaged: E
 async def test_a_write_that_failed_is_made_again_with_what_counts_then(engaged: Engaged) -> None:
     engaged.cluster.failures = [Unreachable("secret"), TooMany("secret", after_s=20)]
     async with engaged.working():
-        engaged.keys.offer(engaged.secret("openai", "sk-1", 2), keep_old=False)
+        engaged.keys.set_desired(engaged.secret("openai", "sk-1", 2), keep_old=False)
         await asyncio.sleep(1)
-        engaged.keys.offer(engaged.secret("openai", "sk-2", 5), keep_old=False)
+        engaged.keys.set_desired(engaged.secret("openai", "sk-2", 5), keep_old=False)
         await asyncio.sleep(60)
     assert engaged.cluster.files == {"live.openai.token.5": "sk-2"}
     assert len(engaged.cluster.applied) == 1
@@ -127,14 +127,14 @@ async def test_a_write_that_failed_is_made_again_with_what_counts_then(engaged: 
 
 async def test_somebody_deleted_it(engaged: Engaged) -> None:
     async with engaged.working():
-        engaged.keys.again()
+        engaged.keys.reapply()
         await asyncio.sleep(1)
         assert engaged.cluster.applied == [], (
             "before the first decision an empty one would take every key from the pods"
         )
-        engaged.keys.offer(engaged.secret("openai", "sk-1", 2), keep_old=False)
+        engaged.keys.set_desired(engaged.secret("openai", "sk-1", 2), keep_old=False)
         await asyncio.sleep(1)
-        engaged.keys.again()
+        engaged.keys.reapply()
         await asyncio.sleep(1)
     assert [data for _, data in engaged.cluster.applied] == [engaged.cluster.applied[0][1]] * 2
 
@@ -143,9 +143,9 @@ async def test_a_value_is_in_no_line_and_no_representation(engaged: Engaged) -> 
     engaged.cluster.failures = [Unreachable("secret", "made to fail")]
     with capture_logs() as lines:
         async with engaged.working():
-            engaged.keys.offer(engaged.secret("openai", "sk-canary", 2), keep_old=False)
+            engaged.keys.set_desired(engaged.secret("openai", "sk-canary", 2), keep_old=False)
             await asyncio.sleep(10)
-            engaged.keys.offer(engaged.secret("openai", "sk-canary-two", 5), keep_old=True)
+            engaged.keys.set_desired(engaged.secret("openai", "sk-canary-two", 5), keep_old=True)
             await asyncio.sleep(10)
     assert [line["event"] for line in lines] == ["session_keys_not_written", "session_keys_written"]
     said = f"{lines!r} {vars(engaged.observed)!r}"

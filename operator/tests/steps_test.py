@@ -8,16 +8,22 @@ from hypothesis import strategies as st
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import SessionDocument, SessionLlm
 from dialog_flags.flags import Flag, validate
-from vtuber_operator.documents import Draft
-from vtuber_operator.steps import Move, Reach, named, next_move, reach
-from vtuber_operator.world import Ack, World, Written, flag_set
+from vtuber_operator.documents import RenderedDocument
+from vtuber_operator.steps import (
+    FlagChange,
+    RolloutProgress,
+    format_pods,
+    next_change,
+    rollout_progress,
+)
+from vtuber_operator.world import Acknowledgement, ClusterSnapshot, WrittenDocument, flag_set
 
 NOW = 1_760_000_000_000
 FILE = "vt.openai.token.1"
 CORE, STREAMING, BARGE_IN = Flag.ENABLE_SYNC_CORE, Flag.SYNC_TTS_STREAMING, Flag.SYNC_TTS_BARGE_IN
 LEGAL = st.frozensets(st.sampled_from(list(Flag))).filter(lambda on: validate(flag_set(on)) == [])
 
-DRAFT = Draft.of(
+DRAFT = RenderedDocument.render(
     SessionDocument(
         session_id="live-001",
         flags=FlagSet(generation=1),
@@ -25,11 +31,14 @@ DRAFT = Draft.of(
         llm=SessionLlm(model="m", api_key_file=FILE),
     )
 )
-WORLD = World(
+WORLD = ClusterSnapshot(
     now_ms=NOW,
     pods={"a": NOW - 60_000, "b": NOW - 60_000},
-    written={"live-001": Written(DRAFT.text, NOW - 9_000, 1)},
-    acks={"a": Ack(NOW - 9_000, NOW - 1_000), "b": Ack(NOW - 9_000, NOW - 1_000)},
+    written={"live-001": WrittenDocument(DRAFT.text, NOW - 9_000, 1)},
+    acks={
+        "a": Acknowledgement(NOW - 9_000, NOW - 1_000),
+        "b": Acknowledgement(NOW - 9_000, NOW - 1_000),
+    },
 )
 
 
@@ -39,7 +48,7 @@ def test_from_any_legal_set_to_any_other_one_flag_at_a_time_and_every_set_betwee
 ) -> None:
     moves = 0
     on = effective
-    while (move := next_move(on, desired)) is not None:
+    while (move := next_change(on, desired)) is not None:
         on = on | {move.flag} if move.on else on - {move.flag}
         moves += 1
         assert validate(flag_set(on)) == []
@@ -48,70 +57,88 @@ def test_from_any_legal_set_to_any_other_one_flag_at_a_time_and_every_set_betwee
 
 
 def test_what_goes_off_goes_before_what_comes_on_and_dependents_first() -> None:
-    assert next_move(
+    assert next_change(
         frozenset({CORE, STREAMING, BARGE_IN}), frozenset({Flag.ENABLE_SYNC_CORE})
-    ) == Move(BARGE_IN, on=False)
-    assert next_move(
+    ) == FlagChange(BARGE_IN, on=False)
+    assert next_change(
         frozenset({CORE, STREAMING}), frozenset({CORE, Flag.ENABLE_STREAMS_OUTBOX})
-    ) == Move(STREAMING, on=False)
-    assert next_move(frozenset({CORE}), frozenset({CORE})) is None
+    ) == FlagChange(STREAMING, on=False)
+    assert next_change(frozenset({CORE}), frozenset({CORE})) is None
 
 
 def test_every_live_pod_has_to_say_it() -> None:
-    assert reach(WORLD, DRAFT) == Reach(written=True, acknowledged=frozenset({"a", "b"}))
-    assert reach(WORLD, DRAFT).applied
-    behind = replace(WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_001, NOW)})
-    assert reach(behind, DRAFT) == Reach(written=True, acknowledged=frozenset({"a"}), behind=("b",))
-    assert not reach(behind, DRAFT).applied
-    assert not reach(replace(WORLD, pods={}), DRAFT).applied, "nobody is not everybody"
+    assert rollout_progress(WORLD, DRAFT) == RolloutProgress(
+        written=True, acknowledged=frozenset({"a", "b"})
+    )
+    assert rollout_progress(WORLD, DRAFT).applied
+    behind = replace(WORLD, acks={**WORLD.acks, "b": Acknowledgement(NOW - 9_001, NOW)})
+    assert rollout_progress(behind, DRAFT) == RolloutProgress(
+        written=True, acknowledged=frozenset({"a"}), behind=("b",)
+    )
+    assert not rollout_progress(behind, DRAFT).applied
+    assert not rollout_progress(replace(WORLD, pods={}), DRAFT).applied, "nobody is not everybody"
 
 
 def test_one_acknowledgement_ahead_counts_and_a_pod_that_is_not_live_does_not() -> None:
-    ahead = replace(WORLD, acks={"a": Ack(NOW, NOW), "b": Ack(NOW + 5, NOW), "gone": Ack(1, NOW)})
-    assert reach(ahead, DRAFT).acknowledged == frozenset({"a", "b"})
+    ahead = replace(
+        WORLD,
+        acks={
+            "a": Acknowledgement(NOW, NOW),
+            "b": Acknowledgement(NOW + 5, NOW),
+            "gone": Acknowledgement(1, NOW),
+        },
+    )
+    assert rollout_progress(ahead, DRAFT).acknowledged == frozenset({"a", "b"})
 
 
 def test_an_old_acknowledgement_counts_no_more_and_the_pod_owes_since_then() -> None:
-    silent = replace(WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW - 15_001)})
-    far = reach(silent, DRAFT)
+    silent = replace(WORLD, acks={**WORLD.acks, "b": Acknowledgement(NOW - 9_000, NOW - 15_001)})
+    far = rollout_progress(silent, DRAFT)
     assert far.behind == ("b",)
     # It was asked 9 s ago: what it said before does not count against it.
     assert far.late_ms == 9_000
     later = replace(
         silent,
         now_ms=NOW + 50_000,
-        acks={"a": Ack(NOW - 9_000, NOW + 50_000), "b": Ack(NOW - 9_000, NOW + 30_000)},
+        acks={
+            "a": Acknowledgement(NOW - 9_000, NOW + 50_000),
+            "b": Acknowledgement(NOW - 9_000, NOW + 30_000),
+        },
     )
-    assert reach(later, DRAFT).late_ms == 20_000
+    assert rollout_progress(later, DRAFT).late_ms == 20_000
 
 
 def test_a_new_pod_is_late_only_since_it_is_ready() -> None:
     fresh = replace(WORLD, pods={**WORLD.pods, "new": NOW - 2_000})
-    assert (reach(fresh, DRAFT).behind, reach(fresh, DRAFT).late_ms) == (("new",), 2_000)
+    assert (rollout_progress(fresh, DRAFT).behind, rollout_progress(fresh, DRAFT).late_ms) == (
+        ("new",),
+        2_000,
+    )
 
 
 def test_another_text_in_redis_is_not_this_document() -> None:
-    other = replace(WORLD, written={"live-001": Written(DRAFT.text + " ", NOW - 9_000, 1)})
+    other = replace(WORLD, written={"live-001": WrittenDocument(DRAFT.text + " ", NOW - 9_000, 1)})
     for world in (other, replace(WORLD, written={})):
-        assert reach(world, DRAFT) == Reach(written=False, behind=("a", "b"))
-    assert reach(WORLD, None) == Reach(written=False, behind=("a", "b"))
+        assert rollout_progress(world, DRAFT) == RolloutProgress(written=False, behind=("a", "b"))
+    assert rollout_progress(WORLD, None) == RolloutProgress(written=False, behind=("a", "b"))
 
 
 def test_a_key_that_a_pod_lacks_is_said_only_of_documents_that_name_it() -> None:
     lacking = replace(
-        WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW, frozenset({FILE, "other"}))}
+        WORLD,
+        acks={**WORLD.acks, "b": Acknowledgement(NOW - 9_000, NOW, frozenset({FILE, "other"}))},
     )
-    assert reach(lacking, DRAFT).missing_keys == ("b",)
-    assert reach(lacking, DRAFT).applied, "flags do not wait for keys"
+    assert rollout_progress(lacking, DRAFT).missing_keys == ("b",)
+    assert rollout_progress(lacking, DRAFT).applied, "flags do not wait for keys"
     elsewhere = replace(
-        WORLD, acks={**WORLD.acks, "b": Ack(NOW - 9_000, NOW, frozenset({"other"}))}
+        WORLD, acks={**WORLD.acks, "b": Acknowledgement(NOW - 9_000, NOW, frozenset({"other"}))}
     )
-    assert reach(elsewhere, DRAFT).missing_keys == ()
+    assert rollout_progress(elsewhere, DRAFT).missing_keys == ()
 
 
 @given(st.lists(st.from_regex(r"[a-z]{1,5}", fullmatch=True), unique=True))
 def test_a_sentence_names_five_pods_and_counts_the_rest(pods: list[str]) -> None:
-    sentence = named(pods)
+    sentence = format_pods(pods)
     assert sentence.count(",") <= 4
     assert (f" and {len(pods) - 5} more" in sentence) is (len(pods) > 5)
     assert all(pod in sentence for pod in sorted(pods)[:5])

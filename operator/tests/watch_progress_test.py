@@ -1,6 +1,6 @@
 """Watches are established when each was answered; a list after that means that one began anew."""
 
-from vtuber_operator.watch_progress import WatchProgress
+from vtuber_operator.watch_progress import WatchHealth
 
 
 class Clock:
@@ -12,7 +12,7 @@ class Clock:
 
 def test_progress_is_judged_by_answers() -> None:
     clock, told = Clock(), []
-    progress = WatchProgress(["/a", "/b"], clock=clock)
+    progress = WatchHealth(["/a", "/b"], clock=clock)
     progress.on_established = lambda: told.append("established")
     progress.on_relist = lambda: told.append("relist")
     progress.answered("/a", 200, watch=False)

@@ -207,7 +207,7 @@ def _flags(asked: argparse.Namespace) -> int:
     from vtuber_cli import flags
     from vtuber_cli.console import Console
 
-    place = flags.Place(asked.namespace, asked.context)
+    place = flags.KubeTarget(asked.namespace, asked.context)
     if asked.verb == "show":
         return flags.show(asked.name, place=place, console=Console())
     if asked.flag not in list(Flag):

@@ -8,7 +8,7 @@ LOOPBACK: Final = "127.0.0.1"
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 -- compared with, not listened on
 
 
-def near(host: str) -> str:
+def local_host(host: str) -> str:
     """By which address this machine finds what listens on `host`."""
     return _WILDCARDS.get(host, host)
 
@@ -18,13 +18,13 @@ def url(host: str, port: int, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def shown(host: str, port: int, scheme: str = "http") -> str:
+def display_url(host: str, port: int, scheme: str = "http") -> str:
     """As a person on this machine types it."""
-    found = near(host)
+    found = local_host(host)
     return url("localhost" if found == LOOPBACK else found, port, scheme)
 
 
-def elsewhere(host: str, port: int, scheme: str = "http") -> str | None:
+def lan_urls(host: str, port: int, scheme: str = "http") -> str | None:
     """As somebody in the same network types it; None where it does not listen there, or there is no network."""
     if host in _WILDCARDS:
         found = of_this_machine()
@@ -36,7 +36,7 @@ def elsewhere(host: str, port: int, scheme: str = "http") -> str | None:
     )
 
 
-def believed() -> ssl.SSLContext:
+def interface_addresses() -> ssl.SSLContext:
     """For calls that do not leave this machine: its page's certificate is our own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

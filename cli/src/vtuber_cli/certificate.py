@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from vtuber_cli import addresses
-from vtuber_cli.processes import CannotRun
+from vtuber_cli.processes import RunError
 
 VALID_DAYS: Final = 800
 """iPhones refuse what is valid for more than 825."""
@@ -43,7 +43,7 @@ def own(folder: Path, host: str, *, now: datetime | None = None) -> Certificate:
         if kept is None:
             kept = _make(path, key, names, moment)
     except OSError as error:
-        raise CannotRun(f"no certificate can be kept in {folder} ({error.strerror}).") from error
+        raise RunError(f"no certificate can be kept in {folder} ({error.strerror}).") from error
     return Certificate(path, key, kept.fingerprint(hashes.SHA256()).hex(":").upper())
 
 
@@ -57,7 +57,7 @@ def _names(host: str) -> list[str]:
         addresses.LOOPBACK,
         "::1",
         addresses.of_this_machine(),
-        addresses.near(host),
+        addresses.local_host(host),
     ]
     return sorted({name for name in found if name and len(name) < 64})
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from vtuber_cli.processes import CannotRun
+from vtuber_cli.processes import RunError
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -62,7 +62,7 @@ class DataFolder:
         try:
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
-            raise CannotRun(
+            raise RunError(
                 f"{path} cannot be written ({error.strerror}): make {self.path} writable, {_ELSEWHERE}."
             ) from error
         try:
@@ -71,7 +71,7 @@ class DataFolder:
             holder = os.read(self._lock, 20).decode("ascii", "replace").strip()
             self.close()
             who = f"process {holder}" if holder else "another process"
-            raise CannotRun(
+            raise RunError(
                 f"{self.path} is in use by another `vtuber run` ({who}): end that one, or give this one a folder and a port of its "
                 "own: `vtuber run --data FOLDER --port 8481`."
             ) from error
@@ -82,7 +82,7 @@ class DataFolder:
             os.ftruncate(self._lock, 0)
             os.write(self._lock, str(os.getpid()).encode())
         except OSError as error:
-            raise CannotRun(
+            raise RunError(
                 f"{path} cannot be written ({error.strerror}): make room in {self.path}, {_ELSEWHERE}."
             ) from error
 
@@ -102,12 +102,10 @@ class DataFolder:
 def _make(folder: Path) -> None:
     for part in (*reversed(folder.parents), folder):
         if os.path.exists(part) and not os.path.isdir(part):
-            raise CannotRun(
-                f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}."
-            )
+            raise RunError(f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}.")
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotRun(
+        raise RunError(
             f"{folder} cannot be made ({error.strerror}): make room there, make it this user's, {_ELSEWHERE}."
         ) from error

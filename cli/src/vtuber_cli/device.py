@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final
 
-from vtuber_cli.players import CannotPlay, SoundMaker
+from vtuber_cli.players import PlayError, SoundMaker
 
-LOOK_EVERY_S: Final = 0.02
+POLL_INTERVAL_S: Final = 0.02
 FULL_S: Final = 60.0
 """So much may wait to be played; whoever brings more waits."""
 
 
-def of_this_machine() -> SoundMaker | None:
+def default_device() -> SoundMaker | None:
     """Sounds on the default device; None where there is no PortAudio or no device."""
     with _silent():
         try:
@@ -48,18 +48,18 @@ class DeviceSound:
         except (
             Exception
         ) as error:  # a library of this machine: whatever it says is why there is no sound
-            raise CannotPlay(f"the sound device does not open ({error})") from error
+            raise PlayError(f"the sound device does not open ({error})") from error
 
     async def write(self, pcm: bytes) -> None:
         """Wait while a minute of sound waits."""
         while len(self._waiting) > FULL_S * self._rate * 2:  # noqa: ASYNC110 -- PortAudio's thread sets no Event
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
         self._waiting += pcm
 
     async def finish(self) -> None:
         """Until the device has everything, and has played it."""
         while self._waiting:  # noqa: ASYNC110 -- the same
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
         await asyncio.to_thread(self._stream.stop)
         self._stream.close()
         self._stream = None
@@ -72,11 +72,11 @@ class DeviceSound:
             self._stream.close()
             self._stream = None
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Silence, until `go_on`."""
         self._held = True
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on."""
         self._held = False
 

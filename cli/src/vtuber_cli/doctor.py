@@ -41,7 +41,7 @@ class Finding:
     area: Literal["settings", "services", "providers", "machine"]
     name: str
     state: State
-    told: str = ""
+    message: str = ""
     ms: float | None = None
 
 
@@ -63,12 +63,12 @@ def main(data: Path, *, attempt: bool, as_json: bool, console: Console) -> int:
 
 def _all(data: Path, *, attempt: bool) -> Iterator[Finding]:
     yield from _settings()
-    yield from of_services(
-        service_addresses.read(data), service_addresses.usual(settings.load().services)
+    yield from check_services(
+        service_addresses.read(data), service_addresses.default_addresses(settings.load().services)
     )
     yield from _machine(data)
     if attempt:
-        yield from of_trials(_trial())
+        yield from check_providers(_trial())
 
 
 def _settings() -> Iterator[Finding]:
@@ -76,24 +76,26 @@ def _settings() -> Iterator[Finding]:
         yield Finding("settings", name, "note", value)
 
 
-def of_services(*candidates: Sequence[ServiceAddress]) -> Iterator[Finding]:
+def check_services(*candidates: Sequence[ServiceAddress]) -> Iterator[Finding]:
     """What the services say of themselves, and the engine of models and voices: of the first candidates of whom one answers."""
     for candidate in candidates:
         states = _ask_all(candidate)
         if any(state.answers for _, state, _ in states):
-            yield from _told(states)
+            yield from _describe_states(states)
             return
     yield Finding("services", "all", "off", "nothing runs here; `make run` starts it")
 
 
 def _ask_all(
     services: Sequence[ServiceAddress],
-) -> list[tuple[ServiceAddress, readiness.State, float]]:
+) -> list[tuple[ServiceAddress, readiness.ServiceState, float]]:
     with ThreadPoolExecutor(max(1, len(services))) as together:
         return list(together.map(_ask, services))
 
 
-def _told(states: Sequence[tuple[ServiceAddress, readiness.State, float]]) -> Iterator[Finding]:
+def _describe_states(
+    states: Sequence[tuple[ServiceAddress, readiness.ServiceState, float]],
+) -> Iterator[Finding]:
     for service, state, ms in states:
         if state.ready:
             yield Finding(
@@ -121,7 +123,7 @@ def _told(states: Sequence[tuple[ServiceAddress, readiness.State, float]]) -> It
                 "services", service.name, "missing", f"port {service.port}, not running: {without}"
             )
     for _, state, _ in states:
-        for line in providers.of_engine(state.details):
+        for line in providers.engine_summary(state.details):
             kind, _, told = line.partition(": ")
             answers = not told.startswith("none answers")
             yield Finding(
@@ -132,9 +134,9 @@ def _told(states: Sequence[tuple[ServiceAddress, readiness.State, float]]) -> It
             break
 
 
-def _ask(service: ServiceAddress) -> tuple[ServiceAddress, readiness.State, float]:
+def _ask(service: ServiceAddress) -> tuple[ServiceAddress, readiness.ServiceState, float]:
     began = time.monotonic()
-    state = readiness.ask(service.port, service.host, service.scheme)
+    state = readiness.request_readiness(service.port, service.host, service.scheme)
     return service, state, round((time.monotonic() - began) * 1000, 1)
 
 
@@ -183,7 +185,7 @@ def _trial() -> Iterator[dict[str, Any]]:
         }
 
 
-def of_trials(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def check_providers(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
     """What the engine's trials say."""
     for told in trials:
         kind, name, about = told["kind"], told["name"], told.get("about")
@@ -220,7 +222,7 @@ def _say(finding: Finding, found: list[Finding], console: Console) -> None:
         console.say(console.paint(finding.area, "bold"))
     state = console.paint(f"{finding.state:<8}", COLOURS[finding.state])
     took = f"  {finding.ms:.0f} ms" if finding.ms is not None and finding.area == "services" else ""
-    console.say(f"  {state} {finding.name:<22} {finding.told}{took}")
+    console.say(f"  {state} {finding.name:<22} {finding.message}{took}")
 
 
 def _conclude(found: list[Finding], console: Console) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-SURE_AFTER_S: Final = 8.5
+FORCE_AFTER_S: Final = 8.5
 """All is over by then, whatever hangs: below the ten seconds that whoever stops a program commonly waits before he kills it."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Ending:
+class Shutdown:
     """While the block runs, signals set `asked`; `kill` is called at the second one, and before the process is ended by force.
 
     Python's own handlers, not the loop's: those of a loop that is held by a system call are never run.
@@ -24,7 +24,7 @@ class Ending:
         self,
         kill: Callable[[], None],
         *,
-        sure_after_s: float = SURE_AFTER_S,
+        sure_after_s: float = FORCE_AFTER_S,
         leave: Callable[[int], Any] = os._exit,
     ) -> None:
         self.asked = asyncio.Event()

@@ -10,11 +10,11 @@ from typing import Any, Final
 from dialog_flags.flags import Flag, dependents_of, requirements_of
 from vtuber_cli.console import Console
 
-WITHIN_S: Final = 30
+TIMEOUT_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KubeTarget:
     """Which cluster and namespace; None: what kubectl takes."""
 
     namespace: str | None = None
@@ -29,7 +29,7 @@ class Place:
         return ["kubectl", *chosen, *arguments]
 
 
-class CannotFlip(Exception):
+class FlipError(Exception):
     """One sentence, with the way out."""
 
 
@@ -52,7 +52,7 @@ def patch(name: str, flag: Flag, *, on: bool) -> list[str]:
     return ["patch", "vts", name, "--type=merge", "-p", wanted]
 
 
-def flip(name: str, flag: Flag, *, on: bool, place: Place, dry: bool, console: Console) -> int:
+def flip(name: str, flag: Flag, *, on: bool, place: KubeTarget, dry: bool, console: Console) -> int:
     """Print the command and, unless `dry`, do it; the exit status."""
     command = place.kubectl(*patch(name, flag, on=on))
     console.say(shlex.join(command))
@@ -60,7 +60,7 @@ def flip(name: str, flag: Flag, *, on: bool, place: Place, dry: bool, console: C
         return 0
     try:
         _run(command, name)
-    except CannotFlip as error:
+    except FlipError as error:
         console.say(f"{console.paint('Nothing was changed:', 'red')} {error}")
         return 1
     said = ", ".join(f"{each} {'on' if on else 'off'}" for each in change(flag, on=on))
@@ -70,13 +70,13 @@ def flip(name: str, flag: Flag, *, on: bool, place: Place, dry: bool, console: C
     return 0
 
 
-def show(name: str, *, place: Place, console: Console) -> int:
+def show(name: str, *, place: KubeTarget, console: Console) -> int:
     """Each flag as the session wants it, as it is, and what it waits for."""
     try:
         found: dict[str, Any] = json.loads(
             _run(place.kubectl("get", "vts", name, "-o", "json"), name)
         )
-    except CannotFlip as error:
+    except FlipError as error:
         console.say(str(error))
         return 1
     wanted = found.get("spec", {}).get("flags", {})
@@ -99,12 +99,12 @@ def show(name: str, *, place: Place, console: Console) -> int:
 def _run(command: Sequence[str], name: str) -> str:
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=WITHIN_S
+            command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except FileNotFoundError as error:
-        raise CannotFlip("kubectl is not on PATH; type the command where it is.") from error
+        raise FlipError("kubectl is not on PATH; type the command where it is.") from error
     except subprocess.TimeoutExpired as error:
-        raise CannotFlip(f"the cluster did not answer within {WITHIN_S} s.") from error
+        raise FlipError(f"the cluster did not answer within {TIMEOUT_S} s.") from error
     if done.returncode == 0:
         return done.stdout
     said = (
@@ -117,4 +117,4 @@ def _run(command: Sequence[str], name: str) -> str:
             f"there is no VtuberSession {name} in that namespace (-n NAMESPACE says which). A session without one goes by "
             "that of all, whose sessionId is *: `kubectl get vts -A` lists them."
         )
-    raise CannotFlip(said)
+    raise FlipError(said)

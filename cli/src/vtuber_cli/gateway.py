@@ -35,17 +35,21 @@ def trust(url: str) -> ssl.SSLContext | None:
     parts = urlsplit(url)
     if parts.scheme != "https":
         return None
-    return addresses.believed() if _is_here(parts.hostname or "") else ssl.create_default_context()
+    return (
+        addresses.interface_addresses()
+        if _is_loopback(parts.hostname or "")
+        else ssl.create_default_context()
+    )
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-class CannotReach(Exception):
+class GatewayUnreachable(Exception):
     """One sentence, with the way out."""
 
 
@@ -63,6 +67,6 @@ def socket(url: str, path: str, subprotocol: str) -> connect:
     )
 
 
-def no_answer(url: str, error: Exception) -> str:
+def unreachable_message(url: str, error: Exception) -> str:
     """Nobody is there, or nobody any more."""
     return f"no answer from {url} ({type(error).__name__}). Is it running? `make run`"

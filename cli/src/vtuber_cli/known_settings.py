@@ -5,17 +5,17 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-RUN: Final = ("PORT", "REDIS_URL", "LEGACY_ENABLED", "MICROPHONE_ENABLED", "VTUBER_URL")
+RUN_SETTINGS: Final = ("PORT", "REDIS_URL", "LEGACY_ENABLED", "MICROPHONE_ENABLED", "VTUBER_URL")
 """What this command itself reads."""
 
-GIVEN: Final = {
+SET_BY_RUN: Final = {
     "PORT": "`--port`, for the page",
     "HOST": "`--host`, for the page",
     "REDIS_URL": "the variable REDIS_URL, for all",
 }
 """What a run tells each of its processes itself, and how a person says it."""
 
-OTHER_NAMES: Final = {
+COMMON_MISTAKES: Final = {
     "OPENAI_API_BASE": "OPENAI_BASE_URL",
     "OPENAI_MODEL": "LLM_MODEL",
     "OPENAI_KEY": "OPENAI_API_KEY",
@@ -40,13 +40,13 @@ def of_service(module: str) -> set[str]:
     return names
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
+def closest_setting(name: str, known: Iterable[str]) -> str | None:
     """The setting that this name is close to, if it is none itself."""
     asked, names = name.upper(), set(known)
     if asked in names:
         return None
-    if asked in OTHER_NAMES and OTHER_NAMES[asked] in names:
-        return OTHER_NAMES[asked]
+    if asked in COMMON_MISTAKES and COMMON_MISTAKES[asked] in names:
+        return COMMON_MISTAKES[asked]
     if len(asked) < _SHORT:
         return None
     return next(iter(difflib.get_close_matches(asked, names, n=1, cutoff=_ALIKE)), None)
@@ -57,5 +57,5 @@ def warnings(environment: Iterable[str], known: set[str]) -> list[str]:
     return [
         f"{name} is no setting: did you mean {close}?"
         for name in sorted(environment)
-        if (close := meant(name, known)) is not None
+        if (close := closest_setting(name, known)) is not None
     ]

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-LINE_BYTES: Final = 1024 * 1024
+MAX_LINE_BYTES: Final = 1024 * 1024
 
 
-class Lines:
+class LineSplitter:
     """Feed it bytes as they come. A line that is longer than `limit` bytes is cut there, and says how much of it is missing."""
 
-    def __init__(self, limit: int = LINE_BYTES) -> None:
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
         self._begun = bytearray()
         self._cut = 0

@@ -18,8 +18,8 @@ class LogFile:
         self.path, self._file_bytes = path, file_bytes
         self._descriptor: int | None = None
         self._size = 0
-        self._torn = False
-        self._unsaid = 0
+        self._partial_line = False
+        self._unreported = 0
         self.lines_lost = 0
         self.last: list[str] = []
         """The newest lines, for an error report."""
@@ -32,7 +32,7 @@ class LogFile:
                 self._rotate()
             self._write(raw)
         except OSError:
-            self._unsaid += 1
+            self._unreported += 1
             self.lines_lost += 1
             # A file that is there again tomorrow is another one.
             self.close()
@@ -50,16 +50,16 @@ class LogFile:
                 self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
             self._size = os.fstat(self._descriptor).st_size
-        said = f"({self._unsaid} lines could not be written here)\n" if self._unsaid else ""
-        data = ("\n" if self._torn else "").encode() + (said + raw + "\n").encode(
+        said = f"({self._unreported} lines could not be written here)\n" if self._unreported else ""
+        data = ("\n" if self._partial_line else "").encode() + (said + raw + "\n").encode(
             "utf-8", "backslashreplace"
         )
         while data:
             written = os.write(self._descriptor, data)
             self._size += written
             data = data[written:]
-            self._torn = bool(data)
-        self._unsaid = 0
+            self._partial_line = bool(data)
+        self._unreported = 0
 
     def _rotate(self) -> None:
         self.close()

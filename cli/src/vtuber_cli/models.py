@@ -16,7 +16,7 @@ from vtuber_cli import model_list, wheels
 from vtuber_cli.console import Console
 from vtuber_cli.model_list import BLOCK, Model, ModelFile, ModelList
 from vtuber_cli.progress import ProgressBar
-from vtuber_cli.wheels import CannotFetch
+from vtuber_cli.wheels import FetchError
 
 RUNTIMES: Final = ("faster_whisper", "onnxruntime")
 LOCK: Final = Path("requirements-models.lock")
@@ -54,7 +54,7 @@ def install(models: Path, console: Console, *, weights_only: bool = False) -> in
         if weights_only:
             return 0
         _install_runtimes(console)
-    except CannotFetch as error:
+    except FetchError as error:
         console.say(f"{console.paint('No models:', 'red')} {error}")
         return 1
     except OSError as error:
@@ -111,7 +111,7 @@ def _alone(models: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotFetch("another `vtuber models` is at work in this folder.") from None
+            raise FetchError("another `vtuber models` is at work in this folder.") from None
         yield
 
 
@@ -125,7 +125,7 @@ def _make_room(models: Path, known: ModelList, wanted: list[Model]) -> None:
     )
     free = shutil.disk_usage(models).free
     if free < needed:
-        raise CannotFetch(
+        raise FetchError(
             f"{needed // MB} MB are needed for a while in {models}, and {free // MB} MB are free."
         )
 
@@ -169,17 +169,17 @@ def _write(file: ModelFile, of_package: Mapping[str, Path], path: Path) -> None:
                         size += len(block)
                         # A member that unpacks to more than was declared is not written to the disk's end.
                         if size > file.bytes:
-                            raise CannotFetch(
+                            raise FetchError(
                                 f"{path.name} is longer than it should be; nothing was installed."
                             )
                         digest.update(block)
                         out.write(block)
             except (KeyError, zipfile.BadZipFile) as error:
-                raise CannotFetch(
+                raise FetchError(
                     f"{package} does not hold {member}; nothing was installed."
                 ) from error
     if digest.hexdigest() != file.sha256:
-        raise CannotFetch(
+        raise FetchError(
             f"{path.name} is not what its makers published (SHA-256); nothing was installed."
         )
 
@@ -188,7 +188,7 @@ def _install_runtimes(console: Console) -> None:
     if _runs():
         return
     if not LOCK.is_file():
-        raise CannotFetch(f"{LOCK} is not here; run this in the project's folder.")
+        raise FetchError(f"{LOCK} is not here; run this in the project's folder.")
     console.say(f"  installing {' and '.join(RUNTIMES)} …")
     uv = Path(sys.executable).with_name("uv")
     command = [
@@ -205,9 +205,9 @@ def _install_runtimes(console: Console) -> None:
     try:
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     except FileNotFoundError as error:
-        raise CannotFetch(f"{uv} is not here: `make models` sets it up.") from error
+        raise FetchError(f"{uv} is not here: `make models` sets it up.") from error
     if done.returncode != 0:
-        raise CannotFetch(
+        raise FetchError(
             f"what runs the models could not be installed: {done.stderr.strip()[-400:]}"
         )
 

@@ -7,7 +7,7 @@ from vtuber_cli import ports, valkey
 from vtuber_cli.settings import RunSettings, ServiceSpec
 
 
-def chosen(
+def choose_page_port(
     settings: RunSettings, page: str, port: int | None, *, ephemeral: bool
 ) -> tuple[ServiceSpec, ...]:
     """The services at their own ports, or at free ones (`ephemeral`); the page's is `port`, or the environment's, if one is given."""
@@ -21,7 +21,7 @@ def chosen(
     )
 
 
-def settled(
+def assign_ports(
     specs: Sequence[ServiceSpec], page: str, store: int | None, claims: ports.Claims
 ) -> tuple[tuple[ServiceSpec, ...], int | None, list[str]]:
     """The services and the store's port (None: there is none) without those that are taken, and the names of what has moved.

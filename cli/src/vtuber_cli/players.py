@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 
-class CannotPlay(Exception):
+class PlayError(Exception):
     """Why there is no sound, in one clause."""
 
 
@@ -29,10 +29,10 @@ class Sound(Protocol):
     async def aclose(self) -> None:
         """Fall silent, now."""
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Stand still."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on after `hold`."""
 
 
@@ -79,12 +79,12 @@ PLAYERS: Final = (
 )
 
 
-def of_this_machine() -> Player | None:
+def available_players() -> Player | None:
     """The first that is there."""
     return next((player for player in PLAYERS if shutil.which(player.name)), None)
 
 
-class FirstThatOpens:
+class FirstAvailable:
     """By the first of several ways that takes these samples: a device may be there and refuse the rate, or be somebody else's now."""
 
     def __init__(self, ways: Sequence[SoundMaker]) -> None:
@@ -97,7 +97,7 @@ class FirstThatOpens:
             self._sound = way()
             try:
                 await self._sound.begin(rate)
-            except CannotPlay:
+            except PlayError:
                 if way is self._ways[-1]:
                     raise
                 await self._sound.aclose()
@@ -119,15 +119,15 @@ class FirstThatOpens:
         if self._sound is not None:
             await self._sound.aclose()
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Stand still."""
         if self._sound is not None:
-            self._sound.hold()
+            self._sound.pause()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on after `hold`."""
         if self._sound is not None:
-            self._sound.go_on()
+            self._sound.resume()
 
 
 class ProgramSound:
@@ -169,11 +169,11 @@ class ProgramSound:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """It is stopped, and sounds for as long as the sound card has something."""
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on after `hold`."""
         self._signal(signal.SIGCONT)
 
@@ -185,7 +185,7 @@ class ProgramSound:
                 *command, stdin=pipe, stdout=quiet, stderr=pipe, start_new_session=True
             )
         except OSError as error:
-            raise CannotPlay(f"{command[0]} cannot be started ({error.strerror})") from error
+            raise PlayError(f"{command[0]} cannot be started ({error.strerror})") from error
         self._listening = asyncio.create_task(self._listen(self._process))
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
@@ -200,7 +200,7 @@ class ProgramSound:
             await asyncio.wait([self._listening], timeout=1)
         if status != 0:
             lines = self._said.decode("utf-8", "replace").strip().splitlines()
-            raise CannotPlay(
+            raise PlayError(
                 f"{self._command[0]} cannot play here ({lines[-1].strip() if lines else f'it ended with {status}'})"
             )
 

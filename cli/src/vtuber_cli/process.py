@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from vtuber_cli.lines import Lines
+from vtuber_cli.lines import LineSplitter
 
-LAST_WORDS_S: Final = 0.5
+OUTPUT_DRAIN_S: Final = 0.5
 """After its end, for what it wrote before."""
 
-KILLED_WITHIN_S: Final = 1.0
+KILL_TIMEOUT_S: Final = 1.0
 """A process that was killed is gone by then, unless the kernel cannot let go of it; nobody waits for that."""
 
 PRIVATE: Final = 0o077
@@ -63,7 +63,7 @@ class Process:
         """Its exit status, after its last line. What it started and left behind is ended."""
         assert self._transport is not None
         await self._protocol.ended.wait()
-        await self._clear(LAST_WORDS_S)
+        await self._clear(OUTPUT_DRAIN_S)
         status = self._transport.get_returncode()
         assert status is not None
         return status
@@ -75,7 +75,7 @@ class Process:
         with suppress(ProcessLookupError):
             self._transport.terminate()
         await _happens(self._protocol.ended, grace_s)
-        await self._clear(KILLED_WITHIN_S)
+        await self._clear(KILL_TIMEOUT_S)
 
     def kill(self) -> None:
         """Now: it, and all that it started."""
@@ -100,7 +100,7 @@ class _Protocol(asyncio.SubprocessProtocol):
     """Not asyncio's streams: their `wait` waits for the pipe too, which whatever the child left behind keeps open."""
 
     def __init__(self, line: Callable[[str], None]) -> None:
-        self._line, self._lines = line, Lines()
+        self._line, self._lines = line, LineSplitter()
         self.ended, self.said = asyncio.Event(), asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:

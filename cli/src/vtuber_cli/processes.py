@@ -10,14 +10,14 @@ from vtuber_cli.process import Process
 from vtuber_cli.valkey import NAME as VALKEY
 
 GRACE_S: Final = 3.3
-LATER_S: Final = 0.7
+KILL_GRACE_S: Final = 0.7
 """Together below the five in which Ctrl-C has to end everything."""
 
 CALLED: Final = ("output-handler", VALKEY)
 """Others have connections to these as long as they run: they are ended after the rest, in this order, so that nobody is refused."""
 
 
-class CannotRun(Exception):
+class RunError(Exception):
     """One sentence, with the way out."""
 
 
@@ -49,7 +49,7 @@ class Processes:
         try:
             await process.start()
         except OSError as error:
-            raise CannotRun(
+            raise RunError(
                 f"{name} cannot be started: {error}. `make clean` and try again."
             ) from error
         self._running[name] = process
@@ -97,7 +97,7 @@ class Processes:
                 process for name, process in self._running.items() if _called(name) == stage
             ]
             await asyncio.gather(
-                *(process.stop(LATER_S if stage else GRACE_S) for process in together)
+                *(process.stop(KILL_GRACE_S if stage else GRACE_S) for process in together)
             )
         for log in self._logs.values():
             log.close()

@@ -13,7 +13,9 @@ def is_off(value: str) -> bool:
     return value.strip().lower() in OFF
 
 
-def fitted(profile: Mapping[str, str], said: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def apply_profile(
+    profile: Mapping[str, str], said: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
     """The profile beside what a person said, and a sentence for each flag of it that is off because of that."""
     fits, notes = dict(profile), list[str]()
     for flag in Flag:

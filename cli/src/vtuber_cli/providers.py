@@ -9,13 +9,17 @@ from vtuber_cli.settings import ServiceSpec
 _KINDS: Final = (("models", "Model"), ("voices", "Voice"))
 
 
-def of_run(services: Sequence[ServiceSpec]) -> list[str]:
+def run_summary(services: Sequence[ServiceSpec]) -> list[str]:
     """What is in use in a run, as its engine says, which is asked; nothing where the run has none."""
     engine = next((spec for spec in services if spec.service == "dialog-engine"), None)
-    return of_engine(readiness.ask(engine.port).details) if engine is not None else []
+    return (
+        engine_summary(readiness.request_readiness(engine.port).details)
+        if engine is not None
+        else []
+    )
 
 
-def of_engine(details: Mapping[str, Any]) -> list[str]:
+def engine_summary(details: Mapping[str, Any]) -> list[str]:
     """One line for models and one for voices, from the details of the engine's `/readyz`."""
     return [
         line
@@ -24,7 +28,7 @@ def of_engine(details: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def of_turn(stats: Mapping[str, Any]) -> str | None:
+def turn_summary(stats: Mapping[str, Any]) -> str | None:
     """One line, from the figures of a turn's `done`; None where it tells nothing."""
     told = [f"{kind} {stats[kind]}" for kind in ("llm", "voice") if stats.get(kind)]
     others = stats.get("instead_of")

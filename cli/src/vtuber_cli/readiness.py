@@ -15,7 +15,7 @@ _PROVIDERS: Final = ("model:", "voice:")
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ServiceState:
     """What it says. `answers`: somebody is there; `started`: ready, or all but a model or a voice that does not answer yet."""
 
     ready: bool
@@ -32,32 +32,38 @@ class State:
         )
 
 
-def of(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> tuple[bool, str]:
+def fetch_readiness(
+    port: int, host: str = addresses.LOOPBACK, scheme: str = "http"
+) -> tuple[bool, str]:
     """Whether it has started, and if it is not ready why. `host` is an address of this machine."""
-    state = ask(port, host, scheme)
+    state = request_readiness(port, host, scheme)
     return state.started, state.why
 
 
-def ask(port: int, host: str = addresses.LOOPBACK, scheme: str = "http") -> State:
+def request_readiness(
+    port: int, host: str = addresses.LOOPBACK, scheme: str = "http"
+) -> ServiceState:
     """All that it says. No proxy of the environment knows this machine's addresses, and its certificate is our own."""
-    handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.believed()))
+    handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.interface_addresses()))
     try:
         with build_opener(*handlers).open(
             f"{addresses.url(host, port, scheme)}/readyz", timeout=2
         ) as answer:
-            return State(answer.status == 200, details=_read(answer.read()).get("details") or {})
+            return ServiceState(
+                answer.status == 200, details=_read(answer.read()).get("details") or {}
+            )
     except HTTPError as error:
         with suppress(OSError):
             told = _read(error.read())
             reasons = tuple(map(str, told.get("reasons") or ()))
-            return State(
+            return ServiceState(
                 False, "; ".join(reasons) or str(error.reason), reasons, told.get("details") or {}
             )
-        return State(False, str(error.reason))
+        return ServiceState(False, str(error.reason))
     except URLError as error:
-        return State(False, str(error.reason), answers=False)
+        return ServiceState(False, str(error.reason), answers=False)
     except OSError as error:
-        return State(False, str(error), answers=False)
+        return ServiceState(False, str(error), answers=False)
 
 
 def _read(body: bytes) -> dict[str, Any]:

@@ -37,15 +37,15 @@ FFMPEG: Final = (
 _RAW_OUT: Final = ("-f", "s16le", "-")
 
 
-class CannotRecord(Exception):
+class RecordError(Exception):
     """One sentence, with the way out."""
 
 
-class Source(Protocol):
+class AudioSource(Protocol):
     """Somebody who speaks."""
 
     sample_rate: int
-    in_the_room: bool
+    has_echo: bool
     """Whether it hears what this machine plays."""
 
     def frames(self) -> AsyncGenerator[bytes, None]:
@@ -72,15 +72,15 @@ class Microphone:
 
     command: tuple[str, ...]
     sample_rate: int = SAMPLE_RATE
-    in_the_room: bool = True
+    has_echo: bool = True
 
     @classmethod
-    def of_this_machine(cls) -> "Microphone":
+    def default_input(cls) -> "Microphone":
         """By the first recorder that is there; raises CannotRecord."""
         command = _command()
         if command is None:
             names = ", ".join(each[0] for each in RECORDERS)
-            raise CannotRecord(
+            raise RecordError(
                 f"no program that records was found ({names}, ffmpeg): install one, e.g. alsa-utils or sox; --wav FILE needs none"
             )
         return cls(command)
@@ -105,7 +105,7 @@ class Microphone:
                     yield await process.stdout.readexactly(size)
             lines = (await said).decode("utf-8", "replace").strip().splitlines()
             why = lines[-1] if lines else f"exit status {await process.wait()}"
-            raise CannotRecord(f"{self.command[0]} ended: {why[:200]}")
+            raise RecordError(f"{self.command[0]} ended: {why[:200]}")
         finally:
             if process.returncode is None:
                 process.kill()
@@ -121,10 +121,10 @@ class Recording:
 
     pcm: bytes
     sample_rate: int
-    in_the_room: bool = False
+    has_echo: bool = False
 
     @classmethod
-    def of_file(cls, path: Path) -> "Recording":
+    def from_file(cls, path: Path) -> "Recording":
         """Read it whole; raises CannotRecord."""
         try:
             with wave.open(str(path), "rb") as file:
@@ -135,11 +135,11 @@ class Recording:
                 )
                 data = file.readframes(file.getnframes())
         except (OSError, EOFError, wave.Error) as error:
-            raise CannotRecord(
+            raise RecordError(
                 f"{path} cannot be read as a WAV file: {error or type(error).__name__}"
             ) from error
         if width != 2 or not 8_000 <= rate <= 48_000:
-            raise CannotRecord(
+            raise RecordError(
                 f"{path} has {8 * width} bits at {rate} Hz; wanted are 16 bits at 8000 to 48000 Hz"
             )
         return cls(
@@ -157,6 +157,6 @@ class Recording:
             yield self.pcm[start : start + size]
 
 
-def source(wav: Path | None) -> Source:
+def open_source(wav: Path | None) -> AudioSource:
     """The file, or the microphone; raises CannotRecord."""
-    return Recording.of_file(wav) if wav is not None else Microphone.of_this_machine()
+    return Recording.from_file(wav) if wav is not None else Microphone.default_input()

@@ -10,7 +10,7 @@ STEADY_S: Final = 60.0
 OFTEN: Final = 4
 
 
-class Restarts:
+class RestartPolicy:
     """Of one process. Times in s."""
 
     def __init__(self) -> None:

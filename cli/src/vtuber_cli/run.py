@@ -23,11 +23,11 @@ from vtuber_cli import (
 )
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
-from vtuber_cli.ending import Ending
-from vtuber_cli.processes import CannotRun, Processes
+from vtuber_cli.ending import Shutdown
+from vtuber_cli.processes import Processes, RunError
 from vtuber_cli.service_supervisor import ServiceSupervisor
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
-from vtuber_cli.wiring import fill
+from vtuber_cli.wiring import expand
 
 READY_WITHIN_S: Final = 60
 PAGE: Final = "gateway"
@@ -59,7 +59,9 @@ class Runner:
 
     def __init__(self, settings: RunSettings, options: RunOptions, console: Console) -> None:
         self._settings, self._options, self._console = settings, options, console
-        self._services = places.chosen(settings, PAGE, options.port, ephemeral=options.ephemeral)
+        self._services = places.choose_page_port(
+            settings, PAGE, options.port, ephemeral=options.ephemeral
+        )
         self._valkey_port: int | None = ports.free() if options.ephemeral else VALKEY_PORT
         self._data = DataFolder(options.data)
         self._processes = Processes(console, self._data.logs)
@@ -69,7 +71,7 @@ class Runner:
 
     async def run(self) -> int:
         """Until Ctrl-C, SIGTERM or SIGHUP (0) or something that cannot be mended (1)."""
-        with Ending(self._processes.kill_all) as ending:
+        with Shutdown(self._processes.kill_all) as ending:
             running, asked = (
                 asyncio.create_task(self._run()),
                 asyncio.create_task(ending.asked.wait()),
@@ -80,7 +82,7 @@ class Runner:
                     running.result()
                 self._console.say("Stopping …")
                 return 0
-            except CannotRun as error:
+            except RunError as error:
                 self._console.say(f"{self._console.paint('Cannot run:', 'red')} {error}")
                 return 1
             finally:
@@ -96,7 +98,7 @@ class Runner:
         began = time.monotonic()
         self._settle_ports()
         self._data.open()
-        found = service_addresses.of_run(
+        found = service_addresses.run_addresses(
             self._services, PAGE, self._options.host, self._options.scheme
         )
         if (problem := service_addresses.write(self._options.data, found)) is not None:
@@ -143,7 +145,7 @@ class Runner:
         try:
             for spec in chain:
                 await self._start(spec)
-        except CannotRun as error:
+        except RunError as error:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
             return
         supervisors = [self._supervisor(spec) for spec in chain]
@@ -167,7 +169,7 @@ class Runner:
     async def _supervise_fallback(self, supervisor: ServiceSupervisor) -> None:
         try:
             await supervisor.run()
-        except CannotRun as error:
+        except RunError as error:
             self._console.say(f"{self._console.paint('Without fallback:', 'red')} {error}")
 
     def _supervisor(self, spec: ServiceSpec) -> ServiceSupervisor:
@@ -189,7 +191,7 @@ class Runner:
         return [supervisor for supervisor in supervisors if not supervisor.is_ready]
 
     def _why_missing(self, supervisor: ServiceSupervisor) -> str:
-        return f"{supervisor.because}. Until it is ready, {supervisor.without}. See {self._processes.log_of(supervisor.name)}"
+        return f"{supervisor.reason}. Until it is ready, {supervisor.without}. See {self._processes.log_of(supervisor.name)}"
 
     def _port(self, name: str) -> int:
         return next(spec.port for spec in self._services if spec.name == name)
@@ -197,9 +199,9 @@ class Runner:
     def _settle_ports(self) -> None:
         """Raises CannotRun where the page's own is taken."""
         if (why := ports.refusal(self._port(PAGE), self._options.host)) is not None:
-            raise CannotRun(why)
+            raise RunError(why)
         store = self._valkey_port if self._settings.redis_url is None else None
-        self._services, self._valkey_port, moved = places.settled(
+        self._services, self._valkey_port, moved = places.assign_ports(
             self._services, PAGE, store, self._claims
         )
         if moved:
@@ -220,7 +222,7 @@ class Runner:
         }
         # What the shell says wins over the profile, but never over the wiring between the processes of this run.
         env |= {
-            key: fill(value, spec, self._services, self._options.data)
+            key: expand(value, spec, self._services, self._options.data)
             for key, value in spec.env.items()
         }
         if spec.name == PAGE and self._certificate is not None:
@@ -242,20 +244,24 @@ class Runner:
             if self._processes.ended(spec.name):
                 # A process that is gone is not ready, whoever answers on its port.
                 return False, "it has ended"
-            host = addresses.near(self._options.host) if spec.name == PAGE else addresses.LOOPBACK
+            host = (
+                addresses.local_host(self._options.host)
+                if spec.name == PAGE
+                else addresses.LOOPBACK
+            )
             scheme = self._options.scheme if spec.name == PAGE else "http"
-            return await asyncio.to_thread(readiness.of, spec.port, host, scheme)
+            return await asyncio.to_thread(readiness.fetch_readiness, spec.port, host, scheme)
 
     def _announce(self, seconds: float) -> None:
         host, port, scheme = self._options.host, self._port(PAGE), self._options.scheme
-        address = addresses.shown(host, port, scheme)
+        address = addresses.display_url(host, port, scheme)
         self._write_state(legacy=False)
         paint = self._console.paint
         self._console.say()
         self._console.say(
             f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
         )
-        if (lan := addresses.elsewhere(host, port, scheme)) is not None:
+        if (lan := addresses.lan_urls(host, port, scheme)) is not None:
             self._console.say(f"  In your network:  {lan}")
             if not self._options.https:
                 self._console.say(
@@ -267,11 +273,11 @@ class Runner:
             )
         at = (
             ""
-            if address == addresses.shown(addresses.LOOPBACK, GATEWAY_PORT)
+            if address == addresses.display_url(addresses.LOOPBACK, GATEWAY_PORT)
             else f" --url {address}"
         )
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
-        for line in providers.of_run(self._services):
+        for line in providers.run_summary(self._services):
             self._console.say(f"  {line}")
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services
@@ -290,7 +296,7 @@ class Runner:
             return
         state = {
             "url": addresses.url(
-                addresses.near(self._options.host), self._port(PAGE), self._options.scheme
+                addresses.local_host(self._options.host), self._port(PAGE), self._options.scheme
             ),
             "redis": self._redis_url,
             "ports": {spec.name: spec.port for spec in self._services},

@@ -17,13 +17,13 @@ from dialog_contracts.viewer import SUBPROTOCOL_BINARY
 from dialog_telemetry.output import non_blocking
 from vtuber_cli import gateway, providers
 from vtuber_cli.players import wav
-from vtuber_cli.speaker import NO_PLAYER, Speaker, Voice, unwritable
+from vtuber_cli.speaker import NO_PLAYER, AudioSink, Speaker, unwritable
 from vtuber_cli.turn_playback import SayTimeouts, TurnPlayback, TurnResult
 
 INTERRUPTED: Final = 130
 
 
-class CannotSay(gateway.CannotReach):
+class SayError(gateway.GatewayUnreachable):
     """Nobody is there, or the turn was refused."""
 
 
@@ -34,7 +34,7 @@ async def say(
     *,
     lang: str | None,
     show: Callable[[str], None],
-    voice: Voice | None = None,
+    voice: AudioSink | None = None,
     timeouts: SayTimeouts | None = None,
 ) -> TurnResult:
     """One turn over the public API; raises CannotSay. Who cancels it stops the turn, and has what came until then.
@@ -55,7 +55,7 @@ async def say(
             finally:
                 await playback.aclose()
     except (OSError, WebSocketException, aiohttp.ClientError) as error:
-        raise CannotSay(gateway.no_answer(url, error)) from error
+        raise SayError(gateway.unreachable_message(url, error)) from error
     return result
 
 
@@ -80,7 +80,7 @@ async def _ask(
         http.post(f"{url}/chat/stream", json=body, ssl=gateway.trust(url) or True) as answer,
     ):
         if answer.status != 200:
-            raise CannotSay(_refusal(answer.status, await answer.text()))
+            raise SayError(_refusal(answer.status, await answer.text()))
         async for data in answer.content.iter_any():
             for frame in parser.feed(data):
                 event = frame.parse()
@@ -92,7 +92,7 @@ async def _ask(
                     result.text += event.content
                     show(event.content)
                 elif isinstance(event, ErrorEvent):
-                    raise CannotSay(f"{event.code}: {event.message}")
+                    raise SayError(f"{event.code}: {event.message}")
                 elif isinstance(event, DoneEvent):
                     result.total = time.monotonic() - began
                     result.stats = event.stats.to_wire()
@@ -123,14 +123,14 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         out.flush()
 
     async def work() -> TurnResult:
-        voice = Speaker.of_this_machine(troubles.append) if wav_path is None else None
+        voice = Speaker.default_output(troubles.append) if wav_path is None else None
         if wav_path is None and voice is None:
             troubles.append(NO_PLAYER)
         return await say(url.rstrip("/"), session_id, text, lang=lang, show=show, voice=voice)
 
     try:
         result = asyncio.run(work())
-    except CannotSay as error:
+    except SayError as error:
         sys.stderr.write("\n" * bool(begun) + f"{error}\n")
         return 1
     except KeyboardInterrupt:
@@ -142,7 +142,7 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         except OSError as error:
             sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
             return 1
-    by = providers.of_turn(result.stats)
+    by = providers.turn_summary(result.stats)
     told = [
         _voice(result, wav_path, troubles),
         *([by] if by is not None else []),

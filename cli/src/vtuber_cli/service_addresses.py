@@ -27,19 +27,19 @@ class ServiceAddress:
     fallback: bool = False
 
 
-def of_run(
+def run_addresses(
     services: Sequence[ServiceSpec], page: str, host: str, scheme: str
 ) -> list[ServiceAddress]:
     """Of a run whose service `page` listens on `host`, the others on loopback."""
     return [
-        ServiceAddress(spec.name, spec.port, addresses.near(host), scheme, spec.fallback)
+        ServiceAddress(spec.name, spec.port, addresses.local_host(host), scheme, spec.fallback)
         if spec.name == page
         else ServiceAddress(spec.name, spec.port, fallback=spec.fallback)
         for spec in services
     ]
 
 
-def usual(services: Sequence[ServiceSpec]) -> list[ServiceAddress]:
+def default_addresses(services: Sequence[ServiceSpec]) -> list[ServiceAddress]:
     """Of a run that nobody told anything else."""
     return [ServiceAddress(spec.name, spec.port, fallback=spec.fallback) for spec in services]
 

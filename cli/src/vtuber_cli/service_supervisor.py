@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from vtuber_cli.console import Console
-from vtuber_cli.processes import CannotRun, Processes
-from vtuber_cli.restarts import Restarts
+from vtuber_cli.processes import Processes, RunError
+from vtuber_cli.restarts import RestartPolicy
 
-LOOK_EVERY_S: Final = 0.1
+CHECK_INTERVAL_S: Final = 0.1
 WRONG_SETTINGS: Final = 2
 """A process that ends with this status can never start; any other may be chance."""
 
@@ -31,11 +31,11 @@ class ServiceSupervisor:
     ) -> None:
         self.name, self.without = name, without
         self._processes, self._console, self._start, self._ready = processes, console, start, ready
-        self._restarts = Restarts()
+        self._restarts = RestartPolicy()
         self._was_ready = False
         self._changed = asyncio.Event()
         self.is_ready = False
-        self.because = "it has not answered yet"
+        self.reason = "it has not answered yet"
         """Why it is not ready."""
 
     async def run(self) -> None:
@@ -43,7 +43,7 @@ class ServiceSupervisor:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            looking = asyncio.create_task(self._look())
+            looking = asyncio.create_task(self._check_ready())
             try:
                 status = await self._processes.wait(self.name)
             finally:
@@ -51,8 +51,8 @@ class ServiceSupervisor:
                 await asyncio.gather(looking, return_exceptions=True)
             self._set(ready=False, because=f"it ended with status {status}")
             if status == WRONG_SETTINGS and not self._was_ready:
-                raise CannotRun(self._processes.refusal(self.name))
-            await self._again(status, loop.time() - began)
+                raise RunError(self._processes.refusal(self.name))
+            await self._restart(status, loop.time() - began)
 
     async def settled(self) -> None:
         """Until it is ready, or keeps ending, so that there is no use in waiting."""
@@ -66,7 +66,7 @@ class ServiceSupervisor:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _again(self, status: int, lived_s: float) -> None:
+    async def _restart(self, status: int, lived_s: float) -> None:
         why = f"ended with status {status}"
         while True:
             pause = self._restarts.pause(lived_s)
@@ -79,25 +79,25 @@ class ServiceSupervisor:
             await asyncio.sleep(pause)
             try:
                 await self._start()
-            except CannotRun as error:
+            except RunError as error:
                 why, lived_s = f"cannot be started ({error})", 0.0
             else:
                 return
 
-    async def _look(self) -> None:
+    async def _check_ready(self) -> None:
         """Until it is ready; that it is back is said where it was missing."""
         again = self._restarts.any
         while True:
             ready, why = await self._ready()
             if ready:
                 break
-            self.because = why
-            await asyncio.sleep(LOOK_EVERY_S)
+            self.reason = why
+            await asyncio.sleep(CHECK_INTERVAL_S)
         self._was_ready = True
         self._set(ready=True, because="")
         if again:
             self._console.say(f"{self._console.paint(f'{self.name} is back.', 'green')}")
 
     def _set(self, *, ready: bool, because: str) -> None:
-        self.is_ready, self.because = ready, because
+        self.is_ready, self.reason = ready, because
         self._changed.set()

@@ -59,7 +59,7 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     `changes`: `service.NAME=value` each; `scales`: `service=2` each. Raises ValueError for one that is not so, or names an unknown service.
     """
     # Here, because `vtuber models` runs where nothing is installed, in the building of an image.
-    from vtuber_cli.profile import fitted, is_off
+    from vtuber_cli.profile import apply_profile, is_off
 
     declared = tomllib.loads(
         (resources.files("vtuber_cli") / "services.toml").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
             if name in declared["input-handler"]["env"]
         },
     }
-    profile, notes = fitted(profile, flags)
+    profile, notes = apply_profile(profile, flags)
     if is_off(flags.get("ENABLE_SYNC_CORE", "")) and not legacy:
         raise ValueError(
             "ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on"
@@ -116,7 +116,7 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         or (microphone and table.get("microphone", False))
     )
     known = {
-        *known_settings.RUN,
+        *known_settings.RUN_SETTINGS,
         *(
             name
             for table in declared.values()
@@ -186,14 +186,14 @@ def _change(text: str) -> tuple[str, str, str]:
 
 
 def _known(change: str, service: str, name: str, names: set[str]) -> None:
-    if name in known_settings.GIVEN:
+    if name in known_settings.SET_BY_RUN:
         raise ValueError(
-            f"--set {change}: a run gives its processes their {name}; say {known_settings.GIVEN[name]}"
+            f"--set {change}: a run gives its processes their {name}; say {known_settings.SET_BY_RUN[name]}"
         )
     if name not in names:
-        close = known_settings.meant(name, names)
+        close = known_settings.closest_setting(name, names)
         hint = f"did you mean {close}? There" if close else "there"
-        there = ", ".join(sorted(names - set(known_settings.GIVEN)))
+        there = ", ".join(sorted(names - set(known_settings.SET_BY_RUN)))
         raise ValueError(f"--set {change}: {service} has no setting {name}; {hint} are {there}")
 
 

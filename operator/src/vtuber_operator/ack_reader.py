@@ -11,18 +11,18 @@ from redis.exceptions import RedisError
 
 from dialog_contracts.redis_names import FLAGS_ACK_EVERY_S, FLAGS_ACK_VALID_S, FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
-from vtuber_operator.errors import RedisAway
+from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.flag_writer import unix_ms
 from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.world import Ack
+from vtuber_operator.world import Acknowledgement
 
 log = structlog.get_logger("ack_reader")
 
-FORGOTTEN_AFTER_MS: Final = 60_000
+ACK_TTL_MS: Final = 60_000
 """A field this old belongs to a pod that is gone."""
 
 _AGAIN_S: Final = 0.5
-_PODS_MAX: Final = 1_000
+_MAX_PODS: Final = 1_000
 
 
 class AckReader:
@@ -39,7 +39,7 @@ class AckReader:
         self._on_change = on_change
         self._clock_ms = clock_ms
         self._raw: dict[str, str] = {}
-        self.acks: dict[str, Ack] = {}
+        self.acks: dict[str, Acknowledgement] = {}
         self.read_once = False
 
     async def run(self) -> None:
@@ -47,7 +47,7 @@ class AckReader:
         while True:
             try:
                 await self._listen()
-            except RedisAway:
+            except RedisUnavailable:
                 pass
             except (RedisError, OSError) as error:
                 self._redis.failed("acks", error)
@@ -67,7 +67,7 @@ class AckReader:
                 pods = set()
                 while message is not None:
                     pods.add(str(message["data"]))
-                    message = await pubsub.get_message(timeout=0) if len(pods) < _PODS_MAX else None
+                    message = await pubsub.get_message(timeout=0) if len(pods) < _MAX_PODS else None
                 if pods:
                     await self._read(pods)
                 if loop.time() >= due:
@@ -101,9 +101,7 @@ class AckReader:
             self._take(pod, raw)
         now = self._clock_ms()
         old = [
-            pod
-            for pod in fields
-            if pod not in self.acks or now - self.acks[pod].at_ms > FORGOTTEN_AFTER_MS
+            pod for pod in fields if pod not in self.acks or now - self.acks[pod].at_ms > ACK_TTL_MS
         ]
         for pod in [*old, *(self.acks.keys() - fields.keys())]:
             self.acks.pop(pod, None)
@@ -129,7 +127,7 @@ class AckReader:
         now, known = self._clock_ms(), self.acks.get(pod)
         # What was there before us is as old as it says; what changes under our eyes is of now.
         at_ms = now if told or pod in self._raw else min(now, said_ms)
-        fresh = Ack(ack.revision, at_ms, frozenset(ack.missing_keys))
+        fresh = Acknowledgement(ack.revision, at_ms, frozenset(ack.missing_keys))
         self._raw[pod] = raw
         self.acks[pod] = fresh
         stale = known is None or now - known.at_ms > FLAGS_ACK_VALID_S * 1_000

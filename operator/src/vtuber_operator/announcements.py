@@ -7,7 +7,7 @@ from vtuber_operator.status import EventReason, FlagPhase, Reason, Status
 
 
 @dataclass(frozen=True)
-class Announcement:
+class EventMessage:
     """One Kubernetes Event about a resource."""
 
     kind: Literal["Normal", "Warning"]
@@ -27,19 +27,19 @@ _WARNED = (
 """Condition, status, reasons: worth a warning when it begins or its reason changes."""
 
 
-def announcements(before: Status, after: Status) -> tuple[Announcement, ...]:
+def event_messages(before: Status, after: Status) -> tuple[EventMessage, ...]:
     """Flags first, then what went wrong, then Ready."""
-    told: list[Announcement] = []
+    told: list[EventMessage] = []
     phases = {flag.name: flag.phase for flag in before.flags}
     for flag in after.flags:
         pods = f"; live pods: {flag.live_pods}"
         if phases.get(flag.name) is FlagPhase.TURNING_ON and flag.phase is FlagPhase.ON:
-            told.append(Announcement("Normal", EventReason.FLAG_ON, f"{flag.name} is on{pods}"))
+            told.append(EventMessage("Normal", EventReason.FLAG_ON, f"{flag.name} is on{pods}"))
         if (
             phases.get(flag.name) is FlagPhase.TURNING_OFF
             and flag.phase is not FlagPhase.TURNING_OFF
         ):
-            told.append(Announcement("Normal", EventReason.FLAG_OFF, f"{flag.name} is off{pods}"))
+            told.append(EventMessage("Normal", EventReason.FLAG_OFF, f"{flag.name} is off{pods}"))
     for kind, truth, reasons in _WARNED:
         old, new = before.condition(kind), after.condition(kind)
         same = (
@@ -48,7 +48,7 @@ def announcements(before: Status, after: Status) -> tuple[Announcement, ...]:
             and (old.status, old.reason) == (new.status, new.reason)
         )
         if new is not None and new.status == truth and new.reason in reasons and not same:
-            told.append(Announcement("Warning", new.reason, new.message))
+            told.append(EventMessage("Warning", new.reason, new.message))
     old_keys, keys = before.condition("SecretsReady"), after.condition("SecretsReady")
     if (
         old_keys is not None
@@ -57,7 +57,7 @@ def announcements(before: Status, after: Status) -> tuple[Announcement, ...]:
         and keys.status == "True"
         and keys.reason == Reason.KEYS_READY
     ):
-        told.append(Announcement("Normal", Reason.KEYS_READY, keys.message))
+        told.append(EventMessage("Normal", Reason.KEYS_READY, keys.message))
     old_ready, ready = before.condition("Ready"), after.condition("Ready")
     was = old_ready.status if old_ready is not None else ""
     if (
@@ -65,7 +65,7 @@ def announcements(before: Status, after: Status) -> tuple[Announcement, ...]:
         and ready.reason == Reason.SUSPENDED
         and (old_ready is None or old_ready.reason != Reason.SUSPENDED)
     ):
-        told.append(Announcement("Normal", Reason.SUSPENDED, ready.message))
+        told.append(EventMessage("Normal", Reason.SUSPENDED, ready.message))
     if ready is not None and ready.status == "True" and was != "True":
-        told.append(Announcement("Normal", Reason.READY, ready.message))
+        told.append(EventMessage("Normal", Reason.READY, ready.message))
     return tuple(told)

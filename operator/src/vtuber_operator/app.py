@@ -10,25 +10,25 @@ from aiohttp import web
 
 from vtuber_operator import metrics
 from vtuber_operator.ack_reader import AckReader
-from vtuber_operator.audit import Audit
+from vtuber_operator.audit import Resync
 from vtuber_operator.cluster_api import ClusterApi
 from vtuber_operator.config_map import ConfigMapWriter
 from vtuber_operator.events import Events
 from vtuber_operator.flag_writer import FlagWriter
 from vtuber_operator.health import Health
-from vtuber_operator.observed import Kind, Observed
+from vtuber_operator.observed import Kind, ResourceCache
 from vtuber_operator.reconciler import Reconciler
 from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.session_keys import SessionKeys
+from vtuber_operator.session_keys import SecretWriter
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.watch import Watches, watched_paths
-from vtuber_operator.watch_progress import WatchProgress
+from vtuber_operator.watch_progress import WatchHealth
 
 log = structlog.get_logger("operator")
 _PAUSE_S: Final = (0.5, 10.0)
 
 
-async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def _run_forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run `work` for ever: what escapes it is logged and counted, and it begins anew. The operator itself never ends of it."""
     pause = _PAUSE_S[0]
     while True:
@@ -65,8 +65,8 @@ class Operator:
         self._dirty = asyncio.Event()
         self._stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self.progress = WatchProgress(watched_paths(settings), clock=clock)
-        self.observed = Observed(
+        self.progress = WatchHealth(watched_paths(settings), clock=clock)
+        self.observed = ResourceCache(
             self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces()
         )
         self.api = ClusterApi(settings.api_timeout_s)
@@ -75,9 +75,9 @@ class Operator:
         self.acks = AckReader(self.redis, self._dirty.set)
         self.events = Events(self.api, settings)
         self.config_map = ConfigMapWriter(self.api, self.events, settings)
-        self.keys = SessionKeys(self.api, self.observed, settings)
-        self.watches = Watches(settings, self._feed, self.progress)
-        self.audit = Audit(settings, self.api, self.observed, self._make_sure, clock=clock)
+        self.keys = SecretWriter(self.api, self.observed, settings)
+        self.watches = Watches(settings, self._on_event, self.progress)
+        self.audit = Resync(settings, self.api, self.observed, self._resync, clock=clock)
         self.reconciler = Reconciler(
             settings,
             observed=self.observed,
@@ -103,20 +103,20 @@ class Operator:
         )
         self.port = settings.health_port
         # Both are called from kopf's thread.
-        self.progress.on_relist = lambda: self._from_thread(loop, self.audit.soon)
-        self.progress.on_established = lambda: self._from_thread(loop, self.audit.soon)
+        self.progress.on_relist = lambda: self._from_thread(loop, self.audit.request)
+        self.progress.on_established = lambda: self._from_thread(loop, self.audit.request)
 
     @staticmethod
     def _from_thread(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(what)
 
-    def _feed(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
-        self.observed.event(kind, change, body)
+    def _on_event(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
+        self.observed.on_event(kind, change, body)
 
-    def _make_sure(self) -> None:
-        self.config_map.again()
-        self.keys.again()
+    def _resync(self) -> None:
+        self.config_map.reapply()
+        self.keys.reapply()
         self._dirty.set()
 
     def stop(self) -> None:
@@ -133,7 +133,7 @@ class Operator:
         self.port = addresses[0][1] if addresses else self.settings.health_port
         log.info("operator_started", namespaces=self.settings.namespaces() or "all", port=self.port)
         watching = asyncio.create_task(
-            _keep("watches", lambda: self.watches.run(self.api.crd_is_there)), name="watches"
+            _run_forever("watches", lambda: self.watches.run(self.api.crd_is_there)), name="watches"
         )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "reconciler": self.reconciler.run,
@@ -143,7 +143,9 @@ class Operator:
             "events": self.events.run,
             "audit": self.audit.run,
         }
-        tasks = [asyncio.create_task(_keep(name, work), name=name) for name, work in parts.items()]
+        tasks = [
+            asyncio.create_task(_run_forever(name, work), name=name) for name, work in parts.items()
+        ]
         try:
             await self._stopped.wait()
         finally:

@@ -9,7 +9,7 @@ import structlog
 
 from vtuber_operator.cluster_api import ClusterApi, core_path, sessions_path
 from vtuber_operator.errors import ClusterError
-from vtuber_operator.observed import Kind, Observed
+from vtuber_operator.observed import Kind, ResourceCache
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.watch import SECRETS_SELECTOR, watched_namespaces
 
@@ -18,14 +18,14 @@ _SETTLED_S: Final = 0.1
 _AGAIN_S: Final = 1.0
 
 
-class Audit:
+class Resync:
     """Lists everything every `audit_s`, and soon after a watch had to list anew."""
 
     def __init__(
         self,
         settings: OperatorSettings,
         api: ClusterApi,
-        observed: Observed,
+        observed: ResourceCache,
         after: Callable[[], None],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -35,12 +35,12 @@ class Audit:
         self._observed = observed
         self._after = after
         self._clock = clock
-        self._wanted = asyncio.Event()
+        self._requested = asyncio.Event()
         self.succeeded_at: float | None = None
 
-    def soon(self) -> None:
+    def request(self) -> None:
         """The watches are established, or one listed anew: look for what they did not tell."""
-        self._wanted.set()
+        self._requested.set()
 
     @property
     def complete(self) -> bool:
@@ -51,21 +51,21 @@ class Audit:
         """Audit until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._settings.audit_s):
-                    await self._wanted.wait()
+                async with asyncio.timeout(self._settings.full_resync_s):
+                    await self._requested.wait()
                 # The list that brought us here is still being fed.
                 await asyncio.sleep(_SETTLED_S)
             except TimeoutError:
                 pass
-            self._wanted.clear()
+            self._requested.clear()
             try:
-                await self.once()
+                await self.run_once()
             except ClusterError as error:
                 log.warning("audit_failed", reason=str(error))
-                await asyncio.sleep(error.after_s or _AGAIN_S)
-                self._wanted.set()
+                await asyncio.sleep(error.retry_after_s or _AGAIN_S)
+                self._requested.set()
 
-    async def once(self) -> None:
+    async def run_once(self) -> None:
         """List every kind in every watched namespace."""
         kinds: tuple[tuple[Kind, Callable[[str | None], str], str | None], ...] = (
             ("sessions", sessions_path, None),
@@ -82,7 +82,7 @@ class Audit:
                     key for key in self._observed.keys(kind) if namespace in (None, key[0])
                 )
                 found = await self._api.list_all(path(namespace), selector)
-                if gone := self._observed.audit(kind, found, before):
+                if gone := self._observed.resync(kind, found, before):
                     # Not told by a watch that was interrupted, or told later than this list: a burst is still on its way.
                     log.info("deletions_found", kind=kind, count=gone)
         self.succeeded_at = self._clock()

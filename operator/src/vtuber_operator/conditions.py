@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from dialog_flags.flags import Flag
-from vtuber_operator.documents import Keys
+from vtuber_operator.documents import ResolvedKeys
 from vtuber_operator.status import SHORT, Condition, FlagPhase, FlagStatus, Phase, Reason, Status
-from vtuber_operator.steps import ORDER, Move, Reach, named, next_move
-from vtuber_operator.world import Resource, World
+from vtuber_operator.steps import ORDER, FlagChange, RolloutProgress, format_pods, next_change
+from vtuber_operator.world import ClusterSnapshot, Resource
 
 Truth = Literal["True", "False", "Unknown"]
 _MESSAGE_MAX: Final = 1_000
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ConditionValue:
     """A condition's status, reason and sentence."""
 
     truth: Truth
@@ -24,15 +24,15 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RolloutFacts:
     """What was decided about one resource, before it is put into words."""
 
     effective: frozenset[Flag]
     desired: frozenset[Flag]
     generation: int = field(compare=False)
     """Follows from the stored status, or is new whenever `changed`: no fact of its own."""
-    reach: Reach
-    keys: Keys
+    reach: RolloutProgress
+    keys: ResolvedKeys
     suspended: bool = False
     deadline_ms: int = 0
     late: bool = False
@@ -40,12 +40,12 @@ class Facts:
     changed: bool = False
     """The document changes by this decision: nobody can have acknowledged it."""
     in_transit: Flag | None = None
-    stalled: Verdict | None = None
+    stalled: ConditionValue | None = None
 
     @property
-    def remaining(self) -> Move | None:
+    def remaining(self) -> FlagChange | None:
         """The step that is still to come."""
-        return next_move(self.effective, self.desired)
+        return next_change(self.effective, self.desired)
 
 
 def time_text(now_ms: int) -> str:
@@ -58,7 +58,9 @@ def short_names(on: frozenset[Flag]) -> str:
     return ",".join(SHORT[flag] for flag in ORDER if flag in on) or "none"
 
 
-def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
+def _flags_applied(
+    world: ClusterSnapshot, resource: Resource, facts: RolloutFacts
+) -> ConditionValue:
     total = len(world.pods)
     moving = (
         f"{facts.in_transit} is being turned {'on' if facts.in_transit in facts.effective else 'off'}"
@@ -66,23 +68,23 @@ def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
         else ("the document is being delivered")
     )
     if facts.stalled is not None:
-        return Verdict("False", facts.stalled.reason, facts.stalled.message)
+        return ConditionValue("False", facts.stalled.reason, facts.stalled.message)
     if not world.pods:
-        return Verdict(
+        return ConditionValue(
             "False",
             Reason.NO_LIVE_PODS,
             f"{moving}: waiting for a pod that is Ready and has the label vtuber.dev/flags",
         )
     if facts.changed:
-        return Verdict("Unknown", Reason.PROGRESSING, f"{moving}: waiting for {total} pods")
+        return ConditionValue("Unknown", Reason.PROGRESSING, f"{moving}: waiting for {total} pods")
     remaining = facts.remaining
     if facts.reach.applied and remaining is not None:
-        return Verdict(
+        return ConditionValue(
             "False",
             Reason.SUSPENDED,
             f"{remaining.flag} is not turned on while spec.rollout.suspend is true",
         )
-    done = Verdict(
+    done = ConditionValue(
         "True", Reason.ACKNOWLEDGED, f"every live pod goes by {short_names(facts.effective)}"
     )
     if facts.reach.applied:
@@ -97,33 +99,33 @@ def _flags_applied(world: World, resource: Resource, facts: Facts) -> Verdict:
     if world.redis_down is not None:
         keep = f"Redis does not answer ({world.redis_down}): pods keep the flags they have"
         return (
-            Verdict("True", Reason.ACKNOWLEDGED, keep)
+            ConditionValue("True", Reason.ACKNOWLEDGED, keep)
             if held
-            else Verdict("False", Reason.REDIS_DOWN, f"{moving}; {keep}")
+            else ConditionValue("False", Reason.REDIS_DOWN, f"{moving}; {keep}")
         )
     if held and facts.reach.written and not facts.late:
         # A pod that has just become Ready, or missed one acknowledgement: no reason yet to take back what was said.
         return done
     if facts.late:
-        missed = f"{moving}: no acknowledgement within {facts.deadline_ms // 1_000} s from {named(facts.reach.behind)}"
-        return Verdict("False", Reason.PODS_NOT_ACKNOWLEDGING, missed)
-    return Verdict(
+        missed = f"{moving}: no acknowledgement within {facts.deadline_ms // 1_000} s from {format_pods(facts.reach.behind)}"
+        return ConditionValue("False", Reason.PODS_NOT_ACKNOWLEDGING, missed)
+    return ConditionValue(
         "Unknown",
         Reason.WAITING_FOR_PODS,
-        f"{moving}: waiting for {named(facts.reach.behind) or 'the write to Redis'}",
+        f"{moving}: waiting for {format_pods(facts.reach.behind) or 'the write to Redis'}",
     )
 
 
-def _secrets_ready(resource: Resource, facts: Facts) -> Verdict:
+def _secrets_ready(resource: Resource, facts: RolloutFacts) -> ConditionValue:
     if facts.keys.problem is not None:
-        return Verdict("False", facts.keys.reason, facts.keys.problem)
+        return ConditionValue("False", facts.keys.reason, facts.keys.problem)
     if facts.keys.reason is Reason.NO_KEYS:
-        return Verdict("True", Reason.NO_KEYS, "no API key is referred to")
+        return ConditionValue("True", Reason.NO_KEYS, "no API key is referred to")
     if facts.reach.missing_keys and not facts.changed:
-        return Verdict(
+        return ConditionValue(
             "False",
             Reason.KEY_NOT_MOUNTED,
-            f"the key's file has not reached {named(facts.reach.missing_keys)} yet; the kubelet takes up to 90 s",
+            f"the key's file has not reached {format_pods(facts.reach.missing_keys)} yet; the kubelet takes up to 90 s",
         )
     stored = resource.status.condition("SecretsReady")
     held = (
@@ -132,53 +134,61 @@ def _secrets_ready(resource: Resource, facts: Facts) -> Verdict:
         and stored.observed_generation == resource.generation
     )
     if not facts.reach.applied and not (held and facts.reach.written):
-        return Verdict(
+        return ConditionValue(
             "Unknown",
             Reason.WAITING_FOR_PODS,
             "the keys are there; pods have not said yet whether they have the files",
         )
-    return Verdict("True", Reason.KEYS_READY, "every API key is there")
+    return ConditionValue("True", Reason.KEYS_READY, "every API key is there")
 
 
-def _ready(facts: Facts, applied: Verdict, secrets: Verdict) -> Verdict:
+def _ready(facts: RolloutFacts, applied: ConditionValue, secrets: ConditionValue) -> ConditionValue:
     if facts.stalled is not None:
-        return Verdict("False", facts.stalled.reason, facts.stalled.message)
+        return ConditionValue("False", facts.stalled.reason, facts.stalled.message)
     if secrets.truth == "False":
         return secrets
     if applied.truth != "True":
         return applied
-    return Verdict("True", Reason.READY, applied.message) if secrets.truth == "True" else secrets
+    return (
+        ConditionValue("True", Reason.READY, applied.message)
+        if secrets.truth == "True"
+        else secrets
+    )
 
 
-def _all(world: World, resource: Resource, facts: Facts) -> dict[str, Verdict]:
+def _all(
+    world: ClusterSnapshot, resource: Resource, facts: RolloutFacts
+) -> dict[str, ConditionValue]:
     applied = _flags_applied(world, resource, facts)
     secrets = _secrets_ready(resource, facts)
     ready = _ready(facts, applied, secrets)
     if facts.stalled is not None:
-        reconciling = Verdict("False", facts.stalled.reason, "nothing is done until this is mended")
+        reconciling = ConditionValue(
+            "False", facts.stalled.reason, "nothing is done until this is mended"
+        )
     elif ready.truth == "True":
-        reconciling = Verdict("False", Reason.DONE, "there is nothing left to do")
+        reconciling = ConditionValue("False", Reason.DONE, "there is nothing left to do")
     elif ready.reason is Reason.SUSPENDED:
-        reconciling = Verdict("False", Reason.SUSPENDED, ready.message)
+        reconciling = ConditionValue("False", Reason.SUSPENDED, ready.message)
     else:
-        reconciling = Verdict("True", Reason.PROGRESSING, ready.message)
+        reconciling = ConditionValue("True", Reason.PROGRESSING, ready.message)
     return {
         "Ready": ready,
         "Reconciling": reconciling,
-        "Stalled": Verdict("True", facts.stalled.reason, facts.stalled.message)
+        "Stalled": ConditionValue("True", facts.stalled.reason, facts.stalled.message)
         if facts.stalled is not None
-        else Verdict("False", Reason.NOT_STALLED, "nothing is in the way"),
+        else ConditionValue("False", Reason.NOT_STALLED, "nothing is in the way"),
         "FlagsApplied": applied,
         "SecretsReady": secrets,
-        "Suspended": Verdict(
+        "Suspended": ConditionValue(
             "True", Reason.SUSPENDED, "spec.rollout.suspend is true: no further flag is turned on"
         )
         if facts.suspended
-        else Verdict("False", Reason.NOT_SUSPENDED, "flags move"),
+        else ConditionValue("False", Reason.NOT_SUSPENDED, "flags move"),
     }
 
 
-def _flag_phase(flag: Flag, facts: Facts) -> FlagPhase:
+def _flag_phase(flag: Flag, facts: RolloutFacts) -> FlagPhase:
     on, wanted = flag in facts.effective, flag in facts.desired
     if flag == facts.in_transit:
         return FlagPhase.TURNING_ON if on else FlagPhase.TURNING_OFF
@@ -189,7 +199,7 @@ def _flag_phase(flag: Flag, facts: Facts) -> FlagPhase:
     return FlagPhase.OFF
 
 
-def _phase(verdicts: dict[str, Verdict]) -> Phase:
+def _phase(verdicts: dict[str, ConditionValue]) -> Phase:
     ready = verdicts["Ready"]
     if verdicts["Stalled"].truth == "True":
         return Phase.STALLED
@@ -204,7 +214,7 @@ def _phase(verdicts: dict[str, Verdict]) -> Phase:
     )
 
 
-def _step(facts: Facts) -> str:
+def _step(facts: RolloutFacts) -> str:
     done = len(facts.desired & facts.effective - {facts.in_transit})
     total = len(facts.desired)
     if facts.in_transit is None:
@@ -216,7 +226,7 @@ def _step(facts: Facts) -> str:
     )
 
 
-def status_of(world: World, resource: Resource, facts: Facts) -> Status:
+def status_of(world: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> Status:
     """The status that says these facts. Times change only with what they are about."""
     now = time_text(world.now_ms)
     verdicts = _all(world, resource, facts)

@@ -8,7 +8,7 @@ import structlog
 
 from dialog_contracts.session_document import FlagTable, SessionDocument
 from vtuber_operator import metrics
-from vtuber_operator.announcements import Announcement
+from vtuber_operator.announcements import EventMessage
 from vtuber_operator.cluster_api import ClusterApi
 from vtuber_operator.errors import ClusterError
 from vtuber_operator.events import Events
@@ -17,14 +17,14 @@ from vtuber_operator.settings import OperatorSettings
 log = structlog.get_logger("config_map")
 
 FILE: Final = "flags.json"
-SIZE_MAX: Final = 900 * 1024
+MAX_BYTES: Final = 900 * 1024
 """Bytes. A ConfigMap may have 1 MiB with everything around it."""
 
 _AGAIN_S: Final = 2.0
 
 
 def table_text(
-    revision: int, documents: Mapping[str, SessionDocument], limit: int = SIZE_MAX
+    revision: int, documents: Mapping[str, SessionDocument], limit: int = MAX_BYTES
 ) -> tuple[str, bool]:
     """The file, and whether personas, models and voices had to be left out: flags alone always fit (300 bytes each)."""
     ordered = [documents[session] for session in sorted(documents)]
@@ -45,24 +45,24 @@ class ConfigMapWriter:
         self._api = api
         self._events = events
         self._settings = settings
-        self._offered: tuple[int, dict[str, SessionDocument]] | None = None
+        self._desired: tuple[int, dict[str, SessionDocument]] | None = None
         self._wake = asyncio.Event()
         self._cut = False
 
-    def offer(self, revision: int, documents: Mapping[str, SessionDocument]) -> None:
+    def set_desired(self, revision: int, documents: Mapping[str, SessionDocument]) -> None:
         """The table as it is in Redis, or would be."""
-        if self._offered is None or self._offered[1] != documents:
-            self._offered = (revision, dict(documents))
+        if self._desired is None or self._desired[1] != documents:
+            self._desired = (revision, dict(documents))
             self._wake.set()
 
     @property
-    def offered(self) -> Mapping[str, SessionDocument] | None:
+    def desired(self) -> Mapping[str, SessionDocument] | None:
         """The documents that were offered last."""
-        return self._offered[1] if self._offered is not None else None
+        return self._desired[1] if self._desired is not None else None
 
-    def again(self) -> None:
+    def reapply(self) -> None:
         """Make sure of it: somebody may have deleted it."""
-        if self._offered is not None:
+        if self._desired is not None:
             self._wake.set()
 
     async def run(self) -> None:
@@ -70,15 +70,15 @@ class ConfigMapWriter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._offered is None:
+            if self._desired is None:
                 continue
             try:
-                await self._write(*self._offered)
+                await self._write(*self._desired)
             except ClusterError as error:
                 log.warning("config_map_not_written", reason=str(error))
                 self._wake.set()
-                await asyncio.sleep(error.after_s or _AGAIN_S)
-            await asyncio.sleep(self._settings.config_map_every_s)
+                await asyncio.sleep(error.retry_after_s or _AGAIN_S)
+            await asyncio.sleep(self._settings.config_map_interval_s)
 
     async def _write(self, revision: int, documents: Mapping[str, SessionDocument]) -> None:
         namespace, name = self._settings.pod_namespace, self._settings.flags_configmap
@@ -88,13 +88,13 @@ class ConfigMapWriter:
         metrics.CONFIG_MAP_CUT.set(cut)
         if cut and not self._cut:
             sentence = f"{len(documents)} documents do not fit: personas, models and voices are left out; Redis has them"
-            log.warning("config_map_cut", documents=len(documents), bytes_max=SIZE_MAX)
+            log.warning("config_map_cut", documents=len(documents), bytes_max=MAX_BYTES)
             self._events.post_about(
                 "v1",
                 "ConfigMap",
                 namespace,
                 name,
                 "",
-                Announcement("Warning", "TableCut", sentence),
+                EventMessage("Warning", "TableCut", sentence),
             )
         self._cut = cut

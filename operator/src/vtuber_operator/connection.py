@@ -7,7 +7,7 @@ import aiohttp
 import kopf
 
 from vtuber_operator.errors import Unreachable
-from vtuber_operator.watch_progress import WatchProgress
+from vtuber_operator.watch_progress import WatchHealth
 
 LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
@@ -25,7 +25,7 @@ def credentials() -> kopf.ConnectionInfo:
     return found
 
 
-def _observe(progress: WatchProgress) -> aiohttp.TraceConfig:
+def _observe(progress: WatchHealth) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def answered(
@@ -40,7 +40,7 @@ def _observe(progress: WatchProgress) -> aiohttp.TraceConfig:
 
 
 def open_session(
-    info: kopf.ConnectionInfo, progress: WatchProgress | None = None
+    info: kopf.ConnectionInfo, progress: WatchHealth | None = None
 ) -> aiohttp.ClientSession:
     """A session of the calling event loop. With `progress`, it is told of every answer: kopf itself does not say how watches fare."""
     return aiohttp.ClientSession(

@@ -10,16 +10,16 @@ from enum import IntEnum
 
 from dialog_contracts.session_document import EVERY_SESSION, SessionDocument
 from dialog_flags.flags import Flag
-from vtuber_operator.announcements import Announcement, announcements
-from vtuber_operator.conditions import Facts, Verdict, status_of
-from vtuber_operator.documents import Draft, KeyRef, Keys, document_of, keys_of
+from vtuber_operator.announcements import EventMessage, event_messages
+from vtuber_operator.conditions import ConditionValue, RolloutFacts, status_of
+from vtuber_operator.documents import KeyRef, RenderedDocument, ResolvedKeys, document_of, keys_of
 from vtuber_operator.spec import ACK_DEADLINE_S
 from vtuber_operator.status import FlagPhase, Reason, Status
-from vtuber_operator.steps import DEFAULT_ON, Move, Reach, reach
-from vtuber_operator.world import Key, Resource, World
+from vtuber_operator.steps import DEFAULT_ON, FlagChange, RolloutProgress, rollout_progress
+from vtuber_operator.world import ClusterSnapshot, Key, Resource
 
 
-class Rank(IntEnum):
+class WritePriority(IntEnum):
     """Which status is written first when many wait."""
 
     OFF = 0
@@ -31,20 +31,20 @@ class Rank(IntEnum):
 
 
 @dataclass(frozen=True)
-class Next:
+class StatusWrite:
     """A status to be written, and the Events to be posted once it is."""
 
     resource: Resource
     status: Status
-    rank: Rank
-    announcements: tuple[Announcement, ...] = ()
+    priority: WritePriority
+    events: tuple[EventMessage, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
     """What shall be."""
 
-    statuses: tuple[Next, ...] = ()
+    statuses: tuple[StatusWrite, ...] = ()
     """Only those that differ from what the cluster has, most urgent first."""
     documents: dict[str, SessionDocument] = field(default_factory=dict)
     """By sessionId, from the statuses that the cluster has."""
@@ -54,7 +54,7 @@ class Plan:
     """A pod may still go by a document that names the file of a rotated key."""
 
 
-def winners(resources: Iterable[Resource]) -> dict[str, Resource]:
+def resolve_conflicts(resources: Iterable[Resource]) -> dict[str, Resource]:
     """Which resource has a session: the older one, at the same second the first by namespace and name."""
     found: dict[str, Resource] = {}
     for resource in sorted(resources, key=lambda each: (each.created, each.key)):
@@ -64,28 +64,32 @@ def winners(resources: Iterable[Resource]) -> dict[str, Resource]:
 
 
 @dataclass
-class Memory:
+class PlanCache:
     """Earlier results, taken over where the facts are the same; the plan is the same without it, only later.
 
     With a thousand resources at rest and one that moves, a decision is a matter of milliseconds.
     """
 
-    drafts: dict[Key, tuple[Resource, Keys, Draft | None]] = field(default_factory=dict)
-    results: dict[Key, tuple[Resource, Facts, str | None, int, Next | None]] = field(
+    drafts: dict[Key, tuple[Resource, ResolvedKeys, RenderedDocument | None]] = field(
+        default_factory=dict
+    )
+    results: dict[Key, tuple[Resource, RolloutFacts, str | None, int, StatusWrite | None]] = field(
         default_factory=dict
     )
 
-    def draft(self, resource: Resource, keys: Keys) -> Draft | None:
+    def draft(self, resource: Resource, keys: ResolvedKeys) -> RenderedDocument | None:
         """The resource's document."""
         known = self.drafts.get(resource.key)
         if known is not None and known[0] is resource and known[1] == keys:
             return known[2]
         document = document_of(resource, keys)
-        made = Draft.of(document) if document is not None else None
+        made = RenderedDocument.render(document) if document is not None else None
         self.drafts[resource.key] = (resource, keys, made)
         return made
 
-    def next(self, world: World, resource: Resource, facts: Facts) -> Next | None:
+    def next(
+        self, world: ClusterSnapshot, resource: Resource, facts: RolloutFacts
+    ) -> StatusWrite | None:
         """The resource's next status."""
         known = self.results.get(resource.key)
         if (
@@ -98,48 +102,48 @@ class Memory:
         self.results[resource.key] = (resource, facts, world.redis_down, len(world.pods), made)
         return made
 
-    def forget_all_but(self, keys: frozenset[Key]) -> None:
+    def retain_only(self, keys: frozenset[Key]) -> None:
         """Let go of what is deleted."""
         for kept in (self.drafts, self.results):
             for key in kept.keys() - keys:
                 del kept[key]
 
 
-def decide(world: World, memory: Memory | None = None) -> Plan:
+def make_plan(world: ClusterSnapshot, memory: PlanCache | None = None) -> Plan:
     """The plan for everything that is known."""
-    memory = memory if memory is not None else Memory()
-    owners = winners(world.resources)
+    memory = memory if memory is not None else PlanCache()
+    owners = resolve_conflicts(world.resources)
     everyone = owners.get(EVERY_SESSION)
     inherited = everyone.known if everyone is not None and everyone.in_force else DEFAULT_ON
-    statuses: list[Next] = []
+    statuses: list[StatusWrite] = []
     documents: dict[str, SessionDocument] = {}
     files: dict[str, KeyRef] = {}
     settled = True
     for resource in world.resources:
         keys = keys_of(resource, world.secrets)
         owner = owners.get(resource.session_id) if resource.session_id is not None else None
-        draft: Draft | None = None
+        draft: RenderedDocument | None = None
         if owner is resource:
             draft = memory.draft(resource, keys)
             files.update({key.file: key for key in keys.files.values()})
         if draft is not None:
             documents[draft.document.session_id] = draft.document
-        progress = reach(world, draft)
+        progress = rollout_progress(world, draft)
         settled = settled and (draft is None or (progress.applied and not progress.missing_keys))
         start = DEFAULT_ON if resource.session_id == EVERY_SESSION else inherited
         change = memory.next(world, resource, _facts(world, resource, owner, keys, progress, start))
         if change is not None:
             statuses.append(change)
-    memory.forget_all_but(frozenset(resource.key for resource in world.resources))
+    memory.retain_only(frozenset(resource.key for resource in world.resources))
     return Plan(
-        statuses=tuple(sorted(statuses, key=lambda each: each.rank)),
+        statuses=tuple(sorted(statuses, key=lambda each: each.priority)),
         documents=documents,
         keys=files,
         keep_old_keys=not settled,
     )
 
 
-def _new_generation(world: World, resource: Resource) -> int:
+def _new_generation(world: ClusterSnapshot, resource: Resource) -> int:
     """Unix ms, but after every generation that this session is known to have had."""
     written = world.written.get(resource.session_id or "")
     return max(
@@ -150,19 +154,19 @@ def _new_generation(world: World, resource: Resource) -> int:
 
 
 def _facts(
-    world: World,
+    world: ClusterSnapshot,
     resource: Resource,
     owner: Resource | None,
-    keys: Keys,
-    progress: Reach,
+    keys: ResolvedKeys,
+    progress: RolloutProgress,
     start: frozenset[Flag],
-) -> Facts:
+) -> RolloutFacts:
     stored, spec = resource.status, resource.spec
     known, desired = resource.known, resource.wanted
     deadline_ms = (
         spec.rollout.ack_deadline_seconds if spec is not None else ACK_DEADLINE_S
     ) * 1_000
-    facts = Facts(
+    facts = RolloutFacts(
         effective=known,
         desired=desired,
         generation=stored.generation,
@@ -175,18 +179,18 @@ def _facts(
     )
     if owner is not None and owner is not resource:
         sentence = f"{owner.path} is older and has the session {resource.session_id}: delete one of the two"
-        stall = Verdict("False", Reason.SESSION_TAKEN, sentence)
+        stall = ConditionValue("False", Reason.SESSION_TAKEN, sentence)
         return replace(facts, effective=frozenset(), in_transit=None, stalled=stall)
     if resource.invalid is not None:
         sentence = f"{resource.invalid}; the last flags that were in force are kept"
-        return replace(facts, stalled=Verdict("False", Reason.INVALID_SPEC, sentence))
+        return replace(facts, stalled=ConditionValue("False", Reason.INVALID_SPEC, sentence))
     if not resource.in_force:
         generation = _new_generation(world, resource)
         return replace(
             facts, effective=start & desired, generation=generation, changed=True, in_transit=None
         )
     move = facts.remaining
-    if move is None or not _may(move, facts):
+    if move is None or not _may_apply(move, facts):
         return facts
     effective = known | {move.flag} if move.on else known - {move.flag}
     return replace(
@@ -198,7 +202,7 @@ def _facts(
     )
 
 
-def _may(move: Move, facts: Facts) -> bool:
+def _may_apply(move: FlagChange, facts: RolloutFacts) -> bool:
     """Whether it is time for the move."""
     if move.on:
         return facts.reach.applied and not facts.suspended
@@ -213,19 +217,19 @@ def _in_transit(status: Status) -> Flag | None:
     return next((flag.name for flag in status.flags if flag.phase in moving), None)
 
 
-def _next(world: World, resource: Resource, facts: Facts) -> Next | None:
+def _next(world: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> StatusWrite | None:
     status = status_of(world, resource, facts)
     if status == resource.status:
         return None
     if _without_counts(status) == _without_counts(resource.status):
-        return Next(resource, status, Rank.COUNTS)
+        return StatusWrite(resource, status, WritePriority.COUNTS)
     if facts.changed and resource.status.on() - facts.effective:
-        rank = Rank.OFF
+        rank = WritePriority.OFF
     elif resource.status.observed_generation != resource.generation:
-        rank = Rank.NEW_SPEC
+        rank = WritePriority.NEW_SPEC
     else:
-        rank = Rank.STEP if facts.changed else Rank.REST
-    return Next(resource, status, rank, announcements(resource.status, status))
+        rank = WritePriority.STEP if facts.changed else WritePriority.REST
+    return StatusWrite(resource, status, rank, event_messages(resource.status, status))
 
 
 def _without_counts(status: Status) -> tuple[object, ...]:

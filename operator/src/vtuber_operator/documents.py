@@ -25,7 +25,7 @@ class KeyRef:
 
 
 @dataclass(frozen=True)
-class Keys:
+class ResolvedKeys:
     """The keys that a resource refers to: files by section, or why a section has none."""
 
     files: Mapping[str, KeyRef]
@@ -34,7 +34,7 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class Draft:
+class RenderedDocument:
     """A document with its text and the files that it names."""
 
     document: SessionDocument
@@ -42,7 +42,7 @@ class Draft:
     files: frozenset[str]
 
     @classmethod
-    def of(cls, document: SessionDocument) -> "Draft":
+    def render(cls, document: SessionDocument) -> "RenderedDocument":
         """Write it out once."""
         parts = (document.llm, document.voice)
         files = frozenset(
@@ -66,7 +66,7 @@ def _reference(spec: Spec, section: str) -> ApiKey | None:
     return part.api_key if part is not None and part.provider == "openai" else None
 
 
-def keys_of(resource: Resource, secrets: Mapping[Key, SecretSeen]) -> Keys:
+def keys_of(resource: Resource, secrets: Mapping[Key, SecretSeen]) -> ResolvedKeys:
     """Resolve the resource's `secretKeyRef`s among the labelled Secrets of its own namespace."""
     files: dict[str, KeyRef] = {}
     wanted = 0
@@ -95,10 +95,10 @@ def keys_of(resource: Resource, secrets: Mapping[Key, SecretSeen]) -> Keys:
                 key,
                 key_file(resource.namespace, name, key, secret.version),
             )
-    return Keys(files, reason if wanted else Reason.NO_KEYS, problem)
+    return ResolvedKeys(files, reason if wanted else Reason.NO_KEYS, problem)
 
 
-def document_of(resource: Resource, keys: Keys) -> SessionDocument | None:
+def document_of(resource: Resource, keys: ResolvedKeys) -> SessionDocument | None:
     """What pods shall go by, or None as long as nothing of the resource is in force.
 
     The flags are the status's; a section whose key is not there is left out, so that the engine's own chain answers.
@@ -121,7 +121,7 @@ def document_of(resource: Resource, keys: Keys) -> SessionDocument | None:
     )
 
 
-def _llm(spec: Spec, keys: Keys) -> SessionLlm | None:
+def _llm(spec: Spec, keys: ResolvedKeys) -> SessionLlm | None:
     if spec.llm is None or (_reference(spec, "llm") is not None and "llm" not in keys.files):
         return None
     file = keys.files["llm"].file if "llm" in keys.files else None
@@ -130,7 +130,7 @@ def _llm(spec: Spec, keys: Keys) -> SessionLlm | None:
     )
 
 
-def _voice(spec: Spec, keys: Keys) -> SessionVoice | None:
+def _voice(spec: Spec, keys: ResolvedKeys) -> SessionVoice | None:
     if spec.voice is None or (_reference(spec, "voice") is not None and "voice" not in keys.files):
         return None
     file = keys.files["voice"].file if "voice" in keys.files else None

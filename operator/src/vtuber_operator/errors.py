@@ -24,10 +24,10 @@ class ClusterError(OperatorError):
 
     def __init__(self, what: str, message: str = "", *, after_s: float | None = None) -> None:
         super().__init__(f"{what}: {message[:300]}" if message else what)
-        self.after_s = after_s
+        self.retry_after_s = after_s
 
 
-class NotThere(ClusterError):
+class NotFound(ClusterError):
     """404."""
 
     retryable = False
@@ -59,7 +59,7 @@ class Unreachable(ClusterError):
     """No answer in time, or 5xx."""
 
 
-class RedisAway(OperatorError):
+class RedisUnavailable(OperatorError):
     """Redis did not answer in time, or with an error."""
 
 
@@ -67,7 +67,7 @@ BY_STATUS: dict[int, type[ClusterError]] = {
     400: Refused,
     401: Forbidden,
     403: Forbidden,
-    404: NotThere,
+    404: NotFound,
     409: Conflict,
     410: Expired,
     422: Refused,

@@ -8,18 +8,18 @@ from typing import Any, Final
 
 import structlog
 
-from vtuber_operator.announcements import Announcement
+from vtuber_operator.announcements import EventMessage
 from vtuber_operator.cluster_api import ClusterApi
-from vtuber_operator.errors import ClusterError, NotThere, Refused
+from vtuber_operator.errors import ClusterError, NotFound, Refused
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.spec import GROUP, KIND, VERSION
 from vtuber_operator.world import Resource
 
 log = structlog.get_logger("events")
 
-QUEUE_MAX: Final = 2_000
+MAX_QUEUE: Final = 2_000
 _TRIES: Final = 3
-_REPEATED_WITHIN_S: Final = 600.0
+_DEDUPLICATION_S: Final = 600.0
 _REMEMBERED: Final = 4_000
 
 
@@ -33,7 +33,7 @@ class Events:
         self._posted: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._wake = asyncio.Event()
 
-    def post(self, resource: Resource, announcement: Announcement) -> None:
+    def post(self, resource: Resource, announcement: EventMessage) -> None:
         """About a VtuberSession."""
         self.post_about(
             f"{GROUP}/{VERSION}",
@@ -51,22 +51,22 @@ class Events:
         namespace: str,
         name: str,
         uid: str,
-        announcement: Announcement,
+        announcement: EventMessage,
     ) -> None:
         """About any object. The same sentence about the same object is not said again within ten minutes."""
         now = asyncio.get_running_loop().time()
         said = (uid or f"{kind}/{namespace}/{name}", announcement.reason, announcement.message)
         last = self._posted.get(said)
         # Ready and flags come and go; only warnings repeat themselves for one and the same cause.
-        if announcement.kind == "Warning" and last is not None and now - last < _REPEATED_WITHIN_S:
+        if announcement.kind == "Warning" and last is not None and now - last < _DEDUPLICATION_S:
             return
         self._posted[said] = now
         self._posted.move_to_end(said)
         while len(self._posted) > _REMEMBERED:
             self._posted.popitem(last=False)
-        if len(self._queue) >= QUEUE_MAX:
+        if len(self._queue) >= MAX_QUEUE:
             self._queue.popleft()
-            log.warning("event_dropped", queued=QUEUE_MAX)
+            log.warning("event_dropped", queued=MAX_QUEUE)
         regarding = {
             "apiVersion": api_version,
             "kind": kind,
@@ -104,11 +104,11 @@ class Events:
             try:
                 await self._api.post_event(namespace, event)
                 return
-            except (NotThere, Refused) as error:
+            except (NotFound, Refused) as error:
                 log.info("event_not_taken", reason=event["reason"], error=str(error))
                 return
             except ClusterError as error:
                 if attempt == _TRIES:
                     log.warning("event_not_posted", reason=event["reason"], error=str(error))
                 else:
-                    await asyncio.sleep(error.after_s or attempt)
+                    await asyncio.sleep(error.retry_after_s or attempt)

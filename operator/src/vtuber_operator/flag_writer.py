@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from dialog_contracts.redis_names import FLAGS, FLAGS_CHANGED, FLAGS_REVISION
 from dialog_contracts.session_document import SessionDocument
 from vtuber_operator import metrics
-from vtuber_operator.errors import RedisAway
+from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.world import Written
+from vtuber_operator.world import WrittenDocument
 
 log = structlog.get_logger("flag_writer")
 
@@ -35,14 +35,14 @@ class FlagWriter:
     def __init__(self, redis: RedisClient, *, clock_ms: Callable[[], int] = unix_ms) -> None:
         self._redis = redis
         self._clock_ms = clock_ms
-        self._in_step = False
+        self._in_sync = False
         self.known = False
         """Whether Redis was read once. Later, what it held last is taken for granted until `sync` has read and mended it."""
-        self._anew = False
+        self._rewrite_all = False
         """The revision in Redis is lower than one that pods have seen: it has to be written although no document differs."""
         self._texts: dict[str, tuple[SessionDocument, str]] = {}
         self.revision = 0
-        self.written: dict[str, Written] = {}
+        self.written: dict[str, WrittenDocument] = {}
 
     async def sync(self, documents: Mapping[str, SessionDocument]) -> bool:
         """Make the hash so; returns whether anything was written. Raises RedisAway; what is in force stays."""
@@ -55,7 +55,7 @@ class FlagWriter:
             if session not in self.written or self.written[session].text != text
         }
         gone = [session for session in self.written if session not in texts]
-        if not changed and not gone and not self._anew:
+        if not changed and not gone and not self._rewrite_all:
             return False
         revision = max(self._clock_ms(), self.revision + 1)
 
@@ -71,19 +71,21 @@ class FlagWriter:
 
         try:
             await self._redis.call("documents", write)
-        except RedisAway:
+        except RedisUnavailable:
             # The transaction may have been carried out although its answer did not come.
-            self._in_step = False
+            self._in_sync = False
             raise
         self.revision = revision
         for session in gone:
             del self.written[session]
         for session, text in changed.items():
-            self.written[session] = Written(text, revision, documents[session].flags.generation)
-        if self._anew:
-            self._anew = False
+            self.written[session] = WrittenDocument(
+                text, revision, documents[session].flags.generation
+            )
+        if self._rewrite_all:
+            self._rewrite_all = False
             self.written = {
-                session: Written(each.text, revision, each.generation)
+                session: WrittenDocument(each.text, revision, each.generation)
                 for session, each in self.written.items()
             }
         metrics.DOCUMENT_WRITES.inc()
@@ -98,7 +100,7 @@ class FlagWriter:
 
     async def prepare(self) -> None:
         """Read back what is there, where that is not known; raises RedisAway."""
-        if self._in_step:
+        if self._in_sync:
             return
 
         async def read(client: Redis) -> tuple[dict[str, str], str | None]:
@@ -111,12 +113,13 @@ class FlagWriter:
         texts, found = await self._redis.call("read_back", read)
         revision = int(found) if found is not None and found.isdecimal() else 0
         self.written = {
-            session: Written(text, revision, _generation(text)) for session, text in texts.items()
+            session: WrittenDocument(text, revision, _generation(text))
+            for session, text in texts.items()
         }
         # An emptied or restored Redis: pods compare revisions, so one that goes back is made to go forth.
-        self._anew = revision < self.revision or (bool(texts) and revision == 0)
+        self._rewrite_all = revision < self.revision or (bool(texts) and revision == 0)
         self.revision = max(self.revision, revision)
-        self._in_step = self.known = True
+        self._in_sync = self.known = True
 
     async def verify(self) -> None:
         """Look whether somebody emptied Redis; raises RedisAway."""
@@ -125,17 +128,17 @@ class FlagWriter:
             # Nothing was ever written while there was no session.
             return str(await client.get(FLAGS_REVISION) or 0)
 
-        if self._in_step and await self._redis.call("verify", read) != str(self.revision):
+        if self._in_sync and await self._redis.call("verify", read) != str(self.revision):
             log.warning("revision_is_another", ours=self.revision)
-            self._in_step = False
+            self._in_sync = False
 
-    def reserve(self) -> int:
+    def next_generation(self) -> int:
         """A revision for a table that cannot be written to Redis now; every later write has a higher one."""
         self.revision = max(self._clock_ms(), self.revision + 1)
-        self._in_step = False
+        self._in_sync = False
         return self.revision
 
     @property
-    def in_step(self) -> bool:
+    def in_sync(self) -> bool:
         """Whether Redis is known to hold what was written last."""
-        return self._in_step
+        return self._in_sync

@@ -7,13 +7,13 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from vtuber_operator.audit import Audit
+from vtuber_operator.audit import Resync
 from vtuber_operator.reconciler import Reconciler
 from vtuber_operator.redis_client import RedisClient
 from vtuber_operator.settings import OperatorSettings
-from vtuber_operator.watch_progress import WatchProgress
+from vtuber_operator.watch_progress import WatchHealth
 
-STUCK_S: Final = 60.0
+STALL_TIMEOUT_S: Final = 60.0
 """A decision with its writes has deadlines at every call; one that takes longer hangs."""
 
 
@@ -24,9 +24,9 @@ class Health:
         self,
         settings: OperatorSettings,
         *,
-        progress: WatchProgress,
+        progress: WatchHealth,
         reconciler: Reconciler,
-        audit: Audit,
+        audit: Resync,
         redis: RedisClient,
         watch_problem: Callable[[], str | None],
         clock: Callable[[], float] = time.monotonic,
@@ -42,7 +42,7 @@ class Health:
     def unhealthy(self) -> list[str]:
         """Why a restart would help. An API server that is away is no such reason, nor is Redis."""
         reasons = []
-        if (idle := self._clock() - self._reconciler.passed_at) > STUCK_S:
+        if (idle := self._clock() - self._reconciler.passed_at) > STALL_TIMEOUT_S:
             reasons.append(f"the work loop has not come round for {idle:.0f} s")
         limit = 3.0 * self._settings.watch_timeout_s
         api_answers = (
@@ -84,7 +84,7 @@ class Health:
 
         async def readyz(_: web.Request) -> web.Response:
             reasons = self.unready()
-            details = {"redis": self._redis.away_because() or "ok"}
+            details = {"redis": self._redis.unavailable_reason() or "ok"}
             body = {
                 "ready": not reasons,
                 "service": "operator",

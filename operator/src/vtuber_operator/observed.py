@@ -19,7 +19,7 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledSecret:
     """A labelled Secret: what decisions see, and the values (base64) that only the managed Secret is made of."""
 
     seen: SecretSeen
@@ -50,7 +50,7 @@ def ready_since(pod: Mapping[str, Any]) -> int | None:
     return None
 
 
-class Observed:
+class ResourceCache:
     """Fed by the watches, by answers to our own writes and by audits; the newer resourceVersion wins."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Observed:
         self._sessions_in = frozenset(sessions_in)
         self._entries: dict[Kind, dict[Key, _Entry]] = {kind: {} for kind in KINDS}
 
-    def event(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
+    def on_event(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         """A watch event; `change` is None for what a list brought."""
         meta = body["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
@@ -101,7 +101,7 @@ class Observed:
         if kind == "pods":
             return ready_since(body)
         data = body.get("data") or {}
-        return Labelled(SecretSeen(frozenset(data), version), data)
+        return LabelledSecret(SecretSeen(frozenset(data), version), data)
 
     def written(self, body: Mapping[str, Any]) -> None:
         """The answer to our own status write: newer than what the watch has told so far, unless it is gone meanwhile."""
@@ -110,7 +110,7 @@ class Observed:
         if known is not None and known.uid == body["metadata"].get("uid", ""):
             self._put("sessions", key, body)
 
-    def audit(
+    def resync(
         self, kind: Kind, listed: Iterable[Mapping[str, Any]], known_before: frozenset[Key]
     ) -> int:
         """Forget what was known before the list was asked for and is not on it; returns how many that were."""
@@ -122,7 +122,7 @@ class Observed:
         for key in gone:
             del self._entries[kind][key]
         for body in bodies.values():
-            self.event(kind, None, body)
+            self.on_event(kind, None, body)
         if gone:
             self._on_change()
         return len(gone)
@@ -131,7 +131,7 @@ class Observed:
         """What is known now."""
         return frozenset(self._entries[kind])
 
-    def forget(self, kind: Kind, key: Key, uid: str) -> None:
+    def clear(self, kind: Kind, key: Key, uid: str) -> None:
         """The API server says that this one is gone."""
         known = self._entries[kind].get(key)
         if known is not None and known.uid == uid:

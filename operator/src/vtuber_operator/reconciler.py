@@ -11,23 +11,23 @@ from vtuber_operator import metrics
 from vtuber_operator.ack_reader import AckReader
 from vtuber_operator.cluster_api import ClusterApi
 from vtuber_operator.config_map import ConfigMapWriter
-from vtuber_operator.desired import Memory, Next, Plan, Rank, decide
-from vtuber_operator.errors import ClusterError, Conflict, NotThere, RedisAway, Refused
+from vtuber_operator.desired import Plan, PlanCache, StatusWrite, WritePriority, make_plan
+from vtuber_operator.errors import ClusterError, Conflict, NotFound, RedisUnavailable, Refused
 from vtuber_operator.events import Events
 from vtuber_operator.flag_writer import FlagWriter, unix_ms
-from vtuber_operator.observed import Observed
+from vtuber_operator.observed import ResourceCache
 from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.session_keys import SessionKeys
+from vtuber_operator.session_keys import SecretWriter
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.status import Phase
-from vtuber_operator.world import Key, World
+from vtuber_operator.world import ClusterSnapshot, Key
 
 log = structlog.get_logger("reconciler")
 
 BATCH: Final = 64
 """Status writes between two decisions, so that turning off does not wait behind a thousand others."""
 
-SAID_AWAY_AFTER_S: Final = 5.0
+REPORT_UNAVAILABLE_AFTER_S: Final = 5.0
 """Redis may be away this long before a status says so: a restart of it is no news to a thousand resources."""
 
 _REDIS_AGAIN_S: Final = 0.5
@@ -41,13 +41,13 @@ class Reconciler:
         self,
         settings: OperatorSettings,
         *,
-        observed: Observed,
+        observed: ResourceCache,
         api: ClusterApi,
         redis: RedisClient,
         writer: FlagWriter,
         acks: AckReader,
         config_map: ConfigMapWriter,
-        keys: SessionKeys,
+        keys: SecretWriter,
         events: Events,
         dirty: asyncio.Event,
         established: Callable[[], bool],
@@ -65,24 +65,24 @@ class Reconciler:
         self._dirty = dirty
         self._established = established
         self._clock = clock
-        self._slots = asyncio.Semaphore(settings.patches_at_once)
-        self._later: dict[Key, tuple[float, float]] = {}
+        self._slots = asyncio.Semaphore(settings.max_concurrent_patches)
+        self._postponed: dict[Key, tuple[float, float]] = {}
         """Resources whose status could not be written: when again (monotonic), and the pause that was."""
-        self._memory = Memory()
+        self._memory = PlanCache()
         self._timed: int | None = None
         self.passed_at = clock()
         self.passes = 0
 
-    def world(self) -> World:
+    def snapshot(self) -> ClusterSnapshot:
         """What is known now."""
-        return World(
+        return ClusterSnapshot(
             now_ms=unix_ms(),
             resources=self._observed.resources(),
             secrets=self._observed.secrets(),
             pods=self._observed.live_pods(),
             acks=self._acks.acks,
             written=self._writer.written,
-            redis_down=self._redis.away_because(SAID_AWAY_AFTER_S),
+            redis_down=self._redis.unavailable_reason(REPORT_UNAVAILABLE_AFTER_S),
         )
 
     async def run(self) -> None:
@@ -106,17 +106,20 @@ class Reconciler:
                 await self._writer.verify()
             if not self._writer.known:
                 await self._writer.prepare()
-        except RedisAway as error:
+        except RedisUnavailable as error:
             log.debug("redis_not_read", reason=str(error))
-            return self._acks.read_once or self._redis.away_because(SAID_AWAY_AFTER_S) is not None
+            return (
+                self._acks.read_once
+                or self._redis.unavailable_reason(REPORT_UNAVAILABLE_AFTER_S) is not None
+            )
         return self._acks.read_once
 
     async def _wait(self, resync_at: float) -> None:
         until = resync_at
-        if self._redis.away_because() is not None:
+        if self._redis.unavailable_reason() is not None:
             until = min(until, self._clock() + _REDIS_AGAIN_S)
-        if self._later:
-            until = min(until, *(at for at, _ in self._later.values()))
+        if self._postponed:
+            until = min(until, *(at for at, _ in self._postponed.values()))
         try:
             async with asyncio.timeout(max(0.0, until - self._clock())):
                 await self._dirty.wait()
@@ -127,13 +130,13 @@ class Reconciler:
     async def _pass(self, *, resync: bool) -> None:
         began = self._clock()
         self._dirty.clear()
-        plan = decide(self.world(), self._memory)
-        if await self._write_statuses(plan, counts=resync):
+        current = make_plan(self.snapshot(), self._memory)
+        if await self._write_statuses(current, counts=resync):
             # Documents follow from statuses as the cluster has them now.
-            plan = decide(self.world(), self._memory)
+            current = make_plan(self.snapshot(), self._memory)
             self._dirty.set()
-        await self._write_documents(plan)
-        self._keys.offer(plan.keys, keep_old=plan.keep_old_keys)
+        await self._write_documents(current)
+        self._keys.set_desired(current.keys, keep_old=current.keep_old_keys)
         self.passes += 1
         metrics.PASSES.inc()
         metrics.PASS_SECONDS.observe(self._clock() - began)
@@ -145,12 +148,12 @@ class Reconciler:
         due = [
             change
             for change in plan.statuses
-            if (counts or change.rank is not Rank.COUNTS)
-            and self._later.get(change.resource.key, (0.0, 0.0))[0] <= now
+            if (counts or change.priority is not WritePriority.COUNTS)
+            and self._postponed.get(change.resource.key, (0.0, 0.0))[0] <= now
         ]
-        self._later = {
+        self._postponed = {
             key: entry
-            for key, entry in self._later.items()
+            for key, entry in self._postponed.items()
             if key in {each.resource.key for each in plan.statuses}
         }
         if not due:
@@ -158,7 +161,7 @@ class Reconciler:
         written = await asyncio.gather(*(self._write_status(change) for change in due[:BATCH]))
         return any(written) or len(due) > BATCH
 
-    async def _write_status(self, change: Next) -> bool:
+    async def _write_status(self, change: StatusWrite) -> bool:
         resource = change.resource
         async with self._slots:
             try:
@@ -168,37 +171,37 @@ class Reconciler:
                     resource.uid,
                     change.status.model_dump(mode="json", by_alias=True),
                 )
-            except NotThere:
+            except NotFound:
                 # Deleted meanwhile; the watch says so too, but this may be sooner.
                 metrics.STATUS_WRITES.labels(outcome="gone").inc()
-                self._observed.forget("sessions", resource.key, resource.uid)
+                self._observed.clear("sessions", resource.key, resource.uid)
                 return True
             except Conflict as error:
                 # Deleted and made anew under the same name: the watch brings the new one.
                 metrics.STATUS_WRITES.labels(outcome="conflict").inc()
-                self._put_off(resource.key, error)
+                self._postpone(resource.key, error)
                 return False
             except Refused as error:
                 metrics.STATUS_WRITES.labels(outcome="refused").inc()
                 log.error("status_refused", resource=resource.path, reason=str(error))
-                self._put_off(resource.key, error, at_least=_PAUSE_S[1])
+                self._postpone(resource.key, error, at_least=_PAUSE_S[1])
                 return False
             except ClusterError as error:
                 metrics.STATUS_WRITES.labels(outcome="failed").inc()
                 log.warning("status_not_written", resource=resource.path, reason=str(error))
-                self._put_off(resource.key, error)
+                self._postpone(resource.key, error)
                 return False
         metrics.STATUS_WRITES.labels(outcome="written").inc()
-        self._later.pop(resource.key, None)
+        self._postponed.pop(resource.key, None)
         self._observed.written(body)
-        for announcement in change.announcements:
+        for announcement in change.events:
             self._events.post(resource, announcement)
         return True
 
-    def _put_off(self, key: Key, error: ClusterError, *, at_least: float = 0.0) -> None:
-        _, before = self._later.get(key, (0.0, _PAUSE_S[0] / 2))
-        pause = max(min(before * 2, _PAUSE_S[1]), error.after_s or 0.0, at_least)
-        self._later[key] = (self._clock() + pause, pause)
+    def _postpone(self, key: Key, error: ClusterError, *, at_least: float = 0.0) -> None:
+        _, before = self._postponed.get(key, (0.0, _PAUSE_S[0] / 2))
+        pause = max(min(before * 2, _PAUSE_S[1]), error.retry_after_s or 0.0, at_least)
+        self._postponed[key] = (self._clock() + pause, pause)
 
     async def _write_documents(self, plan: Plan) -> None:
         try:
@@ -206,15 +209,15 @@ class Reconciler:
                 self._timed = self._writer.revision
                 self._dirty.set()
             revision = self._writer.revision
-        except RedisAway as error:
+        except RedisUnavailable as error:
             log.debug("documents_not_written", reason=str(error))
-            if self._config_map.offered == plan.documents:
+            if self._config_map.desired == plan.documents:
                 return
-            revision = self._writer.reserve()
-        self._config_map.offer(revision, plan.documents)
+            revision = self._writer.next_generation()
+        self._config_map.set_desired(revision, plan.documents)
 
     def _measure(self, *, resync: bool) -> None:
-        world = self.world()
+        world = self.snapshot()
         revision = self._writer.revision
         fresh = [
             ack

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from vtuber_operator import metrics
-from vtuber_operator.errors import RedisAway
+from vtuber_operator.errors import RedisUnavailable
 
 T = TypeVar("T")
 log = structlog.get_logger("redis")
@@ -33,7 +33,7 @@ class RedisClient:
             retry=Retry(NoBackoff(), 0),
         )
         self._clock = clock
-        self._away: tuple[float, str] | None = None
+        self._unavailable: tuple[float, str] | None = None
         self.answered = False
 
     async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
@@ -42,10 +42,10 @@ class RedisClient:
             result = await work(self.client)
         except (RedisError, OSError, TimeoutError) as error:
             self.failed(purpose, error)
-            raise RedisAway(f"{purpose}: {type(error).__name__}") from error
-        if self._away is not None:
-            log.info("redis_back", away_s=round(self._clock() - self._away[0], 1))
-        self._away = None
+            raise RedisUnavailable(f"{purpose}: {type(error).__name__}") from error
+        if self._unavailable is not None:
+            log.info("redis_back", away_s=round(self._clock() - self._unavailable[0], 1))
+        self._unavailable = None
         self.answered = True
         metrics.REDIS_UP.set(1)
         return result
@@ -54,20 +54,20 @@ class RedisClient:
         """A call failed: counted, and said once."""
         metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
         metrics.REDIS_UP.set(0)
-        if self._away is None:
+        if self._unavailable is None:
             log.warning("redis_away", purpose=purpose, reason=type(error).__name__)
-            self._away = (self._clock(), type(error).__name__)
+            self._unavailable = (self._clock(), type(error).__name__)
 
-    def away_because(self, for_s: float = 0.0) -> str | None:
+    def unavailable_reason(self, for_s: float = 0.0) -> str | None:
         """Why Redis has not answered for at least so long, or None."""
-        if self._away is None or self._clock() - self._away[0] < for_s:
+        if self._unavailable is None or self._clock() - self._unavailable[0] < for_s:
             return None
-        return self._away[1]
+        return self._unavailable[1]
 
     @property
     def is_known(self) -> bool:
         """Whether it has answered or failed once."""
-        return self.answered or self._away is not None
+        return self.answered or self._unavailable is not None
 
     async def aclose(self) -> None:
         """Close the pool."""

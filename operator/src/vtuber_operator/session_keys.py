@@ -12,40 +12,42 @@ import structlog
 from vtuber_operator.cluster_api import ClusterApi
 from vtuber_operator.documents import KeyRef
 from vtuber_operator.errors import ClusterError
-from vtuber_operator.observed import Observed
+from vtuber_operator.observed import ResourceCache
 from vtuber_operator.settings import OperatorSettings
 
 log = structlog.get_logger("session_keys")
 _AGAIN_S: Final = 2.0
 
 
-class SessionKeys:
+class SecretWriter:
     """Follows the keys that are offered. A rotated key's old file stays until every pod goes by the new one."""
 
-    def __init__(self, api: ClusterApi, observed: Observed, settings: OperatorSettings) -> None:
+    def __init__(
+        self, api: ClusterApi, observed: ResourceCache, settings: OperatorSettings
+    ) -> None:
         self._api = api
         self._observed = observed
         self._settings = settings
-        self._wanted: dict[str, KeyRef] | None = None
+        self._desired: dict[str, KeyRef] | None = None
         self._keep_old = False
-        self._there: dict[str, tuple[KeyRef, str]] = {}
+        self._exists: dict[str, tuple[KeyRef, str]] = {}
         self._applied: frozenset[str] | None = None
         self._wake = asyncio.Event()
 
-    def offer(self, keys: Mapping[str, KeyRef], *, keep_old: bool) -> None:
+    def set_desired(self, keys: Mapping[str, KeyRef], *, keep_old: bool) -> None:
         """The files that documents name now."""
-        if self._wanted != keys or (self._keep_old and not keep_old):
+        if self._desired != keys or (self._keep_old and not keep_old):
             self._wake.set()
-        self._wanted, self._keep_old = dict(keys), keep_old
+        self._desired, self._keep_old = dict(keys), keep_old
 
-    def again(self) -> None:
+    def reapply(self) -> None:
         """Make sure of it: somebody may have deleted it."""
-        if self._wanted is not None:
+        if self._desired is not None:
             self._applied = None
             self._wake.set()
 
     def _content(self) -> dict[str, tuple[KeyRef, str]]:
-        wanted = self._wanted or {}
+        wanted = self._desired or {}
         content: dict[str, tuple[KeyRef, str]] = {}
         for file, key in wanted.items():
             value = self._observed.secret_value(key.namespace, key.secret, key.key)
@@ -53,7 +55,7 @@ class SessionKeys:
                 content[file] = (key, value)
         if self._keep_old:
             sources = {(key.namespace, key.secret, key.key) for key in wanted.values()}
-            for file, (key, value) in self._there.items():
+            for file, (key, value) in self._exists.items():
                 if (key.namespace, key.secret, key.key) in sources:
                     content.setdefault(file, (key, value))
         return content
@@ -74,8 +76,8 @@ class SessionKeys:
             except ClusterError as error:
                 log.warning("session_keys_not_written", reason=str(error))
                 self._wake.set()
-                await asyncio.sleep(error.after_s or _AGAIN_S)
+                await asyncio.sleep(error.retry_after_s or _AGAIN_S)
                 continue
             if self._applied is not None and self._applied != content.keys():
                 log.info("session_keys_written", files=sorted(content))
-            self._there, self._applied = content, frozenset(content)
+            self._exists, self._applied = content, frozenset(content)

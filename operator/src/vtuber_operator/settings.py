@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -39,13 +39,25 @@ class OperatorSettings(BaseSettings):
     resync_s: float = Field(default=5.0, gt=0, le=60)
     """Everything is decided anew this often, event or not; acknowledgements grow old in 15 s."""
 
-    audit_s: float = Field(default=60.0, gt=0, le=3_600)
+    full_resync_s: float = Field(
+        default=60.0, gt=0, le=3_600, validation_alias=AliasChoices("full_resync_s", "audit_s")
+    )
     """Resources are listed this often, because a watch that was interrupted does not tell of deletions."""
 
-    config_map_every_s: float = Field(default=1.0, ge=0, le=60)
+    config_map_interval_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        validation_alias=AliasChoices("config_map_interval_s", "config_map_every_s"),
+    )
     """The ConfigMap is for cold starts only; it follows at this pace."""
 
-    patches_at_once: int = Field(default=8, ge=1, le=64)
+    max_concurrent_patches: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        validation_alias=AliasChoices("max_concurrent_patches", "patches_at_once"),
+    )
     """Status writes under way at the same time; more would only wait in the API server."""
 
     watch_timeout_s: int = Field(default=60, ge=1, le=600)

@@ -33,7 +33,7 @@ SecretName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", max_length=253)
 ]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$", max_length=253)]
-WantedSession = Annotated[
+SessionName = Annotated[
     str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$", max_length=64)
 ]
 
@@ -81,7 +81,7 @@ class SpecModel(BaseModel):
     )
 
 
-class WantedFlags(SpecModel):
+class SpecFlags(SpecModel):
     """The five flags that the session shall have. They move one at a time; what is absent has its default."""
 
     model_config = ConfigDict(
@@ -126,7 +126,7 @@ class ApiKey(SpecModel):
     secret_key_ref: SecretKeyRef = Field(description="The Secret and the key in it.")
 
 
-class WantedPersona(SpecModel):
+class SpecPersona(SpecModel):
     """Who the character is. A field that is absent takes the engine's own setting."""
 
     instructions: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = Field(
@@ -141,7 +141,7 @@ class WantedPersona(SpecModel):
 _OPENAI_RULES: Final = [_openai_only(field) for field in ("baseUrl", "model", "apiKey")]
 
 
-class WantedLlm(SpecModel):
+class SpecLlm(SpecModel):
     """Which language model answers. What is absent takes the engine's own setting."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
@@ -166,7 +166,7 @@ class WantedLlm(SpecModel):
     api_key: ApiKey | None = Field(default=None, description="The key that the server asks for.")
 
 
-class WantedVoice(SpecModel):
+class SpecVoice(SpecModel):
     """Which voice speaks. What is absent takes the engine's own setting."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
@@ -219,14 +219,14 @@ _IMMUTABLE: Final[dict[str, Any]] = {
 class Spec(SpecModel):
     """What the session shall be."""
 
-    session_id: WantedSession = Field(
+    session_id: SessionName = Field(
         description="The session this is about, or * for every session that has no VtuberSession of its own. Immutable.",
         json_schema_extra=_IMMUTABLE,
     )
-    flags: WantedFlags = Field(default=WantedFlags(), description=WantedFlags.__doc__)
-    persona: WantedPersona | None = Field(default=None, description=WantedPersona.__doc__)
-    llm: WantedLlm | None = Field(default=None, description=WantedLlm.__doc__)
-    voice: WantedVoice | None = Field(default=None, description=WantedVoice.__doc__)
+    flags: SpecFlags = Field(default=SpecFlags(), description=SpecFlags.__doc__)
+    persona: SpecPersona | None = Field(default=None, description=SpecPersona.__doc__)
+    llm: SpecLlm | None = Field(default=None, description=SpecLlm.__doc__)
+    voice: SpecVoice | None = Field(default=None, description=SpecVoice.__doc__)
     rollout: Rollout = Field(default=Rollout(), description=Rollout.__doc__)
 
     @property

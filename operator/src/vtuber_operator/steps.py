@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dialog_flags.flags import REQUIRES, Flag
-from vtuber_operator.documents import Draft
+from vtuber_operator.documents import RenderedDocument
 from vtuber_operator.spec import FLAG_DEFAULTS
-from vtuber_operator.world import World
+from vtuber_operator.world import ClusterSnapshot
 
 
 def _dependency_order() -> tuple[Flag, ...]:
@@ -32,26 +32,26 @@ DEFAULT_ON: Final = frozenset(flag for flag, on in FLAG_DEFAULTS.items() if on)
 
 
 @dataclass(frozen=True)
-class Move:
+class FlagChange:
     """One flag, turned on or off."""
 
     flag: Flag
     on: bool
 
 
-def next_move(effective: frozenset[Flag], desired: frozenset[Flag]) -> Move | None:
+def next_change(effective: frozenset[Flag], desired: frozenset[Flag]) -> FlagChange | None:
     """The next step from `effective` to `desired`: what goes off goes first, dependents before what they need."""
     for flag in reversed(ORDER):
         if flag in effective and flag not in desired:
-            return Move(flag, on=False)
+            return FlagChange(flag, on=False)
     for flag in ORDER:
         if flag in desired and flag not in effective:
-            return Move(flag, on=True)
+            return FlagChange(flag, on=True)
     return None
 
 
 @dataclass(frozen=True)
-class Reach:
+class RolloutProgress:
     """How far a document is. `late_ms`: how long the slowest pod has been owing its acknowledgement."""
 
     written: bool
@@ -66,13 +66,13 @@ class Reach:
         return self.written and bool(self.acknowledged) and not self.behind
 
 
-def reach(world: World, draft: Draft | None) -> Reach:
+def rollout_progress(world: ClusterSnapshot, draft: RenderedDocument | None) -> RolloutProgress:
     """Compare the acknowledgements with the write of this very document."""
     written = world.written.get(draft.document.session_id) if draft is not None else None
     if draft is None or written is None or written.text != draft.text:
-        return Reach(written=False, behind=tuple(sorted(world.live)))
+        return RolloutProgress(written=False, behind=tuple(sorted(world.live)))
     if written.revision <= world.common_revision:
-        return Reach(written=True, acknowledged=world.live)
+        return RolloutProgress(written=True, acknowledged=world.live)
     acknowledged: set[str] = set()
     missing: list[str] = []
     owing: dict[str, int] = {}
@@ -87,7 +87,7 @@ def reach(world: World, draft: Draft | None) -> Reach:
         last = world.acks.get(pod)
         went_silent = last.at_ms if last is not None and last.revision >= written.revision else 0
         owing[pod] = max(0, world.now_ms - max(written.revision, ready_since, went_silent))
-    return Reach(
+    return RolloutProgress(
         written=True,
         acknowledged=frozenset(acknowledged),
         behind=tuple(sorted(owing)),
@@ -96,7 +96,7 @@ def reach(world: World, draft: Draft | None) -> Reach:
     )
 
 
-def named(pods: Iterable[str], limit: int = 5) -> str:
+def format_pods(pods: Iterable[str], limit: int = 5) -> str:
     """Pods in a sentence: the first few by name, the rest counted."""
     names = sorted(pods)
     rest = len(names) - limit

@@ -16,7 +16,7 @@ from vtuber_operator.errors import ClusterError
 from vtuber_operator.observed import Kind
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.spec import GROUP, PLURAL, VERSION
-from vtuber_operator.watch_progress import WatchProgress
+from vtuber_operator.watch_progress import WatchHealth
 
 Feed = Callable[[Kind, str | None, Mapping[str, Any]], None]
 log = structlog.get_logger("watch")
@@ -70,7 +70,7 @@ def _kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     return made
 
 
-def _registry(feed: Feed, progress: WatchProgress) -> kopf.OperatorRegistry:
+def _registry(feed: Feed, progress: WatchHealth) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -95,7 +95,7 @@ def _registry(feed: Feed, progress: WatchProgress) -> kopf.OperatorRegistry:
 class Watches:
     """The thread. Whatever ends kopf (a deleted CRD, a role that was taken away) is logged, and it is started anew."""
 
-    def __init__(self, settings: OperatorSettings, feed: Feed, progress: WatchProgress) -> None:
+    def __init__(self, settings: OperatorSettings, feed: Feed, progress: WatchHealth) -> None:
         self._settings = settings
         self._progress = progress
         self._feed = feed

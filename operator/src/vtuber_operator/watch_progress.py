@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 
-class WatchProgress:
+class WatchHealth:
     """Which resources have been listed and are watched, and since when nothing was heard of each.
 
     Called from kopf's thread and read from the other: guarded by a lock.

@@ -118,7 +118,7 @@ class SecretSeen:
 
 
 @dataclass(frozen=True)
-class Ack:
+class Acknowledgement:
     """A pod's last acknowledgement. `at_ms` is on the operator's clock."""
 
     revision: int
@@ -127,7 +127,7 @@ class Ack:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenDocument:
     """A session's document as it is in Redis, and the revision of the write that put it there (or any later one)."""
 
     text: str
@@ -136,7 +136,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class World:
+class ClusterSnapshot:
     """Everything that a decision depends on."""
 
     now_ms: int
@@ -144,12 +144,12 @@ class World:
     secrets: Mapping[Key, SecretSeen] = field(default_factory=dict)
     pods: Mapping[str, int] = field(default_factory=dict)
     """Live pods by name: Unix ms since when they are Ready."""
-    acks: Mapping[str, Ack] = field(default_factory=dict)
-    written: Mapping[str, Written] = field(default_factory=dict)
+    acks: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    written: Mapping[str, WrittenDocument] = field(default_factory=dict)
     redis_down: str | None = None
     """Why Redis has not answered for a while, or None."""
 
-    def fresh_ack(self, pod: str) -> Ack | None:
+    def fresh_ack(self, pod: str) -> Acknowledgement | None:
         """The pod's acknowledgement, unless it is too old to count."""
         ack = self.acks.get(pod)
         return (

@@ -106,7 +106,7 @@ class Slow(NullRecognizer):
             raise RuntimeError("the volume is not there yet")
         await self.volume.wait()
 
-    async def hear(self, samples: Samples, lang: str | None) -> Transcript:
+    async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         return Transcript("x", "en")
 
 

@@ -56,7 +56,7 @@ class Says(NullRecognizer):
     async def warm(self) -> None:
         return
 
-    async def hear(self, samples: Samples, lang: str | None) -> Transcript:
+    async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
         self.lang = lang
         if isinstance(self._text, Exception):
             raise self._text
@@ -77,7 +77,9 @@ class Outcome:
     @property
     def answers(self) -> list[TaskResponse]:
         return [
-            TaskResponse.from_json(effect[3]) for effect in self.effects if effect[0] == "SEND_RESPONSE"
+            TaskResponse.from_json(effect[3])
+            for effect in self.effects
+            if effect[0] == "SEND_RESPONSE"
         ]
 
 

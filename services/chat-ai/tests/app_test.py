@@ -51,4 +51,6 @@ async def test_without_redis_it_lives_and_says_that_it_is_not_ready(no_url: str,
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence(complaint: Complaint) -> None:
-    assert complaint(main, "GENERATION_TIMEOUT_S", "0").startswith("chat-ai: REPLY_WITHIN_S: ")
+    assert complaint(main, "GENERATION_TIMEOUT_S", "0").startswith(
+        "chat-ai: GENERATION_TIMEOUT_S: "
+    )

@@ -31,7 +31,7 @@ class Scripted(ReplyGenerator):
         self.problem: GenerationFailed | None = None
         self.asked: list[tuple[str, list[int], str]] = []
 
-    async def reply(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
+    async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
         self.asked.append((session_id, [record.turn for record in recent], content))
         if self.problem is not None:
             raise self.problem

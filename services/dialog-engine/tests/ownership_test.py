@@ -237,7 +237,7 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
         raise RedisUnavailable(purpose, "late")
 
     with monkeypatch.context() as patched:
-        patched.setattr(link, "promptly", too_late)
+        patched.setattr(link, "call_within", too_late)
         await asyncio.sleep(0.01)
         told = [await late.acquire(SESSION) for _ in range(3)]
     assert told[0] == told[1] == told[2], "one epoch, until Redis has given another"
@@ -245,7 +245,7 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
     assert after >= told[-1]
     assert await late.holds(SESSION, after)
     with monkeypatch.context() as patched:
-        patched.setattr(link, "promptly", too_late)
+        patched.setattr(link, "call_within", too_late)
         await late.release(SESSION)
         told = [await late.acquire(SESSION)]
     keeping = asyncio.create_task(late.renew_forever(lambda _: True))

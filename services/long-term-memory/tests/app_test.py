@@ -59,4 +59,6 @@ async def test_without_redis_it_lives_and_says_that_it_is_not_ready(no_url: str,
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence(complaint: Complaint) -> None:
-    assert complaint(main, "MAX_MEMORIES_PER_USER", "0").startswith("long-term-memory: MAX_MEMORIES_PER_USER: ")
+    assert complaint(main, "MAX_MEMORIES_PER_USER", "0").startswith(
+        "long-term-memory: MAX_MEMORIES_PER_USER: "
+    )

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Answering = Callable[[int, bytes], int]
+AnsweringServer = Callable[[int, bytes], int]
 """Takes the status and the body, gives the port of a server that always answers so."""
 
 
 @contextmanager
-def answering() -> Iterator[Answering]:
+def answering() -> Iterator[AnsweringServer]:
     """The servers end with the context."""
     servers: list[http.server.HTTPServer] = []
 

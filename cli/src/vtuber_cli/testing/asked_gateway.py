@@ -41,7 +41,7 @@ def chunk(turn: int, seq: int) -> bytes:
 
 
 @dataclass
-class AskedGateway:
+class OneTurnGateway:
     """One viewer and one asker. In what a viewer hears, a number is so many seconds of silence."""
 
     before: Sequence[str | bytes | float] = ()
@@ -61,7 +61,10 @@ class AskedGateway:
         """Its address, until the end of the context."""
         app = web.Application()
         app.add_routes(
-            [web.get("/ws/output/{session}", self._heard), web.post("/chat/stream", self._answered)]
+            [
+                web.get("/ws/output/{session}", self._viewer),
+                web.post("/chat/stream", self._answered),
+            ]
         )
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
@@ -72,7 +75,7 @@ class AskedGateway:
         finally:
             await runner.cleanup()
 
-    async def _heard(self, request: web.Request) -> web.WebSocketResponse:
+    async def _viewer(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=(SUBPROTOCOL_BINARY,))
         await socket.prepare(request)
         with suppress(ConnectionError):

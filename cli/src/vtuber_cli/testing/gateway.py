@@ -14,7 +14,7 @@ from dialog_contracts.input_socket import TaskAssigned
 from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
 
 
-class Gateway:
+class FakeGateway:
     """One client at `/ws/input`, one viewer at `/ws/output/…`."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Gateway:
         self.mic_on = asyncio.Event()
         self.mic_off = asyncio.Event()
         self.viewer: ServerConnection | None = None
-        self._ear: ServerConnection | None = None
+        self._viewer_socket: ServerConnection | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -42,7 +42,7 @@ class Gateway:
                 self.viewer = socket
                 await socket.wait_closed()
             else:
-                self._ear = socket
+                self._viewer_socket = socket
                 await socket.send(TaskAssigned(task_id="live-001").to_json())
                 await self._listen(socket)
 
@@ -60,9 +60,9 @@ class Gateway:
 
     async def understood(self, *frames: str) -> None:
         """Frames of `/ws/input`."""
-        assert self._ear is not None
+        assert self._viewer_socket is not None
         for frame in frames:
-            await self._ear.send(frame)
+            await self._viewer_socket.send(frame)
 
     async def sounds(self, *frames: str | bytes) -> None:
         """Frames of `/ws/output`."""

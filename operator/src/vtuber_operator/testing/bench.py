@@ -10,16 +10,16 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS
 from vtuber_operator.ack_reader import AckReader
-from vtuber_operator.announcements import Announcement
+from vtuber_operator.announcements import EventMessage
 from vtuber_operator.cluster_api import ClusterApi
 from vtuber_operator.config_map import ConfigMapWriter
 from vtuber_operator.errors import ClusterError
 from vtuber_operator.events import Events
 from vtuber_operator.flag_writer import FlagWriter
-from vtuber_operator.observed import Observed
+from vtuber_operator.observed import ResourceCache
 from vtuber_operator.reconciler import Reconciler
 from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.session_keys import SessionKeys
+from vtuber_operator.session_keys import SecretWriter
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.testing.api_server import pod, session
 from vtuber_operator.testing.operating import until
@@ -27,7 +27,7 @@ from vtuber_operator.testing.store import FakePod
 from vtuber_operator.world import Resource
 
 
-class Cluster(ClusterApi):
+class HttpCluster(ClusterApi):
     """Takes statuses; `failures` by name are answered first. `seen` are the documents in Redis at each write."""
 
     def __init__(self, url: str) -> None:
@@ -58,34 +58,34 @@ class Cluster(ClusterApi):
         await self._redis.aclose()
 
 
-class Told(Events):
+class RecordedEvents(Events):
     """Keeps what would be posted."""
 
     reasons: list[str]
 
-    def post(self, resource: Resource, announcement: Announcement) -> None:
+    def post(self, resource: Resource, announcement: EventMessage) -> None:
         """Keep its reason."""
         self.reasons.append(announcement.reason)
 
 
-class Bench:
+class ReconcilerHarness:
     """A reconciler with its neighbours; time for pauses is `now`, and only that."""
 
     def __init__(self, url: str) -> None:
         settings = OperatorSettings(
-            pod_namespace="vt", debounce_ms=0, resync_s=60, patches_at_once=1
+            pod_namespace="vt", debounce_ms=0, resync_s=60, max_concurrent_patches=1
         )
         self.now = 1_000.0
         self.established = True
         self.dirty = asyncio.Event()
-        self.cluster = Cluster(url)
+        self.cluster = HttpCluster(url)
         self.redis = RedisClient(url, 2, clock=lambda: self.now)
-        self.observed = Observed(self.dirty.set, pods_in="vt")
+        self.observed = ResourceCache(self.dirty.set, pods_in="vt")
         self.acks = AckReader(self.redis, self.dirty.set)
         self.writer = FlagWriter(self.redis)
-        self.told = Told(self.cluster, settings)
-        self.told.reasons = []
-        self.config_map = ConfigMapWriter(self.cluster, self.told, settings)
+        self.events = RecordedEvents(self.cluster, settings)
+        self.events.reasons = []
+        self.config_map = ConfigMapWriter(self.cluster, self.events, settings)
         self.engine = FakePod(url, "engine-0")
         self.reconciler = Reconciler(
             settings,
@@ -95,13 +95,13 @@ class Bench:
             writer=self.writer,
             acks=self.acks,
             config_map=self.config_map,
-            keys=SessionKeys(self.cluster, self.observed, settings),
-            events=self.told,
+            keys=SecretWriter(self.cluster, self.observed, settings),
+            events=self.events,
             dirty=self.dirty,
             established=lambda: self.established,
             clock=lambda: self.now,
         )
-        self.observed.event("pods", "ADDED", self._body(pod("engine-0")))
+        self.observed.on_event("pods", "ADDED", self._body(pod("engine-0")))
 
     def _body(self, body: dict[str, Any], **meta: Any) -> dict[str, Any]:
         made = {
@@ -123,7 +123,7 @@ class Bench:
             creationTimestamp="2026-01-01T00:00:00Z",
         )
         self.cluster.bodies[name] = {**(old or {}), **body}
-        self.observed.event("sessions", "MODIFIED", self.cluster.bodies[name])
+        self.observed.on_event("sessions", "MODIFIED", self.cluster.bodies[name])
 
     def effective(self, name: str) -> str:
         """The flags in force by the status that the cluster has."""
@@ -150,7 +150,7 @@ class Bench:
                 await self.acknowledged()
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator["Bench"]:
+    async def working(self) -> AsyncIterator["ReconcilerHarness"]:
         """Until the end of the context."""
         task = asyncio.create_task(self.reconciler.run())
         try:

@@ -6,29 +6,36 @@ from typing import Any
 
 from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag, validate
-from vtuber_operator.desired import Memory, Next, Plan, decide
+from vtuber_operator.desired import Plan, PlanCache, StatusWrite, make_plan
 from vtuber_operator.status import Status
-from vtuber_operator.world import Ack, Key, Resource, SecretSeen, World, Written
+from vtuber_operator.world import (
+    Acknowledgement,
+    ClusterSnapshot,
+    Key,
+    Resource,
+    SecretSeen,
+    WrittenDocument,
+)
 
 START_MS = 1_760_000_000_000
 
 
 @dataclass
-class Cluster:
+class InMemoryCluster:
     """Resources, pods and Redis; `operate` is one pass of the operator, `acknowledge` what pods do."""
 
     now_ms: int = START_MS
     bodies: dict[Key, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[Key, SecretSeen] = field(default_factory=dict)
     pods: dict[str, int] = field(default_factory=dict)
-    acks: dict[str, Ack] = field(default_factory=dict)
-    redis: dict[str, Written] = field(default_factory=dict)
+    acks: dict[str, Acknowledgement] = field(default_factory=dict)
+    redis: dict[str, WrittenDocument] = field(default_factory=dict)
     revision: int = 0
     redis_down: str | None = None
     served: dict[str, FlagSet] = field(default_factory=dict)
-    told: list[tuple[str, str]] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
     started: set[str] = field(default_factory=set)
-    memory: Memory = field(default_factory=Memory)
+    memory: PlanCache = field(default_factory=PlanCache)
     _parsed: dict[Key, tuple[dict[str, Any], Resource]] = field(default_factory=dict)
     _uid: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -52,9 +59,9 @@ class Cluster:
         """Remove it, as the cluster does without a finalizer."""
         self.bodies.pop((namespace, name), None)
 
-    def world(self) -> World:
+    def world(self) -> ClusterSnapshot:
         """What the operator would know now."""
-        return World(
+        return ClusterSnapshot(
             now_ms=self.now_ms,
             resources=tuple(self._parse(key, body) for key, body in self.bodies.items()),
             secrets=self.secrets,
@@ -73,7 +80,7 @@ class Cluster:
     def decide(self) -> Plan:
         """The plan, which must not depend on what is remembered."""
         world = self.world()
-        plan, fresh = decide(world, self.memory), decide(world)
+        plan, fresh = make_plan(world, self.memory), make_plan(world)
         assert plan.documents == fresh.documents
         assert plan.keys == fresh.keys
         assert [_essence(each) for each in plan.statuses] == [
@@ -99,7 +106,7 @@ class Cluster:
                 **body,
                 "status": change.status.model_dump(mode="json", by_alias=True),
             }
-            self.told += [(change.resource.name, each.reason) for each in change.announcements]
+            self.events += [(change.resource.name, each.reason) for each in change.events]
 
     def write_documents(self, plan: Plan) -> None:
         """Carry out the write to Redis; checks that no step is illegal or double."""
@@ -122,7 +129,7 @@ class Cluster:
         for session in changed:
             flags = plan.documents[session].flags
             self._judge(session, flags)
-            self.redis[session] = Written(wanted[session], self.revision, flags.generation)
+            self.redis[session] = WrittenDocument(wanted[session], self.revision, flags.generation)
             self.served[session] = flags
 
     def _judge(self, session: str, flags: FlagSet) -> None:
@@ -142,7 +149,7 @@ class Cluster:
         """These pods (or all) go by the present revision."""
         if self.redis_down is None:
             for pod in pods or tuple(self.pods):
-                self.acks[pod] = Ack(self.revision, self.now_ms, missing)
+                self.acks[pod] = Acknowledgement(self.revision, self.now_ms, missing)
 
     def operate(self) -> Plan:
         """One pass of the operator: statuses, then the documents that follow from them."""
@@ -164,7 +171,7 @@ class Cluster:
         raise AssertionError("does not come to rest")
 
 
-def _essence(change: Next) -> tuple[object, ...]:
+def _essence(change: StatusWrite) -> tuple[object, ...]:
     """A status without its times and generations."""
     status = change.status
     conditions = [
@@ -174,12 +181,12 @@ def _essence(change: Next) -> tuple[object, ...]:
     flags = [(flag.name, flag.desired, flag.effective, flag.phase) for flag in status.flags]
     return (
         change.resource.key,
-        change.rank,
+        change.priority,
         status.phase,
         status.step,
         conditions,
         flags,
-        change.announcements,
+        change.events,
     )
 
 

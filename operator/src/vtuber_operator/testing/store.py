@@ -16,7 +16,7 @@ from dialog_contracts.redis_names import FLAGS, FLAGS_ACKS, FLAGS_CHANGED, FLAGS
 from dialog_contracts.session_document import FlagAck, SessionDocument
 
 
-class Store:
+class RedisServer:
     """One server; `stop` and `start` are a restart that loses everything."""
 
     def __init__(self, port: int, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Store:
             self._process = None
 
     @contextmanager
-    def running(self) -> Iterator["Store"]:
+    def running(self) -> Iterator["RedisServer"]:
         """Started, and stopped at the end."""
         self.start()
         try:

@@ -219,7 +219,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(desk: MicrophoneSe
 
 async def test_an_error_of_ours_is_logged_counted_and_closes(desk: MicrophoneServer) -> None:
     class Broken(NullRecognizer):
-        async def hear_utterance(self, *_: object) -> Any:
+        async def transcribe_utterance(self, *_: object) -> Any:
             raise LookupError("a bug")
 
     desk.backends = backends(Broken(), None)

@@ -200,6 +200,6 @@ def test_a_malformed_traceparent_is_refused() -> None:
 
 
 def test_pause_and_resume_go_both_ways(example: Callable[[str], Any]) -> None:
-    for wire in (example("playback-control"), {**example("hold"), "action": "RESUME"}):
+    for wire in (example("playback-control"), {**example("playback-control"), "action": "RESUME"}):
         assert isinstance(TO_OUTPUT.validate_python(wire), ingest.PlaybackControl)
         assert isinstance(TO_ENGINE.validate_python(wire), ingest.PlaybackControl)

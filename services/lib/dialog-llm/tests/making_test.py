@@ -26,7 +26,8 @@ def test_with_a_key_or_an_address_the_model_is_asked_first() -> None:
 
 def test_a_provider_of_ones_own_is_loaded_by_name() -> None:
     assert (
-        making.build_default(settings(llm_chain="dialog_llm.rules:RulesProvider")).name == "rules"
+        making.build_default(settings(llm_chain="dialog_llm.rules:RuleBasedProvider")).name
+        == "rules"
     )
 
 

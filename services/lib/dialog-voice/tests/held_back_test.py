@@ -25,7 +25,7 @@ class Reads(ReferenceSynthesizer):
         self.after_s, self.cancelled = after_s, False
         self.asked_at: float | None = None
 
-    async def read(self, text: str, lang: str) -> ReferenceTimeline | None:
+    async def synthesize(self, text: str, lang: str) -> ReferenceTimeline | None:
         self.asked_at = asyncio.get_running_loop().time()
         try:
             await asyncio.sleep(self.after_s)
