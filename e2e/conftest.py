@@ -77,8 +77,8 @@ def with_fallback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with faulty_process.running() as url:
         changes = [
             f"input-handler.DIALOG_ENGINE_URL={url}",
-            "input-handler.FIRST_DELTA_WITHIN_S=0.8",
-            "input-handler.ENGINE_SILENT_S=2",
+            "input-handler.FIRST_TOKEN_TIMEOUT_S=0.8",
+            "input-handler.ENGINE_IDLE_TIMEOUT_S=2",
             "input-handler.CIRCUIT_FAILURES=100",
         ]
         with running(

@@ -29,8 +29,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "FAKE_WORDS": "20",
         "FAKE_WORD_S": "0.02",
         "FAKE_CHAR_MS": "10",
-        "REQUESTS_A_SECOND": "20",
-        "REQUESTS_AT_ONCE": "60",
+        "RATE_LIMIT_PER_SECOND": "20",
+        "RATE_LIMIT_BURST": "60",
     }
     with running(tmp_path_factory.mktemp("hostile"), env, legacy=True) as made:
         yield made

@@ -158,7 +158,7 @@ async def tasks(stack: Stack) -> dict[str, float]:
             url = stack.url if service == "gateway" else stack.service(service)
             async with http.get(f"{url}/metrics") as answer:
                 found[service] = float(
-                    re.findall(r"^dialog_tasks (\S+)", await answer.text(), re.MULTILINE)[0]
+                    re.findall(r"^dialog_asyncio_tasks (\S+)", await answer.text(), re.MULTILINE)[0]
                 )
         return found
 

@@ -19,7 +19,7 @@ ENV = {
     "FAKE_WORD_S": "0.02",
     "FAKE_CHAR_MS": "20",
     "DRAIN_S": "3",
-    "ENGINE_WAIT_S": "30",
+    "ENGINE_UNAVAILABLE_WAIT_S": "30",
 }
 SESSIONS = [f"wait-{number}" for number in range(8)]
 

@@ -61,7 +61,7 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
         speech.cancel()
         await asyncio.gather(speech, return_exceptions=True)
         listener.leave(until * 1000)
-        voice_gaps = await metric(stack.service("dialog-engine"), "dialog_voice_gaps_total")
+        voice_gaps = await metric(stack.service("dialog-engine"), "dialog_tts_underruns_total")
         chunk_gaps = await metric(stack.service("output-handler"), "dialog_chunk_gaps_total")
     found = {
         "soak_minutes": minutes,
@@ -154,6 +154,8 @@ async def _ask(http: aiohttp.ClientSession, url: str) -> None:
 async def _tasks(stack: Stack, service: str) -> float:
     """-1: a process without `/metrics` (Valkey)."""
     counted = (
-        await metric(stack.service(service), "dialog_tasks") if service in stack.ports else None
+        await metric(stack.service(service), "dialog_asyncio_tasks")
+        if service in stack.ports
+        else None
     )
     return -1.0 if counted is None else counted

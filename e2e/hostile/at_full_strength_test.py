@@ -23,7 +23,7 @@ REDIS_MB = 160
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     env = {**FAKES, "FAKE_WORDS": "20", "FAKE_WORD_S": "0.02", "FAKE_CHAR_MS": "10"}
-    env |= {"REQUESTS_A_SECOND": "20", "REQUESTS_AT_ONCE": "60"}
+    env |= {"RATE_LIMIT_PER_SECOND": "20", "RATE_LIMIT_BURST": "60"}
     with running(tmp_path_factory.mktemp("hostile"), env, legacy=True) as made:
         yield made
 

@@ -102,7 +102,7 @@ def in_front(namespace: Namespace) -> Iterator[None]:
     namespace.kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s", within=65)
     # The circuit has tests of its own; here each turn shall meet its fault.
     settings = {"DIALOG_ENGINE_URLS": f"http://{NAME}:{PORT}/{PORT}", "CIRCUIT_FAILURES": "100"}
-    settings |= {"FIRST_DELTA_WITHIN_S": "2", "ENGINE_SILENT_S": "4"}
+    settings |= {"FIRST_TOKEN_TIMEOUT_S": "2", "ENGINE_IDLE_TIMEOUT_S": "4"}
     before = {one["name"]: one.get("value", "") for one in spec["containers"][0]["env"]}
     ask(namespace, settings)
     yield

@@ -229,13 +229,15 @@ def test_without_the_legacy_chain_nothing_of_it_is_left_and_services_know(helm: 
                 for entry in found[name]["spec"]["containers"][0]["env"]
             }
             assert env["LEGACY_ENABLED"] == said
-            assert ("ENGINE_WAIT_S" in env) is (without and name == "vtuber-input-handler")
+            assert ("ENGINE_UNAVAILABLE_WAIT_S" in env) is (
+                without and name == "vtuber-input-handler"
+            )
 
 
 def test_a_setting_of_the_user_replaces_the_charts(helm: str) -> None:
     given = (
         "--set-json",
-        'gateway.extraEnv=[{"name":"LOG_LEVEL","value":"DEBUG"},{"name":"SOCKETS_AN_ADDRESS","value":"9"}]',
+        'gateway.extraEnv=[{"name":"LOG_LEVEL","value":"DEBUG"},{"name":"MAX_CONNECTIONS_PER_CLIENT","value":"9"}]',
     )
     env = {
         name: pod["spec"]["containers"][0].get("env", [])

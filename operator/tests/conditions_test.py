@@ -100,11 +100,21 @@ def test_a_flags_time_is_of_its_phase() -> None:
         (replace(DONE, changed=True), WORLD, "Unknown", "Progressing", "waiting for 2 pods"),
         (DONE, replace(WORLD, pods={}), "False", "NoLivePods", "vtuber.dev/flags"),
         (replace(DONE, reach=RolloutProgress(written=False)), WORLD, "Unknown", "WaitingForPods", "the write to Redis"),
-        (replace(DONE, reach=RolloutProgress(True, PODS, ("b",)), late=True, deadline_ms=9_000), WORLD, "False", "PodsNotAcknowledging", "9 s"),
+        (
+            replace(DONE, reach=RolloutProgress(True, PODS, ("b",)), late=True, deadline_ms=9_000),
+            WORLD, "False", "PodsNotAcknowledging", "9 s",
+        ),
         (replace(DONE, reach=RolloutProgress(False)), replace(WORLD, redis_down="TimeoutError"), "False", "RedisDown", "keep the flags"),
         (replace(DONE, desired=frozenset({CORE, STREAMING}), suspended=True), WORLD, "False", "Suspended", "suspend is true"),
         (replace(DONE, keys=ResolvedKeys({}, Reason.KEY_MISSING, "no key")), WORLD, "False", "KeyMissing", "no key"),
-        (replace(DONE, keys=ResolvedKeys({}, Reason.KEYS_READY), reach=RolloutProgress(True, PODS, (), ("b",))), WORLD, "False", "KeyNotMounted", "b yet"),
+        (
+            replace(
+                DONE,
+                keys=ResolvedKeys({}, Reason.KEYS_READY),
+                reach=RolloutProgress(True, PODS, (), ("b",)),
+            ),
+            WORLD, "False", "KeyNotMounted", "b yet",
+        ),
         (replace(DONE, stalled=ConditionValue("False", Reason.INVALID_SPEC, "spec.flags")), WORLD, "False", "InvalidSpec", "spec.flags"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ CLUSTER = "vtuber-nodes"
 # All who talk here have one address, and a quick machine lets them ask more often than one person may.
 CROWD = (
     "--set-string",
-    "gateway.extraEnv[0].name=REQUESTS_A_SECOND,gateway.extraEnv[0].value=1000",
+    "gateway.extraEnv[0].name=RATE_LIMIT_PER_SECOND,gateway.extraEnv[0].value=1000",
 )
 TWO_OF_EACH = (
     "outputHandler.replicas=2,inputHandler.replicas=2,gateway.replicas=2,legacy.enabled=true"

@@ -42,7 +42,7 @@ WATCH_RESTARTS = Counter(
 )
 CONFIG_MAP_BYTES = Gauge("vtuber_operator_config_map_bytes", "Size of flags.json.")
 CONFIG_MAP_CUT = Gauge(
-    "vtuber_operator_config_map_cut",
+    "vtuber_operator_config_map_truncated",
     "1 while personas, models and voices do not fit into the ConfigMap.",
 )
 CRASHES = Counter(

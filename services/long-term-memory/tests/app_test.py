@@ -44,7 +44,7 @@ async def test_a_question_is_answered_by_the_running_service(
         ttl = await redis.ttl(redis_names.user_memories("tom"))
         assert 364 * 24 * 3600 < ttl <= 365 * 24 * 3600
         status, text = await get(port, "/metrics")
-        assert (status, 'dialog_work_total{list="ltm_requests",outcome="done"}' in text) == (
+        assert (status, 'dialog_queue_jobs_total{list="ltm_requests",outcome="done"}' in text) == (
             200,
             True,
         )

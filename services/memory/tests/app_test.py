@@ -43,7 +43,10 @@ async def test_a_message_is_filed_by_the_running_service(
         assert await redis.llen(redis_names.viewer_context("tom")) == 1
         assert await redis.ttl(redis_names.viewer_context("tom")) <= 60
         status, text = await get(port, "/metrics")
-        assert (status, 'dialog_work_total{list="user_input_queue",outcome="done"}' in text) == (
+        assert (
+            status,
+            'dialog_queue_jobs_total{list="user_input_queue",outcome="done"}' in text,
+        ) == (
             200,
             True,
         )

@@ -86,7 +86,7 @@ async def test_a_reply_is_spoken_by_the_running_service_as_soon_as_its_voice_is_
         answer = TaskResponse.from_json(kept[0])
         assert (answer.text, answer.metadata.audio_ms) == ("Hello.", 100)
         status, text = await get(port, "/metrics")
-        assert (status, 'dialog_work_total{list="tts_requests",outcome="done"}' in text) == (
+        assert (status, 'dialog_queue_jobs_total{list="tts_requests",outcome="done"}' in text) == (
             200,
             True,
         )

@@ -11,7 +11,7 @@ env:
   LEGACY_ENABLED: {{ .Values.legacy.enabled | quote }}
   {{- if not .Values.legacy.enabled }}
   # Nobody else would answer while the engine is being rolled: its drain, and the start of its successor.
-  ENGINE_WAIT_S: "{{ min 110 (add (mul 2 .Values.dialogEngine.drainSeconds) 20) }}"
+  ENGINE_UNAVAILABLE_WAIT_S: "{{ min 110 (add (mul 2 .Values.dialogEngine.drainSeconds) 20) }}"
   {{- end }}
   {{- $engine := include "vtuber.name" (list . "dialog-engine") }}
   {{- if eq 1 (int .Values.dialogEngine.replicas) }}

@@ -7,5 +7,5 @@ preStop: 5
 drain: {{ .Values.outputHandler.drainSeconds }}
 env:
   PORT: "8002"
-  FIRST_ENGINE_WITHIN_S: "20"
+  FIRST_ENGINE_TIMEOUT_S: "20"
 {{- end }}

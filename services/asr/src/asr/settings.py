@@ -14,7 +14,7 @@ class AsrSettings(ServiceSettings):
 
     models_dir: Path | None = None
     """Folder that `vtuber models` fills: `whisper-base`, `silero-vad`, `smart-turn`. What is missing there is stood in for, and the log,
-    `/readyz` and the metric `dialog_mic_senses` say so."""
+    `/readyz` and the metric `dialog_asr_backend_info` say so."""
 
     whisper_model: Path | None = None
     """Folder of another Whisper model for CTranslate2 (`model.bin` and its tokenizer) than `whisper-base` of MODELS_DIR. Without either,

@@ -61,7 +61,7 @@ async def _reply(chain: FallbackLlm) -> str:
 def _count(provider: str, reason: str) -> float:
     return (
         REGISTRY.get_sample_value(
-            "dialog_llm_fell_through_total", {"provider": provider, "reason": reason}
+            "dialog_llm_fallbacks_total", {"provider": provider, "reason": reason}
         )
         or 0.0
     )

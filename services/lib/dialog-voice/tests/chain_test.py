@@ -54,7 +54,7 @@ async def _heard(chain: FallbackVoice) -> bytes:
 def _count(provider: str, reason: str) -> float:
     return (
         REGISTRY.get_sample_value(
-            "dialog_voice_fell_through_total", {"provider": provider, "reason": reason}
+            "dialog_tts_fallbacks_total", {"provider": provider, "reason": reason}
         )
         or 0.0
     )

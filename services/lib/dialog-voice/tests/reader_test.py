@@ -47,7 +47,7 @@ class Aloud:
 
 def failures() -> float:
     labels = {"provider": "aloud-reading", "reason": "crashed"}
-    return REGISTRY.get_sample_value("dialog_voice_fell_through_total", labels) or 0
+    return REGISTRY.get_sample_value("dialog_tts_fallbacks_total", labels) or 0
 
 
 async def test_a_reading_has_words_shapes_and_a_timbre() -> None:

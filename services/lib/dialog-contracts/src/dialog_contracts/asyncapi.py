@@ -60,7 +60,8 @@ _V2_OUT: Final = (
 SOCKETS: Final = {
     "input": Channel(
         "/ws/input",
-        f"Speaking. `?sessionId=` names the session (absent: the assigned task_id). Text frames of at most {limits.MAX_JSON_FRAME_BYTES} "
+        f"Speaking. `?sessionId=` names the session (absent: the assigned task_id). "
+        f"Text frames of at most {limits.MAX_JSON_FRAME_BYTES} "
         f"bytes, binary ones of at most {limits.MAX_BINARY_FRAME_BYTES}. With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
         "frames; without it the legacy dialect, whose acknowledgements are plain text.",
         receives=(input_socket.UploadFrame, *_V2_IN),

@@ -16,13 +16,13 @@ TURN_FIRST_AUDIO = Histogram(
     "dialog_turn_first_audio_seconds", "Receipt of a turn to its first chunk.", buckets=_AUDIO_S
 )
 PLAYBACK_PAUSES = Counter(
-    "dialog_holds",
+    "dialog_playback_pauses",
     "Replies paused because somebody seemed to speak, and resumed because it was nothing.",
     ["action"],
 )
 MICROPHONES = Gauge("dialog_microphones", "Microphones that are on.")
 MIC_DROPPED = Counter(
-    "dialog_mic_dropped_frames", "Microphone frames that nobody could listen to in time."
+    "dialog_microphone_frames_dropped", "Microphone frames that nobody could listen to in time."
 )
 FALSE_INTERRUPTIONS = Counter(
     "dialog_false_interruptions", "Replies that went on after a sound that was no words."
@@ -30,14 +30,14 @@ FALSE_INTERRUPTIONS = Counter(
 SPEECH_CONTROLS_FAILED = Counter(
     "dialog_speech_controls_failed", "Replies not paused, resumed or stopped.", ["verb", "outcome"]
 )
-SESSIONS_OWNED = Gauge("dialog_sessions_owned", "Sessions that this engine has a lease of.")
+SESSIONS_OWNED = Gauge("dialog_session_leases", "Sessions that this engine has a lease of.")
 SESSIONS_LOST = Counter(
-    "dialog_sessions_lost",
+    "dialog_session_leases_lost",
     "Sessions that another engine took while this one believed to have them.",
 )
 TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
 ENGINE_RETRIES = Counter(
-    "dialog_asked_again",
+    "dialog_engine_retries",
     "Turns that neither path took at first and that an engine was asked again.",
     ["outcome"],
 )
@@ -50,19 +50,20 @@ CONNECTIONS_REPLACED = Counter(
     ["limit"],
 )
 TURNS_CRASHED = Counter(
-    "dialog_turns_broken",
+    "dialog_turns_crashed",
     "Turns that an unforeseen error of ours ended, by what failed.",
     ["where"],
 )
 UNEXPECTED_UPSTREAMS = Counter(
-    "dialog_strangers",
+    "dialog_unexpected_upstream_responses",
     "Answers from something else at a service's address; its connections were given up.",
 )
 DEFERRED_TURNS_OVERFLOW = Counter(
-    "dialog_turns_not_awaited", "Voice files that were cut because too much waited for their end."
+    "dialog_deferred_turns_overflow",
+    "Voice files that were cut because too much waited for their end.",
 )
 TRUNCATIONS_FAILED = Counter(
-    "dialog_heard_words_lost", "Cut voice files whose heard words could not be filed."
+    "dialog_truncations_failed", "Cut voice files whose heard words could not be filed."
 )
 FALLBACKS = Counter(
     "dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"]
@@ -73,12 +74,12 @@ CIRCUIT = Gauge(
     ["engine"],
 )
 ENGINE_REATTACHED = Counter(
-    "dialog_rejoined",
+    "dialog_engine_reattached",
     "Turns of the main path that were given up when the engine had begun to answer, by outcome.",
     ["outcome"],
 )
 ENGINE_FAILOVERS = Counter(
-    "dialog_rerouted",
+    "dialog_engine_failovers",
     "Turns taken to another engine than was thought to have the session, by reason.",
     ["reason"],
 )
@@ -103,13 +104,15 @@ LEGACY_FAILURES = Counter(
     ["stage", "code"],
 )
 QUEUE_JOBS = Counter(
-    "dialog_work", "Messages of a work list, by what became of them.", ["list", "outcome"]
+    "dialog_queue_jobs", "Messages of a work list, by what became of them.", ["list", "outcome"]
 )
 QUEUE_BACKLOG = Gauge(
-    "dialog_work_waiting", "Messages in a work list that nobody has taken.", ["list"]
+    "dialog_queue_backlog", "Messages in a work list that nobody has taken.", ["list"]
 )
 QUEUE_JOBS_RECLAIMED = Counter(
-    "dialog_work_recovered", "Messages taken back from consumers that ended with them.", ["list"]
+    "dialog_queue_jobs_reclaimed",
+    "Messages taken back from consumers that ended with them.",
+    ["list"],
 )
 ENGINE_WAITS = Counter(
     "dialog_engine_waits",
@@ -117,13 +120,13 @@ ENGINE_WAITS = Counter(
     ["outcome"],
 )
 LLM_FALLBACKS = Counter(
-    "dialog_llm_fell_through", "Times a language model was passed over.", ["provider", "reason"]
+    "dialog_llm_fallbacks", "Times a language model was passed over.", ["provider", "reason"]
 )
 TTS_FALLBACKS = Counter(
-    "dialog_voice_fell_through", "Times a voice was passed over.", ["provider", "reason"]
+    "dialog_tts_fallbacks", "Times a voice was passed over.", ["provider", "reason"]
 )
 TTS_UNDERRUNS = Counter(
-    "dialog_voice_gaps", "Chunks that were ready only after their time had come."
+    "dialog_tts_underruns", "Chunks that were ready only after their time had come."
 )
 COMMIT_SECONDS = Histogram(
     "dialog_commit_seconds",
@@ -143,7 +146,7 @@ INGEST_DROPPED = Counter(
     "dialog_ingest_dropped", "Frames for an output-handler that could not be sent.", ["reason"]
 )
 INGEST_LINKS = Gauge(
-    "dialog_ingest_links",
+    "dialog_ingest_connections",
     "Open sockets to output-handlers (engine) or from engines (output-handler).",
 )
 
@@ -156,7 +159,7 @@ VIEWERS_CLOSED = Counter(
 )
 CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
 LEGACY_RESPONSES = Counter(
-    "dialog_answers",
+    "dialog_legacy_responses",
     "Answers of the legacy chain at an output-handler, by what became of them.",
     ["outcome"],
 )
@@ -164,7 +167,9 @@ STOP_SECONDS = Histogram(
     "dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S
 )
 STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
-ASR_RECORDINGS = Counter("dialog_asr", "Recordings, by what became of them.", ["outcome"])
+ASR_RECORDINGS = Counter(
+    "dialog_asr_recordings", "Recordings, by what became of them.", ["outcome"]
+)
 ASR_SECONDS = Histogram(
     "dialog_asr_seconds",
     "A recording's fetching, decoding and recognition.",
@@ -172,7 +177,7 @@ ASR_SECONDS = Histogram(
 )
 
 ASR_BACKEND_INFO = Gauge(
-    "dialog_mic_senses",
+    "dialog_asr_backend_info",
     "What microphones are heard with: 1 for what is in use, by part; stand_in: no model.",
     ["part", "name"],
 )
@@ -187,28 +192,32 @@ UTTERANCE_SECONDS = Histogram(
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.2, 1.6, 2.0, 3.0, 5.0, 10.0),
 )
 ASR_INTERIM_RESULTS = Counter(
-    "dialog_partials", "Looks at the words of an utterance that goes on, by outcome.", ["outcome"]
+    "dialog_asr_interim_results",
+    "Looks at the words of an utterance that goes on, by outcome.",
+    ["outcome"],
 )
 ASR_INTERIM_SECONDS = Histogram(
-    "dialog_partial_seconds",
+    "dialog_asr_interim_seconds",
     "One such look.",
     buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.2, 2.0, 5.0),
 )
 EOT_PREDICTIONS = Counter(
-    "dialog_turn_end_judged", "Questions whether an utterance is complete, by answer.", ["outcome"]
+    "dialog_eot_predictions", "Questions whether an utterance is complete, by answer.", ["outcome"]
 )
 EOT_INFERENCE_SECONDS = Histogram(
-    "dialog_turn_end_seconds",
+    "dialog_eot_inference_seconds",
     "One such question.",
     buckets=(0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0),
 )
 
-REQUESTS_REJECTED = Counter("dialog_refused", "Requests and frames refused, by code.", ["code"])
+REQUESTS_REJECTED = Counter(
+    "dialog_requests_rejected", "Requests and frames refused, by code.", ["code"]
+)
 GATEWAY_CONNECTIONS = Gauge(
-    "dialog_proxied", "Connections open through the gateway, by kind.", ["kind"]
+    "dialog_gateway_connections", "Connections open through the gateway, by kind.", ["kind"]
 )
 ASYNCIO_TASKS = Gauge(
-    "dialog_tasks", "Tasks of the event loop: what grows without end here has leaked."
+    "dialog_asyncio_tasks", "Tasks of the event loop: what grows without end here has leaked."
 )
 LOG_LINES_LOST = Gauge(
     "dialog_log_lines_lost",
