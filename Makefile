@@ -38,7 +38,7 @@ check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/python -m vtuber_operator.crd --check
 	@$(BIN)/mypy
 	@$(BIN)/mypy --no-error-summary conftest.py
-	@for member in $(dir $(MEMBERS)); do $(BIN)/mypy --no-error-summary $$member/tests; done
+	@for member in $(dir $(MEMBERS)); do MYPYPATH=$$member/tests $(BIN)/mypy --no-error-summary $$member/tests; done
 
 bench: $(READY) ## the budgets of docs/architecture.md, measured; writes e2e/bench/results/latest.json
 	@$(BIN)/python -m e2e.harness.browser

@@ -16,11 +16,11 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
-from dialog_telemetry import log_lines
-from service_runtime import work_list
-from service_runtime.job import Handle, OnExhausted
-from service_runtime.redis_link import RedisClient
-from service_runtime.work_list import WorkQueue
+from dialog_redis.client import RedisClient
+from dialog_redis.work_queue import queue
+from dialog_redis.work_queue.job import Handle, OnExhausted
+from dialog_redis.work_queue.queue import WorkQueue
+from dialog_telemetry import logging
 from vtuber_cli import ports
 
 pytest_plugins = ["e2e.harness.levels", "e2e.harness.outcomes"]
@@ -96,9 +96,9 @@ async def no_link(no_url: str) -> AsyncIterator[RedisClient]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work lists that do not dawdle."""
-    monkeypatch.setattr(work_list, "BLOCK_S", 0.02)
-    monkeypatch.setattr(work_list, "RENEW_INTERVAL_S", 0.05)
-    monkeypatch.setattr(work_list, "RETRY_PAUSE_S", 0.02)
+    monkeypatch.setattr(queue, "BLOCK_S", 0.02)
+    monkeypatch.setattr(queue, "RENEW_INTERVAL_S", 0.05)
+    monkeypatch.setattr(queue, "RETRY_PAUSE_S", 0.02)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def complaint(
 
     def said(main: Callable[[], None], name: str, value: str) -> str:
         # Log lines would go to the stream that this test captures, also after it.
-        monkeypatch.setattr(log_lines, "configure", lambda *_: None)
+        monkeypatch.setattr(logging, "configure", lambda *_: None)
         monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.harness import alone, faulty_process
+from e2e.harness import exclusive, faulty_process
 from e2e.harness.stack import FAKES, Stack, running
 
 HERE = Path(__file__).parent
@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # Around everything else: a test's own timeout is not for its waiting.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with alone.place(alone=item.get_closest_marker("alone") is not None):
+    with exclusive.place(alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 

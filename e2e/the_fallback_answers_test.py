@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet
-from dialog_contracts.samples import TurnSample
+from dialog_contracts.turn_sample import TurnSample
 from e2e import timeouts
 from e2e.clients.legacy import LegacyClient, Reply
 from e2e.harness import faulty_engine

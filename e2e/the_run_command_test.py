@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from e2e import timeouts
-from e2e.harness.alone import Stopwatch
 from e2e.harness.clients import chat, get, watching
+from e2e.harness.exclusive import Stopwatch
 from e2e.harness.stack import FAKES, ROOT, Stack, environment, running
 from vtuber_cli import valkey
 
@@ -34,9 +34,16 @@ PROGRAMS = [
         "input_handler",
         "dialog_engine",
         "output_handler",
-        "dialog_voice.espeak_process",
+        "dialog_voice.providers.espeak.process",
     ),
-    *("memory", "chat_ai", "tts", "asr", "long_term_memory", "dialog_voice.espeak_process"),
+    *(
+        "memory",
+        "chat_ai",
+        "tts",
+        "asr",
+        "long_term_memory",
+        "dialog_voice.providers.espeak.process",
+    ),
 ]
 
 

@@ -26,13 +26,13 @@ from dialog_contracts.ingest import (
 from dialog_contracts.limits import BYTES_PER_MS
 from dialog_contracts.viewer import Phase
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
-from dialog_engine.redis_shelf import ClaimState
-from dialog_engine.turn.order import TurnHost, TurnRequest
+from dialog_engine.redis_store import ClaimState
+from dialog_engine.turn.request import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_voice.voice import VoiceAudio, WordCue
-from output_handler.session import PlaybackSession
-from output_handler.turn_view import AudioFrame
-from output_handler.viewer import Viewer
+from output_handler.playback.session import PlaybackSession
+from output_handler.playback.turn import AudioFrame
+from output_handler.viewers.viewer import Viewer
 
 FLAGS = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
 WORDS = [f"word{number:02}{'. ' if number % 5 == 4 else ' '}" for number in range(15)]

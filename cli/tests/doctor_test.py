@@ -9,7 +9,7 @@ import pytest
 from vtuber_cli import doctor, ports, settings
 from vtuber_cli.console import Console
 from vtuber_cli.service_addresses import ServiceAddress
-from vtuber_cli.testing.answering import answering
+from vtuber_cli.testing.answering_server import answering
 
 Saying = Callable[[int, object], int]
 

@@ -250,4 +250,4 @@ def test_a_trial_is_asrs_own_program(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(subprocess, "run", run)
     assert models.attempt(tmp_path) == 3
-    assert asked == [[sys.executable, "-m", "asr.testing.trial", str(tmp_path)]]
+    assert asked == [[sys.executable, "-m", "asr.testing.model_check", str(tmp_path)]]

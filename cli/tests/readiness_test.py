@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from vtuber_cli import ports, readiness
-from vtuber_cli.testing.answering import AnsweringServer, answering
+from vtuber_cli.testing.answering_server import AnsweringServer, answering
 
 
 @pytest.fixture

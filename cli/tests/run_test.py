@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from vtuber_cli import ports, processes, readiness, restarts, service_addresses
+from vtuber_cli import ports, processes, readiness, restart_policy, service_addresses
 from vtuber_cli.console import Console
 from vtuber_cli.process import Process
 from vtuber_cli.run import Runner, RunOptions
@@ -200,8 +200,8 @@ async def started(state: Path, running: asyncio.Task[int]) -> dict[str, Any]:
 async def test_what_keeps_ending_ends_nothing_else(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restarts, "FIRST_S", 0.01)
-    monkeypatch.setattr(restarts, "LONGEST_S", 0.02)
+    monkeypatch.setattr(restart_policy, "FIRST_S", 0.01)
+    monkeypatch.setattr(restart_policy, "LONGEST_S", 0.02)
     out, state = io.StringIO(), tmp_path / "state.json"
     loaded = settings(READY)
     (tmp_path / "dying_service.py").write_text(DYING)

@@ -9,10 +9,10 @@ import pytest
 from dialog_contracts import sse
 from dialog_contracts.http import ErrorBody
 from dialog_contracts.ingest import StopAck
-from vtuber_cli import device, ports
+from vtuber_cli import ports, sound_device
 from vtuber_cli import say as saying
 from vtuber_cli.say import SayError
-from vtuber_cli.testing.asked_gateway import OneTurnGateway, chunk, end, idle, start
+from vtuber_cli.testing.one_turn_gateway import OneTurnGateway, chunk, end, idle, start
 from vtuber_cli.turn_playback import SayTimeouts, TurnResult
 
 
@@ -367,7 +367,7 @@ async def test_what_became_of_the_voice_is_one_true_sentence(
     player: str | None,
     sentence: str,
 ) -> None:
-    monkeypatch.setattr(device, "default_device", lambda: None)
+    monkeypatch.setattr(sound_device, "default_device", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     if player is not None:
         (tmp_path / "aplay").write_text(player)

@@ -26,8 +26,8 @@ from dialog_contracts.input_socket import (
 )
 from vtuber_cli import players, ports
 from vtuber_cli import talk as talking
+from vtuber_cli.audio_source import Recording
 from vtuber_cli.console import Console
-from vtuber_cli.recorder import Recording
 from vtuber_cli.talk import Talk, TalkError
 from vtuber_cli.testing.gateway import FakeGateway
 from vtuber_cli.transcript import Transcript

@@ -13,8 +13,8 @@ from typing import Any
 
 import uvloop
 
-from e2e.bench import cluster, ear, fallback, picture, scenarios, soak
-from e2e.bench.stolen import QUIET_SHARE, stolen, stolen_share
+from e2e.bench import browser_stop, chart, cluster, fallback, scenarios, soak
+from e2e.bench.cpu_steal import QUIET_SHARE, stolen, stolen_share
 from e2e.bench.table import print_table
 
 Scenario = Callable[[Path], Coroutine[Any, Any, dict[str, float]]]
@@ -29,7 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vtuber-bench-") as folder:
         for scenario in (
             *scenarios.ALL,
-            ear.ear_silence,
+            browser_stop.ear_silence,
             fallback.legacy_turn,
             fallback.fallback_detected,
             fallback.switch_cost,
@@ -51,7 +51,7 @@ def main() -> None:
     if len(sys.argv) == 1:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
-        picture.PICTURE.write_text(picture.draw(figures), encoding="utf-8")
+        chart.PICTURE.write_text(chart.draw(figures), encoding="utf-8")
     print_table(figures)
 
 

@@ -5,12 +5,12 @@ import time
 from contextlib import aclosing
 from pathlib import Path
 
-from dialog_llm.openai import OpenAiConfig, OpenAiProvider
 from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.providers.openai import OpenAiConfig, OpenAiProvider
 from dialog_llm.testing import openai_server
-from dialog_voice.edge import EdgeConfig, EdgeVoice
-from dialog_voice.espeak import EspeakVoice
-from dialog_voice.openai_speech import OpenAiSpeechConfig, OpenAiSpeechVoice
+from dialog_voice.providers.edge.voice import EdgeConfig, EdgeVoice
+from dialog_voice.providers.espeak.voice import EspeakVoice
+from dialog_voice.providers.openai.voice import OpenAiSpeechConfig, OpenAiSpeechVoice
 from dialog_voice.testing import edge_server, openai_speech_server
 from dialog_voice.voice import Voice
 from e2e.bench import figures

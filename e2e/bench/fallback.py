@@ -15,16 +15,16 @@ from dialog_contracts import redis_names
 from dialog_contracts.http import ChatRequest, FlagSet, RequestMeta
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, SseFrame, TextDeltaEvent, frame
 from dialog_flags.flags import FixedFlags
-from dialog_telemetry import log_lines
+from dialog_telemetry import log_config
 from e2e.bench import figures
 from e2e.bench.turns import Talk
 from e2e.harness.flag_documents import known_everywhere, write
 from e2e.harness.stack import FAKES, Stack, running
-from input_handler.legacy_path import LegacyClient
-from input_handler.sync_path import EngineGuard
-from input_handler.testing.chain import plenty
-from input_handler.turn_caller import TurnService
-from input_handler.turn_numbers import TurnNumber
+from input_handler.engine.guard import EngineGuard
+from input_handler.legacy.client import LegacyClient
+from input_handler.testing.legacy_pipeline import plenty
+from input_handler.turns.turn_numbers import TurnNumber
+from input_handler.turns.turn_service import TurnService
 
 # The same model and voice on both paths: 100 ms to the first token, 20 ms a word, the voice begins after 50 ms.
 TIMES = {
@@ -125,7 +125,7 @@ async def switch_cost(_: Path) -> dict[str, float]:
     """The switch itself: a turn through flags, number, circuit and the bookkeeping of both paths, with an engine that costs nothing."""
     times: list[float] = []
     # Log lines are written after a turn's first frame has gone on; here they would only time the terminal.
-    log_lines.configure("bench", "WARNING")
+    log_config.configure("bench", "WARNING")
     caller = _caller()
     # As every service does at its start.
     gc.collect()

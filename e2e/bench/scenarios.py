@@ -10,12 +10,12 @@ import psutil
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from e2e.bench import figures, floor
+from e2e.bench import baseline, figures
 from e2e.bench.audience import audience
 from e2e.bench.cancel import cancelled
-from e2e.bench.many import many_sessions
+from e2e.bench.concurrent_sessions import many_sessions
 from e2e.bench.turns import Talk
-from e2e.harness import engine_alone
+from e2e.harness import standalone_engine
 from e2e.harness.stack import FAKES, Stack, running
 
 # A short voice, so that each measured turn meets a quiet system and interrupts nobody.
@@ -27,12 +27,12 @@ async def engine_overhead(data: Path) -> dict[str, float]:
     """Engine alone: request to first chunk on the internal socket, instant mocks."""
     runs = 120
     times: list[float] = []
-    async with engine_alone.running(data, INSTANT) as engine:
-        caller = await engine_alone.RawCaller.open(engine.url)
+    async with standalone_engine.running(data, INSTANT) as engine:
+        caller = await standalone_engine.RawCaller.open(engine.url)
         await engine.subscribe("bench")
         for number in range(1, runs + WARM_UP + 1):
             began = time.perf_counter()
-            caller.send(engine_alone.body("bench", number))
+            caller.send(standalone_engine.body("bench", number))
             while '"SPEECH_CHUNK"' not in await engine.frames.get():
                 continue
             if number > WARM_UP:
@@ -43,7 +43,7 @@ async def engine_overhead(data: Path) -> dict[str, float]:
                 engine.frames.get_nowait()
         caller.close()
     return figures.named("engine_overhead", times) | _floor(
-        figures.named("engine_overhead", await floor.measure(1, runs))
+        figures.named("engine_overhead", await baseline.measure(1, runs))
     )
 
 
@@ -53,7 +53,7 @@ async def viewer_overhead(data: Path) -> dict[str, float]:
     with running(data, INSTANT) as stack:
         times = await _one_after_the_other(stack, runs, pause_s=0.5)
     return figures.named("viewer_overhead", times) | _floor(
-        figures.named("viewer_overhead", await floor.measure(4, runs))
+        figures.named("viewer_overhead", await baseline.measure(4, runs))
     )
 
 

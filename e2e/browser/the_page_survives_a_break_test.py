@@ -13,7 +13,7 @@ from playwright.async_api import Browser
 from e2e import timeouts
 from e2e.harness.browser import CALM, Window
 from e2e.harness.clients import Answer, chat, get, post, watching
-from e2e.harness.line import Line, line
+from e2e.harness.flaky_proxy import Line, line
 from e2e.harness.stack import Stack
 
 pytestmark = [

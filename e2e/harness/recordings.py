@@ -8,8 +8,8 @@ from typing import Final
 import av
 import numpy
 
-from dialog_voice.espeak import EspeakVoice
-from service_runtime import wav
+from dialog_contracts import wav
+from dialog_voice.providers.espeak.voice import EspeakVoice
 
 RATE: Final = 48_000
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from e2e.kind import sessions, timeouts
+from e2e.kind.client import STREAMED, room
 from e2e.kind.conftest import HELMS
 from e2e.kind.namespace import Namespace
 from e2e.kind.programs import CommandFailed
 from e2e.kind.release import Release
 from e2e.kind.sessions import INTERRUPTIBLE
-from e2e.kind.talk import STREAMED, room
 
 # As images are named by the fixture: of --set and --set-string, Helm lets the latter win, whatever their order.
 NO_SUCH_IMAGE = (

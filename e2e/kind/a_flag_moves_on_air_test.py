@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from e2e.harness.clients import Answer, watching
 from e2e.kind import sessions, timeouts
+from e2e.kind.client import room
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 from e2e.kind.sessions import INTERRUPTIBLE, STREAMING
-from e2e.kind.talk import room
 
 OPERATOR = ("--set", "operator.enabled=true")
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 
 from e2e.kind import sessions, timeouts
+from e2e.kind.client import room
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 from e2e.kind.sessions import STREAMING
-from e2e.kind.talk import room
 
 OPERATOR = ("--set", "operator.enabled=true")
 CANARY = "sk-canary-7f3a9c"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from e2e.harness.clients import chat, watching
 from e2e.kind import engine_process, timeouts
+from e2e.kind.client import STREAMED, room
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.talk import STREAMED, room
 
 TRIES = 10
 """The text of an answer takes half a second, and a signal to a process in a node nearly as long when the machine is busy."""

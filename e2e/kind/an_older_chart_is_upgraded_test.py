@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from e2e.kind import images, sessions
+from e2e.kind.client import room
 from e2e.kind.conftest import SMALL
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import CHART, PREVIOUS, Release
-from e2e.kind.talk import room
 
 KNOWN_THEN = [value for value in SMALL if not value.startswith(("legacy.", "microphone."))]
 

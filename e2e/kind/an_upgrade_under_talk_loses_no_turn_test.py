@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from e2e.kind.client import STREAMED, Room, room
 from e2e.kind.conversation import Conversation
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.talk import STREAMED, Room, room
 
 PATIENCE_S = 8.0
 """A turn asked in the middle of the roll: a sentence's time (1.9 s measured), and what two cores that start twelve pods may add."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.kind import cluster, evidence, images, programs, shared_work, timeouts
+from e2e.kind import cluster, diagnostics, images, once_per_run, programs, timeouts
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 
@@ -51,11 +51,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        shared_work.begin()
+        once_per_run.begin()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput") and shared_work.end() and GIVEN is None:
+    if not hasattr(session.config, "workerinput") and once_per_run.end() and GIVEN is None:
         cluster.delete(CLUSTER)
 
 
@@ -83,7 +83,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.sections.append(
             (
                 "cluster",
-                f"logs, events and descriptions: {evidence.collect(arguments['namespace'], item.name)}",
+                f"logs, events and descriptions: {diagnostics.collect(arguments['namespace'], item.name)}",
             )
         )
 
@@ -102,7 +102,7 @@ def context() -> str:
         cluster.apply_definitions(f"kind-{name}")
         return {}
 
-    shared_work.once("cluster", work)
+    once_per_run.once("cluster", work)
     return f"kind-{name}"
 
 
@@ -113,7 +113,7 @@ def built(context: str) -> dict[str, str]:
         images.load(made, context.removeprefix("kind-"))
         return made
 
-    return shared_work.once("images", work)
+    return once_per_run.once("images", work)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from e2e.harness import clients
-from e2e.kind.talk import Room
+from e2e.kind.client import Room
 
 
 @dataclass

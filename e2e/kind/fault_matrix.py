@@ -12,9 +12,9 @@ from typing import Any, Final
 from e2e.clients.legacy import LegacyClient
 from e2e.harness import clients, faulty_engine
 from e2e.harness.recordings import webm
-from e2e.kind import evidence, sessions, timeouts
+from e2e.kind import diagnostics, sessions, timeouts
+from e2e.kind.client import Room
 from e2e.kind.namespace import Namespace
-from e2e.kind.talk import Room
 
 FLAGS: Final = {
     "legacy": {"ENABLE_SYNC_CORE": False},
@@ -239,6 +239,6 @@ def table(found: list[Cell]) -> str:
             + " |"
         )
     text = "\n".join(lines) + "\n"
-    evidence.FOLDER.mkdir(parents=True, exist_ok=True)
-    (evidence.FOLDER / "fault-matrix.md").write_text(text)
+    diagnostics.FOLDER.mkdir(parents=True, exist_ok=True)
+    (diagnostics.FOLDER / "fault-matrix.md").write_text(text)
     return text

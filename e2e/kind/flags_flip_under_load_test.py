@@ -10,10 +10,10 @@ import pytest
 
 from e2e.harness.clients import watching
 from e2e.kind import sessions, timeouts
+from e2e.kind.client import Room, room
 from e2e.kind.conversation import Conversation
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.talk import Room, room
 
 SESSIONS = 20
 FLIP_EVERY_S = 5.0

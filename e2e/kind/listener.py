@@ -9,7 +9,7 @@ from websockets.exceptions import WebSocketException
 
 from e2e.harness import clients
 from e2e.harness.clients import Viewer
-from e2e.kind.talk import Room
+from e2e.kind.client import Room
 
 CALLS_AGAIN_S = 0.1
 

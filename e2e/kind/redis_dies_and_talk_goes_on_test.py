@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from e2e.harness import clients
 from e2e.kind import timeouts
+from e2e.kind.client import STREAMED, room
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.talk import STREAMED, room
 
 
 async def test_talk_goes_on_without_redis_and_catches_up(

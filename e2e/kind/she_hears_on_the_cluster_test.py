@@ -7,10 +7,10 @@ import pytest
 
 from e2e.harness import recordings
 from e2e.kind import images, timeouts
+from e2e.kind.client import room
 from e2e.kind.namespace import Namespace
 from e2e.kind.programs import ROOT, run
 from e2e.kind.release import Release
-from e2e.kind.talk import room
 
 
 @pytest.mark.timeout(timeouts.TEST + timeouts.IMAGE_BUILT, func_only=True)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import aiohttp
 
 from e2e.kind import timeouts
+from e2e.kind.client import room
 from e2e.kind.namespace import Namespace
 from e2e.kind.programs import ROOT
 from e2e.kind.release import Release
-from e2e.kind.talk import room
 
 
 async def test_install_talk_test_and_remove(

@@ -13,9 +13,9 @@ from e2e.clients.legacy import LegacyClient
 from e2e.harness import clients
 from e2e.harness.recordings import webm
 from e2e.kind import engine_process, fault_matrix, sessions, timeouts
+from e2e.kind.client import STREAMED, Room, room
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.talk import STREAMED, Room, room
 
 ENGINE = "statefulset/vtuber-dialog-engine"
 ANSWERED_WITHIN_S = 5.0

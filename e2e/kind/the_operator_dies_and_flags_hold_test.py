@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from e2e.kind import sessions, timeouts
+from e2e.kind.client import room
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 from e2e.kind.sessions import INTERRUPTIBLE
-from e2e.kind.talk import room
 
 OPERATOR = ("--set", "operator.enabled=true")
 

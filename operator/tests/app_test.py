@@ -11,10 +11,10 @@ import structlog
 from redis.asyncio import Redis
 
 from dialog_contracts.session_document import FlagTable
-from vtuber_operator.rbac import RULES
+from vtuber_operator.api.rbac import RULES
 from vtuber_operator.testing.api_server import ApiServer, pod, session
-from vtuber_operator.testing.operating import Operating, until
-from vtuber_operator.testing.store import FakePod, RedisServer
+from vtuber_operator.testing.redis_server import FakePod, RedisServer
+from vtuber_operator.testing.wait import Operating, until
 
 STREAMING, BARGE_IN = "SYNC_TTS_STREAMING", "SYNC_TTS_BARGE_IN"
 CANARY = "sk-canary-9f8e7d"

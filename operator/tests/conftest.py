@@ -13,8 +13,8 @@ from vtuber_cli import ports
 from vtuber_operator.app import Operator
 from vtuber_operator.settings import OperatorSettings
 from vtuber_operator.testing.api_server import ApiServer, pod
-from vtuber_operator.testing.operating import Operating
-from vtuber_operator.testing.store import RedisServer
+from vtuber_operator.testing.redis_server import RedisServer
+from vtuber_operator.testing.wait import Operating
 
 
 @pytest.fixture

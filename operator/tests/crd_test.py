@@ -10,9 +10,9 @@ import yaml
 
 from dialog_flags.flags import REQUIRES
 from vtuber_operator import crd
-from vtuber_operator.spec import Spec
-from vtuber_operator.status import Status
-from vtuber_operator.testing.cluster_in_memory import (
+from vtuber_operator.api.spec import Spec
+from vtuber_operator.api.status import Status
+from vtuber_operator.testing.in_memory_cluster import (
     BARGE_IN,
     START_MS,
     STREAMING,

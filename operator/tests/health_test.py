@@ -6,8 +6,8 @@ import aiohttp
 
 from vtuber_operator.reconciler import REPORT_UNAVAILABLE_AFTER_S
 from vtuber_operator.testing.api_server import ApiServer, session
-from vtuber_operator.testing.operating import Operating, until
-from vtuber_operator.testing.store import RedisServer
+from vtuber_operator.testing.redis_server import RedisServer
+from vtuber_operator.testing.wait import Operating, until
 
 
 async def test_probes_and_metrics_answer(

@@ -10,8 +10,8 @@ from dialog_contracts.redis_names import FLAGS
 from dialog_contracts.session_document import SessionDocument
 from vtuber_operator.errors import ClusterError, Conflict, NotFound, Refused, TooMany, Unreachable
 from vtuber_operator.reconciler import BATCH, REPORT_UNAVAILABLE_AFTER_S
-from vtuber_operator.testing.bench import ReconcilerHarness
-from vtuber_operator.testing.operating import until
+from vtuber_operator.testing.reconciler_harness import ReconcilerHarness
+from vtuber_operator.testing.wait import until
 
 STREAMING, BARGE_IN = "SYNC_TTS_STREAMING", "SYNC_TTS_BARGE_IN"
 

@@ -261,7 +261,7 @@ def _models(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    from dialog_telemetry.output import non_blocking
+    from dialog_telemetry.nonblocking_output import non_blocking
     from vtuber_cli.console import Console
     from vtuber_cli.run import Runner, RunOptions
 

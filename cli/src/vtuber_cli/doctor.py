@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from vtuber_cli import models, providers, readiness, service_addresses, settings
+from vtuber_cli import models, provider_summary, readiness, service_addresses, settings
 from vtuber_cli.console import Console
 from vtuber_cli.service_addresses import ServiceAddress
 
@@ -123,7 +123,7 @@ def _describe_states(
                 "services", service.name, "missing", f"port {service.port}, not running: {without}"
             )
     for _, state, _ in states:
-        for line in providers.engine_summary(state.details):
+        for line in provider_summary.engine_summary(state.details):
             kind, _, told = line.partition(": ")
             answers = not told.startswith("none answers")
             yield Finding(
@@ -162,7 +162,7 @@ def _machine(data: Path) -> Iterator[Finding]:
 
 def _trial() -> Iterator[dict[str, Any]]:
     """What the engine's own trial says, as it says it."""
-    command = [sys.executable, "-m", "dialog_engine.trial"]
+    command = [sys.executable, "-m", "dialog_engine.provider_check"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as trial:

@@ -97,7 +97,7 @@ def check(models: Path, console: Console) -> int:
 def attempt(models: Path) -> int:
     """Say a few sentences by the built-in voice and hear them by these models: texts and times are printed by asr itself."""
     return subprocess.run(
-        [sys.executable, "-m", "asr.testing.trial", str(models)], check=False
+        [sys.executable, "-m", "asr.testing.model_check", str(models)], check=False
     ).returncode
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from vtuber_cli.lines import LineSplitter
+from vtuber_cli.line_splitter import LineSplitter
 
 OUTPUT_DRAIN_S: Final = 0.5
 """After its end, for what it wrote before."""

@@ -13,9 +13,9 @@ from vtuber_cli import (
     addresses,
     certificate,
     models,
-    places,
+    port_assignment,
     ports,
-    providers,
+    provider_summary,
     readiness,
     service_addresses,
     state_file,
@@ -23,11 +23,11 @@ from vtuber_cli import (
 )
 from vtuber_cli.console import Console
 from vtuber_cli.data_folder import DataFolder
-from vtuber_cli.ending import Shutdown
+from vtuber_cli.placeholders import expand
 from vtuber_cli.processes import Processes, RunError
 from vtuber_cli.service_supervisor import ServiceSupervisor
 from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceSpec
-from vtuber_cli.wiring import expand
+from vtuber_cli.shutdown import Shutdown
 
 READY_WITHIN_S: Final = 60
 PAGE: Final = "gateway"
@@ -59,7 +59,7 @@ class Runner:
 
     def __init__(self, settings: RunSettings, options: RunOptions, console: Console) -> None:
         self._settings, self._options, self._console = settings, options, console
-        self._services = places.choose_page_port(
+        self._services = port_assignment.choose_page_port(
             settings, PAGE, options.port, ephemeral=options.ephemeral
         )
         self._valkey_port: int | None = ports.free() if options.ephemeral else VALKEY_PORT
@@ -201,7 +201,7 @@ class Runner:
         if (why := ports.refusal(self._port(PAGE), self._options.host)) is not None:
             raise RunError(why)
         store = self._valkey_port if self._settings.redis_url is None else None
-        self._services, self._valkey_port, moved = places.assign_ports(
+        self._services, self._valkey_port, moved = port_assignment.assign_ports(
             self._services, PAGE, store, self._claims
         )
         if moved:
@@ -277,7 +277,7 @@ class Runner:
             else f" --url {address}"
         )
         self._console.say(f'  In a terminal:  .venv/bin/vtuber say "hello"{at}')
-        for line in providers.run_summary(self._services):
+        for line in provider_summary.run_summary(self._services):
             self._console.say(f"  {line}")
         if (without := models.missing(models.folder(self._options.data))) is not None and any(
             spec.service == "asr" for spec in self._services

@@ -6,7 +6,7 @@ from typing import Final
 
 from vtuber_cli.console import Console
 from vtuber_cli.processes import Processes, RunError
-from vtuber_cli.restarts import RestartPolicy
+from vtuber_cli.restart_policy import RestartPolicy
 
 CHECK_INTERVAL_S: Final = 0.1
 WRONG_SETTINGS: Final = 2

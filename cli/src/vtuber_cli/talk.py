@@ -24,10 +24,10 @@ from dialog_contracts.input_socket import (
 from dialog_contracts.model import WireModel
 from dialog_contracts.sse import split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
-from vtuber_cli import gateway, recorder
+from vtuber_cli import audio_source, gateway
+from vtuber_cli.audio_sink import NO_PLAYER, AudioSink, FileSink, Speaker, unwritable
+from vtuber_cli.audio_source import AudioSource, RecordError
 from vtuber_cli.console import Console
-from vtuber_cli.recorder import AudioSource, RecordError
-from vtuber_cli.speaker import NO_PLAYER, AudioSink, FileSink, Speaker, unwritable
 from vtuber_cli.transcript import Transcript
 
 REPLY_TIMEOUT_S: Final = 15.0
@@ -267,7 +267,7 @@ def main(
         sys.stderr.write(f"--out: {why}\n")
         return 1
     try:
-        source = recorder.open_source(wav_path)
+        source = audio_source.open_source(wav_path)
         asyncio.run(talk())
     # OSError: the file cannot be written.
     except (gateway.GatewayUnreachable, RecordError, OSError) as error:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 
 from dialog_contracts import binary
 from dialog_contracts.ingest import Stop
-from vtuber_cli.speaker import AudioSink
+from vtuber_cli.audio_sink import AudioSink
 
 IDLE_TIMEOUT_S: Final = 4.0
 """A voice that streams, or should, and is silent for so long is taken for ended."""

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.kind import cluster, images, programs
+from e2e.kind.client import STREAMED, Room, room
 from e2e.kind.conftest import HELMS, SMALL
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
-from e2e.kind.talk import STREAMED, Room, room
 
 CLUSTER = "vtuber-nodes"
 # All who talk here have one address, and a quick machine lets them ask more often than one person may.

@@ -13,12 +13,12 @@ import pytest
 from e2e.harness import clients
 from e2e.harness.clients import Viewer
 from e2e.kind import timeouts
+from e2e.kind.client import Room
 from e2e.kind.conversation import Conversation
 from e2e.kind.listener import Listener
 from e2e.kind.namespace import Namespace
 from e2e.kind.nodes.conftest import engines
 from e2e.kind.release import Release
-from e2e.kind.talk import Room
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 
-from dialog_telemetry import log_lines
+from dialog_telemetry import log_config
 from vtuber_operator.app import Operator
 from vtuber_operator.settings import OperatorSettings
 
@@ -19,7 +19,7 @@ async def _serve(settings: OperatorSettings) -> None:
 def main() -> None:
     """Work until SIGTERM or SIGINT."""
     settings = OperatorSettings()
-    log_lines.configure("operator", settings.log_level)
+    log_config.configure("operator", settings.log_level)
     asyncio.run(_serve(settings))
 
 

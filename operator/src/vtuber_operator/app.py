@@ -9,20 +9,20 @@ import structlog
 from aiohttp import web
 
 from vtuber_operator import metrics
-from vtuber_operator.ack_reader import AckReader
-from vtuber_operator.audit import Resync
-from vtuber_operator.cluster_api import ClusterApi
-from vtuber_operator.config_map import ConfigMapWriter
-from vtuber_operator.events import Events
-from vtuber_operator.flag_writer import FlagWriter
+from vtuber_operator.apply.config_map_writer import ConfigMapWriter
+from vtuber_operator.apply.event_writer import Events
+from vtuber_operator.apply.flag_writer import FlagWriter
+from vtuber_operator.apply.secret_writer import SecretWriter
+from vtuber_operator.clients.kubernetes import ClusterApi
+from vtuber_operator.clients.redis import RedisClient
 from vtuber_operator.health import Health
-from vtuber_operator.observed import Kind, ResourceCache
+from vtuber_operator.observe.ack_reader import AckReader
+from vtuber_operator.observe.cache import Kind, ResourceCache
+from vtuber_operator.observe.resync import Resync
+from vtuber_operator.observe.watch_health import WatchHealth
+from vtuber_operator.observe.watches import Watches, watched_paths
 from vtuber_operator.reconciler import Reconciler
-from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.session_keys import SecretWriter
 from vtuber_operator.settings import OperatorSettings
-from vtuber_operator.watch import Watches, watched_paths
-from vtuber_operator.watch_progress import WatchHealth
 
 log = structlog.get_logger("operator")
 _PAUSE_S: Final = (0.5, 10.0)

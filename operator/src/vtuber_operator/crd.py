@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from vtuber_operator.spec import GROUP, KIND, PLURAL, VERSION, Spec, SpecModel
-from vtuber_operator.status import Status
+from vtuber_operator.api.spec import GROUP, KIND, PLURAL, VERSION, Spec, SpecModel
+from vtuber_operator.api.status import Status
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 NAME: Final = f"{PLURAL}.{GROUP}"

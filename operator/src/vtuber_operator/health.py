@@ -7,11 +7,11 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from vtuber_operator.audit import Resync
+from vtuber_operator.clients.redis import RedisClient
+from vtuber_operator.observe.resync import Resync
+from vtuber_operator.observe.watch_health import WatchHealth
 from vtuber_operator.reconciler import Reconciler
-from vtuber_operator.redis_client import RedisClient
 from vtuber_operator.settings import OperatorSettings
-from vtuber_operator.watch_progress import WatchHealth
 
 STALL_TIMEOUT_S: Final = 60.0
 """A decision with its writes has deadlines at every call; one that takes longer hangs."""

@@ -8,19 +8,19 @@ from typing import Final
 import structlog
 
 from vtuber_operator import metrics
-from vtuber_operator.ack_reader import AckReader
-from vtuber_operator.cluster_api import ClusterApi
-from vtuber_operator.config_map import ConfigMapWriter
-from vtuber_operator.desired import Plan, PlanCache, StatusWrite, WritePriority, make_plan
+from vtuber_operator.api.status import Phase
+from vtuber_operator.apply.config_map_writer import ConfigMapWriter
+from vtuber_operator.apply.event_writer import Events
+from vtuber_operator.apply.flag_writer import FlagWriter, unix_ms
+from vtuber_operator.apply.secret_writer import SecretWriter
+from vtuber_operator.clients.kubernetes import ClusterApi
+from vtuber_operator.clients.redis import RedisClient
 from vtuber_operator.errors import ClusterError, Conflict, NotFound, RedisUnavailable, Refused
-from vtuber_operator.events import Events
-from vtuber_operator.flag_writer import FlagWriter, unix_ms
-from vtuber_operator.observed import ResourceCache
-from vtuber_operator.redis_client import RedisClient
-from vtuber_operator.session_keys import SecretWriter
+from vtuber_operator.observe.ack_reader import AckReader
+from vtuber_operator.observe.cache import ResourceCache
+from vtuber_operator.plan.planner import Plan, PlanCache, StatusWrite, WritePriority, make_plan
+from vtuber_operator.plan.snapshot import ClusterSnapshot, Key
 from vtuber_operator.settings import OperatorSettings
-from vtuber_operator.status import Phase
-from vtuber_operator.world import ClusterSnapshot, Key
 
 log = structlog.get_logger("reconciler")
 

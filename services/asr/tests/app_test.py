@@ -15,14 +15,14 @@ from websockets.exceptions import ConnectionClosedOK
 from asr import app as module
 from asr.app import build
 from asr.decoder import RATE, Samples
-from asr.microphone.incoming import MAX_FRAME_BYTES
 from asr.recognizer import NullRecognizer, Transcript
 from asr.settings import AsrSettings
+from asr.streaming.frame_decoder import MAX_FRAME_BYTES
 from dialog_contracts import redis_names
 from dialog_contracts.input_socket import FROM_ASR, MicStart, MicStop, SpeechStarted, Utterance
 from dialog_contracts.legacy_chain import AsrTask, AudioBlob
-from service_runtime.blobs import BlobStore
-from service_runtime.tasks import BackgroundTasks
+from dialog_redis.blob_store import BlobStore
+from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.testing.local_server import serving
 
 pytestmark = pytest.mark.usefixtures("quick")

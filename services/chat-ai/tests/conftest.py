@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet, TurnRecord
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, TtsRequest, UserInput
-from service_runtime import refusals
-from service_runtime.job import Handle
+from dialog_redis.legacy import failures
+from dialog_redis.work_queue.job import Handle
 
 Worked = Callable[..., Awaitable[None]]
 
@@ -41,7 +41,7 @@ class Chain:
 
     async def worked(self, handle: Handle, *raws: str | bytes, at_once: int = 4) -> None:
         """These go through the list, oldest first, until nothing of them is left there."""
-        await self._worked(self.LIST, handle, refusals.exhausted, *raws, at_once=at_once)
+        await self._worked(self.LIST, handle, failures.exhausted, *raws, at_once=at_once)
 
     async def requests(self) -> list[TtsRequest]:
         """What goes to the voice."""

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from chat_ai import recollection
-from chat_ai.author import ReplyGenerator
-from chat_ai.recollection import TurnContext
-from chat_ai.replies import ChatWorker
+from chat_ai import context
+from chat_ai.context import TurnContext
+from chat_ai.generator import ReplyGenerator
 from chat_ai.settings import ChatSettings
+from chat_ai.worker import ChatWorker
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
-from dialog_flags.documents import FlagDocuments
-from dialog_llm.brains import SessionModels
+from dialog_flags.flag_documents import FlagDocuments
 from dialog_llm.errors import LlmError, ProviderError
 from dialog_llm.provider import GenerationOptions, Message
-from service_runtime import refusals
-from service_runtime.redis_link import RedisClient
-from service_runtime.work_list import WorkQueue
+from dialog_llm.session_models import SessionModels
+from dialog_redis.client import RedisClient
+from dialog_redis.legacy import failures
+from dialog_redis.work_queue.queue import WorkQueue
 
 if TYPE_CHECKING:
     from conftest import Chain
@@ -132,14 +132,14 @@ async def test_a_crash_before_the_end_leaves_no_trace_and_the_turn_is_written_on
     listener = redis.pubsub()
     await listener.subscribe(redis_names.AI_RESPONSES)
     dead = WorkQueue(url, chain.LIST, "same")
-    dead.start(with_model(model).handle, refusals.exhausted)
+    dead.start(with_model(model).handle, failures.exhausted)
     await redis.lpush(chain.LIST, chain.turn())
     await until(lambda: model.open)
     await crash(dead)
     assert model.open == 0
     assert await written(redis) == []
     again = WorkQueue(url, chain.LIST, "same")
-    again.start(with_model(model).handle, refusals.exhausted)
+    again.start(with_model(model).handle, failures.exhausted)
     await until(lambda: len(model.prompts) == 2 and not again.running)
     await again.aclose()
     assert [request.text for request in await chain.requests()] == ["whole"]
@@ -197,7 +197,7 @@ async def test_while_redis_cannot_say_what_was_before_no_model_is_asked(
     link: RedisClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recollection, "RETRY_PAUSE_S", 0.02)
+    monkeypatch.setattr(context, "RETRY_PAUSE_S", 0.02)
     model, late = Model(["x"]), RedisClient(no_url, rest_s=0.02)
     away = late.client
     await remember(redis, (1, "sync"), (2, "legacy"))
@@ -206,7 +206,7 @@ async def test_while_redis_cannot_say_what_was_before_no_model_is_asked(
         ReplyGenerator(SessionModels(ChatSettings(), FlagDocuments(), model), within_s=5),
     )
     work = WorkQueue(url, chain.LIST, "one")
-    work.start(replies.handle, refusals.exhausted)
+    work.start(replies.handle, failures.exhausted)
     await redis.lpush(chain.LIST, chain.turn())
     await until(lambda: late.unavailable_reason)
     assert model.prompts == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dialog_engine.errors import TurnNumberTaken
-from service_runtime.errors import Conflict, InvalidField
+from service_runtime.http.errors import Conflict, InvalidField
 
 if TYPE_CHECKING:
     from conftest import Opens

@@ -9,11 +9,11 @@ import pytest
 
 from dialog_engine.app import build
 from dialog_engine.settings import EngineSettings
-from dialog_voice import making
+from dialog_providers import warming
+from dialog_voice import factory
 from dialog_voice.errors import ProviderError
 from dialog_voice.testing.openai_speech_server import OpenAiSpeechServer
 from dialog_voice.voice import VoiceAudio
-from service_runtime import warming
 from service_runtime.testing.local_server import serving
 
 Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
@@ -62,7 +62,7 @@ async def test_a_voice_that_is_away_is_named_and_ready_when_it_answers(
     settings: EngineSettings, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice = Voice()
-    monkeypatch.setattr(making, "build_default", lambda _: voice)
+    monkeypatch.setattr(factory, "build_default", lambda _: voice)
     async with serving(build(settings)) as port:
         away = await until(
             get, port, lambda state: any("edge" in reason for reason in state["reasons"])

@@ -8,10 +8,10 @@ import pytest
 
 from dialog_engine.chat_service import ChatService
 from dialog_engine.tts_streamer import TtsStreamer
-from dialog_engine.turn import frames, runner
-from dialog_engine.turn.machine import TurnStateMachine
+from dialog_engine.turn import output_messages, runner
 from dialog_engine.turn.report import TurnReport
 from dialog_engine.turn.runner import TurnRunner
+from dialog_engine.turn.state_machine import TurnStateMachine
 from dialog_llm.provider import THINKING, Ended
 from dialog_telemetry import metrics
 from dialog_voice.errors import ProviderError
@@ -58,8 +58,8 @@ async def over(one: "Engine") -> None:
         (TtsStreamer, "enqueue"),
         (TtsStreamer, "_emit"),
         (TtsStreamer, "remaining_ms"),
-        (frames, "caption"),
-        (frames, "start"),
+        (output_messages, "caption"),
+        (output_messages, "start"),
     ],
     ids=lambda where: f"{where[0].__name__.rpartition('.')[2]}.{where[1]}",
 )

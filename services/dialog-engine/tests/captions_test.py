@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from dialog_engine.turn.captions import CaptionBatcher
+from dialog_engine.turn.caption_batcher import CaptionBatcher
 
 pytestmark = pytest.mark.looptime
 

@@ -8,7 +8,7 @@ import pytest
 from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import TextDeltaEvent
 from dialog_engine.errors import ClientBusy, TooManyTurns
-from service_runtime.errors import InvalidField
+from service_runtime.http.errors import InvalidField
 
 if TYPE_CHECKING:
     from conftest import Opens

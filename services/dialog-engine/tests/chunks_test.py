@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
-from dialog_engine.speech.chunks import AudioChunk, AudioChunker
-from dialog_voice.fragments import CLAUSE_PAUSE_MS, SENTENCE_PAUSE_MS, Fragment
+from dialog_engine.speech.chunker import AudioChunk, AudioChunker
+from dialog_voice.text.fragmenter import CLAUSE_PAUSE_MS, SENTENCE_PAUSE_MS, Fragment
 from dialog_voice.voice import VisemeCue, VoiceAudio, WordCue
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from dialog_engine.turn.clock import TurnTimers
+from dialog_engine.turn.timers import TurnTimers
 
 pytestmark = pytest.mark.looptime
 

@@ -13,19 +13,19 @@ import pytest
 
 from dialog_contracts.http import ChatRequest, TurnRecord
 from dialog_contracts.legacy_chain import TtsRequest
-from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseFrame, TextDeltaEvent
+from dialog_contracts.turn_sample import TurnSample
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.ownership import SessionLeases
-from dialog_engine.redis_shelf import ClaimState, EngineStore
+from dialog_engine.redis_store import ClaimState, EngineStore
+from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.settings import EngineSettings
-from dialog_flags.documents import FlagDocuments
-from dialog_llm.brains import SessionModels
+from dialog_flags.flag_documents import FlagDocuments
 from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.session_models import SessionModels
+from dialog_redis.client import RedisClient
+from dialog_voice.registry import SessionVoices
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio, WordCue
-from dialog_voice.voices import SessionVoices
-from service_runtime.redis_link import RedisClient
 
 FLAGS = {"SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True}
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_engine.speech.ear_reports import FRESH_MS, PlaybackPositions
+from dialog_engine.speech.playback_positions import FRESH_MS, PlaybackPositions
 
 
 def test_nobody_has_reported() -> None:

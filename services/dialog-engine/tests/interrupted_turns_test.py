@@ -7,8 +7,8 @@ import pytest
 
 from dialog_contracts.ingest import PlaybackControl, Stop, StopResult
 from dialog_engine.errors import TurnInProgress
-from dialog_engine.ingest_link import OutputConnection
-from dialog_engine.redis_shelf import ClaimState
+from dialog_engine.output.connection import OutputConnection
+from dialog_engine.redis_store import ClaimState
 
 if TYPE_CHECKING:
     from conftest import Opens

@@ -15,7 +15,7 @@ from dialog_engine.turn.actions import (
     SendStopAck,
     Synthesize,
 )
-from dialog_engine.turn.machine import AudioState, TextState, TurnStateMachine
+from dialog_engine.turn.state_machine import AudioState, TextState, TurnStateMachine
 
 
 def kinds(actions: list[Action]) -> list[str]:

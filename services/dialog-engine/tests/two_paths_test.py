@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dialog_contracts.http import TurnRecord
-from dialog_engine.redis_shelf import ClaimState
+from dialog_engine.redis_store import ClaimState
 
 if TYPE_CHECKING:
     from conftest import Opens

@@ -10,9 +10,9 @@ import pytest
 
 from dialog_engine import chat_service
 from dialog_engine.memory_shortterm import StoredTurn
-from dialog_engine.turn.order import TurnHost, TurnRequest
+from dialog_engine.turn.request import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
-from dialog_engine.turn.weak_call import weak_callback
+from dialog_engine.turn.weak_callback import weak_callback
 
 if TYPE_CHECKING:
     from conftest import Engine, Opens

@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import UpstreamUnavailable
 from gateway.http_proxy import HttpProxy
-from service_runtime.errors import respond
+from service_runtime.http.errors import respond
+from service_runtime.testing.foreign_server import foreign_first
 from service_runtime.testing.local_server import serving
-from service_runtime.testing.stranger import foreign_first
 from vtuber_cli import ports
 
 

@@ -16,7 +16,7 @@ from websockets.typing import Origin, Subprotocol
 
 from gateway.app import build
 from gateway.settings import GatewaySettings
-from gateway.splice import ClientProtocol
+from gateway.websocket_tunnel import ClientProtocol
 from service_runtime.testing.local_server import serving
 from vtuber_cli import ports
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dialog_contracts.http import FlagSet
-from input_handler.engine_client import EngineClient
-from input_handler.testing.chain import LegacyPipeline, turn_service
+from dialog_redis.client import RedisClient
+from dialog_redis.legacy.responses import LegacyResponses
+from input_handler.engine.client import EngineClient
+from input_handler.testing.legacy_pipeline import LegacyPipeline, turn_service
 from input_handler.testing.scripted_engine import ScriptedEngine
-from input_handler.turn_caller import TurnService
-from service_runtime.answers import LegacyResponses
-from service_runtime.redis_link import RedisClient
+from input_handler.turns.turn_service import TurnService
 from service_runtime.testing.local_server import serving
 
 

@@ -10,8 +10,10 @@ from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet, RequestMeta
 from dialog_contracts.legacy_chain import ChainMeta, UserInput
 from dialog_contracts.sse import ErrorEvent
-from input_handler.engine_client import EngineClient
-from input_handler.testing.chain import (
+from dialog_redis.client import RedisClient
+from dialog_redis.legacy.responses import LegacyResponses
+from input_handler.engine.client import EngineClient
+from input_handler.testing.legacy_pipeline import (
     REQUEST,
     LegacyPipeline,
     call_turn,
@@ -30,9 +32,7 @@ from input_handler.testing.scripted_engine import (
     events,
     refusal,
 )
-from input_handler.turn_caller import TurnService
-from service_runtime.answers import LegacyResponses
-from service_runtime.redis_link import RedisClient
+from input_handler.turns.turn_service import TurnService
 
 
 class Limits(TypedDict, total=False):

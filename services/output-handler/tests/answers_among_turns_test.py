@@ -9,7 +9,7 @@ import pytest
 from dialog_contracts.ingest import Stop
 from dialog_telemetry import metrics
 from output_handler.errors import BargeInOff
-from output_handler.testing.stage import FLAGS
+from output_handler.testing.session_driver import FLAGS
 
 if TYPE_CHECKING:
     from conftest import Listen, Room

@@ -21,15 +21,15 @@ from websockets.typing import Subprotocol
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import SpeechChunk, Start
 from dialog_contracts.legacy_chain import TaskResponse
-from output_handler.answer_player import LegacyResponsePlayer
 from output_handler.app import build
 from output_handler.hub import Hub
-from output_handler.legacy_viewer import LegacyViewer
-from output_handler.session import PlaybackSession
+from output_handler.legacy.response_player import LegacyResponsePlayer
+from output_handler.legacy.viewer import LegacyViewer
+from output_handler.playback.session import PlaybackSession
 from output_handler.settings import OutputSettings
-from output_handler.testing.post import FakeLegacyPipeline, response
-from output_handler.testing.stage import FLAGS, SessionDriver, now_ms, transcript_of
-from output_handler.viewer import Viewer
+from output_handler.testing.fake_legacy import FakeLegacyPipeline, response
+from output_handler.testing.session_driver import FLAGS, SessionDriver, now_ms, transcript_of
+from output_handler.viewers.viewer import Viewer
 from service_runtime.testing.local_server import serving
 
 

@@ -7,14 +7,14 @@ from starlette.websockets import WebSocket
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Start, Stop, TextDelta
+from dialog_redis.client import RedisUnavailable
+from dialog_redis.session_history import SessionHistory
 from dialog_telemetry import metrics
 from output_handler import hub as hub_module
-from output_handler.engine_link import MAX_QUEUED_FRAMES, EngineConnection
 from output_handler.errors import UnknownSession
 from output_handler.hub import Hub
-from output_handler.viewer import Viewer
-from service_runtime.redis_link import RedisUnavailable
-from service_runtime.session_history import SessionHistory
+from output_handler.ingest.connection import MAX_QUEUED_FRAMES, EngineConnection
+from output_handler.viewers.viewer import Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 Wired = Callable[..., Awaitable[WebSocket]]

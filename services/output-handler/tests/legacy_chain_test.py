@@ -19,10 +19,10 @@ from dialog_contracts import binary, redis_names
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start, Stop
 from dialog_contracts.legacy_chain import TaskResponse
+from dialog_redis.blob_store import BlobStore
 from output_handler.app import build
 from output_handler.settings import OutputSettings
-from output_handler.testing.post import response, wav
-from service_runtime.blobs import BlobStore
+from output_handler.testing.fake_legacy import response, wav
 from service_runtime.testing.local_server import serving
 
 OLDER, NEWER = None, Subprotocol("vtuber.v2.bin")

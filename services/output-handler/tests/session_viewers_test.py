@@ -8,8 +8,8 @@ import pytest
 
 from dialog_contracts.ingest import Played
 from dialog_telemetry import metrics
-from output_handler.testing.stage import SessionDriver, new_frames, transcript_of
-from output_handler.viewer import Viewer
+from output_handler.testing.session_driver import SessionDriver, new_frames, transcript_of
+from output_handler.viewers.viewer import Viewer
 
 Listen = Callable[..., Awaitable[tuple[Viewer, list[str | bytes]]]]
 pytestmark = pytest.mark.looptime

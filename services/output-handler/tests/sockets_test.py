@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 from dialog_contracts import binary
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import End, Start, Stop, StopAck, TextDelta
-from output_handler.testing.stage import FLAGS
+from output_handler.testing.session_driver import FLAGS
 
 if TYPE_CHECKING:
     from conftest import Output

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from output_handler.testing.post import response
+from output_handler.testing.fake_legacy import response
 
 if TYPE_CHECKING:
     from conftest import Listen, Room

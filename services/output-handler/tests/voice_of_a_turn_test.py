@@ -8,8 +8,8 @@ import pytest
 
 from dialog_contracts.http import FlagSet
 from dialog_telemetry import metrics
-from output_handler.testing.post import response
-from output_handler.testing.stage import FLAGS
+from output_handler.testing.fake_legacy import response
+from output_handler.testing.session_driver import FLAGS
 
 if TYPE_CHECKING:
     from conftest import Listen, Room, Sent

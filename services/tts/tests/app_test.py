@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import TaskResponse, TtsRequest
-from dialog_voice import making
+from dialog_voice import factory
 from dialog_voice.errors import ProviderError
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio
 from service_runtime.testing.local_server import serving
@@ -47,7 +47,7 @@ class Voice:
 @pytest.fixture
 async def voice(monkeypatch: pytest.MonkeyPatch) -> Voice:
     made = Voice()
-    monkeypatch.setattr(making, "build_default", lambda _: made)
+    monkeypatch.setattr(factory, "build_default", lambda _: made)
     return made
 
 

@@ -17,15 +17,15 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names
 from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, TtsRequest
-from dialog_contracts.samples import TurnSample
-from dialog_flags.documents import FlagDocuments
+from dialog_contracts.turn_sample import TurnSample
+from dialog_flags.flag_documents import FlagDocuments
+from dialog_redis.blob_store import BlobStore
 from dialog_voice.errors import ProviderError
+from dialog_voice.registry import SessionVoices
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio
-from dialog_voice.voices import SessionVoices
-from service_runtime.blobs import BlobStore
-from tts import speaker as module
+from tts import worker as module
 from tts.settings import TtsSettings
-from tts.speaker import TtsWorker
+from tts.worker import TtsWorker
 
 Worked = Callable[..., Awaitable[None]]
 

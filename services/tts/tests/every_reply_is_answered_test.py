@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 
 from dialog_contracts import limits, redis_names
 from dialog_contracts.legacy_chain import TaskResponse, TtsError
+from dialog_redis.client import RedisUnavailable
+from dialog_redis.work_queue.queue import WorkQueue
 from dialog_telemetry import metrics
-from service_runtime.redis_link import RedisUnavailable
-from service_runtime.work_list import WorkQueue
-from tts.speaker import TtsWorker
+from tts.worker import TtsWorker
 
 if TYPE_CHECKING:
-    from services.tts.tests.conftest import House
+    from conftest import House
 
 Crash = Callable[[WorkQueue], Awaitable[None]]
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from dialog_contracts import redis_names
 from dialog_contracts.http import FlagSet
+from dialog_redis.work_queue.job import Job
 from dialog_telemetry import metrics
-from service_runtime.job import Job
 
 if TYPE_CHECKING:
-    from services.tts.tests.conftest import House
+    from conftest import House
 
 
 async def test_a_turn_of_the_chain_leaves_one_sample_with_its_times(house: "House") -> None:

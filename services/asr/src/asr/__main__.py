@@ -1,8 +1,8 @@
 """`asr`: one asr process."""
 
 from asr.app import build
-from asr.microphone.incoming import MAX_FRAME_BYTES
 from asr.settings import AsrSettings
+from asr.streaming.frame_decoder import MAX_FRAME_BYTES
 from service_runtime.server import serve
 
 

@@ -12,19 +12,19 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from asr import whisper
-from asr.listener import RecordingWorker
-from asr.microphone import senses
-from asr.microphone.socket import MicrophoneServer
-from asr.microphone.turn_end import EndpointingConfig
 from asr.recognizer import NullRecognizer, Recognizer
+from asr.recording_worker import RecordingWorker
 from asr.settings import AsrSettings
+from asr.streaming import backends
+from asr.streaming.endpointing import EndpointingConfig
+from asr.streaming.socket import MicrophoneServer
 from asr.whisper import WhisperRecognizer
 from dialog_contracts import redis_names
+from dialog_redis.blob_store import BlobStore
+from dialog_redis.work_queue.queue import WorkQueue
 from service_runtime import application
-from service_runtime.blobs import BlobStore
-from service_runtime.probes import HealthCheck
-from service_runtime.tasks import BackgroundTasks
-from service_runtime.work_list import WorkQueue
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.health import HealthCheck
 
 log = structlog.get_logger("asr")
 
@@ -53,7 +53,7 @@ def build(settings: AsrSettings) -> Starlette:
         nonlocal ready
         await recognizer.warm()
         desk.backends = await asyncio.to_thread(
-            senses.load, settings.models_dir, recognizer, rhythm
+            backends.load, settings.models_dir, recognizer, rhythm
         )
         work.start(listener.handle, listener.on_exhausted)
         ready = True

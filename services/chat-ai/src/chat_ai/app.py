@@ -4,21 +4,22 @@ from contextlib import AsyncExitStack
 
 from starlette.applications import Starlette
 
-from chat_ai.author import ReplyGenerator
-from chat_ai.recollection import TurnContext
-from chat_ai.replies import ChatWorker
+from chat_ai.context import TurnContext
+from chat_ai.generator import ReplyGenerator
 from chat_ai.settings import ChatSettings
+from chat_ai.worker import ChatWorker
 from dialog_contracts import redis_names
-from dialog_flags.documents import FlagDocuments
-from dialog_llm.brains import SessionModels
+from dialog_flags.flag_documents import FlagDocuments
 from dialog_llm.errors import LlmError
-from service_runtime import refusals, worker
-from service_runtime.flag_watch import FlagSubscriber
-from service_runtime.probes import HealthCheck
-from service_runtime.redis_link import RedisClient
-from service_runtime.tasks import BackgroundTasks
-from service_runtime.warming import Warming
-from service_runtime.work_list import WorkQueue
+from dialog_llm.session_models import SessionModels
+from dialog_providers.warming import Warming
+from dialog_redis.client import RedisClient
+from dialog_redis.flag_subscriber import FlagSubscriber
+from dialog_redis.legacy import failures
+from dialog_redis.work_queue import worker_app
+from dialog_redis.work_queue.queue import WorkQueue
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.health import HealthCheck
 
 
 def build(settings: ChatSettings) -> Starlette:
@@ -52,4 +53,4 @@ def build(settings: ChatSettings) -> Starlette:
         # Beside the work: what a predecessor of this name left behind must not wait for it.
         tasks.start("warm-up", Warming("models", brains.default, LlmError).run())
 
-    return worker.create_worker_app(probe, work, replies.handle, refusals.exhausted, parts)
+    return worker_app.create_worker_app(probe, work, replies.handle, failures.exhausted, parts)

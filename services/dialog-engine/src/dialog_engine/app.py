@@ -12,22 +12,22 @@ from dialog_contracts.http import ChatRequest
 from dialog_engine import database_file
 from dialog_engine.chat_service import ChatService
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.ownership import SessionLeases
-from dialog_engine.redis_shelf import EngineStore
+from dialog_engine.redis_store import EngineStore
+from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.settings import EngineSettings
-from dialog_flags.documents import FlagDocuments
-from dialog_llm.brains import SessionModels
+from dialog_flags.flag_documents import FlagDocuments
 from dialog_llm.errors import LlmError
+from dialog_llm.session_models import SessionModels
+from dialog_providers.warming import Warming
+from dialog_redis.client import RedisClient
+from dialog_redis.flag_subscriber import FlagSubscriber
 from dialog_voice.errors import VoiceError
-from dialog_voice.voices import SessionVoices
+from dialog_voice.registry import SessionVoices
 from service_runtime import application
-from service_runtime.bodies import read_model
-from service_runtime.event_stream import EventStream
-from service_runtime.flag_watch import FlagSubscriber
-from service_runtime.probes import HealthCheck
-from service_runtime.redis_link import RedisClient
-from service_runtime.tasks import BackgroundTasks
-from service_runtime.warming import Warming
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.event_stream import EventStream
+from service_runtime.http.health import HealthCheck
+from service_runtime.http.request_body import read_model
 
 
 def build(settings: EngineSettings) -> Starlette:

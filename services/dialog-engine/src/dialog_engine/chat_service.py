@@ -11,31 +11,31 @@ from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
-from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import SseFrame
-from dialog_engine.commands import TurnCommands
+from dialog_contracts.turn_sample import TurnSample
 from dialog_engine.errors import ClientBusy, TooManyTurns, TurnInProgress, TurnLost, TurnNumberTaken
-from dialog_engine.feedback import OutputEvents
-from dialog_engine.finished_turns import CachedTurn, CompletedTurns
-from dialog_engine.hand_over import SessionHandoff
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.outputs import OutputHandlers
-from dialog_engine.ownership import SessionLeases
-from dialog_engine.redis_shelf import EngineStore
-from dialog_engine.sessions import Session, SessionRegistry
+from dialog_engine.output.inbound import OutputEvents
+from dialog_engine.output.registry import OutputHandlers
+from dialog_engine.redis_store import EngineStore
+from dialog_engine.sessions.commands import TurnCommands
+from dialog_engine.sessions.completed_turns import CachedTurn, CompletedTurns
+from dialog_engine.sessions.handoff import SessionHandoff
+from dialog_engine.sessions.history_sync import HistorySync
+from dialog_engine.sessions.leases import SessionLeases
+from dialog_engine.sessions.registry import Session, SessionRegistry
 from dialog_engine.settings import EngineSettings
-from dialog_engine.shared_history import HistorySync
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.order import TurnHost, TurnRequest
+from dialog_engine.turn.request import TurnHost, TurnRequest
 from dialog_engine.turn.runner import TurnRunner
-from dialog_engine.turn_texts import ReplyTextSource
-from dialog_llm.brains import SessionModels
-from dialog_llm.chain import FallbackLlm
-from dialog_voice import language
+from dialog_engine.turn.text_source import ReplyTextSource
+from dialog_llm.fallback import FallbackLlm
+from dialog_llm.session_models import SessionModels
+from dialog_voice.registry import SessionVoices
+from dialog_voice.text import language
 from dialog_voice.voice import Voice
-from dialog_voice.voices import SessionVoices
-from service_runtime.errors import Conflict, InvalidField, out_of_reach
-from service_runtime.tasks import BackgroundTasks
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.errors import Conflict, InvalidField, out_of_reach
 
 log = structlog.get_logger("chat")
 

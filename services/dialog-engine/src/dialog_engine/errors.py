@@ -12,7 +12,7 @@ MemoryClosed                        the database thread is gone: the service is 
 """
 
 from dialog_contracts.http import CLIENT_BUSY
-from service_runtime.errors import Conflict, Misdirected, TooMany, Unavailable
+from service_runtime.http.errors import Conflict, Misdirected, TooMany, Unavailable
 
 
 class TurnNumberTaken(Conflict):

@@ -10,16 +10,16 @@ from typing import Final, Literal
 
 import structlog
 
-from dialog_engine.speech.chunks import AudioChunk, AudioChunker
-from dialog_engine.speech.ear_reports import PlaybackPositions
+from dialog_engine.speech.chunker import AudioChunk, AudioChunker
 from dialog_engine.speech.pacer import Pacer
-from dialog_engine.turn.weak_call import weak_callback
+from dialog_engine.speech.playback_positions import PlaybackPositions
+from dialog_engine.turn.weak_callback import weak_callback
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
-from dialog_voice.fragments import Fragment
-from dialog_voice.read_aloud import SpeakableTextFilter
+from dialog_voice.text.fragmenter import Fragment
+from dialog_voice.text.speakable import SpeakableTextFilter
 from dialog_voice.voice import Voice
-from service_runtime.tasks import BackgroundTasks
+from service_runtime.aio.background_tasks import BackgroundTasks
 
 MAX_FRAGMENTS_AHEAD: Final = 2
 MIN_POLL_MS: Final = 1.0

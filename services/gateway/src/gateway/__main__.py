@@ -3,7 +3,7 @@
 from dialog_contracts import limits
 from gateway.app import build
 from gateway.settings import GatewaySettings
-from gateway.splice import ClientProtocol
+from gateway.websocket_tunnel import ClientProtocol
 from service_runtime.server import serve
 
 

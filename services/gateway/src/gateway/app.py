@@ -18,9 +18,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from dialog_contracts import openapi
-from dialog_flags.documents import FlagDocuments
+from dialog_flags.flag_documents import FlagDocuments
+from dialog_redis.flag_subscriber import FlagSubscriber
 from gateway.admission import AdmissionControl
-from gateway.clients import ClientAddresses
+from gateway.client_addresses import ClientAddresses
 from gateway.errors import RateLimited
 from gateway.http_proxy import HttpProxy
 from gateway.page_headers import PageHeaders
@@ -28,9 +29,8 @@ from gateway.read_limit import ReadLimit
 from gateway.settings import GatewaySettings
 from gateway.socket_proxy import SocketProxy
 from service_runtime import application
-from service_runtime.flag_watch import FlagSubscriber
+from service_runtime.http.health import HealthCheck
 from service_runtime.http.hosts import AllowedHosts, HostGuard, denied
-from service_runtime.probes import HealthCheck
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
 # Swagger UI's own files, because /docs has to work without the internet; only the files of the package are used.

@@ -5,7 +5,7 @@ ServiceError
 └── ServiceAway (503 service_away)       the service behind does not answer
 """
 
-from service_runtime.errors import TooMany, Unavailable
+from service_runtime.http.errors import TooMany, Unavailable
 
 
 class RateLimited(TooMany):

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
 from gateway.errors import UpstreamUnavailable
-from service_runtime.service_pool import ServiceClient
+from service_runtime.http.service_client import ServiceClient
 
 PASSED_ON: Final = ("content-type", "accept", "last-event-id", "traceparent")
 PASSED_BACK: Final = ("content-type", "retry-after", "cache-control", "x-accel-buffering")

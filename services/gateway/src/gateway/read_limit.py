@@ -5,9 +5,9 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.admission import AdmissionControl
-from gateway.clients import ClientAddresses
+from gateway.client_addresses import ClientAddresses
 from gateway.errors import RateLimited
-from service_runtime.errors import respond
+from service_runtime.http.errors import respond
 
 FREE: Final = "/healthz"
 """The kubelet ends a pod that does not answer it."""

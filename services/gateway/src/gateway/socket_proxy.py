@@ -9,8 +9,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_contracts.http import CLIENT_HEADER
 from dialog_telemetry import metrics
-from gateway.splice import EXTENSION, ClientProtocol, HandshakeRejected, UpstreamProtocol
-from service_runtime import unread
+from gateway.websocket_tunnel import EXTENSION, ClientProtocol, HandshakeRejected, UpstreamProtocol
+from service_runtime.http import tcp_options
 
 log = structlog.get_logger("socket_proxy")
 
@@ -57,7 +57,7 @@ class SocketProxy:
         _, service = await asyncio.get_running_loop().create_connection(
             UpstreamProtocol, self._host, self._port, ssl=self._tls or None
         )
-        unread.limit_receive_buffer(service.transport.get_extra_info("socket"))
+        tcp_options.limit_receive_buffer(service.transport.get_extra_info("socket"))
         lines = [
             f"GET {self._folder}{path} HTTP/1.1",
             f"Host: {self._netloc}",

@@ -15,41 +15,41 @@ from starlette.websockets import WebSocket
 from dialog_contracts import limits, redis_names
 from dialog_contracts.http import CLIENT_HEADER, ChatRequest
 from dialog_contracts.sse import SseFrame
-from dialog_flags.documents import FlagDocuments
-from dialog_flags.provider import DocumentProvider
+from dialog_flags.flag_documents import FlagDocuments
+from dialog_flags.openfeature_provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
-from dialog_flags.support import unsupported
-from input_handler.engine_client import EngineClient
-from input_handler.engines import EnginePool
-from input_handler.history import History
-from input_handler.legacy_path import LegacyClient
-from input_handler.listening.microphones import MicrophoneFactory
-from input_handler.listening.output_control import PlaybackClient
-from input_handler.listening.spoken_to import UserSpeakingNotifier
-from input_handler.owners import SessionRouter
-from input_handler.patient_path import WaitForEngine
-from input_handler.running_turns import RunningTurns
+from dialog_flags.unsupported import unsupported
+from dialog_redis.blob_store import BlobStore
+from dialog_redis.client import RedisClient
+from dialog_redis.flag_subscriber import FlagSubscriber
+from dialog_redis.legacy.responses import LegacyResponses
+from dialog_redis.work_queue.queue import WorkQueue
+from input_handler.api.history import History
+from input_handler.api.input_socket import InputSocket
+from input_handler.engine.client import EngineClient
+from input_handler.engine.guard import EngineGuard
+from input_handler.engine.pool import EnginePool
+from input_handler.engine.session_router import SessionRouter
+from input_handler.engine.wait_for_engine import WaitForEngine
+from input_handler.legacy.client import LegacyClient
+from input_handler.legacy.recordings import CONCURRENCY, RecordingQueue
+from input_handler.legacy.upload_budget import UploadBudget
+from input_handler.legacy.upload_session import UploadSession
+from input_handler.microphone.factory import MicrophoneFactory
+from input_handler.microphone.playback_client import PlaybackClient
+from input_handler.microphone.user_speaking import UserSpeakingNotifier
 from input_handler.settings import InputSettings
-from input_handler.socket import InputSocket
-from input_handler.sync_path import EngineGuard
-from input_handler.transcripts import CONCURRENCY, RecordingQueue
-from input_handler.turn_caller import TurnService
-from input_handler.turn_numbers import TurnNumberAllocator
-from input_handler.turn_slots import ConcurrencyLimit
-from input_handler.unattended import BackgroundTurns
-from input_handler.upload_room import UploadBudget
-from input_handler.uploads import UploadSession
+from input_handler.turns.background_turn import BackgroundTurns
+from input_handler.turns.connection_limit import ConcurrencyLimit
+from input_handler.turns.running_turns import RunningTurns
+from input_handler.turns.turn_numbers import TurnNumberAllocator
+from input_handler.turns.turn_service import TurnService
 from service_runtime import application
-from service_runtime.answers import LegacyResponses
-from service_runtime.blobs import BlobStore
-from service_runtime.bodies import read_model
-from service_runtime.errors import InvalidField
-from service_runtime.event_stream import EventStream
-from service_runtime.flag_watch import FlagSubscriber
-from service_runtime.probes import HealthCheck
-from service_runtime.redis_link import RedisClient
-from service_runtime.tasks import BackgroundTasks
-from service_runtime.work_list import WorkQueue
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.errors import InvalidField
+from service_runtime.http.event_stream import EventStream
+from service_runtime.http.health import HealthCheck
+from service_runtime.http.request_body import read_model
 
 CLOSE_UNKNOWN_SESSION: Final = 4004
 BAD_SESSION_ID: Final = "a session id is 1 to 64 of A-Z a-z 0-9 _ -"

@@ -12,7 +12,7 @@ ServiceError
 
 from dialog_contracts.http import ErrorBody
 from dialog_contracts.sse import SseFrame
-from service_runtime.errors import Conflict, ServiceError, TooMany, Unavailable
+from service_runtime.http.errors import Conflict, ServiceError, TooMany, Unavailable
 
 
 class EngineFailed(Exception):

@@ -12,7 +12,7 @@ from dialog_flags.flags import (
     requirements_of,
     validate,
 )
-from dialog_flags.support import unsupported
+from dialog_flags.unsupported import unsupported
 
 
 def test_flag_names_are_the_fields_of_the_wire_model_and_nothing_else() -> None:

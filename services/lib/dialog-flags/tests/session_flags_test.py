@@ -9,9 +9,9 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.session_document import EVERY_SESSION, FlagTable, SessionDocument
-from dialog_flags.documents import FlagDocuments
+from dialog_flags.flag_documents import FlagDocuments
 from dialog_flags.flags import Flag, IllegalFlags, drop_invalid, validate
-from dialog_flags.provider import DocumentProvider
+from dialog_flags.openfeature_provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
 
 STREAMING = FlagSet(SYNC_TTS_STREAMING=True, generation=7)

@@ -7,13 +7,13 @@ import pytest
 from aiohttp import web
 
 from dialog_contracts.session_document import SessionLlm
-from dialog_llm import making
+from dialog_llm import factory
 from dialog_llm.errors import ProviderError
 from dialog_llm.provider import GenerationOptions, LlmProvider, Message
 from dialog_llm.settings import LlmSettings
 from dialog_llm.testing.openai_server import OpenAiServer
-from service_runtime.testing.proxy import Proxy
-from service_runtime.testing.vendor_server import VendorServer
+from dialog_providers.testing.proxy import Proxy
+from dialog_providers.testing.vendor_server import VendorServer
 
 
 @pytest.fixture
@@ -50,15 +50,15 @@ async def test_a_session_reaches_this_machine_by_the_setting_only(server: OpenAi
     with pytest.raises(
         ProviderError, match="address_refused .*localhost.*SESSION_EGRESS_ALLOW=loopback"
     ):
-        await asked(making.build_for_session(wanted, settings(), "sk-session"))
+        await asked(factory.build_for_session(wanted, settings(), "sk-session"))
     with pytest.raises(ProviderError, match="address_refused"):
-        await making.build_for_session(wanted, settings(), "sk-session").warm()
+        await factory.build_for_session(wanted, settings(), "sk-session").warm()
     assert server.requests == []
     assert await asked(
-        making.build_for_session(wanted, settings(session_egress_allow="loopback"), "sk-session")
+        factory.build_for_session(wanted, settings(session_egress_allow="loopback"), "sk-session")
     )
     assert await asked(
-        making.build_for_session(wanted, settings(openai_base_url=wanted.base_url), None)
+        factory.build_for_session(wanted, settings(openai_base_url=wanted.base_url), None)
     ), "the owner's own address"
 
 
@@ -66,7 +66,7 @@ async def test_a_session_reaches_this_machine_by_the_setting_only(server: OpenAi
 async def test_nor_in_any_other_spelling(server: OpenAiServer, host: str) -> None:
     wanted = SessionLlm(base_url=server.address.replace("127.0.0.1", host))
     with pytest.raises(ProviderError) as caught:
-        await asked(making.build_for_session(wanted, settings(), "sk-session"))
+        await asked(factory.build_for_session(wanted, settings(), "sk-session"))
     assert caught.value.reason in ("address_refused", "connection")
     assert server.requests == []
 
@@ -80,13 +80,13 @@ async def test_a_redirect_is_not_followed(server: OpenAiServer, of_session: bool
         [web.post("/v1/chat/completions", elsewhere)], "http://{host}:{port}/v1"
     ) as first:
         if of_session:
-            provider = making.build_for_session(
+            provider = factory.build_for_session(
                 SessionLlm(base_url=first.address),
                 settings(session_egress_allow="loopback"),
                 "sk-x",
             )
         else:
-            provider = making.build_for_session(
+            provider = factory.build_for_session(
                 SessionLlm(), settings(openai_base_url=first.address), None
             )
         with pytest.raises(ProviderError, match="redirected to 127.0.0.1:") as caught:
@@ -98,13 +98,13 @@ async def test_a_redirect_is_not_followed(server: OpenAiServer, of_session: bool
 async def test_a_model_behind_a_proxy_is_reached_by_it(server: OpenAiServer) -> None:
     async with Proxy(elsewhere=place(server)) as proxy:
         own = settings(openai_base_url="http://model.example/v1", http_proxy=proxy.address)
-        assert await asked(making.build_for_session(SessionLlm(), own, None))
+        assert await asked(factory.build_for_session(SessionLlm(), own, None))
         chosen = settings(
             openai_base_url="http://model.example/v1",
             provider_proxy=proxy.address,
             no_proxy="other.example",
         )
-        assert await asked(making.build_for_session(SessionLlm(), chosen, None))
+        assert await asked(factory.build_for_session(SessionLlm(), chosen, None))
         assert proxy.asked == ["POST http://model.example/v1/chat/completions"] * 2
 
 
@@ -118,7 +118,7 @@ async def test_one_on_this_machine_is_reached_without_whatever_the_environment_s
             all_proxy=proxy.address,
             provider_proxy=proxy.address,
         )
-        assert await asked(making.build_for_session(SessionLlm(), own, None))
+        assert await asked(factory.build_for_session(SessionLlm(), own, None))
         assert proxy.asked == []
 
 
@@ -128,11 +128,11 @@ async def test_a_session_reaches_nothing_near_by_a_proxy_either(server: OpenAiSe
         for address in ("http://10.1.2.3/v1", "http://169.254.169.254/v1", "http://[fe80::1]/v1"):
             with pytest.raises(ProviderError, match="address_refused"):
                 await asked(
-                    making.build_for_session(SessionLlm(base_url=address), through, "sk-session")
+                    factory.build_for_session(SessionLlm(base_url=address), through, "sk-session")
                 )
         assert proxy.asked == []
         assert await asked(
-            making.build_for_session(
+            factory.build_for_session(
                 SessionLlm(base_url="http://93.184.216.34/v1"), through, "sk-session"
             )
         )

@@ -7,16 +7,16 @@ import pytest
 from aiohttp import web
 
 from dialog_contracts.session_document import SessionVoice
-from dialog_voice import making
-from dialog_voice.edge import EdgeConfig, EdgeVoice
+from dialog_providers.testing.proxy import Proxy
+from dialog_providers.testing.vendor_server import VendorServer
+from dialog_voice import factory
 from dialog_voice.errors import ProviderError
-from dialog_voice.making import VoiceDependencies
+from dialog_voice.factory import VoiceDependencies
+from dialog_voice.providers.edge.voice import EdgeConfig, EdgeVoice
 from dialog_voice.settings import VoiceSettings
 from dialog_voice.testing.edge_server import EdgeServer
 from dialog_voice.testing.openai_speech_server import OpenAiSpeechServer
 from dialog_voice.voice import Voice
-from service_runtime.testing.proxy import Proxy
-from service_runtime.testing.vendor_server import VendorServer
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def voice(base_url: str | None = None, **values: object) -> Voice:
     settings = VoiceSettings.model_validate(
         {"openai_api_key": "sk-own", "openai_base_url": None, "no_proxy": "", **values}
     )
-    return making.build_for_session(
+    return factory.build_for_session(
         SessionVoice(provider="openai", base_url=base_url),
         VoiceDependencies(settings),
         "sk-session",

@@ -8,9 +8,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dialog_contracts.http import ChatRequest
-from service_runtime import application, errors
-from service_runtime.bodies import read_model
-from service_runtime.probes import HealthCheck
+from service_runtime import application
+from service_runtime.http import errors
+from service_runtime.http.health import HealthCheck
+from service_runtime.http.request_body import read_model
 
 order: list[str] = []
 

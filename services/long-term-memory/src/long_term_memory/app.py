@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
-from long_term_memory.desk import MemoryWorker
+from dialog_redis.client import RedisClient
+from dialog_redis.work_queue import worker_app
+from dialog_redis.work_queue.queue import WorkQueue
+from long_term_memory.memory_store import MemoryStore
 from long_term_memory.settings import LtmSettings
-from long_term_memory.store import MemoryStore
-from service_runtime import worker
-from service_runtime.probes import HealthCheck
-from service_runtime.redis_link import RedisClient
-from service_runtime.work_list import WorkQueue
+from long_term_memory.worker import MemoryWorker
+from service_runtime.http.health import HealthCheck
 
 
 def build(settings: LtmSettings) -> Starlette:
@@ -34,6 +34,6 @@ def build(settings: LtmSettings) -> Starlette:
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create_worker_app(
+    return worker_app.create_worker_app(
         HealthCheck("long-term-memory"), work, desk.handle, desk.on_exhausted, parts
     )

@@ -5,13 +5,14 @@ from contextlib import AsyncExitStack
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
-from memory.context import ViewerHistory
-from memory.intake import InputWorker
+from dialog_redis.client import RedisClient
+from dialog_redis.legacy import failures
+from dialog_redis.work_queue import worker_app
+from dialog_redis.work_queue.queue import WorkQueue
 from memory.settings import MemorySettings
-from service_runtime import refusals, worker
-from service_runtime.probes import HealthCheck
-from service_runtime.redis_link import RedisClient
-from service_runtime.work_list import WorkQueue
+from memory.viewer_history import ViewerHistory
+from memory.worker import InputWorker
+from service_runtime.http.health import HealthCheck
 
 
 def build(settings: MemorySettings) -> Starlette:
@@ -30,6 +31,6 @@ def build(settings: MemorySettings) -> Starlette:
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
 
-    return worker.create_worker_app(
-        HealthCheck("memory"), work, intake.handle, refusals.exhausted, parts
+    return worker_app.create_worker_app(
+        HealthCheck("memory"), work, intake.handle, failures.exhausted, parts
     )

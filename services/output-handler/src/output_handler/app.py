@@ -12,23 +12,23 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dialog_contracts.http import HoldReply, StopReply, StopRequest
-from dialog_flags.documents import FlagDocuments
+from dialog_flags.flag_documents import FlagDocuments
+from dialog_redis.active_playback import ActivePlayback
+from dialog_redis.blob_store import BlobStore
+from dialog_redis.client import RedisClient
+from dialog_redis.flag_subscriber import FlagSubscriber
+from dialog_redis.legacy.responses import LegacyResponses
+from dialog_redis.session_history import SessionHistory
 from output_handler import sockets
-from output_handler.file_words import ReplyTruncation
+from output_handler.broadcast import SessionBroadcast
 from output_handler.hub import Hub
-from output_handler.mailroom import ResponseSource
-from output_handler.notices import SessionBroadcast
+from output_handler.legacy.reply_truncation import ReplyTruncation
+from output_handler.legacy.response_source import ResponseSource
 from output_handler.settings import OutputSettings
 from service_runtime import application
-from service_runtime.answers import LegacyResponses
-from service_runtime.blobs import BlobStore
-from service_runtime.bodies import read_model
-from service_runtime.flag_watch import FlagSubscriber
-from service_runtime.probes import HealthCheck
-from service_runtime.redis_link import RedisClient
-from service_runtime.session_history import SessionHistory
-from service_runtime.sounding import ActivePlayback
-from service_runtime.tasks import BackgroundTasks
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.health import HealthCheck
+from service_runtime.http.request_body import read_model
 
 
 def build(settings: OutputSettings) -> Starlette:

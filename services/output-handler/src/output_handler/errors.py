@@ -7,7 +7,7 @@ ServiceError
 
 from typing import Final
 
-from service_runtime.errors import Conflict, NotFound
+from service_runtime.http.errors import Conflict, NotFound
 
 BARGE_IN_OFF: Final = "this turn was started without SYNC_TTS_BARGE_IN and cannot be stopped"
 

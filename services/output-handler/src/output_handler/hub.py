@@ -19,16 +19,16 @@ from dialog_contracts.ingest import (
     Subscribe,
 )
 from dialog_contracts.input_socket import UserSpeaking
+from dialog_redis.client import RedisUnavailable
+from dialog_redis.session_history import SessionHistory
 from dialog_telemetry import metrics
-from output_handler.answer_player import LegacyResponsePlayer
-from output_handler.engine_link import EngineConnection
 from output_handler.errors import BARGE_IN_OFF, BargeInOff, UnknownSession
-from output_handler.mailroom import ResponseSource
-from output_handler.session import PlaybackSession
-from output_handler.stop_desk import ControlQuery
-from output_handler.viewer import Viewer
-from service_runtime.redis_link import RedisUnavailable
-from service_runtime.session_history import SessionHistory
+from output_handler.ingest.connection import EngineConnection
+from output_handler.ingest.control_query import ControlQuery
+from output_handler.legacy.response_player import LegacyResponsePlayer
+from output_handler.legacy.response_source import ResponseSource
+from output_handler.playback.session import PlaybackSession
+from output_handler.viewers.viewer import Viewer
 
 log = structlog.get_logger("hub")
 

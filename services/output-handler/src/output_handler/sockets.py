@@ -21,14 +21,14 @@ from dialog_contracts.viewer import (
     ViewerError,
 )
 from dialog_telemetry import metrics
-from output_handler.engine_link import CHECK_INTERVAL_S, EngineConnection
 from output_handler.errors import BargeInOff
 from output_handler.hub import Hub, clock_ms
-from output_handler.legacy_viewer import LegacyViewer
-from output_handler.session import PlaybackSession
+from output_handler.ingest.connection import CHECK_INTERVAL_S, EngineConnection
+from output_handler.legacy.viewer import LegacyViewer
+from output_handler.playback.session import PlaybackSession
 from output_handler.settings import OutputSettings
-from output_handler.viewer import Viewer
-from service_runtime.frame_rate import FrameRateLimit
+from output_handler.viewers.viewer import Viewer
+from service_runtime.http.frame_rate_limit import FrameRateLimit
 
 log = structlog.get_logger("sockets")
 

@@ -5,18 +5,18 @@ from contextlib import AsyncExitStack
 from starlette.applications import Starlette
 
 from dialog_contracts import redis_names
-from dialog_flags.documents import FlagDocuments
+from dialog_flags.flag_documents import FlagDocuments
+from dialog_providers.warming import Warming
+from dialog_redis.blob_store import BlobStore
+from dialog_redis.flag_subscriber import FlagSubscriber
+from dialog_redis.work_queue import worker_app
+from dialog_redis.work_queue.queue import WorkQueue
 from dialog_voice.errors import VoiceError
-from dialog_voice.voices import SessionVoices
-from service_runtime import worker
-from service_runtime.blobs import BlobStore
-from service_runtime.flag_watch import FlagSubscriber
-from service_runtime.probes import HealthCheck
-from service_runtime.tasks import BackgroundTasks
-from service_runtime.warming import Warming
-from service_runtime.work_list import WorkQueue
+from dialog_voice.registry import SessionVoices
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.health import HealthCheck
 from tts.settings import TtsSettings
-from tts.speaker import TtsWorker
+from tts.worker import TtsWorker
 
 
 def build(settings: TtsSettings) -> Starlette:
@@ -49,4 +49,4 @@ def build(settings: TtsSettings) -> Starlette:
         # Beside the work: what a predecessor of this name left behind must not wait for it.
         tasks.start("warm-up", warming.run())
 
-    return worker.create_worker_app(probe, work, speaker.handle, speaker.on_exhausted, parts)
+    return worker_app.create_worker_app(probe, work, speaker.handle, speaker.on_exhausted, parts)

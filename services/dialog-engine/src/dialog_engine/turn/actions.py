@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dialog_contracts.sse import ChatEvent
-from dialog_voice.fragments import Fragment
+from dialog_voice.text.fragmenter import Fragment
 
 
 @dataclass(frozen=True, slots=True)

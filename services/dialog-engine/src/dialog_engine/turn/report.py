@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import structlog
 
-from dialog_contracts.samples import TurnSample
 from dialog_contracts.sse import DoneStats
+from dialog_contracts.turn_sample import TurnSample
 from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn.actions import Commit, Finish
-from dialog_engine.turn.machine import TurnStateMachine
-from dialog_engine.turn.order import TurnHost, TurnRequest
-from dialog_voice.chain import FallbackVoice
+from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.state_machine import TurnStateMachine
+from dialog_voice.fallback import FallbackVoice
 
 log = structlog.get_logger("turn")
 

@@ -8,24 +8,24 @@ import structlog
 
 from dialog_contracts.ingest import Played
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
-from dialog_engine.speech.chunks import AudioChunk
+from dialog_engine.speech.chunker import AudioChunk
 from dialog_engine.tts_streamer import MIN_POLL_MS, SpeechHooks, TtsStreamer
-from dialog_engine.turn import actions, frames
-from dialog_engine.turn.captions import CaptionBatcher
-from dialog_engine.turn.claim import ReplyClaim
-from dialog_engine.turn.clock import TurnTimers
+from dialog_engine.turn import actions, output_messages
+from dialog_engine.turn.action_executor import ActionExecutor
+from dialog_engine.turn.caption_batcher import CaptionBatcher
+from dialog_engine.turn.committer import TurnCommitter
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.keeper import TurnCommitter
-from dialog_engine.turn.machine import AudioState, TextState, TurnStateMachine
-from dialog_engine.turn.order import TurnHost, TurnRequest
-from dialog_engine.turn.owner import ActionExecutor
+from dialog_engine.turn.reply_claim import ReplyClaim
 from dialog_engine.turn.report import TurnReport
+from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.state_machine import AudioState, TextState, TurnStateMachine
+from dialog_engine.turn.timers import TurnTimers
 from dialog_engine.turn.trace import TurnTrace
-from dialog_engine.turn.weak_call import weak_callback
+from dialog_engine.turn.weak_callback import weak_callback
 from dialog_llm.errors import LlmError
 from dialog_llm.provider import Ended, Thinking
 from dialog_telemetry import metrics
-from service_runtime.tasks import BackgroundTasks
+from service_runtime.aio.background_tasks import BackgroundTasks
 
 log = structlog.get_logger("turn")
 
@@ -52,7 +52,7 @@ class TurnRunner:
         self._model: asyncio.Task[None] | None = None
         self._committer = TurnCommitter(order, parts, self._tasks)
         self._captions = CaptionBatcher(
-            lambda *said: parts.publish(frames.caption(order, *said), False)
+            lambda *said: parts.publish(output_messages.caption(order, *said), False)
         )
         hooks = SpeechHooks(
             weak_callback(self._send_chunk),
@@ -92,12 +92,12 @@ class TurnRunner:
         """START, also for an output-handler that subscribes in mid-turn."""
         sounding = self._speech is not None and self.machine.first_audio_ms is not None
         ear_ms = self._speech.position_ms if self._speech is not None and sounding else None
-        return frames.start(self.request, self._trace.traceparent, ear_ms)
+        return output_messages.start(self.request, self._trace.traceparent, ear_ms)
 
     def text_message(self) -> str:
         """The text so far as one caption."""
         ended = self.machine.text not in (TextState.WAITING, TextState.STREAMING)
-        return frames.caption(self.request, self.machine.reply, 0, ended)
+        return output_messages.caption(self.request, self.machine.reply, 0, ended)
 
     @property
     def text_settled(self) -> bool:
@@ -243,7 +243,7 @@ class TurnRunner:
                 self._send_end()
             case actions.SendStopAck(heard):
                 self._captions.discard()
-                self._host.publish(frames.stop_ack(self.request, heard), False)
+                self._host.publish(output_messages.stop_ack(self.request, heard), False)
             case actions.Finish():
                 self._end(action)
 
@@ -273,7 +273,7 @@ class TurnRunner:
         )
 
     def _send_chunk(self, chunk: AudioChunk) -> None:
-        self._host.publish(frames.chunk(self.request, chunk), True)
+        self._host.publish(output_messages.chunk(self.request, chunk), True)
 
     def _first_audio(self) -> None:
         self._captions.flush()
@@ -286,7 +286,7 @@ class TurnRunner:
 
     def _send_end(self) -> None:
         assert self._speech is not None
-        self._host.publish(frames.end(self.request, self._speech.audio_ms), False)
+        self._host.publish(output_messages.end(self.request, self._speech.audio_ms), False)
         self._wait_played_out()
 
     def _wait_played_out(self) -> None:
@@ -318,9 +318,11 @@ class TurnRunner:
             self._captions.flush()
             if self._host.enqueue_voice_file is not None:
                 self._host.enqueue_voice_file(
-                    frames.voice_request(self.request, self.machine.reply, self._trace.traceparent)
+                    output_messages.voice_request(
+                        self.request, self.machine.reply, self._trace.traceparent
+                    )
                 )
             else:
-                self._host.publish(frames.end(self.request, 0), False)
+                self._host.publish(output_messages.end(self.request, 0), False)
         self._report.ended(finish)
         self._trace.end(finish.outcome)

@@ -8,8 +8,8 @@ import structlog
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from dialog_engine.turn.order import TurnRequest
-from dialog_telemetry import attributes, trace_context
+from dialog_engine.turn.request import TurnRequest
+from dialog_telemetry import span_attributes, trace_context
 
 P = ParamSpec("P")
 
@@ -31,13 +31,13 @@ class TurnTrace:
         """Within `run`."""
         order = self._request
         structlog.contextvars.bind_contextvars(
-            **{attributes.LOG_CORRELATION_ID: order.correlation_id}
+            **{span_attributes.LOG_CORRELATION_ID: order.correlation_id}
         )
         names: dict[str, AttributeValue] = {
-            attributes.SESSION_ID: order.session_id,
-            attributes.TURN: order.turn,
-            attributes.CORRELATION_ID: order.correlation_id,
-            attributes.FLAGS_GENERATION: order.flags.generation,
+            span_attributes.SESSION_ID: order.session_id,
+            span_attributes.TURN: order.turn,
+            span_attributes.CORRELATION_ID: order.correlation_id,
+            span_attributes.FLAGS_GENERATION: order.flags.generation,
         }
         self._span = trace_context.enter_span("chat", parent=order.traceparent, attributes=names)
         self.traceparent = trace_context.current()
@@ -45,5 +45,5 @@ class TurnTrace:
     def end(self, outcome: str) -> None:
         """The span is over."""
         if self._span is not None:
-            self._span.set_attribute(attributes.OUTCOME, outcome)
+            self._span.set_attribute(span_attributes.OUTCOME, outcome)
             self._span.end()

@@ -15,11 +15,11 @@ from dialog_contracts import (
     limits,
     outbox,
     redis_names,
-    samples,
+    turn_sample,
     viewer,
 )
 from dialog_contracts import legacy_chain as chain
-from dialog_contracts.catalogue import MESSAGES
+from dialog_contracts.message_catalog import MESSAGES
 
 _REF: Final = "#/components/schemas/{model}"
 Models = Sequence[type[BaseModel]]
@@ -60,9 +60,10 @@ _V2_OUT: Final = (
 SOCKETS: Final = {
     "input": Channel(
         "/ws/input",
-        f"Speaking. `?sessionId=` names the session (absent: the assigned task_id). "
+        "Speaking. `?sessionId=` names the session (absent: the assigned task_id). "
         f"Text frames of at most {limits.MAX_JSON_FRAME_BYTES} "
-        f"bytes, binary ones of at most {limits.MAX_BINARY_FRAME_BYTES}. With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
+        f"bytes, binary ones of at most {limits.MAX_BINARY_FRAME_BYTES}. "
+        f"With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
         "frames; without it the legacy dialect, whose acknowledgements are plain text.",
         receives=(input_socket.UploadFrame, *_V2_IN),
         sends=(input_socket.TaskAssigned, input_socket.UploadProcessed, *_V2_OUT),
@@ -112,7 +113,9 @@ SOCKETS: Final = {
 
 REDIS: Final = {
     "turnSamples": Channel(
-        redis_names.TURN_SAMPLES, "Stream, bounded: one entry a turn.", sends=(samples.TurnSample,)
+        redis_names.TURN_SAMPLES,
+        "Stream, bounded: one entry a turn.",
+        sends=(turn_sample.TurnSample,),
     ),
     "eventsLtm": Channel(
         redis_names.EVENTS_LTM,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dialog_contracts import asyncapi, openapi
-from dialog_contracts.catalogue import MESSAGES, file_name
+from dialog_contracts.message_catalog import MESSAGES, file_name
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schemas"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -9,7 +9,7 @@ from openfeature.provider import FeatureProvider
 
 from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag, IllegalFlags, drop_invalid, validate
-from dialog_flags.provider import GENERATION
+from dialog_flags.openfeature_provider import GENERATION
 
 DOMAIN: Final = "vtuber"
 

@@ -1,1 +1,1 @@
-"""Language models behind one interface; import the module you need (`dialog_llm.chain`), nothing heavy loads from here."""
+"""Language models behind one interface; import the module you need (`dialog_llm.fallback`), nothing heavy loads from here."""

@@ -13,7 +13,7 @@ later, may well succeed. All three are decided once, in the table below.
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from service_runtime.vendor_words import redact
+from service_runtime.redact import redact
 
 Reason = Literal[
     "unauthorized",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dialog_contracts.http import TurnRecord
-from dialog_llm import thoughts
+from dialog_llm import thought_filter
 from dialog_llm.provider import Message
 
 CONTEXT_CHARS: Final = 6_000
@@ -25,7 +25,7 @@ def build(persona: str, recent: Sequence[TurnRecord], user_text: str) -> list[Me
         if record.user:
             messages.append(Message("user", record.user))
         # What earlier versions stored may hold thoughts; models answer worse when they read their own.
-        if reply := thoughts.strip_thoughts(record.reply):
+        if reply := thought_filter.strip_thoughts(record.reply):
             # The model should know that it was cut off, or it takes half a sentence for its own style.
             messages.append(
                 Message("assistant", reply + ("… [interrupted]" if record.interrupted else ""))

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from service_runtime.model_settings import ModelSettings
+from dialog_providers.settings import ModelSettings
 
 PERSONA: Final = (
     "You are Xiaoxing (小星), a warm, quick-witted virtual streamer who talks to viewers by voice. You are an AI and say so when asked. "

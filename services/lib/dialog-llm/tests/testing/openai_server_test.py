@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from dialog_llm.openai import OpenAiConfig, OpenAiProvider
 from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.providers.openai import OpenAiConfig, OpenAiProvider
 from dialog_llm.testing.openai_server import Behaviour, behaviour_of
 
 

@@ -1,1 +1,1 @@
-"""Voices behind one interface; import the module you need (`dialog_voice.chain`), nothing heavy loads from here."""
+"""Voices behind one interface; import the module you need (`dialog_voice.fallback`), nothing heavy loads from here."""

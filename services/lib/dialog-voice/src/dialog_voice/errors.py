@@ -12,7 +12,7 @@ well succeed. Messages are one line with at most 200 characters of the vendor's 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from service_runtime.vendor_words import redact
+from service_runtime.redact import redact
 
 Reason = Literal[
     "unauthorized",

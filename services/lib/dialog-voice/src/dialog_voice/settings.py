@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import field_validator
 from pydantic_settings import NoDecode
 
-from service_runtime.model_settings import ModelSettings
+from dialog_providers.settings import ModelSettings
 
 
 class VoiceSettings(ModelSettings):

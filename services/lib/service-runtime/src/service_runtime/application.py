@@ -13,10 +13,10 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from dialog_contracts import limits
-from service_runtime import errors
+from service_runtime.http import errors
+from service_runtime.http.body_limit import BodySizeLimit
+from service_runtime.http.health import HealthCheck
 from service_runtime.http.hosts import AllowedHosts, HostGuard
-from service_runtime.limits import BodySizeLimit
-from service_runtime.probes import HealthCheck
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 A = TypeVar("A", bound=Starlette)

@@ -15,9 +15,8 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from dialog_contracts import limits
-from dialog_telemetry import log_lines
-from service_runtime import unread
-from service_runtime.http import serving
+from dialog_telemetry import log_config
+from service_runtime.http import serving, tcp_options
 from service_runtime.http.bounded_socket import BoundedSocket
 from service_runtime.settings import ServiceSettings
 
@@ -43,7 +42,7 @@ def serve(
     """
     try:
         settings = settings_type()
-        log_lines.configure(service, settings.log_level)
+        log_config.configure(service, settings.log_level)
         app = build(settings)
     except ValidationError as error:
         for problem in error.errors():
@@ -96,7 +95,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
-                unread.limit_send_buffer(listening)
+                tcp_options.limit_send_buffer(listening)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

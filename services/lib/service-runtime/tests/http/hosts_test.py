@@ -5,7 +5,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from service_runtime.errors import Refused
+from service_runtime.http.errors import Refused
 from service_runtime.http.hosts import AllowedHosts, HostGuard, HostRefused, OriginRefused
 
 OWN = socket.gethostname()

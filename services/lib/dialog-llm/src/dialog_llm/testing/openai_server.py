@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from service_runtime.testing.vendor_server import VendorServer, cut_off, main
+from dialog_providers.testing.vendor_server import VendorServer, cut_off, main
 
 Kind = Literal["ok", "status", "cut", "unfinished", "empty", "stall", "error_event", "garbage"]
 

@@ -17,8 +17,8 @@ from typing import Any, Final, Literal
 import aiohttp
 from aiohttp import web
 
-from dialog_voice.estimate import words_of
-from service_runtime.testing.vendor_server import VendorServer, cut_off, main
+from dialog_providers.testing.vendor_server import VendorServer, cut_off, main
+from dialog_voice.visemes.estimator import words_of
 
 Kind = Literal["ok", "status", "cut", "silent", "stall", "no_audio", "garbage", "unknown_path"]
 

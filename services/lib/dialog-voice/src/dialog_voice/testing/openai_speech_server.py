@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
-from dialog_voice.estimate import words_of
+from dialog_providers.testing.vendor_server import VendorServer, cut_off, main
+from dialog_voice.visemes.estimator import words_of
 from dialog_voice.voice import SAMPLE_RATE
-from service_runtime.testing.vendor_server import VendorServer, cut_off, main
 
 Kind = Literal["ok", "status", "cut", "empty", "stall", "json"]
 

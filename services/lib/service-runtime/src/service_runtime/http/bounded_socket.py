@@ -9,7 +9,7 @@ from websockets.frames import CloseCode
 from dialog_telemetry import metrics
 from service_runtime.http import bounds
 from service_runtime.http.frame_budget import STEP_BYTES, FrameBudget
-from service_runtime.http.frame_cursor import FrameBoundaryTracker
+from service_runtime.http.frame_tracker import FrameBoundaryTracker
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):

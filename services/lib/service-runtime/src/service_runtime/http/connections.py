@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from dialog_telemetry import metrics
 from service_runtime.http import bounds
-from service_runtime.http.line_rate import LogRateLimit
+from service_runtime.http.log_rate_limit import LogRateLimit
 
 NETWORK_BITS: Final = 64
 """Of an IPv6 address: one machine has all the addresses of its network."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from service_runtime.http import bounds
-from service_runtime.http.frame_cursor import FrameBoundaryTracker
+from service_runtime.http.frame_tracker import FrameBoundaryTracker
 
 STEP_BYTES: Final = 8 * 1024
 """Bytes between two looks at the count: of frames without anything in them these are 1 400."""

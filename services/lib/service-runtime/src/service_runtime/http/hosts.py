@@ -15,7 +15,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service_runtime.errors import Refused, ServiceError, respond
+from service_runtime.http.errors import Refused, ServiceError, respond
 
 CLUSTER_SUFFIXES: Final = (".svc", ".cluster.local")
 """Names below these lead to this cluster."""

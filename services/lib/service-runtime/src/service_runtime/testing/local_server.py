@@ -10,8 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dialog_contracts import limits
-from service_runtime import unread
 from service_runtime.http import serving as bounded
+from service_runtime.http import tcp_options
 from service_runtime.http.bounded_socket import BoundedSocket
 
 ENDS_WITHIN_S: Final = 1.0
@@ -32,7 +32,7 @@ async def serving(
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     listener = socket.create_server(("127.0.0.1", port))
-    unread.limit_send_buffer(listener)
+    tcp_options.limit_send_buffer(listener)
     await server.startup(sockets=[listener])
     try:
         yield listener.getsockname()[1]

@@ -1,0 +1,1 @@
+"""The VtuberSession API: spec, status, permissions."""

@@ -1,0 +1,1 @@
+"""What is written: statuses, flags, ConfigMap, Secret, Events."""

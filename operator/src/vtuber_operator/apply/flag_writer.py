@@ -1,0 +1,144 @@
+"""The documents in Redis: hash, revision and message in one transaction (ADR 8), written only where they differ."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from dialog_contracts.redis_names import FLAGS, FLAGS_CHANGED, FLAGS_REVISION
+from dialog_contracts.session_document import SessionDocument
+from vtuber_operator import metrics
+from vtuber_operator.clients.redis import RedisClient
+from vtuber_operator.errors import RedisUnavailable
+from vtuber_operator.plan.snapshot import WrittenDocument
+
+log = structlog.get_logger("flag_writer")
+
+
+def unix_ms() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+def _generation(text: str) -> int:
+    try:
+        return SessionDocument.from_json(text).flags.generation
+    except ValidationError:
+        return 0
+
+
+class FlagWriter:
+    """Knows what Redis holds: read back at the start, after a failure, and when the revision is not the one last written."""
+
+    def __init__(self, redis: RedisClient, *, clock_ms: Callable[[], int] = unix_ms) -> None:
+        self._redis = redis
+        self._clock_ms = clock_ms
+        self._in_sync = False
+        self.known = False
+        """Whether Redis was read once. Later, what it held last is taken for granted until `sync` has read and mended it."""
+        self._rewrite_all = False
+        """The revision in Redis is lower than one that pods have seen: it has to be written although no document differs."""
+        self._texts: dict[str, tuple[SessionDocument, str]] = {}
+        self.revision = 0
+        self.written: dict[str, WrittenDocument] = {}
+
+    async def sync(self, documents: Mapping[str, SessionDocument]) -> bool:
+        """Make the hash so; returns whether anything was written. Raises RedisAway; what is in force stays."""
+        texts = {session: self._text(session, document) for session, document in documents.items()}
+        self._texts = {session: self._texts[session] for session in texts}
+        await self.prepare()
+        changed = {
+            session: text
+            for session, text in texts.items()
+            if session not in self.written or self.written[session].text != text
+        }
+        gone = [session for session in self.written if session not in texts]
+        if not changed and not gone and not self._rewrite_all:
+            return False
+        revision = max(self._clock_ms(), self.revision + 1)
+
+        async def write(client: Redis) -> None:
+            async with client.pipeline(transaction=True) as pipe:
+                for session, text in changed.items():
+                    pipe.hset(FLAGS, session, text)
+                if gone:
+                    pipe.hdel(FLAGS, *gone)
+                pipe.set(FLAGS_REVISION, revision)
+                pipe.publish(FLAGS_CHANGED, str(revision))
+                await pipe.execute()
+
+        try:
+            await self._redis.call("documents", write)
+        except RedisUnavailable:
+            # The transaction may have been carried out although its answer did not come.
+            self._in_sync = False
+            raise
+        self.revision = revision
+        for session in gone:
+            del self.written[session]
+        for session, text in changed.items():
+            self.written[session] = WrittenDocument(
+                text, revision, documents[session].flags.generation
+            )
+        if self._rewrite_all:
+            self._rewrite_all = False
+            self.written = {
+                session: WrittenDocument(each.text, revision, each.generation)
+                for session, each in self.written.items()
+            }
+        metrics.DOCUMENT_WRITES.inc()
+        log.info("documents_written", revision=revision, changed=len(changed), removed=len(gone))
+        return True
+
+    def _text(self, session: str, document: SessionDocument) -> str:
+        known = self._texts.get(session)
+        if known is None or known[0] is not document:
+            known = self._texts[session] = (document, document.to_json())
+        return known[1]
+
+    async def prepare(self) -> None:
+        """Read back what is there, where that is not known; raises RedisAway."""
+        if self._in_sync:
+            return
+
+        async def read(client: Redis) -> tuple[dict[str, str], str | None]:
+            async with client.pipeline(transaction=True) as pipe:
+                pipe.hgetall(FLAGS)
+                pipe.get(FLAGS_REVISION)
+                texts, revision = await pipe.execute()
+                return texts, revision
+
+        texts, found = await self._redis.call("read_back", read)
+        revision = int(found) if found is not None and found.isdecimal() else 0
+        self.written = {
+            session: WrittenDocument(text, revision, _generation(text))
+            for session, text in texts.items()
+        }
+        # An emptied or restored Redis: pods compare revisions, so one that goes back is made to go forth.
+        self._rewrite_all = revision < self.revision or (bool(texts) and revision == 0)
+        self.revision = max(self.revision, revision)
+        self._in_sync = self.known = True
+
+    async def verify(self) -> None:
+        """Look whether somebody emptied Redis; raises RedisAway."""
+
+        async def read(client: Redis) -> str:
+            # Nothing was ever written while there was no session.
+            return str(await client.get(FLAGS_REVISION) or 0)
+
+        if self._in_sync and await self._redis.call("verify", read) != str(self.revision):
+            log.warning("revision_is_another", ours=self.revision)
+            self._in_sync = False
+
+    def next_generation(self) -> int:
+        """A revision for a table that cannot be written to Redis now; every later write has a higher one."""
+        self.revision = max(self._clock_ms(), self.revision + 1)
+        self._in_sync = False
+        return self.revision
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether Redis is known to hold what was written last."""
+        return self._in_sync

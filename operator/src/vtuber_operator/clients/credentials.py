@@ -1,0 +1,51 @@
+"""How to reach the API server: the pod's service account, or a kubeconfig. One session with deadlines and a look at each request."""
+
+from types import SimpleNamespace
+from typing import Final
+
+import aiohttp
+import kopf
+
+from vtuber_operator.errors import Unreachable
+from vtuber_operator.observe.watch_health import WatchHealth
+
+LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
+
+
+def credentials() -> kopf.ConnectionInfo:
+    """Read anew at each call: a projected token is replaced every hour. Raises Unreachable when there are none."""
+    settings = kopf.OperatorSettings()
+    found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
+        settings=settings
+    )
+    if found is None:
+        raise Unreachable(
+            "neither a service account nor a kubeconfig (KUBECONFIG, ~/.kube/config) is there"
+        )
+    return found
+
+
+def _observe(progress: WatchHealth) -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+
+    async def answered(
+        _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+    ) -> None:
+        progress.answered(
+            params.url.path, params.response.status, watch="watch" in params.url.query
+        )
+
+    trace.on_request_end.append(answered)
+    return trace
+
+
+def open_session(
+    info: kopf.ConnectionInfo, progress: WatchHealth | None = None
+) -> aiohttp.ClientSession:
+    """A session of the calling event loop. With `progress`, it is told of every answer: kopf itself does not say how watches fare."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers={**info.as_http_headers(), "User-Agent": "vtuber-operator"},
+        timeout=LONG_LIVED,
+        trace_configs=[_observe(progress)] if progress is not None else None,
+    )

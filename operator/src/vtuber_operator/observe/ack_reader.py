@@ -1,0 +1,139 @@
+"""Acknowledgements of pods: the channel says who wrote one, the hash holds them."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from dialog_contracts.redis_names import FLAGS_ACK_EVERY_S, FLAGS_ACK_VALID_S, FLAGS_ACKS
+from dialog_contracts.session_document import FlagAck
+from vtuber_operator.apply.flag_writer import unix_ms
+from vtuber_operator.clients.redis import RedisClient
+from vtuber_operator.errors import RedisUnavailable
+from vtuber_operator.plan.snapshot import Acknowledgement
+
+log = structlog.get_logger("ack_reader")
+
+ACK_TTL_MS: Final = 60_000
+"""A field this old belongs to a pod that is gone."""
+
+_AGAIN_S: Final = 0.5
+_MAX_PODS: Final = 1_000
+
+
+class AckReader:
+    """Keeps the latest acknowledgement of each pod. Times are of this machine's clock: pods' clocks may differ."""
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        on_change: Callable[[], None],
+        *,
+        clock_ms: Callable[[], int] = unix_ms,
+    ) -> None:
+        self._redis = redis
+        self._on_change = on_change
+        self._clock_ms = clock_ms
+        self._raw: dict[str, str] = {}
+        self.acks: dict[str, Acknowledgement] = {}
+        self.read_once = False
+
+    async def run(self) -> None:
+        """Listen until cancelled; after a failure again, and everything is read then."""
+        while True:
+            try:
+                await self._listen()
+            except RedisUnavailable:
+                pass
+            except (RedisError, OSError) as error:
+                self._redis.failed("acks", error)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        pubsub = self._redis.client.pubsub(ignore_subscribe_messages=True)
+        try:
+            await pubsub.subscribe(FLAGS_ACKS)
+            await self.refresh()
+            # Whoever waited for Redis learns that it is there.
+            self._on_change()
+            due = loop.time() + FLAGS_ACK_EVERY_S
+            while True:
+                message = await pubsub.get_message(timeout=max(0.0, min(1.0, due - loop.time())))
+                pods = set()
+                while message is not None:
+                    pods.add(str(message["data"]))
+                    message = await pubsub.get_message(timeout=0) if len(pods) < _MAX_PODS else None
+                if pods:
+                    await self._read(pods)
+                if loop.time() >= due:
+                    await self.refresh()
+                    due = loop.time() + FLAGS_ACK_EVERY_S
+        finally:
+            with suppress(RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _read(self, pods: Iterable[str]) -> None:
+        names = sorted(pods)
+
+        async def read(client: Redis) -> list[str | None]:
+            return [
+                None if raw is None else str(raw) for raw in await client.hmget(FLAGS_ACKS, names)
+            ]
+
+        for pod, raw in zip(names, await self._redis.call("acks", read), strict=True):
+            if raw is not None:
+                self._take(pod, raw, told=True)
+
+    async def refresh(self) -> None:
+        """Read all, and remove those of pods that are gone; raises RedisAway."""
+
+        async def read(client: Redis) -> dict[str, str]:
+            return {str(pod): str(raw) for pod, raw in (await client.hgetall(FLAGS_ACKS)).items()}
+
+        fields = await self._redis.call("acks", read)
+        self.read_once = True
+        for pod, raw in fields.items():
+            self._take(pod, raw)
+        now = self._clock_ms()
+        old = [
+            pod for pod in fields if pod not in self.acks or now - self.acks[pod].at_ms > ACK_TTL_MS
+        ]
+        for pod in [*old, *(self.acks.keys() - fields.keys())]:
+            self.acks.pop(pod, None)
+            self._raw.pop(pod, None)
+        if old:
+
+            async def remove(client: Redis) -> int:
+                return int(await client.hdel(FLAGS_ACKS, *old))
+
+            await self._redis.call("acks", remove)
+            log.info("acks_removed", pods=old[:10])
+
+    def _take(self, pod: str, raw: str, *, told: bool = False) -> None:
+        if self._raw.get(pod) == raw:
+            return
+        try:
+            ack = FlagAck.from_json(raw)
+            said_ms = int(ack.at * 1_000)
+        # Infinity and NaN are numbers to JSON's reader, and times to nobody.
+        except (ValueError, OverflowError):
+            log.warning("ack_unreadable", pod=pod[:100])
+            return
+        now, known = self._clock_ms(), self.acks.get(pod)
+        # What was there before us is as old as it says; what changes under our eyes is of now.
+        at_ms = now if told or pod in self._raw else min(now, said_ms)
+        fresh = Acknowledgement(ack.revision, at_ms, frozenset(ack.missing_keys))
+        self._raw[pod] = raw
+        self.acks[pod] = fresh
+        stale = known is None or now - known.at_ms > FLAGS_ACK_VALID_S * 1_000
+        if (
+            stale
+            or known is None
+            or (known.revision, known.missing) != (fresh.revision, fresh.missing)
+        ):
+            self._on_change()

@@ -1,0 +1,1 @@
+"""What shall be: pure decisions over one snapshot."""

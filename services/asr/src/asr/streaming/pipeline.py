@@ -1,0 +1,185 @@
+"""One microphone: frames go in; speech, its words while it goes on, and utterances come out, in this order and one after the other.
+
+Frames are heard where they arrive. One task finds the words of one utterance after the other; another judges whether the present one is
+complete.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import numpy as np
+import structlog
+
+from asr.decoder import RATE, Samples
+from asr.streaming.backends import SpeechBackends
+from asr.streaming.endpointing import (
+    Action,
+    Decode,
+    Endpointer,
+    PredictEnd,
+    SpeechEnded,
+    SpeechStarted,
+)
+from asr.streaming.frame_decoder import FrameDecoder
+from asr.streaming.onnx import ModelFailed
+from asr.streaming.transcriber import Tell, UtteranceTranscriber
+from asr.streaming.utterance import SpeechSegment
+from asr.streaming.vad import FRAME, FRAME_MS
+from dialog_contracts.input_socket import MicStart
+from dialog_telemetry import metrics
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.http.errors import InvalidField, TooMany
+
+log = structlog.get_logger("ear")
+
+MAX_AHEAD_MS: Final = 10_000
+"""A microphone is no faster than time; so much may have piled up on the way, input-handler's five seconds included."""
+
+GAP_S: Final = 1.0
+"""Frames that stay away so long in the middle of an utterance end it."""
+
+GAP_CHECK_S: Final = 0.25
+BACKLOG: Final = 3
+"""Utterances that wait for their words. With a fourth the machine is too slow, and the oldest is given up."""
+
+
+class StreamingRecognizer:
+    """`feed` it frames, `run` it until it was told to `stop` and all has been said. Raises InvalidField for a rate its format lacks."""
+
+    def __init__(self, start: MicStart, senses: SpeechBackends, tell: Tell) -> None:
+        self._start, self._backends, self._send = start, senses, tell
+        self._decoder = FrameDecoder(start)
+        self._vad = senses.vad()
+        self._endpointer = Endpointer(senses.endpointing, judged=senses.end_of_turn is not None)
+        # As much of the past as an utterance may begin with, and one frame.
+        past_ms = senses.endpointing.preroll_ms + senses.endpointing.onset_ms
+        self._recent: deque[Samples] = deque(maxlen=past_ms // FRAME_MS + 2)
+        self._remainder: Samples = np.zeros(0, np.float32)
+        self._now_ms = 0
+        self._fed_ms = 0.0
+        self._began_at = self._fed_at = _clock()
+        self._speech: SpeechSegment | None = None
+        self._waiting: deque[SpeechSegment] = deque()
+        self._question: tuple[int, Samples] | None = None
+        self._speeches, self._questions = asyncio.Event(), asyncio.Event()
+        self._stopping = False
+
+    def feed(self, data: bytes) -> None:
+        """A frame of audio. Raises InvalidField, TooLarge, TooMany; the microphone stays on."""
+        try:
+            samples = self._decoder.samples(data)
+        except InvalidField as error:
+            if error.body.code == "bad_opus":
+                self._process(self._decoder.silence)
+            raise
+        self._process(samples)
+
+    def stop(self) -> None:
+        """The microphone is off: what was said is still heard to its end."""
+        self._act(self._endpointer.force_end("stopped"))
+        self._stopping = True
+        self._speeches.set()
+
+    async def run(self) -> None:
+        """Until it was stopped and all utterances were told."""
+        scribe = UtteranceTranscriber(self._start, self._backends.recognizer, self._send)
+        beside = BackgroundTasks()
+        beside.start("judge", self._predict_end())
+        beside.start("watch", self._watch())
+        try:
+            while self._waiting or not self._stopping:
+                if not self._waiting:
+                    self._speeches.clear()
+                    await self._speeches.wait()
+                    continue
+                await scribe.run(self._waiting.popleft())
+        finally:
+            await beside.close()
+
+    def _process(self, samples: Samples) -> None:
+        length_ms = len(samples) * 1000 / RATE
+        now = _clock()
+        if self._fed_ms + length_ms > (now - self._began_at) * 1000 + MAX_AHEAD_MS:
+            raise TooMany(
+                "more audio than there was time for; this frame was dropped",
+                code="microphone_too_fast",
+            )
+        self._fed_ms += length_ms
+        self._fed_at = now
+        self._remainder = np.concatenate([self._remainder, samples])
+        while len(self._remainder) >= FRAME:
+            frame, self._remainder = self._remainder[:FRAME], self._remainder[FRAME:]
+            self._recent.append(frame)
+            if self._speech is not None:
+                self._speech.frames.append(frame)
+            from_ms, self._now_ms = self._now_ms, self._now_ms + FRAME_MS
+            self._act(
+                self._endpointer.on_frame(
+                    from_ms, self._now_ms, self._vad.speech_probability(frame)
+                )
+            )
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, SpeechStarted):
+                count = (self._now_ms - action.window_ms) // FRAME_MS
+                self._speech = SpeechSegment(action, list(self._recent)[-count:])
+                self._wait_for_transcripts(self._speech)
+                continue
+            speech = self._speech
+            assert speech is not None
+            if isinstance(action, Decode):
+                speech.request_interim(action.speech_ms, pausing=action.pausing)
+            elif isinstance(action, PredictEnd):
+                self._question = (action.question, speech.samples())
+                self._questions.set()
+            elif isinstance(action, SpeechEnded):
+                speech.finish(action, _clock() - (self._now_ms - action.end_ms) / 1000)
+                self._speech = None
+
+    def _wait_for_transcripts(self, speech: SpeechSegment) -> None:
+        if len(self._waiting) >= BACKLOG:
+            given_up = self._waiting.popleft()
+            metrics.UTTERANCES.labels(
+                ended=given_up.end.reason if given_up.end else "", outcome="given_up"
+            ).inc()
+            log.error(
+                "utterance_given_up",
+                session=self._start.session_id,
+                reason="words are found slower than they are said",
+            )
+        self._waiting.append(speech)
+        self._speeches.set()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(GAP_CHECK_S)
+            if _clock() - self._fed_at >= GAP_S:
+                self._act(self._endpointer.force_end("gap"))
+
+    async def _predict_end(self) -> None:
+        judge = self._backends.end_of_turn
+        if judge is None:
+            return
+        while True:
+            await self._questions.wait()
+            self._questions.clear()
+            assert self._question is not None
+            question, samples = self._question
+            self._question = None
+            complete: bool | None = None
+            began = _clock()
+            try:
+                complete = await judge.is_complete(samples)
+                outcome = "complete" if complete else "incomplete"
+            except ModelFailed as error:
+                outcome = "failed"
+                log.warning("not_judged", session=self._start.session_id, reason=repr(error)[:200])
+            metrics.EOT_PREDICTIONS.labels(outcome=outcome).inc()
+            metrics.EOT_INFERENCE_SECONDS.observe(_clock() - began)
+            self._act(self._endpointer.on_prediction(question, complete))
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

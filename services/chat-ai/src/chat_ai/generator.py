@@ -1,0 +1,79 @@
+"""Who writes the reply of a session: its persona and its language model, within a time."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import structlog
+
+from dialog_contracts.http import TurnRecord
+from dialog_contracts.limits import MAX_REPLY_CHARS
+from dialog_llm import prompt
+from dialog_llm.errors import LlmError
+from dialog_llm.provider import Ended, Message
+from dialog_llm.session_models import SessionModel, SessionModels
+from dialog_telemetry import metrics
+
+log = structlog.get_logger("author")
+
+
+class GenerationFailed(Exception):
+    """`code`: `llm_timeout`, `llm_empty`, or an `LlmError`'s."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class ReplyGenerator:
+    """Asks the same models, with the same prompt, as the engine does."""
+
+    def __init__(self, brains: SessionModels, *, within_s: float) -> None:
+        self._models, self._timeout_s = brains, within_s
+
+    async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
+        """The whole reply, at most `REPLY_CHARS` characters. Raises NoReply."""
+        brain = self._models.for_session(session_id)
+        messages = prompt.build(brain.instructions, recent, content)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                text = await self._text(brain, messages)
+        except TimeoutError as error:
+            raise GenerationFailed(
+                "llm_timeout", f"no whole reply within {self._timeout_s:.0f} s"
+            ) from error
+        except LlmError as error:
+            raise GenerationFailed(error.code, str(error)) from error
+        # What cannot be encoded cannot be handed on.
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        if not text.strip():
+            raise GenerationFailed("llm_empty", "the model wrote nothing")
+        if len(text) > MAX_REPLY_CHARS:
+            log.warning("reply_shortened", chars=len(text), limit=MAX_REPLY_CHARS)
+        return text[:MAX_REPLY_CHARS]
+
+    async def _text(self, brain: SessionModel, messages: Sequence[Message]) -> str:
+        """A reply that breaks off is asked for once more: unlike on the main path, nobody has heard its beginning."""
+        for tries_left in (1, 0):
+            text = ""
+            try:
+                async with aclosing(brain.llm.stream(messages, brain.options)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, str):
+                            text += piece
+                        elif isinstance(piece, Ended):
+                            log.warning(
+                                "reply_cut_by_its_model",
+                                provider=brain.llm.name,
+                                reason=piece.reason,
+                                chars=len(text),
+                            )
+                break
+            except LlmError as error:
+                if not (text and tries_left):
+                    raise
+                metrics.LLM_FALLBACKS.labels(provider=brain.llm.name, reason="asked_anew").inc()
+                log.warning(
+                    "asked_anew", provider=brain.llm.name, reason=error.reason, chars=len(text)
+                )
+        return text

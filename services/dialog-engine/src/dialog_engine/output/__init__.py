@@ -1,0 +1,1 @@
+"""Connections to output-handlers: messages out, control messages in."""

@@ -1,0 +1,1 @@
+"""Sessions of this engine: their state in memory, leases, history, commands and hand-off."""

@@ -1,0 +1,57 @@
+"""STOP and RESET as texts of a conversation: done at once, and answered like a turn without words."""
+
+import asyncio
+
+from dialog_contracts.http import ChatRequest
+from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats
+from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.output.inbound import OutputEvents
+from dialog_engine.redis_store import EngineStore
+from dialog_engine.sessions.completed_turns import CompletedTurns
+from dialog_engine.sessions.registry import Session
+from dialog_engine.turn.event_log import EventLog
+from service_runtime.aio.background_tasks import BackgroundTasks
+
+
+class TurnCommands:
+    """Each gives the events for whoever sent it."""
+
+    def __init__(
+        self,
+        feedback: OutputEvents,
+        memory: ShortTermMemory,
+        shelf: EngineStore,
+        finished: CompletedTurns,
+        tasks: BackgroundTasks,
+    ) -> None:
+        self._output_events, self._memory, self._store, self._completed, self._tasks = (
+            feedback,
+            memory,
+            shelf,
+            finished,
+            tasks,
+        )
+
+    def stop(self, request: ChatRequest) -> EventLog:
+        """The session's turn, or the one that `meta.turn` names, is interrupted."""
+        turn = self._output_events.stop(request.session_id, request.meta.turn, "command")
+        return _command_log(
+            request.session_id, turn or 0, DoneStats(interrupted=turn is not None, turn=turn), turn
+        )
+
+    async def reset(self, session: Session, turn: int, request_id: str | None) -> EventLog:
+        """Prompts begin anew after this turn, which takes its number."""
+        await self._memory.reset(session.session_id, turn)
+        session.reset(turn)
+        session.assign_turn(turn, request_id, asyncio.get_running_loop().time())
+        self._tasks.start("reset", self._store.save_reset(session.session_id, turn))
+        events = _command_log(session.session_id, turn, DoneStats(turn=turn), turn)
+        self._completed.add(session.session_id, turn, events, request_id)
+        return events
+
+
+def _command_log(session_id: str, number: int, stats: DoneStats, turn: int | None) -> EventLog:
+    events = EventLog(number)
+    events.append(ControlEvent(action="ACCEPTED", session_id=session_id, turn=turn))
+    events.append(DoneEvent(stats=stats))
+    return events

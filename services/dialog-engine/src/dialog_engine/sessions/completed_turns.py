@@ -1,0 +1,61 @@
+"""Turns that were asked before, for callers that come back: logs of the latest in memory, older ones rebuilt from the database."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.sessions import event_replay
+from dialog_engine.turn.event_log import EventLog
+from dialog_engine.turn.runner import TurnRunner
+
+MAX_CACHED_EVENTS: Final = 8_192
+"""Events of all kept turns together, about 4 MB; whoever comes back does so within seconds, and the database has the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedTurn:
+    """A turn that has been asked before: it runs, or its log is kept."""
+
+    run: TurnRunner | EventLog
+    request_id: str | None
+
+    @property
+    def events(self) -> EventLog:
+        """What its callers are told."""
+        return self.run if isinstance(self.run, EventLog) else self.run.events
+
+
+class CompletedTurns:
+    """`keep` a log, `find` it again."""
+
+    def __init__(self, memory: ShortTermMemory) -> None:
+        self._memory = memory
+        self._logs: OrderedDict[tuple[str, int], CachedTurn] = OrderedDict()
+        self._frames = 0
+
+    def add(self, session_id: str, turn: int, log: EventLog, request_id: str | None) -> None:
+        """Only of a turn that ended with `done`: any other may be asked again."""
+        if not log.done:
+            return
+        self._drop((session_id, turn))
+        self._logs[session_id, turn] = CachedTurn(log, request_id)
+        self._frames += len(log.frames)
+        while self._frames > MAX_CACHED_EVENTS and len(self._logs) > 1:
+            self._drop(next(iter(self._logs)))
+
+    async def get(self, session_id: str, turn: int) -> CachedTurn | None:
+        """None: nothing of it was stored. May raise apsw.Error."""
+        known = self._logs.get((session_id, turn))
+        if known is not None:
+            return known
+        stored = await self._memory.find(session_id, turn)
+        if stored is None:
+            return None
+        self.add(session_id, turn, event_replay.rebuild_event_log(stored), stored.request_id)
+        return self._logs.get((session_id, turn))
+
+    def _drop(self, name: tuple[str, int]) -> None:
+        known = self._logs.pop(name, None)
+        if known is not None:
+            self._frames -= len(known.events.frames)

@@ -1,0 +1,1 @@
+"""What clients call: the input socket and the history endpoints."""

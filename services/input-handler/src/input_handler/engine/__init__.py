@@ -1,0 +1,1 @@
+"""The main path: routing to engines, deadlines, and the circuit breaker."""

@@ -1,0 +1,81 @@
+"""The ways to the engines: to each configured one, and to whichever another engine names while their number is being changed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dialog_contracts.rendezvous import rank_engines
+from input_handler.engine.client import EngineClient
+from input_handler.engine.guard import EngineGuard
+
+ANY_ORDINAL: Final = -1
+"""In the place of an ordinal: whichever engine answers at an only address."""
+
+ORDINALS: Final = 256
+ORDINAL_PLACEHOLDER: Final = "{}"
+
+
+class EnginePool:
+    """`urls`: the configured engines by ordinal, or one address for whoever is there. `pattern`: the address of any, `{}` for its ordinal.
+
+    `connect` and `path` make the two halves of a way; the second is told the engine's name.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        pattern: str | None,
+        connect: Callable[[str], EngineClient],
+        path: Callable[[EngineClient, str], EngineGuard],
+    ) -> None:
+        self._pattern, self._connect, self._path = pattern, connect, path
+        self._count = len(urls)
+        first = ANY_ORDINAL if len(urls) == 1 else 0
+        self._clients = {ordinal: connect(url) for ordinal, url in enumerate(urls, first)}
+        self._paths = {
+            ordinal: path(client, _name(ordinal)) for ordinal, client in self._clients.items()
+        }
+        self._configured = tuple(self._paths.values())
+
+    async def open(self) -> None:
+        """Begin to keep connections."""
+        for client in self._clients.values():
+            await client.open()
+
+    async def aclose(self) -> None:
+        """Close them."""
+        for client in self._clients.values():
+            await client.aclose()
+
+    async def warm(self) -> None:
+        """A connection to each configured engine."""
+        await asyncio.gather(*(client.ready() for client in self._clients.values()))
+
+    def candidates(self, session_id: str) -> list[int]:
+        """A session's engines among the configured ones: its home, then who stands in for it."""
+        return [ANY_ORDINAL] if self._count == 1 else rank_engines(session_id, self._count)
+
+    async def get(self, ordinal: int) -> EngineGuard | None:
+        """The way to an engine; None where there cannot be one."""
+        if ordinal in self._paths:
+            return self._paths[ordinal]
+        if self._pattern is None or ordinal >= ORDINALS:
+            return None
+        client = self._connect(self._pattern.replace(ORDINAL_PLACEHOLDER, str(ordinal)))
+        # Known before it is open: turns come at once, and none of them may make a second one.
+        self._clients[ordinal] = client
+        self._paths[ordinal] = self._path(client, _name(ordinal))
+        await client.open()
+        return self._paths[ordinal]
+
+    def circuit_open(self, session_id: str) -> bool:
+        """Whether a turn of this session would be refused by every configured engine at once."""
+        return all(path.circuit_open(session_id) for path in self._configured)
+
+    def circuit_states(self) -> dict[str, str]:
+        """State of each engine's circuit, by its name."""
+        return {path.name: path.circuit_state for path in self._paths.values()}
+
+
+def _name(ordinal: int) -> str:
+    return "only" if ordinal == ANY_ORDINAL else str(ordinal)

@@ -1,0 +1,1 @@
+"""Legacy: the fallback pipeline, uploads and recordings of older clients."""

@@ -1,0 +1,302 @@
+"""The other path: a turn goes through `user_input_queue`, and its one answer comes back on `task_response:{session}`."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from dialog_contracts import redis_names, sse
+from dialog_contracts.http import ChatRequest, Command, TurnType
+from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
+from dialog_contracts.model import correlation_id
+from dialog_contracts.sse import (
+    ChatEvent,
+    ControlEvent,
+    DoneEvent,
+    DoneStats,
+    ErrorEvent,
+    SseFrame,
+    TextDeltaEvent,
+)
+from dialog_contracts.turn_sample import TurnSample
+from dialog_redis.client import RedisClient, RedisUnavailable
+from dialog_redis.legacy import failures
+from dialog_redis.legacy.responses import LegacyResponses
+from dialog_redis.work_queue import commands
+from dialog_telemetry import metrics
+from input_handler.errors import ClaimedByEngine, LegacyUnavailable
+
+log = structlog.get_logger("legacy")
+
+ENQUEUE_TIMEOUT_S: Final = 10.0
+"""Nobody else would answer: a Redis that is late, on a machine that is too busy, is waited for."""
+
+QUEUED: Final = "queued"
+ALREADY_QUEUED: Final = "already"
+CLAIMED_BY_ENGINE: Final = "sync"
+
+# The claim and the push are one step: a turn that is claimed is in the queue, also when this process dies here.
+_CLAIM_AND_PUSH: Final = """
+local held = redis.call('GET', KEYS[1])
+if held == 'legacy' then return 'already' end
+if held then return 'sync' end
+redis.call('SET', KEYS[1], 'legacy', 'EX', ARGV[1])
+redis.call('LPUSH', KEYS[2], ARGV[2])
+-- A number that was given while Redis was late: nobody else may get it, and with it this turn's answer.
+if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[3]) then redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[4]) end
+return 'queued'
+"""
+
+
+class LegacyClient:
+    """`events` gives a turn to the chain and yields its answer as the events of a turn: ids 0 accepted, 1 text, 2 its end, 3 done."""
+
+    def __init__(
+        self, redis: RedisClient, answers: LegacyResponses, *, enabled: bool, timeout_s: float
+    ) -> None:
+        self._redis, self._responses, self._timeout_s = redis, answers, timeout_s
+        self.enabled = enabled
+
+    async def owns_turn(self, session_id: str, turn: int) -> bool:
+        """Whether this turn was given to the chain; false where Redis cannot say."""
+
+        async def work(client: Redis) -> bool:
+            return bool(
+                await client.get(redis_names.reply_claim(correlation_id(session_id, turn)))
+                == "legacy"
+            )
+
+        try:
+            return self.enabled and await self._redis.call("claim", work)
+        except RedisUnavailable:
+            return False
+
+    async def events(
+        self,
+        request: ChatRequest,
+        reason: str,
+        *,
+        detail: str = "",
+        after: int = -1,
+        accepted: int | None = None,
+        traceparent: str | None = None,
+        since: float | None = None,
+    ) -> AsyncGenerator[SseFrame, None]:
+        """The events after number `after`. Raises LegacyUnavailable or EngineHasIt before the first one: the chain does not take the turn.
+
+        `accepted`: number of the engine's ACCEPTED that the caller has seen. `since`: the loop's time at which the engine was asked.
+        """
+        assert request.turn is not None
+        if not self.enabled:
+            await self._record_unanswered(request, reason)
+            raise self._unavailable(reason, detail, "the legacy chain is switched off")
+        if request.type is TurnType.COMMAND and request.content == Command.RESET:
+            for frame in _with_ids(request, after, await self._reset(request, reason)):
+                yield frame
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        answer: asyncio.Future[TaskResponse] = asyncio.get_running_loop().create_future()
+        name = correlation_id(request.session_id, request.turn)
+
+        def take(response: TaskResponse) -> None:
+            if not answer.done():
+                answer.set_result(response)
+
+        self._responses.subscribe(request.session_id, take, only=name)
+        try:
+            outcome = await self._enqueue(request, reason, detail, traceparent)
+            if since is not None and outcome == QUEUED:
+                metrics.FALLBACK_SECONDS.observe(clock() - since)
+            if outcome == CLAIMED_BY_ENGINE:
+                raise ClaimedByEngine
+            if accepted is None:
+                for frame in _with_ids(request, after, [_accepted(request)]):
+                    yield frame
+            response = await self._wait(answer, request, began)
+        finally:
+            self._responses.unsubscribe(request.session_id, take)
+        metrics.LEGACY_SECONDS.observe(clock() - began)
+        metrics.LEGACY_TURNS.labels(outcome=response.metadata.code or "answered").inc()
+        events = _to_events(response, reason, (clock() - began) * 1000)
+        for frame in _with_ids(request, after, events, first=(accepted or 0) + 1):
+            yield frame
+
+    async def _enqueue(
+        self, request: ChatRequest, reason: str, detail: str, traceparent: str | None
+    ) -> str:
+        """Claim the turn and push it, or find who has it."""
+        assert request.turn is not None
+        message = _message(request, reason, traceparent)
+        claim = redis_names.reply_claim(correlation_id(request.session_id, request.turn))
+
+        async def work(client: Redis) -> str:
+            keys = (
+                claim,
+                redis_names.USER_INPUT_QUEUE,
+                redis_names.turn_counter(request.session_id),
+            )
+            lives = (str(redis_names.REPLY_CLAIM_TTL_S), str(redis_names.SESSION_TTL_S))
+            values = (lives[0], message.to_json(), str(request.turn), lives[1])
+            return str(await client.eval(_CLAIM_AND_PUSH, len(keys), *keys, *values))
+
+        try:
+            # Once more does no harm: a turn that is in the queue is found there by its claim.
+            outcome = await self._redis.call_with_deadline(ENQUEUE_TIMEOUT_S, "legacy", work)
+        except RedisUnavailable as error:
+            raise self._unavailable(reason, detail, error.why) from error
+        if outcome == QUEUED:
+            metrics.FALLBACKS.labels(reason=reason).inc()
+            log.warning(
+                "legacy_turn", reason=reason, detail=detail
+            ) if reason != "sync_core_off" else log.info("legacy_turn")
+        return outcome
+
+    async def _wait(
+        self, answer: asyncio.Future[TaskResponse], request: ChatRequest, began: float
+    ) -> TaskResponse:
+        """The answer, or, when it does not come in time, the error that then stands as the answer."""
+        clock = asyncio.get_running_loop().time
+        with_grace = asyncio.timeout_at(began + self._timeout_s)
+        try:
+            async with with_grace:
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            why = f"no answer came within {self._timeout_s:.0f} s; send the message again"
+            name = correlation_id(request.session_id, request.turn or 1)
+        stands = await self.publish_failure(
+            request.session_id, name, "legacy_timeout", why, request.turn
+        )
+        log.error(
+            "legacy_too_late",
+            waited_s=round(clock() - began, 1),
+            stands=stands.metadata.code or "answer",
+        )
+        return stands
+
+    async def publish_failure(
+        self, session_id: str, name: str, code: str, why: str, turn: int | None
+    ) -> TaskResponse:
+        """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
+        told = failures.error_response(
+            name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
+        )
+        try:
+            return await self._responses.store(told)
+        except RedisUnavailable as error:
+            log.warning("failure_not_told", turn_name=name, code=code, reason=str(error))
+            return told
+
+    async def _reset(self, request: ChatRequest, reason: str) -> list[ChatEvent]:
+        turn = request.turn or 0
+
+        async def work(client: Redis) -> None:
+            await client.set(
+                redis_names.reset_after(request.session_id), str(turn), ex=redis_names.SESSION_TTL_S
+            )
+
+        try:
+            await self._redis.call("legacy", work)
+        except RedisUnavailable as error:
+            raise self._unavailable(reason, "", "Redis does not answer") from error
+        stats = DoneStats(turn=turn, path="legacy", fallback_reason=reason)
+        return [_accepted(request), DoneEvent(stats=stats)]
+
+    async def _record_unanswered(self, request: ChatRequest, reason: str) -> None:
+        """A turn that nobody answers counts too."""
+        if request.turn is None or request.meta.flags is None:
+            return
+        entry = TurnSample(
+            session_id=request.session_id,
+            turn=request.turn,
+            flags=request.meta.flags,
+            path="none",
+            outcome="failed",
+            reason=reason,
+            ts=time.time(),
+        )
+
+        async def work(client: Redis) -> None:
+            await client.execute_command(*commands.sample_command(entry))  # type: ignore[no-untyped-call]
+
+        try:
+            await self._redis.call("sample", work)
+        except RedisUnavailable as error:
+            log.warning("not_shelved", purpose="sample", reason=str(error))
+
+    @staticmethod
+    def _unavailable(reason: str, detail: str, why: str) -> LegacyUnavailable:
+        metrics.FALLBACKS.labels(reason=reason).inc()
+        metrics.LEGACY_TURNS.labels(outcome="unavailable").inc()
+        log.warning("legacy_unavailable", reason=reason, detail=detail, why=why)
+        main = (
+            "the main path is switched off"
+            if reason == "sync_core_off"
+            else f"the engine does not answer ({reason})"
+        )
+        return LegacyUnavailable(f"{main}, and {why}", retry_after_s=1)
+
+
+def _with_ids(
+    request: ChatRequest, after: int, events: Sequence[ChatEvent], first: int = 0
+) -> Iterator[SseFrame]:
+    for number, event in enumerate(events, first):
+        if number > after:
+            yield sse.frame(event, f"{request.turn}.{number}")
+
+
+def _accepted(request: ChatRequest) -> ControlEvent:
+    return ControlEvent(action="ACCEPTED", session_id=request.session_id, turn=request.turn)
+
+
+def _message(request: ChatRequest, reason: str, traceparent: str | None) -> UserInput:
+    verbatim = request.type is TurnType.COMMAND
+    now = time.time()
+    return UserInput(
+        task_id=request.session_id,
+        content=(request.meta.text or "") if verbatim else request.content,
+        user_id=request.meta.viewer_id or "anonymous",
+        source="asr" if request.type is TurnType.ASR_FINAL else "user",
+        timestamp=now,
+        meta=ChainMeta(
+            from_channel="asr_results" if request.type is TurnType.ASR_FINAL else "input_handler",
+            provider="direct_upload",
+            lang=request.meta.lang,
+            session_id=request.session_id,
+            turn=request.turn,
+            request_id=request.meta.request_id,
+            flags=request.meta.flags,
+            reason=reason,
+            verbatim=verbatim,
+            traceparent=traceparent,
+            received_at=now,
+        ),
+    )
+
+
+def _to_events(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEvent]:
+    """An answer as the events of a turn."""
+    if response.status == "error":
+        message = response.error or "the legacy chain could not answer"
+        return [
+            ErrorEvent(
+                code=response.metadata.code or "legacy_failed", message=message, retryable=True
+            )
+        ]
+    stats = DoneStats(
+        ttft_ms=round(total_ms, 1),
+        tokens=1,
+        total_ms=round(total_ms, 1),
+        voice=response.metadata.provider if response.audio is not None else "unavailable",
+        turn=response.meta.turn,
+        path="legacy",
+        fallback_reason=response.meta.reason or reason,
+    )
+    return [
+        TextDeltaEvent(content=response.text),
+        TextDeltaEvent(content="", eos=True),
+        DoneEvent(stats=stats),
+    ]

@@ -1,0 +1,40 @@
+"""Where microphones come from: what all of them share, and how many a client has."""
+
+from collections import Counter
+
+from dialog_contracts.input_socket import MicStart
+from input_handler.microphone.playback_client import PlaybackClient
+from input_handler.microphone.stream import MicrophoneStream, OnTranscript, SendFrame
+from input_handler.microphone.user_speaking import UserSpeakingNotifier
+from service_runtime.http.errors import TooMany
+
+
+class MicrophoneFactory:
+    """Makes a microphone for whoever turns one on. asr has few places for all clients: one of them has `a_client` at most, those that
+    were turned off and are heard to their end among them.
+    """
+
+    def __init__(
+        self, asr_url: str, control: PlaybackClient, notice: UserSpeakingNotifier, *, a_client: int
+    ) -> None:
+        self._asr_url, self._control, self._notice = asr_url, control, notice
+        self._max_per_client = a_client
+        self._clients: Counter[str] = Counter()
+
+    def open(
+        self, start: MicStart, tell: SendFrame, ask: OnTranscript, client: str
+    ) -> MicrophoneStream:
+        """One that is to be run, and `closed` afterwards. `tell` sends a frame to its client, `ask` begins a turn. Raises TooMany."""
+        if self._clients[client] >= self._max_per_client:
+            raise TooMany(
+                f"{self._max_per_client} microphones at once is the limit of a client address",
+                code="too_many_microphones",
+            )
+        self._clients[client] += 1
+        return MicrophoneStream(start, self._asr_url, self._control, self._notice, tell, ask)
+
+    def closed(self, client: str) -> None:
+        """The counterpart of `open`."""
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]

@@ -1,0 +1,1 @@
+"""One turn from request to last event: number, limits, and the choice of the path."""

@@ -1,0 +1,178 @@
+"""A brain of a handful of rules, for when no language model is connected: it says so, and still keeps people company."""
+
+import asyncio
+import re
+import zlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dialog_llm.provider import GenerationOptions, Message
+from dialog_llm.providers.rule_based_phrases import PHRASES, Intent, Language
+
+_HAN: Final = re.compile(r"[㐀-鿿豈-﫿]")
+_LATIN_WORD: Final = re.compile(r"[A-Za-z]+")
+# Chinese comes one or two characters at a time, as a model's tokens would; anything else word by word with its space.
+_PIECE: Final = re.compile(
+    r"[㐀-鿿豈-﫿，。！？、；：～…（）]{1,2}\s*|[^\s㐀-鿿豈-﫿，。！？、；：～…（）]+\s*|\s+"
+)
+
+_INTENTS: Final[tuple[tuple[Intent, re.Pattern[str]], ...]] = (
+    (
+        "own_name",
+        re.compile(r"what(?:'s| is) your name|who are you|你叫什么|你是谁|你的名字|你叫啥", re.I),
+    ),
+    (
+        "users_name",
+        re.compile(
+            r"what(?:'s| is) my name|who am i\b|remember me|我叫什么|我是谁|记得我|我的名字是什么",
+            re.I,
+        ),
+    ),
+    ("introduction", re.compile(r"\bmy name is\b|\bcall me\b|(?<!你)叫我|我叫|我的名字是", re.I)),
+    (
+        "abilities",
+        re.compile(
+            r"what can you do|can you help|how do you work|你会什么|你能做什么|能干什么|你会做什么",
+            re.I,
+        ),
+    ),
+    ("thanks", re.compile(r"\bthank(?:s| you)\b|\bthx\b|谢谢|多谢|感谢", re.I)),
+    (
+        "feeling",
+        re.compile(
+            r"how are you|how(?:'s| is) it going|how do you feel|你好吗|最近怎么样|心情|还好吗",
+            re.I,
+        ),
+    ),
+    ("joke", re.compile(r"\bjokes?\b|make me laugh|笑话|逗我|段子", re.I)),
+    (
+        "farewell",
+        re.compile(r"\b(?:good ?bye|bye|see you|good night)\b|再见|拜拜|晚安|下次见", re.I),
+    ),
+    (
+        "greeting",
+        re.compile(
+            r"\b(?:hi|hello|hey|good (?:morning|evening|afternoon))\b|你好|您好|大家好|早上好|晚上好|哈喽|嗨",
+            re.I,
+        ),
+    ),
+)
+# The lookaheads: 我叫什么 and "call me what?" ask for a name, and the next answer would greet somebody called "what".
+_NAME_GIVEN: Final = re.compile(
+    r"(?:\bmy name is|\bcall me)\s+(?!(?:what|who|whatever|later|back)\b)([A-Za-z][\w'-]{0,30})"
+    r"|(?:我的名字是|我的名字叫|我叫|(?<!你)叫我)\s*(?!什么|啥|谁)([㐀-鿿]{1,4}|[A-Za-z][\w'-]{0,30})",
+    re.I,
+)
+_NAME_TAIL: Final = re.compile(r"[吧呀啊哦啦哈呢]$")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBasedConfig:
+    """How the rules speak."""
+
+    character: str = "Xiaoxing"
+    """The name the character gives itself in English."""
+
+    character_zh: str = "小星"
+
+    piece_delay_s: float = 0.02
+    """Pause before each piece, in seconds, so that the text appears at the speed of writing; 0 gives all at once."""
+
+
+class RuleBasedProvider:
+    """An `LlmProvider` without a model: the same messages always give the same answer, in the language of the question."""
+
+    def __init__(self, config: RuleBasedConfig | None = None, *, name: str = "rules") -> None:
+        self.name = name
+        self._config = config or RuleBasedConfig()
+
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions
+    ) -> AsyncGenerator[str, None]:
+        """Yield two or three sentences, a word or one to two hanzi at a time; never raises `LlmError`."""
+        pieces = _PIECE.findall(self.reply_to(messages))
+        for piece in pieces[: options.max_tokens]:
+            await asyncio.sleep(self._config.piece_delay_s)
+            yield piece
+
+    async def warm(self) -> None:
+        """Nothing to prepare."""
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        """Return the whole answer to the last user message of `messages` (to an empty one, if there is none)."""
+        said = [message.content for message in messages if message.role == "user"]
+        question = said[-1].strip() if said else ""
+        language = language_of(question)
+        intent = _intent_of(question)
+        user = _name_in(said)
+        if intent == "users_name" and user is None:
+            intent = "name_unknown"
+        elif intent == "introduction" and _name_in(said[-1:]) is None:
+            intent = "question" if user is None else "users_name"
+        spoken = intent if question else "silence"
+        choose = _chooser(question, len(said))
+        parts = [choose(PHRASES[language][spoken]), choose(PHRASES[language]["honest"])]
+        # A greeting or a feeling ends by handing the word back; an echo already asks.
+        if spoken in ("greeting", "feeling", "introduction", "abilities"):
+            parts.append(choose(PHRASES[language]["invite"]))
+        text = ("" if language == "zh" else " ").join(parts)
+        return text.format(
+            me=self._config.character_zh if language == "zh" else self._config.character,
+            you=_address(user, language),
+            name=user or "",
+            echo=_echo(question, language),
+        )
+
+
+def language_of(text: str) -> Language:
+    """Return "zh" where hanzi outnumber Latin words, else "en": `好的 thanks` is Chinese, `what does 你好 mean` is not."""
+    han = len(_HAN.findall(text))
+    return "zh" if han and han >= len(_LATIN_WORD.findall(text)) else "en"
+
+
+def _intent_of(question: str) -> Intent:
+    for intent, pattern in _INTENTS:
+        if pattern.search(question):
+            return intent
+    return (
+        "question"
+        if re.search(r"[?？]|[吗呢]\s*$|^(?:what|why|how|when|where|who)\b", question, re.I)
+        else "remark"
+    )
+
+
+def _name_in(said: Sequence[str]) -> str | None:
+    """The name the user gave last, in any of `said`."""
+    for text in reversed(said):
+        for match in reversed(list(_NAME_GIVEN.finditer(text))):
+            name = _NAME_TAIL.sub("", match.group(1) or match.group(2))
+            if name:
+                return name if _HAN.search(name) else name[0].upper() + name[1:]
+    return None
+
+
+def _address(user: str | None, language: Language) -> str:
+    if user is None:
+        return ""
+    return f"{user}，" if language == "zh" else f", {user}"
+
+
+def _echo(question: str, language: Language) -> str:
+    """The question, short enough to be said back, without the braces and quotes that would break the sentence around it."""
+    words = re.sub(r"[{}\"“”「」\s]+", " ", question).strip(" ?？!！.。,，")
+    limit = 18 if language == "zh" else 60
+    return words if len(words) <= limit else words[:limit].rstrip() + "…"
+
+
+def _chooser(question: str, turn: int) -> Callable[[Sequence[str]], str]:
+    """A choice that differs between questions and between turns, and never between runs (so not `hash`, which is salted)."""
+    seed = zlib.crc32(f"{turn}:{question}".encode())
+
+    def choose(phrases: Sequence[str]) -> str:
+        return phrases[(seed + zlib.crc32(phrases[0].encode())) % len(phrases)]
+
+    return choose

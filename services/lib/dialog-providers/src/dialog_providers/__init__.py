@@ -1,0 +1,1 @@
+"""What LLM and TTS providers share: isolation, states, keys, egress and caching."""

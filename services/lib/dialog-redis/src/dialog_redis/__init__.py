@@ -1,0 +1,1 @@
+"""Everything that talks to Redis: client, subscriptions, stores and the work queue."""

@@ -1,0 +1,167 @@
+"""Keeps a pod's flag documents current: a file for a start without Redis, then Redis and its channel; and acknowledges what it goes by.
+
+Whatever fails, the documents stay as they are: an operator or a Redis that is away changes nothing on air.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from dialog_contracts import redis_names
+from dialog_contracts.session_document import FlagAck
+from dialog_flags import parser
+from dialog_flags.flag_documents import FlagDocuments, Origin
+from dialog_telemetry import metrics
+from service_runtime.aio.background_tasks import BackgroundTasks
+from service_runtime.settings import ServiceSettings
+
+log = structlog.get_logger("flags")
+
+REDIS_TIMEOUT_S: Final = 2.0
+REVISION_DIGITS: Final = 18
+
+
+class FlagSubscriber:
+    """Owned by a service's application: `start`, then `aclose`. Without a pod name nothing is acknowledged (`make run`)."""
+
+    def __init__(
+        self,
+        documents: FlagDocuments,
+        service: str,
+        settings: ServiceSettings,
+        *,
+        missing_keys: Callable[[], list[str]] = list,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._documents, self._service = documents, service
+        self._pod, self._file = settings.pod_name, settings.flags_file
+        self._missing_keys, self._clock = missing_keys, clock
+        self._redis: Redis = Redis.from_url(
+            settings.redis_url,
+            decode_responses=False,
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+        )
+        self._tasks = BackgroundTasks()
+        # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        self._calling = asyncio.Lock()
+        self._unavailable: str | None = None
+
+    def start(self) -> None:
+        """Read the file at once, then follow Redis in the background."""
+        self._read_file()
+        self._tasks.run_forever("flags", self._follow, pause_s=0.2, pause_max_s=2.0)
+
+    async def aclose(self) -> None:
+        """Stop following; the pod's acknowledgement runs out by itself."""
+        async with self._calling:
+            await self._tasks.close()
+        await self._redis.aclose()
+
+    def state(self) -> dict[str, object]:
+        """For `/readyz`."""
+        return {**self._documents.state(), "redis": self._unavailable or "ok"}
+
+    async def _follow(self) -> None:
+        """Until the connection breaks; the owner repeats."""
+        try:
+            async with self._redis.pubsub() as channel:
+                # Subscribed before the first read, so that no change falls between the two.
+                async with self._calling:
+                    await channel.subscribe(redis_names.FLAGS_CHANGED)
+                    await self._load()
+                if self._unavailable is not None:
+                    log.info("flags_redis_back", **self._documents.state())
+                    self._unavailable = None
+                while True:
+                    await self._on_message(channel)
+                    async with self._calling:
+                        await self._load()
+        except (RedisError, OSError) as error:
+            metrics.FLAG_LOADS.labels(outcome="redis_down").inc()
+            if self._unavailable is None:
+                log.warning("flags_redis_down", reason=repr(error)[:200], **self._documents.state())
+            self._unavailable = type(error).__name__
+            self._read_file()
+
+    async def _on_message(self, channel: PubSub) -> None:
+        """Wait for a change, or for the time of the next acknowledgement."""
+        await channel.get_message(
+            ignore_subscribe_messages=True, timeout=redis_names.FLAGS_ACK_EVERY_S
+        )
+        # Ten changes at once are read once.
+        while await channel.get_message(ignore_subscribe_messages=True, timeout=0) is not None:
+            continue
+
+    async def _load(self) -> None:
+        if await self._changed():
+            async with self._redis.pipeline(transaction=True) as both:
+                both.hgetall(redis_names.FLAGS)
+                both.get(redis_names.FLAGS_REVISION)
+                fields, revision = await both.execute()
+            # Between the two reads the key may have gone: an emptied Redis changes nothing, the operator will fill it again.
+            if (number := _revision(revision)) is not None:
+                self._apply(number, fields)
+        await self._acknowledge()
+
+    async def _changed(self) -> bool:
+        revision = _revision(await self._redis.get(redis_names.FLAGS_REVISION))
+        if revision is None:
+            return False
+        return self._documents.origin != "redis" or revision != self._documents.revision
+
+    def _apply(self, revision: int, fields: dict[bytes, bytes]) -> None:
+        self._replace(parser.from_hash(revision, fields, self._documents.document_for()), "redis")
+
+    def _replace(self, read: parser.Read, origin: Origin) -> None:
+        table, wrong = read
+        for sentence in wrong:
+            metrics.REQUESTS_REJECTED.labels(code="bad_flag_document").inc()
+            log.error("bad_flag_document", problem=sentence)
+        self._documents.replace(table, origin)
+        self._loaded()
+
+    def _read_file(self) -> None:
+        if self._file is None:
+            return
+        try:
+            read = parser.from_file(self._file, self._documents.document_for())
+        except ValueError as error:
+            metrics.FLAG_LOADS.labels(outcome="bad_file").inc()
+            log.error("bad_flag_file", problem=str(error)[:300])
+            return
+        # The kubelet brings the file up to a minute late: never go back behind what Redis said.
+        if read is not None and read[0].revision > self._documents.revision:
+            self._replace(read, "file")
+
+    def _loaded(self) -> None:
+        metrics.FLAG_LOADS.labels(outcome=self._documents.origin).inc()
+        metrics.FLAG_REVISION.set(self._documents.revision)
+        state = self._documents.state()
+        metrics.FLAG_DOCUMENTS.set(len(self._documents.document_for()))
+        log.info("flags_loaded", **state)
+
+    async def _acknowledge(self) -> None:
+        if self._pod is None:
+            return
+        ack = FlagAck(
+            service=self._service,
+            revision=self._documents.revision,
+            at=round(self._clock(), 3),
+            missing_keys=self._missing_keys(),
+        )
+        async with self._redis.pipeline(transaction=False) as both:
+            both.hset(redis_names.FLAGS_ACKS, self._pod, ack.to_json())
+            both.publish(redis_names.FLAGS_ACKS, self._pod)
+            await both.execute()
+
+
+def _revision(raw: bytes | str | None) -> int | None:
+    """None where there is none, or nothing that the operator could have written: then nothing changes."""
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) <= REVISION_DIGITS else None

@@ -1,0 +1,1 @@
+"""Legacy: responses and failures of the legacy pipeline."""

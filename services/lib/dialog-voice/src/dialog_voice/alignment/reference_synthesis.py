@@ -1,0 +1,73 @@
+"""Reads a fragment aloud to nobody: espeak says when its words and sounds begin, for a voice that does not say so itself."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+
+import structlog
+
+from dialog_telemetry import metrics
+from dialog_voice.alignment.reference import ReferenceTimeline, from_synthesis
+from dialog_voice.errors import VoiceError
+from dialog_voice.voice import Voice, VoiceAudio
+
+_log = structlog.get_logger("voice")
+
+
+class ReferenceSynthesizer:
+    """Shared by all voices of a process; `voice` must tell words and mouth shapes, and belongs to the reader."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+
+    async def synthesize(self, text: str, lang: str) -> ReferenceTimeline | None:
+        """The reading; None where letters must do: in a script that the voice cannot read, and, logged and counted, where it fails.
+
+        Cancelling it stops the voice.
+        """
+        if not _is_speakable(text):
+            return None
+        pieces: list[VoiceAudio] = []
+        try:
+            async with aclosing(self._voice.synthesize(text, lang)) as spoken:
+                async for piece in spoken:
+                    pieces.append(piece)  # noqa: PERF401 - a comprehension would not close it
+        except VoiceError as error:
+            metrics.TTS_FALLBACKS.labels(
+                provider=f"{self._voice.name}-reading", reason=error.reason
+            ).inc()
+            _log.warning(
+                "read_by_letters", provider=self._voice.name, reason=error.reason, detail=str(error)
+            )
+            return None
+        # In a thread for numpy's sake, which takes a tenth of a second to import.
+        return await asyncio.to_thread(_reference, text, pieces)
+
+    async def warm(self) -> None:
+        """Start the voice, and load what readings are compared with. A failure is logged, as in `read`."""
+        await self.synthesize("好。 OK.", "zh")
+
+    async def aclose(self) -> None:
+        """End the voice."""
+        await self._voice.aclose()
+
+
+def _is_speakable(text: str) -> bool:
+    """Whether it is for the most part in Latin letters or hanzi."""
+    letters = [character for character in text if character.isalpha()]
+    return 2 * sum(
+        character < "\u0250" or "\u3400" <= character <= "\u9fff" for character in letters
+    ) >= len(letters)
+
+
+def _reference(text: str, pieces: list[VoiceAudio]) -> ReferenceTimeline | None:
+    from dialog_voice.alignment import aligner as _listener  # noqa: F401 - loaded here, off the event loop
+    from dialog_voice.alignment import mel_bands
+    from dialog_voice.voice import BYTES_PER_MS
+
+    pcm = b"".join(piece.pcm for piece in pieces)
+    read = from_synthesis(text, pieces, len(pcm) / BYTES_PER_MS)
+    if read is None:
+        return None
+    reading, clock = read
+    return replace(reading, bands=mel_bands.bands_along(pcm, clock, reading.length_ms))

@@ -1,0 +1,156 @@
+"""A fragment of a voice that tells neither words nor mouth shapes: its audio waits here, and leaves with both. Pure.
+
+What is told cannot be taken back, so it is told as late as the audio leaves: by then more may be known, best of all the end.
+"""
+
+from typing import Final
+
+from dialog_voice.alignment.reference import ReferenceTimeline, Word, from_letters
+from dialog_voice.alignment.speaking_rate import Aligner, RateAligner, SpeakingRate
+from dialog_voice.audio.loudness import QUIET, STEP_BYTES, STEP_MS, MouthOpening, rms
+from dialog_voice.visemes.phoneme_table import SILENCE, Weights
+from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio, WordCue
+
+_LATE_STEPS: Final = 100
+"""A reading that comes after four seconds of audio have left is of no use: to catch up with them would keep others waiting."""
+
+
+class UnalignedSegment:
+    """`add` audio as it comes and `end` it; `use` a better reading when there is one; `take` audio when it is due; `teach`."""
+
+    def __init__(self, text: str, pace: SpeakingRate) -> None:
+        self._rate = pace
+        self._reference = from_letters(text)
+        self._aligner: Aligner = RateAligner(self._reference.length_ms, pace, STEP_MS)
+        self._pcm = bytearray()
+        self._pulled = 0
+        # Of each step: how loud it is, and whether the words go on in it.
+        self._loud: list[float] = []
+        self._open: list[bool] = []
+        self._steps_taken = 0
+        self._left: int | None = None
+        self._position: float | None = None
+        self._emitted_until = -1
+        self._mouth_opening = MouthOpening()
+        self._shown: Weights | None = None
+
+    @property
+    def pulled_ms(self) -> float:
+        """How much audio has left."""
+        return self._pulled / BYTES_PER_MS
+
+    @property
+    def waiting_ms(self) -> float:
+        """How much audio waits."""
+        return (len(self._pcm) - self._pulled) / BYTES_PER_MS
+
+    def add(self, pcm: bytes) -> None:
+        """Audio came; whole samples."""
+        self._pcm += pcm
+        while (len(self._loud) + 1) * STEP_BYTES <= len(self._pcm):
+            self._measure()
+
+    def end(self) -> None:
+        """That was all of it: the end of the audio is the end of the text."""
+        if len(self._loud) * STEP_BYTES < len(self._pcm):
+            self._measure()
+        while self._open and self._loud[-1] < QUIET and len(self._loud) > self._steps_taken:
+            self._loud.pop()
+            self._open.pop()
+        self._left = sum(self._open[self._steps_taken :])
+
+    def learn_rate(self) -> None:
+        """Tell what the end, if it has come, says of the voice's pace; once, when no better reading will come any more."""
+        if self._left is not None:
+            self._rate.learn(self._reference.length_ms, sum(self._open) * STEP_MS)
+
+    def use_reference(self, reading: ReferenceTimeline) -> None:
+        """Follow a better reading of the same text, from the beginning; what was told remains told."""
+        if self._steps_taken > _LATE_STEPS:
+            return
+        self._reference = reading
+        self._aligner = _aligner_for(reading, self._rate)
+        for step, goes_on in enumerate(self._open[: self._steps_taken]):
+            if goes_on:
+                self._position = self._aligner.step(self._step(step), None)
+
+    def pull(self, until_ms: float) -> VoiceAudio | None:
+        """The audio up to then, as far as it is here; None when there is none."""
+        end = min(len(self._pcm), int(until_ms) * BYTES_PER_MS)
+        if end <= self._pulled:
+            return None
+        start_ms = self._pulled / BYTES_PER_MS
+        visemes: list[VisemeCue] = []
+        words: list[WordCue] = []
+        last = self._left is not None and end == len(self._pcm)
+        while (self._steps_taken + 1) * STEP_BYTES <= end or (
+            last and self._steps_taken * STEP_BYTES < end
+        ):
+            step_ms = self._steps_taken * STEP_MS
+            weights, begun = self._next_step()
+            # A step that the end of the last piece cut in two is told late.
+            if weights != self._shown:
+                self._shown = weights
+                visemes.append(VisemeCue(max(start_ms, step_ms), weights))
+            words += [
+                WordCue(max(start_ms, step_ms + STEP_MS / 2), word.start, word.end)
+                for word in begun
+            ]
+        if self._emitted_until < 0 and not words:
+            # Silent so far; without any word it would look like a voice that tells none.
+            self._emitted_until = 0
+            words.append(WordCue(start_ms, 0, 0))
+        pcm = bytes(self._pcm[self._pulled : end])
+        self._pulled = end
+        return VoiceAudio(pcm, tuple(visemes), tuple(words))
+
+    def _measure(self) -> None:
+        loudness = rms(self._step(len(self._loud)))
+        speaks = loudness >= QUIET
+        # One quiet step is a stop before its burst; more are a pause, in which no word passes.
+        self._open.append(speaks or (bool(self._loud) and self._loud[-1] >= QUIET))
+        self._loud.append(loudness)
+
+    def _step(self, number: int) -> bytes:
+        return bytes(self._pcm[number * STEP_BYTES : (number + 1) * STEP_BYTES])
+
+    def _next_step(self) -> tuple[Weights, list[Word]]:
+        """The mouth in the next step, and the words that begin in it."""
+        step = self._steps_taken
+        self._steps_taken += 1
+        # Steps behind the last sound were not kept.
+        loudness, goes_on = (
+            (self._loud[step], self._open[step]) if step < len(self._loud) else (0.0, False)
+        )
+        if goes_on:
+            if self._left is not None:
+                self._left -= 1
+            self._position = self._aligner.step(self._step(step), self._left)
+        if self._left == 0:
+            self._position = self._reference.length_ms
+        opening = self._mouth_opening.from_pcm(loudness)
+        if self._position is None:
+            return SILENCE, []
+        place, told_until = self._position, self._emitted_until
+        begun = [
+            word
+            for word in self._reference.words
+            if word.at_ms <= place and word.start >= told_until
+        ]
+        if begun:
+            self._emitted_until = begun[-1].end
+        if not opening:
+            return SILENCE, begun
+        return {
+            name: round(weight * opening, 2)
+            for name, weight in self._reference.shape(place).items()
+        }, begun
+
+
+def _aligner_for(reading: ReferenceTimeline, pace: SpeakingRate) -> Aligner:
+    if reading.bands is None:
+        return RateAligner(reading.length_ms, pace, STEP_MS)
+    # numpy comes with it; a reading with a timbre was made with numpy, so it is loaded already.
+    from dialog_voice.alignment.aligner import SpectralAligner
+
+    return SpectralAligner(reading.bands, reading.length_ms, pace)

@@ -1,0 +1,1 @@
+"""Audio formats: detection, decoding, resampling, loudness, silence."""

@@ -1,0 +1,1 @@
+"""Microsoft Edge's read-aloud voices."""

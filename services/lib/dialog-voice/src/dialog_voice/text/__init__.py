@@ -1,0 +1,1 @@
+"""From a reply to speakable fragments: fragmenter, language, script runs."""

@@ -1,0 +1,1 @@
+"""Mouth shapes: from phonemes, from words, and to avatars."""

@@ -1,0 +1,1 @@
+"""asyncio primitives that every service uses."""

@@ -1,0 +1,1 @@
+"""The engines' side: connections from engines, and control queries to them."""

@@ -1,0 +1,1 @@
+"""Legacy: clients of the older dialect, and responses of the legacy pipeline."""

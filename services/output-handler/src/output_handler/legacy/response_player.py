@@ -1,0 +1,275 @@
+"""Plays the answers of the legacy chain into one session: whole voice files, one after another, as if an engine spoke them."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from dialog_contracts.ingest import End, TextDelta
+from dialog_contracts.legacy_chain import TaskResponse
+from dialog_contracts.viewer import ViewerError
+from dialog_telemetry import metrics, trace_context
+from output_handler.legacy.late_delivery import NO_RESPONSE, LateDelivery
+from output_handler.legacy.response_frames import LegacyResponseFrames
+from output_handler.legacy.response_queue import Disposition, PendingResponse, ResponseQueue, decide
+from output_handler.legacy.response_source import DeliveryAck, ResponseSource
+from output_handler.legacy.viewer import LegacyViewer
+from output_handler.legacy.wav_playback import publish_playing, stream_wav
+from output_handler.playback.session import PlaybackSession
+from output_handler.playback.turn import PlaybackTurn
+from output_handler.viewers.viewer import Viewer
+
+log = structlog.get_logger("answers")
+
+POLL_INTERVAL_S: Final = 0.5
+CLOCK_SKEW_S: Final = 0.5
+"""How far the clocks of two machines may differ before an answer counts as one of before."""
+
+AUDIO_MISSING: Final = "voice_missing"
+
+
+class LegacyResponsePlayer:
+    """`take` is a watcher of `Answers`. It runs a task only while answers wait."""
+
+    def __init__(self, session: PlaybackSession, source: ResponseSource) -> None:
+        self._session, self._source = session, source
+        self._queue = ResponseQueue()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._due_ms: float | None = None
+        self._viewers_since_ms = 0.0
+        self._current: tuple[str, bytes | None, DeliveryAck] | None = None
+        self._late_delivery = LateDelivery()
+
+    def on_response(self, response: TaskResponse) -> None:
+        """An answer: announced now, or kept and never heard."""
+        letter = PendingResponse(
+            response, live=bool(self._session.viewers) and self._since(response)
+        )
+        if (
+            letter.live
+            and not self._queue.has_earlier(letter)
+            and self._finish_without_audio(letter)
+        ):
+            return
+        self._enqueue(letter)
+        self._wake()
+
+    def viewer_joined(self, viewer: Viewer) -> None:
+        """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played, or was, and is its own."""
+        if len(self._session.viewers) == 1:
+            self._viewers_since_ms = time.time()
+        if isinstance(viewer, LegacyViewer):
+            self._joined_late(viewer)
+        self._wake()
+
+    def _joined_late(self, viewer: LegacyViewer) -> None:
+        """What is its own goes before what is on air."""
+        given = self._late_delivery.deliver(viewer)
+        if self._current is None:
+            return
+        text, file, heard = self._current
+        if given or heard.sent:
+            return
+        viewer.send_response(LegacyResponseFrames.build(viewer.session_id, text, file))
+        viewer.on_sent(heard)
+
+    def voice_awaited(self, view: PlaybackTurn) -> None:
+        """The engine has ended a turn whose voice comes as a file."""
+        self._due_ms = self._session.clock() + self._source.voice_within_s * 1000
+        self._wake()
+
+    def close(self) -> None:
+        """Nothing is played any more."""
+        self._late_delivery.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        if (self._task is None or self._task.done()) and self._busy:
+            self._task = self._source.tasks.start("answer_player", self._run())
+
+    @property
+    def _busy(self) -> bool:
+        return len(self._queue) > 0 or self._due_ms is not None
+
+    async def _run(self) -> None:
+        while self._busy:
+            self._changed.clear()
+            wait_s = await self._next()
+            if wait_s:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+
+    async def _next(self) -> float:
+        """One thing is done; gives how long to wait before the next look."""
+        session, now = self._session, self._session.clock()
+        if self._due_ms is not None:
+            if session.turn is None or not session.turn.awaiting_file:
+                self._due_ms = None
+            elif now >= self._due_ms:
+                self._report_missing_audio(
+                    session.turn, f"no voice within {self._source.voice_within_s:.0f} s"
+                )
+        if not session.viewers:
+            return POLL_INTERVAL_S
+        if self._queue.unconfirmed:
+            await self._drop_delivered_elsewhere()
+        letter = self._queue.first()
+        if letter is None:
+            return POLL_INTERVAL_S
+        if self._finish_without_audio(letter):
+            self._queue.remove(letter)
+            return 0
+        end = decide(letter, session.turn, session.clock())
+        if end is Disposition.WAIT or (end is Disposition.TURN and session.deferred):
+            return self._wait_played_out()
+        self._queue.remove(letter)
+        try:
+            await self._play(letter)
+        finally:
+            self._current = None
+        return 0
+
+    def _since(self, response: TaskResponse) -> bool:
+        """Whether it was given since somebody is here, and not kept for whoever comes later."""
+        asked, took = response.meta.received_at, response.metadata.processing_time
+        return asked is None or took is None or asked + took > self._viewers_since_ms - CLOCK_SKEW_S
+
+    def _wait_played_out(self) -> float:
+        view = self._session.turn
+        if view is None or view.audio_started_at_ms is None:
+            return POLL_INTERVAL_S
+        left_s = (view.audio_started_at_ms + view.sent_ms - self._session.clock()) / 1000
+        return min(POLL_INTERVAL_S, left_s) if left_s > 0 else POLL_INTERVAL_S
+
+    def _finish_without_audio(self, letter: PendingResponse) -> bool:
+        """What needs no sound is done at once: errors, and what comes too late."""
+        session, response = self._session, letter.response
+        view = session.turn
+        end = decide(letter, view, session.clock())
+        if response.status == "error":
+            code = response.metadata.code or "legacy_failed"
+            if end is Disposition.VOICE and view is not None:
+                self._report_missing_audio(view, code)
+                DeliveryAck(self._source, response)()
+                return True
+            self._count("error", letter, code=code)
+            session.viewer_group.error(
+                ViewerError(code=code, message=response.error or NO_RESPONSE)
+            )
+            heard = DeliveryAck(self._source, response)
+            session.viewer_group.on_sent(heard)
+            self._late_delivery.remember(
+                response, None, heard, taken=session.viewer_group.has_legacy
+            )
+            if view is not None and letter.turn == view.turn and not view.from_file:
+                # The engine had announced this turn before it was given to the legacy chain.
+                view.ended = True
+                session.idle_when_played(view)
+            return True
+        if end is Disposition.LATE:
+            self._count("late", letter)
+            if not letter.from_engine and view is not None and letter.turn != view.turn:
+                session.viewer_group.send_response(response.text, None)
+            DeliveryAck(self._source, response)()
+            return True
+        return False
+
+    async def _play(self, letter: PendingResponse) -> None:
+        session, response = self._session, letter.response
+        voice, problem = await self._source.voice(response)
+        # Getting it took a moment; the turn on air may be another one.
+        end = decide(letter, session.turn, session.clock())
+        if end is Disposition.WAIT:
+            self._enqueue(letter)
+            return
+        if self._finish_without_audio(letter):
+            return
+        heard = DeliveryAck(self._source, response)
+        file = voice.file if voice is not None else None
+        if end is Disposition.ASIDE:
+            self._count("aside", letter)
+            session.viewer_group.send_response(response.text, file)
+            session.viewer_group.on_sent(heard)
+            return
+        view = session.turn
+        if end is Disposition.TURN or view is None:
+            view = session.open(letter.start_message(session.session_id, session.epoch))
+            view.from_file = True
+            text = TextDelta(
+                session_id=session.session_id, turn=view.turn, content=response.text, eos=True
+            )
+            session.add_caption(text, text.to_json())
+        view.awaiting_file, view.replied, self._due_ms = False, True, None
+        session.viewer_group.send_response(view.text, file, of_turn=True)
+        session.viewer_group.on_sent(heard, older=True)
+        self._current = (view.text, file, heard)
+        self._late_delivery.remember(response, file, heard, taken=session.viewer_group.has_legacy)
+        if problem is not None:
+            session.broadcast(
+                ViewerError(
+                    code=AUDIO_MISSING, message="the voice of this answer is missing"
+                ).to_json()
+            )
+        whole = True
+        if voice is not None and view.flags.SYNC_TTS_BARGE_IN:
+            self._source.tasks.start(
+                "sounding", publish_playing(session, view, self._source.active_playback)
+            )
+        if voice is not None:
+            whole = await stream_wav(session, view, voice)
+        if not whole:
+            self._count("cut", letter)
+            heard()
+            return
+        self._count(
+            "voiced" if voice is not None else "silent" if problem is None else AUDIO_MISSING,
+            letter,
+            problem=problem,
+        )
+        audio_ms = voice.duration_ms if voice is not None else 0
+        session.finish(view, End(session_id=session.session_id, turn=view.turn, audio_ms=audio_ms))
+        session.viewer_group.on_sent(heard, older=False)
+        if not session.viewers:
+            self._enqueue(replace(letter, live=False, redelivered=True))
+
+    def _report_missing_audio(self, view: PlaybackTurn, why: str) -> None:
+        """The turn ends with its text alone."""
+        self._due_ms = None
+        metrics.LEGACY_RESPONSES.labels(outcome=AUDIO_MISSING).inc()
+        log.warning(AUDIO_MISSING, session=self._session.session_id, turn=view.turn, reason=why)
+        self._session.broadcast(
+            ViewerError(code=AUDIO_MISSING, message="the voice of this answer is missing").to_json()
+        )
+        self._session.finish(
+            view, End(session_id=self._session.session_id, turn=view.turn, audio_ms=0)
+        )
+
+    async def _drop_delivered_elsewhere(self) -> None:
+        heard = await self._source.delivered_elsewhere(self._session.session_id)
+        for letter in self._queue.drop_delivered_elsewhere(heard):
+            self._count("heard_elsewhere", letter)
+        if not self._session.viewer_group.has_legacy:
+            # An older client has no other way to its answers; a page has the history.
+            for letter in self._queue.drop_superseded():
+                self._count("bygone", letter)
+        self._queue.confirm_all()
+
+    def _enqueue(self, letter: PendingResponse) -> None:
+        dropped = self._queue.add(letter)
+        if dropped is not None:
+            self._count("dropped", dropped)
+
+    def _count(self, outcome: str, letter: PendingResponse, **more: object) -> None:
+        metrics.LEGACY_RESPONSES.labels(outcome=outcome).inc()
+        trace_id = trace_context.trace_id(letter.response.meta.traceparent)
+        traced = {"trace_id": trace_id} if trace_id is not None else {}
+        log.info(
+            "answer", outcome=outcome, correlationId=letter.response.message_id, **traced, **more
+        )

@@ -1,0 +1,150 @@
+"""Answers of the legacy chain that wait for their time in one session, and what becomes of each. Pure: the clock's ms are an argument."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from dialog_contracts.http import FlagSet
+from dialog_contracts.ingest import Start
+from dialog_contracts.legacy_chain import TaskResponse
+from output_handler.playback.turn import PlaybackTurn
+
+MAX_PENDING: Final = 64
+
+
+class Disposition(StrEnum):
+    """What becomes of an answer now."""
+
+    TURN = "turn"
+    """It is told as a turn of its own."""
+    VOICE = "voice"
+    """It is the voice of the present turn, whose text the engine has streamed."""
+    WAIT = "wait"
+    """Something older still sounds, or the engine has not finished the text yet."""
+    LATE = "late"
+    """A newer turn is on air, or the turn was answered without it, or stopped: it is not voiced."""
+    ASIDE = "aside"
+    """It names no turn (an older producer): only viewers of the older dialect can place it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingResponse:
+    """An answer on its way. `live`: viewers were there when it came; `again`: it was played, and nobody was there at its end."""
+
+    response: TaskResponse
+    live: bool
+    redelivered: bool = False
+
+    @property
+    def turn(self) -> int | None:
+        """The turn it answers."""
+        return self.response.meta.turn
+
+    @property
+    def from_engine(self) -> bool:
+        """The engine answered this turn; only the voice comes from the legacy chain."""
+        return (
+            self.response.meta.from_channel == "dialog_engine" and self.response.meta.reason is None
+        )
+
+    def start_message(self, session_id: str, epoch: int) -> Start:
+        """How the turn that it answers begins for the viewers."""
+        meta = self.response.meta
+        return Start(
+            session_id=session_id,
+            turn=self.turn or 1,
+            epoch=epoch,
+            traceparent=meta.traceparent,
+            flags=meta.flags or FlagSet(),
+            user_text=self.response.user_text,
+            path=None if self.from_engine else "legacy",
+            reason=meta.reason,
+        )
+
+
+def decide(letter: PendingResponse, view: PlaybackTurn | None, now_ms: float) -> Disposition:
+    """By the present turn, where there is one."""
+    turn = letter.turn
+    if turn is None:
+        return Disposition.ASIDE
+    if view is None:
+        return Disposition.TURN
+    if turn > view.turn:
+        return Disposition.WAIT if view.awaiting_file or view.audible(now_ms) else Disposition.TURN
+    if turn < view.turn or view.interrupted:
+        return Disposition.LATE
+    if view.awaiting_file:
+        return Disposition.VOICE
+    if letter.redelivered:
+        return Disposition.TURN
+    if view.from_file:
+        return Disposition.LATE
+    if letter.from_engine:
+        return Disposition.LATE if view.ended or view.stopped else Disposition.WAIT
+    # An engine that announced the turn and broke off before its first word; had it said one, nobody else would have answered.
+    return Disposition.LATE if view.text else Disposition.TURN
+
+
+class ResponseQueue:
+    """Letters in the order of their turns, those without a turn first, each once."""
+
+    def __init__(self) -> None:
+        self._responses: dict[str, PendingResponse] = {}
+
+    def __len__(self) -> int:
+        return len(self._responses)
+
+    def add(self, letter: PendingResponse) -> PendingResponse | None:
+        """Keep a letter; gives the one that had to go for it, if the box was full."""
+        self._responses[letter.response.message_id] = letter
+        return self.remove(self.first()) if len(self._responses) > MAX_PENDING else None
+
+    def first(self) -> PendingResponse | None:
+        """The one whose turn comes first."""
+        return min(self._responses.values(), key=_order, default=None)
+
+    def has_earlier(self, letter: PendingResponse) -> bool:
+        """Whether one waits whose turn comes before this one's."""
+        first = self.first()
+        return first is not None and _order(first) < _order(letter)
+
+    def remove(self, letter: PendingResponse | None) -> PendingResponse | None:
+        """Out of the box with it."""
+        return None if letter is None else self._responses.pop(letter.response.message_id, None)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether any of them may have been heard elsewhere meanwhile."""
+        return any(not letter.live for letter in self._responses.values())
+
+    def drop_delivered_elsewhere(self, heard: set[str]) -> list[PendingResponse]:
+        """Those that waited and were heard elsewhere go, and are given; the others are certain from now on."""
+        gone = [
+            letter for name, letter in self._responses.items() if not letter.live and name in heard
+        ]
+        for letter in gone:
+            self.remove(letter)
+        return gone
+
+    def drop_superseded(self) -> list[PendingResponse]:
+        """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
+        newest = max((letter.turn or 0 for letter in self._responses.values()), default=0)
+        gone = [
+            each
+            for each in self._responses.values()
+            if not each.live and each.turn is not None and each.turn < newest
+        ]
+        for letter in gone:
+            self.remove(letter)
+        return gone
+
+    def confirm_all(self) -> None:
+        """What is left is told to those who are there now."""
+        self._responses = {
+            name: PendingResponse(each.response, True, each.redelivered)
+            for name, each in self._responses.items()
+        }
+
+
+def _order(letter: PendingResponse) -> tuple[int, float]:
+    return (letter.turn or 0, letter.response.meta.received_at or 0.0)

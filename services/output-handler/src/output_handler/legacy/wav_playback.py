@@ -1,0 +1,56 @@
+"""Speaks a voice file into the present turn of a session, a little ahead of the ear."""
+
+import asyncio
+import time
+from base64 import b64encode
+from typing import Final
+
+from dialog_contracts import limits
+from dialog_contracts.ingest import SpeechChunk
+from dialog_redis.active_playback import ActivePlayback
+from output_handler.legacy.wav_file import WavFile
+from output_handler.playback.session import PlaybackSession
+from output_handler.playback.turn import PlaybackTurn
+
+LEAD_MS: Final = 600
+"""More than a network's hiccup, less than a viewer's queue holds."""
+
+POLL_INTERVAL_S: Final = 0.1
+
+
+async def stream_wav(session: PlaybackSession, view: PlaybackTurn, voice: WavFile) -> bool:
+    """Returns when all was sent, or false when the turn was stopped or replaced. Viewers of the older dialect alone wait for no chunk."""
+    view.whole_ms, length = voice.duration_ms, len(view.text)
+    for seq in range(len(voice)):
+        offset = seq * limits.CHUNK_MS
+        ahead_ms = offset - view.position_ms(session.clock())
+        # Also without a pause, other sessions and the viewers' writers have their turn between two chunks.
+        await asyncio.sleep(max(0.0, (ahead_ms - LEAD_MS) / 1000))
+        if session.turn is not view or view.stopped:
+            return False
+        if session.viewer_group.all_legacy:
+            return True
+        frame = SpeechChunk(
+            session_id=session.session_id,
+            turn=view.turn,
+            seq=seq,
+            pcm=b64encode(voice.chunk(seq)).decode("ascii"),
+            viseme=voice.viseme_at(offset),
+            ts=time.time(),
+            offset_ms=offset,
+            text_start=voice.text_position_at(offset, length),
+            text_end=voice.text_position_at(offset + limits.CHUNK_MS, length),
+        )
+        session.play_chunk(frame, frame.to_json())
+    return True
+
+
+async def publish_playing(
+    session: PlaybackSession, view: PlaybackTurn, sounding: ActivePlayback
+) -> None:
+    """The next turn may cut this one off: whoever begins that one learns that there are words to wait for. Until it was heard, or cut."""
+    await sounding.started(session.session_id, view.turn)
+    while session.turn is view and view.playing(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
+        await asyncio.sleep(POLL_INTERVAL_S)
+    if not view.stopped:
+        await sounding.finished(session.session_id, view.turn)

@@ -1,0 +1,1 @@
+"""The present turn of one session: state, stop, pause and idle."""

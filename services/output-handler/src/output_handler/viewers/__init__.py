@@ -1,0 +1,1 @@
+"""The viewers' side: connections, queues and fan-out."""

@@ -1,0 +1,151 @@
+"""One viewer's connection: its dialect, its bounded queue, its writer. A slow viewer hurts only itself."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialog_contracts.viewer import CLOSE_TOO_SLOW, SUBPROTOCOL, SUBPROTOCOL_BINARY, ViewerError
+from dialog_telemetry import metrics
+from output_handler.playback.turn import AudioFrame
+
+log = structlog.get_logger("viewer")
+
+MAX_QUEUED_FRAMES: Final = 1_000
+CLOSE_TIMEOUT_S: Final = 1.0
+"""A viewer that takes nothing does not take the close frame either."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedFrame:
+    """One frame in a viewer's queue; `audio_ms` is 0 for everything that is not sound. A callable is a mark, called in its turn."""
+
+    data: str | bytes | Callable[[], None]
+    audio_ms: int = 0
+
+
+class Viewer:
+    """A connection in dialect `vtuber.v2` or `vtuber.v2.bin`. `offer…` never wait; `write` runs as long as the connection."""
+
+    def __init__(
+        self, socket: WebSocket, session_id: str, *, binary: bool, queue_ms: int, stuck_s: float
+    ) -> None:
+        self.session_id = session_id
+        self.binary = binary
+        self.dialect = SUBPROTOCOL_BINARY if binary else SUBPROTOCOL
+        self._socket, self._queue_ms, self._send_timeout_s = socket, queue_ms, stuck_s
+        self._queue: deque[QueuedFrame] = deque()
+        self._audio_ms = 0
+        self._captions_only = False
+        self._sending_since: float | None = None
+        self._changed = asyncio.Event()
+        self._close_code: int | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    def send(self, data: str) -> None:
+        """A frame that is never dropped."""
+        if len(self._queue) >= MAX_QUEUED_FRAMES or self._send_stalled():
+            self._disconnect()
+            return
+        self._append(QueuedFrame(data))
+
+    def send_audio(self, sound: AudioFrame) -> None:
+        """A chunk; dropped when too much waits already."""
+        if self._captions_only:
+            metrics.VIEWER_DROPPED_CHUNKS.inc()
+            if self._send_stalled():
+                self._disconnect()
+            return
+        if self._audio_ms + sound.duration_ms > self._queue_ms:
+            self._drop_audio()
+            return
+        data = sound.binary if self.binary and sound.binary is not None else sound.json
+        self._audio_ms += sound.duration_ms
+        self._append(QueuedFrame(data, sound.duration_ms))
+
+    def on_sent(self, sent: Callable[[], None]) -> None:
+        """`sent` is called once the network has taken all that was offered before."""
+        self._append(QueuedFrame(sent))
+
+    def new_turn(self) -> None:
+        """A slow viewer gets another chance with each turn, if it has caught up."""
+        if not self._queue:
+            self._captions_only = False
+
+    def flush(self) -> None:
+        """Throw away sound that waits; STOP passes everything."""
+        self._queue = deque(frame for frame in self._queue if frame.audio_ms == 0)
+        self._audio_ms = 0
+
+    async def write(self) -> None:
+        """Send what is offered until the connection ends or is given up."""
+        self._writer = asyncio.current_task()
+        try:
+            while self._close_code is None:
+                while self._queue:
+                    frame = self._queue.popleft()
+                    self._audio_ms -= frame.audio_ms
+                    self._sending_since = time.monotonic()
+                    if isinstance(frame.data, bytes):
+                        await self._socket.send_bytes(frame.data)
+                    elif isinstance(frame.data, str):
+                        await self._socket.send_text(frame.data)
+                    else:
+                        frame.data()
+                    self._sending_since = None
+                if self._close_code is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except asyncio.CancelledError:
+            # Either our owner ends us, or `_give_up` took us out of a send that would never have returned.
+            if self._close_code is None or self._writer is None or self._writer.uncancel() > 0:
+                raise
+        except (WebSocketDisconnect, RuntimeError):
+            return  # The reader sees the same end.
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._socket.close(self._close_code or CLOSE_TOO_SLOW, "too slow")
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether this connection is to be closed from our side."""
+        return self._close_code is not None
+
+    def _append(self, frame: QueuedFrame) -> None:
+        self._queue.append(frame)
+        self._changed.set()
+
+    def _drop_audio(self) -> None:
+        dropped = sum(1 for frame in self._queue if frame.audio_ms)
+        metrics.VIEWER_DROPPED_CHUNKS.inc(dropped + 1)
+        self.flush()
+        self._captions_only = True
+        error = ViewerError(
+            code="too_slow",
+            message=f"more than {self._queue_ms} ms of audio waited: captions only until the next turn",
+        )
+        self.send(error.to_json())
+        log.info("viewer_captions_only", session=self.session_id, dropped=dropped + 1)
+
+    def _send_stalled(self) -> bool:
+        return (
+            self._sending_since is not None
+            and time.monotonic() - self._sending_since > self._send_timeout_s
+        )
+
+    def _disconnect(self) -> None:
+        if self._close_code is None:
+            self._close_code = CLOSE_TOO_SLOW
+            metrics.VIEWERS_CLOSED.labels(reason="too_slow").inc()
+            log.info("viewer_given_up", session=self.session_id)
+            if self._sending_since is not None and self._writer is not None:
+                self._writer.cancel()
+        self._queue.clear()
+        self._audio_ms = 0
+        self._changed.set()

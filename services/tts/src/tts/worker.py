@@ -1,0 +1,104 @@
+"""One reply: spoken, kept, and answered with."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from pydantic import ValidationError
+
+from dialog_contracts.legacy_chain import AudioBlob, TtsRequest, session_of
+from dialog_redis.blob_store import BlobStore
+from dialog_redis.client import RedisUnavailable
+from dialog_redis.legacy import failures
+from dialog_redis.work_queue.commands import RedisCommand
+from dialog_redis.work_queue.job import Job
+from dialog_telemetry import metrics, span_attributes, trace_context
+from dialog_voice.fallback import FallbackVoice
+from dialog_voice.registry import SessionVoices
+from service_runtime.http.errors import field_error
+from tts import responses
+from tts.responses import SynthesisResult
+from tts.synthesis import SynthesizedReply, synthesize
+
+log = structlog.get_logger("speaker")
+
+RETRY_PAUSE_S: Final = 0.5
+
+
+class TtsWorker:
+    """`take` is the work on one message of `tts_requests`. Its `provider` and `voice_params` are not heeded: the session's document is."""
+
+    def __init__(self, voices: SessionVoices, blobs: BlobStore, *, within_s: float) -> None:
+        self._voices, self._blobs, self._timeout_s = voices, blobs, within_s
+
+    async def handle(self, job: Job) -> None:
+        """Answer the turn with text and voice; with the text alone where no voice can speak it."""
+        try:
+            request = job.read(TtsRequest)
+        except ValidationError as error:
+            why = field_error(error).body.message
+            metrics.REQUESTS_REJECTED.labels(code="bad_tts_request").inc()
+            await job.dead_letter(why, *failures.malformed(job.raw, why))
+            return
+        meta = request.meta
+        names = {
+            span_attributes.LOG_CORRELATION_ID: request.message_id,
+            span_attributes.LOG_TRACE_ID: trace_context.trace_id(meta.traceparent),
+        }
+        structlog.contextvars.bind_contextvars(**names)
+        session = session_of(request)
+        if meta.turn is not None and failures.is_expired(meta):
+            metrics.LEGACY_FAILURES.labels(stage="tts", code="too_late").inc()
+            await job.complete(*failures.expired_turn(request.task_id, session, meta))
+            return
+        voice = self._voices.for_session(session)
+        lang = meta.lang or self._voices.language_for(session, request.user_text or request.text)
+        speech = await synthesize(voice, request.text, lang, self._timeout_s)
+        if speech.problem is not None:
+            metrics.LEGACY_FAILURES.labels(stage="tts", code=speech.problem).inc()
+            log.warning(
+                "voice_missing",
+                code=speech.problem,
+                reason=speech.detail[:200],
+                audio_ms=speech.audio_ms,
+            )
+        # A blob whose answer is never given expires by itself.
+        sound = await self._store(speech) if speech.pcm else None
+        name = voice.in_use()[0] if isinstance(voice, FallbackVoice) else voice.name
+        spoken = SynthesisResult(
+            sound, name, speech.audio_ms, speech.mouth, speech.problem, speech.detail
+        )
+        answered = await job.complete(*responses.commands_for(request, spoken, time.time()))
+        if answered and responses.is_legacy_turn(request):
+            metrics.TURNS.labels(path="legacy", outcome="completed").inc()
+        log.info(
+            "spoken",
+            audio_ms=speech.audio_ms,
+            code=speech.problem,
+            attempts=job.attempts,
+            was_ours=answered,
+        )
+
+    @staticmethod
+    def on_exhausted(raw: str) -> Sequence[RedisCommand]:
+        """The text is there: it is answered with, and only its voice is missing."""
+        try:
+            request = TtsRequest.from_json(raw)
+        except ValidationError:
+            return failures.malformed(raw, failures.EXHAUSTED.english, code="given_up")
+        metrics.LEGACY_FAILURES.labels(stage="tts", code="given_up").inc()
+        return responses.commands_for(
+            request,
+            SynthesisResult(problem="given_up", detail="nobody survived this text"),
+            time.time(),
+        )
+
+    async def _store(self, speech: SynthesizedReply) -> AudioBlob:
+        while True:
+            try:
+                return AudioBlob(id=await self._blobs.put(speech.wav()), format="wav")
+            except RedisUnavailable:
+                # The answer could not be given either; what was spoken is not spoken again.
+                await asyncio.sleep(RETRY_PAUSE_S)
