@@ -20,7 +20,7 @@ from dialog_redis.client import RedisClient
 from dialog_redis.work_queue import queue
 from dialog_redis.work_queue.job import Handle, OnExhausted
 from dialog_redis.work_queue.queue import WorkQueue
-from dialog_telemetry import logging
+from dialog_telemetry import log_config
 from vtuber_cli import ports
 
 pytest_plugins = ["e2e.harness.levels", "e2e.harness.outcomes"]
@@ -186,7 +186,7 @@ def complaint(
 
     def said(main: Callable[[], None], name: str, value: str) -> str:
         # Log lines would go to the stream that this test captures, also after it.
-        monkeypatch.setattr(logging, "configure", lambda *_: None)
+        monkeypatch.setattr(log_config, "configure", lambda *_: None)
         monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main()

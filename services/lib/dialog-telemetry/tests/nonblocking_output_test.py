@@ -111,7 +111,7 @@ def test_a_stream_without_a_descriptor_stays_what_it_is(capsys: pytest.CaptureFi
 
 def test_where_python_has_no_stream_at_all_everything_is_taken() -> None:
     # `program >&-`
-    program = "import structlog; from dialog_telemetry import log_lines; log_lines.configure('svc'); structlog.get_logger().info('x')"
+    program = "import structlog; from dialog_telemetry import log_config; log_config.configure('svc'); structlog.get_logger().info('x')"
     done = subprocess.run(
         ["/bin/sh", "-c", f'exec "{sys.executable}" -c "{program}" >&- 2>&-'],
         timeout=60,
@@ -122,8 +122,8 @@ def test_where_python_has_no_stream_at_all_everything_is_taken() -> None:
 
 SERVICE = """
 import logging, sys, warnings, structlog
-from dialog_telemetry import log_lines
-log_lines.configure("svc")
+from dialog_telemetry import log_config
+log_config.configure("svc")
 for number in range(3_000):
     structlog.get_logger().info("turn", number=number, text="x" * 100)
     logging.getLogger("library").warning("odd")

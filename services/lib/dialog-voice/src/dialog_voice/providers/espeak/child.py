@@ -15,7 +15,7 @@ from dialog_voice.providers.espeak.protocol import HEADER, pack, sizes, unpack
 
 _log = structlog.get_logger("voice")
 
-_START: Final = "import sys; sys.path[:] = sys.argv[1:]; from dialog_voice import espeak_process; espeak_process.main()"
+_START: Final = "import sys; sys.path[:] = sys.argv[1:]; from dialog_voice.providers.espeak import process; process.main()"
 """With an empty environment Python would not find our packages where PYTHONPATH names them, as in the images: their places are told."""
 
 _PIPE_LIMIT: Final = 1 << 18
