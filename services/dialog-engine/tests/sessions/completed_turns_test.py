@@ -5,8 +5,8 @@ import pytest
 
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
 from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.sessions.completed_turns import CompletedTurns
 from dialog_engine.sessions import completed_turns
+from dialog_engine.sessions.completed_turns import CompletedTurns
 from dialog_engine.turn.event_log import EventLog
 
 

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dialog_contracts import redis_names
 from dialog_engine.errors import Draining, NotLeaseHolder
-from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.sessions import leases
+from dialog_engine.sessions.leases import SessionLeases
 from dialog_redis.active_playback import ActivePlayback
 from dialog_redis.client import RedisClient, RedisUnavailable
 

@@ -6,8 +6,8 @@ import pytest
 
 from dialog_contracts.http import TurnRecord
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
-from dialog_engine.sessions.registry import Session, SessionRegistry
 from dialog_engine.sessions import registry as module
+from dialog_engine.sessions.registry import Session, SessionRegistry
 
 
 def record(turn: int, reply: str = "yes") -> TurnRecord:
