@@ -291,7 +291,7 @@ async def test_every_verb_of_the_role_is_used_and_no_other(
         await until(lambda: api.ready("live-001") == "True", "Ready")
         await until(lambda: len(api.events) >= 2, "events")
         await until(lambda: ("configmaps", "vt", "vtuber-flags") in api.objects, "ConfigMap")
-        await operator.audit.run_once()
+        await operator.resync.run_once()
     names = {"session_keys_secret": "vtuber-session-keys", "flags_configmap": "vtuber-flags"}
     allowed = {
         (rule.group, rule.resource, verb, names.get(rule.name or "", ""))

@@ -37,7 +37,7 @@ async def test_silent_watches_count_only_while_the_api_server_answers(
             operator.progress._watched, time.monotonic() - 500
         )
         assert "a watch" in operator.health.unhealthy()[0]
-        operator.audit.succeeded_at = time.monotonic() - 500
+        operator.resync.succeeded_at = time.monotonic() - 500
         assert operator.health.unhealthy() == []
 
 

@@ -124,10 +124,10 @@ def _describe_states(
             )
     for _, state, _ in states:
         for line in provider_summary.engine_summary(state.details):
-            kind, _, told = line.partition(": ")
-            answers = not told.startswith("none answers")
+            kind, _, message = line.partition(": ")
+            answers = not message.startswith("none answers")
             yield Finding(
-                "providers", f"{kind.lower()} in use", "ok" if answers else "missing", told
+                "providers", f"{kind.lower()} in use", "ok" if answers else "missing", message
             )
         if state.details.get("models"):
             # The engine's; the legacy chain's are the same.
@@ -170,11 +170,11 @@ def _trial() -> Iterator[dict[str, Any]]:
         assert trial.stderr is not None
         for line in trial.stdout:
             try:
-                told = json.loads(line)
+                message = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(told, dict) and "kind" in told:
-                yield told
+            if isinstance(message, dict) and "kind" in message:
+                yield message
         problem = trial.stderr.read().strip()
     if trial.returncode:
         yield {
@@ -187,20 +187,20 @@ def _trial() -> Iterator[dict[str, Any]]:
 
 def check_providers(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
     """What the engine's trials say."""
-    for told in trials:
-        kind, name, about = told["kind"], told["name"], told.get("about")
+    for message in trials:
+        kind, name, about = message["kind"], message["name"], message.get("about")
         label, where = f"{kind} {name}", f" ({about})" if about else ""
-        first, total = told.get("first_ms"), told.get("total_ms")
-        problem = told.get("problem") or (None if first is not None else "nothing came")
+        first, total = message.get("first_ms"), message.get("total_ms")
+        problem = message.get("problem") or (None if first is not None else "nothing came")
         if problem is not None:
             known = str(problem).removeprefix(f"{name}: ")
-            off = not told.get("configured") or known.startswith("not set up")
+            off = not message.get("configured") or known.startswith("not set up")
             yield Finding("providers", label, "off" if off else "missing", known + where)
             continue
         said = (
-            f"{told['audio_ms'] / 1000:.1f} s of sound"
-            if told.get("audio_ms") is not None
-            else f"“{_short(told['said'])}”"
+            f"{message['audio_ms'] / 1000:.1f} s of sound"
+            if message.get("audio_ms") is not None
+            else f"“{_short(message['said'])}”"
         )
         times = f"first {'sound' if kind == 'voice' else 'word'} {first:.0f} ms, whole {total:.0f} ms: {said}{where}"
         yield Finding(

@@ -92,12 +92,12 @@ class Processes:
 
     async def stop_all(self) -> None:
         """Ask all to end, then make them."""
-        for stage in ("", *CALLED):
+        for signal_round in ("", *CALLED):
             together = [
-                process for name, process in self._running.items() if _called(name) == stage
+                process for name, process in self._running.items() if _called(name) == signal_round
             ]
             await asyncio.gather(
-                *(process.stop(KILL_GRACE_S if stage else GRACE_S) for process in together)
+                *(process.stop(KILL_GRACE_S if signal_round else GRACE_S) for process in together)
             )
         for log in self._logs.values():
             log.close()

@@ -30,17 +30,17 @@ def engine_summary(details: Mapping[str, Any]) -> list[str]:
 
 def turn_summary(stats: Mapping[str, Any]) -> str | None:
     """One line, from the figures of a turn's `done`; None where it tells nothing."""
-    told = [f"{kind} {stats[kind]}" for kind in ("llm", "voice") if stats.get(kind)]
+    lines = [f"{kind} {stats[kind]}" for kind in ("llm", "voice") if stats.get(kind)]
     others = stats.get("instead_of")
     why = (
         ", ".join(f"{name} ({reason})" for name, reason in others.items())
         if isinstance(others, dict)
         else ""
     )
-    if not told:
+    if not lines:
         return None
     return (
-        "by " + ", ".join(told).replace("llm ", "model ") + (f"; instead of {why}" if why else "")
+        "by " + ", ".join(lines).replace("llm ", "model ") + (f"; instead of {why}" if why else "")
     )
 
 
@@ -49,8 +49,8 @@ def _line(kind: str, report: Mapping[str, Any]) -> str:
     others = "; ".join(f"{name}: {_without(name, reason)}" for name, reason in why.items())
     if not used:
         return f"{kind}: none answers yet, and it is tried again ({others})" if others else ""
-    told = f"{kind}: {used}" + (f" ({about[used]})" if about.get(used) else "")
-    return f"{told}   not {others}" if others else told
+    lines = f"{kind}: {used}" + (f" ({about[used]})" if about.get(used) else "")
+    return f"{lines}   not {others}" if others else lines
 
 
 def _without(name: str, reason: str) -> str:

@@ -54,10 +54,10 @@ def request_readiness(
             )
     except HTTPError as error:
         with suppress(OSError):
-            told = _read(error.read())
-            reasons = tuple(map(str, told.get("reasons") or ()))
+            body = _read(error.read())
+            reasons = tuple(map(str, body.get("reasons") or ()))
             return ServiceState(
-                False, "; ".join(reasons) or str(error.reason), reasons, told.get("details") or {}
+                False, "; ".join(reasons) or str(error.reason), reasons, body.get("details") or {}
             )
         return ServiceState(False, str(error.reason))
     except URLError as error:
@@ -68,7 +68,7 @@ def request_readiness(
 
 def _read(body: bytes) -> dict[str, Any]:
     with suppress(ValueError):
-        told = json.loads(body)
-        if isinstance(told, dict):
-            return told
+        found = json.loads(body)
+        if isinstance(found, dict):
+            return found
     return {}

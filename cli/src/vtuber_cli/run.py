@@ -121,7 +121,7 @@ class Runner:
             await self._start(spec)
         supervisors = [self._supervisor(spec) for spec in main]
         tasks = [asyncio.create_task(supervisor.run()) for supervisor in [*store, *supervisors]]
-        tasks.append(asyncio.create_task(self._tell(supervisors, began)))
+        tasks.append(asyncio.create_task(self._print_ready(supervisors, began)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -129,7 +129,7 @@ class Runner:
         finally:
             await _end(tasks)
 
-    async def _tell(self, main: Sequence[ServiceSupervisor], began: float) -> None:
+    async def _print_ready(self, main: Sequence[ServiceSupervisor], began: float) -> None:
         """Say when all is ready, or what is missing; then run the legacy chain, so that nobody waits for it."""
         missing = await self._missing(main)
         self._announce(time.monotonic() - began)

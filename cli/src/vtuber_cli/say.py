@@ -143,12 +143,12 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
             sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
             return 1
     by = provider_summary.turn_summary(result.stats)
-    told = [
+    shown = [
         _voice(result, wav_path, troubles),
         *([by] if by is not None else []),
         _times(session_id, result),
     ]
-    out.write("\n" + "\n".join(told) + "\n")
+    out.write("\n" + "\n".join(shown) + "\n")
     if result.stats.get("path") == "legacy":
         out.write(
             f"answered by the fallback: {result.stats.get('fallback_reason') or 'no reason given'}\n"

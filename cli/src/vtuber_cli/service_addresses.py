@@ -54,8 +54,8 @@ def write(folder: Path, found: Sequence[ServiceAddress]) -> str | None:
 def read(folder: Path) -> list[ServiceAddress]:
     """Of the run that has this folder; empty where none has it, or where the file cannot be understood."""
     try:
-        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        os.kill(told["pid"], 0)
-        return [ServiceAddress(**one) for one in told["services"]]
+        known = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        os.kill(known["pid"], 0)
+        return [ServiceAddress(**one) for one in known["services"]]
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return []

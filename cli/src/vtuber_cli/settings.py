@@ -153,16 +153,16 @@ PROVIDER_SETTINGS: Final[Mapping[str, str]] = {
 
 def of_providers() -> dict[str, str]:
     """These settings as they are, for people: without any key, and of addresses only where they lead."""
-    told: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name, usual in PROVIDER_SETTINGS.items():
         value = os.environ.get(name) or os.environ.get(name.lower())
         if name.endswith("_KEY"):
-            told[name] = "set" if value else usual
+            notes[name] = "set" if value else usual
         elif value and (name.endswith("_URL") or (name.endswith("_PROXY") and name != "NO_PROXY")):
-            told[name] = _place(value)
+            notes[name] = _place(value)
         elif value or usual:
-            told[name] = value or f"{usual} (usual)"
-    return told
+            notes[name] = value or f"{usual} (usual)"
+    return notes
 
 
 def _place(address: str) -> str:

@@ -85,9 +85,9 @@ class Talk:
                 ) as viewer,
                 gateway.socket(
                     self._url, f"/ws/input?sessionId={self._session_id}", SUBPROTOCOL
-                ) as ear,
+                ) as input_socket,
             ):
-                await self._converse(viewer, ear)
+                await self._converse(viewer, input_socket)
         except ConnectionClosed as error:
             raise TalkError(f"{self._url} ended the conversation ({error})") from error
         except (OSError, WebSocketException) as error:
@@ -95,11 +95,11 @@ class Talk:
         finally:
             await self._voice.aclose()
 
-    async def _converse(self, viewer: ClientConnection, ear: ClientConnection) -> None:
-        speaking = asyncio.create_task(self._speak(ear))
+    async def _converse(self, viewer: ClientConnection, input_socket: ClientConnection) -> None:
+        speaking = asyncio.create_task(self._speak(input_socket))
         listening = [
             asyncio.create_task(self._listen(viewer)),
-            asyncio.create_task(self._understand(ear)),
+            asyncio.create_task(self._understand(input_socket)),
         ]
         try:
             await asyncio.wait([speaking, *listening], return_when=asyncio.FIRST_COMPLETED)
@@ -112,22 +112,22 @@ class Talk:
                 task.cancel()
             await asyncio.gather(speaking, *listening, return_exceptions=True)
 
-    async def _speak(self, ear: ClientConnection) -> None:
+    async def _speak(self, input_socket: ClientConnection) -> None:
         start = MicStart(
             session_id=self._session_id,
             format="pcm_s16le",
             sample_rate=self._source.sample_rate,
             lang=self._lang,
         )
-        await ear.send(start.to_json())
+        await input_socket.send(start.to_json())
         try:
             async with aclosing(self._source.frames()) as frames:
                 async for frame in frames:
                     if not (self._in_turns and self._voice.playing):
-                        await ear.send(frame)
+                        await input_socket.send(frame)
         finally:
             with suppress(ConnectionClosed):
-                await ear.send(MicStop().to_json())
+                await input_socket.send(MicStop().to_json())
         await self._answered()
 
     async def _answered(self) -> None:
@@ -148,8 +148,8 @@ class Talk:
             return AUDIO_TIMEOUT_S
         return 0.0 if self._transcribed else SPEECH_TIMEOUT_S
 
-    async def _understand(self, ear: ClientConnection) -> None:
-        async for message in ear:
+    async def _understand(self, input_socket: ClientConnection) -> None:
+        async for message in input_socket:
             # A frame of a version to come is no reason to end.
             with suppress(ValueError, AttributeError):
                 kind = _FRAMES.get(str(json.loads(message).get("type")))

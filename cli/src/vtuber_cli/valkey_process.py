@@ -10,7 +10,7 @@ from vtuber_cli.console import Console
 from vtuber_cli.processes import Processes, RunError
 from vtuber_cli.service_supervisor import ServiceSupervisor
 
-LOOK_EVERY_S: Final = 0.05
+POLL_INTERVAL_S: Final = 0.05
 
 
 async def start(
@@ -40,5 +40,5 @@ async def start(
             raise RunError(
                 f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}"
             )
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
     return ServiceSupervisor(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)

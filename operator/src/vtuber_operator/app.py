@@ -77,7 +77,7 @@ class Operator:
         self.config_map = ConfigMapWriter(self.api, self.events, settings)
         self.keys = SecretWriter(self.api, self.observed, settings)
         self.watches = Watches(settings, self._on_event, self.progress)
-        self.audit = Resync(settings, self.api, self.observed, self._resync, clock=clock)
+        self.resync = Resync(settings, self.api, self.observed, self._resync, clock=clock)
         self.reconciler = Reconciler(
             settings,
             observed=self.observed,
@@ -89,22 +89,22 @@ class Operator:
             keys=self.keys,
             events=self.events,
             dirty=self._dirty,
-            established=lambda: self.progress.established and self.audit.complete,
+            established=lambda: self.progress.established and self.resync.complete,
             clock=clock,
         )
         self.health = Health(
             settings,
             progress=self.progress,
             reconciler=self.reconciler,
-            audit=self.audit,
+            resync=self.resync,
             redis=self.redis,
             watch_problem=lambda: self.watches.failed,
             clock=clock,
         )
         self.port = settings.health_port
         # Both are called from kopf's thread.
-        self.progress.on_relist = lambda: self._from_thread(loop, self.audit.request)
-        self.progress.on_established = lambda: self._from_thread(loop, self.audit.request)
+        self.progress.on_relist = lambda: self._from_thread(loop, self.resync.request)
+        self.progress.on_established = lambda: self._from_thread(loop, self.resync.request)
 
     @staticmethod
     def _from_thread(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
@@ -141,7 +141,7 @@ class Operator:
             "config_map": self.config_map.run,
             "session_keys": self.keys.run,
             "events": self.events.run,
-            "audit": self.audit.run,
+            "audit": self.resync.run,
         }
         tasks = [
             asyncio.create_task(_run_forever(name, work), name=name) for name, work in parts.items()

@@ -26,7 +26,7 @@ class Health:
         *,
         progress: WatchHealth,
         reconciler: Reconciler,
-        audit: Resync,
+        resync: Resync,
         redis: RedisClient,
         watch_problem: Callable[[], str | None],
         clock: Callable[[], float] = time.monotonic,
@@ -34,7 +34,7 @@ class Health:
         self._settings = settings
         self._progress = progress
         self._reconciler = reconciler
-        self._audit = audit
+        self._resync = resync
         self._redis = redis
         self._watch_problem = watch_problem
         self._clock = clock
@@ -46,8 +46,8 @@ class Health:
             reasons.append(f"the work loop has not come round for {idle:.0f} s")
         limit = 3.0 * self._settings.watch_timeout_s
         api_answers = (
-            self._audit.succeeded_at is not None
-            and self._clock() - self._audit.succeeded_at < limit
+            self._resync.succeeded_at is not None
+            and self._clock() - self._resync.succeeded_at < limit
         )
         if (
             self._progress.established

@@ -217,20 +217,20 @@ class Reconciler:
         self._config_map.set_desired(revision, plan.documents)
 
     def _measure(self, *, resync: bool) -> None:
-        world = self.snapshot()
+        snapshot = self.snapshot()
         revision = self._writer.revision
         fresh = [
             ack
-            for pod in world.pods
-            if (ack := world.fresh_ack(pod)) is not None and ack.revision >= revision
+            for pod in snapshot.pods
+            if (ack := snapshot.fresh_ack(pod)) is not None and ack.revision >= revision
         ]
-        metrics.LIVE_PODS.set(len(world.pods))
-        metrics.PODS_BEHIND.set(len(world.pods) - len(fresh))
-        if self._timed is not None and fresh and len(fresh) == len(world.pods):
+        metrics.LIVE_PODS.set(len(snapshot.pods))
+        metrics.PODS_BEHIND.set(len(snapshot.pods) - len(fresh))
+        if self._timed is not None and fresh and len(fresh) == len(snapshot.pods):
             # A revision is the Unix ms of its write.
-            metrics.ACKNOWLEDGED_SECONDS.observe(max(0.0, (world.now_ms - self._timed) / 1_000))
+            metrics.ACKNOWLEDGED_SECONDS.observe(max(0.0, (snapshot.now_ms - self._timed) / 1_000))
             self._timed = None
         if resync:
-            phases = [resource.status.phase for resource in world.resources]
+            phases = [resource.status.phase for resource in snapshot.resources]
             for phase in Phase:
                 metrics.RESOURCES.labels(phase=phase).set(phases.count(phase))

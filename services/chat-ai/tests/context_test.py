@@ -61,7 +61,7 @@ async def test_it_waits_for_a_redis_that_is_away(
 ) -> None:
     monkeypatch.setattr(module, "RETRY_PAUSE_S", 0.02)
     store = Store(tmp_path)
-    link = RedisClient(store.url, rest_s=0.05)
+    link = RedisClient(store.url, cooldown_s=0.05)
     waiting = asyncio.create_task(TurnContext(link, 5).turns("s"))
     answered = asyncio.create_task(TurnContext(link, 5).answered("s", "s#1"))
     await asyncio.sleep(0.2)

@@ -68,7 +68,7 @@ async def with_model(url: str) -> AsyncIterator[Make]:
     def make(
         model: Model, *, within_s: float = 5, context_turns: int = 20, redis_url: str = url
     ) -> ChatWorker:
-        links.append(RedisClient(redis_url, timeout_s=2, rest_s=0.02))
+        links.append(RedisClient(redis_url, timeout_s=2, cooldown_s=0.02))
         brains = SessionModels(ChatSettings(persona="You are Xiaoxing."), FlagDocuments(), model)
         return ChatWorker(
             TurnContext(links[-1], context_turns), ReplyGenerator(brains, within_s=within_s)
@@ -198,7 +198,7 @@ async def test_while_redis_cannot_say_what_was_before_no_model_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(context, "RETRY_PAUSE_S", 0.02)
-    model, late = Model(["x"]), RedisClient(no_url, rest_s=0.02)
+    model, late = Model(["x"]), RedisClient(no_url, cooldown_s=0.02)
     away = late.client
     await remember(redis, (1, "sync"), (2, "legacy"))
     replies = ChatWorker(

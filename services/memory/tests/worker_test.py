@@ -267,7 +267,7 @@ async def test_a_message_that_nobody_survives_is_told(redis: "Redis", worked: Wo
 async def test_while_redis_does_not_answer_a_number_is_waited_for(
     redis: "Redis", link: RedisClient, no_url: str, worked: Worked
 ) -> None:
-    late = RedisClient(no_url, timeout_s=1, rest_s=0.02)
+    late = RedisClient(no_url, timeout_s=1, cooldown_s=0.02)
     away = late.client
     intake = InputWorker(late, ViewerHistory(3, 100))
     working = asyncio.ensure_future(worked(LIST, intake.handle, failures.exhausted, older()))

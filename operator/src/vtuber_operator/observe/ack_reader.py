@@ -87,7 +87,7 @@ class AckReader:
 
         for pod, raw in zip(names, await self._redis.call("acks", read), strict=True):
             if raw is not None:
-                self._take(pod, raw, told=True)
+                self._take(pod, raw, acknowledged=True)
 
     async def refresh(self) -> None:
         """Read all, and remove those of pods that are gone; raises RedisAway."""
@@ -114,7 +114,7 @@ class AckReader:
             await self._redis.call("acks", remove)
             log.info("acks_removed", pods=old[:10])
 
-    def _take(self, pod: str, raw: str, *, told: bool = False) -> None:
+    def _take(self, pod: str, raw: str, *, acknowledged: bool = False) -> None:
         if self._raw.get(pod) == raw:
             return
         try:
@@ -126,7 +126,7 @@ class AckReader:
             return
         now, known = self._clock_ms(), self.acks.get(pod)
         # What was there before us is as old as it says; what changes under our eyes is of now.
-        at_ms = now if told or pod in self._raw else min(now, said_ms)
+        at_ms = now if acknowledged or pod in self._raw else min(now, said_ms)
         fresh = Acknowledgement(ack.revision, at_ms, frozenset(ack.missing_keys))
         self._raw[pod] = raw
         self.acks[pod] = fresh

@@ -73,9 +73,9 @@ def short_names(on: frozenset[Flag]) -> str:
 
 
 def _flags_applied(
-    world: ClusterSnapshot, resource: Resource, facts: RolloutFacts
+    snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts
 ) -> ConditionValue:
-    total = len(world.pods)
+    total = len(snapshot.pods)
     moving = (
         f"{facts.in_transit} is being turned {'on' if facts.in_transit in facts.effective else 'off'}"
         if facts.in_transit
@@ -83,7 +83,7 @@ def _flags_applied(
     )
     if facts.stalled is not None:
         return ConditionValue("False", facts.stalled.reason, facts.stalled.message)
-    if not world.pods:
+    if not snapshot.pods:
         return ConditionValue(
             "False",
             Reason.NO_LIVE_PODS,
@@ -110,8 +110,8 @@ def _flags_applied(
         and stored.status == "True"
         and stored.observed_generation == resource.generation
     )
-    if world.redis_down is not None:
-        keep = f"Redis does not answer ({world.redis_down}): pods keep the flags they have"
+    if snapshot.redis_down is not None:
+        keep = f"Redis does not answer ({snapshot.redis_down}): pods keep the flags they have"
         return (
             ConditionValue("True", Reason.ACKNOWLEDGED, keep)
             if held
@@ -171,9 +171,9 @@ def _ready(facts: RolloutFacts, applied: ConditionValue, secrets: ConditionValue
 
 
 def _all(
-    world: ClusterSnapshot, resource: Resource, facts: RolloutFacts
+    snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts
 ) -> dict[str, ConditionValue]:
-    applied = _flags_applied(world, resource, facts)
+    applied = _flags_applied(snapshot, resource, facts)
     secrets = _secrets_ready(resource, facts)
     ready = _ready(facts, applied, secrets)
     if facts.stalled is not None:
@@ -240,22 +240,22 @@ def _step(facts: RolloutFacts) -> str:
     )
 
 
-def status_of(world: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> Status:
+def status_of(snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> Status:
     """The status that says these facts. Times change only with what they are about."""
-    now = time_text(world.now_ms)
-    verdicts = _all(world, resource, facts)
+    now = time_text(snapshot.now_ms)
+    verdicts = _all(snapshot, resource, facts)
     conditions = []
-    for kind, verdict in verdicts.items():
+    for kind, value in verdicts.items():
         old = resource.status.condition(kind)
-        since = old.last_transition_time if old is not None and old.status == verdict.truth else now
+        since = old.last_transition_time if old is not None and old.status == value.truth else now
         conditions.append(
             Condition(
                 type=kind,
-                status=verdict.truth,
+                status=value.truth,
                 observed_generation=resource.generation,
                 last_transition_time=since,
-                reason=verdict.reason,
-                message=verdict.message[:_MESSAGE_MAX],
+                reason=value.reason,
+                message=value.message[:_MESSAGE_MAX],
             )
         )
     before = {flag.name: flag for flag in resource.status.flags}
@@ -271,7 +271,7 @@ def status_of(world: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -
                 effective=flag in facts.effective,
                 phase=phase,
                 acknowledged_pods=acknowledged,
-                live_pods=len(world.pods),
+                live_pods=len(snapshot.pods),
                 since=known.since if known is not None and known.phase is phase else now,
             )
         )

@@ -29,17 +29,19 @@ _WARNED = (
 
 def event_messages(before: Status, after: Status) -> tuple[EventMessage, ...]:
     """Flags first, then what went wrong, then Ready."""
-    told: list[EventMessage] = []
+    messages: list[EventMessage] = []
     phases = {flag.name: flag.phase for flag in before.flags}
     for flag in after.flags:
         pods = f"; live pods: {flag.live_pods}"
         if phases.get(flag.name) is FlagPhase.TURNING_ON and flag.phase is FlagPhase.ON:
-            told.append(EventMessage("Normal", EventReason.FLAG_ON, f"{flag.name} is on{pods}"))
+            messages.append(EventMessage("Normal", EventReason.FLAG_ON, f"{flag.name} is on{pods}"))
         if (
             phases.get(flag.name) is FlagPhase.TURNING_OFF
             and flag.phase is not FlagPhase.TURNING_OFF
         ):
-            told.append(EventMessage("Normal", EventReason.FLAG_OFF, f"{flag.name} is off{pods}"))
+            messages.append(
+                EventMessage("Normal", EventReason.FLAG_OFF, f"{flag.name} is off{pods}")
+            )
     for kind, truth, reasons in _WARNED:
         old, new = before.condition(kind), after.condition(kind)
         same = (
@@ -48,7 +50,7 @@ def event_messages(before: Status, after: Status) -> tuple[EventMessage, ...]:
             and (old.status, old.reason) == (new.status, new.reason)
         )
         if new is not None and new.status == truth and new.reason in reasons and not same:
-            told.append(EventMessage("Warning", new.reason, new.message))
+            messages.append(EventMessage("Warning", new.reason, new.message))
     old_keys, keys = before.condition("SecretsReady"), after.condition("SecretsReady")
     if (
         old_keys is not None
@@ -57,7 +59,7 @@ def event_messages(before: Status, after: Status) -> tuple[EventMessage, ...]:
         and keys.status == "True"
         and keys.reason == Reason.KEYS_READY
     ):
-        told.append(EventMessage("Normal", Reason.KEYS_READY, keys.message))
+        messages.append(EventMessage("Normal", Reason.KEYS_READY, keys.message))
     old_ready, ready = before.condition("Ready"), after.condition("Ready")
     was = old_ready.status if old_ready is not None else ""
     if (
@@ -65,7 +67,7 @@ def event_messages(before: Status, after: Status) -> tuple[EventMessage, ...]:
         and ready.reason == Reason.SUSPENDED
         and (old_ready is None or old_ready.reason != Reason.SUSPENDED)
     ):
-        told.append(EventMessage("Normal", Reason.SUSPENDED, ready.message))
+        messages.append(EventMessage("Normal", Reason.SUSPENDED, ready.message))
     if ready is not None and ready.status == "True" and was != "True":
-        told.append(EventMessage("Normal", Reason.READY, ready.message))
-    return tuple(told)
+        messages.append(EventMessage("Normal", Reason.READY, ready.message))
+    return tuple(messages)

@@ -66,27 +66,27 @@ class RolloutProgress:
         return self.written and bool(self.acknowledged) and not self.behind
 
 
-def rollout_progress(world: ClusterSnapshot, draft: RenderedDocument | None) -> RolloutProgress:
+def rollout_progress(snapshot: ClusterSnapshot, draft: RenderedDocument | None) -> RolloutProgress:
     """Compare the acknowledgements with the write of this very document."""
-    written = world.written.get(draft.document.session_id) if draft is not None else None
+    written = snapshot.written.get(draft.document.session_id) if draft is not None else None
     if draft is None or written is None or written.text != draft.text:
-        return RolloutProgress(written=False, behind=tuple(sorted(world.live)))
-    if written.revision <= world.common_revision:
-        return RolloutProgress(written=True, acknowledged=world.live)
+        return RolloutProgress(written=False, behind=tuple(sorted(snapshot.live)))
+    if written.revision <= snapshot.common_revision:
+        return RolloutProgress(written=True, acknowledged=snapshot.live)
     acknowledged: set[str] = set()
     missing: list[str] = []
     owing: dict[str, int] = {}
-    for pod, ready_since in world.pods.items():
-        ack = world.fresh_ack(pod)
+    for pod, ready_since in snapshot.pods.items():
+        ack = snapshot.fresh_ack(pod)
         if ack is not None and ack.revision >= written.revision:
             acknowledged.add(pod)
             if draft.files & ack.missing:
                 missing.append(pod)
             continue
         # A revision is the time of its write in Unix ms, unless writes followed each other within one.
-        last = world.acks.get(pod)
+        last = snapshot.acks.get(pod)
         went_silent = last.at_ms if last is not None and last.revision >= written.revision else 0
-        owing[pod] = max(0, world.now_ms - max(written.revision, ready_since, went_silent))
+        owing[pod] = max(0, snapshot.now_ms - max(written.revision, ready_since, went_silent))
     return RolloutProgress(
         written=True,
         acknowledged=frozenset(acknowledged),

@@ -99,18 +99,24 @@ class PlanCache:
         return made
 
     def next(
-        self, world: ClusterSnapshot, resource: Resource, facts: RolloutFacts
+        self, snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts
     ) -> StatusWrite | None:
         """The resource's next status."""
         known = self.results.get(resource.key)
         if (
             known is not None
             and known[0] is resource
-            and known[1:4] == (facts, world.redis_down, len(world.pods))
+            and known[1:4] == (facts, snapshot.redis_down, len(snapshot.pods))
         ):
             return known[4]
-        made = _next(world, resource, facts)
-        self.results[resource.key] = (resource, facts, world.redis_down, len(world.pods), made)
+        made = _next(snapshot, resource, facts)
+        self.results[resource.key] = (
+            resource,
+            facts,
+            snapshot.redis_down,
+            len(snapshot.pods),
+            made,
+        )
         return made
 
     def retain_only(self, keys: frozenset[Key]) -> None:
@@ -120,32 +126,34 @@ class PlanCache:
                 del kept[key]
 
 
-def make_plan(world: ClusterSnapshot, memory: PlanCache | None = None) -> Plan:
+def make_plan(snapshot: ClusterSnapshot, memory: PlanCache | None = None) -> Plan:
     """The plan for everything that is known."""
     memory = memory if memory is not None else PlanCache()
-    owners = resolve_conflicts(world.resources)
-    everyone = owners.get(EVERY_SESSION)
+    holders = resolve_conflicts(snapshot.resources)
+    everyone = holders.get(EVERY_SESSION)
     inherited = everyone.known if everyone is not None and everyone.in_force else DEFAULT_ON
     statuses: list[StatusWrite] = []
     documents: dict[str, SessionDocument] = {}
     files: dict[str, KeyRef] = {}
     settled = True
-    for resource in world.resources:
-        keys = keys_of(resource, world.secrets)
-        owner = owners.get(resource.session_id) if resource.session_id is not None else None
+    for resource in snapshot.resources:
+        keys = keys_of(resource, snapshot.secrets)
+        owner = holders.get(resource.session_id) if resource.session_id is not None else None
         draft: RenderedDocument | None = None
         if owner is resource:
             draft = memory.draft(resource, keys)
             files.update({key.file: key for key in keys.files.values()})
         if draft is not None:
             documents[draft.document.session_id] = draft.document
-        progress = rollout_progress(world, draft)
+        progress = rollout_progress(snapshot, draft)
         settled = settled and (draft is None or (progress.applied and not progress.missing_keys))
         start = DEFAULT_ON if resource.session_id == EVERY_SESSION else inherited
-        change = memory.next(world, resource, _facts(world, resource, owner, keys, progress, start))
+        change = memory.next(
+            snapshot, resource, _facts(snapshot, resource, owner, keys, progress, start)
+        )
         if change is not None:
             statuses.append(change)
-    memory.retain_only(frozenset(resource.key for resource in world.resources))
+    memory.retain_only(frozenset(resource.key for resource in snapshot.resources))
     return Plan(
         statuses=tuple(sorted(statuses, key=lambda each: each.priority)),
         documents=documents,
@@ -154,18 +162,18 @@ def make_plan(world: ClusterSnapshot, memory: PlanCache | None = None) -> Plan:
     )
 
 
-def _new_generation(world: ClusterSnapshot, resource: Resource) -> int:
+def _new_generation(snapshot: ClusterSnapshot, resource: Resource) -> int:
     """Unix ms, but after every generation that this session is known to have had."""
-    written = world.written.get(resource.session_id or "")
+    written = snapshot.written.get(resource.session_id or "")
     return max(
-        world.now_ms,
+        snapshot.now_ms,
         resource.status.generation + 1,
         written.generation + 1 if written is not None else 0,
     )
 
 
 def _facts(
-    world: ClusterSnapshot,
+    snapshot: ClusterSnapshot,
     resource: Resource,
     owner: Resource | None,
     keys: ResolvedKeys,
@@ -196,7 +204,7 @@ def _facts(
         sentence = f"{resource.invalid}; the last flags that were in force are kept"
         return replace(facts, stalled=ConditionValue("False", Reason.INVALID_SPEC, sentence))
     if not resource.in_force:
-        generation = _new_generation(world, resource)
+        generation = _new_generation(snapshot, resource)
         return replace(
             facts, effective=start & desired, generation=generation, changed=True, in_transit=None
         )
@@ -207,7 +215,7 @@ def _facts(
     return replace(
         facts,
         effective=effective,
-        generation=_new_generation(world, resource),
+        generation=_new_generation(snapshot, resource),
         changed=True,
         in_transit=move.flag,
     )
@@ -228,8 +236,8 @@ def _in_transit(status: Status) -> Flag | None:
     return next((flag.name for flag in status.flags if flag.phase in moving), None)
 
 
-def _next(world: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> StatusWrite | None:
-    status = status_of(world, resource, facts)
+def _next(snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> StatusWrite | None:
+    status = status_of(snapshot, resource, facts)
     if status == resource.status:
         return None
     if _without_counts(status) == _without_counts(resource.status):

@@ -40,7 +40,7 @@ def build(settings: AsrSettings) -> Starlette:
         settings.redis_url, redis_names.ASR_TASKS, consumer, at_once=settings.concurrency
     )
     listener = RecordingWorker(blobs, recognizer, settings.decode_timeout_s)
-    desk = MicrophoneServer(settings.max_microphones)
+    server = MicrophoneServer(settings.max_microphones)
     rhythm = EndpointingConfig(
         fallback_silence_ms=settings.end_silence_ms,
         max_silence_ms=settings.max_end_silence_ms,
@@ -52,7 +52,7 @@ def build(settings: AsrSettings) -> Starlette:
     async def warm_up() -> None:
         nonlocal ready
         await recognizer.warm()
-        desk.backends = await asyncio.to_thread(
+        server.backends = await asyncio.to_thread(
             backends.load, settings.models_dir, recognizer, rhythm
         )
         work.start(listener.handle, listener.on_exhausted)
@@ -65,7 +65,10 @@ def build(settings: AsrSettings) -> Starlette:
     probe.info("running", lambda: work.running)
     probe.info(
         "microphones",
-        lambda: {"open": desk.open, "heard_with": desk.backends.names if desk.backends else None},
+        lambda: {
+            "open": server.open,
+            "heard_with": server.backends.names if server.backends else None,
+        },
     )
 
     @asynccontextmanager
@@ -73,7 +76,7 @@ def build(settings: AsrSettings) -> Starlette:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(blobs.aclose)
             stack.push_async_callback(recognizer.aclose)
-            stack.callback(desk.close)
+            stack.callback(server.close)
             stack.push_async_callback(work.aclose)
             stack.push_async_callback(tasks.close)
             # A model that cannot be loaded is tried again: the folder may be a volume that comes late.
@@ -81,7 +84,10 @@ def build(settings: AsrSettings) -> Starlette:
             yield
 
     return application.create(
-        probe, parts, [WebSocketRoute("/ws/asr", desk.serve)], allowed_hosts=settings.allowed_hosts
+        probe,
+        parts,
+        [WebSocketRoute("/ws/asr", server.serve)],
+        allowed_hosts=settings.allowed_hosts,
     )
 
 

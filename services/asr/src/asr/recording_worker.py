@@ -47,7 +47,7 @@ class RecordingWorker:
             return
         try:
             samples = await self._samples(task.audio)
-            heard = await self._transcribe(samples, task.options.lang or task.meta.lang)
+            transcript = await self._transcribe(samples, task.options.lang or task.meta.lang)
         except TranscriptionFailed as problem:
             metrics.ASR_RECORDINGS.labels(outcome=problem.code).inc()
             log.warning(
@@ -71,9 +71,9 @@ class RecordingWorker:
         result = AsrResult(
             task_id=task.task_id,
             status="finished",
-            text=heard.text,
+            text=transcript.text,
             provider=self._recognizer.name,
-            lang=heard.lang,
+            lang=transcript.lang,
             # With a name of its own it is one turn, however often it is delivered.
             meta=task.meta.model_copy(update={"request_id": task.meta.request_id or task.audio.id}),
         )
@@ -82,7 +82,7 @@ class RecordingWorker:
         log.info(
             "heard",
             session=task.task_id,
-            lang=heard.lang,
+            lang=transcript.lang,
             seconds=round(time.monotonic() - began, 3),
         )
         await job.complete(
@@ -130,13 +130,13 @@ class RecordingWorker:
         if float(np.abs(samples).max()) < QUIET:
             raise TranscriptionFailed("nothing_heard", "nothing")
         try:
-            heard = await self._recognizer.transcribe(samples, lang)
+            transcript = await self._recognizer.transcribe(samples, lang)
         # CTranslate2 says everything with these two.
         except (RuntimeError, ValueError) as error:
             raise TranscriptionFailed("asr_failed", "failed") from error
-        if not heard.text:
+        if not transcript.text:
             raise TranscriptionFailed("nothing_heard", "nothing")
-        return heard
+        return transcript
 
     async def _fail(self, job: Job, error: ValidationError) -> None:
         """A message that is none: who sent it is told, as far as it says who that is."""
@@ -146,13 +146,13 @@ class RecordingWorker:
             "bad_audio", "by_path" if isinstance(audio, dict) and "path" in audio else "unreadable"
         )
         metrics.ASR_RECORDINGS.labels(outcome=problem.code).inc()
-        told: list[RedisCommand] = []
+        reported: list[RedisCommand] = []
         try:
             session = _SESSION.validate_python(message.get("task_id"))
             meta = ChainMeta.model_validate(message.get("meta") or {})
             options = message.get("options")
             lang = options.get("lang") if isinstance(options, dict) else meta.lang
-            told = _failed_result(
+            reported = _failed_result(
                 session,
                 meta,
                 None,
@@ -162,7 +162,7 @@ class RecordingWorker:
             )
         except ValidationError:
             log.warning("bad_recording_of_nobody", message=job.raw[:200])
-        await job.dead_letter(f"{problem}: {error.errors()[0]['msg']}", *told)
+        await job.dead_letter(f"{problem}: {error.errors()[0]['msg']}", *reported)
 
 
 def _failed_result(
@@ -183,5 +183,5 @@ def _failed_result(
         meta=meta,
     )
     answered = failures.failed_recording(session, problem.code, sentence, meta, blob_id=blob_id)
-    told = [commands.announce(redis_names.ASR_RESULTS, result), answered]
-    return told if blob_id is None else [*told, *commands.release_recording(blob_id)]
+    reported = [commands.announce(redis_names.ASR_RESULTS, result), answered]
+    return reported if blob_id is None else [*reported, *commands.release_recording(blob_id)]

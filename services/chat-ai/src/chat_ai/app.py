@@ -26,11 +26,11 @@ def build(settings: ChatSettings) -> Starlette:
     """Takes `chat_requests`."""
     redis, tasks = RedisClient(settings.redis_url, timeout_s=2), BackgroundTasks()
     documents = FlagDocuments()
-    brains = SessionModels(settings, documents)
-    watch = FlagSubscriber(documents, "chat-ai", settings, missing_keys=brains.missing_keys)
+    models = SessionModels(settings, documents)
+    watch = FlagSubscriber(documents, "chat-ai", settings, missing_keys=models.missing_keys)
     replies = ChatWorker(
         TurnContext(redis, settings.context_turns),
-        ReplyGenerator(brains, within_s=settings.generation_timeout_s),
+        ReplyGenerator(models, within_s=settings.generation_timeout_s),
     )
     work = WorkQueue(
         settings.redis_url,
@@ -42,15 +42,15 @@ def build(settings: ChatSettings) -> Starlette:
     probe = HealthCheck("chat-ai")
     probe.info("flags", watch.state)
 
-    probe.info("models", lambda: brains.default.report().to_wire())
+    probe.info("models", lambda: models.default.report().to_wire())
 
     def parts(stack: AsyncExitStack) -> None:
         stack.push_async_callback(redis.aclose)
-        stack.push_async_callback(brains.aclose)
+        stack.push_async_callback(models.aclose)
         stack.push_async_callback(tasks.close)
         watch.start()
         stack.push_async_callback(watch.aclose)
         # Beside the work: what a predecessor of this name left behind must not wait for it.
-        tasks.start("warm-up", Warming("models", brains.default, LlmError).run())
+        tasks.start("warm-up", Warming("models", models.default, LlmError).run())
 
     return worker_app.create_worker_app(probe, work, replies.handle, failures.exhausted, parts)

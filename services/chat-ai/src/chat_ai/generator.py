@@ -28,16 +28,16 @@ class GenerationFailed(Exception):
 class ReplyGenerator:
     """Asks the same models, with the same prompt, as the engine does."""
 
-    def __init__(self, brains: SessionModels, *, within_s: float) -> None:
-        self._models, self._timeout_s = brains, within_s
+    def __init__(self, models: SessionModels, *, within_s: float) -> None:
+        self._models, self._timeout_s = models, within_s
 
     async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
         """The whole reply, at most `REPLY_CHARS` characters. Raises NoReply."""
-        brain = self._models.for_session(session_id)
-        messages = prompt.build(brain.instructions, recent, content)
+        model = self._models.for_session(session_id)
+        messages = prompt.build(model.instructions, recent, content)
         try:
             async with asyncio.timeout(self._timeout_s):
-                text = await self._text(brain, messages)
+                text = await self._text(model, messages)
         except TimeoutError as error:
             raise GenerationFailed(
                 "llm_timeout", f"no whole reply within {self._timeout_s:.0f} s"
@@ -52,19 +52,19 @@ class ReplyGenerator:
             log.warning("reply_shortened", chars=len(text), limit=MAX_REPLY_CHARS)
         return text[:MAX_REPLY_CHARS]
 
-    async def _text(self, brain: SessionModel, messages: Sequence[Message]) -> str:
+    async def _text(self, model: SessionModel, messages: Sequence[Message]) -> str:
         """A reply that breaks off is asked for once more: unlike on the main path, nobody has heard its beginning."""
         for tries_left in (1, 0):
             text = ""
             try:
-                async with aclosing(brain.llm.stream(messages, brain.options)) as pieces:
+                async with aclosing(model.llm.stream(messages, model.options)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, str):
                             text += piece
                         elif isinstance(piece, Ended):
                             log.warning(
                                 "reply_cut_by_its_model",
-                                provider=brain.llm.name,
+                                provider=model.llm.name,
                                 reason=piece.reason,
                                 chars=len(text),
                             )
@@ -72,8 +72,8 @@ class ReplyGenerator:
             except LlmError as error:
                 if not (text and tries_left):
                     raise
-                metrics.LLM_FALLBACKS.labels(provider=brain.llm.name, reason="asked_anew").inc()
+                metrics.LLM_FALLBACKS.labels(provider=model.llm.name, reason="asked_anew").inc()
                 log.warning(
-                    "asked_anew", provider=brain.llm.name, reason=error.reason, chars=len(text)
+                    "asked_anew", provider=model.llm.name, reason=error.reason, chars=len(text)
                 )
         return text

@@ -31,8 +31,8 @@ NO_REPLY: Final = LocalizedText(
 class ChatWorker:
     """`take` is the work on one message of `chat_requests`."""
 
-    def __init__(self, recollection: TurnContext, author: ReplyGenerator) -> None:
-        self._context, self._generator = recollection, author
+    def __init__(self, recollection: TurnContext, generator: ReplyGenerator) -> None:
+        self._context, self._generator = recollection, generator
 
     async def handle(self, job: Job) -> None:
         """Write the reply, and give it to the voice and to history in one step; or say why there is none."""
@@ -77,9 +77,9 @@ class ChatWorker:
         log.info("replied", chars=len(reply), attempts=job.attempts, was_ours=took)
 
 
-async def _fail(job: Job, message: UserInput, code: str, told: LocalizedText) -> None:
+async def _fail(job: Job, message: UserInput, code: str, text: LocalizedText) -> None:
     metrics.LEGACY_FAILURES.labels(stage="chat-ai", code=code).inc()
-    if await job.complete(*failures.failed_turn(message, code, told)):
+    if await job.complete(*failures.failed_turn(message, code, text)):
         metrics.TURNS.labels(path="legacy", outcome="failed").inc()
 
 

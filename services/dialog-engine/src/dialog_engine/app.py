@@ -36,23 +36,25 @@ def build(settings: EngineSettings) -> Starlette:
     redis, tasks = RedisClient(settings.redis_url), BackgroundTasks()
     memory = ShortTermMemory(settings.dialog_engine_db)
     documents = FlagDocuments()
-    brains, voices = SessionModels(settings, documents), SessionVoices(settings, documents)
+    session_models, voices = SessionModels(settings, documents), SessionVoices(settings, documents)
     watch = FlagSubscriber(
         documents,
         "dialog-engine",
         settings,
-        missing_keys=lambda: sorted({*brains.missing_keys(), *voices.missing_keys()}),
+        missing_keys=lambda: sorted({*session_models.missing_keys(), *voices.missing_keys()}),
     )
-    ownership = SessionLeases(redis, ordinal=settings.ordinal, shared=settings.session_leases)
-    service = ChatService(settings, memory, brains, voices, EngineStore(redis), ownership)
-    models, sounds = (
-        Warming("models", brains.default, LlmError),
+    leases = SessionLeases(redis, ordinal=settings.ordinal, shared=settings.session_leases)
+    service = ChatService(settings, memory, session_models, voices, EngineStore(redis), leases)
+    models, voices_warming = (
+        Warming("models", session_models.default, LlmError),
         Warming("voices", voices.default, VoiceError),
     )
     probe = HealthCheck("dialog-engine")
-    probe.require("warm-up", lambda: "warming" if models.untried or sounds.untried else None)
+    probe.require(
+        "warm-up", lambda: "warming" if models.untried or voices_warming.untried else None
+    )
     probe.require("model", lambda: models.reason)
-    probe.require("voice", lambda: sounds.reason)
+    probe.require("voice", lambda: voices_warming.reason)
     probe.require(
         "output-handler",
         lambda: (
@@ -62,9 +64,9 @@ def build(settings: EngineSettings) -> Starlette:
         ),
     )
     probe.info("redis", lambda: redis.unavailable_reason or "ok")
-    probe.info("sessions", lambda: len(ownership.session_ids))
+    probe.info("sessions", lambda: len(leases.session_ids))
     probe.info("flags", watch.state)
-    probe.info("models", lambda: brains.default.report().to_wire())
+    probe.info("models", lambda: session_models.default.report().to_wire())
     probe.info("voices", lambda: voices.default.report().to_wire())
 
     @asynccontextmanager
@@ -73,14 +75,14 @@ def build(settings: EngineSettings) -> Starlette:
             stack.push_async_callback(redis.aclose)
             await memory.open()
             stack.push_async_callback(memory.close)
-            stack.push_async_callback(brains.aclose)
+            stack.push_async_callback(session_models.aclose)
             stack.push_async_callback(voices.aclose)
             watch.start()
             stack.push_async_callback(watch.aclose)
             service.start()
             stack.push_async_callback(service.close)
             stack.push_async_callback(tasks.close)
-            for warming in (models, sounds):
+            for warming in (models, voices_warming):
                 tasks.start("warm-up", warming.run())
             yield
 

@@ -215,30 +215,30 @@ class ChatService:
     def _begin(
         self, session: Session, request: ChatRequest, turn: int, traceparent: str | None, epoch: int
     ) -> TurnRunner:
-        brain = self._models.for_session(request.session_id)
+        model = self._models.for_session(request.session_id)
         said = request.meta.text if request.type is TurnType.COMMAND else None
         user_text = "" if said is not None else request.content
-        order = TurnRequest(
+        turn_request = TurnRequest(
             session_id=request.session_id,
             turn=turn,
             user_text=user_text,
             request_id=request.meta.request_id,
             flags=request.meta.flags or FlagSet(),
-            lang=request.meta.lang or language.detect(said or user_text, brain.lang),
+            lang=request.meta.lang or language.detect(said or user_text, model.lang),
             traceparent=traceparent,
-            text=self._texts.for_turn(session, brain, user_text, said),
+            text=self._texts.for_turn(session, model, user_text, said),
             epoch=epoch,
-            llm=brain.llm.in_use if said is None and isinstance(brain.llm, FallbackLlm) else None,
+            llm=model.llm.in_use if said is None and isinstance(model.llm, FallbackLlm) else None,
             client=request.meta.client,
         )
         runner = TurnRunner(
-            order, self._turn_host(session, self._voices.for_session(request.session_id))
+            turn_request, self._turn_host(session, self._voices.for_session(request.session_id))
         )
         self._running += 1
-        if order.client is not None:
-            self._running_by_client[order.client] += 1
+        if turn_request.client is not None:
+            self._running_by_client[turn_request.client] += 1
         self._idle.clear()
-        session.assign_turn(turn, order.request_id, asyncio.get_running_loop().time())
+        session.assign_turn(turn, turn_request.request_id, asyncio.get_running_loop().time())
         session.running = runner
         runner.begin()
         return runner
@@ -250,7 +250,7 @@ class ChatService:
         def stored() -> None:
             self._handoff.on_turn_stored(session)
 
-        async def ours(epoch: int) -> bool:
+        async def holds_lease(epoch: int) -> bool:
             return await self._leases.holds(session.session_id, epoch)
 
         def ended(runner: TurnRunner, sample: TurnSample | None) -> None:
@@ -279,7 +279,7 @@ class ChatService:
             memory=self._memory,
             voice=voice,
             claim_reply=self._store.claim_reply,
-            holds_lease=ours,
+            holds_lease=holds_lease,
             publish=publish,
             add_record=session.add_record,
             drop_record=session.drop_record,
@@ -288,10 +288,12 @@ class ChatService:
             on_ended=ended,
         )
 
-    def _truncate(self, session_id: str, turn: int, heard: str) -> None:
+    def _truncate(self, session_id: str, turn: int, played_text: str) -> None:
         self._tasks.start(
             "cut",
-            self._history.truncate_turn(session_id, turn, heard, self._sessions.find(session_id)),
+            self._history.truncate_turn(
+                session_id, turn, played_text, self._sessions.find(session_id)
+            ),
         )
 
     def _publish(self, session_id: str, frame: str) -> None:

@@ -100,11 +100,11 @@ class TtsStreamer:
 
     def played_text_end(self) -> int:
         """Place in the reply up to which it was heard: the end of the last word that had begun to sound."""
-        ear = self._pacer.position_ms(self._clock())
+        position_ms = self._pacer.position_ms(self._clock())
         reported = self._positions.current(self._clock())
         if reported is not None and not self._pacer.paused:
-            ear = min(ear, reported)
-        at = bisect_right(self._played_end, ear, key=lambda entry: entry[0])
+            position_ms = min(position_ms, reported)
+        at = bisect_right(self._played_end, position_ms, key=lambda entry: entry[0])
         return self._played_end[at - 1][1] if at else 0
 
     def remaining_ms(self) -> float:
@@ -136,15 +136,15 @@ class TtsStreamer:
 
     async def _synthesize(self) -> None:
         while (fragment := await self._next()) is not None:
-            told = self._speakable.apply(fragment.text)
-            if not any(char.isalnum() for char in told):
+            reported = self._speakable.apply(fragment.text)
+            if not any(char.isalnum() for char in reported):
                 continue
             await self._wait_for_capacity(len(self._starts))
             self._starts.append(self._chunker.offset_ms)
             self._chunker.begin(fragment)
             whole = True
             try:
-                async with aclosing(self._voice.synthesize(told, self._lang)) as pieces:
+                async with aclosing(self._voice.synthesize(reported, self._lang)) as pieces:
                     async for piece in pieces:
                         await self._emit(self._chunker.feed(piece))
                 self.spoken_fragments += 1

@@ -97,7 +97,7 @@ async def test_a_turn_that_is_still_spoken_is_told_when_its_session_is_given_bac
     await first.release(SESSION)
     assert await sounds.current(SESSION) == 0
     await first.acquire(SESSION)
-    await first.release(SESSION, sounding=7)
+    await first.release(SESSION, playing_turn=7)
     assert await sounds.current(SESSION) == 7
     await first.playback_finished(SESSION, 7)
     assert await sounds.current(SESSION) == 0

@@ -32,7 +32,7 @@ async def wrong(_: Redis) -> str:
 
 async def test_after_a_failure_calls_fail_at_once_until_one_is_let_through() -> None:
     clock = Clock()
-    link = RedisClient("redis://127.0.0.1:1/0", rest_s=1.0, clock=clock)
+    link = RedisClient("redis://127.0.0.1:1/0", cooldown_s=1.0, clock=clock)
     with pytest.raises(RedisUnavailable, match="ConnectionError"):
         await link.call("history", fails)
     assert link.unavailable_reason == "ConnectionError"
@@ -100,7 +100,7 @@ async def test_a_caller_in_a_hurry_waits_no_longer_than_it_can_and_for_others_no
 async def test_patience_waits_until_redis_is_there_and_no_longer_than_that_helps() -> None:
     link, tries = (
         RedisClient(
-            "redis://127.0.0.1:1/0", rest_s=0.5, clock=lambda: asyncio.get_running_loop().time()
+            "redis://127.0.0.1:1/0", cooldown_s=0.5, clock=lambda: asyncio.get_running_loop().time()
         ),
         0,
     )

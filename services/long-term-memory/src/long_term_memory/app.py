@@ -17,7 +17,7 @@ from service_runtime.http.health import HealthCheck
 def build(settings: LtmSettings) -> Starlette:
     """Takes `ltm_requests`."""
     redis = RedisClient(settings.redis_url, timeout_s=2)
-    desk = MemoryWorker(
+    worker = MemoryWorker(
         MemoryStore(
             redis,
             memories=settings.max_memories_per_user,
@@ -35,5 +35,5 @@ def build(settings: LtmSettings) -> Starlette:
         stack.push_async_callback(redis.aclose)
 
     return worker_app.create_worker_app(
-        HealthCheck("long-term-memory"), work, desk.handle, desk.on_exhausted, parts
+        HealthCheck("long-term-memory"), work, worker.handle, worker.on_exhausted, parts
     )

@@ -18,7 +18,7 @@ from service_runtime.http.health import HealthCheck
 def build(settings: MemorySettings) -> Starlette:
     """Takes `user_input_queue`."""
     redis = RedisClient(settings.redis_url, timeout_s=2)
-    intake = InputWorker(redis, ViewerHistory(settings.context_messages, settings.context_ttl_s))
+    worker = InputWorker(redis, ViewerHistory(settings.context_messages, settings.context_ttl_s))
     # One at a time: of two messages of a session the first must be the first in its backlog. It is three calls to Redis.
     work = WorkQueue(
         settings.redis_url,
@@ -32,5 +32,5 @@ def build(settings: MemorySettings) -> Starlette:
         stack.push_async_callback(redis.aclose)
 
     return worker_app.create_worker_app(
-        HealthCheck("memory"), work, intake.handle, failures.exhausted, parts
+        HealthCheck("memory"), work, worker.handle, failures.exhausted, parts
     )

@@ -36,13 +36,13 @@ class SessionBroadcast:
         self,
         redis_url: str,
         stopped: Callable[[Stop], None],
-        spoken_to: Callable[[UserSpeaking], None],
+        on_user_speaking: Callable[[UserSpeaking], None],
     ) -> None:
         self._redis = connect_without_retries(
             redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S
         )
         self._link, self._tasks = RedisClient(redis_url), BackgroundTasks()
-        self._on_stop, self._on_user_speaking = stopped, spoken_to
+        self._on_stop, self._on_user_speaking = stopped, on_user_speaking
         self._calling = asyncio.Lock()
 
     def start(self) -> None:

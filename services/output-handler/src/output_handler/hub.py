@@ -50,7 +50,7 @@ class Hub:
         self.history: SessionHistory | None = None
         self._sessions: dict[str, PlaybackSession] = {}
         self._players: dict[str, LegacyResponsePlayer] = {}
-        self._owners: dict[str, EngineConnection] = {}
+        self._engine_by_session: dict[str, EngineConnection] = {}
         self._engines: set[EngineConnection] = set()
         self._query = ControlQuery(self._engines)
         self.had_engine = False
@@ -83,7 +83,7 @@ class Hub:
         for session_id in self._sessions_of(engine):
             if session_id in self._sessions:
                 self._sessions[session_id].engine_lost(for_good=True)
-            del self._owners[session_id]
+            del self._engine_by_session[session_id]
         log.info("engine_gone", engines=len(self._engines))
 
     def engine_timed_out(self, engine: EngineConnection) -> list[str]:
@@ -103,7 +103,7 @@ class Hub:
         return sessions
 
     def _sessions_of(self, engine: EngineConnection) -> list[str]:
-        return [name for name, owner in self._owners.items() if owner is engine]
+        return [name for name, owner in self._engine_by_session.items() if owner is engine]
 
     def on_engine_frame(self, engine: EngineConnection, raw: str) -> None:
         """One frame from an engine; a bad one is counted and the rest goes on."""
@@ -123,12 +123,12 @@ class Hub:
         if session is None:
             return
         if isinstance(frame, Start) and not session.is_stale(frame):
-            before = self._owners.get(frame.session_id)
+            before = self._engine_by_session.get(frame.session_id)
             if before is not None and before is not engine and frame.epoch > session.epoch:
                 # The session has moved in the middle of a turn: whoever speaks it still shall know that nobody listens.
                 session.stopping.on_session_moved()
-            self._owners[frame.session_id] = engine
-        if self._owners.get(frame.session_id) is not engine:
+            self._engine_by_session[frame.session_id] = engine
+        if self._engine_by_session.get(frame.session_id) is not engine:
             # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
             metrics.REQUESTS_REJECTED.labels(code="not_the_owner").inc()
             return
@@ -160,7 +160,7 @@ class Hub:
         session = self._sessions.get(session_id)
         if session is not None and session.stopping.stop(turn, reason):
             return True
-        if session_id in self._owners:
+        if session_id in self._engine_by_session:
             # Whoever speaks in it speaks to us: nothing sounds.
             return False
         stop = Stop(session_id=session_id, turn=turn, reason=reason)
@@ -196,7 +196,7 @@ class Hub:
             and session.pausing.request(action, turn)
         ):
             return True, session.turn.turn
-        if session_id in self._owners:
+        if session_id in self._engine_by_session:
             return False, None
         return await self._query_engines(
             PlaybackControl(action=action, session_id=session_id, turn=turn)
@@ -230,7 +230,7 @@ class Hub:
 
     def _subscribe(self, session_id: str) -> PlaybackSession:
         def to_engine(frame: str) -> None:
-            owner = self._owners.get(session_id)
+            owner = self._engine_by_session.get(session_id)
             if owner is not None:
                 owner.send(frame)
 
@@ -251,7 +251,7 @@ class Hub:
 
     def _unsubscribe(self, session_id: str) -> None:
         self._lingering.pop(session_id, None)
-        self._owners.pop(session_id, None)
+        self._engine_by_session.pop(session_id, None)
         self._sessions.pop(session_id).close()
         self._unwatch(session_id)
         self._send_to_engines(Subscribe(action="UNSUBSCRIBE", session_id=session_id))

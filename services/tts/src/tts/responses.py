@@ -41,11 +41,11 @@ def is_legacy_turn(request: TtsRequest) -> bool:
     )
 
 
-def commands_for(request: TtsRequest, spoken: SynthesisResult, now: float) -> list[RedisCommand]:
+def commands_for(request: TtsRequest, result: SynthesisResult, now: float) -> list[RedisCommand]:
     """The answer, the session's next turn, the turn's sample, and a word about a voice that failed. `now` in Unix seconds."""
     meta, session = request.meta, session_of(request)
     took_s = max(0.0, now - meta.received_at) if meta.received_at is not None else None
-    made = [commands.send_response(_response(request, spoken, took_s))]
+    made = [commands.send_response(_response(request, result, took_s))]
     if meta.turn is not None:
         made.append(
             commands.advance(session, correlation_id(session, meta.turn), redis_names.CHAT_REQUESTS)
@@ -54,41 +54,41 @@ def commands_for(request: TtsRequest, spoken: SynthesisResult, now: float) -> li
     if elsewhere != redis_names.task_response(request.task_id) and elsewhere.startswith(
         redis_names.task_response("")
     ):
-        made.append(commands.announce(elsewhere, _response(request, spoken, took_s)))
-    if spoken.problem is not None:
-        made.append(commands.announce(redis_names.TTS_ERRORS, _error(request, spoken, now)))
+        made.append(commands.announce(elsewhere, _response(request, result, took_s)))
+    if result.problem is not None:
+        made.append(commands.announce(redis_names.TTS_ERRORS, _error(request, result, now)))
     if is_legacy_turn(request):
-        made.append(commands.sample_command(_sample(request, spoken, session, took_s, now)))
+        made.append(commands.sample_command(_sample(request, result, session, took_s, now)))
     return made
 
 
-def _response(request: TtsRequest, spoken: SynthesisResult, took_s: float | None) -> TaskResponse:
+def _response(request: TtsRequest, result: SynthesisResult, took_s: float | None) -> TaskResponse:
     return TaskResponse(
         message_id=request.message_id,
         task_id=request.task_id,
         text=request.text,
-        audio_file=spoken.sound.id if spoken.sound is not None else None,
-        audio=spoken.sound,
-        mouth=spoken.mouth if spoken.sound is not None else [],
+        audio_file=result.sound.id if result.sound is not None else None,
+        audio=result.sound,
+        mouth=result.mouth if result.sound is not None else [],
         user_text=request.user_text,
         metadata=ResponseMetadata(
-            provider=spoken.voice if spoken.sound is not None else None,
+            provider=result.voice if result.sound is not None else None,
             processing_time=took_s,
-            audio_ms=spoken.audio_ms,
-            code=spoken.problem,
+            audio_ms=result.audio_ms,
+            code=result.problem,
         ),
         meta=request.meta,
     )
 
 
-def _error(request: TtsRequest, spoken: SynthesisResult, now: float) -> TtsError:
+def _error(request: TtsRequest, result: SynthesisResult, now: float) -> TtsError:
     failure = TtsFailure(
-        code="TTS_SYNTHESIS_FAILED" if spoken.sound is not None else "ALL_PROVIDERS_FAILED",
+        code="TTS_SYNTHESIS_FAILED" if result.sound is not None else "ALL_PROVIDERS_FAILED",
         message="some of the reply has no voice"
-        if spoken.sound is not None
+        if result.sound is not None
         else "the reply has no voice",
-        details=f"{spoken.problem}: {spoken.detail[:200]}",
-        provider=spoken.voice,
+        details=f"{result.problem}: {result.detail[:200]}",
+        provider=result.voice,
     )
     return TtsError(
         message_id=request.message_id,
@@ -98,7 +98,7 @@ def _error(request: TtsRequest, spoken: SynthesisResult, now: float) -> TtsError
 
 
 def _sample(
-    request: TtsRequest, spoken: SynthesisResult, session: str, took_s: float | None, now: float
+    request: TtsRequest, result: SynthesisResult, session: str, took_s: float | None, now: float
 ) -> TurnSample:
     assert request.meta.turn is not None
     took_ms = round(took_s * 1000, 1) if took_s is not None else None
@@ -110,7 +110,7 @@ def _sample(
         outcome="completed",
         reason=request.meta.reason,
         ttft_ms=took_ms,
-        first_audio_ms=took_ms if spoken.sound is not None else None,
+        first_audio_ms=took_ms if result.sound is not None else None,
         total_ms=took_ms,
         ts=now,
         traceparent=request.meta.traceparent,

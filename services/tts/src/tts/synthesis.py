@@ -78,9 +78,9 @@ def _fragments(text: str) -> Iterator[Fragment]:
     cutter = TextFragmenter(in_a_hurry=False)
     aloud = SpeakableTextFilter()
     for fragment in (*cutter.feed(text), *cutter.flush()):
-        told = replace(fragment, text=aloud.apply(fragment.text))
-        if any(char.isalnum() for char in told.text):
-            yield told
+        noted = replace(fragment, text=aloud.apply(fragment.text))
+        if any(char.isalnum() for char in noted.text):
+            yield noted
 
 
 async def _synthesize_fragment(

@@ -67,10 +67,10 @@ class TtsWorker:
         # A blob whose answer is never given expires by itself.
         sound = await self._store(speech) if speech.pcm else None
         name = voice.in_use()[0] if isinstance(voice, FallbackVoice) else voice.name
-        spoken = SynthesisResult(
+        result = SynthesisResult(
             sound, name, speech.audio_ms, speech.mouth, speech.problem, speech.detail
         )
-        answered = await job.complete(*responses.commands_for(request, spoken, time.time()))
+        answered = await job.complete(*responses.commands_for(request, result, time.time()))
         if answered and responses.is_legacy_turn(request):
             metrics.TURNS.labels(path="legacy", outcome="completed").inc()
         log.info(

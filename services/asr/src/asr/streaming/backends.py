@@ -44,15 +44,15 @@ def load(models: Path | None, recognizer: Recognizer, rhythm: EndpointingConfig)
     """Blocks while models are read. Raises ModelFailed for a file that is there and no model."""
     silero, smart_turn = _file(models, SILERO, "voice"), _file(models, SMART_TURN, "turn_end")
     voice: Callable[[], VoiceActivity] = EnergyGate
-    judge: SmartTurn | None = None
+    end_of_turn: SmartTurn | None = None
     if silero is not None:
-        heard_by = onnx.load(silero)
+        in_use = onnx.load(silero)
 
         def voice() -> VoiceActivity:
-            return Silero(heard_by)
+            return Silero(in_use)
 
     if smart_turn is not None:
-        judge = SmartTurn(onnx.load(smart_turn))
+        end_of_turn = SmartTurn(onnx.load(smart_turn))
     names = {
         "voice": FALLBACK if silero is None else silero.stem,
         "turn_end": FALLBACK if smart_turn is None else smart_turn.stem,
@@ -61,7 +61,7 @@ def load(models: Path | None, recognizer: Recognizer, rhythm: EndpointingConfig)
     for part, name in names.items():
         metrics.ASR_BACKEND_INFO.labels(part=part, name=name).set(1)
     log.info("microphones_ready", **names)
-    return SpeechBackends(recognizer, voice, judge, rhythm, names)
+    return SpeechBackends(recognizer, voice, end_of_turn, rhythm, names)
 
 
 def _file(models: Path | None, name: Path, part: str) -> Path | None:

@@ -40,9 +40,9 @@ class SmartTurn:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _chance(self, samples: Samples) -> float:
-        heard = samples[-WINDOW:]
+        recent = samples[-WINDOW:]
         # It was trained on utterances that end where the window does.
-        window = np.concatenate([np.zeros(WINDOW - len(heard), np.float32), heard])
+        window = np.concatenate([np.zeros(WINDOW - len(recent), np.float32), recent])
         level = (window - window.mean()) / np.sqrt(window.var() + 1e-7)
         return float(
             self._session.run(None, {"input_features": log_mel(level)[None]})[0].reshape(-1)[0]

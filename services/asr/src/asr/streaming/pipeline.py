@@ -23,7 +23,7 @@ from asr.streaming.endpointing import (
 )
 from asr.streaming.frame_decoder import FrameDecoder
 from asr.streaming.onnx import ModelFailed
-from asr.streaming.transcriber import Tell, UtteranceTranscriber
+from asr.streaming.transcriber import Send, UtteranceTranscriber
 from asr.streaming.utterance import SpeechSegment
 from asr.streaming.vad import FRAME, FRAME_MS
 from dialog_contracts.input_socket import MicStart
@@ -47,13 +47,13 @@ BACKLOG: Final = 3
 class StreamingRecognizer:
     """`feed` it frames, `run` it until it was told to `stop` and all has been said. Raises InvalidField for a rate its format lacks."""
 
-    def __init__(self, start: MicStart, senses: SpeechBackends, tell: Tell) -> None:
-        self._start, self._backends, self._send = start, senses, tell
+    def __init__(self, start: MicStart, backends: SpeechBackends, send: Send) -> None:
+        self._start, self._backends, self._send = start, backends, send
         self._decoder = FrameDecoder(start)
-        self._vad = senses.vad()
-        self._endpointer = Endpointer(senses.endpointing, judged=senses.end_of_turn is not None)
+        self._vad = backends.vad()
+        self._endpointer = Endpointer(backends.endpointing, judged=backends.end_of_turn is not None)
         # As much of the past as an utterance may begin with, and one frame.
-        past_ms = senses.endpointing.preroll_ms + senses.endpointing.onset_ms
+        past_ms = backends.endpointing.preroll_ms + backends.endpointing.onset_ms
         self._recent: deque[Samples] = deque(maxlen=past_ms // FRAME_MS + 2)
         self._remainder: Samples = np.zeros(0, np.float32)
         self._now_ms = 0
@@ -83,7 +83,7 @@ class StreamingRecognizer:
 
     async def run(self) -> None:
         """Until it was stopped and all utterances were told."""
-        scribe = UtteranceTranscriber(self._start, self._backends.recognizer, self._send)
+        transcriber = UtteranceTranscriber(self._start, self._backends.recognizer, self._send)
         beside = BackgroundTasks()
         beside.start("judge", self._predict_end())
         beside.start("watch", self._watch())
@@ -93,7 +93,7 @@ class StreamingRecognizer:
                     self._speeches.clear()
                     await self._speeches.wait()
                     continue
-                await scribe.run(self._waiting.popleft())
+                await transcriber.run(self._waiting.popleft())
         finally:
             await beside.close()
 
@@ -159,8 +159,8 @@ class StreamingRecognizer:
                 self._act(self._endpointer.force_end("gap"))
 
     async def _predict_end(self) -> None:
-        judge = self._backends.end_of_turn
-        if judge is None:
+        end_of_turn = self._backends.end_of_turn
+        if end_of_turn is None:
             return
         while True:
             await self._questions.wait()
@@ -171,7 +171,7 @@ class StreamingRecognizer:
             complete: bool | None = None
             began = _clock()
             try:
-                complete = await judge.is_complete(samples)
+                complete = await end_of_turn.is_complete(samples)
                 outcome = "complete" if complete else "incomplete"
             except ModelFailed as error:
                 outcome = "failed"

@@ -47,7 +47,7 @@ class MicrophoneServer:
         await socket.accept()
         with suppress(WebSocketDisconnect, RuntimeError):
             try:
-                senses = self._admit()
+                backends = self._admit()
             except ServiceError as error:
                 await _refuse(socket, error)
                 await socket.close(CLOSE_LATER, error.body.code)
@@ -55,7 +55,7 @@ class MicrophoneServer:
             self.open += 1
             metrics.MICROPHONES.inc()
             try:
-                await _Connection(socket, senses).serve()
+                await _Connection(socket, backends).serve()
             finally:
                 self.open -= 1
                 metrics.MICROPHONES.dec()
@@ -79,14 +79,14 @@ class MicrophoneServer:
 
 
 class _Connection:
-    def __init__(self, socket: WebSocket, senses: SpeechBackends) -> None:
-        self._socket, self._backends = socket, senses
+    def __init__(self, socket: WebSocket, backends: SpeechBackends) -> None:
+        self._socket, self._backends = socket, backends
         self._bad = 0
 
     async def serve(self) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                ear = await self._start()
+                recognizer = await self._start()
         except (ServiceError, TimeoutError) as error:
             refused = (
                 error
@@ -96,8 +96,8 @@ class _Connection:
             await _refuse(self._socket, refused)
             await self._socket.close(CLOSE_POLICY, refused.body.code)
             return
-        hearing = asyncio.create_task(ear.run())
-        reading = asyncio.create_task(self._read(ear))
+        hearing = asyncio.create_task(recognizer.run())
+        reading = asyncio.create_task(self._read(recognizer))
         try:
             await asyncio.wait([hearing, reading], return_when=asyncio.FIRST_COMPLETED)
             if not hearing.done() and reading.exception() is None and reading.result():
@@ -127,16 +127,16 @@ class _Connection:
             raise InvalidField("the first frame is MIC_START", code="no_start")
         return StreamingRecognizer(start, self._backends, self._send)
 
-    async def _read(self, ear: StreamingRecognizer) -> bool:
+    async def _read(self, recognizer: StreamingRecognizer) -> bool:
         """True when it was stopped, False when the connection is over."""
         while (message := await self._socket.receive())["type"] == "websocket.receive":
             text, data = message.get("text"), message.get("bytes")
             try:
                 if data is not None:
-                    ear.feed(data)
+                    recognizer.feed(data)
                 elif text is not None:
                     _only_stop(text)
-                    ear.stop()
+                    recognizer.stop()
                     return True
             except ServiceError as error:
                 self._bad += 1

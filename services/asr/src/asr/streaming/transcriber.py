@@ -25,14 +25,14 @@ TAIL_MS: Final = 100
 LANGUAGE_MS: Final = 1_500
 """Of less speech the model does not know the language: it is taken for the one before."""
 
-Tell = Callable[[WireModel], Awaitable[None]]
+Send = Callable[[WireModel], Awaitable[None]]
 
 
 class UtteranceTranscriber:
     """`follow` one utterance after the other."""
 
-    def __init__(self, start: MicStart, recognizer: Recognizer, tell: Tell) -> None:
-        self._start, self._recognizer, self._send = start, recognizer, tell
+    def __init__(self, start: MicStart, recognizer: Recognizer, send: Send) -> None:
+        self._start, self._recognizer, self._send = start, recognizer, send
         self._lang = start.lang
 
     async def run(self, speech: SpeechSegment) -> None:
@@ -40,7 +40,7 @@ class UtteranceTranscriber:
         await self._send(SpeechStarted(at_ms=speech.began.start_ms))
         known: Transcript | None = None
         known_until_ms = 0
-        told = ""
+        reported = ""
         free_at = 0.0
         while speech.end is None:
             if not speech.decode:
@@ -60,8 +60,8 @@ class UtteranceTranscriber:
                 continue
             if pausing:
                 known, known_until_ms = found, until_ms
-            if found.text and found.text != told:
-                told = found.text
+            if found.text and found.text != reported:
+                reported = found.text
                 metrics.ASR_INTERIM_RESULTS.labels(outcome="told").inc()
                 await self._send(Partial(text=found.text, speech_ms=speech_ms))
             else:
@@ -93,11 +93,11 @@ class UtteranceTranscriber:
         end = speech.end
         assert end is not None
         length_ms = end.end_ms - end.start_ms
-        heard, outcome = known or Transcript("", self._start.lang or "en"), "reused"
+        transcript, outcome = known or Transcript("", self._start.lang or "en"), "reused"
         if known is None:
             try:
                 samples = speech.samples(_audio_end(end))
-                heard, outcome = (
+                transcript, outcome = (
                     await self._recognizer.transcribe_utterance(samples, self._language(length_ms)),
                     "heard",
                 )
@@ -114,17 +114,18 @@ class UtteranceTranscriber:
                 )
         await self._send(
             Utterance(
-                text=heard.text[: limits.MAX_CONTENT_CHARS],
-                lang=heard.lang,
+                text=transcript.text[: limits.MAX_CONTENT_CHARS],
+                lang=transcript.lang,
                 start_ms=end.start_ms,
                 end_ms=end.end_ms,
             )
         )
-        if heard.text and length_ms >= LANGUAGE_MS:
-            self._lang = heard.lang
+        if transcript.text and length_ms >= LANGUAGE_MS:
+            self._lang = transcript.lang
         waited = _clock() - speech.over_at
         metrics.UTTERANCES.labels(
-            ended=end.reason, outcome=outcome if heard.text or outcome == "failed" else "nothing"
+            ended=end.reason,
+            outcome=outcome if transcript.text or outcome == "failed" else "nothing",
         ).inc()
         metrics.UTTERANCE_SECONDS.observe(waited)
         log.info(

@@ -78,8 +78,8 @@ class OutputEvents:
             elif runner.set_paused(frame.action):
                 outcome = "stopped"
                 # For the other output-handlers with viewers of the session; whoever sent it has done it already.
-                told = frame.model_copy(update={"turn": runner.request.turn, "ask": None})
-                self._publish(frame.session_id, told.to_json())
+                forwarded = frame.model_copy(update={"turn": runner.request.turn, "ask": None})
+                self._publish(frame.session_id, forwarded.to_json())
         if frame.ask is not None:
             link.send(
                 StopResult(

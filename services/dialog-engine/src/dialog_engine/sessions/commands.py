@@ -20,14 +20,14 @@ class TurnCommands:
         self,
         feedback: OutputEvents,
         memory: ShortTermMemory,
-        shelf: EngineStore,
+        store: EngineStore,
         finished: CompletedTurns,
         tasks: BackgroundTasks,
     ) -> None:
         self._output_events, self._memory, self._store, self._completed, self._tasks = (
             feedback,
             memory,
-            shelf,
+            store,
             finished,
             tasks,
         )

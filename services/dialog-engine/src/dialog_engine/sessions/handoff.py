@@ -67,8 +67,8 @@ class SessionHandoff:
                 return
             await self._history.publish(session)
         running = session.running if session is not None else None
-        sounding = running.request.turn if running is not None and running.playing else 0
-        await self._leases.release(session_id, sounding=sounding)
+        playing = running.request.turn if running is not None and running.playing else 0
+        await self._leases.release(session_id, playing_turn=playing)
 
     def _in_use(self, session_id: str) -> bool:
         session = self._sessions.find(session_id)

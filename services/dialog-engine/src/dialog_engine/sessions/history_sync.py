@@ -16,8 +16,8 @@ log = structlog.get_logger("history")
 class HistorySync:
     """The database stays the truth of the engine's own turns; Redis is where both paths meet."""
 
-    def __init__(self, memory: ShortTermMemory, shelf: EngineStore) -> None:
-        self._memory, self._store = memory, shelf
+    def __init__(self, memory: ShortTermMemory, store: EngineStore) -> None:
+        self._memory, self._store = memory, store
 
     async def publish(self, session: Session) -> None:
         """Put what Redis may not have yet into the session's history there."""
@@ -45,17 +45,21 @@ class HistorySync:
             )
 
     async def truncate_turn(
-        self, session_id: str, turn: int, heard: str, session: Session | None
+        self, session_id: str, turn: int, played_text: str, session: Session | None
     ) -> None:
         """Of a stored reply only this was heard: it was cut off where nobody could ask the engine."""
         stored = await self._memory.find(session_id, turn)
-        if stored is None or stored.reply == heard or not stored.reply.startswith(heard):
+        if (
+            stored is None
+            or stored.reply == played_text
+            or not stored.reply.startswith(played_text)
+        ):
             return
-        shorter = replace(stored, reply=heard, interrupted=True, revision=stored.revision + 1)
+        shorter = replace(stored, reply=played_text, interrupted=True, revision=stored.revision + 1)
         await self._memory.commit(shorter)
         if session is not None:
             session.replace_record(shorter.record())
-        log.info("cut", session=session_id, turn=turn, heard_chars=len(heard))
+        log.info("cut", session=session_id, turn=turn, heard_chars=len(played_text))
 
     async def refresh_turn(self, session: Session, turn: int) -> None:
         """A turn that was taken over while it was still spoken elsewhere: once that is over, as it was heard in the end."""

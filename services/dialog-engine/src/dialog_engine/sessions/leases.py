@@ -134,14 +134,14 @@ class SessionLeases:
         except RedisUnavailable:
             return True
 
-    async def release(self, session_id: str, *, sounding: int = 0) -> None:
+    async def release(self, session_id: str, *, playing_turn: int = 0) -> None:
         """Somebody else may take the session from now on; `sounding`: the turn that is still spoken here."""
         lease = self._leases.pop(session_id, None)
         if lease is None:
             return
 
-        if sounding:
-            await self._active_playback.started(session_id, sounding)
+        if playing_turn:
+            await self._active_playback.started(session_id, playing_turn)
         try:
             await self._extend({session_id: lease.epoch}, 0)
         except RedisUnavailable as error:

@@ -24,8 +24,8 @@ FAILED: Final = "the turn could not be stored"
 class TurnCommitter:
     """One turn's commits, one after the other."""
 
-    def __init__(self, order: TurnRequest, parts: TurnHost, tasks: BackgroundTasks) -> None:
-        self._request, self._host, self._tasks = order, parts, tasks
+    def __init__(self, request: TurnRequest, host: TurnHost, tasks: BackgroundTasks) -> None:
+        self._request, self._host, self._tasks = request, host, tasks
         self._last: asyncio.Task[None] | None = None
         self.stored = False
         self._pending = 0

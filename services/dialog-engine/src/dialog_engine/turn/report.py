@@ -22,15 +22,15 @@ class TurnReport:
 
     def __init__(
         self,
-        order: TurnRequest,
-        parts: TurnHost,
+        request: TurnRequest,
+        host: TurnHost,
         machine: TurnStateMachine,
         speech: TtsStreamer | None,
         now: Callable[[], float],
     ) -> None:
         self._request, self._host, self._machine, self._speech, self._now = (
-            order,
-            parts,
+            request,
+            host,
             machine,
             speech,
             now,

@@ -39,20 +39,20 @@ THINKING_INTERVAL_MS: Final = 1_000.0
 class TurnRunner:
     """One running turn. `begin` starts it; it ends by itself, whatever fails in it."""
 
-    def __init__(self, order: TurnRequest, parts: TurnHost) -> None:
-        self.request, self._host = order, parts
-        self.events = EventLog(order.turn)
-        self._timers, self._trace = TurnTimers(), TurnTrace(order)
-        self.machine = TurnStateMachine(turn=order.turn, voiced=order.flags.SYNC_TTS_STREAMING)
+    def __init__(self, request: TurnRequest, host: TurnHost) -> None:
+        self.request, self._host = request, host
+        self.events = EventLog(request.turn)
+        self._timers, self._trace = TurnTimers(), TurnTrace(request)
+        self.machine = TurnStateMachine(turn=request.turn, voiced=request.flags.SYNC_TTS_STREAMING)
         self.callers = 0
-        self._claim = ReplyClaim(order.correlation_id, parts.claim_reply)
+        self._claim = ReplyClaim(request.correlation_id, host.claim_reply)
         self._executor = ActionExecutor(self.machine, self.events, weak_callback(self._execute))
         self._tasks = BackgroundTasks(weak_callback(self._executor.on_task_ended))
         self._thinking_reported_at = -THINKING_INTERVAL_MS
         self._model: asyncio.Task[None] | None = None
-        self._committer = TurnCommitter(order, parts, self._tasks)
+        self._committer = TurnCommitter(request, host, self._tasks)
         self._captions = CaptionBatcher(
-            lambda *said: parts.publish(output_messages.caption(order, *said), False)
+            lambda *said: host.publish(output_messages.caption(request, *said), False)
         )
         hooks = SpeechHooks(
             weak_callback(self._send_chunk),
@@ -60,11 +60,13 @@ class TurnRunner:
             weak_callback(self._all_sent),
         )
         self._speech = (
-            TtsStreamer(parts.voice, order.lang, hooks, self._timers.elapsed_ms)
-            if order.flags.SYNC_TTS_STREAMING
+            TtsStreamer(host.voice, request.lang, hooks, self._timers.elapsed_ms)
+            if request.flags.SYNC_TTS_STREAMING
             else None
         )
-        self._report = TurnReport(order, parts, self.machine, self._speech, self._timers.elapsed_ms)
+        self._report = TurnReport(
+            request, host, self.machine, self._speech, self._timers.elapsed_ms
+        )
 
     def begin(self) -> None:
         """Announce the turn and start the model."""
@@ -90,9 +92,9 @@ class TurnRunner:
 
     def start_message(self) -> str:
         """START, also for an output-handler that subscribes in mid-turn."""
-        sounding = self._speech is not None and self.machine.first_audio_ms is not None
-        ear_ms = self._speech.position_ms if self._speech is not None and sounding else None
-        return output_messages.start(self.request, self._trace.traceparent, ear_ms)
+        playing = self._speech is not None and self.machine.first_audio_ms is not None
+        position_ms = self._speech.position_ms if self._speech is not None and playing else None
+        return output_messages.start(self.request, self._trace.traceparent, position_ms)
 
     def text_message(self) -> str:
         """The text so far as one caption."""
@@ -124,14 +126,14 @@ class TurnRunner:
 
     def stop(self, reason: str) -> bool:
         """Interrupt; false when nothing was going on."""
-        heard = (
+        played = (
             self.machine.reply[: self._speech.played_text_end()]
             if self._speech is not None
             else self.machine.reply
         )
-        decided = self.machine.stop(heard, reason)
+        decided = self.machine.stop(played, reason)
         if decided:
-            self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(heard))
+            self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(played))
             self._trace.run(self._executor.apply, decided)
             if self._claim.state is None:
                 # Stopped before its first word: its caller may be about to give it to the other path, which would speak it all the same.

@@ -208,14 +208,14 @@ class TurnStateMachine:
         self.audio = AudioState.DONE
         return self._settle()
 
-    def stop(self, heard: str, reason: str) -> list[Action]:
+    def stop(self, played_text: str, reason: str) -> list[Action]:
         """Somebody interrupts; `heard` is the part of the reply that reached the ear."""
         if self.stopped or self.over:
             return []
         self.stopped = True
         unfinished = self.text in (TextState.WAITING, TextState.STREAMING)
         # Without a voice the text itself is what was heard.
-        kept = heard if self._voiced else self.reply
+        kept = played_text if self._voiced else self.reply
         actions: list[Action] = [CancelModel()] if unfinished else []
         actions += [CancelSynthesis(), SendStopAck(kept)]
         self.audio, self._wants_audio_time = AudioState.DONE, False
@@ -271,7 +271,7 @@ class TurnStateMachine:
         return [*(Synthesize(fragment) for fragment in self._fragmenter.flush()), EndSynthesis()]
 
     def _abandon(
-        self, text: TextState, outcome: str, reason: str, heard: str | None = None
+        self, text: TextState, outcome: str, reason: str, played_text: str | None = None
     ) -> list[Action]:
         self.text = text
         actions: list[Action] = []
@@ -279,7 +279,7 @@ class TurnStateMachine:
             self.audio = AudioState.DONE
             actions.append(CancelSynthesis())
         self.finished = True
-        return [*actions, SendStopAck(heard), Finish(outcome, reason)]
+        return [*actions, SendStopAck(played_text), Finish(outcome, reason)]
 
     def _settle(self) -> list[Action]:
         """`done` (or the late error) when it is due, and the end of the turn when nothing is left."""

@@ -18,7 +18,7 @@ class ReplyTextSource:
         self._history, self._context_turns = history, context_turns
 
     def for_turn(
-        self, session: Session, brain: SessionModel, user_text: str, said: str | None
+        self, session: Session, model: SessionModel, user_text: str, said: str | None
     ) -> Callable[[], AsyncGenerator[Piece, None]]:
         """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
         still speaks, as it was heard in the end.
@@ -27,14 +27,14 @@ class ReplyTextSource:
         recent = session.prompt_turns(self._context_turns)
 
         def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[Piece, None]:
-            return brain.llm.stream(
-                prompt.build(brain.instructions, turns, user_text), brain.options
+            return model.llm.stream(
+                prompt.build(model.instructions, turns, user_text), model.options
             )
 
         async def verbatim() -> AsyncGenerator[Piece, None]:
             yield said or ""
 
-        async def once_hushed() -> AsyncGenerator[Piece, None]:
+        async def after_playback() -> AsyncGenerator[Piece, None]:
             # Our START cuts it off, and then it is said what was heard.
             await self._history.refresh_turn(session, spoken)
             async with aclosing(answer(session.prompt_turns(self._context_turns))) as pieces:
@@ -43,4 +43,4 @@ class ReplyTextSource:
 
         if said is not None:
             return verbatim
-        return once_hushed if spoken else lambda: answer(recent)
+        return after_playback if spoken else lambda: answer(recent)

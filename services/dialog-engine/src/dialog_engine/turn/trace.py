@@ -17,8 +17,8 @@ P = ParamSpec("P")
 class TurnTrace:
     """`run` everything of the turn in it, `begin` first."""
 
-    def __init__(self, order: TurnRequest) -> None:
-        self._request = order
+    def __init__(self, request: TurnRequest) -> None:
+        self._request = request
         self._context = contextvars.copy_context()
         self._span: Span | None = None
         self.traceparent: str | None = None
@@ -29,17 +29,17 @@ class TurnTrace:
 
     def begin(self) -> None:
         """Within `run`."""
-        order = self._request
+        request = self._request
         structlog.contextvars.bind_contextvars(
-            **{span_attributes.LOG_CORRELATION_ID: order.correlation_id}
+            **{span_attributes.LOG_CORRELATION_ID: request.correlation_id}
         )
         names: dict[str, AttributeValue] = {
-            span_attributes.SESSION_ID: order.session_id,
-            span_attributes.TURN: order.turn,
-            span_attributes.CORRELATION_ID: order.correlation_id,
-            span_attributes.FLAGS_GENERATION: order.flags.generation,
+            span_attributes.SESSION_ID: request.session_id,
+            span_attributes.TURN: request.turn,
+            span_attributes.CORRELATION_ID: request.correlation_id,
+            span_attributes.FLAGS_GENERATION: request.flags.generation,
         }
-        self._span = trace_context.enter_span("chat", parent=order.traceparent, attributes=names)
+        self._span = trace_context.enter_span("chat", parent=request.traceparent, attributes=names)
         self.traceparent = trace_context.current()
 
     def end(self, outcome: str) -> None:

@@ -154,7 +154,7 @@ class InputSocket:
         self._tasks.start("turn", self._forward(request, say))
 
     async def _forward(
-        self, request: ChatRequest, say: SayText, *, heard: str | None = None
+        self, request: ChatRequest, say: SayText, *, transcript: str | None = None
     ) -> None:
         traceparent = say.traceparent or self._socket.headers.get("traceparent")
         frames = self._turns.stream(
@@ -163,11 +163,11 @@ class InputSocket:
         try:
             async with aclosing(frames):
                 async for frame in frames:
-                    if heard is not None and frame.id is not None:
+                    if transcript is not None and frame.id is not None:
                         await self._send(
-                            FinalFrame(text=heard, turn=sse.split_event_id(frame.id)[0])
+                            FinalFrame(text=transcript, turn=sse.split_event_id(frame.id)[0])
                         )
-                        heard = None
+                        transcript = None
                     await self._socket.send_text(self._turn_event(request, frame))
         except ServiceError as error:
             metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
@@ -200,8 +200,8 @@ class InputSocket:
         except TooMany as full:
             await self._refuse(full.body.code, full.body.message)
             return
-        hears = self._tasks.start("microphone", self._microphone.run())
-        hears.add_done_callback(lambda _: self._microphones.closed(self._client))
+        has_microphone = self._tasks.start("microphone", self._microphone.run())
+        has_microphone.add_done_callback(lambda _: self._microphones.closed(self._client))
 
     def _stop_microphone(self) -> None:
         """What was said is heard to its end by its own task."""
@@ -229,7 +229,7 @@ class InputSocket:
             session_id=self._session_id, type=TurnType.ASR_FINAL, content=text, meta=meta
         )
         self._tasks.start(
-            "turn", self._forward(request, SayText(content=text, meta=meta), heard=text)
+            "turn", self._forward(request, SayText(content=text, meta=meta), transcript=text)
         )
 
     async def _send(self, message: WireModel) -> None:

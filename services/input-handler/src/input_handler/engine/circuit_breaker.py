@@ -65,8 +65,8 @@ class CircuitBreaker:
             await breaker.__aenter__()
         except OpenedState as error:
             raise EngineFailed(OPEN) from error
-        looks = breaker.context.state == "half-opened"
-        if looks:
+        probing = breaker.context.state == "half-opened"
+        if probing:
             self._probing_until = now + PROBE_S
         try:
             yield
@@ -76,7 +76,7 @@ class CircuitBreaker:
         else:
             await breaker.__aexit__(None, None, None)
         finally:
-            if looks:
+            if probing:
                 self._probing_until = 0.0
 
     def _counts(self, error: BaseException) -> bool:

@@ -68,7 +68,7 @@ class EngineGuard:
         Nothing at all after `last_event_id` is the whole answer to a caller that has all of it.
         """
         accept_timeout_s = RETRY_WINDOW_S if again else self._accept_timeout_s
-        told: SseFrame | None = None
+        reported: SseFrame | None = None
         # The number of the last event that this caller has: after ACCEPTED comes the first delta.
         after = -1 if last_event_id is None else sse.split_event_id(last_event_id)[1]
         answered = after > 0
@@ -85,21 +85,24 @@ class EngineGuard:
                     async for frame in frames:
                         if frame.event == "error" and not answered:
                             _raise(frame)
-                        told, answered = frame, answered or frame.event in ("text-delta", "done")
+                        reported, answered = (
+                            frame,
+                            answered or frame.event in ("text-delta", "done"),
+                        )
                         yield frame
                         if answered:
                             break
                     else:
-                        if told is None and last_event_id is not None:
+                        if reported is None and last_event_id is not None:
                             return
                         raise EngineFailed("cut", "the stream ended before the first delta")
                 async for frame in frames:
-                    told = frame
+                    reported = frame
                     yield frame
-            if told is None or told.event not in ("done", "error"):
+            if reported is None or reported.event not in ("done", "error"):
                 raise EngineFailed("cut", "the stream ended without done")
         except EngineFailed as failure:
-            if not answered or told is None:
+            if not answered or reported is None:
                 raise
             metrics.FALLBACKS.labels(reason="none_after_first_delta").inc()
             log.warning("engine_lost", reason=str(failure))
@@ -109,7 +112,9 @@ class EngineGuard:
                 retryable=True,
             )
             turn, number = (
-                sse.split_event_id(told.id) if told.id is not None else (request.turn or 0, 0)
+                sse.split_event_id(reported.id)
+                if reported.id is not None
+                else (request.turn or 0, 0)
             )
             yield sse.frame(event, f"{turn}.{number + 1}")
 

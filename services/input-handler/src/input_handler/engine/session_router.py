@@ -61,8 +61,12 @@ class SessionRouter:
     ) -> AsyncGenerator[SseFrame, None]:
         """See `MainPath`. An engine that is not there is passed over; what another error it gives is the turn's."""
         session_id = request.session_id
-        order = self._engines.candidates(session_id)
-        waiting = [self._relocated[session_id], *order] if session_id in self._relocated else order
+        candidates = self._engines.candidates(session_id)
+        waiting = (
+            [self._relocated[session_id], *candidates]
+            if session_id in self._relocated
+            else candidates
+        )
         asked: set[int] = set()
         failure = EngineFailed("not_reached")
         while (ordinal := next((one for one in waiting if one not in asked), None)) is not None:
@@ -77,7 +81,7 @@ class SessionRouter:
                     async for frame in frames:
                         if not begun:
                             begun = True
-                            self._note(session_id, ordinal, home=order[0])
+                            self._note(session_id, ordinal, home=candidates[0])
                         yield frame
                 return
             except EngineRefused as error:

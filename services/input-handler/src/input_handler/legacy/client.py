@@ -181,14 +181,14 @@ class LegacyClient:
         self, session_id: str, name: str, code: str, why: str, turn: int | None
     ) -> TaskResponse:
         """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
-        told = failures.error_response(
+        events = failures.error_response(
             name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
         )
         try:
-            return await self._responses.store(told)
+            return await self._responses.store(events)
         except RedisUnavailable as error:
             log.warning("failure_not_told", turn_name=name, code=code, reason=str(error))
-            return told
+            return events
 
     async def _reset(self, request: ChatRequest, reason: str) -> list[ChatEvent]:
         turn = request.turn or 0

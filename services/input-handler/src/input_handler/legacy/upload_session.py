@@ -34,7 +34,7 @@ class UploadSession:
         transcripts: RecordingQueue | None,
         service_tasks: BackgroundTasks,
         slots: ConcurrencyLimit,
-        room: UploadBudget,
+        budget: UploadBudget,
         client: str,
     ) -> None:
         self._session_id, self._background_turns, self._recordings = (
@@ -43,7 +43,7 @@ class UploadSession:
             transcripts,
         )
         self._client = client
-        self._service_tasks, self._limit, self._budget = service_tasks, slots, room
+        self._service_tasks, self._limit, self._budget = service_tasks, slots, budget
         self._upload = UploadAssembler()
         self.deadline = 0.0
         """The loop's time."""

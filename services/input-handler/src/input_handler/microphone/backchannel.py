@@ -62,12 +62,12 @@ def is_backchannel(text: str) -> bool:
     words = _words(text)
     if not words or len(words) > 2 * _MAX_BACKCHANNEL_WORDS:
         return False
-    hanzi = "".join(word for word in words if _CJK.match(word))
+    cjk = "".join(word for word in words if _CJK.match(word))
     latin = [word for word in words if not _CJK.match(word)]
     return (
         len(latin) <= _MAX_BACKCHANNEL_WORDS
         and set(latin) <= _BACKCHANNELS_EN
-        and (not hanzi or _BACKCHANNELS_ZH.fullmatch(hanzi) is not None)
+        and (not cjk or _BACKCHANNELS_ZH.fullmatch(cjk) is not None)
     )
 
 
@@ -87,8 +87,8 @@ def has_no_words(text: str) -> bool:
 def has_min_words(text: str) -> bool:
     """Two words, or three hanzi: no cough is understood as that much."""
     words = _words(text)
-    hanzi = sum(1 for word in words if _CJK.match(word))
-    return hanzi >= 3 or len(words) - hanzi >= 2
+    cjk = sum(1 for word in words if _CJK.match(word))
+    return cjk >= 3 or len(words) - cjk >= 2
 
 
 def _words(text: str) -> list[str]:

@@ -81,9 +81,9 @@ class BargeInPolicy:
         self.state, self._judging_since = State.JUDGING, now
         return [Pause()]
 
-    def on_pause_result(self, held: bool) -> None:
+    def on_pause_result(self, paused: bool) -> None:
         """The outcome of the last Pause: whether there was anything to pause."""
-        if not held and self.state is State.JUDGING:
+        if not paused and self.state is State.JUDGING:
             self.state, self._playing = State.QUIET, False
 
     def on_partial(self, text: str) -> list[Action]:
@@ -98,14 +98,14 @@ class BargeInPolicy:
 
     def on_speech_ended(self, text: str, lang: str | None) -> list[Action]:
         """The whole utterance; empty without words."""
-        state, sounds = self.state, self._playing
+        state, playing = self.state, self._playing
         self.state, self._speaking, self._playing = State.QUIET, False, False
         going_on: list[Action] = [Resume()] if state is State.JUDGING else []
         if backchannel.has_no_words(text):
             return [*going_on, Drop("noise")]
-        if sounds and state is not State.STOPPED and backchannel.is_backchannel(text):
+        if playing and state is not State.STOPPED and backchannel.is_backchannel(text):
             return [*going_on, Drop("back_channel")]
-        stopping: list[Action] = [Stop()] if sounds and state is not State.STOPPED else []
+        stopping: list[Action] = [Stop()] if playing and state is not State.STOPPED else []
         return [*stopping, StartTurn(text, lang)]
 
     def on_tick(self, now: float) -> list[Action]:

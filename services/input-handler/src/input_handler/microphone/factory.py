@@ -22,7 +22,7 @@ class MicrophoneFactory:
         self._clients: Counter[str] = Counter()
 
     def open(
-        self, start: MicStart, tell: SendFrame, ask: OnTranscript, client: str
+        self, start: MicStart, send: SendFrame, ask: OnTranscript, client: str
     ) -> MicrophoneStream:
         """One that is to be run, and `closed` afterwards. `tell` sends a frame to its client, `ask` begins a turn. Raises TooMany."""
         if self._clients[client] >= self._max_per_client:
@@ -31,7 +31,7 @@ class MicrophoneFactory:
                 code="too_many_microphones",
             )
         self._clients[client] += 1
-        return MicrophoneStream(start, self._asr_url, self._control, self._notice, tell, ask)
+        return MicrophoneStream(start, self._asr_url, self._control, self._notice, send, ask)
 
     def closed(self, client: str) -> None:
         """The counterpart of `open`."""

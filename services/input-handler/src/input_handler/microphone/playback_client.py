@@ -48,13 +48,13 @@ class PlaybackClient:
         turn = reply.get("turn")
         return PausedTurn(turn if isinstance(turn, int) else None)
 
-    async def resume(self, session_id: str, held: PausedTurn) -> None:
+    async def resume(self, session_id: str, paused: PausedTurn) -> None:
         """Let it go on."""
-        await self._call("resume", session_id, held.turn)
+        await self._call("resume", session_id, paused.turn)
 
-    async def stop(self, session_id: str, held: PausedTurn) -> None:
+    async def stop(self, session_id: str, paused: PausedTurn) -> None:
         """It is over."""
-        await self._call("stop", session_id, held.turn)
+        await self._call("stop", session_id, paused.turn)
 
     async def _call(self, verb: Verb, session_id: str, turn: int | None) -> dict[str, Any] | None:
         body = StopRequest(session_id=session_id, turn=turn, reason=REASON).to_json().encode()

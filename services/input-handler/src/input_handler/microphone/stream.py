@@ -64,7 +64,7 @@ class MicrophoneStream:
         asr_url: str,
         control: PlaybackClient,
         notice: UserSpeakingNotifier,
-        tell: SendFrame,
+        send: SendFrame,
         ask: OnTranscript,
     ) -> None:
         self._start, self._asr_url, self._playback, self._speaking_notifier = (
@@ -73,7 +73,7 @@ class MicrophoneStream:
             control,
             notice,
         )
-        self._send_frame, self._start_turn = tell, ask
+        self._send_frame, self._start_turn = send, ask
         self._policy = BargeInPolicy()
         self._name = uuid4().hex
         self._acting = asyncio.Lock()

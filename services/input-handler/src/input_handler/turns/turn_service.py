@@ -186,7 +186,7 @@ class TurnService:
         # The span only names the trace: it must not stay current across the yields below, which run in the reader's context.
         line = {span_attributes.LOG_CORRELATION_ID: name, span_attributes.LOG_TRACE_ID: trace_id}
         structlog.contextvars.bind_contextvars(**line)
-        outcome, told = "left", False
+        outcome, announced = "left", False
         try:
             async with aclosing(
                 self._from_either_path(request, flags, number, last_event_id, carried, line)
@@ -194,9 +194,9 @@ class TurnService:
                 async for frame in frames:
                     outcome = frame.event
                     yield frame
-                    if not told:
+                    if not announced:
                         # After the first frame went on: nobody should wait for a log line.
-                        told = True
+                        announced = True
                         generation, chars = flags.generation, len(request.content)
                         log.info(
                             "turn_received",
@@ -222,7 +222,7 @@ class TurnService:
     ) -> AsyncGenerator[SseFrame, None]:
         """The events of whichever path answers."""
         reason, detail, since = SYNC_OFF, "", None
-        told: int | None = None
+        announced: int | None = None
         sync = flags.ENABLE_SYNC_CORE and not (
             number.known and await self._legacy.owns_turn(request.session_id, number.turn)
         )
@@ -236,7 +236,7 @@ class TurnService:
                     self._sync.events(request, last_event_id, traceparent)
                 ) as frames:
                     async for frame in frames:
-                        told = _number_of(frame.id)
+                        announced = _number_of(frame.id)
                         yield frame
                 return
             except ClaimedByLegacy:
@@ -257,7 +257,7 @@ class TurnService:
             reason,
             detail=detail,
             after=_number_of(last_event_id),
-            accepted=told,
+            accepted=announced,
             traceparent=traceparent,
             since=since,
         )
@@ -267,12 +267,12 @@ class TurnService:
                     yield frame
         except ClaimedByEngine:
             async with aclosing(
-                self._reattach(request, reason, last_event_id, told, traceparent)
+                self._reattach(request, reason, last_event_id, announced, traceparent)
             ) as frames:
                 async for frame in frames:
                     yield frame
         except LegacyUnavailable as error:
-            if told is None:
+            if announced is None:
                 async with aclosing(
                     self._ask_engine_again(request, reason, error, last_event_id, traceparent)
                 ) as frames:
@@ -281,7 +281,7 @@ class TurnService:
                 return
             # The stream has begun already: its end is an event.
             event = ErrorEvent(code=error.body.code, message=error.body.message, retryable=True)
-            yield sse.frame(event, f"{number.turn}.{told + 1}")
+            yield sse.frame(event, f"{number.turn}.{announced + 1}")
 
     async def _ask_engine_again(
         self,
@@ -296,7 +296,7 @@ class TurnService:
         """
         clock = asyncio.get_running_loop().time
         until, pause = clock() + self._engine_retry_s, ENGINE_RETRY_PAUSE_S
-        told: int | None = None
+        announced: int | None = None
         while reason in BUSY and clock() + pause < until:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
@@ -305,7 +305,7 @@ class TurnService:
                     self._sync.events(request, last_event_id, traceparent, again=True)
                 ) as frames:
                     async for frame in frames:
-                        told = _number_of(frame.id)
+                        announced = _number_of(frame.id)
                         yield frame
                 metrics.ENGINE_RETRIES.labels(outcome="answered").inc()
                 return
@@ -314,11 +314,11 @@ class TurnService:
             except EngineFailed as failure:
                 reason = failure.reason
                 log.info("asked_again", reason=str(failure))
-                if told is not None:
+                if announced is not None:
                     event = ErrorEvent(
                         code=unavailable.body.code, message=unavailable.body.message, retryable=True
                     )
-                    yield sse.frame(event, f"{request.turn}.{told + 1}")
+                    yield sse.frame(event, f"{request.turn}.{announced + 1}")
                     return
         if self._engine_retry_s and reason in BUSY:
             metrics.ENGINE_RETRIES.labels(outcome="in_vain").inc()
@@ -339,11 +339,11 @@ class TurnService:
         request: ChatRequest,
         reason: str,
         last_event_id: str | None,
-        told: int | None,
+        announced: int | None,
         traceparent: str | None,
     ) -> AsyncGenerator[SseFrame, None]:
         """A turn that was given up a moment too early: the engine had begun to answer, so its answer is the one. If it is still there."""
-        after = last_event_id if told is None else f"{request.turn}.{told}"
+        after = last_event_id if announced is None else f"{request.turn}.{announced}"
         for number in range(REATTACH_ATTEMPTS):
             if number:
                 await asyncio.sleep(REATTACH_PAUSE_S)

@@ -95,5 +95,5 @@ class AllProvidersFailed(LlmError):
         self.reason = "all_failed"
         self.code = last.code if last is not None and len(self.failures) == 1 else "llm_unavailable"
         self.retryable = True if last is None else last.retryable
-        told = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
-        super().__init__(f"no language model answered ({told or 'the chain is empty'})")
+        detail = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
+        super().__init__(f"no language model answered ({detail or 'the chain is empty'})")

@@ -78,7 +78,7 @@ class RedisClient:
         url: str,
         *,
         timeout_s: float = 0.25,
-        rest_s: float = 1.0,
+        cooldown_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client: Redis = Redis.from_url(
@@ -89,7 +89,7 @@ class RedisClient:
             retry=Retry(NoBackoff(), 1),
         )
         self._blocking_client = _without_timeout(url)
-        self._cooldown_s = rest_s
+        self._cooldown_s = cooldown_s
         self._clock = clock
         self._down_until = 0.0
         self._why: str | None = None
@@ -159,10 +159,10 @@ class RedisClient:
                 if late:
                     metrics.DEADLINES_MISSED.labels(deadline=f"redis_{purpose}_patient").inc()
                 passed = self._clock() - began
-                says_no = isinstance(error, RedisError) and not isinstance(
+                refused = isinstance(error, RedisError) and not isinstance(
                     error, RedisConnectionError | RedisTimeoutError
                 )
-                if says_no or passed + pause > (
+                if refused or passed + pause > (
                     seconds if late else min(seconds, REFUSED_COOLDOWN_S)
                 ):
                     raise RedisUnavailable(purpose, type(error).__name__) from error

@@ -101,5 +101,5 @@ class AllVoicesFailed(VoiceError):
         self.failures = tuple(failures)
         self.reason = "all_failed"
         self.retryable = True if last is None else last.retryable
-        told = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
-        super().__init__(f"no voice could speak ({told or 'the chain is empty'})")
+        detail = ", ".join(f"{provider}: {reason}" for provider, reason in self.failures)
+        super().__init__(f"no voice could speak ({detail or 'the chain is empty'})")

@@ -53,7 +53,7 @@ def build_for_session(wanted: SessionVoice, means: VoiceDependencies, key: str |
             proxy=settings.proxy_for(url),
             egress=settings.egress_for(wanted.base_url),
         ),
-        reader=means.reference,
+        reference=means.reference,
     )
 
 

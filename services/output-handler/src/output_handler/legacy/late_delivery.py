@@ -21,11 +21,11 @@ class LateDelivery:
         self._expiry = ResettableTimer(self.clear)
 
     def remember(
-        self, response: TaskResponse, file: bytes | None, heard: DeliveryAck, *, taken: bool
+        self, response: TaskResponse, file: bytes | None, delivered: DeliveryAck, *, taken: bool
     ) -> None:
         """An answer, or that there is none, goes to those who are there; `taken`: an older client is among them."""
         if not taken and (response.meta.request_id or "").startswith(UPLOAD_ID):
-            self._response = (response, file, heard)
+            self._response = (response, file, delivered)
             self._expiry.schedule(LATE_DELIVERY_TTL_S)
 
     def clear(self) -> None:
@@ -37,11 +37,11 @@ class LateDelivery:
         """An older client came: it gets what it asked for; false where nothing is owed."""
         if self._response is None:
             return False
-        response, file, heard = self._response
+        response, file, delivered = self._response
         self.clear()
         if response.status == "error":
             viewer.error(response.error or NO_RESPONSE)
         else:
             viewer.send_response(LegacyResponseFrames.build(viewer.session_id, response.text, file))
-        viewer.on_sent(heard)
+        viewer.on_sent(delivered)
         return True

@@ -41,16 +41,16 @@ class ReplyTruncation:
         await self._active_playback.finished(stop.session_id, stop.turn or 0)
 
     async def _shortened(self, stop: Stop) -> None:
-        turn, heard = stop.turn or 0, stop.heard_text or ""
+        turn, played = stop.turn or 0, stop.heard_text or ""
         try:
             known = [
                 record
                 for record in await self._history.turns(stop.session_id, after=turn - 1)
                 if record.turn == turn
             ]
-            if not known or not known[0].reply.startswith(heard) or known[0].reply == heard:
+            if not known or not known[0].reply.startswith(played) or known[0].reply == played:
                 return
-            record = known[0].model_copy(update={"reply": heard, "interrupted": True})
+            record = known[0].model_copy(update={"reply": played, "interrupted": True})
             commands = store_turns(stop.session_id, [record])
 
             async def work(client: Redis) -> None:

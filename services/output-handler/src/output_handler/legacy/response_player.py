@@ -46,16 +46,16 @@ class LegacyResponsePlayer:
 
     def on_response(self, response: TaskResponse) -> None:
         """An answer: announced now, or kept and never heard."""
-        letter = PendingResponse(
+        pending = PendingResponse(
             response, live=bool(self._session.viewers) and self._since(response)
         )
         if (
-            letter.live
-            and not self._queue.has_earlier(letter)
-            and self._finish_without_audio(letter)
+            pending.live
+            and not self._queue.has_earlier(pending)
+            and self._finish_without_audio(pending)
         ):
             return
-        self._enqueue(letter)
+        self._enqueue(pending)
         self._wake()
 
     def viewer_joined(self, viewer: Viewer) -> None:
@@ -71,11 +71,11 @@ class LegacyResponsePlayer:
         given = self._late_delivery.deliver(viewer)
         if self._current is None:
             return
-        text, file, heard = self._current
-        if given or heard.sent:
+        text, file, delivered = self._current
+        if given or delivered.sent:
             return
         viewer.send_response(LegacyResponseFrames.build(viewer.session_id, text, file))
-        viewer.on_sent(heard)
+        viewer.on_sent(delivered)
 
     def voice_awaited(self, view: PlaybackTurn) -> None:
         """The engine has ended a turn whose voice comes as a file."""
@@ -120,18 +120,18 @@ class LegacyResponsePlayer:
             return POLL_INTERVAL_S
         if self._queue.unconfirmed:
             await self._drop_delivered_elsewhere()
-        letter = self._queue.first()
-        if letter is None:
+        pending = self._queue.first()
+        if pending is None:
             return POLL_INTERVAL_S
-        if self._finish_without_audio(letter):
-            self._queue.remove(letter)
+        if self._finish_without_audio(pending):
+            self._queue.remove(pending)
             return 0
-        end = decide(letter, session.turn, session.clock())
+        end = decide(pending, session.turn, session.clock())
         if end is Disposition.WAIT or (end is Disposition.TURN and session.deferred):
             return self._wait_played_out()
-        self._queue.remove(letter)
+        self._queue.remove(pending)
         try:
-            await self._play(letter)
+            await self._play(pending)
         finally:
             self._current = None
         return 0
@@ -148,59 +148,59 @@ class LegacyResponsePlayer:
         left_s = (view.audio_started_at_ms + view.sent_ms - self._session.clock()) / 1000
         return min(POLL_INTERVAL_S, left_s) if left_s > 0 else POLL_INTERVAL_S
 
-    def _finish_without_audio(self, letter: PendingResponse) -> bool:
+    def _finish_without_audio(self, pending: PendingResponse) -> bool:
         """What needs no sound is done at once: errors, and what comes too late."""
-        session, response = self._session, letter.response
+        session, response = self._session, pending.response
         view = session.turn
-        end = decide(letter, view, session.clock())
+        end = decide(pending, view, session.clock())
         if response.status == "error":
             code = response.metadata.code or "legacy_failed"
             if end is Disposition.VOICE and view is not None:
                 self._report_missing_audio(view, code)
                 DeliveryAck(self._source, response)()
                 return True
-            self._count("error", letter, code=code)
+            self._count("error", pending, code=code)
             session.viewer_group.error(
                 ViewerError(code=code, message=response.error or NO_RESPONSE)
             )
-            heard = DeliveryAck(self._source, response)
-            session.viewer_group.on_sent(heard)
+            delivered = DeliveryAck(self._source, response)
+            session.viewer_group.on_sent(delivered)
             self._late_delivery.remember(
-                response, None, heard, taken=session.viewer_group.has_legacy
+                response, None, delivered, taken=session.viewer_group.has_legacy
             )
-            if view is not None and letter.turn == view.turn and not view.from_file:
+            if view is not None and pending.turn == view.turn and not view.from_file:
                 # The engine had announced this turn before it was given to the legacy chain.
                 view.ended = True
                 session.idle_when_played(view)
             return True
         if end is Disposition.LATE:
-            self._count("late", letter)
-            if not letter.from_engine and view is not None and letter.turn != view.turn:
+            self._count("late", pending)
+            if not pending.from_engine and view is not None and pending.turn != view.turn:
                 session.viewer_group.send_response(response.text, None)
             DeliveryAck(self._source, response)()
             return True
         return False
 
-    async def _play(self, letter: PendingResponse) -> None:
-        session, response = self._session, letter.response
+    async def _play(self, pending: PendingResponse) -> None:
+        session, response = self._session, pending.response
         voice, problem = await self._source.voice(response)
         # Getting it took a moment; the turn on air may be another one.
-        end = decide(letter, session.turn, session.clock())
+        end = decide(pending, session.turn, session.clock())
         if end is Disposition.WAIT:
-            self._enqueue(letter)
+            self._enqueue(pending)
             return
-        if self._finish_without_audio(letter):
+        if self._finish_without_audio(pending):
             return
-        heard = DeliveryAck(self._source, response)
+        delivered = DeliveryAck(self._source, response)
         file = voice.file if voice is not None else None
         if end is Disposition.ASIDE:
-            self._count("aside", letter)
+            self._count("aside", pending)
             session.viewer_group.send_response(response.text, file)
-            session.viewer_group.on_sent(heard)
+            session.viewer_group.on_sent(delivered)
             return
         view = session.turn
         if end is Disposition.TURN or view is None:
-            view = session.open(letter.start_message(session.session_id, session.epoch))
+            view = session.open(pending.start_message(session.session_id, session.epoch))
             view.from_file = True
             text = TextDelta(
                 session_id=session.session_id, turn=view.turn, content=response.text, eos=True
@@ -208,9 +208,11 @@ class LegacyResponsePlayer:
             session.add_caption(text, text.to_json())
         view.awaiting_file, view.replied, self._due_ms = False, True, None
         session.viewer_group.send_response(view.text, file, of_turn=True)
-        session.viewer_group.on_sent(heard, older=True)
-        self._current = (view.text, file, heard)
-        self._late_delivery.remember(response, file, heard, taken=session.viewer_group.has_legacy)
+        session.viewer_group.on_sent(delivered, older=True)
+        self._current = (view.text, file, delivered)
+        self._late_delivery.remember(
+            response, file, delivered, taken=session.viewer_group.has_legacy
+        )
         if problem is not None:
             session.broadcast(
                 ViewerError(
@@ -225,19 +227,19 @@ class LegacyResponsePlayer:
         if voice is not None:
             whole = await stream_wav(session, view, voice)
         if not whole:
-            self._count("cut", letter)
-            heard()
+            self._count("cut", pending)
+            delivered()
             return
         self._count(
             "voiced" if voice is not None else "silent" if problem is None else AUDIO_MISSING,
-            letter,
+            pending,
             problem=problem,
         )
         audio_ms = voice.duration_ms if voice is not None else 0
         session.finish(view, End(session_id=session.session_id, turn=view.turn, audio_ms=audio_ms))
-        session.viewer_group.on_sent(heard, older=False)
+        session.viewer_group.on_sent(delivered, older=False)
         if not session.viewers:
-            self._enqueue(replace(letter, live=False, redelivered=True))
+            self._enqueue(replace(pending, live=False, redelivered=True))
 
     def _report_missing_audio(self, view: PlaybackTurn, why: str) -> None:
         """The turn ends with its text alone."""
@@ -252,24 +254,24 @@ class LegacyResponsePlayer:
         )
 
     async def _drop_delivered_elsewhere(self) -> None:
-        heard = await self._source.delivered_elsewhere(self._session.session_id)
-        for letter in self._queue.drop_delivered_elsewhere(heard):
-            self._count("heard_elsewhere", letter)
+        delivered = await self._source.delivered_elsewhere(self._session.session_id)
+        for pending in self._queue.drop_delivered_elsewhere(delivered):
+            self._count("heard_elsewhere", pending)
         if not self._session.viewer_group.has_legacy:
             # An older client has no other way to its answers; a page has the history.
-            for letter in self._queue.drop_superseded():
-                self._count("bygone", letter)
+            for pending in self._queue.drop_superseded():
+                self._count("bygone", pending)
         self._queue.confirm_all()
 
-    def _enqueue(self, letter: PendingResponse) -> None:
-        dropped = self._queue.add(letter)
+    def _enqueue(self, pending: PendingResponse) -> None:
+        dropped = self._queue.add(pending)
         if dropped is not None:
             self._count("dropped", dropped)
 
-    def _count(self, outcome: str, letter: PendingResponse, **more: object) -> None:
+    def _count(self, outcome: str, pending: PendingResponse, **more: object) -> None:
         metrics.LEGACY_RESPONSES.labels(outcome=outcome).inc()
-        trace_id = trace_context.trace_id(letter.response.meta.traceparent)
+        trace_id = trace_context.trace_id(pending.response.meta.traceparent)
         traced = {"trace_id": trace_id} if trace_id is not None else {}
         log.info(
-            "answer", outcome=outcome, correlationId=letter.response.message_id, **traced, **more
+            "answer", outcome=outcome, correlationId=pending.response.message_id, **traced, **more
         )

@@ -62,9 +62,9 @@ class PendingResponse:
         )
 
 
-def decide(letter: PendingResponse, view: PlaybackTurn | None, now_ms: float) -> Disposition:
+def decide(pending: PendingResponse, view: PlaybackTurn | None, now_ms: float) -> Disposition:
     """By the present turn, where there is one."""
-    turn = letter.turn
+    turn = pending.turn
     if turn is None:
         return Disposition.ASIDE
     if view is None:
@@ -75,11 +75,11 @@ def decide(letter: PendingResponse, view: PlaybackTurn | None, now_ms: float) ->
         return Disposition.LATE
     if view.awaiting_file:
         return Disposition.VOICE
-    if letter.redelivered:
+    if pending.redelivered:
         return Disposition.TURN
     if view.from_file:
         return Disposition.LATE
-    if letter.from_engine:
+    if pending.from_engine:
         return Disposition.LATE if view.ended or view.stopped else Disposition.WAIT
     # An engine that announced the turn and broke off before its first word; had it said one, nobody else would have answered.
     return Disposition.LATE if view.text else Disposition.TURN
@@ -94,48 +94,50 @@ class ResponseQueue:
     def __len__(self) -> int:
         return len(self._responses)
 
-    def add(self, letter: PendingResponse) -> PendingResponse | None:
+    def add(self, pending: PendingResponse) -> PendingResponse | None:
         """Keep a letter; gives the one that had to go for it, if the box was full."""
-        self._responses[letter.response.message_id] = letter
+        self._responses[pending.response.message_id] = pending
         return self.remove(self.first()) if len(self._responses) > MAX_PENDING else None
 
     def first(self) -> PendingResponse | None:
         """The one whose turn comes first."""
         return min(self._responses.values(), key=_order, default=None)
 
-    def has_earlier(self, letter: PendingResponse) -> bool:
+    def has_earlier(self, pending: PendingResponse) -> bool:
         """Whether one waits whose turn comes before this one's."""
         first = self.first()
-        return first is not None and _order(first) < _order(letter)
+        return first is not None and _order(first) < _order(pending)
 
-    def remove(self, letter: PendingResponse | None) -> PendingResponse | None:
+    def remove(self, pending: PendingResponse | None) -> PendingResponse | None:
         """Out of the box with it."""
-        return None if letter is None else self._responses.pop(letter.response.message_id, None)
+        return None if pending is None else self._responses.pop(pending.response.message_id, None)
 
     @property
     def unconfirmed(self) -> bool:
         """Whether any of them may have been heard elsewhere meanwhile."""
-        return any(not letter.live for letter in self._responses.values())
+        return any(not pending.live for pending in self._responses.values())
 
-    def drop_delivered_elsewhere(self, heard: set[str]) -> list[PendingResponse]:
+    def drop_delivered_elsewhere(self, delivered: set[str]) -> list[PendingResponse]:
         """Those that waited and were heard elsewhere go, and are given; the others are certain from now on."""
         gone = [
-            letter for name, letter in self._responses.items() if not letter.live and name in heard
+            pending
+            for name, pending in self._responses.items()
+            if not pending.live and name in delivered
         ]
-        for letter in gone:
-            self.remove(letter)
+        for pending in gone:
+            self.remove(pending)
         return gone
 
     def drop_superseded(self) -> list[PendingResponse]:
         """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
-        newest = max((letter.turn or 0 for letter in self._responses.values()), default=0)
+        newest = max((pending.turn or 0 for pending in self._responses.values()), default=0)
         gone = [
             each
             for each in self._responses.values()
             if not each.live and each.turn is not None and each.turn < newest
         ]
-        for letter in gone:
-            self.remove(letter)
+        for pending in gone:
+            self.remove(pending)
         return gone
 
     def confirm_all(self) -> None:
@@ -146,5 +148,5 @@ class ResponseQueue:
         }
 
 
-def _order(letter: PendingResponse) -> tuple[int, float]:
-    return (letter.turn or 0, letter.response.meta.received_at or 0.0)
+def _order(pending: PendingResponse) -> tuple[int, float]:
+    return (pending.turn or 0, pending.response.meta.received_at or 0.0)

@@ -46,11 +46,11 @@ async def stream_wav(session: PlaybackSession, view: PlaybackTurn, voice: WavFil
 
 
 async def publish_playing(
-    session: PlaybackSession, view: PlaybackTurn, sounding: ActivePlayback
+    session: PlaybackSession, view: PlaybackTurn, active_playback: ActivePlayback
 ) -> None:
     """The next turn may cut this one off: whoever begins that one learns that there are words to wait for. Until it was heard, or cut."""
-    await sounding.started(session.session_id, view.turn)
+    await active_playback.started(session.session_id, view.turn)
     while session.turn is view and view.playing(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
         await asyncio.sleep(POLL_INTERVAL_S)
     if not view.stopped:
-        await sounding.finished(session.session_id, view.turn)
+        await active_playback.finished(session.session_id, view.turn)

@@ -16,8 +16,8 @@ TURN_START_WAIT_S: Final = 0.5
 class IdleController:
     """`begin` is called when the turn has died away, and when its phase changes after that; `resting` tells whether no turn is on."""
 
-    def __init__(self, begin: Callable[[], None], resting: Callable[[], bool]) -> None:
-        self._on_idle, self._no_turn = begin, resting
+    def __init__(self, begin: Callable[[], None], no_turn: Callable[[], bool]) -> None:
+        self._on_idle, self._no_turn = begin, no_turn
         self._idle_timer = ResettableTimer(begin)
         self._speaking_timer = ResettableTimer(self._speaking_timeout)
         self._speakers: set[str] = set()

@@ -67,7 +67,7 @@ class PlaybackSession:
 
     def join(self, viewer: Viewer) -> None:
         """Add a viewer; in the middle of a turn it starts at the live position."""
-        self.viewer_group.add(viewer, self.turn, self.clock(), resting=self.idle.phase)
+        self.viewer_group.add(viewer, self.turn, self.clock(), idle_phase=self.idle.phase)
         if self.legacy_player is not None:
             self.legacy_player.viewer_joined(viewer)
 
@@ -111,14 +111,18 @@ class PlaybackSession:
         ):
             metrics.REQUESTS_REJECTED.labels(code="position_from_the_future").inc()
             return
-        heard = self._positions.current(now)
-        if heard is not None and not view.from_file and now - self._played_at >= PLAYED_INTERVAL_MS:
+        position = self._positions.current(now)
+        if (
+            position is not None
+            and not view.from_file
+            and now - self._played_at >= PLAYED_INTERVAL_MS
+        ):
             self._played_at = now
             self.to_engine(
                 Played(
                     session_id=self.session_id,
                     turn=view.turn,
-                    offset_ms=round(heard),
+                    offset_ms=round(position),
                     speaker=self._positions.speaker_reports(now) or None,
                     viewers=self._positions.count(now),
                 ).to_json()

@@ -56,13 +56,13 @@ class StopController:
 
     def stop_file(self, view: PlaybackTurn, reason: str, *, known: bool) -> None:
         """The legacy chain knows no STOP: what of its file was heard is known here alone, unless another output-handler has told it."""
-        heard = view.played_text(self._session.clock())
-        ack = StopAck(session_id=self._session.session_id, turn=view.turn, heard_text=heard)
+        played = view.played_text(self._session.clock())
+        ack = StopAck(session_id=self._session.session_id, turn=view.turn, heard_text=played)
         self._flush_viewers(view, self._stop_message(view, reason).to_json())
         self._complete(view, ack, ack.to_json())
         if not known:
             self._session.report_played_text(
-                self._stop_message(view, reason).model_copy(update={"heard_text": heard})
+                self._stop_message(view, reason).model_copy(update={"heard_text": played})
             )
 
     def on_session_moved(self) -> None:

@@ -65,10 +65,14 @@ class PlaybackTurn:
     @classmethod
     def from_start(cls, start: Start, now_ms: float) -> Self:
         """A turn that begins now; in mid-turn for a subscriber that comes late (`ear_ms`)."""
-        told = start.model_copy(update={"started_at": now_ms})
+        stamped = start.model_copy(update={"started_at": now_ms})
         audio_started_at_ms = None if start.ear_ms is None else now_ms - start.ear_ms
         return cls(
-            start.turn, start.flags, now_ms, told.to_json(), audio_started_at_ms=audio_started_at_ms
+            start.turn,
+            start.flags,
+            now_ms,
+            stamped.to_json(),
+            audio_started_at_ms=audio_started_at_ms,
         )
 
     def check_sequence(self, seq: int) -> int:
@@ -102,10 +106,11 @@ class PlaybackTurn:
     def buffer(self, sound: AudioFrame, now_ms: float) -> None:
         """Remember a chunk until it is long past."""
         self.recent.append(sound)
-        ear = self.position_ms(now_ms)
+        position_ms = self.position_ms(now_ms)
         while (
             self.recent
-            and self.recent[0].offset_ms + self.recent[0].duration_ms < ear - LATE_JOIN_BUFFER_MS
+            and self.recent[0].offset_ms + self.recent[0].duration_ms
+            < position_ms - LATE_JOIN_BUFFER_MS
         ):
             self.recent.popleft()
 
@@ -127,8 +132,8 @@ class PlaybackTurn:
 
     def upcoming(self, now_ms: float) -> list[AudioFrame]:
         """Chunks that a viewer who joins now can still hear."""
-        ear = self.position_ms(now_ms)
-        return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > ear]
+        position_ms = self.position_ms(now_ms)
+        return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > position_ms]
 
     def file_text_position(self) -> list[AudioFrame]:
         """All chunks so far, if none of them was given up yet; else nothing."""

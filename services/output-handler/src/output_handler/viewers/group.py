@@ -22,14 +22,19 @@ class ViewerGroup:
         self._legacy_count = 0
 
     def add(
-        self, viewer: Viewer, view: PlaybackTurn | None, now: float, *, resting: Phase = Phase.IDLE
+        self,
+        viewer: Viewer,
+        view: PlaybackTurn | None,
+        now: float,
+        *,
+        idle_phase: Phase = Phase.IDLE,
     ) -> None:
         """A viewer came; in the middle of a turn it starts at the live position. `resting`: what she does without one."""
         self.viewers.add(viewer)
         self._legacy_count += isinstance(viewer, LegacyViewer)
         metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
         if view is None or view.phase is Phase.IDLE:
-            viewer.send(self._state(resting, view.turn if view else 0, now))
+            viewer.send(self._state(idle_phase, view.turn if view else 0, now))
             return
         if isinstance(viewer, LegacyViewer):
             self._send_legacy(viewer, view, now)

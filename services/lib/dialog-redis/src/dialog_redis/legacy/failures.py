@@ -79,7 +79,7 @@ def failed_recording(
     )
 
 
-def failed_turn(message: UserInput, code: str, told: LocalizedText) -> list[RedisCommand]:
+def failed_turn(message: UserInput, code: str, text: LocalizedText) -> list[RedisCommand]:
     """A turn of the chain is answered with an error and noted as failed, and the session's next one goes on. `meta.turn` is there."""
     session, turn = session_of(message), message.meta.turn
     assert turn is not None
@@ -95,7 +95,7 @@ def failed_turn(message: UserInput, code: str, told: LocalizedText) -> list[Redi
     )
     return [
         *_failure_commands(
-            message.task_id, session, turn, message.meta, code, told.for_text(message)
+            message.task_id, session, turn, message.meta, code, text.for_text(message)
         ),
         sample_command(entry),
     ]

@@ -220,11 +220,11 @@ class LegacyResponses:
         async with self._redis.pipeline(transaction=False) as both:
             both.hkeys(key)
             both.smembers(redis_names.delivered(task_id))
-            names, heard = await both.execute()
+            names, delivered = await both.execute()
         wanted = [
             name
             for name in names
-            if watcher.wants(name) and not (watcher.undelivered and name in heard)
+            if watcher.wants(name) and not (watcher.undelivered and name in delivered)
         ]
         kept = await self._redis.hmget(key, wanted) if wanted else []
         watcher.caught_up = True

@@ -161,13 +161,13 @@ class WorkQueue:
     async def _dead_letter(self, raw: str, given_up: OnExhausted) -> None:
         metrics.QUEUE_JOBS.labels(list=self.name, outcome="given_up").inc()
         log.error("work_given_up", list=self.name, message=raw[:200])
-        told: Sequence[RedisCommand] = ()
+        logged: Sequence[RedisCommand] = ()
         try:
-            told = given_up(raw)
+            logged = given_up(raw)
         # It must go, whatever is wrong with it: otherwise it comes back for ever.
         except Exception as error:
             log.error("not_told", list=self.name, error=repr(error)[:200], exc_info=error)
-        await self._finish(raw, [*dead_letter_commands(self.name, raw), *told])
+        await self._finish(raw, [*dead_letter_commands(self.name, raw), *logged])
 
     async def _retry(self, raw: str) -> None:
         """Back to the list after a pause, as an attempt."""

@@ -67,19 +67,19 @@ _MOVES: Final = _moves()
 class SpectralAligner:
     """A `Follower` for a reading of this timbre and length."""
 
-    def __init__(self, timbre: Bands, length_ms: float, pace: SpeakingRate) -> None:
+    def __init__(self, bands: Bands, length_ms: float, pace: SpeakingRate) -> None:
         self._length_ms = length_ms
-        marked = np.sqrt((timbre**2).sum(axis=1))
+        marked = np.sqrt((bands**2).sum(axis=1))
         self._faint = max(float(np.median(marked)) * _FAINT, 1e-3)
-        self._reference_bands: Bands = timbre / np.maximum(marked, self._faint)[:, None]
+        self._reference_bands: Bands = bands / np.maximum(marked, self._faint)[:, None]
         likely = np.exp(-0.5 * ((np.log(_SPEEDS) - pace.mean) / pace.spread) ** 2)
         # Room around it for what comes from outside, which is nothing.
-        room = np.zeros((len(_SPEEDS), _FASTEST + len(timbre) + 1), dtype=np.float32)
+        room = np.zeros((len(_SPEEDS), _FASTEST + len(bands) + 1), dtype=np.float32)
         self._grid: _Grid = room[:, _FASTEST:-1]
         self._grid[:, 0] = likely / likely.sum()
         self._around = np.lib.stride_tricks.sliding_window_view(room, _FASTEST + 2, axis=1)
-        self._remaining = np.arange(len(timbre) - 1, -1, -1, dtype=np.float32)
-        self._spectrum = np.zeros(timbre.shape[1], dtype=np.float32)
+        self._remaining = np.arange(len(bands) - 1, -1, -1, dtype=np.float32)
+        self._spectrum = np.zeros(bands.shape[1], dtype=np.float32)
         self._seen = 0
         self._position = 0.0
 

@@ -37,8 +37,8 @@ class DelayedAligner:
     speed. A stream no quicker than speech is never held back, and the first piece leaves at once.
     """
 
-    def __init__(self, fragment: UnalignedSegment, reader: ReferenceSynthesizer | None) -> None:
-        self._fragment, self._synthesizer = fragment, reader
+    def __init__(self, fragment: UnalignedSegment, reference: ReferenceSynthesizer | None) -> None:
+        self._fragment, self._synthesizer = fragment, reference
         self._tasks = BackgroundTasks()
         self._changed = asyncio.Event()
         self._begun = asyncio.Event()
@@ -67,8 +67,8 @@ class DelayedAligner:
             began = clock()
             receiving = self._tasks.start("voice-stream", self._receive(stream))
             while True:
-                heard_ms = (clock() - began) * 1000
-                due_ms = min(_PIECE_MS + _RISE * heard_ms, heard_ms + LEAD_MS)
+                played_ms = (clock() - began) * 1000
+                due_ms = min(_PIECE_MS + _RISE * played_ms, played_ms + LEAD_MS)
                 next_ms = self._fragment.pulled_ms + _PIECE_MS
                 piece = self._fragment.pull(next_ms if self._ready else min(next_ms, due_ms))
                 if piece is not None:
@@ -79,7 +79,7 @@ class DelayedAligner:
                 elif self._all_here and not self._fragment.waiting_ms:
                     break
                 else:
-                    await self._wait(self._fragment.pulled_ms - heard_ms - LEAD_MS + _POLL_MS)
+                    await self._wait(self._fragment.pulled_ms - played_ms - LEAD_MS + _POLL_MS)
             await receiving
             if self._error is not None:
                 raise self._error
@@ -100,12 +100,12 @@ class DelayedAligner:
             self._all_here = True
             self._changed.set()
 
-    async def _load_reference(self, reader: ReferenceSynthesizer, text: str, lang: str) -> None:
+    async def _load_reference(self, reference: ReferenceSynthesizer, text: str, lang: str) -> None:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HEAD_START_S):
                     await self._begun.wait()
-            if (reading := await reader.synthesize(text, lang)) is not None:
+            if (reading := await reference.synthesize(text, lang)) is not None:
                 self._fragment.use_reference(reading)
         finally:
             self._changed.set()

@@ -98,19 +98,21 @@ def from_synthesis(
         (cue.offset_ms, end) for cue, end in zip(cues, ends, strict=True) if cue.weights == SILENCE
     ]
     clock = VoicedTime(pauses)
-    told = [(cue.text_start, clock.sound(cue.offset_ms)) for piece in spoken for cue in piece.words]
+    timed = [
+        (cue.text_start, clock.sound(cue.offset_ms)) for piece in spoken for cue in piece.words
+    ]
     shapes = [(clock.sound(cue.offset_ms), cue.weights) for cue in cues if cue.weights != SILENCE]
     sound_ms = clock.sound(length_ms)
-    if not told or not shapes or not words_of(text) or sound_ms <= 0:
+    if not timed or not shapes or not words_of(text) or sound_ms <= 0:
         return None
-    return ReferenceTimeline(_placed(text, told, sound_ms), shapes, sound_ms), clock
+    return ReferenceTimeline(_placed(text, timed, sound_ms), shapes, sound_ms), clock
 
 
-def _placed(text: str, told: Sequence[tuple[int, float]], length_ms: float) -> list[Word]:
+def _placed(text: str, timed: Sequence[tuple[int, float]], length_ms: float) -> list[Word]:
     """All words of `text`; those whose beginning was not `told` (place, ms) share the time between two that were, by their letters."""
     spans = words_of(text)
     times: list[float | None] = [
-        next((ms for place, ms in told if start <= place < end), None) for start, end in spans
+        next((ms for place, ms in timed if start <= place < end), None) for start, end in spans
     ]
     times[0] = times[0] or 0.0
     known = [number for number, time in enumerate(times) if time is not None]

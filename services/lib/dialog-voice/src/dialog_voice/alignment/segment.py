@@ -131,11 +131,11 @@ class UnalignedSegment:
         opening = self._mouth_opening.from_pcm(loudness)
         if self._position is None:
             return SILENCE, []
-        place, told_until = self._position, self._emitted_until
+        place, emitted_until = self._position, self._emitted_until
         begun = [
             word
             for word in self._reference.words
-            if word.at_ms <= place and word.start >= told_until
+            if word.at_ms <= place and word.start >= emitted_until
         ]
         if begun:
             self._emitted_until = begun[-1].end

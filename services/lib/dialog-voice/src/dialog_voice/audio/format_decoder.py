@@ -9,7 +9,7 @@ from dialog_voice.voice import SAMPLE_RATE
 GATHERED_MAX: Final = 16 * 1024 * 1024
 _DECODED: Final[frozenset[Kind]] = frozenset({"WAV", "MP3", "FLAC", "Ogg Vorbis"})
 _HEADER_MAX: Final = 1 << 16
-_TOLD_CHARS: Final = 120
+_SHOWN_CHARS: Final = 120
 
 
 class _Sink(Protocol):
@@ -65,16 +65,16 @@ class SoundStream:
             self._sink = (
                 _Bare() if self._pcm_rate == SAMPLE_RATE else _Gathered("PCM", self._pcm_rate)
             )
-        elif kind == "WAV" and shape == _OURS:
+        elif kind == "WAV" and shape == _TARGET_FORMAT:
             self._sink = _Wav()
-        elif kind == "MP3" and mp3_frame(head[:4]) and _is_ours(head[:4]):
+        elif kind == "MP3" and mp3_frame(head[:4]) and _is_target_format(head[:4]):
             self._sink = _Mp3()
         elif kind in _DECODED:
             self._sink = _Gathered(kind)
         else:
             words = head.decode("utf-8", "replace") if kind in ("JSON", "HTML", "text") else ""
             raise BadAudio(
-                f"asked for samples, got {kind}" + (f": {words[:_TOLD_CHARS]}" if words else "")
+                f"asked for samples, got {kind}" + (f": {words[:_SHOWN_CHARS]}" if words else "")
             )
         return self._sink.push(head)
 
@@ -163,10 +163,10 @@ class _Gathered:
         return bytes(sound.samples.tobytes())
 
 
-_OURS: Final = (1, 1, SAMPLE_RATE, 16)
+_TARGET_FORMAT: Final = (1, 1, SAMPLE_RATE, 16)
 
 
-def _is_ours(header: bytes) -> bool:
+def _is_target_format(header: bytes) -> bool:
     """MPEG-2 layer III of 24 kHz, mono: decoded while it comes."""
     return header[1] & 0x18 == 0x10 and header[2] >> 2 & 3 == 1 and header[3] >> 6 == 3
 

@@ -24,13 +24,13 @@ class SpeakableTextFilter:
         return _ADDRESS.sub(_host, _LINK_TARGET.sub(_nothing, self._without_code(text)))
 
     def _without_code(self, text: str) -> str:
-        told: list[str] = []
+        result: list[str] = []
         for number, piece in enumerate(text.split(_FENCE)):
             if number:
                 self._in_code = not self._in_code
-                told.append(" " * len(_FENCE))
-            told.append(" " * len(piece) if self._in_code else piece)
-        return "".join(told)
+                result.append(" " * len(_FENCE))
+            result.append(" " * len(piece) if self._in_code else piece)
+        return "".join(result)
 
 
 def _nothing(found: re.Match[str]) -> str:

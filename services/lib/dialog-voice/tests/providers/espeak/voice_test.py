@@ -266,7 +266,7 @@ async def speaks(life: _Life, seconds: float) -> None:
     until = loop.time() + seconds
     while loop.time() < until:
         await asyncio.sleep(1)
-        life.heard_at = loop.time()
+        life.last_answer_at = loop.time()
 
 
 @pytest.mark.looptime

@@ -94,7 +94,9 @@ async def test_words_are_heard_when_they_are_said_at_whatever_speed_the_vendor_s
     reader = ReferenceSynthesizer(EspeakVoice())
     await reader.warm()
     async with OpenAiSpeechServer(audio=lambda _: recording.pcm) as server:
-        voice = OpenAiSpeechVoice(OpenAiSpeechConfig(server.address, _KEY, "tts-1"), reader=reader)
+        voice = OpenAiSpeechVoice(
+            OpenAiSpeechConfig(server.address, _KEY, "tts-1"), reference=reader
+        )
         pieces = [piece async for piece in voice.synthesize(text, "en")]
         await voice.aclose()
     await reader.aclose()

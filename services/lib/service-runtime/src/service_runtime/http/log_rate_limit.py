@@ -23,5 +23,5 @@ class LogRateLimit:
             self._suppressed += 1
             return None
         self._left -= 1
-        unsaid, self._suppressed = self._suppressed, 0
-        return unsaid
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed

@@ -50,7 +50,7 @@ class _Life:
 
     process: asyncio.subprocess.Process
     answers: dict[int, "asyncio.Queue[tuple[dict[str, Any], bytes]]"] = field(default_factory=dict)
-    heard_at: float = 0.0
+    last_answer_at: float = 0.0
     """The loop's time at which it last said anything, to anybody."""
 
 
@@ -142,12 +142,12 @@ class EspeakChild:
         clock = asyncio.get_running_loop().time
         asked_at = clock()
         while True:
-            stalls_at, patience_ends = (
-                max(life.heard_at, asked_at) + self._stall_timeout_s,
+            stalls_at, deadline = (
+                max(life.last_answer_at, asked_at) + self._stall_timeout_s,
                 asked_at + MAX_WAIT_S,
             )
             try:
-                async with asyncio.timeout_at(min(stalls_at, patience_ends)):
+                async with asyncio.timeout_at(min(stalls_at, deadline)):
                     return await answers.get()
             except TimeoutError as error:
                 # A loop that stood still itself hears only now what came meanwhile.
@@ -155,11 +155,11 @@ class EspeakChild:
                 if not answers.empty():
                     return answers.get_nowait()
                 if (
-                    max(life.heard_at, asked_at) + self._stall_timeout_s > clock()
-                    and clock() < patience_ends
+                    max(life.last_answer_at, asked_at) + self._stall_timeout_s > clock()
+                    and clock() < deadline
                 ):
                     continue
-                if clock() >= patience_ends:
+                if clock() >= deadline:
                     raise ProviderError(
                         self._name, "busy", f"its turn did not come within {MAX_WAIT_S:g} s"
                     ) from error
@@ -232,7 +232,7 @@ class EspeakChild:
                 pcm = await life.process.stdout.readexactly(pcm_bytes)
             except asyncio.IncompleteReadError:
                 return
-            life.heard_at = asyncio.get_running_loop().time()
+            life.last_answer_at = asyncio.get_running_loop().time()
             if "ready" in message:
                 self._ready.set()
             elif (answers := life.answers.get(message["id"])) is not None:

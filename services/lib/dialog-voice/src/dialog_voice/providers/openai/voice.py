@@ -77,12 +77,12 @@ class OpenAiSpeechVoice:
         config: OpenAiSpeechConfig,
         *,
         name: str = "openai",
-        reader: ReferenceSynthesizer | None = None,
+        reference: ReferenceSynthesizer | None = None,
     ) -> None:
         self.name = name
         self.about = f"{config.model} at {host_of(config.base_url)}"
         self._config = config
-        self._reference = reader
+        self._reference = reference
         self._client: httpx.AsyncClient | None = None
         self._rates: dict[str, SpeakingRate] = {}
 
