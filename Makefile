@@ -26,7 +26,7 @@ test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.pytest_cache/bytecode
 test: $(READY) ## unit tests, then the real processes, then a real browser
 	@$(BIN)/python -m e2e.harness.browser
 	@status=0; \
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --level 0 services cli operator || status=$$?; \
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --level 0 checks services cli operator || status=$$?; \
 	$(BIN)/pytest -q -n 2 --dist loadgroup --level 1 e2e || status=$$?; \
 	exit $$status
 
@@ -36,6 +36,7 @@ check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/lint-imports --no-cache --show-timings | tail -12
 	@$(BIN)/python -m dialog_contracts.schemas --check
 	@$(BIN)/python -m vtuber_operator.crd --check
+	@$(BIN)/python -m checks.private_names
 	@$(BIN)/mypy
 	@$(BIN)/mypy --no-error-summary conftest.py
 	@for member in $(dir $(MEMBERS)); do MYPYPATH=$$member/tests $(BIN)/mypy --no-error-summary $$member/tests; done

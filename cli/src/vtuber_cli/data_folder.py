@@ -41,14 +41,14 @@ class DataFolder:
     def open(self) -> None:
         """Make it, close it to others, and keep other runs out. Raises CannotRun."""
         # os.path: Path's own questions raise where a folder is somebody else's.
-        ours = not os.path.exists(self.path) or any(
+        own = not os.path.exists(self.path) or any(
             os.path.exists(self.path / name) for name in (LOGS, STORE, MODELS)
         )
         for folder in (self.path, self.logs, self.path / STORE):
             _make(folder)
         self._hold()
         # A folder that somebody chose and that holds other things keeps its mode; what we make in it has ours.
-        if ours:
+        if own:
             self._close_to_others()
 
     def close(self) -> None:

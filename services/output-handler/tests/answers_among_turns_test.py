@@ -189,7 +189,7 @@ async def test_a_turn_that_was_stopped_before_its_first_word_is_not_spoken_by_th
     room.stage.start(7)
     assert room.session.stopping.stop(None, "viewer")
     if engine_acknowledges:
-        room.stage.stop_ack(7, heard="")
+        room.stage.stop_ack(7, played="")
     await asyncio.sleep(0.01)
     sent.told()
     await room.voiced(7, 2_000, flags=FLAGS)

@@ -69,7 +69,7 @@ class ApiServer:
             },
         }
         self.objects[ref] = made
-        await self._tell(version, "MODIFIED" if old is not None else "ADDED", plural, made)
+        await self._notify(version, "MODIFIED" if old is not None else "ADDED", plural, made)
         return made
 
     async def delete(self, plural: str, name: str, namespace: str = "vt") -> None:
@@ -77,7 +77,7 @@ class ApiServer:
         gone = self.objects.pop((plural, namespace, name))
         version = next(self._versions)
         gone = {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(version)}}
-        await self._tell(version, "DELETED", plural, gone)
+        await self._notify(version, "DELETED", plural, gone)
 
     def session(self, name: str, namespace: str = "vt") -> dict[str, Any]:
         """A VtuberSession as it is now."""
@@ -107,7 +107,7 @@ class ApiServer:
         self._forgotten = next(self._versions)
         self._history = []
 
-    async def _tell(self, version: int, change: str, plural: str, body: dict[str, Any]) -> None:
+    async def _notify(self, version: int, change: str, plural: str, body: dict[str, Any]) -> None:
         async with self._changed:
             self._history.append((version, change, plural, body))
             self._changed.notify_all()
@@ -213,7 +213,7 @@ class ApiServer:
                 "metadata": {**old["metadata"], "resourceVersion": str(version)},
             }
             self.objects[ref] = made
-            await self._tell(version, "MODIFIED", plural, made)
+            await self._notify(version, "MODIFIED", plural, made)
             return web.json_response(made)
         if ref not in self.objects:
             self._count(plural, "create", name)

@@ -59,7 +59,7 @@ class InMemoryCluster:
         """Remove it, as the cluster does without a finalizer."""
         self.bodies.pop((namespace, name), None)
 
-    def world(self) -> ClusterSnapshot:
+    def snapshot(self) -> ClusterSnapshot:
         """What the operator would know now."""
         return ClusterSnapshot(
             now_ms=self.now_ms,
@@ -79,8 +79,8 @@ class InMemoryCluster:
 
     def decide(self) -> Plan:
         """The plan, which must not depend on what is remembered."""
-        world = self.world()
-        plan, fresh = make_plan(world, self.memory), make_plan(world)
+        snapshot = self.snapshot()
+        plan, fresh = make_plan(snapshot, self.memory), make_plan(snapshot)
         assert plan.documents == fresh.documents
         assert plan.keys == fresh.keys
         assert [_essence(each) for each in plan.statuses] == [
@@ -128,11 +128,11 @@ class InMemoryCluster:
             self.started.discard(session)
         for session in changed:
             flags = plan.documents[session].flags
-            self._judge(session, flags)
+            self._check_flags(session, flags)
             self.redis[session] = WrittenDocument(wanted[session], self.revision, flags.generation)
             self.served[session] = flags
 
-    def _judge(self, session: str, flags: FlagSet) -> None:
+    def _check_flags(self, session: str, flags: FlagSet) -> None:
         assert validate(flags) == []
         before = self.served.get(session)
         if before is None:

@@ -59,25 +59,25 @@ async def main(models: Path) -> None:
     """All sentences, at the speed of speech. Raises ModelFailed and what faster-whisper raises for models that are none."""
     recognizer = choose(AsrSettings(models_dir=models))
     await recognizer.warm()
-    heard_with = await asyncio.to_thread(backends.load, models, recognizer, EndpointingConfig())
-    _say("heard with: " + ", ".join(f"{part} {name}" for part, name in heard_with.names.items()))
+    in_use = await asyncio.to_thread(backends.load, models, recognizer, EndpointingConfig())
+    _say("heard with: " + ", ".join(f"{part} {name}" for part, name in in_use.names.items()))
     voice = EspeakVoice()
     waited: list[float] = []
     try:
         for text, lang in SAID:
             spoken = await _spoken(voice, text, lang)
-            told, first_frame = Recognized(), time.monotonic()
-            ear = StreamingRecognizer(
-                MicStart(session_id="trial", format="pcm_s16le", sample_rate=RATE), heard_with, told
+            received, first_frame = Recognized(), time.monotonic()
+            stream = StreamingRecognizer(
+                MicStart(session_id="trial", format="pcm_s16le", sample_rate=RATE), in_use, received
             )
-            hearing = asyncio.create_task(ear.run())
-            await _speak(ear, spoken)
-            ear.stop()
+            hearing = asyncio.create_task(stream.run())
+            await _speak(stream, spoken)
+            stream.stop()
             await hearing
             _say(f"\nsaid   {text}")
-            for at, partial in told.partials:
+            for at, partial in received.partials:
                 _say(f"  {at - first_frame - BEFORE_S:5.2f} s  … {partial}")
-            for at, utterance in told.utterances:
+            for at, utterance in received.utterances:
                 after = at - first_frame - utterance.end_ms / 1000
                 waited.append(after)
                 _say(
@@ -86,7 +86,7 @@ async def main(models: Path) -> None:
     finally:
         await voice.aclose()
         await recognizer.aclose()
-        heard_with.close()
+        in_use.close()
     _say(
         f"\nlast voice to utterance: median {np.median(waited) * 1000:.0f} ms, worst {max(waited) * 1000:.0f} ms"
     )
@@ -99,7 +99,7 @@ async def main(models: Path) -> None:
             _say(f"{name}: mean {histogram._sum.get() / count * 1000:.0f} ms of {count:.0f}")
 
 
-async def _speak(ear: StreamingRecognizer, spoken: Samples) -> None:
+async def _speak(stream: StreamingRecognizer, spoken: Samples) -> None:
     room = (
         np.random.default_rng(1).standard_normal(int((BEFORE_S + AFTER_S) * RATE) + len(spoken))
         * NOISE
@@ -109,7 +109,7 @@ async def _speak(ear: StreamingRecognizer, spoken: Samples) -> None:
     began, size = time.monotonic(), RATE * FRAME_MS // 1000
     for number, at in enumerate(range(0, len(frames), size), start=1):
         await asyncio.sleep(max(0.0, began + number * FRAME_MS / 1000 - time.monotonic()))
-        ear.feed(frames[at : at + size].tobytes())
+        stream.feed(frames[at : at + size].tobytes())
 
 
 async def _spoken(voice: EspeakVoice, text: str, lang: str) -> Samples:

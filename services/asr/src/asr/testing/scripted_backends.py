@@ -83,14 +83,14 @@ class ScriptedRecognizer(NullRecognizer):
 
 def backends(
     recognizer: NullRecognizer,
-    judge: ScriptedEndOfTurn | None,
+    end_of_turn: ScriptedEndOfTurn | None,
     rhythm: EndpointingConfig | None = None,
 ) -> SpeechBackends:
     """All of it."""
     return SpeechBackends(
         recognizer,
         LevelVad,
-        judge,
+        end_of_turn,
         rhythm or EndpointingConfig(),
         {"voice": "level", "turn_end": "script", "words": "script"},
     )

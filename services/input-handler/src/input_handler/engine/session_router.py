@@ -16,7 +16,7 @@ from input_handler.errors import EngineFailed, EngineRefused
 
 log = structlog.get_logger("owners")
 
-NOT_OWNER: Final = "not_owner"
+NOT_LEASE_HOLDER: Final = "not_owner"
 FAILOVER_REASONS: Final = UNREACHABLE | UNRESPONSIVE
 """Failures of an engine that is not there, or hangs: another one has the session, or takes it once its lease has run out."""
 
@@ -85,13 +85,13 @@ class SessionRouter:
                         yield frame
                 return
             except EngineRefused as error:
-                if error.body.code != NOT_OWNER:
+                if error.body.code != NOT_LEASE_HOLDER:
                     raise
                 owner = error.body.owner
                 if owner is None or owner in asked:
                     # It is still the one that did not answer: nobody else may speak for it before its lease has expired.
                     raise failure from error
-                reason, waiting = NOT_OWNER, [owner]
+                reason, waiting = NOT_LEASE_HOLDER, [owner]
             except EngineFailed as error:
                 if begun or error.reason not in FAILOVER_REASONS:
                     raise

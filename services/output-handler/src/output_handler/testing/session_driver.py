@@ -34,7 +34,7 @@ class SessionDriver:
     session: PlaybackSession
     to_engine: list[str] = field(default_factory=list)
 
-    def start_turn(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
+    def send(self, frame: Start | SpeechChunk | TextDelta | End | StopAck) -> None:
         """A frame from the engine."""
         raw = frame.to_json()
         read = TO_OUTPUT.validate_json(raw)
@@ -45,15 +45,13 @@ class SessionDriver:
         self, turn: int = 1, *, epoch: int = 1, flags: FlagSet = FLAGS, ear_ms: int | None = None
     ) -> None:
         """START of a turn."""
-        self.start_turn(
-            Start(session_id="live-001", turn=turn, epoch=epoch, flags=flags, ear_ms=ear_ms)
-        )
+        self.send(Start(session_id="live-001", turn=turn, epoch=epoch, flags=flags, ear_ms=ear_ms))
 
     def chunks(self, first: int, last: int, turn: int = 1) -> None:
         """Chunks of 40 ms, `first` to `last`."""
         pcm = base64.b64encode(bytes(1920)).decode()
         for seq in range(first, last + 1):
-            self.start_turn(
+            self.send(
                 SpeechChunk(
                     session_id="live-001", turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40
                 )
@@ -61,22 +59,22 @@ class SessionDriver:
 
     def text(self, content: str, at: int = 0, *, eos: bool = False, turn: int = 1) -> None:
         """A piece of the reply."""
-        self.start_turn(
+        self.send(
             TextDelta(session_id="live-001", turn=turn, content=content, text_start=at, eos=eos)
         )
 
     def end(self, turn: int = 1, *, voice_follows: bool | None = None) -> None:
         """END."""
-        self.start_turn(End(session_id="live-001", turn=turn, voice_follows=voice_follows))
+        self.send(End(session_id="live-001", turn=turn, voice_follows=voice_follows))
 
-    def stop_ack(self, turn: int = 1, heard: str | None = None) -> None:
+    def stop_ack(self, turn: int = 1, received: str | None = None) -> None:
         """STOP_ACK."""
-        self.start_turn(StopAck(session_id="live-001", turn=turn, heard_text=heard))
+        self.send(StopAck(session_id="live-001", turn=turn, heard_text=played))
 
 
 def transcript_of(sent: list[str | bytes]) -> list[str]:
     """The frames in short: `START 1`, `STATE SPEAKING`, `CHUNK 0`, `TEXT 今晚`, `END 1`, `ERROR chunk_gap`."""
-    told = []
+    message = []
     for raw in sent:
         frame = json.loads(raw)
         kind = frame.get("action") or frame.get("type") or frame["status"]
@@ -89,8 +87,8 @@ def transcript_of(sent: list[str | bytes]) -> list[str]:
             "error": "error",
         }.get(kind, "turn")
         name = {"SPEECH_CHUNK": "CHUNK", "TEXT_DELTA": "TEXT"}.get(kind, kind)
-        told.append(f"{name} {frame.get(detail, '')}".strip())
-    return told
+        message.append(f"{name} {frame.get(detail, '')}".strip())
+    return message
 
 
 async def new_frames(sent: list[str | bytes]) -> list[str]:

@@ -74,13 +74,13 @@ class Choice:
         texts: list[tuple[str, bool]] = []
         ending: Ending | None = None
         for choice in choices:
-            if not isinstance(choice, Mapping) or not self._is_ours(choice.get("index")):
+            if not isinstance(choice, Mapping) or not self._is_chosen(choice.get("index")):
                 continue
             texts += _texts(choice)
             ending = ending_of(choice.get("finish_reason")) or ending
         return Chunk(texts, ending)
 
-    def _is_ours(self, index: object) -> bool:
+    def _is_chosen(self, index: object) -> bool:
         if not self._known:
             self._index, self._known = index, True
         return index == self._index

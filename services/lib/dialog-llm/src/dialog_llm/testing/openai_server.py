@@ -37,7 +37,7 @@ _WORDS: Final = (
     "can",
     "listen",
 )
-_HANZI: Final = "我是一个小小的模拟模型整天都在说话只为了让你有声音可以听"
+_CJK: Final = "我是一个小小的模拟模型整天都在说话只为了让你有声音可以听"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ def _deltas(request: Request) -> list[str]:
         return [word + " " for word in words[:-1]] + words[-1:]
     messages = request.body.get("messages") or [{}]
     if any("一" <= character <= "鿿" for character in str(messages[-1].get("content", ""))):
-        pairs = [_HANZI[start : start + 2] for start in range(0, len(_HANZI) - 1, 2)]
+        pairs = [_CJK[start : start + 2] for start in range(0, len(_CJK) - 1, 2)]
         return [
             pairs[at % len(pairs)] + ("。" if at % 8 == 7 else "") for at in range(behaviour.words)
         ]

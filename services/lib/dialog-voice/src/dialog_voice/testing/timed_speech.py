@@ -24,11 +24,13 @@ class TimedSpeech:
         """Its length, silence at both ends included."""
         return len(self.pcm) / BYTES_PER_MS
 
-    def errors(self, told: Sequence[WordCue], every_ms: int = 40) -> list[int]:
+    def errors(self, reported: Sequence[WordCue], every_ms: int = 40) -> list[int]:
         """How many words too many (or too few) count as said, for an ear that stops at each of these times."""
         starts = [start for start, _ in words_of(self.text)]
         times = [at * every_ms for at in range(int(self.duration_ms / every_ms))]
-        return [_said(starts, told, at_ms) - _said(starts, self.words, at_ms) for at_ms in times]
+        return [
+            _said(starts, reported, at_ms) - _said(starts, self.words, at_ms) for at_ms in times
+        ]
 
 
 def _said(starts: Sequence[int], cues: Sequence[WordCue], at_ms: float) -> int:

@@ -16,7 +16,7 @@ OUR_BODY: Final = (
 class FlakyAddress:
     """The first `strangers` connections are a stranger's for as long as they live, later ones a service's that answers `body`."""
 
-    strangers: int
+    foreign: int
     body: bytes = b"{}"
     url: str = ""
     asked: list[int] = field(default_factory=list)
@@ -26,7 +26,7 @@ class FlakyAddress:
         """One connection."""
         number = len(self.asked)
         self.asked.append(0)
-        answer = FOREIGN_BODY if number < self.strangers else OUR_BODY % (len(self.body), self.body)
+        answer = FOREIGN_BODY if number < self.foreign else OUR_BODY % (len(self.body), self.body)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await reader.readexactly(_length(head))

@@ -213,9 +213,9 @@ class EdgeVoice:
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            ours = types.SimpleNamespace(**vars(aiohttp))
-            ours.ClientSession = functools.partial(_session, aiohttp.ClientSession)
-            vars(module)["aiohttp"] = ours
+            patched = types.SimpleNamespace(**vars(aiohttp))
+            patched.ClientSession = functools.partial(_session, aiohttp.ClientSession)
+            vars(module)["aiohttp"] = patched
             if self._config.endpoint is not None:
                 vars(module)["WSS_URL"] = self._config.endpoint
             self._communicate = module.Communicate
