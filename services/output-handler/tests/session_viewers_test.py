@@ -139,7 +139,7 @@ async def test_an_older_client_hears_a_turn_at_its_end_and_once(
     assert await new_frames(sent) == []
     stage.end()
     stage.session.stopping.stop(None, "x")
-    stage.stop_ack(received="今")
+    stage.stop_ack(played="今")
     for _ in range(10):
         await asyncio.sleep(0)
     texts = [frame for frame in sent if isinstance(frame, str)]
@@ -246,7 +246,7 @@ async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(
     stage.text("今晚我们玩")
     stage.chunks(0, 4)
     stage.session.stopping.stop(None, "x")
-    stage.stop_ack(received="今晚")
+    stage.stop_ack(played="今晚")
     for _ in range(10):
         await asyncio.sleep(0)
     assert [json.loads(frame) for frame in sent] == [

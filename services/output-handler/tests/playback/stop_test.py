@@ -38,7 +38,7 @@ async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(
             "reason": "viewer",
         }
     ]
-    stage.stop_ack(received="今晚")
+    stage.stop_ack(played="今晚")
     stage.end()
     stage.chunks(10, 10)
     assert await new_frames(sent) == ["STOP_ACK 1"]
@@ -107,7 +107,7 @@ async def test_an_engine_that_stops_by_itself_flushes_the_viewers(
     stage.start()
     stage.chunks(0, 4)
     await new_frames(sent)
-    stage.stop_ack(received="今")
+    stage.stop_ack(played="今")
     assert await new_frames(sent) == ["STOP 1", "STATE INTERRUPTED", "STOP_ACK 1"]
     assert stage.to_engine == []
 
@@ -143,7 +143,7 @@ async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(
     stage.text("今晚我们")
     stage.chunks(0, 24)
     stage.session.stopping.stop(None, "x")
-    stage.stop_ack(received="今")
+    stage.stop_ack(played="今")
     _, late = await listen(stage.session)
     assert await new_frames(late) == ["START 1", "STATE INTERRUPTED", "TEXT 今"]
 
@@ -157,7 +157,7 @@ async def test_a_stopped_turn_that_was_given_to_another_engine_stays_silent(
     stage.start(7)
     assert stage.session.stopping.stop(None, "viewer")
     if engine_acknowledges:
-        stage.stop_ack(7, received="")
+        stage.stop_ack(7, played="")
     await new_frames(sent)
     for epoch in (1, 2):
         stage.start(7, epoch=epoch)

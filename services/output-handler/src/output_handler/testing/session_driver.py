@@ -67,7 +67,7 @@ class SessionDriver:
         """END."""
         self.send(End(session_id="live-001", turn=turn, voice_follows=voice_follows))
 
-    def stop_ack(self, turn: int = 1, received: str | None = None) -> None:
+    def stop_ack(self, turn: int = 1, played: str | None = None) -> None:
         """STOP_ACK."""
         self.send(StopAck(session_id="live-001", turn=turn, heard_text=played))
 
