@@ -81,10 +81,10 @@ class Ear:
     binary: bool = False
     dialect: str = "vtuber.v2"
 
-    def offer(self, data: str) -> None:
+    def send(self, data: str) -> None:
         self.told.append(json.loads(data))
 
-    def offer_sound(self, sound: AudioFrame) -> None:
+    def send_audio(self, sound: AudioFrame) -> None:
         self.told.append(json.loads(sound.json))
 
     def flush(self) -> None: ...
