@@ -126,7 +126,7 @@ async def switch_cost(_: Path) -> dict[str, float]:
     times: list[float] = []
     # Log lines are written after a turn's first frame has gone on; here they would only time the terminal.
     log_config.configure("bench", "WARNING")
-    caller = _caller()
+    service = _turn_service()
     # As every service does at its start.
     gc.collect()
     gc.freeze()
@@ -136,7 +136,7 @@ async def switch_cost(_: Path) -> dict[str, float]:
             session_id="bench", content="hello", meta=RequestMeta(request_id=f"r-{number}")
         )
         began = time.perf_counter()
-        async for _frame in caller.stream(request):
+        async for _frame in service.stream(request):
             continue
         took = (time.perf_counter() - began) * 1000
         if number >= 200:
@@ -158,11 +158,11 @@ class _Engine:
 
 
 class _Numbers:
-    async def take(self, session_id: str, request_id: str | None) -> TurnNumber:
+    async def allocate(self, session_id: str, request_id: str | None) -> TurnNumber:
         return TurnNumber(1)
 
 
-def _caller() -> TurnService:
+def _turn_service() -> TurnService:
     sync = EngineGuard(_Engine(), accept_timeout_s=0.3, first_token_timeout_s=8)  # type: ignore[arg-type]
     legacy = LegacyClient(None, None, enabled=True, timeout_s=30)  # type: ignore[arg-type]
     return TurnService(sync, legacy, _Numbers(), FixedFlags(FlagSet()), plenty())  # type: ignore[arg-type]
