@@ -13,7 +13,7 @@ from hypothesis import Phase as Step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialog_contracts.http import FlagSet
+from dialog_contracts.http import FlagSet, TurnRecord
 from dialog_contracts.ingest import (
     TO_ENGINE,
     TO_OUTPUT,
@@ -23,11 +23,13 @@ from dialog_contracts.ingest import (
     Stop,
     StopResult,
 )
+from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.limits import BYTES_PER_MS
 from dialog_contracts.viewer import Phase
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.redis_store import ClaimState
-from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.ports import TurnResult
+from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_voice.voice import VoiceAudio, WordCue
 from output_handler.playback.session import PlaybackSession
@@ -71,6 +73,36 @@ class Memory:
         known = self.rows.get(turn.turn)
         assert known is None or turn.revision > known.revision
         self.rows[turn.turn] = turn
+
+
+class Host:
+    """The engine as a turn sees it."""
+
+    voice_files = False
+
+    def __init__(self, memory: Memory, publish: Callable[[str], None]) -> None:
+        self.memory = cast(ShortTermMemory, memory)
+        self.voice = Voice()
+        self._publish = publish
+
+    async def claim_reply(self, _: str) -> ClaimState:
+        return ClaimState.ACQUIRED
+
+    async def holds_lease(self, _: int) -> bool:
+        return True
+
+    def publish(self, message: str, _: bool) -> None:
+        self._publish(message)
+
+    def add_record(self, record: TurnRecord) -> None: ...
+
+    def drop_record(self, turn: int) -> None: ...
+
+    def on_stored(self) -> None: ...
+
+    def enqueue_voice_file(self, request: TtsRequest) -> None: ...
+
+    def on_ended(self, result: TurnResult) -> None: ...
 
 
 @dataclass(eq=False)
@@ -137,29 +169,10 @@ class House:
                 await asyncio.sleep(0.03)
                 yield word
 
-        async def ours(_: object) -> bool:
-            return True
-
-        async def claim(_: str) -> ClaimState:
-            return ClaimState.ACQUIRED
-
         order = TurnRequest(
             "s", len(self.runners) + 1, "hi", None, FLAGS, "en", None, text, epoch=1
         )
-        nothing: Callable[..., None] = lambda *_: None  # noqa: E731
-        parts = TurnHost(
-            memory=cast(ShortTermMemory, self.memory),
-            voice=Voice(),
-            claim_reply=claim,
-            holds_lease=ours,
-            publish=lambda frame, _: self._to_output(frame),
-            add_record=nothing,
-            drop_record=nothing,
-            on_stored=nothing,
-            enqueue_voice_file=None,
-            on_ended=nothing,
-        )
-        self.runners.append(TurnRunner(order, parts))
+        self.runners.append(TurnRunner(order, Host(self.memory, self._to_output)))
         self.runners[-1].callers = 1
         self.runners[-1].begin()
 

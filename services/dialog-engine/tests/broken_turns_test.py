@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dialog_engine.chat_service import ChatService
 from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn import output_messages, runner
-from dialog_engine.turn.report import TurnReport
 from dialog_engine.turn.runner import TurnRunner
 from dialog_engine.turn.state_machine import TurnStateMachine
+from dialog_engine.turn.telemetry import TurnTelemetry
+from dialog_engine.turn_host import EngineTurnHost
 from dialog_llm.provider import THINKING, Ended
 from dialog_telemetry import metrics
 from dialog_voice.errors import ProviderError
@@ -40,7 +40,7 @@ def running() -> float:
 
 async def over(one: "Engine") -> None:
     async with asyncio.timeout(10):
-        while one.service._running:
+        while one.service._running.total:
             await asyncio.sleep(0.01)
 
 
@@ -51,8 +51,8 @@ async def over(one: "Engine") -> None:
         (TurnStateMachine, "model_ended"),
         (TurnStateMachine, "committed"),
         (TurnStateMachine, "first_audio"),
-        (TurnReport, "stats"),
-        (TurnReport, "sample"),
+        (TurnTelemetry, "stats"),
+        (TurnTelemetry, "sample"),
         (TurnRunner, "_run_model"),
         (TurnRunner, "_begin"),
         (TtsStreamer, "enqueue"),
@@ -89,14 +89,7 @@ async def test_the_caller_is_told_by_one_typed_error(
     engine: "Opens", monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]
 ) -> None:
     published: list[str] = []
-    publish = ChatService._turn_host
-
-    def parts(self: ChatService, *args: Any) -> Any:
-        made = publish(self, *args)
-        object.__setattr__(made, "publish", lambda frame, _: published.append(frame))
-        return made
-
-    monkeypatch.setattr(ChatService, "_turn_host", parts)
+    monkeypatch.setattr(EngineTurnHost, "publish", lambda _, message, __: published.append(message))
     async with engine(["Hi. ", "You. "]) as one:
         monkeypatch.setattr(*where, raising)
         found = await asyncio.wait_for(one.say(1), 10)

@@ -127,4 +127,4 @@ async def test_a_client_has_so_many_turns_until_their_voices_are_over_and_others
         assert (await one.say(1, session="c", meta={"client": "10.0.0.2"})).names[-1] == "done"
         # A turn that cuts off another one of the same client takes its place.
         assert (await one.say(2, session="a", meta=meta)).names[-1] == "done"
-    assert not one.service._running_by_client
+    assert one.service._running.clients == 0

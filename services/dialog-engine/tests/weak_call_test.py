@@ -10,7 +10,8 @@ import pytest
 
 from dialog_engine import chat_service
 from dialog_engine.memory_shortterm import StoredTurn
-from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.ports import TurnHost
+from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_engine.turn.weak_callback import weak_callback
 
@@ -70,8 +71,8 @@ async def test_nothing_of_a_turn_outlives_it(
     seen: list[ref[TurnRunner]] = []
 
     class Seen(TurnRunner):
-        def __init__(self, order: TurnRequest, parts: TurnHost) -> None:
-            super().__init__(order, parts)
+        def __init__(self, request: TurnRequest, host: TurnHost) -> None:
+            super().__init__(request, host)
             seen.append(ref(self))
 
     monkeypatch.setattr(chat_service, "TurnRunner", Seen)
@@ -107,7 +108,7 @@ async def test_a_turn_that_nobody_else_holds_lives_until_it_is_stored(
         assert one.service._output_events.stop("s", 2, "test") == 2
         await cut
         async with asyncio.timeout(10):
-            while one.service._running:
+            while one.service._running.total:
                 await asyncio.sleep(0.02)
         assert [(sample.turn, sample.outcome) for sample in one.shelf.samples] == [
             (1, "interrupted"),

@@ -1,7 +1,6 @@
 """Sessions and their turns: takes a request, finds or begins its turn, gives the log of its events. At most one turn a session speaks."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -9,31 +8,30 @@ import structlog
 
 from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
-from dialog_contracts.ingest import End
-from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.sse import SseFrame
-from dialog_contracts.turn_sample import TurnSample
-from dialog_engine.errors import ClientBusy, TooManyTurns, TurnInProgress, TurnLost, TurnNumberTaken
+from dialog_engine.errors import TurnInProgress, TurnLost, TurnNumberTaken
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.output.inbound import OutputEvents
 from dialog_engine.output.registry import OutputHandlers
 from dialog_engine.redis_store import EngineStore
+from dialog_engine.running_turns import RunningTurns
 from dialog_engine.sessions.commands import TurnCommands
 from dialog_engine.sessions.completed_turns import CachedTurn, CompletedTurns
 from dialog_engine.sessions.handoff import SessionHandoff
 from dialog_engine.sessions.history_sync import HistorySync
 from dialog_engine.sessions.leases import SessionLeases
-from dialog_engine.sessions.registry import Session, SessionRegistry
+from dialog_engine.sessions.registry import SessionRegistry
+from dialog_engine.sessions.session import Session
 from dialog_engine.settings import EngineSettings
 from dialog_engine.turn.event_log import EventLog
-from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner
 from dialog_engine.turn.text_source import ReplyTextSource
+from dialog_engine.turn_host import EngineTurnHost, TurnServices
 from dialog_llm.fallback import FallbackLlm
 from dialog_llm.session_models import SessionModels
 from dialog_voice.registry import SessionVoices
 from dialog_voice.text import language
-from dialog_voice.voice import Voice
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.errors import Conflict, InvalidField, out_of_reach
 
@@ -66,10 +64,18 @@ class ChatService:
             self._output_events, memory, store, self._completed, self._tasks
         )
         self.outputs = OutputHandlers(settings.output_ingest_urls, self._output_events.handlers)
-        self._running = 0
-        self._running_by_client: Counter[str] = Counter()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._running = RunningTurns(settings.max_running_turns, settings.max_client_turns)
+        self._turn_services = TurnServices(
+            memory=memory,
+            store=store,
+            leases=leases,
+            outputs=self.outputs,
+            handoff=self._handoff,
+            completed=self._completed,
+            running=self._running,
+            tasks=self._tasks,
+            voice_files=settings.legacy_enabled,
+        )
 
     def start(self) -> None:
         """Connect to the output-handlers, and keep the leases of sessions in use."""
@@ -93,10 +99,10 @@ class ChatService:
         await self._tasks.close()
 
     async def _drain(self) -> None:
-        log.info("draining", turns=self._running, seconds=self._settings.drain_s)
+        log.info("draining", turns=self._running.total, seconds=self._settings.drain_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
-                await self._idle.wait()
+                await self._running.wait_idle()
 
     @asynccontextmanager
     async def open(
@@ -173,14 +179,14 @@ class ChatService:
             last = max(request.meta.known_turn, session.last_turn)
             if turn > last + limits.MAX_TURN_AHEAD:
                 raise out_of_reach(turn, last)
-        self._check_client(session, request.meta.client)
+        running = session.running
+        self._running.check_client(
+            request.meta.client, replaces=running.request.client if running is not None else None
+        )
         self._interrupt_running_turn(session)
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
             return await self._commands.reset(session, turn, request_id)
-        if self._running >= self._settings.max_running_turns:
-            raise TooManyTurns(
-                f"{self._settings.max_running_turns} turns at once is the limit", retry_after_s=1
-            )
+        self._running.check_total()
         await self._history.import_missing(session, turn)
         return self._begin(session, request, turn, traceparent, epoch)
 
@@ -189,19 +195,6 @@ class ChatService:
         if runner is not None and runner.request.turn == turn:
             return CachedTurn(runner, runner.request.request_id)
         return await self._completed.get(session.session_id, turn)
-
-    def _check_client(self, session: Session, client: str | None) -> None:
-        """Whether this client may have one more turn; the one that this turn cuts off is none any more."""
-        if client is None:
-            return
-        limit = self._settings.max_client_turns
-        cut_off = session.running is not None and session.running.request.client == client
-        if self._running_by_client[client] - cut_off >= limit:
-            raise ClientBusy(
-                f"{limit} turns at once is the limit of a client address",
-                limit=limit,
-                retry_after_s=1,
-            )
 
     def _interrupt_running_turn(self, session: Session) -> None:
         """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
@@ -231,62 +224,15 @@ class ChatService:
             llm=model.llm.in_use if said is None and isinstance(model.llm, FallbackLlm) else None,
             client=request.meta.client,
         )
-        runner = TurnRunner(
-            turn_request, self._turn_host(session, self._voices.for_session(request.session_id))
+        host = EngineTurnHost(
+            self._turn_services, session, self._voices.for_session(request.session_id)
         )
-        self._running += 1
-        if turn_request.client is not None:
-            self._running_by_client[turn_request.client] += 1
-        self._idle.clear()
+        runner = TurnRunner(turn_request, host)
+        self._running.started(turn_request.client)
         session.assign_turn(turn, turn_request.request_id, asyncio.get_running_loop().time())
         session.running = runner
         runner.begin()
         return runner
-
-    def _turn_host(self, session: Session, voice: Voice) -> TurnHost:
-        def publish(frame: str, droppable: bool) -> None:
-            self.outputs.publish(session.session_id, frame, droppable=droppable)
-
-        def stored() -> None:
-            self._handoff.on_turn_stored(session)
-
-        async def holds_lease(epoch: int) -> bool:
-            return await self._leases.holds(session.session_id, epoch)
-
-        def ended(runner: TurnRunner, sample: TurnSample | None) -> None:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
-            if (client := runner.request.client) is not None:
-                self._running_by_client[client] -= 1
-                if not self._running_by_client[client]:
-                    del self._running_by_client[client]
-            if session.running is runner:
-                session.running = None
-            self._completed.add(
-                session.session_id, runner.request.turn, runner.events, runner.request.request_id
-            )
-            if not runner.is_number_used:
-                session.release_turn(runner.request.turn, runner.request.request_id)
-            self._handoff.on_turn_ended(session)
-            if sample is not None:
-                self._tasks.start("sample", self._store.append_sample(sample))
-
-        def whole_file(request: TtsRequest) -> None:
-            self._tasks.start("voice-file", self._enqueue_voice_file(request))
-
-        return TurnHost(
-            memory=self._memory,
-            voice=voice,
-            claim_reply=self._store.claim_reply,
-            holds_lease=holds_lease,
-            publish=publish,
-            add_record=session.add_record,
-            drop_record=session.drop_record,
-            on_stored=stored,
-            enqueue_voice_file=whole_file if self._settings.legacy_enabled else None,
-            on_ended=ended,
-        )
 
     def _truncate(self, session_id: str, turn: int, played_text: str) -> None:
         self._tasks.start(
@@ -298,16 +244,6 @@ class ChatService:
 
     def _publish(self, session_id: str, frame: str) -> None:
         self.outputs.publish(session_id, frame)
-
-    async def _enqueue_voice_file(self, request: TtsRequest) -> None:
-        follows = await self._store.enqueue_voice_file(request)
-        frame = End(
-            session_id=request.task_id,
-            turn=request.meta.turn or 1,
-            audio_ms=0,
-            voice_follows=follows or None,
-        )
-        self.outputs.publish(request.task_id, frame.to_json(), droppable=False)
 
 
 def _turn_lost_error(turn: int) -> TurnLost:

@@ -57,13 +57,8 @@ async def stalled() -> AsyncIterator[RedisClient]:
     await asyncio.sleep(0.05)
 
 
-def engine(
-    link: RedisClient, ordinal: int, *, shared: bool = True, lost: Lost | None = None
-) -> SessionLeases:
-    made = SessionLeases(link, ordinal=ordinal, shared=shared)
-    if lost is not None:
-        made.on_lost = lost
-    return made
+def engine(link: RedisClient, ordinal: int, *, shared: bool = True) -> SessionLeases:
+    return SessionLeases(link, ordinal=ordinal, shared=shared)
 
 
 async def test_a_session_has_one_owner_and_the_other_says_who_it_is(link: RedisClient) -> None:
@@ -126,7 +121,7 @@ async def test_a_lease_is_kept_while_it_is_used_and_given_back_later(
     monkeypatch.setattr(leases, "IDLE_RELEASE_S", 0.4)
     first, second, used = engine(link, 0), engine(link, 1), True
     epoch = await first.acquire(SESSION)
-    keeping = asyncio.create_task(first.renew_forever(lambda _: used))
+    keeping = asyncio.create_task(first.renew_forever(lambda _: used, Lost()))
     await asyncio.sleep(2)
     with pytest.raises(NotLeaseHolder):
         await second.acquire(SESSION)
@@ -144,13 +139,13 @@ async def test_a_sleeper_that_wakes_up_learns_that_it_lost_the_session(
     link: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = Lost()
-    sleeper, second = engine(link, 0, lost=lost), engine(link, 1)
+    sleeper, second = engine(link, 0), engine(link, 1)
     epoch = await sleeper.acquire(SESSION)
     await asyncio.sleep(0.25)
     monkeypatch.setattr(leases, "LEASE_TTL_S", 60)
     await second.acquire(SESSION)
     assert not await sleeper.holds(SESSION, epoch)
-    keeping = asyncio.create_task(sleeper.renew_forever(lambda _: True))
+    keeping = asyncio.create_task(sleeper.renew_forever(lambda _: True, lost))
     async with asyncio.timeout(3):
         while not lost:
             await asyncio.sleep(0.01)
@@ -228,7 +223,6 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
 ) -> None:
     """The lease was given, and its answer came too late: what viewers were told by the engine's own clock is the later one."""
     late, lost = engine(link, 0), Lost()
-    late.on_lost = lost
 
     async def too_late(
         purpose: str, work: Callable[[Redis], Awaitable[object]], within_s: float
@@ -248,7 +242,7 @@ async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_tha
         patched.setattr(link, "call_within", too_late)
         await late.release(SESSION)
         told = [await late.acquire(SESSION)]
-    keeping = asyncio.create_task(late.renew_forever(lambda _: True))
+    keeping = asyncio.create_task(late.renew_forever(lambda _: True, lost))
     await asyncio.sleep(0.15)
     keeping.cancel()
     assert lost == []
@@ -259,11 +253,11 @@ async def test_a_lease_of_another_engine_is_not_taken_by_renewing_one_that_redis
     link: RedisClient,
 ) -> None:
     owner, lost = engine(link, 1), Lost()
-    uncertain = engine(link, 0, lost=lost)
+    uncertain = engine(link, 0)
     await owner.acquire(SESSION)
     await asyncio.sleep(0.01)
     uncertain._leases[SESSION] = leases._Lease(int(time.time() * 1000), 0, time.monotonic())
-    keeping = asyncio.create_task(uncertain.renew_forever(lambda _: True))
+    keeping = asyncio.create_task(uncertain.renew_forever(lambda _: True, lost))
     async with asyncio.timeout(2):
         while not lost:
             await asyncio.sleep(0.01)
@@ -276,10 +270,10 @@ async def test_a_redis_that_comes_back_empty_takes_nobodys_session(
     link: RedisClient, redis: "Redis"
 ) -> None:
     lost = Lost()
-    first, second = engine(link, 0, lost=lost), engine(link, 1)
+    first, second = engine(link, 0), engine(link, 1)
     epoch = await first.acquire(SESSION)
     await redis.flushall()
-    keeping = asyncio.create_task(first.renew_forever(lambda _: True))
+    keeping = asyncio.create_task(first.renew_forever(lambda _: True, lost))
     await asyncio.sleep(0.15)
     with pytest.raises(NotLeaseHolder):
         await second.acquire(SESSION)
@@ -294,7 +288,7 @@ async def test_a_session_in_use_for_longer_than_a_day_is_still_its_owners(
     first = engine(link, 0)
     await first.acquire(SESSION)
     await redis.expire(redis_names.session_lease(SESSION), 60)
-    keeping = asyncio.create_task(first.renew_forever(lambda _: True))
+    keeping = asyncio.create_task(first.renew_forever(lambda _: True, Lost()))
     async with asyncio.timeout(3):
         while await redis.ttl(redis_names.session_lease(SESSION)) <= 60:
             await asyncio.sleep(0.02)

@@ -8,7 +8,7 @@ from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.output.inbound import OutputEvents
 from dialog_engine.redis_store import EngineStore
 from dialog_engine.sessions.completed_turns import CompletedTurns
-from dialog_engine.sessions.registry import Session
+from dialog_engine.sessions.session import Session
 from dialog_engine.turn.event_log import EventLog
 from service_runtime.aio.background_tasks import BackgroundTasks
 

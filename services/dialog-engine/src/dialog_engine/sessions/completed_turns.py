@@ -4,8 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from dialog_engine.memory_shortterm import ShortTermMemory
-from dialog_engine.sessions import event_replay
+from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
+from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.runner import TurnRunner
 
@@ -52,10 +52,27 @@ class CompletedTurns:
         stored = await self._memory.find(session_id, turn)
         if stored is None:
             return None
-        self.add(session_id, turn, event_replay.rebuild_event_log(stored), stored.request_id)
+        self.add(session_id, turn, rebuild_event_log(stored), stored.request_id)
         return self._logs.get((session_id, turn))
 
     def _drop(self, name: tuple[str, int]) -> None:
         known = self._logs.pop(name, None)
         if known is not None:
             self._frames -= len(known.events.frames)
+
+
+def rebuild_event_log(stored: StoredTurn) -> EventLog:
+    """The log of a turn as it was, but for SPEECH_START, from the lengths of its deltas."""
+    events = EventLog(stored.turn)
+    events.append(ControlEvent(action="ACCEPTED", session_id=stored.session_id, turn=stored.turn))
+    at = 0
+    for length in stored.shape:
+        piece = stored.reply[at : at + length]
+        if piece:
+            events.append(TextDeltaEvent(content=piece))
+        at += length
+    if not stored.interrupted:
+        events.append(TextDeltaEvent(content="", eos=True))
+    stats = DoneStats.model_validate_json(stored.stats)
+    events.append(DoneEvent(stats=stats.model_copy(update={"interrupted": stored.interrupted})))
+    return events

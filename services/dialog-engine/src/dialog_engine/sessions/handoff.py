@@ -4,7 +4,8 @@ import structlog
 
 from dialog_engine.sessions.history_sync import HistorySync
 from dialog_engine.sessions.leases import SessionLeases
-from dialog_engine.sessions.registry import Session, SessionRegistry
+from dialog_engine.sessions.registry import SessionRegistry
+from dialog_engine.sessions.session import Session
 from service_runtime.aio.background_tasks import BackgroundTasks
 
 log = structlog.get_logger("hand_over")
@@ -16,21 +17,22 @@ class SessionHandoff:
     def __init__(
         self,
         sessions: SessionRegistry,
-        ownership: SessionLeases,
+        leases: SessionLeases,
         history: HistorySync,
         tasks: BackgroundTasks,
     ) -> None:
         self._sessions, self._leases, self._history, self._tasks = (
             sessions,
-            ownership,
+            leases,
             history,
             tasks,
         )
-        ownership.on_lost = self._on_lease_lost
 
     def start(self) -> None:
         """Keep the leases of sessions in use."""
-        self._tasks.run_forever("leases", lambda: self._leases.renew_forever(self._in_use))
+        self._tasks.run_forever(
+            "leases", lambda: self._leases.renew_forever(self._in_use, self._on_lease_lost)
+        )
 
     def start_draining(self) -> None:
         """No turn begins here any more, and sessions go to other engines as soon as their text is stored."""

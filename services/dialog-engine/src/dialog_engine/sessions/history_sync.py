@@ -8,7 +8,7 @@ import structlog
 from dialog_contracts.http import TurnRecord
 from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
 from dialog_engine.redis_store import EngineStore
-from dialog_engine.sessions.registry import Session
+from dialog_engine.sessions.session import Session
 
 log = structlog.get_logger("history")
 

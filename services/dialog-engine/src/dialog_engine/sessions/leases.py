@@ -75,9 +75,9 @@ class _Lease:
 
 
 class SessionLeases:
-    """`own` before a turn, `certain` before a commit; `run` keeps the leases. `lost`, which the service sets, hears of lost ones.
+    """`acquire` before a turn, `holds` before a commit; `renew_forever` keeps the leases.
 
-    `shared`: whether there may be other engines.
+    `shared`: whether there may be other engines. Without them no lookup is made.
     """
 
     def __init__(
@@ -94,7 +94,6 @@ class SessionLeases:
         self._single_engine_epoch = time.time_ns() // 1_000_000
         self._leases: dict[str, _Lease] = {}
         self.draining = False
-        self.on_lost: Callable[[str], None] = lambda _: None
 
     @property
     def session_ids(self) -> Sequence[str]:
@@ -153,8 +152,13 @@ class SessionLeases:
         if self._shared:
             await self._active_playback.finished(session_id, turn)
 
-    async def renew_forever(self, in_use: Callable[[str], bool]) -> None:
-        """Keep the leases of sessions in use until cancelled."""
+    async def renew_forever(
+        self, in_use: Callable[[str], bool], on_lost: Callable[[str], None]
+    ) -> None:
+        """Renew the leases of sessions in use, and release idle ones, until cancelled.
+
+        `on_lost` is called with each session whose lease another engine has acquired.
+        """
         while True:
             await asyncio.sleep(RENEW_INTERVAL_S)
             now = self._clock()
@@ -163,7 +167,8 @@ class SessionLeases:
                     lease.used_at = now
                 elif now - lease.used_at > IDLE_RELEASE_S:
                     await self.release(session_id)
-            await self._renew()
+            for session_id in await self._renew():
+                on_lost(session_id)
 
     async def _acquire(self, session_id: str, before: _Lease | None) -> _Lease:
         now, key = self._clock(), redis_names.session_lease(session_id)
@@ -189,16 +194,17 @@ class SessionLeases:
         lease = self._leases[session_id] = _Lease(epoch, now + LEASE_TTL_S, now)
         return lease
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> list[str]:
         metrics.SESSIONS_OWNED.set(len(self._leases))
         if not self._leases:
-            return
+            return []
         now, epochs = self._clock(), {name: lease.epoch for name, lease in self._leases.items()}
         try:
             gone = await self._extend(epochs, int(LEASE_TTL_S * 1000))
         except RedisUnavailable as error:
             log.warning("leases_not_renewed", leases=len(epochs), reason=str(error))
-            return
+            return []
+        lost = []
         for name, epoch in epochs.items():
             lease = self._leases.get(name)
             if lease is None or lease.epoch != epoch:
@@ -207,9 +213,10 @@ class SessionLeases:
                 del self._leases[name]
                 log.warning("session_lost", session=name)
                 metrics.SESSIONS_LOST.inc()
-                self.on_lost(name)
+                lost.append(name)
             else:
                 lease.valid_until = now + LEASE_TTL_S
+        return lost
 
     async def _extend(self, epochs: dict[str, int], ms: int) -> set[str]:
         """Set how long these leases run from now; gives those that are another engine's by now. Raises RedisDown."""

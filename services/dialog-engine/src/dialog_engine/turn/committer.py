@@ -10,7 +10,8 @@ import structlog
 
 from dialog_engine.errors import StoreClosed
 from dialog_engine.memory_shortterm import StoredTurn
-from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.ports import TurnHost
+from dialog_engine.turn.request import TurnRequest
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 

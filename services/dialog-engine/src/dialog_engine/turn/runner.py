@@ -15,12 +15,12 @@ from dialog_engine.turn.action_executor import ActionExecutor
 from dialog_engine.turn.caption_batcher import CaptionBatcher
 from dialog_engine.turn.committer import TurnCommitter
 from dialog_engine.turn.event_log import EventLog
+from dialog_engine.turn.ports import TurnHost, TurnResult
 from dialog_engine.turn.reply_claim import ReplyClaim
-from dialog_engine.turn.report import TurnReport
-from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.state_machine import AudioState, TextState, TurnStateMachine
+from dialog_engine.turn.telemetry import TurnContext, TurnTelemetry
 from dialog_engine.turn.timers import TurnTimers
-from dialog_engine.turn.trace import TurnTrace
 from dialog_engine.turn.weak_callback import weak_callback
 from dialog_llm.errors import LlmError
 from dialog_llm.provider import Ended, Thinking
@@ -42,7 +42,7 @@ class TurnRunner:
     def __init__(self, request: TurnRequest, host: TurnHost) -> None:
         self.request, self._host = request, host
         self.events = EventLog(request.turn)
-        self._timers, self._trace = TurnTimers(), TurnTrace(request)
+        self._timers, self._context = TurnTimers(), TurnContext(request)
         self.machine = TurnStateMachine(turn=request.turn, voiced=request.flags.SYNC_TTS_STREAMING)
         self.callers = 0
         self._claim = ReplyClaim(request.correlation_id, host.claim_reply)
@@ -64,7 +64,7 @@ class TurnRunner:
             if request.flags.SYNC_TTS_STREAMING
             else None
         )
-        self._report = TurnReport(
+        self._telemetry = TurnTelemetry(
             request, host, self.machine, self._speech, self._timers.elapsed_ms
         )
 
@@ -72,13 +72,13 @@ class TurnRunner:
         """Announce the turn and start the model."""
         metrics.TURNS_RUNNING.inc()
         try:
-            self._trace.run(self._begin)
+            self._context.run(self._begin)
         # The owner of the turn: it ends, whatever it was.
         except Exception as error:  # noqa: BLE001
             self._executor.fail_turn("begin", error)
 
     def _begin(self) -> None:
-        self._trace.begin()
+        self._context.begin()
         # First in the loop's queue: the model, and then the claim, are asked while the others are told.
         self._model = self._tasks.start("model", self._run_model())
         self._host.publish(self.start_message(), False)
@@ -94,7 +94,7 @@ class TurnRunner:
         """START, also for an output-handler that subscribes in mid-turn."""
         playing = self._speech is not None and self.machine.first_audio_ms is not None
         position_ms = self._speech.position_ms if self._speech is not None and playing else None
-        return output_messages.start(self.request, self._trace.traceparent, position_ms)
+        return output_messages.start(self.request, self._context.traceparent, position_ms)
 
     def text_message(self) -> str:
         """The text so far as one caption."""
@@ -133,8 +133,8 @@ class TurnRunner:
         )
         decided = self.machine.stop(played, reason)
         if decided:
-            self._trace.run(log.info, "turn_stopped", reason=reason, heard_chars=len(played))
-            self._trace.run(self._executor.apply, decided)
+            self._context.run(log.info, "turn_stopped", reason=reason, heard_chars=len(played))
+            self._context.run(self._executor.apply, decided)
             if self._claim.state is None:
                 # Stopped before its first word: its caller may be about to give it to the other path, which would speak it all the same.
                 self._tasks.start("claim", self._claim.acquire())
@@ -144,7 +144,7 @@ class TurnRunner:
         """Let the ear stand still, or go on; false where there is no voice, or nothing to do."""
         if self._speech is None or self.machine.audio is AudioState.DONE:
             return False
-        self._trace.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
+        self._context.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
         return self._speech.set_paused(action)
 
     def report_position(self, frame: Played, source: object) -> None:
@@ -158,11 +158,11 @@ class TurnRunner:
         """One caller less; without any, a turn that has not begun to answer is cancelled."""
         if self.callers == 0:
             claimed = self._claim.acquired or self._claim.state is None
-            self._trace.run(self._executor.apply, self.machine.caller_left(claimed=claimed))
+            self._context.run(self._executor.apply, self.machine.caller_left(claimed=claimed))
 
     def session_lost(self) -> None:
         """Another engine has the session now."""
-        self._trace.run(self._executor.apply, self.machine.session_lost())
+        self._context.run(self._executor.apply, self.machine.session_lost())
 
     async def wait_committed(self) -> None:
         """Wait until every commit so far is durable."""
@@ -197,7 +197,7 @@ class TurnRunner:
                         # A model that answers from memory never waits: the voice gets its turn on the loop here.
                         await asyncio.sleep(0)
             self._executor.apply(self.machine.model_ended())
-            self._report.text_completed()
+            self._telemetry.text_completed()
         except LlmError as error:
             log.warning("model_failed", code=error.code, reason=error.reason)
             self._executor.apply(
@@ -233,7 +233,7 @@ class TurnRunner:
                 if self._speech is not None:
                     self._speech.end_input()
             case actions.Commit():
-                self._committer.commit(self._report.stored_turn(action), self._on_committed)
+                self._committer.commit(self._telemetry.stored_turn(action), self._on_committed)
             case actions.CancelModel():
                 self._cancel_model()
             case actions.CancelSynthesis():
@@ -251,7 +251,7 @@ class TurnRunner:
 
     def _emit(self, event: ChatEvent) -> None:
         if isinstance(event, DoneEvent):
-            event = DoneEvent(stats=self._report.stats(event.stats))
+            event = DoneEvent(stats=self._telemetry.stats(event.stats))
         self.events.append(event)
         if (
             isinstance(event, TextDeltaEvent)
@@ -306,11 +306,20 @@ class TurnRunner:
         sample = None
         try:
             self._publish_end(finish)
-            sample = self._report.sample(finish, self._trace.traceparent)
+            sample = self._telemetry.sample(finish, self._context.traceparent)
         finally:
             if not self.events.closed:
                 self.events.close()
-            self._host.on_ended(self, sample)
+            self._host.on_ended(
+                TurnResult(
+                    turn=self.request.turn,
+                    request_id=self.request.request_id,
+                    client=self.request.client,
+                    events=self.events,
+                    number_used=self.is_number_used,
+                    sample=sample,
+                )
+            )
 
     def _publish_end(self, finish: actions.Finish) -> None:
         self._timers.close()
@@ -318,13 +327,13 @@ class TurnRunner:
         self._model = None
         if self._speech is None and finish.outcome == "completed":
             self._captions.flush()
-            if self._host.enqueue_voice_file is not None:
+            if self._host.voice_files:
                 self._host.enqueue_voice_file(
                     output_messages.voice_request(
-                        self.request, self.machine.reply, self._trace.traceparent
+                        self.request, self.machine.reply, self._context.traceparent
                     )
                 )
             else:
                 self._host.publish(output_messages.end(self.request, 0), False)
-        self._report.ended(finish)
-        self._trace.end(finish.outcome)
+        self._telemetry.ended(finish)
+        self._context.end(finish.outcome)

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from dialog_contracts.http import TurnRecord
 from dialog_engine.sessions.history_sync import HistorySync
-from dialog_engine.sessions.registry import Session
+from dialog_engine.sessions.session import Session
 from dialog_llm import prompt
 from dialog_llm.provider import Piece
 from dialog_llm.session_models import SessionModel

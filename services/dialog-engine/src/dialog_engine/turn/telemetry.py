@@ -1,23 +1,69 @@
-"""What a turn tells of itself: the figures of `done`, what is stored of it, the sample for the operator, the line at its end."""
+"""What one turn reports: its log lines, its span, the figures of `done`, its stored form and its sample.
 
+`TurnContext` holds the contextvars of the turn, so that log lines and spans of every task that is
+started within it carry the turn's correlationId and trace, also where another turn's code stops it.
+"""
+
+import contextvars
 import time
 from collections.abc import Callable
+from typing import ParamSpec
 
 import structlog
+from opentelemetry.trace import Span
+from opentelemetry.util.types import AttributeValue
 
 from dialog_contracts.sse import DoneStats
 from dialog_contracts.turn_sample import TurnSample
 from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn.actions import Commit, Finish
-from dialog_engine.turn.request import TurnHost, TurnRequest
+from dialog_engine.turn.ports import TurnHost
+from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.state_machine import TurnStateMachine
+from dialog_telemetry import span_attributes, trace_context
 from dialog_voice.fallback import FallbackVoice
 
 log = structlog.get_logger("turn")
+P = ParamSpec("P")
 
 
-class TurnReport:
+class TurnContext:
+    """`run` everything of the turn in it, `begin` first."""
+
+    def __init__(self, request: TurnRequest) -> None:
+        self._request = request
+        self._context = contextvars.copy_context()
+        self._span: Span | None = None
+        self.traceparent: str | None = None
+
+    def run(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """In the turn's context."""
+        self._context.run(work, *args, **kwargs)
+
+    def begin(self) -> None:
+        """Within `run`."""
+        request = self._request
+        structlog.contextvars.bind_contextvars(
+            **{span_attributes.LOG_CORRELATION_ID: request.correlation_id}
+        )
+        names: dict[str, AttributeValue] = {
+            span_attributes.SESSION_ID: request.session_id,
+            span_attributes.TURN: request.turn,
+            span_attributes.CORRELATION_ID: request.correlation_id,
+            span_attributes.FLAGS_GENERATION: request.flags.generation,
+        }
+        self._span = trace_context.enter_span("chat", parent=request.traceparent, attributes=names)
+        self.traceparent = trace_context.current()
+
+    def end(self, outcome: str) -> None:
+        """The span is over."""
+        if self._span is not None:
+            self._span.set_attribute(span_attributes.OUTCOME, outcome)
+            self._span.end()
+
+
+class TurnTelemetry:
     """Of one turn; `now` gives ms since it was asked for."""
 
     def __init__(
@@ -39,7 +85,7 @@ class TurnReport:
     def stats(self, known: DoneStats) -> DoneStats:
         """With what only the shell knows: the voice, and the time until now."""
         llm, instead_of = self._request.llm() if self._request.llm is not None else (None, {})
-        voice = "file" if self._host.enqueue_voice_file is not None else "off"
+        voice = "file" if self._host.voice_files else "off"
         if self._speech is not None:
             voice, silent = self._speaking()
             instead_of = {**instead_of, **silent}

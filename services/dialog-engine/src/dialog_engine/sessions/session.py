@@ -1,0 +1,133 @@
+"""One session in memory: recent turns, numbers, messages, and what Redis does not have yet.
+
+The engine holds the session's lease, so memory has what the database holds, plus commits under way.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from dialog_contracts import redis_names
+from dialog_contracts.http import TurnRecord
+from dialog_engine.memory_shortterm import SessionImage
+from dialog_engine.turn.runner import TurnRunner
+
+MISSING_TURN_RETRY_S: Final = 120.0
+"""How long a number that was left out is looked for in Redis before each of the session's turns."""
+
+MAX_REQUEST_IDS: Final = 1_000
+"""Messages of a session whose repetition is recognised."""
+
+
+class Session:
+    """One session. `lock` is held while a request finds or begins its turn."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self.lock = asyncio.Lock()
+        self.running: TurnRunner | None = None
+        self.ref_count = 0
+        self.loaded = False
+        self.last_turn = 0
+        self.requests: dict[str, int] = {}
+        self.recent: deque[TurnRecord] = deque(maxlen=redis_names.HISTORY_TURNS)
+        self.unpublished: dict[int, TurnRecord] = {}
+        self.playing_elsewhere_turn = 0
+        """The turn that another engine, or a voice file, spoke when it was taken over; 0 for none."""
+        self._reset_after = 0
+        self._missing_turns: dict[int, float] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost by forgetting it."""
+        return self.ref_count == 0 and self.running is None
+
+    def load(self, image: SessionImage) -> None:
+        """Take over what is stored."""
+        self.last_turn, self._reset_after, self.requests = (
+            image.last_turn,
+            image.reset_after,
+            dict(image.requests),
+        )
+        self.recent.extend(stored.record() for stored in image.recent)
+        # Whether Redis still has all of it, nobody knows after a restart.
+        self.unpublished = {record.turn: record for record in self.recent}
+        self.loaded = True
+
+    def assign_turn(self, turn: int, request_id: str | None, now: float) -> None:
+        """A turn begins: its number and its message are taken. Numbers that were left out were perhaps answered by the other path."""
+        for missing in range(max(self.last_turn + 1, turn - redis_names.HISTORY_TURNS), turn):
+            self._missing_turns[missing] = now
+        self.last_turn = max(self.last_turn, turn)
+        if request_id is not None:
+            self.requests[request_id] = turn
+            while len(self.requests) > MAX_REQUEST_IDS:
+                del self.requests[next(iter(self.requests))]
+
+    def release_turn(self, turn: int, request_id: str | None) -> None:
+        """A turn came to nothing: the same message may be asked again under the same number."""
+        if request_id is not None and self.requests.get(request_id) == turn:
+            del self.requests[request_id]
+        if self.last_turn == turn:
+            self.last_turn = turn - 1
+
+    def missing_turns(self, before: int, now: float) -> set[int]:
+        """Numbers up to this turn that may have been answered elsewhere; each is looked for while it is young."""
+        self._missing_turns = {
+            turn: since
+            for turn, since in self._missing_turns.items()
+            if now - since < MISSING_TURN_RETRY_S
+        }
+        fresh = range(max(self.last_turn + 1, before - redis_names.HISTORY_TURNS), before)
+        return {*self._missing_turns, *fresh}
+
+    def merge(self, records: Iterable[TurnRecord], reset_after: int) -> None:
+        """Take over turns that the other path answered."""
+        own = {record.turn: record for record in self.recent}
+        for record in records:
+            self._missing_turns.pop(record.turn, None)
+            own.setdefault(record.turn, record)
+            if record.request_id is not None:
+                self.requests.setdefault(record.request_id, record.turn)
+            self.last_turn = max(self.last_turn, record.turn)
+        self.recent = deque((own[turn] for turn in sorted(own)), maxlen=redis_names.HISTORY_TURNS)
+        self._reset_after = max(self._reset_after, reset_after)
+
+    def add_record(self, record: TurnRecord) -> None:
+        """A turn as it will be stored; replaces an earlier form of the same turn."""
+        if self.recent and self.recent[-1].turn == record.turn:
+            self.recent.pop()
+        self.recent.append(record)
+        self.unpublished[record.turn] = record
+
+    def replace_record(self, record: TurnRecord) -> None:
+        """A later form of a turn that is over, from whoever knows better what was heard of it."""
+        known = {each.turn: each for each in self.recent}
+        if record.turn in known:
+            known[record.turn] = record
+            self.recent = deque(known.values(), maxlen=redis_names.HISTORY_TURNS)
+        if record.turn in self.unpublished:
+            self.unpublished[record.turn] = record
+
+    def published(self, records: Iterable[TurnRecord]) -> None:
+        """These are in Redis, in this form."""
+        for record in records:
+            if self.unpublished.get(record.turn) == record:
+                del self.unpublished[record.turn]
+
+    def drop_record(self, turn: int) -> None:
+        """A turn that could not be stored."""
+        if self.recent and self.recent[-1].turn == turn:
+            self.recent.pop()
+        self.unpublished.pop(turn, None)
+
+    def reset(self, after_turn: int) -> None:
+        """The prompt begins after this turn."""
+        self._reset_after = after_turn
+        self.last_turn = max(self.last_turn, after_turn)
+
+    def prompt_turns(self, count: int) -> list[TurnRecord]:
+        """The last turns that belong into a prompt, oldest first."""
+        turns = [record for record in self.recent if record.turn > self._reset_after]
+        return turns[-count:] if count else []
