@@ -23,10 +23,10 @@ from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.sessions.registry import SessionRegistry
 from dialog_engine.sessions.session import Session
 from dialog_engine.settings import EngineSettings
+from dialog_engine.text_source import ReplyTextSource
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner
-from dialog_engine.turn.text_source import ReplyTextSource
 from dialog_engine.turn_host import EngineTurnHost, TurnServices
 from dialog_llm.fallback import FallbackLlm
 from dialog_llm.session_models import SessionModels

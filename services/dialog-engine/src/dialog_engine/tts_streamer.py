@@ -13,7 +13,7 @@ import structlog
 from dialog_engine.speech.chunker import AudioChunk, AudioChunker
 from dialog_engine.speech.pacer import Pacer
 from dialog_engine.speech.playback_positions import PlaybackPositions
-from dialog_engine.turn.weak_callback import weak_callback
+from dialog_engine.weak_callback import weak_callback
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.text.fragmenter import Fragment

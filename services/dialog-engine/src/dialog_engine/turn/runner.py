@@ -21,7 +21,7 @@ from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.state_machine import AudioState, TextState, TurnStateMachine
 from dialog_engine.turn.telemetry import TurnContext, TurnTelemetry
 from dialog_engine.turn.timers import TurnTimers
-from dialog_engine.turn.weak_callback import weak_callback
+from dialog_engine.weak_callback import weak_callback
 from dialog_llm.errors import LlmError
 from dialog_llm.provider import Ended, Thinking
 from dialog_telemetry import metrics

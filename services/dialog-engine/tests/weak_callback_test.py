@@ -13,7 +13,7 @@ from dialog_engine.memory_shortterm import StoredTurn
 from dialog_engine.turn.ports import TurnHost
 from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner
-from dialog_engine.turn.weak_callback import weak_callback
+from dialog_engine.weak_callback import weak_callback
 
 if TYPE_CHECKING:
     from conftest import Engine, Opens
