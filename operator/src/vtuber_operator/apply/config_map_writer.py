@@ -88,7 +88,7 @@ class ConfigMapWriter:
         metrics.CONFIG_MAP_CUT.set(cut)
         if cut and not self._cut:
             sentence = f"{len(documents)} documents do not fit: personas, models and voices are left out; Redis has them"
-            log.warning("config_map_cut", documents=len(documents), bytes_max=MAX_BYTES)
+            log.warning("config_map_truncated", documents=len(documents), bytes_max=MAX_BYTES)
             self._events.post_about(
                 "v1",
                 "ConfigMap",

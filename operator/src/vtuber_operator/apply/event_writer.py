@@ -105,7 +105,7 @@ class Events:
                 await self._api.post_event(namespace, event)
                 return
             except (NotFound, Refused) as error:
-                log.info("event_not_taken", reason=event["reason"], error=str(error))
+                log.info("event_rejected", reason=event["reason"], error=str(error))
                 return
             except ClusterError as error:
                 if attempt == _TRIES:

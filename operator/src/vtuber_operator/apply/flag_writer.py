@@ -129,7 +129,7 @@ class FlagWriter:
             return str(await client.get(FLAGS_REVISION) or 0)
 
         if self._in_sync and await self._redis.call("verify", read) != str(self.revision):
-            log.warning("revision_is_another", ours=self.revision)
+            log.warning("revision_differs", ours=self.revision)
             self._in_sync = False
 
     def next_generation(self) -> int:

@@ -15,7 +15,7 @@ from vtuber_operator.observe.cache import ResourceCache
 from vtuber_operator.plan.session_documents import KeyRef
 from vtuber_operator.settings import OperatorSettings
 
-log = structlog.get_logger("session_keys")
+log = structlog.get_logger("secret_files")
 _AGAIN_S: Final = 2.0
 
 

@@ -44,7 +44,7 @@ class RedisClient:
             self.failed(purpose, error)
             raise RedisUnavailable(f"{purpose}: {type(error).__name__}") from error
         if self._unavailable is not None:
-            log.info("redis_back", away_s=round(self._clock() - self._unavailable[0], 1))
+            log.info("redis_available", away_s=round(self._clock() - self._unavailable[0], 1))
         self._unavailable = None
         self.answered = True
         metrics.REDIS_UP.set(1)
@@ -55,7 +55,7 @@ class RedisClient:
         metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
         metrics.REDIS_UP.set(0)
         if self._unavailable is None:
-            log.warning("redis_away", purpose=purpose, reason=type(error).__name__)
+            log.warning("redis_unavailable", purpose=purpose, reason=type(error).__name__)
             self._unavailable = (self._clock(), type(error).__name__)
 
     def unavailable_reason(self, for_s: float = 0.0) -> str | None:

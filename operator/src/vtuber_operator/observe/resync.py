@@ -13,7 +13,7 @@ from vtuber_operator.observe.cache import Kind, ResourceCache
 from vtuber_operator.observe.watches import SECRETS_SELECTOR, watched_namespaces
 from vtuber_operator.settings import OperatorSettings
 
-log = structlog.get_logger("audit")
+log = structlog.get_logger("resync")
 _SETTLED_S: Final = 0.1
 _AGAIN_S: Final = 1.0
 
@@ -61,7 +61,7 @@ class Resync:
             try:
                 await self.run_once()
             except ClusterError as error:
-                log.warning("audit_failed", reason=str(error))
+                log.warning("resync_failed", reason=str(error))
                 await asyncio.sleep(error.retry_after_s or _AGAIN_S)
                 self._requested.set()
 

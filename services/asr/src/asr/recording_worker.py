@@ -23,7 +23,7 @@ from dialog_redis.work_queue.commands import RedisCommand
 from dialog_redis.work_queue.job import Job
 from dialog_telemetry import metrics
 
-log = structlog.get_logger("listener")
+log = structlog.get_logger("recording_worker")
 
 QUIET: Final = 0.002
 """A recording whose loudest sample is below this (-54 dB) is silence."""
@@ -161,7 +161,7 @@ class RecordingWorker:
                 self._recognizer.name,
             )
         except ValidationError:
-            log.warning("bad_recording_of_nobody", message=job.raw[:200])
+            log.warning("recording_without_session", message=job.raw[:200])
         await job.dead_letter(f"{problem}: {error.errors()[0]['msg']}", *reported)
 
 

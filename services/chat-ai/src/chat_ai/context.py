@@ -11,7 +11,7 @@ from dialog_contracts.http import TurnRecord
 from dialog_redis.client import RedisClient, RedisUnavailable
 from dialog_redis.session_history import SessionHistory
 
-log = structlog.get_logger("recollection")
+log = structlog.get_logger("turn_context")
 
 RETRY_PAUSE_S: Final = 0.5
 

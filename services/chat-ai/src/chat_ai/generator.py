@@ -14,7 +14,7 @@ from dialog_llm.provider import Ended, Message
 from dialog_llm.session_models import SessionModel, SessionModels
 from dialog_telemetry import metrics
 
-log = structlog.get_logger("author")
+log = structlog.get_logger("generator")
 
 
 class GenerationFailed(Exception):
@@ -49,7 +49,7 @@ class ReplyGenerator:
         if not text.strip():
             raise GenerationFailed("llm_empty", "the model wrote nothing")
         if len(text) > MAX_REPLY_CHARS:
-            log.warning("reply_shortened", chars=len(text), limit=MAX_REPLY_CHARS)
+            log.warning("reply_truncated", chars=len(text), limit=MAX_REPLY_CHARS)
         return text[:MAX_REPLY_CHARS]
 
     async def _text(self, model: SessionModel, messages: Sequence[Message]) -> str:

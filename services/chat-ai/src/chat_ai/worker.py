@@ -21,7 +21,7 @@ from dialog_redis.work_queue.job import Job
 from dialog_telemetry import metrics, span_attributes, trace_context
 from service_runtime.http.errors import field_error
 
-log = structlog.get_logger("replies")
+log = structlog.get_logger("chat_worker")
 
 NO_REPLY: Final = LocalizedText(
     "she cannot find an answer now; please send the message again", "她暂时想不出回答，请再发送一次"

@@ -17,7 +17,7 @@ from dialog_redis.client import RedisClient, RedisUnavailable
 from dialog_redis.session_history import SessionHistory
 from dialog_redis.work_queue.commands import announce_turn, execute, sample_command, store_turns
 
-log = structlog.get_logger("redis_shelf")
+log = structlog.get_logger("engine_store")
 
 COUNTERS_PER_BATCH: Final = 1_000
 
@@ -155,6 +155,6 @@ class EngineStore:
         try:
             await self._redis.call(purpose, work)
         except RedisUnavailable as error:
-            log.warning("not_shelved", purpose=purpose, reason=str(error))
+            log.warning("redis_write_failed", purpose=purpose, reason=str(error))
             return False
         return True

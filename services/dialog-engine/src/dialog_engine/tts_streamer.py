@@ -152,7 +152,9 @@ class TtsStreamer:
                 # The words of this fragment stay unsaid; the chain has already turned to another voice for the next one.
                 whole = False
                 self.failed_fragments += 1
-                log.warning("fragment_not_spoken", reason=error.reason, chars=len(fragment.text))
+                log.warning(
+                    "fragment_not_synthesized", reason=error.reason, chars=len(fragment.text)
+                )
             await self._emit(self._chunker.end(whole=whole))
         if self._pacing is not None:
             await self._pacing

@@ -84,7 +84,7 @@ async def test_a_fall_through_is_logged_and_counted_with_its_reason() -> None:
         )
     assert _count("a", "rate_limited") == before + 1
     assert [(line["event"], line["provider"], line["reason"]) for line in logs] == [
-        ("llm_fell_through", "a", "rate_limited")
+        ("llm_fallback", "a", "rate_limited")
     ]
 
 

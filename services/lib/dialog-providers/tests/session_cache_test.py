@@ -42,7 +42,7 @@ def made(
         make=make,
         chain=lambda both: Provider("+".join(one.name for one in both)),
         keys=SecretFiles(folder),
-        fell_through=PASSED_OVER,
+        fallbacks=PASSED_OVER,
     )
     return providers, own, all_made
 

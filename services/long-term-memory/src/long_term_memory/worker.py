@@ -22,7 +22,7 @@ from long_term_memory.requests import (
 )
 from service_runtime.http.errors import field_error
 
-log = structlog.get_logger("desk")
+log = structlog.get_logger("memory_worker")
 
 RESPONSE_TTL_S: Final = 60
 ANONYMOUS: Final = "anonymous"

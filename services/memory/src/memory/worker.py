@@ -19,7 +19,7 @@ from dialog_telemetry import metrics, span_attributes, trace_context
 from memory.viewer_history import ViewerHistory
 from service_runtime.http.errors import field_error
 
-log = structlog.get_logger("intake")
+log = structlog.get_logger("input_worker")
 
 OLDER_PRODUCER: Final = "older_producer"
 """The reason of a turn that did not come through input-handler."""

@@ -20,7 +20,7 @@ from dialog_redis.client import RedisClient, RedisUnavailable, connect_without_r
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 
-log = structlog.get_logger("notices")
+log = structlog.get_logger("broadcast")
 
 PING_INTERVAL_S: Final = 5.0
 TIMEOUT_S: Final = 2.0
@@ -68,7 +68,7 @@ class SessionBroadcast:
         try:
             await self._link.call("file_stops", work)
         except RedisUnavailable as error:
-            log.warning("stop_not_told", reason=str(error))
+            log.warning("stop_not_published", reason=str(error))
 
     async def _listen(self) -> None:
         try:
@@ -84,7 +84,7 @@ class SessionBroadcast:
         except (RedisError, OSError) as error:
             # Said once by the link, which fails with it; this side only begins anew.
             metrics.REDIS_FAILURES.labels(purpose="notices").inc()
-            log.debug("not_listening", reason=repr(error)[:200])
+            log.debug("subscription_failed", reason=repr(error)[:200])
 
     def _on_message(self, channel: str, data: str) -> None:
         try:
@@ -94,4 +94,4 @@ class SessionBroadcast:
                 self._on_user_speaking(UserSpeaking.from_json(data))
         except ValidationError as error:
             metrics.REQUESTS_REJECTED.labels(code="bad_notice").inc()
-            log.warning("bad_notice", channel=channel, error=str(error)[:200])
+            log.warning("bad_broadcast", channel=channel, error=str(error)[:200])

@@ -84,7 +84,7 @@ class Hub:
             if session_id in self._sessions:
                 self._sessions[session_id].engine_lost(for_good=True)
             del self._engine_by_session[session_id]
-        log.info("engine_gone", engines=len(self._engines))
+        log.info("engine_disconnected", engines=len(self._engines))
 
     def engine_timed_out(self, engine: EngineConnection) -> list[str]:
         """Nothing is heard of an engine: viewers of its turns are told. Gives its sessions."""

@@ -122,9 +122,9 @@ async def _watch_engine(hub: Hub, link: EngineConnection) -> None:
         if (late := clock() - began - CHECK_INTERVAL_S) > CHECK_INTERVAL_S:
             link.extend_deadline(late)
         if link.timed_out and not silent:
-            log.warning("engine_silent", sessions=len(hub.engine_timed_out(link)))
+            log.warning("engine_timed_out", sessions=len(hub.engine_timed_out(link)))
         elif silent and not link.timed_out:
-            log.info("engine_heard_again", sessions=len(hub.engine_recovered(link)))
+            log.info("engine_recovered", sessions=len(hub.engine_recovered(link)))
         silent = link.timed_out
 
 

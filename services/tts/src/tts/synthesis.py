@@ -102,7 +102,7 @@ async def _synthesize_fragment(
             if tries_left:
                 metrics.TTS_FALLBACKS.labels(provider=voice.name, reason="said_anew").inc()
             log.warning(
-                "fragment_not_spoken",
+                "fragment_not_synthesized",
                 reason=error.reason,
                 chars=len(fragment.text),
                 tries_left=tries_left,

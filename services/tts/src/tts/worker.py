@@ -22,7 +22,7 @@ from tts import responses
 from tts.responses import SynthesisResult
 from tts.synthesis import SynthesizedReply, synthesize
 
-log = structlog.get_logger("speaker")
+log = structlog.get_logger("tts_worker")
 
 RETRY_PAUSE_S: Final = 0.5
 

@@ -16,7 +16,7 @@ from asr.streaming.vad_energy import EnergyGate
 from asr.streaming.vad_silero import Silero
 from dialog_telemetry import metrics
 
-log = structlog.get_logger("senses")
+log = structlog.get_logger("backends")
 
 SILERO: Final = Path("silero-vad/silero_vad.onnx")
 SMART_TURN: Final = Path("smart-turn/smart-turn-v3.2-cpu.onnx")
@@ -74,5 +74,5 @@ def _file(models: Path | None, name: Path, part: str) -> Path | None:
         reason = "the extra `models` is not installed; `make models` installs it"
     if reason is None and models is not None:
         return models / name
-    log.warning("stand_in", part=part, reason=reason)
+    log.warning("backend_fallback", part=part, reason=reason)
     return None

@@ -31,7 +31,7 @@ from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.errors import InvalidField, TooMany
 
-log = structlog.get_logger("ear")
+log = structlog.get_logger("recognizer")
 
 MAX_AHEAD_MS: Final = 10_000
 """A microphone is no faster than time; so much may have piled up on the way, input-handler's five seconds included."""
@@ -175,7 +175,11 @@ class StreamingRecognizer:
                 outcome = "complete" if complete else "incomplete"
             except ModelFailed as error:
                 outcome = "failed"
-                log.warning("not_judged", session=self._start.session_id, reason=repr(error)[:200])
+                log.warning(
+                    "end_of_turn_not_predicted",
+                    session=self._start.session_id,
+                    reason=repr(error)[:200],
+                )
             metrics.EOT_PREDICTIONS.labels(outcome=outcome).inc()
             metrics.EOT_INFERENCE_SECONDS.observe(_clock() - began)
             self._act(self._endpointer.on_prediction(question, complete))

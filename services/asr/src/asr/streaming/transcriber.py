@@ -17,7 +17,7 @@ from dialog_contracts.input_socket import InputError, MicStart, Partial, SpeechS
 from dialog_contracts.model import WireModel
 from dialog_telemetry import metrics
 
-log = structlog.get_logger("scribe")
+log = structlog.get_logger("transcriber")
 
 TAIL_MS: Final = 100
 """Listened to after the last voice: words end softer than they begin."""
@@ -81,7 +81,7 @@ class UtteranceTranscriber:
         # CTranslate2 says everything with these two.
         except (RuntimeError, ValueError) as error:
             metrics.ASR_INTERIM_RESULTS.labels(outcome="failed").inc()
-            log.warning("no_partial", session=self._start.session_id, reason=repr(error)[:200])
+            log.warning("interim_failed", session=self._start.session_id, reason=repr(error)[:200])
             return None
         if found is None:
             metrics.ASR_INTERIM_RESULTS.labels(outcome="skipped").inc()

@@ -131,7 +131,7 @@ class OutputConnection:
             frame = TO_ENGINE.validate_json(message)
         except ValidationError as error:
             metrics.REQUESTS_REJECTED.labels(code="bad_back_frame").inc()
-            log.warning("bad_back_frame", url=self.url, error=str(error)[:200])
+            log.warning("bad_control_frame", url=self.url, error=str(error)[:200])
             return
         if isinstance(frame, Stop):
             self._handlers.on_stop(frame, self)

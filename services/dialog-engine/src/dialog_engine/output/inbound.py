@@ -11,7 +11,7 @@ from dialog_engine.output.connection import OutputConnection, OutputEventHandler
 from dialog_engine.sessions.registry import SessionRegistry
 from dialog_telemetry import metrics
 
-log = structlog.get_logger("feedback")
+log = structlog.get_logger("output_events")
 
 
 class OutputEvents:

@@ -74,7 +74,7 @@ class OutputHandlers:
         except OSError as error:
             # No ready output-handler at all has no address: said once, looked for on.
             if url not in self._unresolved:
-                log.info("outputs_not_found", url=url, reason=str(error))
+                log.info("output_handlers_not_found", url=url, reason=str(error))
                 self._unresolved.add(url)
             return
         self._unresolved.discard(url)

@@ -8,7 +8,7 @@ from dialog_engine.sessions.registry import SessionRegistry
 from dialog_engine.sessions.session import Session
 from service_runtime.aio.background_tasks import BackgroundTasks
 
-log = structlog.get_logger("hand_over")
+log = structlog.get_logger("handoff")
 
 
 class SessionHandoff:
@@ -39,7 +39,7 @@ class SessionHandoff:
         if self._leases.draining:
             return
         self._leases.draining = True
-        log.info("leaving", sessions=len(self._leases.session_ids))
+        log.info("handoff_started", sessions=len(self._leases.session_ids))
         for session_id in self._leases.session_ids:
             self._tasks.start("hand-over", self._release(session_id))
 

@@ -59,7 +59,7 @@ class HistorySync:
         await self._memory.commit(shorter)
         if session is not None:
             session.replace_record(shorter.record())
-        log.info("cut", session=session_id, turn=turn, heard_chars=len(played_text))
+        log.info("turn_truncated", session=session_id, turn=turn, heard_chars=len(played_text))
 
     async def refresh_turn(self, session: Session, turn: int) -> None:
         """A turn that was taken over while it was still spoken elsewhere: once that is over, as it was heard in the end."""

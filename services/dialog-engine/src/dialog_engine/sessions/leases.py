@@ -19,7 +19,7 @@ from dialog_redis.active_playback import ActivePlayback
 from dialog_redis.client import RedisClient, RedisUnavailable
 from dialog_telemetry import metrics
 
-log = structlog.get_logger("ownership")
+log = structlog.get_logger("leases")
 
 LEASE_TTL_S: Final = 3.0
 """How long a session waits for an engine that died; the legacy chain answers meanwhile."""
@@ -145,7 +145,7 @@ class SessionLeases:
             await self._extend({session_id: lease.epoch}, 0)
         except RedisUnavailable as error:
             # It expires by itself.
-            log.info("lease_not_given_back", session=session_id, reason=str(error))
+            log.info("lease_not_released", session=session_id, reason=str(error))
 
     async def playback_finished(self, session_id: str, turn: int) -> None:
         """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
@@ -190,7 +190,7 @@ class SessionLeases:
             self._leases.pop(session_id, None)
             raise NotLeaseHolder(f"engine {ordinal} has this session", owner=ordinal)
         if before is None or before.epoch != epoch:
-            log.info("session_taken", session=session_id, epoch=epoch)
+            log.info("lease_acquired", session=session_id, epoch=epoch)
         lease = self._leases[session_id] = _Lease(epoch, now + LEASE_TTL_S, now)
         return lease
 
@@ -211,7 +211,7 @@ class SessionLeases:
                 continue
             if name in gone:
                 del self._leases[name]
-                log.warning("session_lost", session=name)
+                log.warning("lease_lost", session=name)
                 metrics.SESSIONS_LOST.inc()
                 lost.append(name)
             else:

@@ -57,7 +57,7 @@ class ActionExecutor:
 
     def fail_turn(self, where: str, error: BaseException | None) -> None:
         """End the turn by what still works of it: at first gently, and the next time at once."""
-        log.error("turn_broke", where=where, error=repr(error)[:200], exc_info=error)
+        log.error("turn_crashed", where=where, error=repr(error)[:200], exc_info=error)
         metrics.TURNS_CRASHED.labels(where=where).inc()
         if self._machine.finished:
             return

@@ -30,7 +30,7 @@ class ReplyClaim:
         self.state = await self._ask(self._name)
         if self.state is ClaimState.UNKNOWN:
             log.warning(
-                "unclaimed",
+                "reply_claim_unknown",
                 reason="Redis is silent: the turn is answered here, and the claim is asked for again",
             )
         return self.state is not ClaimState.HELD_BY_OTHER

@@ -14,7 +14,7 @@ from input_handler.engine.guard import UNREACHABLE, UNRESPONSIVE
 from input_handler.engine.pool import EnginePool
 from input_handler.errors import EngineFailed, EngineRefused
 
-log = structlog.get_logger("owners")
+log = structlog.get_logger("session_router")
 
 NOT_LEASE_HOLDER: Final = "not_owner"
 FAILOVER_REASONS: Final = UNREACHABLE | UNRESPONSIVE
@@ -97,7 +97,7 @@ class SessionRouter:
                     raise
                 reason, failure = error.reason, error
             metrics.ENGINE_FAILOVERS.labels(reason=reason).inc()
-            log.info("rerouted", session=session_id, reason=reason, engine=ordinal)
+            log.info("engine_failover", session=session_id, reason=reason, engine=ordinal)
         raise failure
 
     def circuit_open(self, session_id: str) -> bool:

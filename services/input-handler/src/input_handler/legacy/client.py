@@ -187,7 +187,7 @@ class LegacyClient:
         try:
             return await self._responses.store(events)
         except RedisUnavailable as error:
-            log.warning("failure_not_told", turn_name=name, code=code, reason=str(error))
+            log.warning("failure_not_published", turn_name=name, code=code, reason=str(error))
             return events
 
     async def _reset(self, request: ChatRequest, reason: str) -> list[ChatEvent]:
@@ -225,7 +225,7 @@ class LegacyClient:
         try:
             await self._redis.call("sample", work)
         except RedisUnavailable as error:
-            log.warning("not_shelved", purpose="sample", reason=str(error))
+            log.warning("redis_write_failed", purpose="sample", reason=str(error))
 
     @staticmethod
     def _unavailable(reason: str, detail: str, why: str) -> LegacyUnavailable:

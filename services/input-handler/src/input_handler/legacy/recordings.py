@@ -22,7 +22,7 @@ from input_handler.legacy.upload_assembler import Recording
 from input_handler.turns.background_turn import BackgroundTurns
 from service_runtime.http.errors import ServiceError, TooMany, Unavailable, field_error
 
-log = structlog.get_logger("transcripts")
+log = structlog.get_logger("recordings")
 
 CONCURRENCY: Final = 16
 MAX_QUEUED_RECORDINGS: Final = 32

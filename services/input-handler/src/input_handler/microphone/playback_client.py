@@ -11,7 +11,7 @@ from dialog_contracts.http import StopRequest
 from dialog_telemetry import metrics
 from service_runtime.http.service_client import ServiceClient
 
-log = structlog.get_logger("output_control")
+log = structlog.get_logger("playback_client")
 
 TIMEOUT_S: Final = 0.5
 REASON: Final = "speech"
@@ -74,5 +74,5 @@ class PlaybackClient:
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             outcome = type(error).__name__
         metrics.SPEECH_CONTROLS_FAILED.labels(verb=verb, outcome=outcome).inc()
-        log.info("not_controlled", verb=verb, session=session_id, outcome=outcome)
+        log.info("playback_not_controlled", verb=verb, session=session_id, outcome=outcome)
         return None

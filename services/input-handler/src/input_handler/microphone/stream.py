@@ -145,7 +145,7 @@ class MicrophoneStream:
                 )
         # ValueError: an address that is none, where no asr is configured.
         except (OSError, ValueError, WebSocketException) as error:
-            log.warning("not_listened_to", reason=type(error).__name__)
+            log.warning("microphone_not_served", reason=type(error).__name__)
             await self._send_frame(
                 InputError(code="asr_unavailable", message="nobody listens: asr does not answer")
             )

@@ -10,7 +10,7 @@ from dialog_contracts.input_socket import UserSpeaking
 from dialog_redis.client import RedisClient, RedisUnavailable
 from service_runtime.aio.background_tasks import BackgroundTasks
 
-log = structlog.get_logger("spoken_to")
+log = structlog.get_logger("user_speaking")
 
 
 class UserSpeakingNotifier:
@@ -42,4 +42,4 @@ class UserSpeakingNotifier:
             try:
                 await self._redis.call("spoken_to", work)
             except RedisUnavailable as error:
-                log.info("not_told", reason=str(error))
+                log.info("notice_not_published", reason=str(error))

@@ -209,7 +209,7 @@ class TurnService:
             outcome = error.body.code
             raise
         finally:
-            log.info("turn_answered", outcome=outcome, **line)
+            log.info("legacy_turn_answered", outcome=outcome, **line)
 
     async def _from_either_path(
         self,
@@ -313,7 +313,7 @@ class TurnService:
                 break
             except EngineFailed as failure:
                 reason = failure.reason
-                log.info("asked_again", reason=str(failure))
+                log.info("engine_retried", reason=str(failure))
                 if announced is not None:
                     event = ErrorEvent(
                         code=unavailable.body.code, message=unavailable.body.message, retryable=True

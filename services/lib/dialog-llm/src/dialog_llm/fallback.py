@@ -178,4 +178,4 @@ class FallbackLlm:
     ) -> None:
         failures.append((provider.name, reason))
         metrics.LLM_FALLBACKS.labels(provider=provider.name, reason=reason).inc()
-        _log.warning("llm_fell_through", provider=provider.name, reason=reason, detail=detail)
+        _log.warning("llm_fallback", provider=provider.name, reason=reason, detail=detail)

@@ -40,7 +40,7 @@ class SessionModels:
             make=lambda wanted, key: factory.build_for_session(wanted, settings, key),
             chain=FallbackLlm,
             keys=self._keys,
-            fell_through=metrics.LLM_FALLBACKS,
+            fallbacks=metrics.LLM_FALLBACKS,
         )
 
     def for_session(self, session_id: str) -> SessionModel:

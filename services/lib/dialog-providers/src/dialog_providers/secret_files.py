@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-log = structlog.get_logger("session_keys")
+log = structlog.get_logger("secret_files")
 
 MAX_KEY_BYTES: Final = 8 * 1024
 _SENDABLE: Final = re.compile(rb"[!-~]+")

@@ -12,7 +12,7 @@ from dialog_providers.secret_files import SecretFiles
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.redact import redact
 
-log = structlog.get_logger("session_providers")
+log = structlog.get_logger("session_cache")
 
 MAX_CACHED: Final = 32
 """Providers of documents that are kept open."""
@@ -60,14 +60,14 @@ class SessionProviderCache(Generic[W, P]):
         make: Callable[[W, str | None], P],
         chain: Callable[[list[P]], P],
         keys: SecretFiles,
-        fell_through: Counter,
+        fallbacks: Counter,
     ) -> None:
         self._default, self._make, self._make_fallback, self._keys, self._fallbacks = (
             own,
             make,
             chain,
             keys,
-            fell_through,
+            fallbacks,
         )
         self._tasks = BackgroundTasks()
         self._items: OrderedDict[W, tuple[P, P]] = OrderedDict()

@@ -81,5 +81,5 @@ class Warming:
         self.untried = False
         if not self._ready:
             if self.reason is not None:
-                log.info("warm_after_all", what=self._what, provider=self._chain.name)
+                log.info("provider_warm", what=self._what, provider=self._chain.name)
             self._ready, self.reason = True, None

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from dialog_contracts import redis_names
 from dialog_redis.client import RedisClient, RedisUnavailable
 
-log = structlog.get_logger("sounding")
+log = structlog.get_logger("active_playback")
 
 PURPOSE: Final = "sounding"
 WAIT_TIMEOUT_S: Final = 0.3
@@ -79,4 +79,4 @@ class ActivePlayback:
         try:
             await self._redis.call(PURPOSE, work)
         except RedisUnavailable as error:
-            log.info("sounding_not_told", session=session_id, reason=str(error))
+            log.info("active_playback_not_published", session=session_id, reason=str(error))

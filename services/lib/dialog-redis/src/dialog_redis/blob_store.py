@@ -17,7 +17,7 @@ from dialog_telemetry import metrics
 from service_runtime.http.errors import TooLarge
 
 T = TypeVar("T")
-log = structlog.get_logger("blobs")
+log = structlog.get_logger("blob_store")
 
 TIMEOUT_S: Final = 2.0
 PURPOSE: Final = "blob"
@@ -92,7 +92,7 @@ class BlobStore:
         except (RedisError, OSError) as error:
             metrics.REDIS_FAILURES.labels(purpose=PURPOSE).inc()
             if not self._unavailable:
-                log.warning("redis_down", purpose=PURPOSE, reason=repr(error)[:200])
+                log.warning("redis_unavailable", purpose=PURPOSE, reason=repr(error)[:200])
             self._unavailable = True
             raise RedisUnavailable(PURPOSE, type(error).__name__) from error
         self._unavailable = False

@@ -113,7 +113,7 @@ class RedisClient:
             if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
                 self._down_until = self._clock() + self._cooldown_s
             if self._why is None:
-                log.warning("redis_down", purpose=purpose, reason=repr(error)[:200])
+                log.warning("redis_unavailable", purpose=purpose, reason=repr(error)[:200])
             self._why = type(error).__name__
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             if isinstance(error, RedisTimeoutError | TimeoutError):
@@ -121,7 +121,7 @@ class RedisClient:
             raise RedisUnavailable(purpose, type(error).__name__) from error
         self._down_until = 0.0
         if self._why is not None:
-            log.info("redis_back", purpose=purpose)
+            log.info("redis_available", purpose=purpose)
             self._why = None
         return result
 

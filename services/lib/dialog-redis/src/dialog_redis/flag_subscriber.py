@@ -77,7 +77,7 @@ class FlagSubscriber:
                     await channel.subscribe(redis_names.FLAGS_CHANGED)
                     await self._load()
                 if self._unavailable is not None:
-                    log.info("flags_redis_back", **self._documents.state())
+                    log.info("flags_redis_available", **self._documents.state())
                     self._unavailable = None
                 while True:
                     await self._on_message(channel)
@@ -86,7 +86,9 @@ class FlagSubscriber:
         except (RedisError, OSError) as error:
             metrics.FLAG_LOADS.labels(outcome="redis_down").inc()
             if self._unavailable is None:
-                log.warning("flags_redis_down", reason=repr(error)[:200], **self._documents.state())
+                log.warning(
+                    "flags_redis_unavailable", reason=repr(error)[:200], **self._documents.state()
+                )
             self._unavailable = type(error).__name__
             self._read_file()
 

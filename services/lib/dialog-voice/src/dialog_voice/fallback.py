@@ -162,7 +162,7 @@ class FallbackVoice:
         failures.append((voice.name, reason))
         metrics.TTS_FALLBACKS.labels(provider=voice.name, reason=reason).inc()
         _log.warning(
-            "voice_fell_through",
+            "tts_fallback",
             provider=voice.name,
             reason=reason,
             detail=detail,

@@ -28,7 +28,7 @@ class SessionVoices:
             make=lambda wanted, key: factory.build_for_session(wanted, means, key),
             chain=FallbackVoice,
             keys=self._keys,
-            fell_through=metrics.TTS_FALLBACKS,
+            fallbacks=metrics.TTS_FALLBACKS,
         )
 
     def for_session(self, session_id: str) -> Voice:

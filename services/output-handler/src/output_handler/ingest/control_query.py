@@ -57,7 +57,9 @@ class ControlQuery:
             async with asyncio.timeout(QUERY_TIMEOUT_S):
                 await inquiry.done.wait()
         except TimeoutError:
-            log.warning("stop_not_answered", session=asked.session_id, engines=len(inquiry.waiting))
+            log.warning(
+                "stop_query_timed_out", session=asked.session_id, engines=len(inquiry.waiting)
+            )
         finally:
             del self._pending[name]
         return inquiry.outcome, inquiry.turn

@@ -49,7 +49,7 @@ class DeferredTurns:
         self._frames.append((frame, raw))
         if len(self._frames) > MAX_DEFERRED_FRAMES:
             metrics.DEFERRED_TURNS_OVERFLOW.inc()
-            log.warning("turn_not_awaited", **self._session.log_fields)
+            log.warning("deferred_turns_overflow", **self._session.log_fields)
             self._play()
         return True
 

@@ -22,7 +22,7 @@ from output_handler.playback.session import PlaybackSession
 from output_handler.playback.turn import PlaybackTurn
 from output_handler.viewers.viewer import Viewer
 
-log = structlog.get_logger("answers")
+log = structlog.get_logger("legacy_responses")
 
 POLL_INTERVAL_S: Final = 0.5
 CLOCK_SKEW_S: Final = 0.5

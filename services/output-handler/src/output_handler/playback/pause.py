@@ -76,5 +76,5 @@ class PauseController:
 
     def _auto_resume(self) -> None:
         """Whoever paused it is gone, or cannot make up its mind."""
-        log.warning("paused_too_long", **self._session.log_fields)
+        log.warning("pause_timed_out", **self._session.log_fields)
         self.request("RESUME", None)

@@ -155,7 +155,7 @@ class PlaybackSession:
         if view.audio_started_at_ms is None and view.phase is Phase.IDLE:
             view.phase = Phase.THINKING
             self.viewer_group.send_phase(Phase.THINKING, view.turn, self.clock())
-        log.info("engine_back", **self.log_fields)
+        log.info("turn_resumed_by_engine", **self.log_fields)
 
     def user_speaking(self, microphone: str, *, speaking: bool) -> None:
         """Somebody speaks into a microphone, or has finished: her viewers see that she listens, unless a turn is on."""
@@ -257,7 +257,7 @@ class PlaybackSession:
         if view is not None and frame.turn == view.turn and view.interrupted:
             # It fell back, or moved, while it was being stopped: it stays silent here, whoever speaks it.
             self.epoch = frame.epoch
-            log.warning("stopped_turn_begun_again", path=frame.path, **self.log_fields)
+            log.warning("stopped_turn_restarted", path=frame.path, **self.log_fields)
             return
         if (
             view is not None

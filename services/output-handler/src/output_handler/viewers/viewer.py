@@ -143,7 +143,7 @@ class Viewer:
         if self._close_code is None:
             self._close_code = CLOSE_TOO_SLOW
             metrics.VIEWERS_CLOSED.labels(reason="too_slow").inc()
-            log.info("viewer_given_up", session=self.session_id)
+            log.info("viewer_disconnected", session=self.session_id)
             if self._sending_since is not None and self._writer is not None:
                 self._writer.cancel()
         self._queue.clear()

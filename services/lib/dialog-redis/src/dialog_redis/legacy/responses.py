@@ -19,7 +19,7 @@ from dialog_redis.work_queue import commands, scripts
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 
-log = structlog.get_logger("answers")
+log = structlog.get_logger("legacy_responses")
 
 TIMEOUT_S: Final = 2.0
 PING_EVERY_S: Final = 5.0
@@ -167,7 +167,9 @@ class LegacyResponses:
             self._down = type(error).__name__
             if not self._unavailable_logged:
                 log.warning(
-                    "answers_redis_down", reason=repr(error)[:200], sessions=len(self._subscribers)
+                    "responses_redis_unavailable",
+                    reason=repr(error)[:200],
+                    sessions=len(self._subscribers),
                 )
             self._unavailable_logged = True
 
@@ -211,7 +213,11 @@ class LegacyResponses:
                         if not watcher.caught_up:
                             await self._catch_up(task_id, watcher)
             if "" in self._confirmed and self._down is not None:
-                log.info("answers_redis_back" if self._unavailable_logged else "answers_connected")
+                log.info(
+                    "responses_redis_available"
+                    if self._unavailable_logged
+                    else "responses_subscribed"
+                )
                 self._down, self._unavailable_logged = None, False
             await self._changed.wait()
 
@@ -239,7 +245,7 @@ class LegacyResponses:
             (response for raw in kept if (response := _parse(str(raw))) is not None), key=_age
         )
         older = [response.message_id for response in read[: -(MAX_STORED // 2)]]
-        log.info("answers_forgotten", session=task_id, count=len(older))
+        log.info("responses_pruned", session=task_id, count=len(older))
         if older:
             await self._redis.hdel(key, *older)
             await self._redis.srem(redis_names.delivered(task_id), *older)
@@ -264,5 +270,5 @@ def _parse(raw: str) -> TaskResponse | None:
         return TaskResponse.from_json(raw)
     except ValidationError as error:
         metrics.REQUESTS_REJECTED.labels(code="bad_answer").inc()
-        log.warning("bad_answer", error=str(error)[:200])
+        log.warning("bad_legacy_response", error=str(error)[:200])
         return None

@@ -12,7 +12,7 @@ from dialog_redis.work_queue.commands import RedisCommand
 from dialog_telemetry import metrics
 
 M = TypeVar("M", bound=WireModel)
-log = structlog.get_logger("work")
+log = structlog.get_logger("work_queue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ class Job:
     async def dead_letter(self, why: str, *effects: RedisCommand) -> bool:
         """Nobody can ever work on it: it goes to the dead list, where a person can look at it."""
         metrics.QUEUE_JOBS.labels(list=self.work_list, outcome="dead").inc()
-        log.error("work_buried", list=self.work_list, reason=why[:200], message=self.raw[:200])
+        log.error(
+            "job_dead_lettered", list=self.work_list, reason=why[:200], message=self.raw[:200]
+        )
         return await self._finish(
             self.raw, [*dead_letter_commands(self.work_list, self.raw), *effects]
         )

@@ -23,7 +23,7 @@ from dialog_redis.work_queue.store import BLOCK_S, QueueStore
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 
-log = structlog.get_logger("work")
+log = structlog.get_logger("work_queue")
 
 RENEW_INTERVAL_S: Final = 1.0
 RETRY_PAUSE_S: Final = 0.25
@@ -160,13 +160,15 @@ class WorkQueue:
 
     async def _dead_letter(self, raw: str, given_up: OnExhausted) -> None:
         metrics.QUEUE_JOBS.labels(list=self.name, outcome="given_up").inc()
-        log.error("work_given_up", list=self.name, message=raw[:200])
+        log.error("job_exhausted", list=self.name, message=raw[:200])
         logged: Sequence[RedisCommand] = ()
         try:
             logged = given_up(raw)
         # It must go, whatever is wrong with it: otherwise it comes back for ever.
         except Exception as error:
-            log.error("not_told", list=self.name, error=repr(error)[:200], exc_info=error)
+            log.error(
+                "notice_not_published", list=self.name, error=repr(error)[:200], exc_info=error
+            )
         await self._finish(raw, [*dead_letter_commands(self.name, raw), *logged])
 
     async def _retry(self, raw: str) -> None:
@@ -190,7 +192,7 @@ class WorkQueue:
             list=self.name, outcome="done" if errors is not None else "taken_away"
         ).inc()
         if errors is None:
-            log.warning("work_was_taken_away", list=self.name)
+            log.warning("job_reclaimed_by_another_consumer", list=self.name)
         return errors is not None
 
     async def _keep_lease(self) -> None:
@@ -228,15 +230,15 @@ class WorkQueue:
     def _count_reclaimed(self, count: int, reason: str) -> None:
         if count:
             metrics.QUEUE_JOBS_RECLAIMED.labels(list=self.name).inc(count)
-            log.warning("work_taken_back", list=self.name, messages=count, reason=reason)
+            log.warning("jobs_reclaimed", list=self.name, messages=count, reason=reason)
 
     def _available(self) -> None:
         if self._why is not None:
-            log.info("work_connected", list=self.name)
+            log.info("queue_available", list=self.name)
             self._why = None
 
     def _unavailable(self, error: BaseException) -> None:
         metrics.REDIS_FAILURES.labels(purpose="work").inc()
         if self._why is None or not isinstance(error, RedisConnectionError):
-            log.warning("work_unreachable", list=self.name, reason=repr(error)[:200])
+            log.warning("queue_unavailable", list=self.name, reason=repr(error)[:200])
         self._why = type(error).__name__

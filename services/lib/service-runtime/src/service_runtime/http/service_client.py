@@ -14,7 +14,7 @@ import structlog
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 
-log = structlog.get_logger("service_pool")
+log = structlog.get_logger("service_client")
 
 CONNECT_TIMEOUT_S: Final = 2.0
 READY_TIMEOUT_S: Final = 2.0

@@ -208,7 +208,7 @@ class EspeakChild:
                 await self._read(life)
             # Garbage of any kind: whatever the child wrote, another one is started.
             except Exception as error:  # noqa: BLE001
-                _log.error("espeak_garbled", detail=f"{type(error).__name__} {error}")
+                _log.error("espeak_protocol_error", detail=f"{type(error).__name__} {error}")
             finally:
                 await self._fail_pending(life)
             self.restarts += 1
