@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -65,7 +66,6 @@ class Operator:
         self._dirty = asyncio.Event()
         self._stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self.progress = WatchHealth(watched_paths(settings), clock=clock)
         self.observed = ResourceCache(
             self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces()
         )
@@ -76,8 +76,15 @@ class Operator:
         self.events = Events(self.api, settings)
         self.config_map = ConfigMapWriter(self.api, self.events, settings)
         self.keys = SecretWriter(self.api, self.observed, settings)
-        self.watches = Watches(settings, self._on_event, self.progress)
         self.resync = Resync(settings, self.api, self.observed, self._resync, clock=clock)
+        request_resync = partial(self._from_thread, loop, self.resync.request)
+        self.progress = WatchHealth(
+            watched_paths(settings),
+            on_relist=request_resync,
+            on_established=request_resync,
+            clock=clock,
+        )
+        self.watches = Watches(settings, self._on_event, self.progress)
         self.reconciler = Reconciler(
             settings,
             observed=self.observed,
@@ -102,9 +109,6 @@ class Operator:
             clock=clock,
         )
         self.port = settings.health_port
-        # Both are called from kopf's thread.
-        self.progress.on_relist = lambda: self._from_thread(loop, self.resync.request)
-        self.progress.on_established = lambda: self._from_thread(loop, self.resync.request)
 
     @staticmethod
     def _from_thread(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:

@@ -11,10 +11,11 @@ from vtuber_operator import metrics
 from vtuber_operator.api.status import Phase
 from vtuber_operator.apply.config_map_writer import ConfigMapWriter
 from vtuber_operator.apply.event_writer import Events
-from vtuber_operator.apply.flag_writer import FlagWriter, unix_ms
+from vtuber_operator.apply.flag_writer import FlagWriter
 from vtuber_operator.apply.secret_writer import SecretWriter
 from vtuber_operator.clients.kubernetes import ClusterApi
 from vtuber_operator.clients.redis import RedisClient
+from vtuber_operator.clock import unix_ms
 from vtuber_operator.errors import ClusterError, Conflict, NotFound, RedisUnavailable, Refused
 from vtuber_operator.observe.ack_reader import AckReader
 from vtuber_operator.observe.cache import ResourceCache

@@ -12,9 +12,12 @@ class Clock:
 
 def test_progress_is_judged_by_answers() -> None:
     clock, told = Clock(), []
-    progress = WatchHealth(["/a", "/b"], clock=clock)
-    progress.on_established = lambda: told.append("established")
-    progress.on_relist = lambda: told.append("relist")
+    progress = WatchHealth(
+        ["/a", "/b"],
+        on_relist=lambda: told.append("relist"),
+        on_established=lambda: told.append("established"),
+        clock=clock,
+    )
     progress.answered("/a", 200, watch=False)
     progress.answered("/a", 200, watch=True)
     progress.answered("/b", 403, watch=True)

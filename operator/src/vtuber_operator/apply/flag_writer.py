@@ -1,6 +1,5 @@
 """The documents in Redis: hash, revision and message in one transaction (ADR 8), written only where they differ."""
 
-import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -11,15 +10,11 @@ from dialog_contracts.redis_names import FLAGS, FLAGS_CHANGED, FLAGS_REVISION
 from dialog_contracts.session_document import SessionDocument
 from vtuber_operator import metrics
 from vtuber_operator.clients.redis import RedisClient
+from vtuber_operator.clock import unix_ms
 from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.plan.snapshot import WrittenDocument
 
 log = structlog.get_logger("flag_writer")
-
-
-def unix_ms() -> int:
-    """The wall clock."""
-    return time.time_ns() // 1_000_000
 
 
 def _generation(text: str) -> int:

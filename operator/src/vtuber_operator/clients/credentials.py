@@ -1,5 +1,6 @@
 """How to reach the API server: the pod's service account, or a kubeconfig. One session with deadlines and a look at each request."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Final
 
@@ -7,7 +8,8 @@ import aiohttp
 import kopf
 
 from vtuber_operator.errors import Unreachable
-from vtuber_operator.observe.watch_health import WatchHealth
+
+OnAnswer = Callable[[str, int, bool], None]
 
 LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
@@ -25,27 +27,29 @@ def credentials() -> kopf.ConnectionInfo:
     return found
 
 
-def _observe(progress: WatchHealth) -> aiohttp.TraceConfig:
+def _observe(on_answer: OnAnswer) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def answered(
         _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
     ) -> None:
-        progress.answered(
-            params.url.path, params.response.status, watch="watch" in params.url.query
-        )
+        on_answer(params.url.path, params.response.status, "watch" in params.url.query)
 
     trace.on_request_end.append(answered)
     return trace
 
 
 def open_session(
-    info: kopf.ConnectionInfo, progress: WatchHealth | None = None
+    info: kopf.ConnectionInfo, on_answer: OnAnswer | None = None
 ) -> aiohttp.ClientSession:
-    """A session of the calling event loop. With `progress`, it is told of every answer: kopf itself does not say how watches fare."""
+    """A session of the calling event loop.
+
+    `on_answer(path, status, is_watch)` is called for every response: kopf does not report how its
+    watches fare.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         headers={**info.as_http_headers(), "User-Agent": "vtuber-operator"},
         timeout=LONG_LIVED,
-        trace_configs=[_observe(progress)] if progress is not None else None,
+        trace_configs=[_observe(on_answer)] if on_answer is not None else None,
     )

@@ -11,8 +11,8 @@ from redis.exceptions import RedisError
 
 from dialog_contracts.redis_names import FLAGS_ACK_EVERY_S, FLAGS_ACK_VALID_S, FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
-from vtuber_operator.apply.flag_writer import unix_ms
 from vtuber_operator.clients.redis import RedisClient
+from vtuber_operator.clock import unix_ms
 from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.plan.snapshot import Acknowledgement
 

@@ -12,17 +12,22 @@ class WatchHealth:
     """
 
     def __init__(
-        self, paths: Iterable[str], *, clock: Callable[[], float] = time.monotonic
+        self,
+        paths: Iterable[str],
+        *,
+        on_relist: Callable[[], None],
+        on_established: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Both callbacks are called from the thread of the watches."""
         self._lock = threading.Lock()
         self._clock = clock
         self._paths = frozenset(paths)
         self._watched: dict[str, float] = {}
         self._began = clock()
-        self.on_relist: Callable[[], None] = lambda: None
-        self.on_established: Callable[[], None] = lambda: None
+        self._on_relist, self._on_established = on_relist, on_established
 
-    def answered(self, path: str, status: int, *, watch: bool) -> None:
+    def answered(self, path: str, status: int, watch: bool) -> None:
         """The API server answered a request of kopf's."""
         if path not in self._paths or status != 200:
             return
@@ -32,9 +37,9 @@ class WatchHealth:
                 self._watched[path] = self._clock()
         # A list after the first watch: the watch had to begin anew, and what was deleted in between was not told.
         if not watch and again:
-            self.on_relist()
+            self._on_relist()
         if watch and not again and self.established:
-            self.on_established()
+            self._on_established()
 
     def restarted(self) -> None:
         """Kopf is started anew: nothing is established yet."""

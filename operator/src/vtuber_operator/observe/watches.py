@@ -77,7 +77,7 @@ def _registry(feed: Feed, progress: WatchHealth) -> kopf.OperatorRegistry:
     async def login(**_: Any) -> kopf.AiohttpSession:
         info = credentials.credentials()
         return kopf.AiohttpSession(
-            server=info.server, aiohttp_session=credentials.open_session(info, progress)
+            server=info.server, aiohttp_session=credentials.open_session(info, progress.answered)
         )
 
     def handler(kind: Kind) -> Callable[..., Any]:
