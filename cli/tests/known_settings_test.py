@@ -1,3 +1,5 @@
+import importlib
+
 import pytest
 
 from vtuber_cli import settings
@@ -56,3 +58,37 @@ def test_settings_and_ordinary_variables_are_not_remarked_on(known: set[str]) ->
 
 def test_a_short_name_is_near_to_too_many(known: set[str]) -> None:
     assert closest_setting("PORTS", known) is None
+
+
+def renamed() -> list[tuple[str, str, str]]:
+    """Module, new and old name of each setting that answers to two names."""
+    found = []
+    for spec in settings.load().services:
+        module = importlib.import_module(f"{spec.module}.settings")
+        for each in vars(module).values():
+            if not isinstance(each, type) or each.__module__ != module.__name__:
+                continue
+            for name, field in getattr(each, "model_fields", {}).items():
+                choices = getattr(field.validation_alias, "choices", ())
+                found += [(spec.module, name, old) for old in choices if old != name]
+    return found
+
+
+def test_a_renamed_setting_answers_to_both_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = renamed()
+    assert ("input_handler", "max_concurrent_turns", "turns_at_once") in names
+    for module, new, old in names:
+        of_module = vars(importlib.import_module(f"{module}.settings"))
+        [kind] = [
+            each
+            for each in of_module.values()
+            if isinstance(each, type) and new in getattr(each, "model_fields", {})
+        ]
+        default = getattr(kind(), new)
+        if isinstance(default, tuple):
+            continue
+        other = default - 1 if default > 2 else default + 1
+        for name in (old, new):
+            with monkeypatch.context() as environment:
+                environment.setenv(name.upper(), str(other))
+                assert getattr(kind(), new) == other, (module, name)
