@@ -1,1 +1,1 @@
-"""Second link of the legacy chain: the whole reply, by the same models and persona as the engine's."""
+"""Legacy: second service of the legacy pipeline; generates the whole reply of a turn."""

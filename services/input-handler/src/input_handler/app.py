@@ -73,9 +73,9 @@ def build(settings: InputSettings) -> Starlette:
         TurnNumberAllocator(redis),
         SessionFlags(DocumentProvider(documents, environment), environment),
         RunningTurns(
-            in_all=settings.max_concurrent_turns,
-            a_client=settings.max_turns_per_client,
-            a_session=settings.max_turns_per_session,
+            max_total=settings.max_concurrent_turns,
+            max_per_client=settings.max_turns_per_client,
+            max_per_session=settings.max_turns_per_session,
         ),
         ask_again_s=settings.engine_retry_s,
     )
@@ -86,7 +86,7 @@ def build(settings: InputSettings) -> Starlette:
     control = PlaybackClient(settings.output_handler_url)
     notice = UserSpeakingNotifier(redis)
     microphones = MicrophoneFactory(
-        settings.asr_url, control, notice, a_client=settings.max_microphones_per_client
+        settings.asr_url, control, notice, max_per_client=settings.max_microphones_per_client
     )
     history, uploads = History(redis), UploadBudget()
     tasks = BackgroundTasks()

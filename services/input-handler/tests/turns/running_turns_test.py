@@ -8,7 +8,7 @@ from input_handler.turns.running_turns import RunningTurns
 
 @pytest.fixture
 def turns() -> RunningTurns:
-    return RunningTurns(in_all=6, a_client=3, a_session=2)
+    return RunningTurns(max_total=6, max_per_client=3, max_per_session=2)
 
 
 def filled(turns: RunningTurns, stack: ExitStack, *places: tuple[str, str | None]) -> None:

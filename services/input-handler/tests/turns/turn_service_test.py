@@ -465,7 +465,7 @@ async def test_more_turns_at_once_than_the_limit_are_refused(
 ) -> None:
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO), HANG])]
     caller = make()
-    caller._running = RunningTurns(in_all=1, a_client=1, a_session=1)
+    caller._running = RunningTurns(max_total=1, max_per_client=1, max_per_session=1)
     frames = caller.stream(REQUEST)
     await anext(frames)
     engine.answers = [WHOLE]

@@ -1,1 +1,1 @@
-"""The older face of long-term memory: `ltm_requests` in, `ltm_responses` out."""
+"""Legacy: the request interface of long-term memory (`ltm_requests`, `ltm_responses`)."""

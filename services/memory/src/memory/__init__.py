@@ -1,1 +1,1 @@
-"""First link of the legacy chain: what people said is filed, numbered where it is not, and put in the order of its session."""
+"""Legacy: first service of the legacy pipeline; stores messages, numbers turns, keeps their order."""

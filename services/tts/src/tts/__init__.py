@@ -1,1 +1,1 @@
-"""Last link of the legacy chain: the whole reply as one file, in the same voices as the engine's."""
+"""Legacy: last service of the legacy pipeline; synthesizes the whole reply as one file."""

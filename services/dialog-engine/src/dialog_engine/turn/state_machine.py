@@ -67,7 +67,6 @@ class TurnStateMachine:
         self._fragmenter = TextFragmenter()
         self._voiced = voiced
         self._committed = False
-        self._revised = False
         self._wants_audio_time = voiced
         self._failure: ErrorEvent | None = None
         self._truncation_reason: Literal["length", "content_filter"] | None = None
@@ -223,7 +222,7 @@ class TurnStateMachine:
             self.text, self.reply = TextState.COMMITTING, kept
             return [*actions, Commit(kept, interrupted=True, revision=0), *self._settle()]
         if self.text in (TextState.COMMITTING, TextState.DONE) and kept != self.reply:
-            self._revised, self.reply = True, kept
+            self.reply = kept
             actions.append(Commit(kept, interrupted=True, revision=1))
         return [*actions, *self._settle()]
 

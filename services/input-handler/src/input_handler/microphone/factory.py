@@ -15,10 +15,15 @@ class MicrophoneFactory:
     """
 
     def __init__(
-        self, asr_url: str, control: PlaybackClient, notice: UserSpeakingNotifier, *, a_client: int
+        self,
+        asr_url: str,
+        control: PlaybackClient,
+        notice: UserSpeakingNotifier,
+        *,
+        max_per_client: int,
     ) -> None:
         self._asr_url, self._control, self._notice = asr_url, control, notice
-        self._max_per_client = a_client
+        self._max_per_client = max_per_client
         self._clients: Counter[str] = Counter()
 
     def open(

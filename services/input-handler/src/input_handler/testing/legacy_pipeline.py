@@ -67,7 +67,7 @@ class LegacyPipeline:
 
 def plenty() -> RunningTurns:
     """Room for more turns than a test has."""
-    return RunningTurns(in_all=100, a_client=100, a_session=100)
+    return RunningTurns(max_total=100, max_per_client=100, max_per_session=100)
 
 
 def turn_service(

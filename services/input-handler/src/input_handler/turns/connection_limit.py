@@ -6,8 +6,8 @@ from service_runtime.http.errors import TooMany
 class ConcurrencyLimit:
     """`take` before a turn, `free` at its end."""
 
-    def __init__(self, at_once: int) -> None:
-        self._max, self._running = at_once, 0
+    def __init__(self, max_turns: int) -> None:
+        self._max, self._running = max_turns, 0
 
     def acquire(self) -> None:
         """Raises TooMany."""

@@ -10,8 +10,12 @@ from input_handler.errors import TooManyTurns
 class RunningTurns:
     """Without a known client only the other two count: recordings that come out of a queue."""
 
-    def __init__(self, *, in_all: int, a_client: int, a_session: int) -> None:
-        self._max_total, self._max_per_client, self._max_per_session = in_all, a_client, a_session
+    def __init__(self, *, max_total: int, max_per_client: int, max_per_session: int) -> None:
+        self._max_total, self._max_per_client, self._max_per_session = (
+            max_total,
+            max_per_client,
+            max_per_session,
+        )
         self._clients: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
         self._running = 0
