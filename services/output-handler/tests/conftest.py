@@ -6,9 +6,11 @@ Tests name these classes only for mypy: pytest's import mode gives test modules 
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from output_handler.legacy.viewer import LegacyViewer
 from output_handler.playback.session import PlaybackSession
 from output_handler.settings import OutputSettings
 from output_handler.testing.fake_legacy import FakeLegacyPipeline, response
+from output_handler.testing.golden import recorded
 from output_handler.testing.session_driver import FLAGS, SessionDriver, now_ms, transcript_of
 from output_handler.viewers.viewer import Viewer
 from service_runtime.testing.local_server import serving
@@ -51,6 +54,27 @@ class Sent(list[str | bytes]):
 
 
 Listen = Callable[..., Awaitable[tuple[Viewer, Sent]]]
+GOLDEN = Path(__file__).parent / "golden_traces.json"
+
+
+@pytest.fixture(autouse=True)
+def golden_trace(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What sessions sent in this test is what they sent when its trace was recorded.
+
+    `GOLDEN_TRACES=<file>` writes the traces of a run into a file instead of comparing them.
+    """
+    name = request.node.name
+    with recorded() as trace:
+        yield
+    seen = {who: lines for who, lines in trace.items() if lines}
+    into = os.environ.get("GOLDEN_TRACES")
+    if into is not None:
+        with open(into, "a") as file:
+            file.write(json.dumps({name: seen}, ensure_ascii=False) + "\n")
+        return
+    known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if name in known:
+        assert seen == known[name], "sessions sent something else than when the trace was recorded"
 
 
 @pytest.fixture
