@@ -148,7 +148,7 @@ async def test_a_wrong_document_is_counted_and_the_rest_is_taken(
             await write(redis, 10, document("live-001", 1))
             documents = watching(stack, store.url)
             await becomes(lambda: documents.revision == 10)
-            assert set(documents.document_for()) == {"live-001"}
+            assert set(documents.by_session_id()) == {"live-001"}
     assert "bad_flag_document" in capsys.readouterr().out
 
 
@@ -172,7 +172,7 @@ async def test_what_nobody_can_read_in_redis_stops_no_acknowledgement(tmp_path: 
 
             await becomes(told)
             assert (await acknowledged(redis)).missing_keys == ["bad"]
-            assert list(documents.document_for()) == ["live-001"]
+            assert list(documents.by_session_id()) == ["live-001"]
             await redis.set(redis_names.FLAGS_REVISION, "junk")
             await redis.publish(redis_names.FLAGS_CHANGED, "junk")
             await write(redis, 12, document("live-001", 2))

@@ -26,7 +26,7 @@ class FlagDocuments:
         """The session's own document, else the one for every session, else None."""
         return self._by_session.get(session_id) or self._by_session.get(EVERY_SESSION)
 
-    def document_for(self) -> dict[str, SessionDocument]:
+    def by_session_id(self) -> dict[str, SessionDocument]:
         """All of them, by sessionId; not to be changed."""
         return self._by_session
 

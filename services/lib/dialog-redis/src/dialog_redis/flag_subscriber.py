@@ -119,7 +119,7 @@ class FlagSubscriber:
         return self._documents.origin != "redis" or revision != self._documents.revision
 
     def _apply(self, revision: int, fields: dict[bytes, bytes]) -> None:
-        self._replace(parser.from_hash(revision, fields, self._documents.document_for()), "redis")
+        self._replace(parser.from_hash(revision, fields, self._documents.by_session_id()), "redis")
 
     def _replace(self, read: parser.Read, origin: Origin) -> None:
         table, wrong = read
@@ -133,7 +133,7 @@ class FlagSubscriber:
         if self._file is None:
             return
         try:
-            read = parser.from_file(self._file, self._documents.document_for())
+            read = parser.from_file(self._file, self._documents.by_session_id())
         except ValueError as error:
             metrics.FLAG_LOADS.labels(outcome="bad_file").inc()
             log.error("bad_flag_file", problem=str(error)[:300])
@@ -146,7 +146,7 @@ class FlagSubscriber:
         metrics.FLAG_LOADS.labels(outcome=self._documents.origin).inc()
         metrics.FLAG_REVISION.set(self._documents.revision)
         state = self._documents.state()
-        metrics.FLAG_DOCUMENTS.set(len(self._documents.document_for()))
+        metrics.FLAG_DOCUMENTS.set(len(self._documents.by_session_id()))
         log.info("flags_loaded", **state)
 
     async def _acknowledge(self) -> None:
