@@ -1,4 +1,4 @@
-"""The README's picture: how long a viewer waits for her voice on either path, drawn from the bench's figures."""
+"""The picture of docs/performance.md: how long a viewer waits for her voice on either path, drawn from the bench's figures."""
 
 from pathlib import Path
 from typing import Final

@@ -209,7 +209,7 @@ class TurnService:
             outcome = error.body.code
             raise
         finally:
-            log.info("legacy_turn_answered", outcome=outcome, **line)
+            log.info("turn_answered", outcome=outcome, **line)
 
     async def _from_either_path(
         self,
