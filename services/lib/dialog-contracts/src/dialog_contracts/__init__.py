@@ -1,1 +1,4 @@
-"""Every message of the system, once. Modules are named by the socket, endpoint or store that carries them."""
+"""All messages of the system.
+
+Modules are named after the socket, endpoint or store that carries them.
+"""

@@ -1,4 +1,7 @@
-"""The sockets and the names in Redis as an AsyncAPI 3 document. `receive` and `send` are the server's, as AsyncAPI has it."""
+"""The sockets and the Redis names as an AsyncAPI 3 document.
+
+`receive` and `send` are seen from the server, as AsyncAPI defines them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +30,7 @@ Models = Sequence[type[BaseModel]]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A socket or a Redis name: what comes in, what goes out."""
+    """A socket or a Redis name with the messages that the server receives and sends."""
 
     address: str
     description: str
@@ -184,7 +187,7 @@ REDIS: Final = {
 
 
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """Return the whole AsyncAPI document."""
     _, made = models_json_schema(
         [(model, "validation") for model in MESSAGES], by_alias=True, ref_template=_REF
     )

@@ -1,4 +1,6 @@
-"""The binary form of a chunk for viewers: a header of 52 bytes, little-endian, then the samples (PCM) or one Opus packet.
+"""Binary form of a chunk for viewers.
+
+A header of 52 bytes, little-endian, is followed by the samples (PCM) or by one Opus packet:
 
 | at | size | what |
 |---|---|---|
@@ -16,7 +18,7 @@
 | 36 | 15 | weights of the visemes in the order of `visemes.VISEMES`, 0 to 255 |
 | 51 | 1 | 0 |
 
-The session is the socket's. Readers skip a frame with another version or codec than they know.
+The socket determines the session. Readers skip a frame whose version or codec they do not know.
 """
 
 import base64
@@ -38,7 +40,7 @@ OPUS: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class BinaryChunk:
-    """A chunk as read from a binary frame; `viseme` holds only the weights above zero."""
+    """A chunk parsed from a binary frame; `viseme` contains only the weights above zero."""
 
     turn: int
     seq: int
@@ -54,7 +56,7 @@ class BinaryChunk:
 
 
 def pack(chunk: SpeechChunk) -> bytes:
-    """The binary frame of a chunk (codec PCM)."""
+    """Return the binary frame of a chunk (codec PCM)."""
     pcm = base64.b64decode(chunk.pcm)
     weights = bytes(
         round(255 * min(1.0, max(0.0, chunk.viseme.get(name, 0.0)))) for name in VISEMES
@@ -77,7 +79,7 @@ def pack(chunk: SpeechChunk) -> bytes:
 
 
 def unpack(data: bytes) -> BinaryChunk:
-    """The chunk of a binary frame; raises ValueError for a short, foreign or newer frame."""
+    """Parse a binary frame; raises ValueError for a short, foreign or newer frame."""
     if len(data) < HEADER_BYTES:
         raise ValueError(f"a binary chunk has at least {HEADER_BYTES} bytes, not {len(data)}")
     magic, version, codec, turn, seq, offset, duration, rate, start, end, ts, weights = (

@@ -1,4 +1,4 @@
-"""Bodies of the HTTP endpoints: a turn, STOP, history, errors."""
+"""Bodies of the HTTP endpoints: turns, STOP, history and errors."""
 
 import re
 from enum import StrEnum
@@ -10,21 +10,30 @@ from dialog_contracts import limits
 from dialog_contracts.model import Count, SessionId, ShortText, SnakeModel, Turn, WireModel
 
 CLIENT_HEADER: Final = "x-vtuber-client"
-"""Internal, from the gateway: whose request this is, as limits count clients."""
+"""Internal header, set by the gateway: the client of the request, as limits count clients."""
 
 
 CLIENT_BUSY: Final = "client_busy"
-"""Code of an engine's 429 that is about its caller's client and not about the engine: the turn is nobody else's either."""
+"""Error code of an engine's 429 about the caller's client and not about the engine.
+
+The turn is then not sent to another engine or to the legacy pipeline.
+"""
 
 
 NOT_BLANK: Final = "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
-"""A character that says something. Written out, because what `\\S` means is another thing in each language's regular expressions."""
+r"""Pattern of a character that is neither white space nor a control character.
+
+It is spelled out because `\S` means something else in each language's regular expressions.
+"""
 
 _NOT_BLANK: Final = re.compile(NOT_BLANK)
 
 
 class FlagSet(SnakeModel):
-    """The five flags as one turn sees them. Field names are the flags' own names, on the wire too."""
+    """The five flags as one turn uses them.
+
+    On the wire, too, the field names are the flags' names.
+    """
 
     ENABLE_SYNC_CORE: bool = True
     SYNC_TTS_STREAMING: bool = False
@@ -39,7 +48,7 @@ class FlagSet(SnakeModel):
 
 
 class TurnType(StrEnum):
-    """What the content of a request is."""
+    """Type of a request's content."""
 
     TEXT = "TEXT"
     ASR_FINAL = "ASR_FINAL"
@@ -55,7 +64,7 @@ class Command(StrEnum):
 
 
 def _conditions() -> dict[str, Any]:
-    """What a COMMAND needs, for readers of the schema."""
+    """Return the JSON schema conditions of a COMMAND."""
     verb: dict[str, Any] = {"type": {"const": TurnType.COMMAND}}
     says = {"properties": verb, "required": ["type"]}
     of_say = {
@@ -72,7 +81,10 @@ def _conditions() -> dict[str, Any]:
 
 
 class RequestMeta(WireModel):
-    """What belongs to a request beside its content. `flags`, `client` and `knownTurn` are internal: input-handler sets them."""
+    """Metadata of a request.
+
+    `flags`, `client` and `knownTurn` are internal: input-handler sets them.
+    """
 
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = (
         Field(
@@ -125,7 +137,7 @@ class ChatRequest(WireModel):
     def _not_blank(cls, content: str) -> str:
         if _NOT_BLANK.search(content) is None:
             raise ValueError("content is blank")
-        # A lone surrogate cannot be encoded again; it would break every hop after this one.
+        # A lone surrogate cannot be encoded again; it would fail at every service after this one.
         content.encode("utf-8")
         return content
 
@@ -140,7 +152,7 @@ class ChatRequest(WireModel):
 
 
 class StopRequest(WireModel):
-    """Body of `POST /control/stop`, and of `/control/pause` and `/control/resume`."""
+    """Body of `POST /control/stop`, `/control/pause` and `/control/resume`."""
 
     session_id: SessionId
     turn: Turn | None = None
@@ -148,14 +160,17 @@ class StopRequest(WireModel):
 
 
 class StopReply(WireModel):
-    """Answer 202 of `POST /control/stop`; `stopped` is false when nothing was sounding."""
+    """Body of the 202 of `POST /control/stop`; `stopped` is false when nothing was playing."""
 
     ok: Literal[True] = True
     stopped: bool
 
 
 class HoldReply(WireModel):
-    """Answer 202 of `POST /control/pause` and `/control/resume` (internal); `held` is false where there was nothing to do."""
+    """Body of the 202 of `POST /control/pause` and `/control/resume`, which are internal.
+
+    `held` is false where there was nothing to pause or resume.
+    """
 
     ok: Literal[True] = True
     held: bool
@@ -165,7 +180,7 @@ class HoldReply(WireModel):
 
 
 class ErrorBody(WireModel):
-    """Every HTTP error of every service."""
+    """Body of every HTTP error of every service."""
 
     code: str
     message: str
@@ -187,7 +202,7 @@ class ErrorBody(WireModel):
 
 
 class TurnRecord(WireModel):
-    """One finished turn as history shows it; also an entry of the list `session:{id}:turns`."""
+    """One finished turn, in history and as an entry of the sorted set `session:{id}:turns`."""
 
     turn: Turn
     user: str
@@ -201,27 +216,30 @@ class TurnRecord(WireModel):
 
 
 class SessionTurns(WireModel):
-    """Answer of `GET /sessions/{id}/turns`, oldest first."""
+    """Body of `GET /sessions/{id}/turns`, oldest turn first."""
 
     session_id: SessionId
     turns: list[TurnRecord]
 
 
 class SessionSummary(WireModel):
-    """One line of `GET /sessions`."""
+    """One entry of `GET /sessions`."""
 
     session_id: SessionId
     last_active: int = Field(description="Unix seconds of the last turn.")
 
 
 class SessionList(WireModel):
-    """Answer of `GET /sessions`, the most recently active first."""
+    """Body of `GET /sessions`, most recently active session first."""
 
     sessions: list[SessionSummary]
 
 
 class ProviderReport(WireModel):
-    """What `/readyz` of engine and legacy chain says of language models (`details.models`) and voices (`details.voices`)."""
+    """State of the language models (`details.models`) or voices (`details.voices`) on `/readyz`.
+
+    The engine and the services of the legacy pipeline report it.
+    """
 
     configured: list[str] = Field(description="By name, in the order in which they are asked.")
     in_use: str | None = Field(
@@ -236,7 +254,7 @@ class ProviderReport(WireModel):
 
 
 class Readiness(WireModel):
-    """Body of `/readyz`: 200 when `ready`, else 503 with the reasons."""
+    """Body of `/readyz`: status 200 when `ready`, else 503 with the reasons."""
 
     ready: bool
     service: str

@@ -1,9 +1,12 @@
-"""Frames of `/ws/ingest/tts`, the one internal socket between an engine and an output-handler. It carries all sessions.
+"""Frames of `/ws/ingest/tts`, the internal socket between an engine and an output-handler.
 
-Down (engine → output-handler): START, SPEECH_CHUNK, TEXT_DELTA, END, STOP_ACK; STOP_RESULT answers a STOP that asks; ALIVE says that
-the engine is there while it has nothing to say.
-Back: STOP, PAUSE, RESUME, SUBSCRIBE, UNSUBSCRIBE, PLAYED. Nothing else flows back. PAUSE and RESUME go down too, to the output-handlers
-that did not hear them.
+One socket carries all sessions. From the engine to the output-handler: START, SPEECH_CHUNK,
+TEXT_DELTA, END and STOP_ACK; STOP_RESULT answers a STOP with `ask`; ALIVE is a heartbeat while
+there is nothing else to send.
+
+From the output-handler to the engine: STOP, PAUSE, RESUME, SUBSCRIBE, UNSUBSCRIBE and PLAYED, and
+nothing else. The engine also sends PAUSE and RESUME, to the output-handlers that did not receive
+the request themselves.
 """
 
 from typing import Annotated, Final, Literal
@@ -15,12 +18,15 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.model import Count, SessionId, TraceParent, Turn, WireModel
 from dialog_contracts.visemes import SEED_NAMES
 
-# Checked here so that nothing after it can fail on one chunk and take the socket of all sessions with it.
+# Checked here, because a later failure on one chunk would close the socket of all sessions.
 _BASE64: Final = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 class AudioFormat(WireModel):
-    """Format of a turn's chunks. There is one inside the system; the field lets that change without a new dialect."""
+    """Audio format of a turn's chunks.
+
+    The system uses one format; the field allows a change without a new dialect.
+    """
 
     encoding: Literal["pcm_s16le"] = "pcm_s16le"
     sample_rate: int = limits.SAMPLE_RATE
@@ -29,7 +35,10 @@ class AudioFormat(WireModel):
 
 
 class Start(WireModel):
-    """CONTROL START: a turn begins; sent before chunk 0. output-handler adds `startedAt` for viewers."""
+    """CONTROL START: a turn begins; sent before chunk 0.
+
+    output-handler adds `startedAt` for viewers.
+    """
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["START"] = "START"
@@ -61,7 +70,7 @@ class Start(WireModel):
 
 
 class SpeechChunk(WireModel):
-    """Audio of 20–60 ms with the mouth's shape at its start."""
+    """Audio of 20–60 ms with the mouth shape at its start."""
 
     type: Literal["SPEECH_CHUNK"] = "SPEECH_CHUNK"
     session_id: SessionId
@@ -78,12 +87,12 @@ class SpeechChunk(WireModel):
 
     @property
     def duration_ms(self) -> int:
-        """Length of the audio, from the length of its base64, in ms."""
+        """Length of the audio in ms, computed from the length of its base64."""
         return (len(self.pcm) * 3 // 4 - self.pcm.count("=", -2)) // limits.BYTES_PER_MS
 
 
 class TextDelta(WireModel):
-    """A piece of the reply, for captions. `textStart` is its place in the reply."""
+    """A piece of the reply, for captions. `textStart` is its position in the reply."""
 
     type: Literal["TEXT_DELTA"] = "TEXT_DELTA"
     session_id: SessionId
@@ -94,7 +103,7 @@ class TextDelta(WireModel):
 
 
 class End(WireModel):
-    """CONTROL END: all chunks of the turn have been sent. `audioMs` is their sum."""
+    """CONTROL END: all chunks of the turn have been sent. `audioMs` is their total length."""
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["END"] = "END"
@@ -110,8 +119,9 @@ class End(WireModel):
 class StopAck(WireModel):
     """CONTROL STOP_ACK: the turn is stopped; no chunk of it follows.
 
-    Without `heardText` it was withdrawn and not interrupted. Where that was before its first word, the legacy chain may still answer under
-    the same number, with a START of its own.
+    Without `heardText` the turn was withdrawn and not interrupted. Where that happened before its
+    first word, the legacy pipeline may still answer it under the same number, with a START of its
+    own.
     """
 
     type: Literal["CONTROL"] = "CONTROL"
@@ -124,7 +134,11 @@ class StopAck(WireModel):
 
 
 class Stop(WireModel):
-    """CONTROL STOP, back to the engine; the edge fills in the audible turn. To viewers: flush what you hold of this turn."""
+    """CONTROL STOP: stop a turn.
+
+    Towards the engine, output-handler fills in the turn that is playing. Towards viewers it means:
+    discard the buffered audio of this turn.
+    """
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["STOP"] = "STOP"
@@ -143,9 +157,11 @@ class Stop(WireModel):
 
 
 class PlaybackControl(WireModel):
-    """CONTROL PAUSE: somebody began to speak, or only coughed. CONTROL RESUME: it was nothing. Both ways, and to viewers.
+    """CONTROL PAUSE and RESUME, in both directions and to viewers.
 
-    A turn that is paused stands still where it was heard; RESUME goes on from there, after a STATE with the later `startedAt`.
+    PAUSE: a user began to make a sound, which may be speech or a cough. RESUME: it was not an
+    interruption. A paused turn keeps its playback position; after RESUME it continues from there,
+    after a STATE with the later `startedAt`.
     """
 
     type: Literal["CONTROL"] = "CONTROL"
@@ -159,7 +175,10 @@ StopOutcome = Literal["stopped", "refused", "nothing_sounding", "unknown"]
 
 
 class StopResult(WireModel):
-    """CONTROL STOP_RESULT: what an engine made of a STOP, PAUSE or RESUME that asked. `unknown`: it does not know the session."""
+    """CONTROL STOP_RESULT: an engine's result for a STOP, PAUSE or RESUME with `ask`.
+
+    `unknown`: the engine does not know the session.
+    """
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["STOP_RESULT"] = "STOP_RESULT"
@@ -170,14 +189,17 @@ class StopResult(WireModel):
 
 
 class Heartbeat(WireModel):
-    """CONTROL ALIVE: sent where nothing else was for a moment. An engine that says it, and then falls silent, is taken for dead."""
+    """CONTROL ALIVE: sent when nothing else was sent for a moment.
+
+    An engine that has sent it and then stops sending is considered dead.
+    """
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["ALIVE"] = "ALIVE"
 
 
 class Subscribe(WireModel):
-    """CONTROL SUBSCRIBE or UNSUBSCRIBE: this output-handler has, or no longer has, viewers of the session."""
+    """CONTROL SUBSCRIBE, UNSUBSCRIBE: this output-handler has, or lost, viewers of the session."""
 
     type: Literal["CONTROL"] = "CONTROL"
     action: Literal["SUBSCRIBE", "UNSUBSCRIBE"]
@@ -185,7 +207,7 @@ class Subscribe(WireModel):
 
 
 class Played(WireModel):
-    """How far a turn was heard: audio time within the turn."""
+    """Playback position of a turn: audio time within the turn, in ms."""
 
     type: Literal["PLAYED"] = "PLAYED"
     session_id: SessionId
@@ -238,5 +260,8 @@ TO_ENGINE: TypeAdapter[Stop | Subscribe | Played | PlaybackControl] = TypeAdapte
 
 
 def oculus(weights: dict[str, float]) -> dict[str, float]:
-    """Weights under Oculus names, the seed's `AA` and `M` mapped; names that nobody knows are kept for newer readers."""
+    """Return the weights under Oculus names; the seed's `AA` and `M` are mapped.
+
+    Unknown names are kept for newer readers.
+    """
     return {SEED_NAMES.get(name, name): weight for name, weight in weights.items()}

@@ -1,8 +1,14 @@
-"""Frames of `/ws/input`. Without a subprotocol it is the legacy dialect; `vtuber.v2` adds the typed events of a turn.
+"""Frames of `/ws/input` and `/ws/asr`.
 
-Up, legacy: `{"type":"text","action":"data_chunk","chunk_id":0}` + a binary frame (or inline `text`), then `{"action":"upload_complete"}`.
-Up, v2: TEXT in one frame; the microphone: MIC_START, then binary frames, then MIC_STOP. input-handler passes these on to asr (`/ws/asr`),
-whose answers are SPEECH_STARTED, PARTIAL, UTTERANCE and ERROR; the client gets FINAL or SPEECH_DROPPED for each UTTERANCE.
+Without a subprotocol `/ws/input` speaks the legacy dialect; `vtuber.v2` adds the typed events of a
+turn.
+
+From the client, legacy: `{"type":"text","action":"data_chunk","chunk_id":0}` and a binary frame (or
+inline `text`), then `{"action":"upload_complete"}`.
+
+From the client, v2: TEXT in one frame; for the microphone MIC_START, then binary frames, then
+MIC_STOP. input-handler forwards these to asr (`/ws/asr`), which sends SPEECH_STARTED, PARTIAL,
+UTTERANCE and ERROR; the client gets FINAL or SPEECH_DROPPED for each UTTERANCE.
 """
 
 from typing import Annotated, Literal
@@ -33,7 +39,7 @@ class UploadFrame(SnakeModel):
 
 
 class UploadProcessed(SnakeModel):
-    """Answer to `upload_complete`, after the turn was really taken (or really refused)."""
+    """Reply to `upload_complete`, sent after the turn was accepted or rejected."""
 
     type: Literal["system"] = "system"
     action: Literal["upload_processed"] = "upload_processed"
@@ -43,7 +49,7 @@ class UploadProcessed(SnakeModel):
 
 
 class SayText(WireModel):
-    """v2: one message of the person at the page, whole in one frame."""
+    """v2: one message of the user, complete in one frame."""
 
     type: Literal["TEXT"] = "TEXT"
     content: str = Field(description="1 to 4 000 characters.")
@@ -55,7 +61,10 @@ class SayText(WireModel):
 
 
 class TurnEvent(WireModel):
-    """v2: an SSE event of a turn, as a frame: `event` and `data` as in `POST /chat/stream`, with the turn it belongs to."""
+    """v2: an SSE event of a turn as a frame, with the session and request it belongs to.
+
+    `event` and `data` are as in `POST /chat/stream`.
+    """
 
     type: Literal["TURN_EVENT"] = "TURN_EVENT"
     session_id: SessionId
@@ -66,7 +75,10 @@ class TurnEvent(WireModel):
 
 
 class MicStart(WireModel):
-    """v2: binary frames of microphone audio follow, mono, each of `frameMs` (the last may be shorter)."""
+    """v2: binary frames of microphone audio follow, mono.
+
+    Each has `frameMs` of audio; the last one may be shorter.
+    """
 
     type: Literal["MIC_START"] = "MIC_START"
     session_id: SessionId
@@ -85,14 +97,17 @@ class MicStop(WireModel):
 
 
 class SpeechStarted(WireModel):
-    """v2, from the server: somebody began to speak. A reply that sounds is paused until it is known what it was."""
+    """v2, from the server: a user began to speak.
+
+    A reply that is playing is paused until the sound is classified.
+    """
 
     type: Literal["SPEECH_STARTED"] = "SPEECH_STARTED"
     at_ms: int = Field(default=0, ge=0, description="Audio time since MIC_START.")
 
 
 class Partial(WireModel):
-    """v2, from the server: what was understood so far."""
+    """v2, from the server: the interim result."""
 
     type: Literal["PARTIAL"] = "PARTIAL"
     text: str
@@ -100,7 +115,7 @@ class Partial(WireModel):
 
 
 class Utterance(WireModel):
-    """From asr to input-handler: somebody has said something and waits now. Empty text: there were no words in it."""
+    """From asr to input-handler: an utterance has ended. With empty text it contained no words."""
 
     type: Literal["UTTERANCE"] = "UTTERANCE"
     text: Annotated[str, StringConstraints(max_length=limits.MAX_CONTENT_CHARS)]
@@ -110,7 +125,7 @@ class Utterance(WireModel):
 
 
 class Final(WireModel):
-    """v2, from the server: what was understood, and the turn it became."""
+    """v2, from the server: the transcript, and the turn that it started."""
 
     type: Literal["FINAL"] = "FINAL"
     text: str
@@ -118,7 +133,10 @@ class Final(WireModel):
 
 
 class UserSpeaking(WireModel):
-    """Somebody speaks to the character, or has finished: her viewers see that she listens. Nothing depends on its arrival."""
+    """A user starts or stops speaking to the character, whose viewers show that she listens.
+
+    Delivery is best effort: nothing depends on it.
+    """
 
     type: Literal["SPOKEN_TO"] = "SPOKEN_TO"
     session_id: SessionId
@@ -131,14 +149,17 @@ class UserSpeaking(WireModel):
 
 
 class SpeechDropped(WireModel):
-    """v2, from the server: what was heard becomes no turn, and a reply that was paused for it goes on."""
+    """v2, from the server: the utterance starts no turn.
+
+    A reply that was paused for it resumes.
+    """
 
     type: Literal["SPEECH_DROPPED"] = "SPEECH_DROPPED"
     reason: Literal["noise", "back_channel"]
 
 
 class InputError(WireModel):
-    """v2, from the server: a frame was refused; the connection stays."""
+    """v2, from the server: a frame was rejected; the connection stays open."""
 
     type: Literal["ERROR"] = "ERROR"
     code: str

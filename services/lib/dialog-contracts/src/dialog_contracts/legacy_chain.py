@@ -1,6 +1,7 @@
-"""The legacy chain's messages in Redis: names and fields as older services write them, `meta` carries what this system adds.
+"""Messages of the legacy pipeline in Redis.
 
-A reader takes a message of an older producer, whose `meta` says nothing of sessions and turns; `task_id` is the session then.
+Names and fields are those that the older services write; `meta` carries what this system adds. An
+older producer's `meta` has no session and turn: its `task_id` is the session then.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -13,17 +14,23 @@ from dialog_contracts.model import SessionId, SnakeModel, TraceParent, Turn
 
 Text = Annotated[str, StringConstraints(max_length=limits.MAX_REPLY_CHARS)]
 BlobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-"""Name of bytes in Redis: 32 hex digits, never a path."""
+"""Id of bytes in Redis: 32 hex digits, never a path."""
 
 AudioKind = Literal["webm", "ogg", "mp3", "wav", "m4a", "pcm_s16le"]
 AUDIO_KINDS: Final[tuple[AudioKind, ...]] = ("webm", "ogg", "mp3", "wav", "m4a", "pcm_s16le")
 
 UPLOAD_ID: Final = "upload-"
-"""How the requestId of an older client's message begins: one without a subprotocol waits for its answer."""
+"""Prefix of the requestId of an upload.
+
+Its client has no subprotocol and waits for the response.
+"""
 
 
 class ChainMeta(SnakeModel):
-    """What rides with a message through the whole chain. The first four fields are the older system's."""
+    """Metadata that travels with a message through the whole legacy pipeline.
+
+    The first four fields come from the older system.
+    """
 
     trace_id: str | None = None
     from_channel: str | None = None
@@ -48,7 +55,10 @@ class ChainMeta(SnakeModel):
 
 
 class UserInput(SnakeModel):
-    """List `user_input_queue`, and after memory has filed it list `chat_requests`: what somebody said."""
+    """A message of a user, in list `user_input_queue` and then in list `chat_requests`.
+
+    memory stores the message between the two lists.
+    """
 
     task_id: SessionId
     type: Literal["text"] = "text"
@@ -63,7 +73,7 @@ class UserInput(SnakeModel):
 
 
 class AudioBlob(SnakeModel):
-    """Sound as bytes in Redis, by id. The older form `{"type": "file", "path": …}` is refused."""
+    """Audio as bytes in Redis, by id. The older form `{"type": "file", "path": …}` is rejected."""
 
     type: Literal["blob"] = "blob"
     id: BlobId
@@ -73,7 +83,7 @@ class AudioBlob(SnakeModel):
 
 
 class AsrOptions(SnakeModel):
-    """How to listen."""
+    """Options of a transcription."""
 
     lang: str | None = Field(default=None, description="`zh` or `en`; absent: found out.")
     timestamps: bool = False
@@ -81,7 +91,7 @@ class AsrOptions(SnakeModel):
 
 
 class AsrTask(SnakeModel):
-    """List `asr_tasks`: a recording to be transcribed."""
+    """A recording to be transcribed, in list `asr_tasks`."""
 
     task_id: SessionId
     audio: AudioBlob
@@ -90,7 +100,11 @@ class AsrTask(SnakeModel):
 
 
 class AsrResult(SnakeModel):
-    """List `asr_finals` (work for input-handler: the turn begins now) and channel `asr_results` (an announcement)."""
+    """A transcript, in list `asr_finals` and on channel `asr_results`.
+
+    The list is work for input-handler, which starts the turn; the channel only announces the
+    result.
+    """
 
     task_id: SessionId
     status: Literal["finished", "failed", "partial"]
@@ -103,7 +117,7 @@ class AsrResult(SnakeModel):
 
 
 class TtsRequest(SnakeModel):
-    """List `tts_requests`: a whole reply to be spoken into one file."""
+    """A whole reply that is to be synthesized into one file, in list `tts_requests`."""
 
     message_id: str
     task_id: SessionId
@@ -116,14 +130,14 @@ class TtsRequest(SnakeModel):
 
 
 class MouthCue(SnakeModel):
-    """From `offset_ms` of the audio on, the mouth has this shape (Oculus-15 weights)."""
+    """The mouth shape (Oculus-15 weights) from `offset_ms` of the audio on."""
 
     offset_ms: int = Field(ge=0)
     weights: dict[str, float]
 
 
 class ResponseMetadata(SnakeModel):
-    """How an answer came about."""
+    """How a legacy response was produced."""
 
     provider: str | None = Field(
         default=None, description="Voice that spoke; absent without sound."
@@ -139,9 +153,10 @@ class ResponseMetadata(SnakeModel):
 
 
 class TaskResponse(SnakeModel):
-    """Channel `task_response:{task_id}`, and kept for late subscribers: the answer to a turn.
+    """The response to a turn, on channel `task_response:{task_id}` and stored for late readers.
 
-    `text` is there also when the voice failed; `audio` is absent then. `status: error` means that nothing will answer this turn.
+    `text` is present also when the synthesis failed; `audio` is absent then. `status: error` means
+    that this turn gets no other response.
     """
 
     message_id: str
@@ -160,7 +175,10 @@ class TaskResponse(SnakeModel):
 
 
 class MemoryUpdate(SnakeModel):
-    """Channel `memory_updates`: something was said, on either path. `message_id` and `correlation_id` tell repetitions."""
+    """A message of a user or of the character, of either path, on channel `memory_updates`.
+
+    `message_id` and `correlation_id` identify repetitions.
+    """
 
     event_type: Literal["memory_update"] = "memory_update"
     user_id: str = "anonymous"
@@ -174,7 +192,7 @@ class MemoryUpdate(SnakeModel):
 
 
 class AiResponse(SnakeModel):
-    """Channel `ai_responses`: the text of a legacy answer, before it has a voice."""
+    """The text of a legacy response before its synthesis, on channel `ai_responses`."""
 
     user_id: str = "anonymous"
     text: str
@@ -184,7 +202,7 @@ class AiResponse(SnakeModel):
 
 
 class TtsFailure(SnakeModel):
-    """What a voice failed at."""
+    """The reason of a failed synthesis."""
 
     code: Literal["TTS_SYNTHESIS_FAILED", "INVALID_REQUEST", "ALL_PROVIDERS_FAILED"]
     message: str
@@ -193,7 +211,7 @@ class TtsFailure(SnakeModel):
 
 
 class TtsError(SnakeModel):
-    """Channel `tts_errors`. The turn is answered all the same, without sound."""
+    """A failed synthesis, on channel `tts_errors`. The turn is still answered, without audio."""
 
     message_id: str
     timestamp: str
@@ -202,7 +220,7 @@ class TtsError(SnakeModel):
 
 
 class LtmRequest(SnakeModel):
-    """List `ltm_requests`: a question to long-term memory, or something to keep."""
+    """A query to long-term memory or an entry to store, in list `ltm_requests`."""
 
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     type: Literal["search", "add", "profile_get", "profile_update"]
@@ -211,7 +229,7 @@ class LtmRequest(SnakeModel):
 
 
 class LtmResponse(SnakeModel):
-    """Channel `ltm_responses`, and kept for a late reader: the answer to an LtmRequest."""
+    """The result of an LtmRequest: on channel `ltm_responses`, and stored for a late reader."""
 
     request_id: str
     user_id: str
@@ -222,5 +240,5 @@ class LtmResponse(SnakeModel):
 
 
 def session_of(message: UserInput | AsrTask | AsrResult | TtsRequest | TaskResponse) -> str:
-    """The session a message belongs to."""
+    """Return the session of a message: `meta.session_id`, or `task_id` where that is absent."""
     return message.meta.session_id or message.task_id

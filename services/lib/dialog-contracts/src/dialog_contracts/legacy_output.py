@@ -1,4 +1,7 @@
-"""Frames of `/ws/output/{id}` without a subprotocol: text, then one audio file in slices, as older clients read them."""
+"""Frames of `/ws/output/{id}` without a subprotocol, for legacy viewers.
+
+A reply is its text, followed by one audio file in slices.
+"""
 
 from typing import Final, Literal
 
@@ -17,7 +20,7 @@ class LegacyReply(SnakeModel):
 
 
 class LegacyAudioChunk(SnakeModel):
-    """Announces one binary frame of the audio file, at most 65 536 bytes."""
+    """Announces one binary frame of the audio file, of at most 65 536 bytes."""
 
     type: Literal["audio_chunk"] = "audio_chunk"
     task_id: str
@@ -26,14 +29,14 @@ class LegacyAudioChunk(SnakeModel):
 
 
 class LegacyAudioComplete(SnakeModel):
-    """All slices were sent."""
+    """All slices have been sent."""
 
     type: Literal["audio_complete"] = "audio_complete"
     task_id: str
 
 
 class LegacyError(SnakeModel):
-    """An error as older clients expect it."""
+    """An error in the form that legacy viewers expect."""
 
     status: Literal["error"] = "error"
     error: str

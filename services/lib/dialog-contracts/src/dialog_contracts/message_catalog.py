@@ -1,4 +1,4 @@
-"""All messages in one list: what schemas are generated for, and what has an example in `examples/`."""
+"""List of all messages: each has a generated schema and an example in `examples/`."""
 
 import re
 from typing import Final
@@ -80,7 +80,7 @@ MESSAGES: Final[tuple[type[WireModel], ...]] = (
     session_document.FlagTable,
     session_document.FlagAck,
 )
-"""Everything that travels by itself."""
+"""Messages that are sent or stored by themselves."""
 
 PARTS: Final[tuple[type[WireModel], ...]] = (
     SnakeModel,
@@ -100,9 +100,9 @@ PARTS: Final[tuple[type[WireModel], ...]] = (
     session_document.SessionVoice,
     sse.DoneStats,
 )
-"""What only travels inside a message; described in its schema."""
+"""Models that are sent only inside a message and are described in its schema."""
 
 
 def file_name(message: type[WireModel]) -> str:
-    """`SpeechChunk` → `speech-chunk.json`, in `schemas/` and in `examples/`."""
+    """Return the file name of a message in `schemas/` and `examples/`: `speech-chunk.json`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", message.__name__).lower() + ".json"

@@ -1,4 +1,4 @@
-"""The public HTTP API as an OpenAPI 3.1 document: a turn, STOP, history."""
+"""The public HTTP API as an OpenAPI 3.1 document: turns, STOP and history."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ BODIES: Final[tuple[type[BaseModel], ...]] = (
     *sse.EVENT_TYPES.values(),
 )
 INTERNAL: Final = {"RequestMeta": ("flags", "client", "knownTurn")}
-"""Fields that only services set; whatever a caller writes there is replaced."""
+"""Fields that only services set; a value from a caller is replaced."""
 
 VERSION: Final = "2.0.0"
 
@@ -63,7 +63,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         }
     },
 }
-"""By body, then by what each is an example of."""
+"""Examples by body and by name of the example."""
 
 _EVENT_EXAMPLE: Final = {
     "id": "42.1",
@@ -72,7 +72,7 @@ _EVENT_EXAMPLE: Final = {
 }
 
 _DOOR: Final = (400, 403, 405, 408, 413, 414, 429, 431, 500, 503)
-"""What any request may be answered with, before anybody looks at what it asks."""
+"""Statuses that any request may get before its content is examined."""
 
 _ERRORS: Final = {
     400: "No HTTP/1.1 request.",
@@ -106,7 +106,7 @@ An event is at most {limits.MAX_EVENT_BYTES} bytes. To resume, send the same bod
 
 
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """Return the whole OpenAPI document."""
     _, made = models_json_schema(
         [(body, "validation") for body in BODIES], by_alias=True, ref_template=_REF
     )
@@ -114,7 +114,7 @@ def document() -> dict[str, Any]:
     for model, fields in INTERNAL.items():
         for field in fields:
             schemas[model]["properties"].pop(field)
-    # Nothing public refers to it once `meta.flags` is gone.
+    # Nothing public refers to FlagSet without `meta.flags`.
     schemas.pop("FlagSet")
     return {
         "openapi": "3.1.0",

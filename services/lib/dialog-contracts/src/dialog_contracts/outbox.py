@@ -1,4 +1,4 @@
-"""Events of a turn as they leave the engine's outbox for Redis Streams."""
+"""Events of a turn that the engine's outbox sends to Redis Streams."""
 
 from typing import Any, Literal
 
@@ -6,7 +6,10 @@ from dialog_contracts.model import SessionId, TraceParent, Turn, WireModel
 
 
 class OutboxEvent(WireModel):
-    """`eventId` is a UUIDv7; consumers upsert by (sessionId, turn) and keep the highest revision."""
+    """One event. `eventId` is a UUIDv7.
+
+    Consumers upsert by (sessionId, turn) and keep the highest revision.
+    """
 
     event_id: str
     correlation_id: str

@@ -1,22 +1,22 @@
-"""Names in Redis: keys, lists, channels and streams, legacy ones as they were."""
+"""Names of keys, lists, channels and streams in Redis; legacy names are unchanged."""
 
 from typing import Final
 
 TURN_SAMPLES: Final = "vtuber:turns"
-"""Stream, bounded: one entry per turn, on either path."""
+"""Stream, bounded: one entry per turn, of either path."""
 
 TURN_SAMPLES_MAXLEN: Final = 100_000
 
 EVENTS_LTM: Final = "events.ltm"
 EVENTS_ANALYTICS: Final = "events.analytics"
-"""Streams of the outbox; what fails for good goes to the same name with `.dead`."""
+"""Streams of the outbox; events that fail permanently go to the same name with `.dead`."""
 
 SESSIONS: Final = "vtuber:sessions"
-"""Sorted set: sessionId scored by Unix seconds of its last turn."""
+"""Sorted set: sessionId, scored by the Unix seconds of its last turn."""
 
 MAX_SESSIONS: Final = 1_000
 HISTORY_TURNS: Final = 50
-"""Turns kept in `session:{id}:turns`."""
+"""Number of turns kept in `session:{id}:turns`."""
 
 MAX_DEAD_LETTERS: Final = 1_000
 
@@ -29,71 +29,99 @@ ASR_TASKS: Final = "asr_tasks"
 ASR_FINALS: Final = "asr_finals"
 TTS_REQUESTS: Final = "tts_requests"
 LTM_REQUESTS: Final = "ltm_requests"
-"""Lists of the legacy chain: LPUSH, and BLMOVE from the right into the processing list of one consumer."""
+"""Lists of the legacy pipeline.
+
+Producers LPUSH; consumers BLMOVE from the right into the processing list of one consumer.
+"""
 
 MEMORY_UPDATES: Final = "memory_updates"
 AI_RESPONSES: Final = "ai_responses"
 ASR_RESULTS: Final = "asr_results"
 TTS_ERRORS: Final = "tts_errors"
 LTM_RESPONSES: Final = "ltm_responses"
-"""Channels of the legacy chain. They announce only: what must not be lost is in a list or a key."""
+"""Channels of the legacy pipeline.
+
+They only announce: data that must not be lost is in a list or a key.
+"""
 
 RESPONSE_TTL_S: Final = 600
-"""How long an answer waits for a late subscriber, and its sound with it."""
+"""Lifetime in seconds of a response, and of its audio, for late subscribers."""
 
 BLOB_TTL_S: Final = 600
 BLOB_BYTES: Final = 32 * 1024 * 1024
-"""Largest blob: ten minutes of speech."""
+"""Largest blob in bytes: ten minutes of speech."""
 
 RELEASED_BLOB_TTL_S: Final = 30
-"""What is left of a blob's time once somebody has heard it."""
+"""Remaining lifetime in seconds of a blob that has been used."""
 
 RECORDING_ENDS: Final = "vtuber:recordings"
-"""Sorted set: blob of a recording → Unix seconds at which it is gone; bounded, with the TTL of a blob."""
+"""Sorted set: blob id of a recording → Unix seconds at which it expires.
+
+It is bounded and has the TTL of a blob.
+"""
 
 RECORDING_SIZES: Final = "vtuber:recordings:sizes"
-"""Hash: blob of a recording → its bytes, a space, and the client that sent it."""
+"""Hash: blob id of a recording → its size in bytes, a space, and the client that sent it."""
 
 
 PLAYBACK_STOPS: Final = "vtuber:file_stops"
-"""Channel: STOP of a reply that a voice file speaks, from one output-handler to all."""
+"""Channel: STOP of a reply that plays from a voice file, from one output-handler to all."""
 
 USER_SPEAKING: Final = "vtuber:spoken_to"
-"""Channel: somebody speaks into a microphone of a session, or has finished; from input-handler to every output-handler."""
+"""Channel: a user starts or stops speaking into a microphone of a session.
+
+input-handler publishes to every output-handler.
+"""
 
 FLAGS: Final = "vtuber:flags"
-"""Hash: sessionId (or `*`) → SessionDocument. The operator alone writes it, together with the revision and the message on the channel."""
+"""Hash: sessionId (or `*`) → SessionDocument.
+
+Only the operator writes it, together with the revision and the message on the channel.
+"""
 
 FLAGS_REVISION: Final = "vtuber:flags:revision"
-"""String: the revision of the hash, written in the same transaction: max(Unix ms, the last one + 1)."""
+"""String: the revision of the hash, written in the same transaction.
+
+It is max(Unix ms, previous revision + 1).
+"""
 
 FLAGS_CHANGED: Final = "vtuber:flags:changed"
-"""Channel: the new revision, in digits."""
+"""Channel: the new revision, in decimal digits."""
 
 FLAGS_ACKS: Final = "vtuber:flags:acks"
-"""Hash: pod → FlagAck; also the channel on which a pod says its name after it wrote its field."""
+"""Hash: pod → FlagAck.
+
+It is also the channel on which a pod publishes its name after it wrote its field.
+"""
 
 FLAGS_ACK_EVERY_S: Final = 5
 FLAGS_ACK_VALID_S: Final = 15
 
 
 def turn_counter(session_id: str) -> str:
-    """Number of the last turn: INCR gives the next."""
+    """Counter: number of the session's last turn; INCR returns the next one."""
     return f"session:{session_id}:turn"
 
 
 def turn_of_request(session_id: str, request_id: str) -> str:
-    """The turn that a requestId was given, so that a repeated message keeps its number."""
+    """String: the turn number of a requestId, so that a repeated message keeps its number."""
     return f"session:{session_id}:request:{request_id}"
 
 
 def session_lease(session_id: str) -> str:
-    """Hash: which engine has the session (`ordinal`, `process`), since when (`epoch`), and until when (`till`, Unix ms)."""
+    """Hash of the session's lease.
+
+    Fields: which engine holds it (`ordinal`, `process`), its `epoch`, and its expiry (`till`, Unix
+    ms).
+    """
     return f"session:{session_id}:owner"
 
 
 def active_playback(session_id: str) -> str:
-    """The turn that somebody speaks whom the session's owner cannot ask: an engine that gave it away, a voice file."""
+    """String: a turn that plays where the lease holder cannot query it.
+
+    That is a turn of an engine that has released the session, or a voice file.
+    """
     return f"session:{session_id}:sounding"
 
 
@@ -103,42 +131,48 @@ def history(session_id: str) -> str:
 
 
 def reset_after(session_id: str) -> str:
-    """The last turn before a RESET: prompts begin after it."""
+    """String: the last turn before a RESET; prompts contain only later turns."""
     return f"session:{session_id}:reset"
 
 
 def session_queue(session_id: str) -> str:
-    """List of the session's turns in the legacy chain, oldest first; only the first is being worked on."""
+    """List of the session's turns in the legacy pipeline, oldest first.
+
+    Only the first is processed.
+    """
     return f"session:{session_id}:legacy"
 
 
 def reply_claim(correlation_id: str) -> str:
-    """Who may answer this turn: `sync` or `legacy`, SET NX EX 600."""
+    """String: the path that may answer this turn, `sync` or `legacy`; SET NX EX 600."""
     return f"reply:{correlation_id}"
 
 
 def task_response(task_id: str) -> str:
-    """Legacy channel with the answer to a task."""
+    """Legacy channel with the response to a task."""
     return f"task_response:{task_id}"
 
 
 def responses(task_id: str) -> str:
-    """Hash: message_id → TaskResponse, for whoever subscribes late."""
+    """Hash: message_id → TaskResponse, for late subscribers."""
     return f"task_response:{task_id}:answers"
 
 
 def delivered(task_id: str) -> str:
-    """Set of message_ids whose answer reached a viewer to its end."""
+    """Set of the message_ids whose response was delivered to a viewer completely."""
     return f"task_response:{task_id}:heard"
 
 
 def viewer_context(viewer: str) -> str:
-    """List of a viewer's last messages, newest last; of somebody without a name: of his session."""
+    """List of a viewer's last messages, newest last.
+
+    For a viewer without a user id, `viewer` is `anonymous:` and the session.
+    """
     return f"memory:user_sessions:{viewer}"
 
 
 def user_memories(user_id: str) -> str:
-    """Sorted set of what the legacy long-term memory keeps of one user, scored by Unix ms."""
+    """Sorted set of a user's entries in the legacy long-term memory, scored by Unix ms."""
     return f"ltm:user:{user_id}:memories"
 
 
@@ -148,30 +182,30 @@ def user_profile(user_id: str) -> str:
 
 
 def blob(blob_id: str) -> str:
-    """Bytes of a recording or a voice file."""
+    """String: the bytes of a recording or a voice file."""
     return f"blob:{blob_id}"
 
 
 def ltm_response(request_id: str) -> str:
-    """LtmResponse for a reader that subscribes late."""
+    """String: the LtmResponse, for a reader that subscribes late."""
     return f"ltm_response:{request_id}"
 
 
 def processing(work_list: str, consumer: str) -> str:
-    """List of the messages that one consumer works on, newest first."""
+    """List of the messages that one consumer processes, newest first."""
     return f"{work_list}:processing:{consumer}"
 
 
 def consumers(work_list: str) -> str:
-    """Sorted set of consumers, scored by the Unix ms until which each is alive."""
+    """Sorted set of consumers, scored by the Unix ms at which each one's lease expires."""
     return f"{work_list}:consumers"
 
 
 def attempts(work_list: str) -> str:
-    """Hash: message → how often it was taken back from a consumer that died with it."""
+    """Hash: message → number of times it was requeued after its consumer failed or died."""
     return f"{work_list}:attempts"
 
 
 def dead_letter(work_list: str) -> str:
-    """List of the messages that could not be read or that nobody survived, newest first, bounded."""
+    """List of the messages that could not be parsed or processed, newest first, bounded."""
     return f"{work_list}:dead"

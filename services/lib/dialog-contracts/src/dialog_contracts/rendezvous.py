@@ -1,13 +1,14 @@
-"""Which engine a session belongs to, where there are several. Pure; input-handlers and engines reckon alike.
+"""Assignment of sessions to engines by rendezvous hashing.
 
-Rendezvous hashing over the configured engines, ready or not: a restart moves nothing, and one engine more moves only its own share.
+Input-handlers and engines compute it alike. All configured engines count, ready or not: a restart
+moves no session, and an added engine takes over only its own share.
 """
 
 from hashlib import blake2b
 
 
 def rank_engines(session_id: str, engines: int) -> list[int]:
-    """Ordinals of `engines` engines: the session's home, then who stands in for it, in order."""
+    """Return the ordinals of `engines` engines: the session's home first, then its substitutes."""
     return sorted(range(engines), key=lambda ordinal: _weight(session_id, ordinal), reverse=True)
 
 

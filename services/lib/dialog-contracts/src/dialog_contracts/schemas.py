@@ -1,4 +1,4 @@
-"""`python -m dialog_contracts.schemas --write | --check`: the generated files in `schemas/`, made anew or compared."""
+"""Write or compare the generated files: `python -m dialog_contracts.schemas --write | --check`."""
 
 import argparse
 import json
@@ -14,7 +14,10 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def generated() -> dict[str, str]:
-    """File name → text of every generated file. The same models always give the same bytes."""
+    """Return file name → text of every generated file.
+
+    The same models always give the same bytes.
+    """
     documents: dict[str, dict[str, Any]] = {
         file_name(message): {"$schema": DIALECT, **message.model_json_schema(by_alias=True)}
         for message in MESSAGES
@@ -28,7 +31,7 @@ def generated() -> dict[str, str]:
 
 
 def drift(folder: Path) -> list[str]:
-    """One sentence for each file that is missing, stale or not generated."""
+    """Return one sentence for each file that is missing, stale or not generated."""
     wanted = generated()
     there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     return [
@@ -39,7 +42,7 @@ def drift(folder: Path) -> list[str]:
 
 
 def write(folder: Path) -> None:
-    """Write every file; delete those that belong to no message."""
+    """Write every generated file and delete files that belong to no message."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = generated()
     for path in folder.glob("*.json"):
@@ -52,7 +55,7 @@ def write(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None, folder: Path = FOLDER) -> int:
-    """The command; exit status 1 when `--check` finds drift."""
+    """Run the command; returns exit status 1 when `--check` finds a difference."""
     parser = argparse.ArgumentParser(prog="python -m dialog_contracts.schemas", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--write", action="store_true", help="write the files anew")

@@ -1,4 +1,4 @@
-"""What the operator writes for a session, and what a pod answers: the two messages of flag delivery."""
+"""The two messages of flag delivery: the operator's document of a session, and a pod's reply."""
 
 from typing import Annotated, Final, Literal
 
@@ -8,10 +8,10 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.model import WireModel
 
 EVERY_SESSION: Final = "*"
-"""The sessionId of the document for all sessions that have none of their own."""
+"""The sessionId of the document for all sessions without a document of their own."""
 
 KeyFile = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,250}$")]
-"""Name of a file in the directory of session keys: never a path."""
+"""Name of a file in the directory of session keys; never a path."""
 
 Lang = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 BaseUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=512)]
@@ -20,7 +20,7 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[^\s]{1,128}$")]
 
 
 class Persona(WireModel):
-    """Who the character is. A field that is absent takes the engine's own setting."""
+    """The character of a session. A field that is absent takes the engine's own setting."""
 
     instructions: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = Field(
         default=None, description="The system prompt: character, manner and limits of the reply."
@@ -32,7 +32,7 @@ class Persona(WireModel):
 
 
 class SessionLlm(WireModel):
-    """Which language model answers. What is absent takes the engine's own setting."""
+    """The language model of a session. A field that is absent takes the engine's own setting."""
 
     provider: Literal["rules", "openai"] = Field(
         default="openai",
@@ -56,7 +56,7 @@ class SessionLlm(WireModel):
 
 
 class SessionVoice(WireModel):
-    """Which voice speaks. What is absent takes the engine's own setting."""
+    """The voice of a session. A field that is absent takes the engine's own setting."""
 
     provider: Literal["espeak", "edge", "openai"] = Field(
         default="espeak",
@@ -80,7 +80,10 @@ class SessionVoice(WireModel):
 
 
 class SessionDocument(WireModel):
-    """One field of the hash `vtuber:flags`. Its generation is `flags.generation`: Unix ms of the change, so that it never comes twice."""
+    """Flags and settings of one session: one field of the hash `vtuber:flags`.
+
+    Its generation is `flags.generation`, the Unix ms of the change, so that no value is used twice.
+    """
 
     session_id: Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
     flags: FlagSet
@@ -93,14 +96,20 @@ class SessionDocument(WireModel):
 
 
 class FlagTable(WireModel):
-    """All documents at one revision: the file `flags.json` of the ConfigMap, from which a pod starts when Redis is away."""
+    """All documents at one revision: the file `flags.json` of the ConfigMap.
+
+    A pod starts from this file while Redis is not available.
+    """
 
     revision: int = Field(ge=0, description="Grows with every write; what pods acknowledge.")
     documents: list[SessionDocument] = []
 
 
 class FlagAck(WireModel):
-    """One field of the hash `vtuber:flags:acks`, under the pod's name, renewed every 5 s and after every change."""
+    """A pod's acknowledgement: one field of the hash `vtuber:flags:acks`, under the pod's name.
+
+    The pod renews it every 5 s and after every change.
+    """
 
     service: str
     revision: int = Field(

@@ -1,4 +1,4 @@
-"""Events of `POST /chat/stream`, and a parser of Server-Sent Events that takes bytes cut anywhere."""
+"""Events of `POST /chat/stream`, and an incremental parser of Server-Sent Events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dialog_contracts.model import SnakeModel, WireModel
 
 
 class ControlEvent(WireModel):
-    """`event: control`. ACCEPTED comes at once; SPEECH_START with the first chunk of audio."""
+    """`event: control`. ACCEPTED is sent at once, SPEECH_START with the first chunk of audio."""
 
     action: Literal["ACCEPTED", "SPEECH_START"]
     session_id: str | None = None
@@ -19,14 +19,14 @@ class ControlEvent(WireModel):
 
 
 class TextDeltaEvent(WireModel):
-    """`event: text-delta`. The last one of a reply has `eos: true` (and may be empty)."""
+    """`event: text-delta`. The last one of a reply has `eos: true` and may be empty."""
 
     content: str
     eos: bool = False
 
 
 class ErrorEvent(WireModel):
-    """`event: error`. Ends the stream."""
+    """`event: error`. It ends the stream."""
 
     code: str
     message: str
@@ -35,7 +35,11 @@ class ErrorEvent(WireModel):
 
 
 class DoneStats(SnakeModel):
-    """Figures of a turn. Times are ms from the engine's receipt of the request; absent where it did not happen."""
+    """Statistics of a turn.
+
+    Times are ms from the engine's receipt of the request; a time is absent if its event did not
+    occur.
+    """
 
     ttft_ms: float | None = None
     first_audio_ms: float | None = None
@@ -64,13 +68,13 @@ class DoneStats(SnakeModel):
 
 
 class DoneEvent(WireModel):
-    """`event: done`. Sent after the turn is committed; ends the stream."""
+    """`event: done`. It is sent after the turn is committed and ends the stream."""
 
     stats: DoneStats
 
 
 COMMENT: Final = "comment"
-"""Name of a frame that is a comment on the wire: no event, and of no interest to clients."""
+"""Event name of a frame that is a comment on the wire, which clients ignore."""
 
 
 ChatEvent = ControlEvent | TextDeltaEvent | ErrorEvent | DoneEvent
@@ -90,21 +94,21 @@ EVENT_TYPES: dict[str, type[ChatEvent]] = {
 
 
 EVENT_ID: Final = r"^[1-9][0-9]{0,8}[.][0-9]{1,9}$"
-"""Of events of turns, which are numbered from 1."""
+"""Pattern of the ids of turn events; turns are numbered from 1."""
 
 _DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
 class SseFrame:
-    """One event as it stands on the wire: id `<turn>.<n>`, name, data (JSON text)."""
+    """One event in wire form: id `<turn>.<n>`, name, and data as JSON text."""
 
     event: str
     data: str
     id: str | None = None
 
     def encode(self) -> bytes:
-        """The frame's bytes, with the blank line that ends it."""
+        """Return the frame's bytes, including the blank line at its end."""
         if self.event == COMMENT:
             return f": {self.data}\n\n".encode()
         head = f"id: {self.id}\n" if self.id is not None else ""
@@ -112,22 +116,31 @@ class SseFrame:
         return f"{head}event: {self.event}\n{data}\n\n".encode()
 
     def parse(self) -> ChatEvent:
-        """The typed event; raises KeyError for an unknown name, pydantic.ValidationError for wrong data."""
+        """Return the typed event.
+
+        Raises KeyError for an unknown name and pydantic.ValidationError for invalid data.
+        """
         return EVENT_TYPES[self.event].model_validate_json(self.data)
 
 
 THINKING: Final = SseFrame(event=COMMENT, data="thinking")
-"""From an engine whose model thinks before its first word, once a second: whoever waits for that word may wait longer. A comment, since
-clients of earlier versions know no other events."""
+"""Sent once a second by an engine whose model reasons before its first word.
+
+A caller that receives it extends its deadline for that word. It is a comment, since clients of
+earlier versions know no other events.
+"""
 
 
 def frame(event: ChatEvent, event_id: str) -> SseFrame:
-    """An event with its id, ready to be sent."""
+    """Return the frame of an event with its id."""
     return SseFrame(event=EVENT_NAMES[type(event)], data=event.to_json(), id=event_id)
 
 
 def split_event_id(event_id: str) -> tuple[int, int]:
-    """`"42.7"` → (42, 7); raises ValueError for anything else."""
+    """Return (turn, number) of an event id, (42, 7) of `"42.7"`.
+
+    Raises ValueError for any other form.
+    """
     turn, _, number = event_id.partition(".")
     if not (_is_count(turn) and _is_count(number)):
         raise ValueError(f"an event id is <turn>.<n>, not {event_id[:40]!r}")
@@ -139,7 +152,10 @@ def _is_count(text: str) -> bool:
 
 
 class SseParser:
-    """Takes bytes of a stream cut anywhere, gives whole frames. Comments (heartbeats) are dropped, or frames of their own."""
+    """Parses a byte stream that may be split anywhere into whole frames.
+
+    Comments (heartbeats) are dropped, or returned as frames with `comments=True`.
+    """
 
     def __init__(
         self, *, max_event_bytes: int = limits.MAX_EVENT_BYTES, comments: bool = False
@@ -153,9 +169,12 @@ class SseParser:
         self._id: str | None = None
 
     def feed(self, data: bytes) -> Iterator[SseFrame]:
-        """Frames completed by these bytes; raises ValueError for an event over the limit or invalid UTF-8."""
+        """Yield the frames that these bytes complete.
+
+        Raises ValueError for an event over the limit or for invalid UTF-8.
+        """
         if self._after_cr and data:
-            # CR LF is one line end even when the two bytes arrive apart.
+            # CR LF is one line end even when the two bytes arrive separately.
             data = data[1:] if data[:1] == b"\n" else data
             self._after_cr = False
         self._rest += data
@@ -168,7 +187,8 @@ class SseParser:
         self._check_size(self._rest)
 
     def _check_size(self, line: bytes) -> None:
-        # Checked per line and not per feed, so that the limit is the same however the bytes were cut.
+        # Checked per line and not per feed, so that the limit does not depend on how the bytes are
+        # split.
         if len(line) + self._size > self._max:
             raise ValueError(f"an event is longer than {self._max} bytes")
 

@@ -1,4 +1,7 @@
-"""One entry of the stream `vtuber:turns`: what flags are judged by, and what dashboards can be rebuilt from."""
+"""One entry of the stream `vtuber:turns`.
+
+Flag rollouts are assessed by these entries, and dashboards can be rebuilt from them.
+"""
 
 from typing import Literal
 
@@ -7,7 +10,10 @@ from dialog_contracts.model import SessionId, TraceParent, Turn, WireModel
 
 
 class TurnSample(WireModel):
-    """A turn's outcome and latencies (ms from the receipt of the request by the service that answered)."""
+    """Outcome and latencies of a turn.
+
+    Latencies are ms from the receipt of the request by the service that answered.
+    """
 
     session_id: SessionId
     turn: Turn

@@ -1,7 +1,7 @@
-"""What a viewer of `/ws/output/{id}` hears and says in the dialects `vtuber.v2` and `vtuber.v2.bin`.
+"""Frames of `/ws/output/{id}` in the dialects `vtuber.v2` and `vtuber.v2.bin`.
 
-Down: everything of the ingest socket (START with `startedAt`, chunks, captions, END, STOP_ACK, STOP as "flush"), plus STATE, ERROR, TIME.
-Back: STOP, PLAYED, TIME.
+To viewers: the frames of the ingest socket (START with `startedAt`, chunks, captions, END,
+STOP_ACK, STOP as "flush"), plus STATE, ERROR and TIME. From viewers: STOP, PLAYED and TIME.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ CLOSE_UNKNOWN_SESSION = 4004
 
 
 class Phase(StrEnum):
-    """What the character is doing."""
+    """Phase of the character."""
 
     IDLE = "IDLE"
     LISTENING = "LISTENING"
@@ -30,8 +30,10 @@ class Phase(StrEnum):
 
 
 class State(WireModel):
-    """The session's phase. With SPEAKING, `startedAt` is when audio offset 0 sounds, so all ears schedule alike;
-    it is sent again when speech came too late and the turn's clock had to move.
+    """The session's phase.
+
+    With SPEAKING, `startedAt` is the time at which audio offset 0 plays, so that all viewers
+    schedule alike. STATE is sent again when a chunk was late and the turn's start had to move.
     """
 
     type: Literal["STATE"] = "STATE"
@@ -42,7 +44,7 @@ class State(WireModel):
 
 
 class ViewerError(WireModel):
-    """Something went wrong that a viewer should know."""
+    """An error that is reported to a viewer."""
 
     type: Literal["ERROR"] = "ERROR"
     code: str
@@ -57,7 +59,7 @@ class TimeRequest(WireModel):
 
 
 class TimeReply(WireModel):
-    """TIME back: the viewer's t0, and output-handler's clock in ms."""
+    """TIME to a viewer: the viewer's t0, and output-handler's clock in ms."""
 
     type: Literal["TIME"] = "TIME"
     t0: float

@@ -1,4 +1,7 @@
-"""The mouth shapes on the wire: the fifteen Oculus visemes, and the two names of the seed plan that map onto them."""
+"""The mouth shapes on the wire: the fifteen Oculus visemes.
+
+Two names of the seed plan are mapped onto them.
+"""
 
 from typing import Final
 

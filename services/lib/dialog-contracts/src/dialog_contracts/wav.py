@@ -1,4 +1,4 @@
-"""Speech as a file: s16le, 24 kHz, mono, in a WAV."""
+"""WAV files of speech: s16le, 24 kHz, mono."""
 
 import struct
 
@@ -6,12 +6,12 @@ from dialog_contracts import limits
 
 
 def wav_file(pcm: bytes | bytearray) -> bytes:
-    """The file with these samples."""
+    """Return a WAV file with these samples."""
     return wav_header(len(pcm)) + pcm
 
 
 def wav_header(pcm_bytes: int) -> bytes:
-    """The 44 bytes before so many bytes of samples."""
+    """Return the 44-byte header of a WAV file with `pcm_bytes` bytes of samples."""
     rate = limits.SAMPLE_RATE
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
     return (
