@@ -1,1 +1,1 @@
-"""Feature flags: names, needs, sources."""
+"""Feature flags: their names, their requirements and their sources."""

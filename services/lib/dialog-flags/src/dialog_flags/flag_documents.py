@@ -1,4 +1,7 @@
-"""The documents a pod goes by, replaced as a whole: whoever reads in one step of the event loop reads one revision."""
+"""The flag documents that a pod uses.
+
+They are replaced as a whole: code that reads within one step of the event loop sees one revision.
+"""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -10,7 +13,10 @@ Origin = Literal["environment", "file", "redis"]
 
 
 class FlagDocuments:
-    """Starts empty (the environment decides), then holds what the operator wrote."""
+    """Holds the operator's documents.
+
+    It starts empty, and then the flags of the environment apply.
+    """
 
     def __init__(self) -> None:
         self._by_session: dict[str, SessionDocument] = {}
@@ -18,28 +24,36 @@ class FlagDocuments:
         self.origin: Origin = "environment"
 
     def replace(self, table: FlagTable, origin: Origin) -> None:
-        """Go by `table` from now on."""
+        """Use `table` from now on."""
         self._by_session = {document.session_id: document for document in table.documents}
         self.revision, self.origin = table.revision, origin
 
     def find(self, session_id: str) -> SessionDocument | None:
-        """The session's own document, else the one for every session, else None."""
+        """Return the session's own document, else the one for every session, else None."""
         return self._by_session.get(session_id) or self._by_session.get(EVERY_SESSION)
 
     def document_for(self) -> dict[str, SessionDocument]:
-        """All of them, by sessionId; not to be changed."""
+        """Return all documents by sessionId; callers must not change the result."""
         return self._by_session
 
     def __iter__(self) -> Iterator[SessionDocument]:
         return iter(self._by_session.values())
 
     def effective(self, environment: FlagSet) -> list[FlagSet]:
-        """Every flag set that some session may have: the documents', and the environment's while no document covers the rest."""
+        """Return every flag set that some session may have.
+
+        These are the documents' flags, and the environment's while no document covers the other
+        sessions.
+        """
         sets = [document.flags for document in self]
         return sets if EVERY_SESSION in self._by_session else [*sets, environment]
 
     def state(self) -> dict[str, object]:
-        """For `/readyz`: where the documents come from, the revision acknowledged, and the newest generation in it."""
+        """Return the state for `/readyz`.
+
+        It contains the source of the documents, the revision in use, the newest generation in it
+        and the number of documents.
+        """
         newest = max((document.flags.generation for document in self), default=0)
         return {
             "origin": self.origin,

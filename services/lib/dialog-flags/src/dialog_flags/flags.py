@@ -1,4 +1,4 @@
-"""The five flags: what each needs, and what is wrong with a combination."""
+"""The five flags: what each of them requires, and checks of combinations."""
 
 from enum import StrEnum
 from typing import Final, Protocol
@@ -7,7 +7,7 @@ from dialog_contracts.http import FlagSet
 
 
 class Flag(StrEnum):
-    """Names as in the environment, the VtuberSession and on the wire."""
+    """Names as in the environment, in the VtuberSession and on the wire."""
 
     ENABLE_SYNC_CORE = "ENABLE_SYNC_CORE"
     SYNC_TTS_STREAMING = "SYNC_TTS_STREAMING"
@@ -25,22 +25,22 @@ REQUIRES: Final[dict[Flag, Flag]] = {
 
 
 def requirements_of(flag: Flag) -> list[Flag]:
-    """All flags that have to be on for this one, the first of all first."""
+    """Return all flags that this one requires, indirect requirements first."""
     needed = REQUIRES.get(flag)
     return [] if needed is None else [*requirements_of(needed), needed]
 
 
 def dependents_of(flag: Flag) -> list[Flag]:
-    """All flags that cannot be on without this one."""
+    """Return all flags that require this one, directly or indirectly."""
     return [other for other in Flag if flag in requirements_of(other)]
 
 
 class IllegalFlags(ValueError):
-    """A flag is on whose needed flag is off. The message names both."""
+    """A flag is on while a flag that it requires is off. The message names both."""
 
 
 def validate(flags: FlagSet) -> list[str]:
-    """One sentence for each flag that is on without the flag it needs."""
+    """Return one sentence for each flag that is on without the flag it requires."""
     return [
         f"{flag} is on but needs {needed}, which is off"
         for flag, needed in REQUIRES.items()
@@ -49,7 +49,7 @@ def validate(flags: FlagSet) -> list[str]:
 
 
 def drop_invalid(flags: FlagSet) -> FlagSet:
-    """The flags without those whose needed flag is off."""
+    """Return the flags, with those turned off whose required flag is off."""
     off: dict[str, bool] = {}
     for flag, needed in REQUIRES.items():
         if getattr(flags, flag) and not off.get(needed, getattr(flags, needed)):
@@ -58,15 +58,18 @@ def drop_invalid(flags: FlagSet) -> FlagSet:
 
 
 class FlagSource(Protocol):
-    """Where a session's flags come from. Evaluation is local and never waits."""
+    """Source of a session's flags. Resolution is local and never waits."""
 
     def resolve(self, session_id: str) -> FlagSet:
-        """The flags of a session's next turn."""
+        """Return the flags of the session's next turn."""
         ...
 
 
 class FixedFlags:
-    """The same flags for every session: what the environment says, in `make run` and in tests."""
+    """The flags of the environment for every session: used by `make run` and in tests.
+
+    The constructor raises IllegalFlags where a flag is on without the flag it requires.
+    """
 
     def __init__(self, flags: FlagSet) -> None:
         found = validate(flags)
@@ -75,5 +78,5 @@ class FixedFlags:
         self._flags = flags
 
     def resolve(self, session_id: str) -> FlagSet:
-        """The fixed flags; the session does not matter."""
+        """Return the fixed flags of all sessions."""
         return self._flags

@@ -1,4 +1,7 @@
-"""Our provider behind OpenFeature's interface: local, in this process, and as of the last document that arrived."""
+"""The flag documents as an OpenFeature provider.
+
+Resolution is local to this process and uses the last documents that arrived.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
@@ -17,14 +20,17 @@ GENERATION: Final = "generation"
 
 
 class DocumentProvider(AbstractProvider):
-    """Booleans by flag name; the targeting key is the sessionId. `flag_metadata["generation"]` says which document spoke."""
+    """Resolves booleans by flag name; the targeting key is the sessionId.
+
+    `flag_metadata["generation"]` is the generation of the document that the value comes from.
+    """
 
     def __init__(self, documents: FlagDocuments, environment: FlagSet) -> None:
         super().__init__()
         self._documents, self._environment = documents, environment
 
     def get_metadata(self) -> Metadata:
-        """The provider's name."""
+        """Return the provider's name."""
         return Metadata("vtuber-session-documents")
 
     def resolve_boolean_details(
@@ -33,7 +39,11 @@ class DocumentProvider(AbstractProvider):
         default_value: bool,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
-        """The flag's value for the session in the context; without a document, the environment's."""
+        """Return the flag's value for the session in the context.
+
+        Without a document it is the environment's value. Raises FlagNotFoundError for an unknown
+        flag.
+        """
         if flag_key not in NAMES:
             raise FlagNotFoundError(f"{flag_key} is none of {', '.join(Flag)}")
         session_id = evaluation_context.targeting_key if evaluation_context is not None else None
@@ -54,13 +64,13 @@ class DocumentProvider(AbstractProvider):
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
-        """There are none."""
+        """Raise FlagNotFoundError: there are no string flags."""
         _only_booleans(flag_key)
 
     def resolve_integer_details(
         self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
-        """There are none."""
+        """Raise FlagNotFoundError: there are no integer flags."""
         _only_booleans(flag_key)
 
     def resolve_float_details(
@@ -69,7 +79,7 @@ class DocumentProvider(AbstractProvider):
         default_value: float,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[float]:
-        """There are none."""
+        """Raise FlagNotFoundError: there are no float flags."""
         _only_booleans(flag_key)
 
     def resolve_object_details(
@@ -78,7 +88,7 @@ class DocumentProvider(AbstractProvider):
         default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
-        """There are none."""
+        """Raise FlagNotFoundError: there are no object flags."""
         _only_booleans(flag_key)
 
 

@@ -1,4 +1,7 @@
-"""Reads what Redis or a mounted file says into a table; a document that is wrong is left out and named, the others count."""
+"""Parses the flag documents of Redis or of a mounted file into a table.
+
+An invalid document is skipped and reported; the others are used.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,11 +13,15 @@ from dialog_contracts.session_document import FlagTable, SessionDocument
 from dialog_flags.flags import validate
 
 Read = tuple[FlagTable, list[str]]
-"""The table, and one sentence for each document that is wrong."""
+"""The table, and one sentence for each document that is invalid."""
 
 
 def from_file(path: Path, before: Mapping[str, SessionDocument]) -> Read | None:
-    """The mounted `flags.json`; None when it is not there (it is optional). Raises ValueError when it is no table at all."""
+    """Parse the mounted `flags.json`; returns None when the optional file does not exist.
+
+    A session whose document is invalid keeps the one in `before`. Raises ValueError when the file
+    cannot be read or is not a table of documents.
+    """
     try:
         found = json.loads(path.read_bytes())
         revision, documents = found["revision"], found.get("documents", [])
@@ -22,7 +29,7 @@ def from_file(path: Path, before: Mapping[str, SessionDocument]) -> Read | None:
         table = FlagTable(revision=revision)
     except FileNotFoundError:
         return None
-    # What the file holds is not repeated: only which part of it is wrong.
+    # The error does not repeat the file's content, only which part of it is wrong.
     except OSError as error:
         raise ValueError(f"{path.name}: {type(error).__name__}") from error
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
@@ -37,7 +44,7 @@ def from_file(path: Path, before: Mapping[str, SessionDocument]) -> Read | None:
 def from_hash(
     revision: int, fields: Mapping[bytes, bytes], before: Mapping[str, SessionDocument]
 ) -> Read:
-    """The table that a hash holds; a session whose field is wrong keeps its document of before."""
+    """Parse the fields of the Redis hash; an invalid session keeps its document in `before`."""
     return _read(
         revision, [(name.decode("utf-8", "replace"), text) for name, text in fields.items()], before
     )

@@ -1,4 +1,4 @@
-"""A session's flags through OpenFeature's client: whoever brings another provider keeps everything else."""
+"""Session flags through OpenFeature's client, so that another provider can replace ours."""
 
 from typing import Final
 
@@ -15,7 +15,11 @@ DOMAIN: Final = "vtuber"
 
 
 class SessionFlags:
-    """A FlagSource over any OpenFeature provider. The environment answers where the provider cannot, and must be legal itself."""
+    """A FlagSource over any OpenFeature provider.
+
+    The environment's values apply where the provider has none. The constructor raises IllegalFlags
+    when the environment's flags are invalid.
+    """
 
     def __init__(self, provider: FeatureProvider, environment: FlagSet) -> None:
         found = validate(environment)
@@ -26,7 +30,10 @@ class SessionFlags:
         self._client: OpenFeatureClient = api.get_client(DOMAIN)
 
     def resolve(self, session_id: str) -> FlagSet:
-        """The flags of the session's next turn; a flag that another provider gives without the one it needs counts as off."""
+        """Return the flags of the session's next turn.
+
+        A flag that the provider turns on without the flag it requires counts as off.
+        """
         context = EvaluationContext(targeting_key=session_id)
         values: dict[str, bool] = {}
         generation: object = 0

@@ -1,6 +1,7 @@
-"""Which values of the flags this version cannot serve yet. Said on `/readyz` and in the log of a start, never ignored silently.
+"""Flag values that this version cannot serve yet.
 
-Remove a line when the part it speaks of lands.
+They are reported on `/readyz` and in the log at startup and never ignored silently. Remove a line
+when the part it names is implemented.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,10 @@ _NEED_LEGACY: Final[tuple[tuple[Flag, bool, str], ...]] = (
 
 
 def unsupported(flags: Iterable[FlagSet], *, legacy: bool) -> dict[str, str]:
-    """Flag → why a value that some session has now has no effect here. `legacy`: whether the legacy chain runs."""
+    """Return flag → reason for each value in `flags` that has no effect in this process.
+
+    `legacy` says whether the legacy pipeline runs.
+    """
     sets = list(flags)
     lacking = _NOT_BUILT if legacy else (*_NOT_BUILT, *_NEED_LEGACY)
     return {
