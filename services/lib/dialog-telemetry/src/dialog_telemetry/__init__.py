@@ -1,1 +1,1 @@
-"""What the system says about itself: attributes, metrics, log lines, trace context."""
+"""Telemetry of all services: span attributes, metrics, log lines and trace context."""

@@ -1,6 +1,7 @@
-"""JSON log lines on standard output: one object a line, with `service`, and within a turn `correlationId` and `trace_id`.
+"""JSON log lines on standard output: one object per line, with `service`.
 
-Nobody who writes one fails or waits because of it: what cannot be written is counted (`dialog_log_lines_lost`).
+Within a turn a line also has `correlationId` and `trace_id`. Writing a line never raises and never
+waits; lines that cannot be written are counted (`dialog_log_lines_lost`).
 """
 
 import json
@@ -26,7 +27,10 @@ def _add_trace_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Send this process's log lines, ours and the libraries', to standard output as JSON."""
+    """Send this process's log lines, including those of libraries, to standard output as JSON.
+
+    Lines of libraries below WARNING are dropped.
+    """
 
     def add_service(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event[span_attributes.LOG_SERVICE] = service
@@ -45,7 +49,8 @@ def configure(service: str, level: str = "INFO") -> None:
     out = non_blocking(sys.stdout, lost)
     if isinstance(out, NonBlockingOutput):
         metrics.LOG_LINES_LOST.set_function(lambda: out.lines_lost)
-    # What Python itself has to say of a thread or a warning goes there; a pipe that nobody reads would hold it for ever.
+    # Python writes warnings and errors of threads to stderr; a pipe without a reader would block it
+    # for ever.
     sys.stderr = non_blocking(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -79,7 +84,10 @@ def configure(service: str, level: str = "INFO") -> None:
 def turn_lines(
     session_id: str, turn: int, trace_id: str | None = None
 ) -> AbstractContextManager[None]:
-    """Every log line inside carries the turn's `correlationId`, and `trace_id` when one is given (else the current span's)."""
+    """Add the turn's `correlationId` to every log line inside the block.
+
+    Lines also get `trace_id` when it is passed; otherwise the current span's is used.
+    """
     fields = {span_attributes.LOG_CORRELATION_ID: correlation_id(session_id, turn)}
     if trace_id is not None:
         fields[span_attributes.LOG_TRACE_ID] = trace_id

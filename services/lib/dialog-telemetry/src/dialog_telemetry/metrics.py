@@ -1,4 +1,7 @@
-"""Every metric, declared once. Names, labels and buckets are a contract with dashboards; session ids are never labels."""
+"""All metrics, each declared once.
+
+Names, labels and buckets are a contract with dashboards; session ids are never labels.
+"""
 
 from typing import Final
 

@@ -1,4 +1,10 @@
-"""Text output that never fails its writer and never makes it wait: a full or closed disk or pipe costs lines, which are counted."""
+"""Text output that never raises an error in its caller and never blocks it.
+
+A log line must not delay a turn, and a full disk, a full pipe or a closed pipe must not fail one.
+While the reader keeps up, a write is one system call in the caller's thread. What the descriptor
+does not accept at once is queued for a second thread, up to a capacity; further lines are dropped
+and counted. When output works again, a line reports how many were lost.
+"""
 
 import atexit
 import io
@@ -10,20 +16,20 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 CAPACITY_BYTES: Final = 1 << 20
-"""Of what waits for a reader."""
+"""Largest amount of queued output in bytes."""
 
 EXIT_S: Final = 0.5
-"""What still waits when the process ends gets so long."""
+"""Time in seconds to write queued output when the process ends."""
 
 _PIECE: Final = 4096
-"""PIPE_BUF of Linux: so much fits into a pipe that is ready to be written to."""
+"""PIPE_BUF of Linux: a pipe that polls as writable accepts this many bytes without blocking."""
 
 
 class NonBlockingOutput(io.TextIOBase):
-    """Writes to a file descriptor. `lost(n)` gives the line that tells, when output works again, that n lines have been lost so far.
+    """Text stream over a file descriptor.
 
-    While the reader keeps up, a write is a system call of the writer's own thread. What does not fit waits for a second thread,
-    `capacity` bytes of it; more is lost.
+    `lost(n)` returns the line that is written when output works again and n lines have been lost in
+    total. `capacity` is the largest amount of queued output in bytes.
     """
 
     def __init__(
@@ -38,35 +44,35 @@ class NonBlockingOutput(io.TextIOBase):
         self._lock = threading.Condition()
         self._waiting: deque[bytes] = deque()
         self._pending = 0
-        """Bytes that wait or are being written by the second thread."""
+        """Bytes that are queued or are being written by the second thread."""
         self._thread: threading.Thread | None = None
         self._unreported = False
         self._torn = False
-        """The last line was written in part only."""
+        """Whether the last line was written only in part."""
         self.lines_lost = 0
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of what is written."""
+        """Encoding of the output."""
         return "utf-8"
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the file descriptor."""
         return self._fd
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether the descriptor is a terminal."""
         return os.isatty(self._fd)
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
-        """Returns at once, whatever becomes of it."""
+        """Write or queue `text` without blocking; returns its length also when it is dropped."""
         data = text.encode("utf-8", "backslashreplace")
         with self._lock:
-            # The end of a line that has begun is kept even where it is longer than what may wait.
+            # The rest of a line that was begun is kept even if it exceeds the capacity.
             rest = data if self._pending else self._at_once(data)
             if rest and self._pending + len(rest) > self._capacity and self._pending:
                 self._count(rest)
@@ -78,7 +84,10 @@ class NonBlockingOutput(io.TextIOBase):
         return len(text)
 
     def drain(self, within_s: float) -> bool:
-        """Wait until everything has been written or lost; false when that takes longer."""
+        """Wait until everything has been written or lost.
+
+        Returns False after `within_s` seconds.
+        """
         with self._lock:
             return self._lock.wait_for(lambda: not self._pending, within_s)
 
@@ -89,7 +98,7 @@ class NonBlockingOutput(io.TextIOBase):
             atexit.register(self.drain, EXIT_S)
 
     def _at_once(self, data: bytes) -> bytes:
-        """Write what can be written without waiting; gives the rest."""
+        """Write what can be written without blocking, and return the rest."""
         torn, whole = self._torn, self._written() + data
         left = whole
         try:
@@ -120,7 +129,7 @@ class NonBlockingOutput(io.TextIOBase):
                 self._lock.notify_all()
 
     def _written(self) -> bytes:
-        """What is due before the next line."""
+        """Return what precedes the next line: a line end and the report of lost lines, if due."""
         said = b"\n" if self._torn else b""
         if self._unreported and self._lost is not None:
             said += self._lost(self.lines_lost).encode("utf-8", "backslashreplace") + b"\n"
@@ -137,7 +146,11 @@ class NonBlockingOutput(io.TextIOBase):
 
 
 def non_blocking(stream: TextIO | None, lost: Callable[[int], str] | None = None) -> TextIO:
-    """The stream's descriptor as SteadyOutput; a stream without a descriptor stays what it is, and a closed one takes everything."""
+    """Return the stream's descriptor as a NonBlockingOutput.
+
+    A stream without a descriptor, or a closed one, is returned unchanged. For None the result
+    discards everything.
+    """
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     if isinstance(stream, NonBlockingOutput):
@@ -146,6 +159,6 @@ def non_blocking(stream: TextIO | None, lost: Callable[[int], str] | None = None
         descriptor = stream.fileno()
         stream.flush()
     except (OSError, ValueError, AttributeError):
-        # None of this process, or closed.
+        # The stream has no descriptor, or is closed.
         return stream
     return NonBlockingOutput(descriptor, lost=lost)  # type: ignore[return-value]

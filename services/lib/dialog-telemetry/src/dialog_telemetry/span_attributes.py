@@ -1,4 +1,4 @@
-"""Names of attributes on spans and of fields in log lines, each declared once."""
+"""Names of span attributes and of fields in log lines, each declared once."""
 
 from typing import Final
 

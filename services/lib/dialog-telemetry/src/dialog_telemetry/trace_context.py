@@ -1,7 +1,8 @@
-"""W3C trace context: carried over HTTP headers, WebSocket messages and an optional field in Redis messages.
+"""W3C Trace Context in HTTP headers, WebSocket messages and an optional field of Redis messages.
 
-While nobody collects spans, a span here is only its ids: making one takes microseconds instead of a tenth of a turn's budget. With a
-provider (`configure(…, provider)`) the same calls make real OpenTelemetry spans.
+While no provider collects spans, a span here consists of its ids only: creating one takes
+microseconds instead of a tenth of a turn's latency budget. After `configure(provider)` the same
+calls create real OpenTelemetry spans.
 """
 
 import random
@@ -22,13 +23,19 @@ _provider: TracerProvider | None = None
 
 
 def configure(provider: TracerProvider | None) -> None:
-    """Make real spans with this provider, or only ids with None. Call once, before the first span."""
+    """Create real spans with this provider, or only ids with None.
+
+    Call it once, before the first span.
+    """
     global _provider
     _provider = provider
 
 
 def parse(traceparent: str | None) -> SpanContext | None:
-    """The context of a `traceparent`, or None where it is absent or malformed (a trace then begins anew)."""
+    """Return the context of a `traceparent`, or None where it is absent or malformed.
+
+    A new trace begins in that case.
+    """
     found = _FORM.match(traceparent) if traceparent else None
     if found is None or found[1] == "ff" or (found[1] == "00" and found[5]):
         return None
@@ -42,24 +49,24 @@ def parse(traceparent: str | None) -> SpanContext | None:
 
 
 def render(context: SpanContext) -> str:
-    """The `traceparent` of a context."""
+    """Return the `traceparent` of a context."""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def current() -> str | None:
-    """`traceparent` of the current span."""
+    """Return the `traceparent` of the current span, or None without one."""
     context = trace.get_current_span().get_span_context()
     return render(context) if context.is_valid else None
 
 
 def current_trace_id() -> str | None:
-    """Trace id of the current span, 32 hex digits."""
+    """Return the trace id of the current span as 32 hex digits, or None without one."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None
 
 
 def trace_id(traceparent: str | None) -> str | None:
-    """Trace id inside a `traceparent`."""
+    """Return the trace id of a `traceparent` as 32 hex digits, or None."""
     context = parse(traceparent)
     return f"{context.trace_id:032x}" if context else None
 
@@ -67,7 +74,10 @@ def trace_id(traceparent: str | None) -> str | None:
 def enter_span(
     name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None
 ) -> Span:
-    """Begin a span and make it current for the rest of this contextvars context. Whoever holds it must end it."""
+    """Begin a span and make it current for the rest of this contextvars context.
+
+    The caller must end it.
+    """
     started = _begin(name, parse(parent), attributes)
     attach(trace.set_span_in_context(started))
     return started
@@ -77,7 +87,10 @@ def enter_span(
 def span(
     name: str, *, parent: str | None = None, attributes: dict[str, AttributeValue] | None = None
 ) -> Iterator[Span]:
-    """A span under the remote `parent` (a `traceparent`) or, without one, under the current span."""
+    """Run the block in a span.
+
+    Its parent is the remote `parent` (a `traceparent`), or else the current span.
+    """
     started = _begin(name, parse(parent), attributes)
     token = attach(trace.set_span_in_context(started))
     try:
