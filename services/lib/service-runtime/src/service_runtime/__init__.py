@@ -1,1 +1,4 @@
-"""What every service process shares. Modules are named by what they hold."""
+"""Code that every service process shares.
+
+Modules are named after what they contain.
+"""

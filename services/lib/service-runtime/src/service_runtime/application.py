@@ -1,7 +1,8 @@
-"""The application as every service begins it: probes, typed errors, body limit, and a lifespan of parts.
+"""The base application of every service: probes, typed errors, a body limit and a lifespan.
 
-Plain Starlette for the services behind the gateway: their messages are declared in dialog-contracts, and every layer before a turn's first
-byte counts (ADR 2). The gateway, which people read the API of, is a FastAPI application (`extend`).
+Services behind the gateway use plain Starlette: their messages are declared in dialog-contracts,
+and every layer before a turn's first byte adds latency (ADR 2). The gateway, whose API people read,
+is a FastAPI application (`extend`).
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,10 +31,11 @@ def create(
     allowed_hosts: Sequence[str] = (),
     leave: Callable[[], None] | None = None,
 ) -> Starlette:
-    """An application of a service behind the gateway: starts and ends its parts by `lifespan`, has these routes and the probes.
+    """Return the application of a service behind the gateway, with `routes` and the probes.
 
-    `allowed_hosts`: names it answers to beside those of a cluster's services. No page may call it, but for the gateway's.
-    `leave` is called on the event loop as soon as the process is told to end, while requests still run.
+    `lifespan` starts and ends the service's components. `allowed_hosts` are accepted Host names
+    beside those of a cluster's services; no page of another origin may call the service. `leave` is
+    called on the event loop as soon as the process is asked to end, while requests still run.
     """
     app = Starlette(
         routes=[*routes, *probe.routes()],
@@ -49,7 +51,7 @@ def create(
 
 
 def extend(make: Callable[..., A], probe: HealthCheck, lifespan: Lifespan, **options: Any) -> A:
-    """The same around an application class of the caller's choice."""
+    """Add the probes, error handlers and limits to an application class of the caller's choice."""
     app = make(lifespan=_lifespan(lifespan), exception_handlers=dict(errors.HANDLERS), **options)
     app.add_middleware(BodySizeLimit, max_bytes=limits.MAX_JSON_FRAME_BYTES)
     app.router.routes.extend(probe.routes())

@@ -1,4 +1,4 @@
-"""Parts that a user brings along, named `package.module:factory` in a setting."""
+"""Plug-ins of a user, named `package.module:factory` in a setting."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def load_factory(name: str, setting: str) -> Callable[[], Any]:
-    """The factory of that name; raises ValueError, which names the setting, where there is none."""
+    """Return the factory with this name; raises ValueError, which names the setting, on failure."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise ValueError(
@@ -14,7 +14,7 @@ def load_factory(name: str, setting: str) -> Callable[[], Any]:
         )
     try:
         factory: Callable[[], Any] = getattr(importlib.import_module(module), attribute)
-    # The border to plug-ins: a module may raise anything while it is loaded.
+    # The boundary to plug-ins: importing a module may raise anything.
     except Exception as error:
         raise ValueError(f"{setting}: {name!r} cannot be loaded: {_describe(error)}") from error
     if not callable(factory):
@@ -23,11 +23,15 @@ def load_factory(name: str, setting: str) -> Callable[[], Any]:
 
 
 def make(name: str, setting: str, needs: Sequence[str]) -> Any:
-    """What the factory of that name makes; raises ValueError, which names the setting, where it makes nothing with these methods."""
+    """Return what the factory with this name creates.
+
+    Raises ValueError, which names the setting, when the factory cannot be loaded, fails, or returns
+    an object that lacks one of the methods in `needs`.
+    """
     factory = load_factory(name, setting)
     try:
         made = factory()
-    # The border to plug-ins.
+    # The boundary to plug-ins.
     except Exception as error:
         raise ValueError(f"{setting}: {name!r} cannot be made: {_describe(error)}") from error
     lacking = [need for need in needs if not callable(getattr(made, need, None))]

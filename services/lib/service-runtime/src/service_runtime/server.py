@@ -1,4 +1,4 @@
-"""Runs a service's application: uvicorn with the settings that real-time speech needs."""
+"""Runs a service's application in uvicorn, with settings for real-time speech."""
 
 import asyncio
 import gc
@@ -34,11 +34,12 @@ def serve(
     ws: type[asyncio.Protocol] = BoundedSocket,
     each_address: bool = False,
 ) -> None:
-    """Read the settings, configure telemetry, build the application and serve it until SIGTERM or SIGINT.
+    """Read the settings, configure telemetry, build the application and serve it until a signal.
 
-    `ws`: who speaks WebSocket, for uvicorn. `each_address`: clients come here themselves, and are told apart by their addresses.
-
-    Wrong settings end the process with one sentence each and status 2.
+    SIGTERM and SIGINT end it. `ws` is uvicorn's WebSocket protocol class. With `each_address`
+    clients connect to this service directly and are distinguished by their addresses. Invalid
+    settings end the process with status 2 and one sentence each on stderr; a server that did not
+    start, with status 3.
     """
     try:
         settings = settings_type()
@@ -50,14 +51,16 @@ def serve(
             sys.stderr.write(f"{service}: {name}: {problem['msg'].removeprefix('Value error, ')}\n")
         sys.exit(WRONG_SETTINGS)
     except ValueError as error:
-        # Settings that are right one by one and wrong together: flags, names of providers.
+        # Settings that are valid by themselves but not together: flags, names of providers.
         sys.stderr.write(f"{service}: {error}\n")
         sys.exit(WRONG_SETTINGS)
-    # What start-up made lives as long as the process: the collector need not walk it again in the middle of a turn.
+    # Objects of the start-up live as long as the process; the collector need not traverse them in
+    # the middle of a turn.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
-    # A worker thread (SQLite) that holds the interpreter may keep the event loop waiting for so long: 1 ms instead of 5.
+    # A worker thread (SQLite) that holds the GIL delays the event loop by this interval: 1 ms
+    # instead of the default 5.
     sys.setswitchinterval(0.001)
     structlog.get_logger("server").info("listening", host=settings.host, port=settings.port)
     serving.allow_many_files()
@@ -83,7 +86,10 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells the application of its end when that is asked for; the lifespan learns of it only when the last request is over."""
+    """Tells the application at once that the process is asked to end.
+
+    The lifespan ends only when the last request is finished.
+    """
 
     def __init__(self, config: uvicorn.Config, leave: Callable[[], None] | None) -> None:
         super().__init__(config)
@@ -100,5 +106,5 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         if self._leave is not None and self._loop is not None:
-            # Within a signal handler, between any two steps of the loop.
+            # A signal handler runs between any two bytecodes, so the call is scheduled on the loop.
             self._loop.call_soon_threadsafe(self._leave)

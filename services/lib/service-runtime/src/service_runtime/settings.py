@@ -1,4 +1,7 @@
-"""Settings that every service has. A service's own `settings.py` extends this class and is its only reader of the environment."""
+"""Settings that every service has.
+
+A service's own `settings.py` extends this class and is the only reader of its environment.
+"""
 
 import socket
 from pathlib import Path
@@ -11,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Read once in `__main__`, then passed on as an argument."""
 
-    # What a person set may be a secret in the wrong place: an error names the setting and not its value.
+    # A value may be a secret in the wrong setting: an error names the setting and not its value.
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
@@ -24,14 +27,26 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Redis or Valkey. A service starts and goes on without it; what needs it then says so."""
+    """Redis or Valkey.
+
+    A service starts and continues without it; operations that need it report that it is not
+    available.
+    """
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Names in requests' Host headers that this service answers to, separated by commas, `*.` for all below one. IP addresses, `localhost`
-    and the machine's own name always count; for services behind the gateway so do names without a dot and those of a cluster."""
+    """Accepted names in requests' Host headers, separated by commas.
+
+    `*.` means all names below one.
+
+    IP addresses, `localhost` and the machine's own name are always accepted; services behind the
+    gateway also accept names without a dot and those of a cluster.
+    """
 
     tls_certificate: Path | None = None
-    """PEM file to speak https with, where nothing before the service does (`vtuber run --https`); with TLS_KEY."""
+    """PEM file for https, where no proxy terminates TLS (`vtuber run --https`).
+
+    Requires TLS_KEY.
+    """
 
     tls_key: Path | None = None
 
@@ -39,13 +54,19 @@ class ServiceSettings(BaseSettings):
     """This pod's name, under which it acknowledges flag documents; absent outside a cluster."""
 
     flags_file: Path | None = None
-    """`flags.json` of the mounted ConfigMap: the flag documents for a start without Redis. It may be missing."""
+    """`flags.json` of the mounted ConfigMap: flag documents for a start without Redis.
+
+    The file may be missing.
+    """
 
     shutdown_grace_s: int = Field(default=3, ge=0, le=600)
-    """Seconds that running requests get to finish after SIGTERM."""
+    """Time in seconds for running requests to finish after SIGTERM."""
 
     legacy_enabled: bool = True
-    """Whether the legacy chain runs. Without it nothing is queued for it, and what only it can do is answered with a clear error."""
+    """Whether the legacy pipeline runs.
+
+    Without it no message is queued for it, and requests that only it can answer get a clear error.
+    """
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -58,5 +79,8 @@ class ServiceSettings(BaseSettings):
 
     @property
     def process_name(self) -> str:
-        """Unique among those that run, and the same after a restart: the pod's name, else machine and port."""
+        """Name that is unique among running processes and survives a restart.
+
+        It is the pod's name, or else machine and port.
+        """
         return self.pod_name or f"{socket.gethostname()}:{self.port}"

@@ -1,4 +1,7 @@
-"""Background work that somebody owns: every task has a name, its crash is logged and counted, and all end with their owner."""
+"""Background tasks with an owner.
+
+Every task has a name, its crash is logged and counted, and all tasks end with their owner.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,14 +14,14 @@ from dialog_telemetry import metrics
 log = structlog.get_logger("tasks")
 
 RECANCEL_INTERVAL_S: Final = 1.0
-"""Longer than it takes to tidy up."""
+"""Seconds until a task is cancelled again; longer than any clean-up takes."""
 
 
 class BackgroundTasks:
-    """Owns tasks of a part of a service. `close` cancels and awaits them all.
+    """Owns the tasks of one component. `close` cancels and awaits them all.
 
-    `over` hears, until `close`, the name of each task that has ended, and its error if it crashed: whoever depends on a task learns of
-    its end, whatever ended it.
+    Until `close`, `over` is called with the name of each task that has ended, and with its error if
+    it crashed, so that a component learns when a task it depends on has ended for any reason.
     """
 
     def __init__(self, over: Callable[[str, BaseException | None], None] | None = None) -> None:
@@ -30,7 +33,7 @@ class BackgroundTasks:
         return len(self._tasks)
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run `work` once; an error ends only this task."""
+        """Run `work` once; an error ends only this task. Raises RuntimeError after `close`."""
         if self._closed:
             work.close()
             raise RuntimeError(f"cannot start {name}: its owner is closed")
@@ -48,7 +51,11 @@ class BackgroundTasks:
         pause_max_s: float = 10.0,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Run `work` again and again, with growing pauses, for as long as the owner lives and `wanted` says so."""
+        """Repeat `work` until the owner is closed or `wanted` returns False.
+
+        The pause between runs doubles from `pause_s` to `pause_max_s`; a run that lasted longer
+        than `pause_max_s` resets it.
+        """
         self.start(name, self._repeat(name, work, pause_s, pause_max_s, wanted))
 
     async def _repeat(
@@ -64,7 +71,8 @@ class BackgroundTasks:
             began = asyncio.get_running_loop().time()
             try:
                 await work()
-            # The boundary of background work: whatever escaped is logged and counted, and the work begins anew.
+            # The boundary of background work: an error is logged and counted, and the work is
+            # started again.
             except Exception as error:  # noqa: BLE001
                 self._report(name, error)
             if asyncio.get_running_loop().time() - began > pause_max_s:
@@ -86,15 +94,16 @@ class BackgroundTasks:
         log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
 
     async def wait_idle(self) -> None:
-        """Wait until nothing runs."""
+        """Wait until no task runs."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Cancel everything and wait until it has ended."""
+        """Cancel all tasks and wait until they have ended."""
         self._closed = True
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
-            # redis-py on Python 3.11 swallows a cancellation in the middle of a call now and then: whoever goes on is told again.
+            # redis-py on Python 3.11 sometimes swallows a cancellation in the middle of a call: a
+            # task that continues is cancelled again.
             await asyncio.wait(self._tasks, timeout=RECANCEL_INTERVAL_S)

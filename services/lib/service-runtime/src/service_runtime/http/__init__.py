@@ -1,1 +1,4 @@
-"""What every door has: limits of connections, heads, bodies and frames, and a list of the names it answers to."""
+"""HTTP and WebSocket limits and clients that all services share.
+
+Modules bound connections, heads, bodies and frames, and list the accepted host names.
+"""

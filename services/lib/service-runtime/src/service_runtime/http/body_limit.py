@@ -1,4 +1,4 @@
-"""A guard that counts the bytes of each request's body, declared or chunked, before anything parses it."""
+"""Counts the bytes of each request's body, declared or chunked, before it is parsed."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -7,14 +7,14 @@ from service_runtime.http import errors
 
 
 class BodySizeLimit:
-    """ASGI middleware: a body over `max_bytes` is answered 413 and not read further."""
+    """ASGI middleware: a body over `max_bytes` is answered with 413 and not read further."""
 
     def __init__(self, app: ASGIApp, max_bytes: int = limits.MAX_JSON_FRAME_BYTES) -> None:
         self._app = app
         self._max = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -36,7 +36,8 @@ class BodySizeLimit:
             return message
 
         async def replaced(message: Message) -> None:
-            # Frameworks turn an error while reading the body into their own 400; the caller deserves the limit's name.
+            # Frameworks turn an error while reading the body into their own 400, which would not
+            # name the limit.
             nonlocal answered
             if not over:
                 await send(message)

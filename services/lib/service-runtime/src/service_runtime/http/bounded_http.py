@@ -1,7 +1,17 @@
-"""HTTP/1.1 of uvicorn with bounds: heads, bodies and the time they take, and connections that only wait.
+"""uvicorn's HTTP/1.1 protocol with bounds on size, time and waiting connections.
 
-uvicorn's parser (httptools) keeps whatever comes until a line is complete and has no limits of its own. Here the bytes of a message are
-counted as they come, those of its body apart (the application counts these), and a clock runs from the first byte to the last.
+uvicorn's parser (httptools) buffers incomplete lines without limits, and uvicorn has no timeouts
+for heads and bodies. A few slow or endless requests could therefore use up memory and connections
+of a process.
+
+BoundedHttp counts the bytes of a message as they arrive, separately from those of its body, which
+the application counts (`body_limit`). A timer runs from the connection, or the first byte of a
+later request, to the end of the head, and from there to the end of the body. Violations raise
+MessageRefused inside the parser's callbacks; `data_received` answers it and ends the connection.
+
+A connection without a whole request is registered with Connections (`connections.py`), which may
+close it in favour of a new one through `give_way`. The limits are in `bounds.py`; WebSockets are
+bounded in `bounded_socket.py`.
 """
 
 import asyncio
@@ -22,7 +32,7 @@ log = structlog.get_logger("http")
 
 
 class MessageRefused(Exception):
-    """Raised within a callback of the parser, which stops there."""
+    """Raised within a callback of the parser, which stops there; carries the response."""
 
     def __init__(self, status: int, code: str, message: str, limit: int) -> None:
         super().__init__(message)
@@ -83,7 +93,7 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection. `waiting`: those of the process."""
+    """One connection. `waiting` are the process's connections that wait for a request."""
 
     def __init__(self, *args: Any, waiting: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -94,20 +104,25 @@ class BoundedHttp(HttpToolsProtocol):
         self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It waits for its first request."""
+        """Start the timer for the first request."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._wait(bounds.HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more comes of it."""
+        """Stop the timer and tell the application that the client has disconnected."""
         self._stop_clock()
         self._waiting.ended(self)
         super().connection_lost(exc)
-        # uvicorn tells the newest request only, which waits behind the one that is being answered.
+        # uvicorn notifies only the newest request, which waits behind the one that is being
+        # answered.
         self._notify_disconnect()
 
     def data_received(self, data: bytes) -> None:
-        """The next bytes. Raises nothing: a message that is wrong or too large is answered, and its connection ends."""
+        """Process received bytes.
+
+        Raises nothing: a message that is malformed or too large is answered, and its connection
+        ends.
+        """
         if self._refused:
             self._drained_bytes += len(data)
             if self._drained_bytes > bounds.DRAIN_BYTES:
@@ -129,7 +144,7 @@ class BoundedHttp(HttpToolsProtocol):
             )
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin to count a request, and start the timer for its head."""
         if self._continuing:
             return
         super().on_message_begin()
@@ -139,7 +154,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._wait(bounds.HEAD_TIMEOUT_S)
 
     def on_url(self, url: bytes) -> None:
-        """A part of it."""
+        """Add a part of the URL; raises MessageRefused when it is too long."""
         if self._continuing:
             return
         super().on_url(url)
@@ -147,7 +162,10 @@ class BoundedHttp(HttpToolsProtocol):
             raise URL_TOO_LONG
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer of a chunked body."""
+        """Add a header; trailers of a chunked body are ignored.
+
+        Raises MessageRefused when a header is too long or there are too many.
+        """
         if not self._in_head or self._continuing:
             return
         super().on_header(name, value)
@@ -157,7 +175,7 @@ class BoundedHttp(HttpToolsProtocol):
             raise TOO_MANY_HEADERS
 
     def on_headers_complete(self) -> None:
-        """The request goes to the application, which reads its body."""
+        """Check the head, start the timer for the body, and call the application."""
         if self._continuing:
             return
         if (
@@ -175,12 +193,16 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of it."""
+        """Add a part of the body."""
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole; one that asks for another protocol may still have its body before it (`_stay`)."""
+        """Mark the request as complete.
+
+        A request that asks for another protocol than WebSocket is not complete here, since its body
+        may still follow (`_resume`).
+        """
         if self.parser.should_upgrade() and not self._should_upgrade():
             return
         self._complete = True
@@ -190,18 +212,23 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Another request may come, if this one did."""
+        """Wait for the next request, or close when the current one was not read completely."""
         super().on_response_complete()
         if self.transport.is_closing():
             return
         if not self._complete:
-            # Answered before its body was here: whoever still sends it is heard out.
+            # Answered before its body was complete: the rest is read and discarded, since closing
+            # with unread bytes would reset the connection.
             self._close()
         elif not self.pipeline:
             self._waiting.start_waiting(self, self.client[0] if self.client else "", kept=True)
 
     def give_way(self) -> None:
-        """Another connection takes this one's place, unless what it waits for has come and was only not read yet."""
+        """Close in favour of another connection.
+
+        Nothing happens if a request or a refusal completes meanwhile: data may have arrived and not
+        been read yet.
+        """
         came = self._pieces
 
         def gone() -> None:
@@ -212,7 +239,8 @@ class BoundedHttp(HttpToolsProtocol):
             else:
                 self.transport.close()
 
-        # Twice: after a standstill of the process clocks ring first, and sockets are read between the two.
+        # Two timers: after the process was stalled, timers fire first, and sockets are read between
+        # the two.
         self.loop.call_later(
             bounds.READ_TIMEOUT_S, lambda: self.loop.call_later(bounds.READ_TIMEOUT_S, gone)
         )
@@ -230,13 +258,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         if not self._begun:
-            # It has never said a word: there is nothing to answer.
+            # Nothing was received, so there is no request to answer.
             self.transport.close()
         else:
             self._refuse(HEAD_TOO_LATE if self._in_head else BODY_TOO_LATE)
 
     def _check_size(self) -> None:
-        """What the parser keeps of a message that is not complete."""
+        """Check what the parser buffers of a message that is not complete."""
         if self._in_head and self._bytes > bounds.HEAD_BYTES:
             raise HEAD_TOO_LONG if self.headers else URL_TOO_LONG
         if (
@@ -248,7 +276,10 @@ class BoundedHttp(HttpToolsProtocol):
             raise TOO_MUCH_FRAMING
 
     def _parse(self, data: bytes) -> bytes | None:
-        """What has to be parsed again, as the parser stops where it believes that another protocol begins."""
+        """Parse data; returns the part that must be parsed again, or None.
+
+        The parser stops where it expects another protocol to begin.
+        """
         self._bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -261,9 +292,10 @@ class BoundedHttp(HttpToolsProtocol):
         return None
 
     def _resume(self) -> None:
-        """Another protocol than ours is only an offer (`h2c` of curl and of Java's client): the request is answered as any other.
+        """Continue a request that offers another protocol than WebSocket as an ordinary request.
 
-        The parser takes it for over; its body is read by another one, which is told of it alone.
+        Such an upgrade is only an offer (`h2c` of curl and of Java's client). The parser considers
+        the message complete; a second parser reads its body and is given only the framing headers.
         """
         framing = [(name, value) for name, value in self.headers if name in _FRAMING]
         head = b"".join(name + b": " + value + b"\r\n" for name, value in framing)
@@ -289,7 +321,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.handle_websocket_upgrade()
 
     def _refuse(self, refusal: MessageRefused) -> None:
-        """Answer, where no other answer is under way, and end the connection."""
+        """Answer with a refusal, unless another response has started, and end the connection."""
         if self._refused or self.transport.is_closing():
             return
         metrics.REQUESTS_REJECTED.labels(code=refusal.body.code).inc()
@@ -305,7 +337,7 @@ class BoundedHttp(HttpToolsProtocol):
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
-            # Its application waits for the rest of the body, and learns that nothing comes.
+            # The application waits for the rest of the body and must learn that none follows.
             self._notify_disconnect()
         self._close()
 
@@ -325,7 +357,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(bounds.DRAIN_S, self.transport.close)
-        # Closing waits until the other end has read what it was sent.
+        # `close` waits until the peer has read what was sent.
         self.loop.call_later(bounds.CLOSE_TIMEOUT_S, self.transport.abort)
 
 

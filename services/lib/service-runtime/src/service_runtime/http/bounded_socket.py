@@ -1,4 +1,8 @@
-"""WebSocket of uvicorn with bounds: pings that nobody takes the answers of, and frames that are parts of messages."""
+"""uvicorn's WebSocket protocol with bounds on pings and on fragments of messages.
+
+A client could otherwise make the server queue pongs that the client never reads, or send a message
+as an endless number of fragments. Messages themselves are limited by each endpoint.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,13 +17,16 @@ from service_runtime.http.frame_tracker import FrameBoundaryTracker
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
-    """One connection. How many messages it may send is its endpoint's to say."""
+    """One connection. Its endpoint limits the number of messages."""
 
     _pong = b""
     _ended = False
 
     def data_received(self, data: bytes) -> None:
-        """The next bytes, in small steps: thousands of frames fit into what a socket gives at once."""
+        """Process received bytes in small steps, and check the frame budget after each.
+
+        One read of a socket may contain thousands of frames.
+        """
         if not self.handshake_initiated:
             super().data_received(data)
             self._cursor = FrameBoundaryTracker()
@@ -36,7 +43,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
                 super().data_received(step)
 
     def send_receive_event_to_app(self) -> None:
-        """A whole message. Text that is none is its sender's mistake, told by the close code, and no error of ours to be printed."""
+        """Pass a whole message to the application.
+
+        Text that is not UTF-8 closes the connection with code 1007; it is the client's error and is
+        not logged as ours.
+        """
         if self.curr_msg_data_type == "text" and not _is_text(b"".join(self.frames)):
             self.frames = []
             metrics.REQUESTS_REJECTED.labels(code="bad_utf8").inc()
@@ -46,18 +57,25 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
-        """Answer, unless the last answer has not been taken yet: only the latest ping needs one (RFC 6455 §5.5.3)."""
+        """Send a pong, unless the last one has not been sent yet.
+
+        Only the latest ping needs a pong (RFC 6455 §5.5.3).
+        """
         self._pong = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
             self._send_pong()
 
     def resume_writing(self) -> None:
-        """The client has taken what it was sent."""
+        """Send the pending pong when the client reads again."""
         super().resume_writing()
         self._send_pong()
 
     async def send(self, message: Any) -> None:
-        """From the application. A handshake that it answers with an HTTP response is complete, for uvicorn would log it as forgotten."""
+        """Send a message of the application.
+
+        A handshake that the application answers with an HTTP response is marked as complete;
+        otherwise uvicorn logs it as unanswered.
+        """
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get(
             "more_body", False
@@ -65,7 +83,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def handle_parser_exception(self) -> None:
-        """Of frames that are wrong; a handshake that is wrong is answered, too."""
+        """Close after invalid frames; an invalid handshake is answered with 400."""
         if self.handshake_initiated:
             super().handle_parser_exception()
             return
@@ -85,7 +103,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.transport.write(pong)
 
     def _end(self, why: str) -> None:
-        """Close, and hear the client out for a moment, so that it learns why."""
+        """Close with a reason, and read on for a moment so that the client receives it."""
         metrics.REQUESTS_REJECTED.labels(code="too_many_frames").inc()
         self._ended = True
         code = CloseCode.POLICY_VIOLATION
@@ -97,9 +115,9 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        # With a timer set, the application's end is not the connection's.
+        # With a timer set, uvicorn does not close the connection when the application ends.
         self.close_timer = self.loop.call_later(bounds.DRAIN_S, self.transport.close)
-        # Closing waits until the client has read what it was sent, which it may never do.
+        # `close` waits until the client has read what was sent, which may never happen.
         self.loop.call_later(bounds.CLOSE_TIMEOUT_S, self.transport.abort)
 
 

@@ -1,7 +1,8 @@
-"""The connections of a process that have no request yet, or half of one: bounded for each client address and in all.
+"""Bounds connections without a whole request, for each client address and in total.
 
-Nobody is refused for others' idle connections: when another one comes, the one that has waited longest goes. Whoever sends its request at
-once is never the oldest; a flood of silent or slow connections only replaces itself.
+A client is not refused because of idle connections of others: a new connection replaces the one
+that has waited longest. A client that sends its request at once is never the oldest, so a flood of
+silent or slow connections only replaces itself.
 """
 
 import ipaddress
@@ -15,27 +16,29 @@ from service_runtime.http import bounds
 from service_runtime.http.log_rate_limit import LogRateLimit
 
 NETWORK_BITS: Final = 64
-"""Of an IPv6 address: one machine has all the addresses of its network."""
+"""Prefix length by which IPv6 clients are counted: one machine has all addresses of its network."""
 
 
 class WaitingConnection(Protocol):
-    """A connection that can be told to go."""
+    """A connection that can be asked to close."""
 
     def give_way(self) -> None:
-        """Another one takes its place."""
+        """Close in favour of a new connection."""
         ...
 
 
 class Connections:
-    """`waits` and `runs` as a connection goes from one to the other; `ended` at its end, whichever it was in.
+    """The waiting connections of a process.
 
-    `each_address`: whether clients are told apart by their addresses. Where all of them come through one door, they are not.
+    A connection calls `start_waiting` and `start_request` as its state changes, and `ended` when it
+    closes in either state. `each_address` says whether clients are distinguished by their
+    addresses; where all of them come through one proxy, they are not.
     """
 
     def __init__(self, *, each_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_address, self._clock = each_address, clock
         self.refusals = LogRateLimit(clock)
-        """Log lines of what connections are refused."""
+        """Rate limit of log lines about refused messages."""
         self._all: OrderedDict[WaitingConnection, tuple[str, bool]] = OrderedDict()
         self._by_client: dict[tuple[str, bool], OrderedDict[WaitingConnection, float]] = {}
 
@@ -45,7 +48,12 @@ class Connections:
     def start_waiting(
         self, connection: WaitingConnection, address: str, *, kept: bool = False
     ) -> None:
-        """It has no whole request; nothing changes for one that waits already. `kept`: it has had some, and may have more."""
+        """Register a connection without a whole request.
+
+        One that is registered already stays unchanged.
+
+        With `kept` it has had requests and may send more.
+        """
         if connection in self._all:
             return
         client = (client_of(address), kept)
@@ -58,7 +66,7 @@ class Connections:
             self._replace(next(iter(self._all)), "all")
 
     def start_request(self, connection: WaitingConnection) -> None:
-        """It has a whole request, or became a WebSocket."""
+        """Remove a connection that has a whole request or became a WebSocket."""
         client = self._all.pop(connection, None)
         if client is None:
             return
@@ -88,7 +96,7 @@ class Connections:
 
 
 def client_of(address: str) -> str:
-    """Whose address this is: itself, or its network where one machine has many."""
+    """Return the client that an address counts for: the address, or its network for IPv6."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

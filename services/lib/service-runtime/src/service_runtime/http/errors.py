@@ -1,14 +1,16 @@
-"""Errors that a caller sees. Every service answers with the same body: code, message, and the field or limit that was passed.
+"""Errors that a caller sees.
 
-ServiceError                      status, code, retryable
-├── InvalidField                  422  names the field
-├── TooLarge                      413  names the limit
-├── TooMany                       429  says when to come back
-├── NotFound                      404
-├── Conflict                      409
-├── Misdirected                   421  another process has it; `owner` says which
-├── Refused                       403
-└── Unavailable                   503  retryable
+Every service answers with the same body: code, message, and the field or limit concerned.
+
+    ServiceError                      status, code, retryable
+    ├── InvalidField                  422  names the field
+    ├── TooLarge                      413  names the limit
+    ├── TooMany                       429  says when to retry
+    ├── NotFound                      404
+    ├── Conflict                      409
+    ├── Misdirected                   421  another process has it; `owner` says which
+    ├── Refused                       403
+    └── Unavailable                   503  retryable
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,11 +29,11 @@ from dialog_telemetry import metrics
 log = structlog.get_logger("errors")
 
 CALLER_LEFT: Final = 499
-"""Only for those who read about it: the caller does not."""
+"""Status of a request whose caller has disconnected; only logs and metrics see it."""
 
 
 class ServiceError(Exception):
-    """Base. `code` is for programs and stable; the message is one sentence for people."""
+    """Base class. `code` is stable and for programs; the message is one sentence for people."""
 
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
@@ -62,7 +64,7 @@ class ServiceError(Exception):
 
 
 class InvalidField(ServiceError):
-    """422: the payload is wrong; `field` says where."""
+    """422: the payload is invalid; `field` says where."""
 
     status, default_code = 422, "invalid"
 
@@ -74,50 +76,50 @@ class TooLarge(ServiceError):
 
 
 class TooMany(ServiceError):
-    """429: over a rate or a number at once."""
+    """429: over a rate or a limit of concurrency."""
 
     status, default_code, retryable = 429, "too_many", True
 
 
 class NotFound(ServiceError):
-    """404."""
+    """404: the resource does not exist."""
 
     status, default_code = 404, "not_found"
 
 
 class Conflict(ServiceError):
-    """409: right in form, wrong in the present state."""
+    """409: the request is valid, but not in the present state."""
 
     status, default_code = 409, "conflict"
 
 
 class Misdirected(ServiceError):
-    """421: somebody else has what this is about; `owner` says who."""
+    """421: another engine has the session; `owner` is its ordinal."""
 
     status, default_code, retryable = 421, "not_owner", True
 
 
 class Refused(ServiceError):
-    """403: this caller may not."""
+    """403: this caller is not allowed."""
 
     status, default_code = 403, "refused"
 
 
 class Unavailable(ServiceError):
-    """503: something that is needed does not answer now."""
+    """503: a component that is needed does not answer now."""
 
     status, default_code, retryable = 503, "unavailable", True
 
 
 async def _caller_left(_: Request, error: Exception) -> Response:
-    """Nobody is there to be answered, and nothing of ours went wrong."""
+    """Count a request whose caller has disconnected; there is no error on our side."""
     assert isinstance(error, ClientDisconnect)
     metrics.REQUESTS_REJECTED.labels(code="caller_left").inc()
     return Response(status_code=CALLER_LEFT)
 
 
 def field_error(error: ValidationError) -> InvalidField:
-    """The first problem of a validation, as one sentence with the field's wire path."""
+    """Return the first problem of a validation as one sentence with the field's wire path."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     limit = first.get("ctx", {}).get("max_length")
@@ -130,7 +132,7 @@ def field_error(error: ValidationError) -> InvalidField:
 
 
 def out_of_reach(turn: int, last: int) -> Conflict:
-    """A caller chose a number that is too far from the session's last turn."""
+    """Return the error for a chosen turn number that is too far from the session's last turn."""
     reach = limits.MAX_TURN_AHEAD
     return Conflict(
         f"turn: {turn} is out of reach; the session's next turn is {last + 1}, and a chosen number may be {reach} beyond its last at most",
@@ -142,7 +144,7 @@ def out_of_reach(turn: int, last: int) -> Conflict:
 
 
 def respond(error: ServiceError) -> JSONResponse:
-    """The HTTP answer of an error; counts it."""
+    """Return the HTTP response of an error, and count it."""
     metrics.REQUESTS_REJECTED.labels(code=error.body.code).inc()
     headers = (
         {"Retry-After": str(max(1, round(error.retry_after_s)))}
@@ -176,4 +178,4 @@ HANDLERS: Final[dict[Any, Callable[[Request, Exception], Awaitable[Response]]]] 
     HTTPException: _http_error,
     Exception: _internal,
 }
-"""Exception handlers that make an application answer every error with ErrorBody."""
+"""Exception handlers with which an application answers every error with ErrorBody."""

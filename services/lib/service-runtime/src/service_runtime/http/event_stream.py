@@ -1,7 +1,9 @@
-"""Server-Sent Events as a response: frames go out as they come, a comment keeps idle proxies patient, leaving is noticed at once.
+"""Server-Sent Events as a response.
 
-An own class beside sse-starlette, because a turn's first byte waits for everything that is built before it: this one starts fewer tasks,
-ends with its source, and lets a rollout finish what is running (ADR 2).
+Frames are sent as they are produced, a comment keeps idle proxies from closing the connection, and
+a disconnect is noticed at once. This is a class of its own and not sse-starlette because a turn's
+first byte waits for everything that is built before it: this one starts fewer tasks, ends with its
+source, and lets a rollout finish running requests (ADR 2).
 """
 
 import asyncio
@@ -14,7 +16,10 @@ from starlette.types import Message, Receive, Scope, Send
 from dialog_contracts.sse import SseFrame
 
 HEARTBEAT_S: Final = 10.0
-"""Seconds of silence after which a comment is sent; proxies cut connections that are idle for 30 to 120."""
+"""Seconds without a frame after which a comment is sent.
+
+Proxies cut connections that are idle for 30 to 120 s.
+"""
 
 _START: Final[Message] = {
     "type": "http.response.start",
@@ -28,7 +33,10 @@ _START: Final[Message] = {
 
 
 class EventStream(Response):
-    """`batches` yields frames that go out together; `leave` is called once, however the response ends."""
+    """The response. `batches` yields frames that are sent together.
+
+    `leave` is called once, however the response ends.
+    """
 
     media_type = "text/event-stream"
 
@@ -44,7 +52,7 @@ class EventStream(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the source ends or the caller leaves."""
+        """Send until the source ends or the caller disconnects."""
         sending = asyncio.current_task()
         assert sending is not None
         watching = asyncio.create_task(_wait_disconnect(receive, sending))
@@ -62,7 +70,7 @@ class EventStream(Response):
                 )
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
-            # Ours when the watcher saw the caller leave; the server's when it goes down.
+            # The watcher cancelled it when the caller left; otherwise the server is shutting down.
             if not watching.done() or sending.uncancel() > 0:
                 raise
         finally:

@@ -1,4 +1,4 @@
-"""How many WebSocket frames a connection may send: so many at once, so many a second, and so many for one message."""
+"""Limits the WebSocket frames of a connection: burst, rate, and frames of one message."""
 
 import time
 from collections.abc import Callable
@@ -8,13 +8,14 @@ from service_runtime.http import bounds
 from service_runtime.http.frame_tracker import FrameBoundaryTracker
 
 STEP_BYTES: Final = 8 * 1024
-"""Bytes between two looks at the count: of frames without anything in them these are 1 400."""
+"""Bytes between two checks of the budget: at most 1 400 empty frames."""
 
 
 class FrameBudget:
-    """`passed` after each step of the cursor: why the connection has to end, or None.
+    """Call `exceeded` after each step of the tracker.
 
-    `parts_only`: messages are counted elsewhere, here only pings and the parts of messages are.
+    With `parts_only` only pings and fragments of messages are counted, because messages are counted
+    elsewhere.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class FrameBudget:
         self._left, self._at, self._seen = float(bounds.FRAME_BURST), clock(), 0
 
     def exceeded(self) -> str | None:
-        """Why, as a close frame's reason."""
+        """Return the reason for the close frame when a limit is exceeded, else None."""
         if self._tracker.fragments > bounds.FRAGMENTS:
             return f"a message in more than {bounds.FRAGMENTS} frames"
         now, seen = self._clock(), self._tracker.parts if self._parts_only else self._tracker.frames

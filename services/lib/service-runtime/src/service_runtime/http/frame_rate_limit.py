@@ -1,4 +1,4 @@
-"""How many frames a second one connection may send."""
+"""Limits the frames per second of one connection."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,18 @@ WINDOW_S: Final = 1.0
 
 
 class FrameRateLimit:
-    """`passed` with every frame; windows follow each other, so a burst over the edge of two counts as two."""
+    """Counts frames in consecutive windows of 1 s.
+
+    A burst across the border of two windows is split between them. Call `exceeded` with every
+    frame.
+    """
 
     def __init__(self, a_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_second, self._clock = a_second, clock
         self._began, self._count = clock(), 0
 
     def exceeded(self) -> bool:
-        """Whether this frame is one too many."""
+        """Count a frame; returns whether it is over the limit."""
         now = self._clock()
         if now - self._began > WINDOW_S:
             self._began, self._count = now, 0

@@ -1,4 +1,4 @@
-"""Follows frames (RFC 6455 §5.2) in a stream of bytes without reading what is in them."""
+"""Tracks WebSocket frames (RFC 6455 §5.2) in a byte stream without reading their payloads."""
 
 from typing import Final
 
@@ -10,12 +10,15 @@ _CONTROL: Final = 8
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _EXTENDED: Final = {126: 2, 127: 8}
-"""Length field → bytes of the length that follows it."""
+"""Length field → number of bytes of the extended length that follows it."""
 
 
 class FrameBoundaryTracker:
-    """`closed`: a close frame has come. `largest`: the longest payload that was announced, in bytes. `frames`: how many have begun;
-    `parts`: those of them that are no whole message; `fragments`: the most that one message came in so far.
+    """State of the frames in the bytes so far.
+
+    `closed`: a close frame has begun. `largest`: the longest announced payload in bytes. `frames`:
+    number of frames that have begun. `parts`: those of them that are not whole messages.
+    `fragments`: the largest number of frames of one message so far.
     """
 
     def __init__(self) -> None:
@@ -30,7 +33,7 @@ class FrameBoundaryTracker:
         return not self._left and not self._head
 
     def feed(self, data: bytes) -> None:
-        """The next bytes of the stream, cut anywhere."""
+        """Process the next bytes of the stream, which may be split anywhere."""
         at, end = 0, len(data)
         while at < end:
             if self._left:
@@ -41,7 +44,7 @@ class FrameBoundaryTracker:
             piece = data[at : at + _head_bytes(self._head) - len(self._head)]
             self._head += piece
             at += len(piece)
-            # The second byte may have told that the head is longer.
+            # The second byte may have announced a longer head.
             if len(self._head) == _head_bytes(self._head):
                 self._begin()
 
@@ -70,7 +73,7 @@ class FrameBoundaryTracker:
 
 
 def _head_bytes(known: bytes) -> int:
-    """Of a frame whose head begins so."""
+    """Return the length of the head of a frame that begins with `known`."""
     if len(known) < 2:
         return 2
     return 2 + _EXTENDED.get(known[1] & ~_MASKED, 0) + (4 if known[1] & _MASKED else 0)

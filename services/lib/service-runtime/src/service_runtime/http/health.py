@@ -13,7 +13,10 @@ from dialog_telemetry import metrics
 
 
 class HealthCheck:
-    """What `/readyz` says. Parts report through callables, so that nothing stale is stored here."""
+    """The content of `/readyz`.
+
+    Components report through callables, so that no state is stored here.
+    """
 
     def __init__(self, service: str, *, unsupported: Callable[[], dict[str, str]] = dict) -> None:
         self._service = service
@@ -22,15 +25,15 @@ class HealthCheck:
         self._details: dict[str, Callable[[], object]] = {}
 
     def require(self, name: str, check: Callable[[], str | None]) -> None:
-        """Not ready while `check` returns a reason."""
+        """Report not ready while `check` returns a reason."""
         self._requirements[name] = check
 
     def info(self, name: str, read: Callable[[], object]) -> None:
-        """Shown, without bearing on readiness."""
+        """Add a detail that does not affect readiness."""
         self._details[name] = read
 
     def readiness(self) -> Readiness:
-        """The present state."""
+        """Return the present state."""
         reasons = [
             f"{name}: {reason}"
             for name, check in self._requirements.items()
@@ -45,7 +48,7 @@ class HealthCheck:
         )
 
     def routes(self) -> list[Route]:
-        """The three routes."""
+        """Return the routes `/healthz`, `/readyz` and `/metrics`."""
 
         async def healthz(_: Request) -> Response:
             return JSONResponse({"status": "ok"})

@@ -1,8 +1,9 @@
-"""The names a service answers to.
+"""The Host names that a service accepts, against DNS rebinding.
 
-A page of a stranger can give its own name the address of this machine after it was loaded (DNS rebinding); its requests then come here as
-those of our own page, but for one thing: they carry the stranger's name. An address cannot be given another meaning, so requests to an IP
-address are always taken, and so are the names that only this machine, or this cluster, can have.
+After a foreign page was loaded, its server can point the page's own name at this machine. Its
+requests then look like those of our page, except that their Host header carries the foreign name.
+An IP address cannot be redirected in this way, so requests to an IP address are always accepted,
+and so are names that only this machine or this cluster can have.
 """
 
 import ipaddress
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service_runtime.http.errors import Refused, ServiceError, respond
 
 CLUSTER_SUFFIXES: Final = (".svc", ".cluster.local")
-"""Names below these lead to this cluster."""
+"""Names with these suffixes resolve within this cluster."""
 
 
 _HOST: Final = re.compile(
@@ -27,21 +28,23 @@ _HOST: Final = re.compile(
 
 
 class HostRefused(Refused):
-    """The request is meant for a name that is not ours."""
+    """The Host header names a host that is not ours."""
 
     default_code = "host_refused"
 
 
 class OriginRefused(Refused):
-    """The browser says that a page of another site is calling."""
+    """The Origin header names a page of another site."""
 
     default_code = "origin_refused"
 
 
 class AllowedHosts:
-    """`names` are added to those that are always ours; `*.example.org` is every name below it. `origins` are other sites' pages, exact.
+    """The accepted hosts and origins.
 
-    `inside`: of a service that no stranger is meant to reach; services call each other by names without a dot, and by a cluster's.
+    `names` are accepted in addition to the machine's own names; `*.example.org` means every name
+    below it. `origins` are pages of other sites, compared exactly. `inside` is for a service that
+    is not public: services call each other by names without a dot and by a cluster's names.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class AllowedHosts:
         self._origins, self._inside = frozenset(origins), inside
 
     def check(self, host: str | None, origin: str | None) -> None:
-        """Of one request. Raises HostRefused, OriginRefused."""
+        """Check the headers of one request; raises HostRefused or OriginRefused."""
         name = _name_of(host)
         if not name:
             raise HostRefused(
@@ -73,7 +76,8 @@ class AllowedHosts:
             )
         if origin is None or origin in self._origins:
             return
-        # Clients that send no Origin (curl, the vtuber command) are no browsers. A page of ours comes from where it calls.
+        # Clients without an Origin header (curl, the vtuber command) are not browsers. The origin
+        # of a page of ours is the host that it calls.
         if host and origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower()):
             return
         raise OriginRefused(
@@ -90,20 +94,20 @@ class AllowedHosts:
 
 
 class HostGuard:
-    """ASGI middleware, for requests and WebSockets alike."""
+    """ASGI middleware that checks HTTP requests and WebSocket handshakes."""
 
     def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One of them."""
+        """Check one request or handshake."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         try:
-            # Of two, nobody knows which one the next program goes by.
+            # With two Host headers, programs disagree on which one counts.
             self._hosts.check(
                 hosts[0] if len(hosts) == 1 else None, ", ".join(origins) if origins else None
             )
@@ -114,7 +118,7 @@ class HostGuard:
 
 
 async def denied(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request, or the handshake of a WebSocket, with an error."""
+    """Answer an HTTP request or a WebSocket handshake with an error."""
     answer: Response = respond(error)
     if scope["type"] == "http":
         await answer(scope, receive, send)
@@ -136,7 +140,7 @@ def _plain(name: str) -> str:
 
 
 def _name_of(host: str | None) -> str:
-    """Of `name:port`, `1.2.3.4`, `[::1]:8000`: the name or address; empty where there is none."""
+    """Return the name or address in `name:port`, `1.2.3.4` or `[::1]:8000`, or an empty string."""
     parts = _HOST.fullmatch(host or "")
     return _plain(parts["address"] or parts["name"] or "") if parts else ""
 

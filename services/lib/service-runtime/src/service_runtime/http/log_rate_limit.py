@@ -1,4 +1,7 @@
-"""How many log lines a second strangers can cause; the rest is counted, and said with the next line."""
+"""Limits the log lines per second that clients can cause.
+
+Suppressed lines are counted, and the count is logged with the next line.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,13 +12,16 @@ LINE_BURST: Final = 20.0
 
 
 class LogRateLimit:
-    """Of one process. What is not logged is still counted by its metric."""
+    """Rate limit of one process. Suppressed events are still counted by their metrics."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._at, self._left, self._suppressed = clock, clock(), LINE_BURST, 0
 
     def acquire(self) -> int | None:
-        """How many lines were left out before this one; None where this one is to be left out, too."""
+        """Return how many lines were suppressed before this one.
+
+        None when this one is suppressed too.
+        """
         now = self._clock()
         self._left = min(LINE_BURST, self._left + (now - self._at) * LINES_PER_SECOND)
         self._at = now

@@ -1,4 +1,4 @@
-"""Reads a request's JSON body into a message, or refuses it by field and limit."""
+"""Reads a request's JSON body into a message."""
 
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ M = TypeVar("M", bound=WireModel)
 
 
 async def read_model(request: Request, model: type[M]) -> M:
-    """The body as `model`; raises InvalidField (422)."""
+    """Return the body as `model`; raises InvalidField (422), which names the field or limit."""
     try:
         return model.from_json(await request.body())
     except ValidationError as error:

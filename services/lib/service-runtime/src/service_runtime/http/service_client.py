@@ -1,7 +1,13 @@
-"""Connections to one of our own services, kept between calls, and given up when it is not our service that answers on them.
+"""HTTP client for one of our own services.
 
-An address may be somebody else's for a moment: a Service that no node knows yet, the address of a pod that has just ended. Whatever
-takes the connection there may keep it open for good, and a pool would go on using it long after the address is right.
+Connections are kept between calls. An address may belong to another server for a moment: a Service
+that a node does not know yet, or the address of a pod that has just ended. That server may keep the
+connection open for good, and an ordinary pool would continue to use it long after the address is
+correct.
+
+ServiceClient therefore checks the content type of every response. On one that our services never
+send, it raises UnexpectedUpstream and uses a new set of connections from then on. The old set is
+closed only later, because it may still carry turns.
 """
 
 import asyncio
@@ -20,21 +26,25 @@ CONNECT_TIMEOUT_S: Final = 2.0
 READY_TIMEOUT_S: Final = 2.0
 KEEPALIVE_S: Final = 60.0
 DNS_TTL_S: Final = 2
-"""A pod comes back under its name with another address."""
+"""Seconds for which an address is cached: a pod returns under its name with another address."""
 
 MAX_RETIRED: Final = 32
-"""Sets of connections that were given up and may still carry a turn."""
+"""Number of retired connection sets that are kept open, since they may still carry a turn."""
 
 SERVICE_HEADER: Final = frozenset(("application/json", "text/event-stream"))
-"""What our services answer in, errors included."""
+"""Content types of our services' responses, errors included."""
 
 
 class UnexpectedUpstream(aiohttp.ClientError):
-    """Something else than our service is at its address."""
+    """The server at the address is not our service."""
 
 
 class ServiceClient:
-    """`url` without a path; `connections_max` 0 is without a limit. An answer of which nothing comes for `silent_s` is an error."""
+    """Client of the service at `url`, which has no path.
+
+    `connections_max` 0 means no limit. A response that sends nothing for `silent_s` seconds is an
+    error.
+    """
 
     def __init__(
         self, url: str, *, connections_max: int = 0, silent_s: float | None = None
@@ -49,11 +59,11 @@ class ServiceClient:
         self._tasks = BackgroundTasks()
 
     async def open(self) -> None:
-        """Begin to keep connections."""
+        """Create the connection pool."""
         self._http = self._begin()
 
     async def aclose(self) -> None:
-        """Close them all."""
+        """Close all connections."""
         for http in (*self._retired, self._http):
             if http is not None:
                 await http.close()
@@ -67,7 +77,10 @@ class ServiceClient:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> aiohttp.ClientResponse:
-        """The answer as soon as its head is there; the caller closes it. Raises aiohttp.ClientError (StrangerAnswered is one), OSError."""
+        """Return the response as soon as its head has arrived; the caller closes it.
+
+        Raises aiohttp.ClientError, of which UnexpectedUpstream is one, and OSError.
+        """
         assert self._http is not None
         http = self._http
         answer = await http.request(method, self._url + path, data=body, headers=headers)
@@ -88,7 +101,7 @@ class ServiceClient:
         )
 
     async def ready(self) -> bool:
-        """Whether the service says so; also warms a connection."""
+        """Return whether the service reports ready within 2 s; also opens a connection."""
         assert self._http is not None
         try:
             async with (
@@ -114,7 +127,11 @@ class ServiceClient:
         )
 
     def _retire(self, http: aiohttp.ClientSession) -> None:
-        """New connections from now on. Closing the answer is not enough: one without a body has gone back to the pool before it is seen."""
+        """Use new connections from now on.
+
+        Closing the response is not enough: one without a body has returned its connection to the
+        pool before it is examined.
+        """
         if http is not self._http:
             return
         self._retired.append(http)

@@ -1,4 +1,4 @@
-"""uvicorn with the settings that real-time speech needs, and with bounds at its door."""
+"""uvicorn with settings for real-time speech and with bounded connections."""
 
 import asyncio
 import resource
@@ -14,7 +14,7 @@ from service_runtime.http.bounded_socket import BoundedSocket
 from service_runtime.http.connections import Connections
 
 FILES_WANTED: Final = 65_536
-"""Open files: a connection is one, and two at the gateway. Many systems begin with 1 024."""
+"""Open files: one per connection, and two at the gateway. Many systems start with 1 024."""
 
 
 def config(
@@ -25,13 +25,18 @@ def config(
     ws_max_bytes: int = limits.MAX_JSON_FRAME_BYTES,
     **more: Any,
 ) -> uvicorn.Config:
-    """`each_address`: connections are bounded for each client's address, where this is the door that clients come through."""
+    """Return the uvicorn configuration.
+
+    With `each_address` connections are bounded for each client address, for a service that clients
+    connect to directly.
+    """
     return uvicorn.Config(
         app,
         http=partial(BoundedHttp, waiting=Connections(each_address=each_address)),  # type: ignore[arg-type]  # it is only called
         ws=ws,
         ws_max_size=ws_max_bytes,
-        # Compression costs 300 kB a connection and milliseconds a frame, and speech does not shrink.
+        # Compression costs 300 kB per connection and milliseconds per frame, and speech does not
+        # compress.
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
@@ -43,7 +48,10 @@ def config(
 
 
 def allow_many_files() -> None:
-    """As many as the system gives without asking; otherwise nobody could connect any more where some hundred do."""
+    """Raise the limit of open files as far as the system allows without privileges.
+
+    Otherwise new connections fail after a few hundred.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,7 @@
-"""Something else at a service's address: a web server that keeps its connections, and knows nothing of what it is asked."""
+"""A server that is not ours at a service's address.
+
+It keeps its connections open and answers every request with 404.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,16 +17,19 @@ OUR_BODY: Final = (
 
 @dataclass
 class FlakyAddress:
-    """The first `strangers` connections are a stranger's for as long as they live, later ones a service's that answers `body`."""
+    """An address whose first `foreign` connections reach a foreign server.
+
+    They do so for as long as they live; later connections reach a service that answers `body`.
+    """
 
     foreign: int
     body: bytes = b"{}"
     url: str = ""
     asked: list[int] = field(default_factory=list)
-    """How many requests each connection brought."""
+    """Number of requests on each connection."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         number = len(self.asked)
         self.asked.append(0)
         answer = FOREIGN_BODY if number < self.foreign else OUR_BODY % (len(self.body), self.body)
@@ -38,7 +44,7 @@ class FlakyAddress:
 
 @asynccontextmanager
 async def foreign_first(count: int, body: bytes = b"{}") -> AsyncIterator[FlakyAddress]:
-    """Such an address, on this machine."""
+    """Run a FlakyAddress on a free port of this machine."""
     address = FlakyAddress(count, body)
     server = await asyncio.start_server(address.serve, "127.0.0.1", 0)
     address.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

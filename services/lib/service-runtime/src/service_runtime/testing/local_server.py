@@ -1,4 +1,4 @@
-"""A real uvicorn server on a free port of this machine, with the sockets' settings of `service_runtime.server`."""
+"""A real uvicorn server on a free port, with the socket settings of `service_runtime.server`."""
 
 import asyncio
 import socket
@@ -26,7 +26,10 @@ async def serving(
     each_address: bool = False,
     port: int = 0,
 ) -> AsyncIterator[int]:
-    """Serve the application inside the block; gives its port. No signal handlers, so Ctrl-C still ends the tests."""
+    """Serve the application inside the block and yield its port.
+
+    No signal handlers are installed, so Ctrl-C still ends the tests.
+    """
     config = bounded.config(app, each_address=each_address, ws=ws, ws_max_bytes=ws_max_bytes)
     config.load()
     server = uvicorn.Server(config)
@@ -42,7 +45,7 @@ async def serving(
 
 
 async def _end(server: uvicorn.Server) -> None:
-    # uvicorn's own shutdown sleeps in steps of 0.1 s, which a suite of many servers would feel.
+    # uvicorn's own shutdown sleeps in steps of 0.1 s, which adds up in a suite of many servers.
     for accepting in server.servers:
         accepting.close()
     state, loop = server.server_state, asyncio.get_running_loop()
