@@ -1,1 +1,1 @@
-"""What LLM and TTS providers share: isolation, states, keys, egress and caching."""
+"""Code that LLM and TTS providers share: isolation, states, keys, egress rules and caching."""

@@ -1,7 +1,13 @@
-"""Where a session's own `baseUrl` may lead. The services' own addresses are their owner's business and are never asked about here.
+"""Rules for the destinations of a session's own `baseUrl`.
 
-A session's author is not the cluster's: an address of theirs must not reach what only this pod can reach. So names are resolved here, every
-address is looked at, and the connection goes to the very address that was looked at, not to what the name says a moment later.
+The author of a session is not the operator of the cluster: an address of theirs must not reach what
+only this pod can reach. The services' own addresses are configured by the operator and are not
+checked here.
+
+A check of the name alone would not hold, because a name may resolve to another address a moment
+later. So the name is resolved here, every address is checked, and the connection is made to the
+checked address. `guard` installs this in a vendor's HTTP client; a client behind a proxy is checked
+before each request instead.
 """
 
 import asyncio
@@ -48,7 +54,8 @@ _NEVER_NAMES: Final = frozenset(
     }
 )
 _EMBEDDING: Final[tuple[tuple[Network, int], ...]] = (
-    # Networks whose addresses hold an IPv4 address, and how many bits follow it: NAT64 (two prefixes), 6to4, IPv4-compatible.
+    # Networks whose addresses embed an IPv4 address, and the number of bits after it: NAT64 (two
+    # prefixes), 6to4, IPv4-compatible.
     (ipaddress.ip_network("64:ff9b::/96"), 0),
     (ipaddress.ip_network("64:ff9b:1::/48"), 0),
     (ipaddress.ip_network("2002::/16"), 80),
@@ -57,12 +64,18 @@ _EMBEDDING: Final[tuple[tuple[Network, int], ...]] = (
 
 
 class EgressRefused(OSError):
-    """One sentence: where it led, and the setting that would allow it, if one does."""
+    """The destination is not allowed.
+
+    The message names the destination and the setting that would allow it, if there is one.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class EgressRules:
-    """What beside public addresses is allowed: kinds, networks, and names with or without a port."""
+    """What is allowed beside public addresses: kinds, networks and names.
+
+    A name may have a port.
+    """
 
     kinds: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
@@ -71,9 +84,11 @@ class EgressRules:
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> "EgressRules":
-        """`loopback`, `private`, `cluster` (private ones by a Service's name), `any`; networks and addresses; names, which may have a port.
+        """Parse the entries of the setting; raises ValueError.
 
-        `10.1.0.0/16`, `ollama.llm.svc`, `*.llm.svc:11434`. Raises ValueError.
+        An entry is `loopback`, `private`, `cluster` (private addresses under a Service's name),
+        `any`, a network or an address, or a name that may have a port: `10.1.0.0/16`,
+        `ollama.llm.svc`, `*.llm.svc:11434`.
         """
         kinds, networks, names = set(), [], []
         for entry in entries:
@@ -88,9 +103,10 @@ class EgressRules:
         return cls(frozenset(kinds), tuple(networks), tuple(names))
 
     async def check(self, url: str) -> None:
-        """For an address that a proxy will connect to: by its letters, and by what its name says here, if it says anything.
+        """Check a URL that a proxy will connect to; raises EgressRefused.
 
-        Raises EgressRefused.
+        The host is checked as written, and by the addresses it resolves to here, if it resolves at
+        all.
         """
         host, port = self._check_letters(url)
         try:
@@ -98,7 +114,8 @@ class EgressRules:
         except EgressRefused:
             raise
         except OSError:
-            # Behind such proxies names of the outside often say nothing: where it leads is the proxy's to decide.
+            # Behind such proxies names of the outside often do not resolve; the proxy decides where
+            # they lead.
             return
 
     def _check_letters(self, url: str) -> tuple[str, int]:
@@ -119,7 +136,10 @@ class EgressRules:
         return host, port
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """All addresses of a name; every one of them is allowed. Raises EgressRefused, and OSError for a name that has none."""
+        """Return all addresses of a host, each of which is allowed.
+
+        Raises EgressRefused, and OSError for a name that does not resolve.
+        """
         self._check_name(host)
         found = await (self.resolve or _resolved)(host, port)
         for each in found:
@@ -160,36 +180,43 @@ class EgressRules:
 
 
 class GuardedBackend:
-    """An httpcore network backend (of httpcore or httpcore2) that connects to addresses which the rules allow, and to no name."""
+    """A network backend of httpcore or httpcore2 that connects only to allowed addresses.
+
+    It resolves names itself and never passes a name on.
+    """
 
     def __init__(self, inner: Any, rules: EgressRules) -> None:
         self._inner, self._rules = inner, rules
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> Any:
-        """To the first address that answers. Raises EgressRefused and what the backend raises."""
+        """Connect to the first address that answers.
+
+        Raises EgressRefused and what the backend raises.
+        """
         addresses = await self._rules.addresses(host, port)
         for address in addresses[:-1]:
             try:
                 return await self._inner.connect_tcp(address, port, *args, **options)
-            # The libraries' own kinds of failure; the last address tells its own.
+            # The libraries have their own exceptions; the failure of the last address is raised.
             except Exception:  # noqa: BLE001, S112
                 continue
         return await self._inner.connect_tcp(addresses[-1], port, *args, **options)
 
     async def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> Any:
-        """Never: no address of a session is a file."""
+        """Raise EgressRefused: no address of a session is a file."""
         raise EgressRefused("a session's baseUrl leads to a file")
 
     async def sleep(self, seconds: float) -> None:
-        """See httpcore."""
+        """Sleep, as httpcore's interface requires."""
         await self._inner.sleep(seconds)
 
 
 def guard(client: Any, rules: EgressRules, *, proxied: bool) -> None:
-    """The client (of httpx or httpx2) follows the rules from now on.
+    """Make a client of httpx or httpx2 follow the rules.
 
-    Neither library has a parameter for it; a test says when the place has moved. A client with a proxy connects to that, so there the
-    addresses are looked at before each request.
+    Neither library has a parameter for a backend, so a private attribute is replaced; a test
+    reports when it has moved. A client with a proxy connects to the proxy, so there the addresses
+    are checked before each request.
     """
     if proxied:
 
@@ -206,7 +233,7 @@ def guard(client: Any, rules: EgressRules, *, proxied: bool) -> None:
 
 
 def refusal_in(error: BaseException | None) -> EgressRefused | None:
-    """The refusal among an error's causes."""
+    """Return the EgressRefused among an error's causes, or None."""
     for _ in range(10):
         if error is None or isinstance(error, EgressRefused):
             return error
@@ -226,7 +253,7 @@ async def _resolved(host: str, port: int) -> list[str]:
 
 
 def _embedded_address(address: Address) -> list[Address]:
-    """The address, or the IPv4 addresses that it stands for."""
+    """Return the address, or the IPv4 addresses that it embeds."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:

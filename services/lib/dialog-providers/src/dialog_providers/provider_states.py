@@ -1,4 +1,7 @@
-"""How the providers of a chain are: who answered last, who did not and why, and who is left out for a while."""
+"""States of the providers in a fallback list.
+
+A state says whether the provider answered, why it failed, and until when it cools down.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,17 +20,25 @@ class _State:
 
 
 class ProviderStates:
-    """By place in the chain. A provider that failed in a way that will not be over soon is cold for `cool_down_s` of `clock`."""
+    """States by position in the list.
+
+    A provider whose failure will probably persist is not tried for `cool_down_s` seconds of
+    `clock`.
+    """
 
     def __init__(
         self, named: Sequence[tuple[str, str]], *, cool_down_s: float, clock: Callable[[], float]
     ) -> None:
-        """`named`: name, and what may be said of it (a model and where it is), of each."""
+        """`named` holds the name and the description (model and address) of each provider."""
         self._states = [_State(name, about) for name, about in named]
         self._cooldown_s, self._clock = cool_down_s, clock
 
     def cooling(self) -> frozenset[int]:
-        """Who is left out now; nobody where that would be all: a doubtful answer beats none."""
+        """Return the positions of providers that are cooling down.
+
+        The result is empty when all of them are: trying a provider that probably fails is better
+        than no answer.
+        """
         now = self._clock()
         cold = {
             at
@@ -37,12 +48,12 @@ class ProviderStates:
         return frozenset() if len(cold) == len(self._states) else frozenset(cold)
 
     def answered(self, place: int) -> None:
-        """It works."""
+        """Record that the provider works, and end its cooldown."""
         state = self._states[place]
         state.answered, state.failure, state.cooling_until = True, None, None
 
     def failed(self, place: int, why: str, *, cools: bool) -> None:
-        """It does not, for this reason."""
+        """Record the reason of a failure; with `cools`, start the cooldown."""
         state = self._states[place]
         state.failure = redact(why)
         if cools:
@@ -50,7 +61,7 @@ class ProviderStates:
 
     @property
     def unwarmed(self) -> list[int]:
-        """Those that have not answered, or did not the last time."""
+        """Positions of providers that have not answered, or whose last call failed."""
         return [
             at
             for at, state in enumerate(self._states)
@@ -58,7 +69,7 @@ class ProviderStates:
         ]
 
     def report(self) -> ProviderReport:
-        """What a person wants to know."""
+        """Return the report for `/readyz`."""
         using = next(
             (state for state in self._states if state.answered and state.failure is None), None
         )

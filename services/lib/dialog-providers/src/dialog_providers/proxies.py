@@ -1,4 +1,8 @@
-"""Which HTTP proxy an address is reached by: never one for what is near, else a setting's or the environment's, but for NO_PROXY. Pure."""
+"""Choice of the HTTP proxy for a URL.
+
+Near hosts never use one. Other hosts use the proxy of a setting, or else that of the environment,
+except for those in NO_PROXY.
+"""
 
 import ipaddress
 from dataclasses import dataclass
@@ -11,7 +15,11 @@ _NEAR_ENDS: Final = (".localhost", ".svc", ".cluster.local")
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """`chosen`: by a setting, for everything that is not near; `none` for no proxy at all. The others are as in the environment."""
+    """The configured proxies.
+
+    `chosen` is a setting's proxy for everything that is not near; `none` means no proxy at all. The
+    other fields have the values of the environment's variables.
+    """
 
     chosen: str | None = None
     http: str | None = None
@@ -20,7 +28,7 @@ class Proxies:
     no: str = ""
 
     def proxy_for(self, url: str) -> str | None:
-        """The proxy's address; None where it is reached without."""
+        """Return the URL of the proxy, or None for a direct connection."""
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
         secure = parts.scheme in ("https", "wss")
@@ -40,7 +48,10 @@ class Proxies:
 
 
 def is_near(host: str) -> bool:
-    """Whether a proxy could not reach it: this machine, a single name as in one's own network, a Service of the cluster."""
+    """Return whether a host is in the local network, where a proxy could not reach it.
+
+    That is this machine, a name without a dot, or a Service of the cluster.
+    """
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
@@ -48,7 +59,11 @@ def is_near(host: str) -> bool:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """An entry of NO_PROXY: `*`, a name or the end of one, an address, a network; each but the first may have a port."""
+    """Return whether an entry of NO_PROXY covers the host.
+
+    An entry is `*`, a name or a suffix of one, an address or a network; each but the first may have
+    a port.
+    """
     if entry == "*":
         return True
     try:

@@ -1,7 +1,8 @@
 """Keys that sessions' documents refer to: files of a mounted Secret, by name.
 
-What is in a file is never part of an error or a log line: an exception that carries it (of a decoder, of an HTTP client that refuses a
-header) would be printed by whoever catches it. So a key is only taken where it can be sent as it is, and any other file is none yet.
+The content of a file is never part of an error or a log line. An exception that contains it (of a
+decoder, or of an HTTP client that rejects a header) would be printed by its handler. So only a key
+that can be sent unchanged is accepted; any other file counts as missing.
 """
 
 import re
@@ -15,18 +16,21 @@ log = structlog.get_logger("session_keys")
 
 MAX_KEY_BYTES: Final = 8 * 1024
 _SENDABLE: Final = re.compile(rb"[!-~]+")
-"""What an HTTP header takes, without spaces."""
+"""Characters that an HTTP header accepts, without spaces."""
 
 
 class SecretFiles:
-    """The kubelet needs up to a minute and a half to mount a new one."""
+    """Reads keys from `folder`.
+
+    The kubelet needs up to a minute and a half to mount a new one.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._logged: dict[str, str] = {}
 
     def read(self, name: str | None) -> str | None:
-        """The key, or None while it is not there, or is none."""
+        """Return the key, or None while it is missing or not usable."""
         if name is None or self._folder is None:
             return None
         try:
@@ -47,11 +51,11 @@ class SecretFiles:
         return data.decode("ascii")
 
     def missing(self, names: Iterable[str | None]) -> list[str]:
-        """Those that are named and not mounted (yet), or not usable."""
+        """Return the names whose files are not mounted yet or not usable, sorted."""
         return sorted({name for name in names if name is not None and self.read(name) is None})
 
     def _unusable(self, name: str, why: str) -> str | None:
-        """Said once for each reason: the file is looked at every few seconds."""
+        """Log each reason once per file, because the files are read every few seconds."""
         if self._logged.get(name) != why:
             self._logged[name] = why
             log.error("session_key_unusable", file=name, reason=why)

@@ -1,4 +1,13 @@
-"""Language models, or voices, that sessions' documents ask for: made at first use, shared by all sessions that ask for the same."""
+"""Cache of the language models or voices that sessions' documents ask for.
+
+A document may name its own provider, model and key. Creating a provider for each turn would lose
+its connections, and one for each session would multiply them, so providers are created at first use
+and shared by all sessions with an equal specification.
+
+At most MAX_CACHED of them stay open. The one that was not used for longest is retired: it is closed
+only after RETIRED_AFTER_S, since a turn may still use it. Every session's provider falls back to
+the service's default provider, and a session whose key is missing uses the default alone.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -15,31 +24,31 @@ from service_runtime.redact import redact
 log = structlog.get_logger("session_providers")
 
 MAX_CACHED: Final = 32
-"""Providers of documents that are kept open."""
+"""Largest number of sessions' providers that are kept open."""
 
 RETIRED_AFTER_S: Final = 120.0
-"""A provider that no document needs any more may still be in the middle of a turn for so long."""
+"""Seconds until a retired provider is closed; a turn may use it for that long."""
 
 
 class ProviderSpec(Protocol):
-    """What a document says about a provider; hashable, equal for the same wish."""
+    """What a document says about a provider; hashable, and equal for equal settings."""
 
     @property
     def provider(self) -> str:
-        """Its kind."""
+        """Kind of the provider."""
         ...
 
     @property
     def api_key_file(self) -> str | None:
-        """Name of its key's file."""
+        """Name of the key's file, or None."""
         ...
 
 
 class Closable(Protocol):
-    """What can be kept."""
+    """A provider that can be cached."""
 
     async def aclose(self) -> None:
-        """Free its connections."""
+        """Close its connections."""
         ...
 
 
@@ -48,9 +57,11 @@ P = TypeVar("P", bound=Closable)
 
 
 class SessionProviderCache(Generic[W, P]):
-    """`own` answers where a document says nothing, where its key is missing, and behind every session's provider.
+    """Creates and caches providers.
 
-    A key that ran out must not leave the character without a word.
+    `own` is the default: it answers where a document specifies nothing or its key is missing, and
+    it is the fallback of every session's provider, so that an expired key does not leave the
+    character without an answer.
     """
 
     def __init__(
@@ -73,7 +84,10 @@ class SessionProviderCache(Generic[W, P]):
         self._items: OrderedDict[W, tuple[P, P]] = OrderedDict()
 
     def get(self, wanted: W | None) -> P:
-        """The provider for this wish; `own` where there is none."""
+        """Return the provider for this specification.
+
+        The default for None or when it cannot be created.
+        """
         if wanted is None:
             return self._default
         key = self._keys.read(wanted.api_key_file)
@@ -84,7 +98,8 @@ class SessionProviderCache(Generic[W, P]):
         if wanted not in self._items:
             try:
                 made = self._make(wanted, key)
-            # The border to providers: a document that its vendor's library does not like must not cost the session its turn.
+            # The boundary to providers: a document that a vendor's library rejects must not fail
+            # the session's turn.
             except Exception as error:  # noqa: BLE001
                 self._fallbacks.labels(provider=wanted.provider, reason="not_made").inc()
                 log.warning(
@@ -101,9 +116,9 @@ class SessionProviderCache(Generic[W, P]):
         return self._items[wanted][1]
 
     async def aclose(self) -> None:
-        """Close what documents asked for; `own` is its owner's."""
+        """Close the cached providers. The owner of the default closes that one."""
         await self._tasks.close()
-        # One that cannot be closed must not keep the others open.
+        # A provider that fails to close must not keep the others open.
         await asyncio.gather(
             *(made.aclose() for made, _ in self._items.values()), return_exceptions=True
         )

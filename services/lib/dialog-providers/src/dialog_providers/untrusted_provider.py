@@ -1,8 +1,17 @@
-"""The border to providers and plug-ins, which others wrote and which may raise, return or wait for anything.
+"""The boundary to providers and plug-ins that others wrote.
 
-`UntrustedProvider` stands around one object. Whatever is called of it is called within `failures()`, so that every exception is a typed
-failure that names it; its iterators are read within `items()`, which closes them, and with `next_before()`, which gives up at a time. A
-cancellation counts as ours only when our own task was asked to stop: otherwise something within the provider was cancelled.
+Such an object may raise, return or wait for anything: a plain function where a coroutine is
+expected, an exception of a vendor's library, a generator that never yields. One turn may fail
+because of it, but with a typed error that names the provider, and within a time limit.
+
+UntrustedProvider wraps one object. Callers use it within `failures()`, which turns every exception
+into a typed failure. They read its iterators within `items()`, which closes them, and with
+`next_before()`, which stops at a deadline.
+
+A plain `except Exception` would not do, because a provider may also cancel: a CancelledError counts
+as ours only if our own task was asked to stop; otherwise something within the provider was
+cancelled. `dialog_llm.boundary` and `dialog_voice.boundary` build on this module and also clean
+what a provider sends.
 """
 
 import asyncio
@@ -18,37 +27,50 @@ log = structlog.get_logger("providers")
 MAX_NAME_CHARS: Final = 64
 MAX_ABOUT_CHARS: Final = 200
 WARM_TIMEOUT_S: Final = 30.0
-"""Providers of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
+"""Longest `warm` of a plug-in in seconds.
+
+Our own providers stop much earlier, with a better reason.
+"""
 
 END: Final = object()
-"""What `next_before` gives at the end."""
+"""Value that `next_before` returns after the last item."""
 
 Failed = Callable[[str, Literal["connection", "unexpected"], str], Exception]
-"""Makes the typed failure of a provider's name, a reason and a detail."""
+"""Creates the typed failure from a provider's name, a reason and a detail."""
 
 
 class DeadlineReached(Exception):
-    """The next item did not come in time."""
+    """The next item did not arrive in time."""
 
 
 def name_of(provider: object) -> str:
-    """Its `name`, or its class's: a label of metrics and logs, so short and never empty."""
+    """Return the provider's `name`, or its class's name.
+
+    It is a label of metrics and logs, so it is never empty and has at most 64 characters.
+    """
     try:
         name = getattr(provider, "name", None)
-    # The border to plug-ins: a property may raise anything.
+    # The boundary to plug-ins: a property may raise anything.
     except Exception:  # noqa: BLE001
         name = None
     return (name if isinstance(name, str) and name else type(provider).__name__)[:MAX_NAME_CHARS]
 
 
 def about(provider: object) -> str:
-    """What it says of itself, for people: its model and where it is; nothing where it says nothing."""
+    """Return a provider's description of itself, for people: its model and its address.
+
+    It is empty where the provider has none, and has at most 200 characters.
+    """
     said = getattr(provider, "about", None)
     return said[:MAX_ABOUT_CHARS] if isinstance(said, str) else ""
 
 
 class UntrustedProvider:
-    """One provider. `failed` makes its failures; those of the type `known` are its own words and pass as they are."""
+    """Wraps one provider.
+
+    `failed` creates its failures. Exceptions of the type `known` are the provider's own typed
+    failures and pass unchanged.
+    """
 
     def __init__(self, provider: object, failed: Failed, known: type[Exception]) -> None:
         self.name, self.about = name_of(provider), about(provider)
@@ -56,7 +78,7 @@ class UntrustedProvider:
 
     @asynccontextmanager
     async def failures(self) -> AsyncGenerator[None, None]:
-        """Raises what `failed` makes, whatever is raised within."""
+        """Turn every exception within the block into a failure made by `failed`."""
         try:
             yield
         except self._known:
@@ -65,7 +87,7 @@ class UntrustedProvider:
             if _is_cancelled():
                 raise
             raise self._failed(self.name, "unexpected", "cancelled within the provider") from error
-        # The border to providers and plug-ins: whatever it is, it is the provider's failure.
+        # The boundary to providers and plug-ins: any exception is the provider's failure.
         except Exception as error:
             raise self._failed(
                 self.name, "unexpected", f"{type(error).__name__} {error}"
@@ -75,17 +97,24 @@ class UntrustedProvider:
     async def items(
         self, source: AsyncIterator[object]
     ) -> AsyncGenerator[AsyncIterator[object], None]:
-        """The items of what a method returned, which may be no generator. What closing it raises is logged: what it gave counts."""
+        """Yield the items of what a method returned, and close it afterwards.
+
+        `source` need not be a generator. An exception of its closing is logged only, since the
+        items are valid.
+        """
         try:
             if inspect.isawaitable(source):
-                # An `async def` with a `return` in it.
+                # An `async def` that returns an iterator instead of being a generator.
                 source = await source
             yield aiter(source)
         finally:
             await self._close(source)
 
     async def warm(self, *methods: str) -> None:
-        """Call those of these methods that it has. Raises what `failed` makes."""
+        """Call those of `methods` that the provider has.
+
+        Raises what `failed` makes; `connection` after 30 s.
+        """
         async with self.failures():
             try:
                 async with asyncio.timeout(WARM_TIMEOUT_S) as limit:
@@ -99,15 +128,18 @@ class UntrustedProvider:
                 ) from error
 
     async def aclose(self) -> None:
-        """Close it; what that raises is logged, because nobody could do more about it."""
+        """Close the provider.
+
+        Exceptions are logged, because the caller could not handle them either.
+        """
         try:
             await self._call_if_there("aclose")
-        # The border to providers and plug-ins.
+        # The boundary to providers and plug-ins.
         except Exception as error:  # noqa: BLE001
             log.warning("provider_not_closed", provider=self.name, error=repr(error)[:200])
 
     async def _call_if_there(self, method: str) -> None:
-        """Not everybody has something to warm or to close, and not everybody's method is a coroutine."""
+        """Call a method that may be absent and may be a plain function."""
         found = getattr(self._provider, method, None)
         made = found() if found is not None else None
         if inspect.isawaitable(made):
@@ -125,13 +157,17 @@ class UntrustedProvider:
             log.warning(
                 "stream_not_closed", provider=self.name, error="cancelled within the provider"
             )
-        # The border to providers and plug-ins.
+        # The boundary to providers and plug-ins.
         except Exception as error:  # noqa: BLE001
             log.warning("stream_not_closed", provider=self.name, error=repr(error)[:200])
 
 
 async def next_before(items: AsyncIterator[object], end: float) -> object:
-    """The next item, or NO_MORE. Raises `DeadlineReached` at `end` of the loop's clock; a TimeoutError of the provider's own passes."""
+    """Return the next item, or END.
+
+    Raises DeadlineReached at the time `end` of the loop's clock; a TimeoutError of the provider
+    itself passes.
+    """
     try:
         async with asyncio.timeout_at(end):
             return await anext(items, END)
@@ -142,6 +178,9 @@ async def next_before(items: AsyncIterator[object], end: float) -> object:
 
 
 def _is_cancelled() -> bool:
-    """Whether a CancelledError that is handled now was meant for this task; otherwise something that it waited for was cancelled."""
+    """Return whether a CancelledError that is being handled was meant for this task.
+
+    Otherwise something that the task waited for was cancelled.
+    """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

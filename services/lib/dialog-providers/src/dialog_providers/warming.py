@@ -1,4 +1,4 @@
-"""Brings what a service needs of providers to life: again and again, with growing pauses, until each has answered."""
+"""Warms a service's providers, with growing pauses, until each of them has answered."""
 
 import asyncio
 from typing import Final, Protocol
@@ -10,41 +10,51 @@ log = structlog.get_logger("warming")
 PAUSE_S: Final = 1.0
 PAUSE_MAX_S: Final = 60.0
 GRACE_S: Final = 5.0
-"""So long the first ones of a chain get, though a later one has answered: the first turn should not pay for their connections."""
+"""Seconds to wait for the first providers of a list when a later one has answered already.
+
+Otherwise the first turn would wait for their connections.
+"""
 
 
 class Warmable(Protocol):
-    """A chain of providers."""
+    """A list of providers that are tried in order."""
 
     name: str
 
     async def warm(self) -> None:
-        """Warm those that are not; raises where none of all is."""
+        """Warm the providers that are not warm; raises where none is."""
         ...
 
     @property
     def any_warm(self) -> bool:
-        """Whether one has answered."""
+        """Whether at least one provider has answered."""
         ...
 
     @property
     def all_warm(self) -> bool:
-        """Whether every one has answered."""
+        """Whether every provider has answered."""
         ...
 
 
 class Warming:
-    """One chain. `untried`: they are still asked for the first time. `reason`: why none has ever answered; None once one has."""
+    """Warms one list of providers.
+
+    `untried` is true until the first attempt has ended. `reason` says why no provider has ever
+    answered; it is None once one has.
+    """
 
     def __init__(self, what: str, chain: Warmable, failures: type[Exception]) -> None:
-        """`failures`: what `warm` raises."""
+        """`failures` is the type of exception that `warm` raises."""
         self._what, self._chain, self._failures = what, chain, failures
         self.reason: str | None = None
         self.untried = True
         self._ready = False
 
     async def run(self) -> None:
-        """Until all have answered."""
+        """Repeat until all providers have answered.
+
+        The pause doubles from 1 s to 60 s.
+        """
         pause_s = PAUSE_S
         while True:
             try:

@@ -1,1 +1,1 @@
-"""Servers in the place of vendors, for tests and benches; never imported by a service."""
+"""Servers in place of vendors, for tests and benches; never imported by a service."""

@@ -1,4 +1,7 @@
-"""A small HTTP proxy for tests: forwards requests with an absolute address, tunnels CONNECT, and keeps a list of what it was asked for."""
+"""A small HTTP proxy for tests.
+
+It forwards requests with an absolute URL, tunnels CONNECT, and records the requests.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -9,12 +12,15 @@ HEAD_WITHIN_S: Final = 5.0
 
 
 class Proxy:
-    """`async with Proxy() as proxy: … proxy.address`. Every name leads to `elsewhere` ((host, port)), as far as that is given."""
+    """`async with Proxy() as proxy: … proxy.address`.
+
+    With `elsewhere` ((host, port)) every request is forwarded there.
+    """
 
     def __init__(self, *, elsewhere: tuple[str, int] | None = None) -> None:
         self.address = ""
         self.asked: list[str] = []
-        """`CONNECT host:port`, or `GET http://…`: one line a connection."""
+        """One line per connection: `CONNECT host:port` or `GET http://…`."""
         self._elsewhere = elsewhere
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -28,7 +34,7 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        # Closed and not cancelled: what asyncio runs for a connection complains of that.
+        # Closed and not cancelled: asyncio logs an error when a connection's task is cancelled.
         for writer in self._writers:
             writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)

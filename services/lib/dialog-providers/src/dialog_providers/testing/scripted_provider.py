@@ -1,4 +1,4 @@
-"""A plug-in that does what a test says, for the tests of the border to providers."""
+"""A plug-in that follows a script, for tests of the boundary to providers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,7 +6,10 @@ from typing import Any
 
 
 class ScriptedProvider:
-    """`play` yields the script, waits for the seconds (floats) in it, and raises the exceptions. `warms`: what `warm` raises."""
+    """`play` yields the script's items, sleeps for its floats (seconds) and raises its exceptions.
+
+    `warms` is the exception that `warm` raises, or None.
+    """
 
     name = "stranger"
 
@@ -16,7 +19,7 @@ class ScriptedProvider:
         self.warms: Exception | None = None
 
     async def play(self) -> AsyncGenerator[Any, None]:
-        """One stream of it."""
+        """Play the script once."""
         try:
             for step in self.script:
                 if isinstance(step, BaseException):
@@ -29,10 +32,10 @@ class ScriptedProvider:
             self.closed = True
 
     async def warm(self) -> None:
-        """Raises `warms`, if there is one."""
+        """Raise `warms`, if it is set."""
         if self.warms is not None:
             raise self.warms
 
     async def aclose(self) -> None:
-        """Always fails."""
+        """Always raise OSError."""
         raise OSError("cannot be closed")

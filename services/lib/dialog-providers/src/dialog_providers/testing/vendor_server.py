@@ -1,4 +1,7 @@
-"""A local server in a vendor's place, for tests and the bench: its port, its end, its program. What it answers is its subclass's."""
+"""Base class of local servers that replace a vendor, for tests and the bench.
+
+It has the port, the shutdown and the command line; subclasses have the routes.
+"""
 
 import argparse
 import asyncio
@@ -9,21 +12,25 @@ from aiohttp import web
 
 
 class VendorServer:
-    """`async with Mock() as server: … server.address`. Nothing listens before `start` and after `stop`."""
+    """`async with Mock() as server: … server.address`.
+
+    It listens only between `start` and `stop`.
+    """
 
     address: str = ""
-    """Where clients find it, once it listens."""
+    """Address of the server, once it listens."""
 
     def __init__(self, routes: Iterable[web.RouteDef], address: str) -> None:
-        """`address`: a template with `{host}` and `{port}`."""
+        """`address` is a template with `{host}` and `{port}`."""
         self._routes, self._template = list(routes), address
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen; port 0 is any that is free."""
+        """Listen; port 0 means any free port."""
         app = web.Application()
         app.add_routes(self._routes)
-        # Cancelled handlers are how a silent stream notices that its client left.
+        # A handler of a stream that sends nothing notices only by its cancellation that the client
+        # left.
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2
         )
@@ -68,7 +75,10 @@ async def _serve(server: VendorServer, host: str, port: int) -> None:
 
 
 async def cut_off(http: web.Request) -> None:
-    """The connection dies, after what was sent has arrived: a reset overtakes what is still on its way."""
+    """Abort the connection after what was sent has arrived.
+
+    The pause is needed because a reset overtakes data that is still in transit.
+    """
     await asyncio.sleep(0.02)
     assert http.transport is not None
     http.transport.abort()
