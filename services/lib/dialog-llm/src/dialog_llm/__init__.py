@@ -1,1 +1,4 @@
-"""Language models behind one interface; import the module you need (`dialog_llm.fallback`), nothing heavy loads from here."""
+"""Language models behind one interface.
+
+Import the module you need (`dialog_llm.fallback`); this package imports nothing heavy.
+"""

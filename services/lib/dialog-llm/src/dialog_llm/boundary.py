@@ -1,4 +1,14 @@
-"""The border to language models: whatever a provider or a plug-in raises or sends becomes a clean piece of text, or its typed failure."""
+"""The boundary to language models.
+
+Providers and plug-ins differ in what they raise and what they send: strings, lists of parts,
+thoughts in tags, half characters, leading white space, nothing at all. LlmBoundary turns that into
+clean pieces of text or one typed failure, so that the engine handles one form only.
+
+A reply passes through the parsers of `content_parts.py` and `thought_filter.py`. Time limits are
+enforced here and not by the provider, because a plug-in may ignore them. Exceptions and
+cancellation are handled by `dialog_providers.untrusted_provider`; the choice of another provider
+after a failure is in `fallback.py`.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -24,11 +34,12 @@ from dialog_providers.untrusted_provider import (
 
 
 class LlmBoundary:
-    """An `LlmProvider` around another one, which is not trusted.
+    """An `LlmProvider` around a provider that is not trusted.
 
-    Every exception of it is a `ProviderError` that names it and the cause. Its text comes out without thoughts (`THINKING` stands for
-    them), with whole characters, without white space in front; a reply of nothing else is empty. Its times are limited: the whole
-    reply, thoughts before it not counted, by `wall_clock_s`; the thoughts by `thinking_s`.
+    Every exception is a `ProviderError` that names the provider and the cause. The text has no
+    thoughts (`THINKING` replaces them), whole characters and no leading white space; a reply that
+    is empty after that fails with `empty`. The reply without its thoughts is limited by
+    `wall_clock_s`, the thoughts by `thinking_s`.
     """
 
     def __init__(self, provider: LlmProvider) -> None:
@@ -68,11 +79,11 @@ class LlmBoundary:
             yield clean.ended
 
     async def warm(self) -> None:
-        """See `LlmProvider`. Raises `ProviderError`."""
+        """Warm the provider. Raises `ProviderError`."""
         await self._untrusted.warm("warm")
 
     async def aclose(self) -> None:
-        """Close it; never raises."""
+        """Close the provider; never raises."""
         await self._untrusted.aclose()
 
     async def _next(self, items: AsyncIterator[object], end: float) -> object:
@@ -89,7 +100,7 @@ class LlmBoundary:
 
 
 class _ReplyCleaner:
-    """What came, as pieces: text without thoughts, `THINKING` for those."""
+    """Turns a provider's items into pieces: text without thoughts, and `THINKING` for thoughts."""
 
     def __init__(self, thoughts: ThoughtFilter) -> None:
         self._characters, self.thoughts = WholeCharacters(), thoughts
@@ -99,7 +110,7 @@ class _ReplyCleaner:
         self.ended: Ended | None = None
 
     def feed(self, item: object) -> list[Piece]:
-        """Raises `ContentRefused`."""
+        """Return the pieces of an item; raises UnsupportedContent."""
         if isinstance(item, Ended):
             self.ended = item
             return []
@@ -116,11 +127,11 @@ class _ReplyCleaner:
         return made
 
     def finish(self) -> list[Piece]:
-        """The text's last characters."""
+        """Return the last characters of the text."""
         return self._text(self.thoughts.feed(self._characters.finish()) + self.thoughts.finish())
 
     def why_empty(self) -> tuple[Reason, str]:
-        """The failure of a reply without a word."""
+        """Return the failure of a reply without text."""
         if self.ended is not None and self.ended.reason == "content_filter":
             return "filtered", ""
         detail = "white space" if self._blank else "thoughts" if self._thought else ""

@@ -1,4 +1,4 @@
-"""What a model may send as content, made into text: strings, lists of parts, halves of characters. Pure."""
+"""Turns the content that a model may send into text: strings, lists of parts, half characters."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -11,13 +11,14 @@ _DEPTH_MAX: Final = 4
 
 
 class UnsupportedContent(TypeError):
-    """Content that is no text; the message names its type."""
+    """Content that is not text; the message names its type."""
 
 
 def parts_of(content: object, depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """Yield each text in `content`, and whether it is a thought. None is no text. Raises `ContentRefused`.
+    """Yield each text in `content`, and whether it is a thought; None yields nothing.
 
-    A list of parts, as some vendors send it, is what its parts are: `[{"type": "text", "text": "hi"}]`.
+    A list of parts, as some vendors send it, yields what its parts yield: `[{"type": "text",
+    "text": "hi"}]`. Raises UnsupportedContent.
     """
     if content is None:
         return
@@ -62,20 +63,23 @@ def _of_part(kind: object, fields: Mapping[str, object], depth: int) -> Iterator
 
 
 class WholeCharacters:
-    """Joins the two halves of a character (a surrogate pair) that came in two pieces; a half alone becomes a question mark."""
+    """Joins the halves of a surrogate pair that arrive in two pieces.
+
+    A half without its other half becomes a question mark.
+    """
 
     def __init__(self) -> None:
         self._half = ""
 
     def feed(self, text: str) -> str:
-        """The text as far as its characters are whole; it can be encoded."""
+        """Return the text up to the last whole character; the result can be encoded."""
         text, self._half = self._half + text, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return text if text.isascii() else _whole(text)
 
     def finish(self) -> str:
-        """What is left of a half whose other one never came."""
+        """Return what is left of a half whose other half did not arrive."""
         text, self._half = self._half, ""
         return _whole(text)
 

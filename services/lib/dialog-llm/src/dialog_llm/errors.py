@@ -1,13 +1,15 @@
-"""What can go wrong with a language model.
+"""Errors of language models.
 
     LlmError                    what an engine catches
     ├── ProviderError           one provider failed; `reason` says how
-    └── AllProvidersFailed      no provider of a chain began to answer; `failures` says why, in order
+    └── AllProvidersFailed      no provider of a list began to answer; `failures` says why, in order
 
-Own classes, because vendors' libraries differ in what they raise and their messages carry request bodies, addresses and
-sometimes keys. A message here is one line, at most 200 characters of the vendor's words, with known secrets cut out.
-`code` is for clients, `reason` is a label for metrics and logs, and `retryable` says whether the same turn, sent again
-later, may well succeed. All three are decided once, in the table below.
+These are our own classes, because vendors' libraries differ in what they raise, and their messages
+contain request bodies, addresses and sometimes keys. A message here is one line with at most 200
+characters of the vendor's text, without known secrets.
+
+`code` is for clients, `reason` is a label for metrics and logs, and `retryable` says whether the
+same turn may succeed if it is sent again later. All three are defined in the table below.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,7 +44,7 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
     "server_error": ("llm_unavailable", True),
     "connection": ("llm_unavailable", True),
     "timeout_first_token": ("llm_timeout", True),
-    # The four below usually come after text has been spoken: a second try would say it twice.
+    # The next four usually occur after text has been spoken: a second attempt would repeat it.
     "idle_gap": ("llm_cut", False),
     "wall_clock": ("llm_cut", False),
     "cut_stream": ("llm_cut", False),
@@ -56,7 +58,7 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
 
 
 class LlmError(Exception):
-    """A reply could not be made, or not to its end."""
+    """A reply could not be generated, or not completely."""
 
     code: str = "llm_unavailable"
     retryable: bool = True
@@ -66,8 +68,8 @@ class LlmError(Exception):
 class ProviderError(LlmError):
     """One provider failed.
 
-    `detail` is the vendor's explanation; it is shortened, and `secrets` and everything shaped like a key are cut out of it.
-    `retry_after_s` is the pause in seconds that the vendor asked for.
+    `detail` is the vendor's explanation; it is shortened, and `secrets` and everything with the
+    shape of a key are removed. `retry_after_s` is the pause in seconds that the vendor asked for.
     """
 
     def __init__(
@@ -88,7 +90,10 @@ class ProviderError(LlmError):
 
 
 class AllProvidersFailed(LlmError):
-    """No provider of a chain produced a first piece. `failures` holds (provider, reason) in the order of the tries."""
+    """No provider of a list produced a first piece.
+
+    `failures` holds (provider, reason) in the order of the attempts.
+    """
 
     def __init__(self, failures: Sequence[tuple[str, str]], last: LlmError | None = None) -> None:
         self.failures = tuple(failures)

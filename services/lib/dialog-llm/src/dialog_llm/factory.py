@@ -1,4 +1,4 @@
-"""Makes the language models that settings and sessions' documents name."""
+"""Creates the language models that settings and sessions' documents name."""
 
 from dialog_contracts.session_document import SessionLlm
 from dialog_llm.fallback import FallbackLlm
@@ -9,7 +9,10 @@ from service_runtime import plugin_loader
 
 
 def build_default(settings: LlmSettings) -> LlmProvider:
-    """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
+    """Return the language model of the settings, a FallbackLlm where there are several.
+
+    Raises ValueError for a name that is neither known nor importable, and where none is configured.
+    """
     left_out = unconfigured(settings)
     providers = [build_named(name, settings) for name in settings.llm_chain if name not in left_out]
     if not providers:
@@ -20,7 +23,10 @@ def build_default(settings: LlmSettings) -> LlmProvider:
 
 
 def build_named(name: str, settings: LlmSettings) -> LlmProvider:
-    """One model of the chain; raises ValueError for a name that is neither known nor importable."""
+    """Return one model of `LLM_CHAIN`; raises ValueError for an unknown name.
+
+    A name that is not built in must be importable as `package.module:factory`.
+    """
     if name == "rules":
         return _rules()
     if name == "openai":
@@ -30,7 +36,7 @@ def build_named(name: str, settings: LlmSettings) -> LlmProvider:
 
 
 def unconfigured(settings: LlmSettings) -> dict[str, str]:
-    """Models of the chain that are left out, and why."""
+    """Return the models of `LLM_CHAIN` that are not configured, with the reason."""
     if (
         "openai" not in settings.llm_chain
         or settings.openai_api_key is not None
@@ -41,7 +47,7 @@ def unconfigured(settings: LlmSettings) -> dict[str, str]:
 
 
 def build_for_session(wanted: SessionLlm, settings: LlmSettings, key: str | None) -> LlmProvider:
-    """The language model of a session's document."""
+    """Return the language model of a session's document."""
     if wanted.provider == "rules":
         return _rules()
     return _openai(
@@ -62,7 +68,7 @@ def _rules() -> LlmProvider:
 def _openai(
     settings: LlmSettings, url: str, key: str, model: str, egress: EgressRules | None = None
 ) -> LlmProvider:
-    # Imported where it is asked for: the client is a third of a second of everybody's start.
+    # Imported only where it is used: importing the client takes a third of a second at startup.
     from dialog_llm.providers.openai import OpenAiConfig, OpenAiProvider
 
     return OpenAiProvider(

@@ -1,4 +1,15 @@
-"""Several language models in order of preference, used as one."""
+"""Several language models in order of preference, used as one.
+
+A model may be unreachable, overloaded or out of quota. FallbackLlm then tries the next one, but
+only while no text has been produced: after the first piece the user may have heard the beginning of
+an answer, and another model would contradict it. Each fallback is logged and counted with its
+reason.
+
+Retrying every provider on every turn would cost a dead address its whole connect timeout each time.
+So a provider whose failure will probably persist (unreachable, key rejected, quota, address not
+allowed) is not tried during a cooldown; the states are in `dialog_providers.provider_states`. Each
+provider is isolated by an LlmBoundary (`boundary.py`).
+"""
 
 import asyncio
 import time
@@ -17,20 +28,20 @@ from dialog_telemetry import metrics
 
 _log = structlog.get_logger("llm")
 
-# These say that the next call will fail as well, and a dead address costs its whole connect timeout each time.
+# With these reasons the next call will fail as well, and a dead address costs its whole connect
+# timeout each time.
 _COOLING_REASONS = frozenset({"unauthorized", "quota", "connection", "address_refused"})
 
-# These say something of one prompt or one reply, and nothing of the model's being there.
+# These reasons concern one prompt or one reply; the model itself is available.
 _TEXT_REASONS = frozenset({"empty", "filtered", "wall_clock"})
 
 
 class FallbackLlm:
-    """An `LlmProvider` that asks `providers` in order, each behind its `Border`.
+    """An `LlmProvider` that tries `providers` in order, each behind an LlmBoundary.
 
-    It falls through to the next one only while nothing has been produced: after the first piece somebody has heard the
-    beginning of an answer, and another model would contradict it, so errors then propagate. Every fall-through is logged
-    and counted with its reason. A provider that was unreachable or refused our key is left out for `cool_down_s` seconds
-    of `clock`; when all are cooling down, they are all tried anyway, because a doubtful answer beats none.
+    It falls back only while nothing has been produced; later errors propagate. A provider that was
+    unreachable or refused our key is not tried for `cool_down_s` seconds of `clock`; when all are
+    cooling down, all are tried, because an attempt that probably fails is better than no answer.
     """
 
     def __init__(
@@ -42,7 +53,7 @@ class FallbackLlm:
         clock: Callable[[], float] = time.monotonic,
         absent: Mapping[str, str] | None = None,
     ) -> None:
-        """`absent`: who is named in settings and not among the providers, and why."""
+        """`absent` maps providers that settings name but that are not configured to the reason."""
         self.name = name
         self._absent = dict(absent or {})
         self._providers = tuple(
@@ -57,7 +68,10 @@ class FallbackLlm:
     def from_providers(
         cls, provider: LlmProvider, *, absent: Mapping[str, str] | None = None
     ) -> "FallbackLlm":
-        """A chain of this one, under its name; a chain as it is."""
+        """Return a FallbackLlm with this one provider, under its name.
+
+        A FallbackLlm is returned unchanged.
+        """
         return (
             provider
             if isinstance(provider, FallbackLlm)
@@ -67,7 +81,10 @@ class FallbackLlm:
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions
     ) -> AsyncGenerator[Piece, None]:
-        """Yield the first working provider's pieces. Raises its `LlmError` after a piece, `AllProvidersFailed` before."""
+        """Yield the pieces of the first provider that works.
+
+        Raises its `LlmError` after a piece, and `AllProvidersFailed` before one.
+        """
         failures: list[tuple[str, str]] = []
         last: LlmError | None = None
         cold = self._states.cooling()
@@ -93,9 +110,10 @@ class FallbackLlm:
         raise AllProvidersFailed(failures, last) from last
 
     async def warm(self) -> None:
-        """Warm every provider that is not, all at once. A failing one is logged and stays in the chain: it may be back later.
+        """Warm all providers that are not warm, concurrently.
 
-        Raises `AllProvidersFailed` where none is warm.
+        One that fails is logged and stays in the list, since it may recover. Raises
+        `AllProvidersFailed` where none is warm.
         """
         found = await asyncio.gather(*(self._warm(position) for position in self._states.unwarmed))
         failures = [failure for failure in found if failure is not None]
@@ -119,16 +137,19 @@ class FallbackLlm:
 
     @property
     def any_warm(self) -> bool:
-        """Whether one has answered, and did the last time."""
+        """Whether at least one provider answered its last call."""
         return len(self._states.unwarmed) < len(self._providers)
 
     @property
     def all_warm(self) -> bool:
-        """Whether every provider has answered, and did the last time."""
+        """Whether every provider answered its last call."""
         return not self._states.unwarmed
 
     def in_use(self) -> tuple[str, dict[str, str]]:
-        """Who answers now, by the last replies, and of those before it: why they do not, in a word or two each."""
+        """Return the provider that answers now, by the last replies.
+
+        The second value maps the providers before it to the reason why they do not answer.
+        """
         for position, provider in enumerate(self._providers):
             if position not in self._why:
                 name, within = (
@@ -146,7 +167,7 @@ class FallbackLlm:
         }
 
     def report(self) -> ProviderReport:
-        """Who answers, and why not who should."""
+        """Return the report for `/readyz`, including providers that are not configured."""
         report = self._states.report()
         return report.model_copy(
             update={

@@ -1,4 +1,4 @@
-"""What the language model is given: persona, the recent turns that fit, the new words."""
+"""Builds the prompt: persona, the recent turns that fit, and the new message."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,11 +8,11 @@ from dialog_llm import thought_filter
 from dialog_llm.provider import Message
 
 CONTEXT_CHARS: Final = 6_000
-"""Recent turns are taken, newest first, until their texts pass this many characters."""
+"""Largest number of characters of recent turns; the newest are taken first."""
 
 
 def build(persona: str, recent: Sequence[TurnRecord], user_text: str) -> list[Message]:
-    """Messages in the order of the conversation. `recent` is oldest first."""
+    """Return the messages in the order of the conversation. `recent` is ordered oldest first."""
     taken: list[TurnRecord] = []
     room = CONTEXT_CHARS
     for record in reversed(recent):
@@ -24,9 +24,10 @@ def build(persona: str, recent: Sequence[TurnRecord], user_text: str) -> list[Me
     for record in reversed(taken):
         if record.user:
             messages.append(Message("user", record.user))
-        # What earlier versions stored may hold thoughts; models answer worse when they read their own.
+        # Turns stored by earlier versions may contain thoughts; models answer worse when they read
+        # their own.
         if reply := thought_filter.strip_thoughts(record.reply):
-            # The model should know that it was cut off, or it takes half a sentence for its own style.
+            # Without the mark the model would take half a sentence for its own style.
             messages.append(
                 Message("assistant", reply + ("… [interrupted]" if record.interrupted else ""))
             )

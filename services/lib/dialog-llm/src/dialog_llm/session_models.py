@@ -1,4 +1,7 @@
-"""Who thinks in a session: persona and language model of its document, and the service's own where the document says nothing."""
+"""Persona and language model of each session.
+
+They come from the session's document, and from the service's settings where it says nothing.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +18,10 @@ from dialog_telemetry import metrics
 
 @dataclass(frozen=True, slots=True)
 class SessionModel:
-    """What a turn takes from its session's document. `lang` is a BCP 47 tag, for texts that do not show theirs."""
+    """Persona, language model and limits of a turn.
+
+    `lang` is a BCP 47 tag for texts that do not show their language.
+    """
 
     instructions: str
     lang: str
@@ -24,7 +30,7 @@ class SessionModel:
 
 
 class SessionModels:
-    """`of` is asked once a turn."""
+    """Resolves the session model; `for_session` is called once per turn."""
 
     def __init__(
         self, settings: LlmSettings, documents: FlagDocuments, own: LlmProvider | None = None
@@ -44,7 +50,7 @@ class SessionModels:
         )
 
     def for_session(self, session_id: str) -> SessionModel:
-        """The session's brain as of now."""
+        """Return the session's model by its current document."""
         document = self._documents.find(session_id)
         persona = (document.persona if document is not None else None) or Persona()
         wanted = document.llm if document is not None else None
@@ -67,12 +73,12 @@ class SessionModels:
         )
 
     def missing_keys(self) -> list[str]:
-        """Key files that documents name for their language models and that are not mounted (yet)."""
+        """Return the key files of documents' language models that are not mounted yet."""
         return self._keys.missing(
             document.llm.api_key_file for document in self._documents if document.llm is not None
         )
 
     async def aclose(self) -> None:
-        """Close them all."""
+        """Close all language models."""
         await self._providers.aclose()
         await self.default.aclose()

@@ -1,4 +1,7 @@
-"""Settings of services that ask a language model: the engine and the legacy chain's chat-ai, by the same names."""
+"""Settings of services that use a language model.
+
+The engine and chat-ai of the legacy pipeline use the same names.
+"""
 
 from typing import Annotated, Final
 
@@ -17,19 +20,25 @@ class LlmSettings(ModelSettings):
     """See `ModelSettings` for key and address."""
 
     llm_chain: Annotated[tuple[str, ...], NoDecode] = ("openai", "rules")
-    """Language models in the order they are tried: `openai`, `rules`, or `package.module:factory` of your own.
-    `openai` is left out while there is neither a key nor a base URL."""
+    """Language models in the order in which they are tried.
+
+    An entry is `openai`, `rules`, or `package.module:factory` of your own. `openai` is skipped
+    while there is neither a key nor a base URL.
+    """
 
     llm_model: str = "gpt-4o-mini"
     llm_max_tokens: int = Field(default=400, ge=1, le=8_000)
     llm_temperature: float = Field(default=0.8, ge=0, le=2)
     llm_first_token_timeout_s: float = Field(default=6.0, gt=0, le=60)
-    """Below the eight seconds after which input-handler gives up, so that the next model of the chain gets its chance."""
+    """Below the 8 s after which input-handler falls back, so that the next model can be tried."""
 
     llm_idle_gap_s: float = Field(default=8.0, gt=0, le=120)
     llm_wall_clock_s: float = Field(default=60.0, gt=0, le=600)
     llm_thinking_s: float = Field(default=120.0, gt=0, le=600)
-    """Longest thinking before the first word. A model that thinks is not taken for dead, and viewers wait: small models answer sooner."""
+    """Longest thinking before the first word, in seconds.
+
+    A model that thinks is not considered dead, and viewers wait for it; small models answer sooner.
+    """
 
     persona: str = Field(default=PERSONA, max_length=8_000)
     context_turns: int = Field(default=20, ge=0, le=200)

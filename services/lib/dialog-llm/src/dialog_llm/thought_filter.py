@@ -1,10 +1,14 @@
-"""Takes a model's thoughts out of its text, however the text is cut into pieces. Pure.
+"""Removes a model's thoughts from its text, however the text is split into pieces.
 
-Models without a field for their reasoning write it into the reply: `<think>…</think>`, under several names. A thought that is never
-closed reaches to the end; the first closing tag ends a thought.
+Models without a field for their reasoning write it into the reply: `<think>…</think>`, under
+several names. A thought that is never closed extends to the end; the first closing tag ends a
+thought. A text that may be the beginning of a tag is held back until it is decided, at most 110
+characters.
 
-Some servers keep the opening tag for themselves, so that a reply begins in the middle of a thought. Nobody can know that of the
-first one, whose closing tag is dropped. From then on `Habit` expects it, and gives back what turned out to be no thought.
+Some servers drop the opening tag, so that a reply begins within a thought. For the first such reply
+that is not known in advance, and only its closing tag is removed. From then on `ThoughtHabit`
+expects it: the filter holds the text back until a tag decides, and returns it at the end if it was
+not a thought.
 """
 
 import re
@@ -21,13 +25,14 @@ _BEGUN: Final = re.compile(
     r"<\s{0,8}(?P<slash>/?)\s{0,8}(?P<name>[a-z]*)(?P<rest>[\s/][^<>]{0,88})?", re.IGNORECASE
 )
 _TAG_CHARS: Final = 110
-"""No tag is longer: so much of a text waits at most."""
+"""No tag is longer, so at most this many characters are held back."""
 
 
 class ThoughtFilter:
-    """One reply. `feed` each piece, then `finish`; both give what is no thought. `thinking`: the text so far ends in a thought.
+    """Filters one reply: `feed` each piece, then call `finish`; both return text without thoughts.
 
-    `begun`: it probably begins within one; where no tag comes at all, it was none, and is given at the end.
+    `thinking` says whether the text so far ends within a thought. With `begun` the reply probably
+    begins within one; if no tag follows, the text was not a thought and is returned at the end.
     """
 
     def __init__(self, *, begun: bool = False) -> None:
@@ -35,13 +40,13 @@ class ThoughtFilter:
         self._undecided: list[str] | None = [] if begun else None
         self.thinking = begun
         self.any = False
-        """Whether there was a tag at all."""
+        """Whether there was a tag."""
 
         self.unopened = False
         """Whether the first tag was a closing one."""
 
     def feed(self, piece: str) -> str:
-        """What of the text so far is certainly said, and was not given before."""
+        """Return the new text that is certainly not part of a thought or a tag."""
         if (
             not self._pending
             and not self.thinking
@@ -58,7 +63,7 @@ class ThoughtFilter:
             closes = bool(tag["close"] or tag["close2"] or tag["close3"])
             self.unopened = self.unopened or (closes and not self.any)
             if self._undecided is not None and not closes:
-                # It opens its thoughts itself, so what came before was none.
+                # The reply opens its thoughts itself, so the text before was not a thought.
                 said += "".join(self._undecided)
             self._undecided = None
             self.thinking = not closes and not tag["empty"]
@@ -69,7 +74,10 @@ class ThoughtFilter:
         return said
 
     def finish(self) -> str:
-        """The text ends: what looked like the beginning of a tag was none."""
+        """Return the text that was held back.
+
+        What looked like the beginning of a tag was not one.
+        """
         text, self._pending = self._pending, ""
         said = self._take(text)
         if self._undecided is not None:
@@ -83,22 +91,22 @@ class ThoughtFilter:
 
 
 class ThoughtHabit:
-    """How one model begins its replies, as the last one showed."""
+    """Remembers whether a model's last reply began within a thought."""
 
     def __init__(self) -> None:
         self._begins_in_thought = False
 
     def begin(self) -> ThoughtFilter:
-        """For its next reply."""
+        """Return the filter for the model's next reply."""
         return ThoughtFilter(begun=self._begins_in_thought)
 
     def learn(self, thoughts: ThoughtFilter) -> None:
-        """That reply is over."""
+        """Record how the reply of this filter began."""
         self._begins_in_thought = thoughts.unopened
 
 
 def strip_thoughts(text: str) -> str:
-    """A whole text without thoughts; one that has none is returned as it is."""
+    """Return a whole text without thoughts; a text without tags is returned unchanged."""
     thoughts = ThoughtFilter()
     said = thoughts.feed(text) + thoughts.finish()
     return said.strip() if thoughts.any else said
@@ -107,13 +115,13 @@ def strip_thoughts(text: str) -> str:
 def _tag_in(text: str) -> re.Match[str] | None:
     for found in _TAG.finditer(text):
         if not found[0].startswith("[") or found[0].isupper():
-            # `[think]` in small letters is a stage direction; the tag of that shape is in capitals.
+            # `[think]` in lower case is a stage direction; the tag of that shape is in capitals.
             return found
     return None
 
 
 def _begins_a_tag(text: str) -> int:
-    """Where a tag may begin that is not complete yet; the text's length where there is none."""
+    """Return where an incomplete tag may begin, or the text's length."""
     for at in range(max(0, len(text) - _TAG_CHARS), len(text)):
         if text[at] in "<◁[" and _could_be_a_tag(text[at:]):
             return at

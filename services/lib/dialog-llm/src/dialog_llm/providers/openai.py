@@ -1,4 +1,8 @@
-"""Any server that speaks OpenAI's chat completions: OpenAI, DeepSeek, Qwen, vLLM, llama.cpp, Ollama."""
+"""Provider for any server with OpenAI's chat completions.
+
+Examples are OpenAI, DeepSeek, Qwen, vLLM, llama.cpp and Ollama. The modules beside it parse chunks
+(`openai_chunks.py`), follow one reply (`openai_reply.py`) and map errors (`openai_errors.py`).
+"""
 
 import asyncio
 import random
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("llm")
 
-# Failures that another try a moment later often does not have. A timeout is none: it has already used the time there was.
+# Failures that often do not recur a moment later. A timeout is not among them: it has used up the
+# time for retries.
 _RETRIED: Final[frozenset[str]] = frozenset({"rate_limited", "server_error", "connection", "empty"})
 _EVENT_BYTES: Final = 1_000_000
 _WHOLE_BYTES: Final = 4_000_000
@@ -38,7 +43,7 @@ class OpenAiConfig:
     """One server, one key, one model."""
 
     base_url: str
-    """Up to and including the version: https://api.openai.com/v1."""
+    """URL up to and including the version: https://api.openai.com/v1."""
 
     api_key: str = field(repr=False)
     """Any text for servers without keys; it is in no repr, log or error."""
@@ -46,30 +51,39 @@ class OpenAiConfig:
     model: str
 
     connect_timeout_s: float = 3.0
-    """Longest TCP and TLS handshake, in seconds."""
+    """Longest TCP and TLS handshake in seconds."""
 
     first_token_timeout_s: float = 6.0
-    """Longest wait for the first piece in seconds, all tries and pauses included; below the 8 s after which the
-    input-handler gives the turn to the legacy chain, so that the next provider still has a chance."""
+    """Longest wait for the first piece in seconds, all attempts and pauses included.
+
+    It is below the 8 s after which input-handler sends the turn to the legacy pipeline, so that the
+    next provider can still be tried.
+    """
 
     retries: int = 2
-    """Further tries after a failure without a piece."""
+    """Further attempts after a failure without a piece."""
 
     backoff_s: float = 0.3
-    """Pause before the first retry; doubled for each next one, and varied by half so that sessions do not retry in step."""
+    """Pause in seconds before the first retry.
+
+    It doubles for each further retry and varies by half, so that sessions do not retry in step.
+    """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """OpenAI's newer models insist on the second, other servers know only the first."""
+    """OpenAI's newer models require the second name; other servers know only the first."""
 
     proxy: str | None = None
-    """An HTTP proxy's address; proxies named in the process environment are not used."""
+    """URL of an HTTP proxy; proxies of the process environment are not used."""
 
     egress: EgressRules | None = None
-    """Where it may lead, for an address that a session chose."""
+    """Rules for an address that a session chose; None for the service's own."""
 
 
 class OpenAiProvider:
-    """An `LlmProvider` by the official client, whose own retries are off: it cannot know whether a piece was already heard."""
+    """An `LlmProvider` over the official client.
+
+    The client's own retries are off, since it cannot know whether a piece was already spoken.
+    """
 
     def __init__(
         self,
@@ -89,7 +103,10 @@ class OpenAiProvider:
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions
     ) -> AsyncGenerator[Piece, None]:
-        """Yield the reply. Raises `ProviderError`: any reason before a piece; idle_gap, wall_clock or cut_stream after one."""
+        """Yield the reply. Raises ProviderError.
+
+        Before a piece it may have any reason; after one, idle_gap, wall_clock or cut_stream.
+        """
         client = await self._loaded()
         now = asyncio.get_running_loop().time
         end = now() + options.wall_clock_s
@@ -124,9 +141,10 @@ class OpenAiProvider:
             await asyncio.sleep(pause_s)
 
     async def warm(self) -> None:
-        """Load the client library (a second of imports, done in a thread) and open a connection by listing the models.
+        """Load the client library and open a connection by listing the models.
 
-        Raises `ProviderError` (unauthorized, connection, …); a server without that list is fine.
+        The import takes a second and runs in a thread. Raises ProviderError (unauthorized,
+        connection, …); a server without that list is accepted.
         """
         client = await self._loaded()
         import openai
@@ -172,7 +190,8 @@ class OpenAiProvider:
                 chunks = _chunks(answer)
                 call.push_async_callback(chunks.aclose)
                 while True:
-                    # Around one chunk only: a timeout held open over a yield would go off in the consumer's code.
+                    # Around one chunk only: a timeout held open over a yield would fire in the
+                    # consumer's code.
                     async with asyncio.timeout_at(reply.deadline):
                         data = await anext(chunks, None)
                     if data is None:
@@ -210,7 +229,8 @@ class OpenAiProvider:
                     prompt.append({"role": "user", "content": message.content})
                 case "assistant":
                     prompt.append({"role": "assistant", "content": message.content})
-        # As bytes: the library's own reading of the stream loses whether [DONE] came, and fields that OpenAI's servers do not have.
+        # As bytes: the library's own parsing loses whether [DONE] came, and fields that OpenAI's
+        # servers do not have.
         return client.chat.completions.with_streaming_response.create(
             model=self._config.model,
             messages=prompt,
@@ -226,20 +246,20 @@ class OpenAiProvider:
     async def _loaded(self) -> "openai.AsyncOpenAI":
         async with self._loading:
             if self._client is None:
-                # The import takes about a second, which would stop every session in this process.
+                # The import takes about a second and would block every session of this process.
                 self._client = await asyncio.to_thread(self._make_client)
             return self._client
 
     def _make_client(self) -> "openai.AsyncOpenAI":
         import openai
 
-        # Reading has no limit here: the first piece, the gaps and the whole have theirs in `stream`.
+        # Reading has no limit here: `stream` limits the first piece, the gaps and the whole reply.
         timeout = openai.Timeout(None, connect=self._config.connect_timeout_s)
         http = openai.DefaultAsyncHttpxClient(
             timeout=timeout,
             proxy=self._config.proxy,
             trust_env=False,
-            # A redirect would take the key along, to wherever it leads.
+            # A redirect would send the key to another server.
             follow_redirects=False,
         )
         if self._config.egress is not None:
@@ -261,13 +281,19 @@ class OpenAiProvider:
         return ProviderError(self.name, reason, detail)
 
     def _cause(self, error: Exception) -> Exception | None:
-        """The cause to chain; none where a server's own words repeat our key, because tracebacks are logged."""
+        """Return the cause to chain.
+
+        It is None where the server's text repeats our key, because tracebacks are logged.
+        """
         key = self._config.api_key
         return None if key and key in f"{error!r}{error}" else error
 
 
 async def _chunks(answer: "AsyncAPIResponse[Any]") -> AsyncGenerator[str, None]:
-    """The data of each event; of a server that does not stream, its whole answer. Raises ValueError for an event that is too long."""
+    """Yield the data of each event, or the whole answer of a server that does not stream.
+
+    Raises ValueError for an event or an answer that is too long.
+    """
     if answer.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
         whole = b""
         async for data in answer.iter_bytes():
@@ -281,6 +307,6 @@ async def _chunks(answer: "AsyncAPIResponse[Any]") -> AsyncGenerator[str, None]:
     async for data in answer.iter_bytes():
         for frame in parser.feed(data):
             yield frame.data
-    # Some servers leave out the blank line behind [DONE].
+    # Some servers omit the blank line after [DONE].
     for frame in parser.feed(b"\n\n"):
         yield frame.data

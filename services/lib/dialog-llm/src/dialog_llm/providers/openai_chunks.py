@@ -1,4 +1,7 @@
-"""What a chunk of a chat completion says, whoever sent it: servers differ in their fields, reasons and numbers of choices. Pure."""
+"""Parses a chunk of a chat completion of any server.
+
+Servers differ in their fields, finish reasons and numbers of choices.
+"""
 
 import json
 from collections.abc import Mapping
@@ -40,14 +43,18 @@ _THOUGHT_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`texts`: each, and whether it is a thought. `ending`: why the reply ends, if it does."""
+    """A parsed chunk.
+
+    `texts` holds each text and whether it is a thought. `ending` says why the reply ends, or is
+    None.
+    """
 
     texts: list[tuple[str, bool]] = field(default_factory=list)
     ending: Ending | None = None
 
 
 class ErrorInStream(ValueError):
-    """The server sent an error where a chunk should be; `code` is its own."""
+    """The server sent an error instead of a chunk; `code` is the server's own."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -55,14 +62,20 @@ class ErrorInStream(ValueError):
 
 
 class Choice:
-    """The choice that is read: the first one that comes, of which there should be one. The others would be a second answer in between."""
+    """Reads the first choice of a stream.
+
+    Others are ignored, since they would be a second answer in between.
+    """
 
     def __init__(self) -> None:
         self._index: object = None
         self._known = False
 
     def read(self, data: str) -> Chunk:
-        """Raises `ErrorInStream`, `ContentRefused`, and ValueError for what is no chunk."""
+        """Parse one chunk.
+
+        Raises `ErrorInStream`, `UnsupportedContent`, and ValueError for what is not a chunk.
+        """
         chunk = json.loads(data)
         if not isinstance(chunk, Mapping):
             raise ValueError(f"a chunk that is {type(chunk).__name__}")
@@ -87,7 +100,7 @@ class Choice:
 
 
 def ending_of(reason: object) -> Ending | None:
-    """What a finish reason means; None for what only stands where one could."""
+    """Return the meaning of a finish reason; None for placeholders such as "null"."""
     if not isinstance(reason, str) or (known := reason.strip().lower()) in _NO_REASONS:
         return None
     if known in _LENGTH:
@@ -98,12 +111,12 @@ def ending_of(reason: object) -> Ending | None:
 
 
 def explain(ending: Ending | None) -> Ended | None:
-    """What the caller is told of it."""
+    """Return the `Ended` piece for an ending, or None for one that is not reported."""
     return Ended(ending) if ending == "length" or ending == "content_filter" else None
 
 
 def _texts(choice: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    # `message`: a server that does not stream; `text`: one that speaks the older protocol.
+    # `message`: a server that does not stream; `text`: one with the older protocol.
     said = choice.get("delta") or choice.get("message") or {}
     if not isinstance(said, Mapping):
         said = {"content": said}

@@ -1,4 +1,7 @@
-"""What the `openai` library raises, in our words. Imported lazily with the library, through `openai.py` only."""
+"""Maps exceptions of the `openai` library to ProviderError.
+
+The library is imported lazily, and this module only through `openai.py`.
+"""
 
 import email.utils
 import time
@@ -16,9 +19,10 @@ _RETRY_AFTER_LIMIT_S: Final = 3600.0
 def to_provider_error(
     error: Exception, provider: str, api_key: str, *, produced: bool
 ) -> ProviderError:
-    """Return the `ProviderError` for an exception of the library or of its transport, or for the `ValueError` of a stream that is no JSON.
+    """Return the ProviderError for an exception of the library or of its transport.
 
-    `produced`: pieces have been yielded, so whatever broke cut the stream.
+    A ValueError is a stream that is not JSON. With `produced`, pieces have been yielded, so any
+    failure cut the stream.
     """
     import httpx2
     import openai
@@ -46,7 +50,7 @@ def to_provider_error(
         )
         return ProviderError(provider, reason, detail, secrets=secrets, retry_after_s=wait)
     if isinstance(error, openai.APIConnectionError):
-        # Its own text is only "Connection error."; the cause knows which.
+        # The library's own text is only "Connection error."; the cause is more specific.
         return ProviderError(
             provider, "connection", f"{detail} {error.__cause__ or ''}", secrets=secrets
         )
@@ -60,7 +64,10 @@ def to_provider_error(
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as seconds or as an HTTP date; None without a usable one."""
+    """Return the seconds that a Retry-After header asks for; None without a usable value.
+
+    The header is a number of seconds or an HTTP date (RFC 9110); more than an hour is ignored.
+    """
     value = headers.get("retry-after", "").strip()
     if not value:
         return None

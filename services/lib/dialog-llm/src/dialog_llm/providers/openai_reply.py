@@ -1,4 +1,7 @@
-"""One streamed reply: what of it is said, how long the next chunk may take, and whether it is complete. Pure: times are arguments."""
+"""State of one streamed reply: its text, the deadline of the next chunk, and its completeness.
+
+Times are arguments; there is no I/O.
+"""
 
 from typing import Final
 
@@ -8,11 +11,14 @@ from dialog_llm.providers.openai_chunks import DONE, Choice, Ending
 from dialog_llm.thought_filter import ThoughtFilter
 
 DRAIN_S: Final = 0.5
-"""How long to wait for [DONE] behind the finish reason: with it the connection is kept for the next turn."""
+"""Seconds to wait for [DONE] after the finish reason: with it the connection can be reused."""
 
 
 class StreamedReply:
-    """`take` the data of each event until there is none, or `deadline`; then `finish`, and ask for a `problem`."""
+    """Call `add` with the data of each event until there is none, or until `deadline`.
+
+    Then call `finish`, and check `problem`.
+    """
 
     def __init__(
         self, options: GenerationOptions, first_deadline: float, end: float, thoughts: ThoughtFilter
@@ -21,7 +27,7 @@ class StreamedReply:
         self._choice, self._thoughts = Choice(), thoughts
         self.deadline, self.end = first_deadline, end
         self.limit: Reason = "timeout_first_token"
-        """What has happened when the deadline passes."""
+        """The reason of the failure when the deadline passes."""
 
         self.produced = False
         self.ending: Ending | None = None
@@ -31,11 +37,11 @@ class StreamedReply:
 
     @property
     def complete(self) -> bool:
-        """Whether it may end here: its server said so."""
+        """Whether the server has signalled the end of the reply."""
         return self._done or self.ending is not None
 
     def add(self, data: str, now: float) -> list[Piece]:
-        """The pieces in it. Raises what `Choice.read` does."""
+        """Return the pieces in an event's data. Raises what `Choice.read` raises."""
         if data.strip() == DONE:
             self._done = True
             self.deadline = now + DRAIN_S
@@ -59,12 +65,12 @@ class StreamedReply:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """The last of the text."""
+        """Return the rest of the text."""
         said = self._on_text(self._thoughts.finish(), 0.0)
         return [said] if said else []
 
     def problem(self) -> tuple[Reason, str] | None:
-        """Why it is no complete reply; None when it is one."""
+        """Return why the reply is not complete, or None."""
         if self.ending == "broken":
             return "cut_stream" if self.produced else "server_error", "the server gave the reply up"
         if self.produced:
@@ -83,12 +89,12 @@ class StreamedReply:
     def _on_text(self, text: str, now: float) -> str:
         if self.produced:
             return text
-        # White space alone is no reply.
+        # White space alone is not a reply.
         text = text.lstrip()
         if text:
             self.produced = True
             if self._think_until is not None:
-                # The time for the reply begins with its first word.
+                # The time limit of the reply begins with its first word.
                 self.end = now + self._options.wall_clock_s
         return text
 
@@ -99,7 +105,8 @@ class StreamedReply:
                 self.end = self._think_until
 
     def _set_deadline(self, now: float, *, ends: bool) -> None:
-        # Some servers send a reason with every chunk: theirs says nothing, and only [DONE] or the end of the stream does.
+        # Some servers send a finish reason with every chunk: then only [DONE] or the end of the
+        # stream ends the reply.
         idly = self._texts > 0 and self._texts == self._texts_with_reason
         if ends and self.produced and not idly:
             self.deadline = now + DRAIN_S

@@ -1,4 +1,7 @@
-"""A brain of a handful of rules, for when no language model is connected: it says so, and still keeps people company."""
+"""A provider with a handful of rules, for when no language model is connected.
+
+Its replies say that no model is connected.
+"""
 
 import asyncio
 import re
@@ -12,7 +15,8 @@ from dialog_llm.providers.rule_based_phrases import PHRASES, Intent, Language
 
 _HAN: Final = re.compile(r"[㐀-鿿豈-﫿]")
 _LATIN_WORD: Final = re.compile(r"[A-Za-z]+")
-# Chinese comes one or two characters at a time, as a model's tokens would; anything else word by word with its space.
+# Chinese text is split into one or two characters, like a model's tokens; other text into words
+# with their space.
 _PIECE: Final = re.compile(
     r"[㐀-鿿豈-﫿，。！？、；：～…（）]{1,2}\s*|[^\s㐀-鿿豈-﫿，。！？、；：～…（）]+\s*|\s+"
 )
@@ -58,7 +62,8 @@ _INTENTS: Final[tuple[tuple[Intent, re.Pattern[str]], ...]] = (
         ),
     ),
 )
-# The lookaheads: 我叫什么 and "call me what?" ask for a name, and the next answer would greet somebody called "what".
+# The lookaheads: 我叫什么 and "call me what?" ask for a name; without them the next answer would greet
+# a user called "what".
 _NAME_GIVEN: Final = re.compile(
     r"(?:\bmy name is|\bcall me)\s+(?!(?:what|who|whatever|later|back)\b)([A-Za-z][\w'-]{0,30})"
     r"|(?:我的名字是|我的名字叫|我叫|(?<!你)叫我)\s*(?!什么|啥|谁)([㐀-鿿]{1,4}|[A-Za-z][\w'-]{0,30})",
@@ -69,19 +74,22 @@ _NAME_TAIL: Final = re.compile(r"[吧呀啊哦啦哈呢]$")
 
 @dataclass(frozen=True, slots=True)
 class RuleBasedConfig:
-    """How the rules speak."""
+    """The character's names and the speed of the text."""
 
     character: str = "Xiaoxing"
-    """The name the character gives itself in English."""
+    """Name of the character in English."""
 
     character_zh: str = "小星"
 
     piece_delay_s: float = 0.02
-    """Pause before each piece, in seconds, so that the text appears at the speed of writing; 0 gives all at once."""
+    """Pause in seconds before each piece, so that text appears gradually; 0 sends all at once."""
 
 
 class RuleBasedProvider:
-    """An `LlmProvider` without a model: the same messages always give the same answer, in the language of the question."""
+    """An `LlmProvider` without a model.
+
+    The same messages always give the same answer, in the language of the question.
+    """
 
     def __init__(self, config: RuleBasedConfig | None = None, *, name: str = "rules") -> None:
         self.name = name
@@ -90,20 +98,23 @@ class RuleBasedProvider:
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions
     ) -> AsyncGenerator[str, None]:
-        """Yield two or three sentences, a word or one to two hanzi at a time; never raises `LlmError`."""
+        """Yield two or three sentences, a word or one to two Chinese characters at a time.
+
+        Never raises `LlmError`.
+        """
         pieces = _PIECE.findall(self.reply_to(messages))
         for piece in pieces[: options.max_tokens]:
             await asyncio.sleep(self._config.piece_delay_s)
             yield piece
 
     async def warm(self) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def reply_to(self, messages: Sequence[Message]) -> str:
-        """Return the whole answer to the last user message of `messages` (to an empty one, if there is none)."""
+        """Return the whole answer to the last user message; without one, to an empty message."""
         said = [message.content for message in messages if message.role == "user"]
         question = said[-1].strip() if said else ""
         language = language_of(question)
@@ -116,7 +127,7 @@ class RuleBasedProvider:
         spoken = intent if question else "silence"
         choose = _chooser(question, len(said))
         parts = [choose(PHRASES[language][spoken]), choose(PHRASES[language]["honest"])]
-        # A greeting or a feeling ends by handing the word back; an echo already asks.
+        # These intents end with an invitation to continue; an echo already asks a question.
         if spoken in ("greeting", "feeling", "introduction", "abilities"):
             parts.append(choose(PHRASES[language]["invite"]))
         text = ("" if language == "zh" else " ").join(parts)
@@ -129,7 +140,10 @@ class RuleBasedProvider:
 
 
 def language_of(text: str) -> Language:
-    """Return "zh" where hanzi outnumber Latin words, else "en": `好的 thanks` is Chinese, `what does 你好 mean` is not."""
+    """Return "zh" where Chinese characters are at least as many as Latin words, else "en".
+
+    `好的 thanks` is Chinese, `what does 你好 mean` is not.
+    """
     han = len(_HAN.findall(text))
     return "zh" if han and han >= len(_LATIN_WORD.findall(text)) else "en"
 
@@ -146,7 +160,7 @@ def _intent_of(question: str) -> Intent:
 
 
 def _name_in(said: Sequence[str]) -> str | None:
-    """The name the user gave last, in any of `said`."""
+    """Return the name that the user gave last in any of `said`, or None."""
     for text in reversed(said):
         for match in reversed(list(_NAME_GIVEN.finditer(text))):
             name = _NAME_TAIL.sub("", match.group(1) or match.group(2))
@@ -162,14 +176,20 @@ def _address(user: str | None, language: Language) -> str:
 
 
 def _echo(question: str, language: Language) -> str:
-    """The question, short enough to be said back, without the braces and quotes that would break the sentence around it."""
+    """Return the question, shortened, for use within a sentence.
+
+    Braces and quotes are removed, because they would break that sentence.
+    """
     words = re.sub(r"[{}\"“”「」\s]+", " ", question).strip(" ?？!！.。,，")
     limit = 18 if language == "zh" else 60
     return words if len(words) <= limit else words[:limit].rstrip() + "…"
 
 
 def _chooser(question: str, turn: int) -> Callable[[Sequence[str]], str]:
-    """A choice that differs between questions and between turns, and never between runs (so not `hash`, which is salted)."""
+    """Return a choice that depends on the question and the turn and is the same in every run.
+
+    `hash` is not used because it is salted.
+    """
     seed = zlib.crc32(f"{turn}:{question}".encode())
 
     def choose(phrases: Sequence[str]) -> str:

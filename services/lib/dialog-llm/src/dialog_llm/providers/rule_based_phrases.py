@@ -1,7 +1,7 @@
-"""What the rules brain can say, by language and intent.
+"""Phrases of the rule-based provider, by language and intent.
 
-Placeholders: {me} the character, {you} the user's name ready to be put in (", Ann" or "小明，", empty when unknown), {name} the
-bare name, {echo} the question in short.
+Placeholders: {me} the character; {you} the user's name in the form in which it is inserted (", Ann"
+or "小明，", empty when unknown); {name} the bare name; {echo} the shortened question.
 """
 
 from typing import Final, Literal

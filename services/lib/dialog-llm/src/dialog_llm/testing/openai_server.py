@@ -1,8 +1,10 @@
-"""A local server with OpenAI's streaming chat completions: `python -m dialog_llm.testing.openai_server --port 8010`.
+"""A local server with OpenAI's streaming chat completions.
 
-What it does is told by a script (one `Behaviour` per request, in order), else by the request's model name, else by a default.
-A model name is a kind and its parameters: `mock-ok?first_token_s=0.1&per_word_s=0.02&words=30`, `mock-429?retry_after=1`,
-`mock-cut?words=3`. In-process tests look into `requests` afterwards.
+Run it with `python -m dialog_llm.testing.openai_server --port 8010`. Its behaviour comes from a
+script (one `Behaviour` per request, in order), else from the request's model name, else from a
+default. A model name is a kind and its parameters:
+`mock-ok?first_token_s=0.1&per_word_s=0.02&words=30`, `mock-429?retry_after=1`, `mock-cut?words=3`.
+Tests in the same process inspect `requests` afterwards.
 """
 
 import asyncio
@@ -42,24 +44,35 @@ _CJK: Final = "我是一个小小的模拟模型整天都在说话只为了让�
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one request gets."""
+    """How the server answers one request."""
 
     kind: Kind = "ok"
-    """ok: words, finish reason, usage, [DONE]; status: an error body; cut: the connection dies after the words; unfinished: the
-    stream ends politely after the words but without a finish reason; empty: a finish reason and no words; stall: nothing comes
-    after the words; error_event: an error inside the stream; garbage: a stream that is no JSON."""
+    """How the response ends.
+
+    - ok: words, finish reason, usage, [DONE]
+    - status: an error body
+    - cut: the connection is aborted after the words
+    - unfinished: the stream ends regularly after the words but without a finish reason
+    - empty: a finish reason and no words
+    - stall: nothing follows the words
+    - error_event: an error inside the stream
+    - garbage: a stream that is not JSON
+    """
 
     words: int = 12
-    """Deltas to send, a word each, or two hanzi when the question has hanzi."""
+    """Number of deltas: one word each, or two Chinese characters if the question has any."""
 
     text: str = ""
-    """Instead of generated words: this text, word by word."""
+    """Text to send word by word, instead of generated words."""
 
     first_token_s: float = 0.0
     per_word_s: float = 0.0
 
     raw: tuple[str | float, ...] = ()
-    """Instead of all that: these lines of the stream, each with its blank line, and seconds between them; no end of their own."""
+    """Lines of the stream to send instead of everything else.
+
+    Each line is followed by a blank line; a float is a pause in seconds. No end is added.
+    """
 
     status: int = 200
     retry_after: str = ""
@@ -69,7 +82,7 @@ class Behaviour:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request as it was seen; the last three are filled in while it is answered."""
+    """One received request; the last three fields are filled in while it is answered."""
 
     body: dict[str, Any]
     authorization: str
@@ -91,7 +104,7 @@ class OpenAiServer(VendorServer):
         self.requests: list[Request] = []
         self.script = deque(script)
         self.received = asyncio.Event()
-        """Set once a request has been seen."""
+        """Set once a request has been received."""
 
         self._default = default or Behaviour()
         self._ids = itertools.count(1)
@@ -210,7 +223,7 @@ class OpenAiServer(VendorServer):
 
 
 def behaviour_of(model: str, default: Behaviour) -> Behaviour:
-    """Return what a model name of the form `mock-<kind or status>?<parameters>` asks for, else `default`."""
+    """Return the behaviour for a model `mock-<kind or status>?<parameters>`, else `default`."""
     name, _, query = model.partition("?")
     if not name.startswith("mock-"):
         return default
