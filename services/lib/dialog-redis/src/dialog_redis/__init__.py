@@ -1,1 +1,1 @@
-"""Everything that talks to Redis: client, subscriptions, stores and the work queue."""
+"""Clients, subscriptions, stores and the work queue in Redis."""

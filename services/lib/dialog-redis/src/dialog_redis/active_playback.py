@@ -1,6 +1,7 @@
-"""Which turn of a session is spoken by somebody whom the session's owner cannot ask: an engine that gave it away, a voice file.
+"""The turn of a session that plays where the lease holder cannot query it.
 
-A new message cuts such a turn off, and its own prompt must wait until it is known what was heard.
+That is a turn of an engine that has released the session, or a voice file. A new message interrupts
+such a turn, and its own prompt must wait until the played text is known.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ log = structlog.get_logger("sounding")
 
 PURPOSE: Final = "sounding"
 WAIT_TIMEOUT_S: Final = 0.3
-"""How long somebody waits for the words: whoever speaks may be dead."""
+"""Longest wait for the played text in seconds: the process that plays the turn may be dead."""
 
 POLL_INTERVAL_S: Final = 0.02
 TTL_S: Final = 15 * 60
@@ -27,13 +28,16 @@ _FINISH: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL'
 
 
 class ActivePlayback:
-    """One turn of a session at most. Where Redis is silent, nothing is known to sound."""
+    """Records at most one turn per session.
+
+    While Redis is not available, no turn counts as playing.
+    """
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
 
     async def started(self, session_id: str, turn: int) -> None:
-        """A turn sounds from now on."""
+        """Record that a turn is playing."""
 
         async def work(client: Redis) -> None:
             await client.set(redis_names.active_playback(session_id), str(turn), ex=TTL_S)
@@ -41,7 +45,7 @@ class ActivePlayback:
         await self._finished_message(session_id, work)
 
     async def finished(self, session_id: str, turn: int) -> None:
-        """It sounds no more, and what was heard of it is where everybody reads it."""
+        """Remove the record of this turn. Its played text has been stored before."""
 
         async def work(client: Redis) -> None:
             await client.eval(_FINISH, 1, redis_names.active_playback(session_id), str(turn))
@@ -49,14 +53,14 @@ class ActivePlayback:
         await self._finished_message(session_id, work)
 
     async def current(self, session_id: str) -> int:
-        """The turn; 0 for none."""
+        """Return the turn, or 0 for none and while Redis is not available."""
         try:
             return await self._turn(session_id)
         except RedisUnavailable:
             return 0
 
     async def wait_finished(self, session_id: str, turn: int) -> None:
-        """Wait for that, for a moment at most."""
+        """Wait until this turn has finished, for 0.3 s at most; then remove its record."""
         clock = asyncio.get_running_loop().time
         until = clock() + WAIT_TIMEOUT_S
         with suppress(RedisUnavailable):
@@ -64,7 +68,8 @@ class ActivePlayback:
                 if await self._turn(session_id) != turn:
                     return
                 await asyncio.sleep(POLL_INTERVAL_S)
-        # It will not be said any more.
+        # The process that plays it did not answer in time; nothing else would remove the record
+        # soon.
         await self.finished(session_id, turn)
 
     async def _turn(self, session_id: str) -> int:

@@ -1,4 +1,4 @@
-"""Bytes that services hand to each other by id: recordings and voice files, in Redis, for a while."""
+"""Blobs in Redis: recordings and voice files that services pass to each other by id."""
 
 import re
 import uuid
@@ -32,7 +32,11 @@ class BlobTooLarge(TooLarge):
 
 
 class BlobStore:
-    """Every call raises RedisDown when Redis does not answer within 2 s, and ValueError for an id that is not 32 hex digits."""
+    """Stores and returns blobs, which expire after `BLOB_TTL_S`.
+
+    Every call raises RedisUnavailable when Redis does not answer: the socket timeout is 2 s, and a
+    call is repeated once. `get` and `release` raise ValueError for an id that is not 32 hex digits.
+    """
 
     def __init__(self, redis_url: str) -> None:
         self._redis: Redis = Redis.from_url(
@@ -46,11 +50,11 @@ class BlobStore:
 
     @staticmethod
     def new_id() -> str:
-        """For `put`, where the id has to be known before."""
+        """Return an id for `put`, where it must be known before the blob is stored."""
         return uuid.uuid4().hex
 
     async def put(self, data: bytes, blob_id: str | None = None) -> str:
-        """Keep bytes for `BLOB_TTL_S` seconds; gives their id. Raises BlobTooLarge."""
+        """Store bytes for `BLOB_TTL_S` seconds and return their id. Raises BlobTooLarge."""
         if len(data) > redis_names.BLOB_BYTES:
             limit = redis_names.BLOB_BYTES
             raise BlobTooLarge(
@@ -65,7 +69,7 @@ class BlobStore:
         return name
 
     async def get(self, blob_id: str) -> bytes | None:
-        """The bytes, or None when their time is over."""
+        """Return the bytes, or None after they have expired."""
         key = _key(blob_id)
 
         async def work() -> bytes | None:
@@ -74,7 +78,7 @@ class BlobStore:
         return await self._call(work)
 
     async def release(self, blob_id: str) -> None:
-        """Somebody has heard it to its end: `HEARD_BLOB_TTL_S` seconds are left, or less."""
+        """Shorten the lifetime of a used blob to at most `RELEASED_BLOB_TTL_S` seconds."""
         key = _key(blob_id)
 
         async def work() -> None:

@@ -1,4 +1,19 @@
-"""The connection to Redis or Valkey: short deadlines, typed errors, and a memory of being down so that a turn does not wait twice."""
+"""Client of Redis or Valkey with deadlines and one typed error.
+
+A Redis that hangs must not delay a turn at every call. RedisClient therefore uses short socket
+timeouts and remembers a failure: for a cooldown, calls fail at once instead of waiting for the same
+timeout again. After it the next call tries Redis again.
+
+Callers differ in how long they can wait and what a failure costs, hence four methods:
+
+- `call`: short timeout, and fails at once during the cooldown.
+- `call_within`: a deadline of the caller, and always tries.
+- `call_with_deadline`: retries until a deadline, for data that a user would lose.
+- `call_until_available`: retries without limit, for work that must not be lost.
+
+All of them raise RedisUnavailable. `connect_without_retries` is for code that manages its own
+connection, such as the work queue and subscriptions.
+"""
 
 import asyncio
 import time
@@ -22,7 +37,10 @@ log = structlog.get_logger("redis")
 def connect_without_retries(
     url: str, *, timeout_s: float, connect_timeout_s: float, encoding_errors: str = "strict"
 ) -> Redis:
-    """A client that repeats nothing by itself: for lists and channels, where a call that is made again behind our back does harm."""
+    """Return a client that never repeats a command by itself.
+
+    For lists and channels, where a command that is silently repeated does harm.
+    """
     return Redis.from_url(
         url,
         decode_responses=True,
@@ -34,7 +52,10 @@ def connect_without_retries(
 
 
 REFUSED_COOLDOWN_S: Final = 1.0
-"""How long a Redis that refuses connections is asked again, by those who have time: it may be starting anew."""
+"""Seconds for which `call_with_deadline` retries a Redis that refuses connections.
+
+It may be restarting.
+"""
 
 BLOCKING_TIMEOUT_S: Final = 2.0
 RETRY_PAUSE_S: Final = 0.05
@@ -48,7 +69,10 @@ def _without_timeout(url: str) -> Redis:
 
 
 class RedisUnavailable(Exception):
-    """Redis did not answer within its deadline, or answered with an error; `purpose` says what for."""
+    """Redis did not answer within the deadline, or answered with an error.
+
+    `purpose` says what the call was for.
+    """
 
     def __init__(self, purpose: str, why: str) -> None:
         super().__init__(f"Redis is not available for {purpose}: {why}")
@@ -56,22 +80,25 @@ class RedisUnavailable(Exception):
 
     @property
     def full(self) -> bool:
-        """Redis is well, and has no memory left."""
+        """Whether Redis works but has no memory left."""
         return isinstance(self.__cause__, OutOfMemoryError)
 
     @property
     def why(self) -> str:
-        """For whoever asked for something: a part of a sentence."""
+        """The reason as a part of a sentence, for the caller's own error message."""
         return "Redis has no memory left" if self.full else "Redis does not answer"
 
     @property
     def wrong_type(self) -> bool:
-        """Redis is well; the key is of another type than was asked for."""
+        """Whether Redis works but the key has another type than the command expects."""
         return "WRONGTYPE" in str(self.__cause__)
 
 
 class RedisClient:
-    """Calls into Redis. After a failed connection, calls fail at once for `rest_s`, then one is let through to look."""
+    """Calls to Redis.
+
+    After a failed connection or a timeout, `call` fails at once for `cooldown_s` seconds.
+    """
 
     def __init__(
         self,
@@ -96,11 +123,14 @@ class RedisClient:
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why the last call failed, or None when it did not."""
+        """Why the last call failed, or None when it succeeded."""
         return self._why
 
     async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """The result of `work`; raises RedisDown. `purpose` is a metric label: a few fixed words."""
+        """Return the result of `work`; raises RedisUnavailable.
+
+        `purpose` is a metric label with a few fixed values.
+        """
         if self._clock() < self._down_until:
             metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
             raise RedisUnavailable(purpose, self._why or "resting after a failure")
@@ -128,9 +158,11 @@ class RedisClient:
     async def call_within(
         self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float
     ) -> T:
-        """The same for a caller with less time than the link's own deadlines, and who needs to know: asked also after a failure.
+        """Return the result of `work` within `within_s` seconds; raises RedisUnavailable.
 
-        Late is not down: others still have the time to wait.
+        For a caller with less time than the socket timeout that needs the result: it also tries
+        during the cooldown. Exceeding `within_s` starts no cooldown, because other callers can wait
+        longer.
         """
         try:
             async with asyncio.timeout(within_s):
@@ -142,10 +174,12 @@ class RedisClient:
     async def call_with_deadline(
         self, seconds: float, purpose: str, work: Callable[[Redis], Awaitable[T]]
     ) -> T:
-        """The result of `work` for a caller with time, where the alternative is that something a person said is lost.
+        """Return the result of `work`, retrying for `seconds`; raises RedisUnavailable.
 
-        A Redis that is late, as on a machine that is too busy, is asked again until the seconds are over; one that refuses connections, or
-        says no, only for `REFUSED_S`. `work` may be carried out more than once. Raises RedisDown.
+        For callers that have time, where a failure would lose a user's message. A late answer, as
+        on an overloaded machine, is retried until `seconds` are over, and a refused connection for
+        `REFUSED_COOLDOWN_S`. Another error of Redis is raised at once. `work` may run more than
+        once.
         """
         began, pause = self._clock(), RETRY_PAUSE_S
         while True:
@@ -178,9 +212,10 @@ class RedisClient:
             return result
 
     async def call_until_available(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """The result of `work`, tried until Redis is there: for work that waits for nobody and must not be lost.
+        """Return the result of `work`, retrying until Redis is available.
 
-        Raises RedisDown where no waiting helps: a key is of another type than `work` takes it for.
+        For work that has no deadline and must not be lost. Raises RedisUnavailable only where
+        waiting does not help: the key has another type than `work` expects.
         """
         while True:
             try:
@@ -191,6 +226,6 @@ class RedisClient:
                 await asyncio.sleep(self._cooldown_s / 2)
 
     async def aclose(self) -> None:
-        """Close the pools."""
+        """Close the connection pools."""
         await self.client.aclose()
         await self._blocking_client.aclose()

@@ -1,6 +1,17 @@
-"""Keeps a pod's flag documents current: a file for a start without Redis, then Redis and its channel; and acknowledges what it goes by.
+"""Keeps a pod's flag documents current, and acknowledges their revision.
 
-Whatever fails, the documents stay as they are: an operator or a Redis that is away changes nothing on air.
+The operator writes all documents with a new revision into Redis and announces it on a channel. A
+pod first reads the mounted file, which lets it start without Redis; then it subscribes, reads
+Redis, and reads again after each announcement. Every 5 s it also compares the revision, since an
+announcement may be lost, and writes its acknowledgement. The operator continues a rollout when all
+pods have acknowledged.
+
+A failure changes nothing: while the operator or Redis is not available, or a document is invalid,
+the pod keeps the documents it has. The file lags up to a minute behind, so only a newer revision
+than the current one is taken from it.
+
+The formats are in `dialog_contracts.session_document`, parsing is in `dialog_flags.parser`, and the
+documents themselves in `dialog_flags.flag_documents`.
 """
 
 import asyncio
@@ -28,7 +39,10 @@ REVISION_DIGITS: Final = 18
 
 
 class FlagSubscriber:
-    """Owned by a service's application: `start`, then `aclose`. Without a pod name nothing is acknowledged (`make run`)."""
+    """Belongs to a service's application, which calls `start` and `aclose`.
+
+    Without a pod name nothing is acknowledged (`make run`).
+    """
 
     def __init__(
         self,
@@ -49,7 +63,8 @@ class FlagSubscriber:
             socket_connect_timeout=REDIS_TIMEOUT_S,
         )
         self._tasks = BackgroundTasks()
-        # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        # Held during calls: redis-py loses a connection when its caller is cancelled while the
+        # connection returns to the pool.
         self._calling = asyncio.Lock()
         self._unavailable: str | None = None
 
@@ -59,20 +74,20 @@ class FlagSubscriber:
         self._tasks.run_forever("flags", self._follow, pause_s=0.2, pause_max_s=2.0)
 
     async def aclose(self) -> None:
-        """Stop following; the pod's acknowledgement runs out by itself."""
+        """Stop following. The pod's acknowledgement expires by itself."""
         async with self._calling:
             await self._tasks.close()
         await self._redis.aclose()
 
     def state(self) -> dict[str, object]:
-        """For `/readyz`."""
+        """Return the state for `/readyz`."""
         return {**self._documents.state(), "redis": self._unavailable or "ok"}
 
     async def _follow(self) -> None:
-        """Until the connection breaks; the owner repeats."""
+        """Follow the channel until the connection fails; BackgroundTasks repeats it."""
         try:
             async with self._redis.pubsub() as channel:
-                # Subscribed before the first read, so that no change falls between the two.
+                # Subscribed before the first read, so that no change is missed between the two.
                 async with self._calling:
                     await channel.subscribe(redis_names.FLAGS_CHANGED)
                     await self._load()
@@ -91,11 +106,11 @@ class FlagSubscriber:
             self._read_file()
 
     async def _on_message(self, channel: PubSub) -> None:
-        """Wait for a change, or for the time of the next acknowledgement."""
+        """Wait for an announcement, or until the next acknowledgement is due."""
         await channel.get_message(
             ignore_subscribe_messages=True, timeout=redis_names.FLAGS_ACK_EVERY_S
         )
-        # Ten changes at once are read once.
+        # Several announcements in a row cause one read.
         while await channel.get_message(ignore_subscribe_messages=True, timeout=0) is not None:
             continue
 
@@ -105,7 +120,8 @@ class FlagSubscriber:
                 both.hgetall(redis_names.FLAGS)
                 both.get(redis_names.FLAGS_REVISION)
                 fields, revision = await both.execute()
-            # Between the two reads the key may have gone: an emptied Redis changes nothing, the operator will fill it again.
+            # The key may disappear between the two reads. An emptied Redis changes nothing; the
+            # operator will fill it again.
             if (number := _revision(revision)) is not None:
                 self._apply(number, fields)
         await self._acknowledge()
@@ -136,7 +152,8 @@ class FlagSubscriber:
             metrics.FLAG_LOADS.labels(outcome="bad_file").inc()
             log.error("bad_flag_file", problem=str(error)[:300])
             return
-        # The kubelet brings the file up to a minute late: never go back behind what Redis said.
+        # The kubelet updates the file up to a minute late: never go back behind the revision in
+        # Redis.
         if read is not None and read[0].revision > self._documents.revision:
             self._replace(read, "file")
 
@@ -163,5 +180,8 @@ class FlagSubscriber:
 
 
 def _revision(raw: bytes | str | None) -> int | None:
-    """None where there is none, or nothing that the operator could have written: then nothing changes."""
+    """Return the revision, or None where it is missing or cannot be the operator's.
+
+    The documents then stay unchanged.
+    """
     return int(raw) if raw is not None and raw.isdigit() and len(raw) <= REVISION_DIGITS else None

@@ -1,7 +1,8 @@
-"""How many bytes of recordings Redis holds: of one client, and in all. Those that are being worked on count until they are gone.
+"""Limits the bytes of recordings in Redis, per client and in total.
 
-An entry lives exactly as long as the recording it stands for: it ends with it, and is shortened with it. So nothing has to be given back,
-and a process that dies with a recording in its hands leaves nothing behind.
+A recording counts from before it is stored until it expires, also while it is being transcribed.
+Its entry has the same lifetime as the recording and is shortened together with it. So no
+reservation has to be released, and a process that dies with a recording leaves no entry behind.
 """
 
 from typing import Final
@@ -13,15 +14,16 @@ from dialog_redis.client import RedisClient
 from service_runtime.http.errors import TooMany
 
 MAX_BYTES: Final = 128 * 1024 * 1024
-"""A quarter of what the Redis that we install may use."""
+"""Limit in total: a quarter of the memory of the Redis that we install."""
 
 MAX_CLIENT_BYTES: Final = 48 * 1024 * 1024
-"""Three of the longest."""
+"""Limit per client: three recordings of the largest size."""
 
 ENTRIES: Final = 512
 RETRY_AFTER_S: Final = 10.0
 
-# KEYS: ends (sorted set of blob ids by Unix seconds), sizes (hash). ARGV: blob id, bytes, client, seconds to live, limits.
+# KEYS: ends (sorted set of blob ids by Unix seconds), sizes (hash). ARGV: blob id, bytes, client,
+# seconds to live, limits.
 _RESERVE: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -47,7 +49,7 @@ return 'taken'
 
 
 class RecordingBudget:
-    """`take` before the bytes are stored."""
+    """Call `reserve` before a recording is stored."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class RecordingBudget:
         )
 
     async def reserve(self, blob_id: str, size: int, client: str) -> None:
-        """Room for one recording. Raises TooMany, RedisDown."""
+        """Reserve space for one recording. Raises TooMany (asr_busy) and RedisUnavailable."""
         keys = (redis_names.RECORDING_ENDS, redis_names.RECORDING_SIZES)
         values = (
             blob_id,

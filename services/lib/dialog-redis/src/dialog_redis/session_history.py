@@ -1,4 +1,7 @@
-"""The recent turns of a session as Redis keeps them for everybody: the engine's next owner, the legacy chain, pages."""
+"""The recent turns of a session in Redis.
+
+The session's next lease holder, the legacy pipeline and pages read them.
+"""
 
 from typing import cast
 
@@ -10,13 +13,13 @@ from dialog_redis.client import RedisClient
 
 
 class SessionHistory:
-    """Raises RedisDown."""
+    """Reads the shared history. Every method raises RedisUnavailable."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
 
     async def turns(self, session_id: str, *, after: int = 0) -> list[TurnRecord]:
-        """The turns after this one, oldest first; empty for a session that was never used."""
+        """Return the turns after turn `after`, oldest first; empty for a session without turns."""
 
         async def work(client: Redis) -> list[str]:
             return cast(
@@ -27,7 +30,7 @@ class SessionHistory:
         return [TurnRecord.from_json(row) for row in await self._redis.call("history", work)]
 
     async def exists(self, session_id: str) -> bool:
-        """Whether the session ever had a turn, as far as Redis remembers."""
+        """Return whether Redis has any turn of the session."""
 
         async def work(client: Redis) -> bool:
             return bool(await client.exists(redis_names.history(session_id)))
@@ -35,7 +38,7 @@ class SessionHistory:
         return await self._redis.call("history", work)
 
     async def reset_after(self, session_id: str) -> int:
-        """The last turn before a RESET; 0 without one."""
+        """Return the last turn before a RESET; 0 without one."""
 
         async def work(client: Redis) -> int:
             return int(await client.get(redis_names.reset_after(session_id)) or 0)
@@ -43,6 +46,6 @@ class SessionHistory:
         return await self._redis.call("history", work)
 
     async def prompt_turns(self, session_id: str, count: int) -> list[TurnRecord]:
-        """The last turns that belong into a prompt, oldest first."""
+        """Return the last `count` turns after a RESET, oldest first."""
         turns = await self.turns(session_id, after=await self.reset_after(session_id))
         return turns[-count:] if count else []

@@ -1,1 +1,1 @@
-"""Legacy: responses and failures of the legacy pipeline."""
+"""Responses and failures of the legacy pipeline."""

@@ -1,4 +1,7 @@
-"""Answers to messages of the legacy chain that come to nothing: somebody waits for each of them."""
+"""Error responses for legacy messages that cannot be processed.
+
+A client is waiting for each one.
+"""
 
 import hashlib
 import json
@@ -28,13 +31,16 @@ _CJK: Final = re.compile(r"[\u3400-\u9fff]")
 
 @dataclass(frozen=True, slots=True)
 class LocalizedText:
-    """What a person is told, in the two languages of this house."""
+    """A message for users in the two supported languages."""
 
     english: str
     chinese: str
 
     def for_text(self, message: UserInput) -> str:
-        """In the language of the message: Chinese where it says so or is written so, else English."""
+        """Return the text in the language of the message.
+
+        It is Chinese where the message's `lang` or its script is Chinese, else English.
+        """
         named = message.meta.lang
         chinese = (
             named.lower().startswith("zh")
@@ -48,8 +54,11 @@ EXPIRED: Final = LocalizedText(
     "this message waited too long; please send it again", "这条消息等待太久了，请再发送一次"
 )
 MAX_JOB_AGE_S: Final = redis_names.RESPONSE_TTL_S - 60
-"""That a turn was told to have come to nothing is known for ten minutes. What is older may not be answered any more: the second reply
-would be worse than none. A minute for clocks that differ."""
+"""Age in seconds beyond which a job is rejected.
+
+The record that a turn has already failed expires after ten minutes; an older job might be answered
+a second time. One minute is left for clock differences.
+"""
 
 EXHAUSTED: Final = LocalizedText(
     "this message could not be answered; please send it again", "这条消息暂时无法回答，请再发送一次"
@@ -57,7 +66,7 @@ EXHAUSTED: Final = LocalizedText(
 
 
 def error_response(name: str, task_id: str, code: str, why: str, meta: ChainMeta) -> TaskResponse:
-    """An error as the answer to what bears this name."""
+    """Return an error as the response with the id `name`."""
     return TaskResponse(
         message_id=name,
         task_id=task_id,
@@ -71,7 +80,11 @@ def error_response(name: str, task_id: str, code: str, why: str, meta: ChainMeta
 def failed_recording(
     task_id: str, code: str, why: str, meta: ChainMeta, *, blob_id: str | None = None
 ) -> RedisCommand:
-    """An error as the answer to a recording: it has a name of its own, for its turn has none yet, or has its answer already."""
+    """Return an error response to a recording.
+
+    It has an id of its own, because the recording has no turn yet, or its turn has a response
+    already.
+    """
     return send_response(
         error_response(
             f"recording:{meta.request_id or blob_id or task_id}", task_id, code, why, meta
@@ -80,7 +93,11 @@ def failed_recording(
 
 
 def failed_turn(message: UserInput, code: str, text: LocalizedText) -> list[RedisCommand]:
-    """A turn of the chain is answered with an error and noted as failed, and the session's next one goes on. `meta.turn` is there."""
+    """Return the commands that fail a turn of the legacy pipeline.
+
+    They send an error response, add a failed sample, and start the session's next turn.
+    `message.meta.turn` must be set.
+    """
     session, turn = session_of(message), message.meta.turn
     assert turn is not None
     entry = TurnSample(
@@ -102,18 +119,21 @@ def failed_turn(message: UserInput, code: str, text: LocalizedText) -> list[Redi
 
 
 def is_expired(meta: ChainMeta) -> bool:
-    """Whether nobody can tell any more if this turn was answered."""
+    """Return whether the turn is older than `MAX_JOB_AGE_S`.
+
+    It may have been answered then without a record of it.
+    """
     return meta.received_at is not None and time.time() - meta.received_at > MAX_JOB_AGE_S
 
 
 def expired_turn(task_id: str, session_id: str, meta: ChainMeta) -> list[RedisCommand]:
-    """For a turn that came out of a queue when it was over for everybody. `meta.turn` is there."""
+    """Return the commands that reject a turn that waited too long. `meta.turn` must be set."""
     assert meta.turn is not None
     return _failure_commands(task_id, session_id, meta.turn, meta, "too_late", EXPIRED.english)
 
 
 def exhausted(raw: str) -> list[RedisCommand]:
-    """For a turn that nobody survived."""
+    """Return the commands for a turn whose attempts are exhausted."""
     try:
         message = UserInput.from_json(raw)
     except ValidationError:
@@ -124,7 +144,10 @@ def exhausted(raw: str) -> list[RedisCommand]:
 
 
 def malformed(raw: str, why: str, *, code: str = "invalid") -> list[RedisCommand]:
-    """For a message that cannot be worked on: an error for its task, as far as the message says whose it is."""
+    """Return the commands for a message that cannot be processed.
+
+    They send an error to the task or session that the message names; empty if it names none.
+    """
     found = parse_leniently(raw)
     meta = found.get("meta")
     meta = meta if isinstance(meta, dict) else {}
@@ -157,7 +180,10 @@ def _failure_commands(
 
 
 def digest(raw: str) -> str:
-    """The same name each time this message is delivered, and another for another message: each is told of once. 16 hex digits."""
+    """Return 16 hex digits that identify a message by its content.
+
+    A message that is delivered again has the same digest, so its failure is reported once.
+    """
     return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -166,7 +192,7 @@ def _is_session(value: object) -> TypeGuard[str]:
 
 
 def parse_leniently(raw: str) -> dict[str, Any]:
-    """The fields of a message that may be wrong; none where it is no JSON object."""
+    """Return the fields of a message that may be invalid; empty if it is not a JSON object."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

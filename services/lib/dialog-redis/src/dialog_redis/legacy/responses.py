@@ -1,4 +1,16 @@
-"""Answers of the legacy chain as they come: announced on `task_response:{task_id}`, and kept for whoever listens late."""
+"""Responses of the legacy pipeline: announced on a channel and stored for late subscribers.
+
+A response is published on `task_response:{task_id}` and stored in a hash for ten minutes.
+Publishing alone would lose it whenever a subscriber is not connected; polling alone would delay it.
+
+LegacyResponses holds one subscription connection per process. The order of its steps avoids a gap:
+a task's channel is subscribed first, and only when Redis has confirmed that are the stored
+responses read. A response that arrives both ways is passed on once, by its message_id. After a lost
+connection all tasks are subscribed again and their stored responses are read again.
+
+The commands that store and publish a response are in `dialog_redis.work_queue`, because a worker
+sends its response in the script that completes its job.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -24,13 +36,17 @@ log = structlog.get_logger("answers")
 TIMEOUT_S: Final = 2.0
 PING_EVERY_S: Final = 5.0
 MAX_SEEN: Final = 512
-"""Message ids that a watcher remembers."""
+"""Number of message ids that a subscriber remembers."""
 
 MAX_STORED: Final = 64
-"""Answers kept of one session; beyond it the older half goes, which a session that never falls silent would keep for ever."""
+"""Number of stored responses of one session beyond which old ones are deleted.
+
+Only the newest half of this number is kept. Otherwise a session that never pauses would keep its
+responses for ever.
+"""
 
 PURPOSE: Final = "answers"
-# A connection without any subscription cannot be read; nobody publishes here.
+# A connection without any subscription cannot be read; no message is published on this channel.
 _ANCHOR: Final = redis_names.task_response("")
 
 OnResponse = Callable[[TaskResponse], None]
@@ -55,14 +71,16 @@ class _Subscriber:
 
 
 class LegacyResponses:
-    """One subscription connection for a process. `start` within a running loop, then `watch`; `aclose` at the end.
+    """Subscribes to legacy responses, stores them and marks them as delivered.
 
-    Each watcher is given each answer once, in the order of announcement, kept ones first. A Redis that is away is logged once and counted;
-    what was announced meanwhile is read from where it is kept once Redis is back.
+    Call `start` within a running loop, then `subscribe`, and `aclose` at the end. Each subscriber
+    gets each response once: stored ones first, in the order of their turns, then new ones as they
+    are announced. A Redis that is not available is logged once and counted; responses that were
+    announced meanwhile are read from their store afterwards.
     """
 
     def __init__(self, redis_url: str) -> None:
-        # No retries: a connection that comes back behind our back would have missed announcements.
+        # No retries: a connection that is restored silently would have missed announcements.
         self._redis = connect_without_retries(
             redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S
         )
@@ -71,22 +89,23 @@ class LegacyResponses:
         self._subscribers: dict[str, list[_Subscriber]] = {}
         self._confirmed: set[str] = set()
         self._changed = asyncio.Event()
-        # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        # Held during calls: redis-py loses a connection when its caller is cancelled while the
+        # connection returns to the pool.
         self._calling = asyncio.Lock()
         self._down: str | None = "not connected yet"
         self._unavailable_logged = False
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why no announcement can be heard now, or None."""
+        """Why no announcements are received now, or None."""
         return self._down
 
     def start(self) -> None:
-        """Begin to listen, in the background."""
+        """Start to follow the channels, in the background."""
         self._tasks.run_forever("answers", self._follow, pause_s=0.1, pause_max_s=1.0)
 
     async def aclose(self) -> None:
-        """Nothing is given to anybody any more."""
+        """Stop following and close the connections."""
         async with self._calling:
             await self._tasks.close()
         await self._redis.aclose()
@@ -95,15 +114,16 @@ class LegacyResponses:
     def subscribe(
         self, task_id: str, take: OnResponse, *, only: str | None = None, unheard: bool = False
     ) -> None:
-        """From now on `take` is called with the answers to this task, those that are kept already included.
+        """Call `take` with each response to this task, including those that are already stored.
 
-        `only`: with the answer of this message_id alone. `unheard`: kept answers that somebody has heard are left out.
+        `only` restricts it to the response with this message_id. With `unheard` stored responses
+        that were already delivered are left out.
         """
         self._subscribers.setdefault(task_id, []).append(_Subscriber(take, only, unheard))
         self._changed.set()
 
     def unsubscribe(self, task_id: str, take: OnResponse) -> None:
-        """`take` is not called any more."""
+        """Stop calling `take`."""
         left = [
             watcher for watcher in self._subscribers.pop(task_id, []) if watcher.on_response != take
         ]
@@ -112,7 +132,10 @@ class LegacyResponses:
         self._changed.set()
 
     async def store(self, response: TaskResponse) -> TaskResponse:
-        """Make it the answer to what bears its name; gives the answer that stands, which may be an earlier one. Raises RedisDown."""
+        """Store and announce a response; returns the response that is stored.
+
+        That may be an earlier one with the same message_id. Raises RedisUnavailable.
+        """
         _, *parts = commands.send_response(response)
 
         async def work(client: Redis) -> TaskResponse | None:
@@ -121,7 +144,10 @@ class LegacyResponses:
         return await self._connection.call(PURPOSE, work) or response
 
     async def mark_delivered(self, response: TaskResponse) -> None:
-        """The answer reached a viewer to its end: late subscribers are not given it, and its sound goes soon. Raises RedisDown."""
+        """Record that a response was delivered to a viewer completely.
+
+        Late subscribers can then leave it out, and its audio expires soon. Raises RedisUnavailable.
+        """
         key = redis_names.delivered(response.task_id)
 
         async def work(client: Redis) -> None:
@@ -139,7 +165,7 @@ class LegacyResponses:
         await self._connection.call(PURPOSE, work)
 
     async def delivered_ids(self, task_id: str) -> set[str]:
-        """The message_ids of answers that reached a viewer to their end. Raises RedisDown."""
+        """Return the message_ids of delivered responses. Raises RedisUnavailable."""
 
         async def work(client: Redis) -> set[str]:
             return cast("set[str]", await client.smembers(redis_names.delivered(task_id)))
@@ -147,7 +173,7 @@ class LegacyResponses:
         return await self._connection.call(PURPOSE, work)
 
     async def _follow(self) -> None:
-        """Until the connection breaks; the owner repeats."""
+        """Follow the channels until the connection fails; BackgroundTasks repeats it."""
         self._confirmed.clear()
         for watcher in self._each():
             watcher.caught_up = False
@@ -172,7 +198,7 @@ class LegacyResponses:
             self._unavailable_logged = True
 
     async def _read(self, channel: PubSub) -> None:
-        """The only reader of the connection."""
+        """Read the connection; no other code reads it."""
         silent = 0
         while True:
             message = await channel.get_message(timeout=PING_EVERY_S)
@@ -187,12 +213,13 @@ class LegacyResponses:
             if message["type"] == "message":
                 self._deliver(name, [str(message["data"])])
             elif message["type"] == "subscribe":
-                # Only now is it certain that nothing announced from here on is missed: what is kept may be read.
+                # Only after the confirmation is no later announcement missed, so stored responses
+                # may be read now.
                 self._confirmed.add(name)
                 self._changed.set()
 
     async def _follow_forever(self, channel: PubSub, reading: "asyncio.Task[None]") -> None:
-        """Subscriptions follow the watchers; whoever is new gets what is kept."""
+        """Adapt the subscriptions to the subscribers, and read stored responses for new ones."""
         subscribed: set[str] = set()
         while True:
             self._changed.clear()
@@ -255,7 +282,7 @@ class LegacyResponses:
 
 
 def _age(response: TaskResponse) -> tuple[int, float]:
-    """Answers in the order of their turns; those without a turn first, in the order of their questions."""
+    """Sort key of responses: by turn; those without a turn first, by their time of receipt."""
     return (response.meta.turn or 0, response.meta.received_at or 0.0)
 
 

@@ -1,4 +1,7 @@
-"""What a finished piece of work leaves in Redis, as commands: carried out together with its removal from the work list, or not at all."""
+"""Redis commands that follow from a finished job.
+
+They are executed together with the removal of the job from its queue, or not at all.
+"""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +17,11 @@ from dialog_contracts.model import WireModel, correlation_id
 from dialog_contracts.turn_sample import TurnSample
 
 RedisCommand = tuple[str, ...]
-"""A Redis command and its arguments, or one of the three names below, which `WorkList` knows."""
+"""A Redis command and its arguments.
+
+SUBMIT, ADVANCE and SEND_RESPONSE below are not commands of Redis; the completing script implements
+them.
+"""
 
 SUBMIT: Final = "SUBMIT"
 ADVANCE: Final = "ADVANCE"
@@ -22,17 +29,20 @@ SEND_RESPONSE: Final = "SEND_RESPONSE"
 
 
 def push(work_list: str, message: WireModel) -> RedisCommand:
-    """Work for the next service."""
+    """Add a message to the next service's work queue."""
     return ("LPUSH", work_list, message.to_json())
 
 
 def announce(channel: str, message: WireModel) -> RedisCommand:
-    """Tell whoever listens now."""
+    """Publish a message to current subscribers."""
     return ("PUBLISH", channel, message.to_json())
 
 
 def submit(session_id: str, name: str, work_list: str, message: WireModel) -> RedisCommand:
-    """Put a turn at the end of its session's backlog; when it is alone there, it goes to the work list at once."""
+    """Append a turn to its session's queue.
+
+    If it is the only one, it goes to the work queue at once.
+    """
     return (
         SUBMIT,
         redis_names.session_queue(session_id),
@@ -44,12 +54,18 @@ def submit(session_id: str, name: str, work_list: str, message: WireModel) -> Re
 
 
 def advance(session_id: str, name: str, work_list: str) -> RedisCommand:
-    """The turn is answered: the session's next one goes to the work list. Nothing happens when another turn is first."""
+    """Remove an answered turn from its session's queue and push the next one to the work queue.
+
+    Nothing happens when another turn is first.
+    """
     return (ADVANCE, redis_names.session_queue(session_id), work_list, name)
 
 
 def send_response(response: TaskResponse) -> RedisCommand:
-    """Keep an answer for late subscribers, and announce it; where the turn has an answer already, that one stands and nothing happens."""
+    """Store a response for late subscribers and announce it.
+
+    If the turn already has a response, that one stays and nothing is announced.
+    """
     key, channel = (
         redis_names.responses(response.task_id),
         redis_names.task_response(response.task_id),
@@ -65,7 +81,10 @@ def send_response(response: TaskResponse) -> RedisCommand:
 
 
 def store_turns(session_id: str, records: Iterable[TurnRecord]) -> list[RedisCommand]:
-    """File turns in the session's history, newest last; a later form of a turn replaces the earlier one."""
+    """Return the commands that store turns in the session's history.
+
+    A later version of a turn replaces the earlier one.
+    """
     key, made, last = redis_names.history(session_id), [], 0
     for record in records:
         made.append(("ZREMRANGEBYSCORE", key, str(record.turn), str(record.turn)))
@@ -83,7 +102,10 @@ def store_turns(session_id: str, records: Iterable[TurnRecord]) -> list[RedisCom
 
 
 def announce_turn(record: TurnRecord, session_id: str) -> list[RedisCommand]:
-    """The bridge to older listeners: both halves of a turn on `memory_updates`."""
+    """Return the commands that publish both halves of a turn on `memory_updates`.
+
+    Older services listen there.
+    """
     name = correlation_id(session_id, record.turn)
     when = datetime.fromtimestamp(record.ts, UTC).isoformat()
     halves: Sequence[tuple[str, str]] = (("user", record.user), ("ai", record.reply))
@@ -107,8 +129,10 @@ def announce_turn(record: TurnRecord, session_id: str) -> list[RedisCommand]:
 
 
 def release_recording(blob_id: str) -> list[RedisCommand]:
-    """Nobody needs a recording any more, except a consumer that took the same message in this moment: it soon ends, and with it its place
-    in the room for recordings.
+    """Return the commands that let a recording that is not needed any more expire in 30 s.
+
+    Its entry in the recording budget expires with it. It is not deleted at once, since another
+    consumer may have fetched the same message at this moment.
     """
     left_s = redis_names.RELEASED_BLOB_TTL_S
     return [
@@ -118,7 +142,7 @@ def release_recording(blob_id: str) -> list[RedisCommand]:
 
 
 def sample_command(entry: TurnSample) -> RedisCommand:
-    """One entry of `vtuber:turns`."""
+    """Return the command that adds one entry to `vtuber:turns`."""
     fields = ("session", entry.session_id, "turn", str(entry.turn), "sample", entry.to_json())
     return (
         "XADD",
@@ -132,7 +156,10 @@ def sample_command(entry: TurnSample) -> RedisCommand:
 
 
 async def execute(client: Redis, commands: Sequence[RedisCommand]) -> None:
-    """All of them in one step, outside a work list. Raises what Redis says."""
+    """Execute commands in one transaction, without a job; raises what Redis answers.
+
+    SUBMIT, ADVANCE and SEND_RESPONSE are not possible here.
+    """
     pipe = client.pipeline(transaction=True)
     for command in commands:
         pipe.execute_command(*command)

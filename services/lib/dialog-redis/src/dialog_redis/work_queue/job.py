@@ -1,4 +1,4 @@
-"""A message of a work list in somebody's hands: read it, finish it with all that follows, or bury it."""
+"""A job: one message of a work queue that a consumer is processing."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ log = structlog.get_logger("work")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A message that is being worked on. `attempts`: how often it was taken back from a consumer that failed with it."""
+    """A message that is being processed.
+
+    `attempts` is the number of times it was requeued after a consumer failed or died.
+    """
 
     raw: str
     attempts: int
@@ -25,18 +28,25 @@ class Job:
     _finish: Callable[[str, Sequence[RedisCommand]], Awaitable[bool]]
 
     def read(self, model: type[M]) -> M:
-        """The message; raises pydantic.ValidationError naming the field, also where it is not JSON or not UTF-8."""
+        """Parse the message; raises pydantic.ValidationError, which names the field.
+
+        It is also raised where the message is not JSON or not UTF-8.
+        """
         return model.from_json(self.raw.encode("utf-8", "surrogateescape"))
 
     async def complete(self, *effects: RedisCommand) -> bool:
-        """Finish it, with everything that follows, or nothing of it: false when it was taken away meanwhile, and somebody else has it.
+        """Complete the job and execute `effects` in one step.
 
-        While Redis is away this waits: the work is done and is not done again.
+        Returns False, and executes none of them, when the job was reclaimed and another consumer
+        has it. While Redis is not available this waits, so that finished work is not repeated.
         """
         return await self._finish(self.raw, effects)
 
     async def dead_letter(self, why: str, *effects: RedisCommand) -> bool:
-        """Nobody can ever work on it: it goes to the dead list, where a person can look at it."""
+        """Move the message to the dead letter list, where a person can inspect it.
+
+        `effects` are executed in the same step. Returns False as `complete` does.
+        """
         metrics.QUEUE_JOBS.labels(list=self.work_list, outcome="dead").inc()
         log.error("work_buried", list=self.work_list, reason=why[:200], message=self.raw[:200])
         return await self._finish(
@@ -45,7 +55,10 @@ class Job:
 
 
 def dead_letter_commands(work_list: str, raw: str) -> list[RedisCommand]:
-    """What puts a message where a person can look at it; the latest are kept."""
+    """Return the commands that add a message to the dead letter list.
+
+    The list keeps the latest messages.
+    """
     dead = redis_names.dead_letter(work_list)
     return [("LPUSH", dead, raw), ("LTRIM", dead, "0", str(redis_names.MAX_DEAD_LETTERS - 1))]
 

@@ -1,8 +1,22 @@
-"""Work in Redis lists that is moved and never popped: it is in one place or another at every moment, and is finished once.
+"""A reliable work queue over Redis lists.
 
-A message is LPUSHed to a list; a consumer moves it (BLMOVE, oldest first) into a processing list of its own and, when its work is
-done, removes it from there in the same script that carries out what follows. Consumers are leased: whoever finds a lease expired
-puts that consumer's messages back, the oldest to be taken first.
+A message is LPUSHed to a list. A consumer moves it (BLMOVE, oldest first) into a processing list of
+its own. When the job is done, one script removes it from there and executes what follows: a
+response, the next service's job, a sample. A plain BRPOP would lose the message if the consumer
+died, and separate commands could execute the follow-ups twice or not at all.
+
+A consumer that fails with a job puts it back after a pause. One that dies leaves it in its
+processing list. Consumers therefore hold a lease that they renew every second; each renewal
+requeues the messages of consumers whose lease has expired. After a restart a consumer also requeues
+what a process of the same name has left. Requeued messages are fetched first, in their old order,
+and count an attempt, except at a regular shutdown; with more than `attempts_max` attempts a message
+becomes a dead letter.
+
+A job may therefore run twice, for example when a consumer was stalled for longer than its lease,
+but it completes once: `Job.complete` returns False when the message was reclaimed.
+
+Commands are in `store.py` and `scripts.py`, the follow-ups in `commands.py`, and the handler's view
+of a message in `job.py`.
 """
 
 import asyncio
@@ -31,7 +45,11 @@ DEADLINE_CHECK_S: Final = 0.5
 
 
 class WorkQueue:
-    """One consumer of one list. `consumer` is unique among those that run, and the same after a restart of the same process."""
+    """One consumer of one queue.
+
+    `consumer` is unique among running processes, and stays the same when a process restarts. At
+    most `at_once` jobs run concurrently.
+    """
 
     def __init__(
         self,
@@ -48,9 +66,10 @@ class WorkQueue:
         self._store = QueueStore(redis_url, name, consumer, lease_s=lease_s)
         self._capacity = asyncio.Semaphore(at_once)
         self._feeding, self._working = BackgroundTasks(), BackgroundTasks()
-        # A message may be there twice, word for word.
+        # The same text may be in the list twice.
         self._running: Counter[str] = Counter()
-        # Held during calls: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        # Held during calls: redis-py loses a connection when its caller is cancelled while the
+        # connection returns to the pool.
         self._fetching, self._reclaimer = asyncio.Lock(), asyncio.Lock()
         self._why: str | None = "not connected yet"
         self._waiting = 0
@@ -58,21 +77,25 @@ class WorkQueue:
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why no work can be taken now, or None."""
+        """Why no jobs can be fetched now, or None."""
         return self._why
 
     @property
     def running(self) -> int:
-        """Jobs in hand."""
+        """Number of running jobs."""
         return self._running.total()
 
     @property
     def waiting(self) -> int:
-        """Messages in the list, a second ago."""
+        """Number of messages in the queue at the last renewal of the lease, up to a second ago."""
         return self._waiting
 
     def start(self, handle: Handle, given_up: OnExhausted) -> None:
-        """Take work from now on. `given_up` gives the effects of a message that nobody survived `attempts_max` times."""
+        """Begin to fetch jobs and pass them to `handle`.
+
+        `given_up` returns the effects for a message that was requeued more than `attempts_max`
+        times.
+        """
 
         def wanted() -> bool:
             return not self._closing
@@ -84,10 +107,11 @@ class WorkQueue:
         self._feeding.run_forever("lease", self._keep_lease, pause_s=RETRY_PAUSE_S, pause_max_s=1.0)
 
     async def aclose(self) -> None:
-        """Take nothing more, let running jobs end for a moment, and put back what is not finished."""
+        """Stop fetching, let running jobs finish for a moment, and requeue the others."""
         self._closing = True
         with suppress(TimeoutError):
-            # A fetch that is cancelled may still move a message, after everything below, and nobody would look for it.
+            # A cancelled fetch may still move a message after everything below, and no code would
+            # find it.
             async with asyncio.timeout(BLOCK_S + 2), self._fetching:
                 pass
         with suppress(TimeoutError):
@@ -104,7 +128,8 @@ class WorkQueue:
     async def _watch_deadlines(self) -> None:
         while True:
             with suppress(TimeoutError):
-                # The client swallows a cancellation that comes in the middle of a call: the job then goes on and is told again.
+                # redis-py may swallow a cancellation in the middle of a call: the job then
+                # continues and is cancelled again.
                 async with asyncio.timeout(DEADLINE_CHECK_S):
                     await self._working.close()
                 return
@@ -112,9 +137,10 @@ class WorkQueue:
     async def _feed(self, handle: Handle, given_up: OnExhausted) -> None:
         try:
             async with self._reclaimer:
-                # Before the first message is taken: who dies with it must be missed.
+                # The lease comes before the first message: only a leased consumer's messages are
+                # reclaimed if it dies.
                 await self._renew()
-                # Whatever a process of this name left behind when it died.
+                # Messages that an earlier process with this name held when it died.
                 await self._reclaim(self._idle(await self._store.held()), "restart")
             self._available()
             while not self._closing:
@@ -145,7 +171,8 @@ class WorkQueue:
                 return
             await handle(Job(raw, attempts, self.name, self._finish))
         except (RedisError, OSError) as error:
-            # It stays in the processing list; with Redis back it is put back and taken again.
+            # The message stays in the processing list; when Redis is available again it is requeued
+            # and fetched again.
             self._unavailable(error)
             await self._retry(raw)
         # The boundary of a job: one message that cannot be worked on must not end the consumer.
@@ -164,13 +191,14 @@ class WorkQueue:
         logged: Sequence[RedisCommand] = ()
         try:
             logged = given_up(raw)
-        # It must go, whatever is wrong with it: otherwise it comes back for ever.
+        # The message must be removed even if `given_up` fails; otherwise it would come back for
+        # ever.
         except Exception as error:
             log.error("not_told", list=self.name, error=repr(error)[:200], exc_info=error)
         await self._finish(raw, [*dead_letter_commands(self.name, raw), *logged])
 
     async def _retry(self, raw: str) -> None:
-        """Back to the list after a pause, as an attempt."""
+        """Requeue a message after a pause; it counts as an attempt."""
         await asyncio.sleep(RETRY_PAUSE_S)
         with suppress(RedisError, OSError):
             await self._store.requeue([raw], counts=True)
@@ -199,7 +227,8 @@ class WorkQueue:
             while True:
                 async with self._reclaimer:
                     await self._renew()
-                    # Fetches whose answer was lost on the way. Seen twice: the first time they may have been on their way still.
+                    # Messages of fetches whose reply was lost. They must be seen twice, since a
+                    # reply may have been in transit the first time.
                     idle = self._idle(await self._store.held())
                     seen, strays = strays, set(idle)
                     await self._reclaim([raw for raw in idle if raw in seen], "stray")
@@ -213,7 +242,7 @@ class WorkQueue:
         self._count_reclaimed(back, "lease")
 
     def _idle(self, held: list[str]) -> list[str]:
-        """Those of them that nobody here works on."""
+        """Return the held messages that no job here is processing."""
         working, idle = self._running.copy(), []
         for raw in held:
             if working[raw] > 0:

@@ -1,8 +1,8 @@
-"""What a work list does in Redis in one step each."""
+"""Lua scripts of the work queue, each of which is one atomic step."""
 
 from typing import Final
 
-# Gives the answer that stands: this one, or the one that was there already.
+# Returns the stored response: this one, or the one that was there already.
 _SEND_RESPONSE: Final = """
 local function answer(key, name, response, ttl, channel)
   if run('HSETNX', key, name, response) == 0 then return run('HGET', key, name) end
@@ -16,7 +16,7 @@ end
 SEND_RESPONSE: Final = f"local run = redis.call\n{_SEND_RESPONSE}\nreturn answer(unpack(ARGV))"
 
 # KEYS: processing, attempts. ARGV: message, then the effects, each as its length and its parts.
-# Gives 0 when the message is not there any more, else 1 and the errors of effects.
+# Returns 0 when the message is not there any more, else 1 and the errors of effects.
 COMPLETE: Final = f"""
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return {{0}} end
 redis.call('HDEL', KEYS[2], ARGV[1])
@@ -57,7 +57,8 @@ return told
 """
 
 # KEYS: list, consumers, attempts. ARGV: this consumer, lease in ms, prefix of processing lists.
-# Gives how many messages came back from consumers whose lease ran out, and how many wait.
+# Returns how many messages were reclaimed from consumers whose lease has expired, and how many
+# wait.
 RENEW: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -75,8 +76,8 @@ end
 return {back, redis.call('LLEN', KEYS[1])}
 """
 
-# KEYS: list, processing, attempts. ARGV: 1 when it counts as an attempt; then messages, the newest first, so that the oldest is taken
-# first again. Gives how many went back.
+# KEYS: list, processing, attempts. ARGV: 1 if it counts as an attempt; then messages, newest first,
+# so that the oldest is fetched first again. Returns how many were requeued.
 REQUEUE: Final = """
 local back = 0
 for at = 2, #ARGV do

@@ -1,4 +1,7 @@
-"""What one consumer holds of a work list, in Redis. Each step is one command or one script: a message is in one place at every moment."""
+"""The Redis operations of one consumer of a work queue.
+
+Each operation is one command or one script, so that a message is in exactly one list at any time.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,17 +12,20 @@ from dialog_redis.work_queue import scripts
 from dialog_redis.work_queue.commands import ADVANCE, SEND_RESPONSE, SUBMIT, RedisCommand
 
 BLOCK_S: Final = 0.5
-"""So long a fetch waits for a message."""
+"""Seconds for which `fetch` waits for a message."""
 
 _PARTS: Final = {SUBMIT: 6, ADVANCE: 4, SEND_RESPONSE: 6}
 
 
 class QueueStore:
-    """Messages are strings. Every method raises RedisError or OSError when Redis does not do it."""
+    """Operations on one queue. Messages are strings.
+
+    Every method raises RedisError or OSError when Redis does not execute it.
+    """
 
     def __init__(self, redis_url: str, name: str, consumer: str, *, lease_s: float) -> None:
         self._name, self._consumer, self._lease_ms = name, consumer, int(lease_s * 1000)
-        # A message that is not UTF-8 is somebody's mistake and goes to the dead list; it must be readable for that.
+        # A message that is not UTF-8 goes to the dead letter list; it must be readable for that.
         readable = "surrogateescape"
         self._redis = connect_without_retries(
             redis_url, timeout_s=BLOCK_S + 2, connect_timeout_s=2, encoding_errors=readable
@@ -28,22 +34,26 @@ class QueueStore:
         self._attempts = redis_names.attempts(name)
 
     async def fetch(self) -> str | None:
-        """The oldest message, now held; None when there was none for half a second."""
+        """Move the oldest message to the processing list and return it.
+
+        None after half a second.
+        """
         raw = await self._redis.blmove(self._name, self._processing, BLOCK_S, "RIGHT", "LEFT")  # type: ignore[arg-type]
         return None if raw is None else str(raw)
 
     async def attempts(self, raw: str) -> int:
-        """How often it was taken back from a consumer that failed with it."""
+        """Return how often the message was requeued after a consumer failed or died."""
         return int(await self._redis.hget(self._attempts, raw) or 0)
 
     async def held(self) -> list[str]:
-        """What is held, newest first."""
+        """Return the messages in the processing list, newest first."""
         return [str(raw) for raw in await self._redis.lrange(self._processing, 0, -1)]
 
     async def complete(self, raw: str, effects: Sequence[RedisCommand]) -> list[str] | None:
-        """Let go of a message with all that follows; None when it was taken away, else what went wrong with effects.
+        """Remove a message from the processing list and execute `effects` in one step.
 
-        Raises ValueError for what is no effect.
+        Returns None when the message was reclaimed, else the errors of effects. Raises ValueError
+        for what is not a RedisCommand.
         """
         parts = [raw]
         for effect in effects:
@@ -58,7 +68,12 @@ class QueueStore:
         return [str(error) for error in errors] if found else None
 
     async def requeue(self, messages: Sequence[str], *, counts: bool) -> int:
-        """To the list again, the oldest to be taken first; how many were still held. `counts`: as an attempt."""
+        """Move messages back to the queue, oldest to be fetched first.
+
+        Returns how many were still held.
+
+        With `counts` each of them counts as an attempt.
+        """
         if not messages:
             return 0
         keys = (self._name, self._processing, self._attempts)
@@ -68,7 +83,11 @@ class QueueStore:
         return int(made)
 
     async def renew(self) -> tuple[int, int]:
-        """Keep the lease; how many messages were taken back from consumers that did not keep theirs, and how many wait."""
+        """Renew the lease.
+
+        Returns how many messages were reclaimed from consumers whose lease has expired, and how
+        many messages wait.
+        """
         keys = (self._name, redis_names.consumers(self._name), self._attempts)
         prefix = redis_names.processing(self._name, "")
         back, waiting = await self._redis.eval(

@@ -1,4 +1,4 @@
-"""The application of a service that lives from a work list: it takes work, and its HTTP face has only the probes."""
+"""The application of a service that processes a work queue; it serves only the probes over HTTP."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +20,11 @@ def create_worker_app(
     given_up: OnExhausted,
     parts: Parts = lambda _: None,
 ) -> Starlette:
-    """`parts` starts what the work needs and leaves its end on the stack; work is taken after that, and let go before."""
+    """Return the application.
+
+    `parts` starts what the jobs need and registers its end on the stack. Jobs are fetched after
+    that and finished before it ends.
+    """
     probe.require("redis", lambda: work.unavailable_reason)
     probe.info(
         "work", lambda: {"list": work.name, "waiting": work.waiting, "running": work.running}
