@@ -1,1 +1,4 @@
-"""Voices behind one interface; import the module you need (`dialog_voice.fallback`), nothing heavy loads from here."""
+"""TTS voices behind one interface.
+
+Import the module you need (`dialog_voice.fallback`); this package imports nothing heavy.
+"""

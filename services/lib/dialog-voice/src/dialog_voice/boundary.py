@@ -1,4 +1,13 @@
-"""The border to voices: whatever a voice or a plug-in raises or sends becomes sound in the one format, or its typed failure."""
+"""The boundary to voices.
+
+Voices and plug-ins differ in what they raise and what they send: samples of another type, half
+samples, compressed audio, cues outside of the text. VoiceBoundary turns that into audio in the one
+format or one typed failure, so that the engine handles one form only.
+
+Times are limited here and not only by the voice, because a plug-in may never answer. Exceptions and
+cancellation are handled by `dialog_providers.untrusted_provider`; the choice of another voice after
+a failure is in `fallback.py`.
+"""
 
 import asyncio
 import math
@@ -18,14 +27,17 @@ from dialog_voice.errors import ProviderError, VoiceError
 from dialog_voice.voice import VisemeCue, Voice, VoiceAudio, WordCue
 
 _SILENT_S: Final = 20.0
-"""Voices of ours give up much earlier, with a better reason; a plug-in that hangs ends here."""
+"""Longest wait in seconds for the next piece of a plug-in.
+
+Our own voices stop much earlier, with a better reason.
+"""
 
 
 class VoiceBoundary:
-    """A `Voice` around another one, which is not trusted.
+    """A `Voice` around a voice that is not trusted.
 
-    Every exception of it is a `ProviderError` that names it and the cause; half a sample waits for its other half; what is no sound, or
-    has cues that nobody could show, is `bad_audio`.
+    Every exception is a `ProviderError` that names the voice and the cause. Half a sample waits for
+    its other half. What is not audio, or has invalid cues, fails with `bad_audio`.
     """
 
     def __init__(self, voice: Voice, *, silent_s: float = _SILENT_S) -> None:
@@ -55,11 +67,14 @@ class VoiceBoundary:
                     yield audio if pcm is audio.pcm else replace(audio, pcm=pcm)
 
     async def warm(self) -> None:
-        """See `Voice`; a voice that has a way to be tried out free of charge, is. Raises `ProviderError`."""
+        """Warm the voice; call its `try_out` too, where it has one that is free of charge.
+
+        Raises `ProviderError`.
+        """
         await self._untrusted.warm("warm", "try_out")
 
     async def aclose(self) -> None:
-        """Close it; never raises."""
+        """Close the voice; never raises."""
         await self._untrusted.aclose()
 
     async def _next(self, items: AsyncIterator[object], end: float, *, delivered: bool) -> object:

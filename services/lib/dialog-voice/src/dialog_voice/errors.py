@@ -1,12 +1,13 @@
-"""What can go wrong with a voice.
+"""Errors of voices.
 
     VoiceError                  what an engine catches
     ├── ProviderError           one voice failed; `reason` says how
-    ├── VoiceCutOff             a voice failed after some audio; `delivered_ms` of the fragment have been yielded
-    └── AllVoicesFailed         no voice of a chain began to speak; `failures` says why, in order
+    ├── VoiceCutOff             a voice failed after `delivered_ms` of the fragment were yielded
+    └── AllVoicesFailed         no voice of a list began to speak; `failures` says why, in order
 
-`code` is for clients, `reason` is a label for metrics and logs, `retryable` says whether the same text, spoken again later, may
-well succeed. Messages are one line with at most 200 characters of the vendor's words, known secrets cut out.
+`code` is for clients, `reason` is a label for metrics and logs, and `retryable` says whether the
+same text may succeed if it is spoken again later. Messages are one line with at most 200 characters
+of the vendor's text, without known secrets.
 """
 
 from collections.abc import Iterable, Sequence
@@ -58,7 +59,7 @@ _MEANING: Final[dict[Reason, tuple[str, bool]]] = {
 
 
 class VoiceError(Exception):
-    """A fragment could not be spoken, or not to its end."""
+    """A fragment could not be synthesized, or not completely."""
 
     code: str = "voice_unavailable"
     retryable: bool = True
@@ -66,7 +67,10 @@ class VoiceError(Exception):
 
 
 class ProviderError(VoiceError):
-    """One voice failed. `detail` is shortened; `secrets` and everything shaped like a key are cut out of it."""
+    """One voice failed.
+
+    `detail` is shortened; `secrets` and everything with the shape of a key are removed.
+    """
 
     def __init__(
         self, provider: str, reason: Reason, detail: str = "", *, secrets: Iterable[str] = ()
@@ -79,10 +83,10 @@ class ProviderError(VoiceError):
 
 
 class VoiceCutOff(VoiceError):
-    """`delivered_ms` milliseconds of the fragment were yielded, then `provider` failed with `reason`.
+    """`provider` failed with `reason` after `delivered_ms` ms of the fragment were yielded.
 
-    The rest of the fragment is lost: another voice in the middle of a word would be worse than a gap. The next fragment
-    begins with the next voice.
+    The rest of the fragment is lost: another voice in the middle of a word would be worse than a
+    gap. The next fragment begins with the next voice.
     """
 
     code = "voice_cut"
@@ -95,7 +99,10 @@ class VoiceCutOff(VoiceError):
 
 
 class AllVoicesFailed(VoiceError):
-    """No voice of a chain produced a first sample. `failures` holds (voice, reason) in the order of the tries."""
+    """No voice of a list produced a first sample.
+
+    `failures` holds (voice, reason) in the order of the attempts.
+    """
 
     def __init__(self, failures: Sequence[tuple[str, str]], last: VoiceError | None = None) -> None:
         self.failures = tuple(failures)

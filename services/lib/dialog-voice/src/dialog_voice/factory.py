@@ -1,4 +1,4 @@
-"""Makes the voices that settings and sessions' documents name."""
+"""Creates the voices that settings and sessions' documents name."""
 
 from dataclasses import dataclass, replace
 
@@ -12,21 +12,27 @@ from service_runtime import plugin_loader
 
 @dataclass(frozen=True, slots=True)
 class VoiceDependencies:
-    """What voices are made of."""
+    """What voices are created with."""
 
     settings: VoiceSettings
 
     reference: ReferenceSynthesizer | None = None
-    """For voices without word times; whoever made it closes it, after them."""
+    """For voices without word times; its creator closes it, after the voices."""
 
 
 def build_reference() -> ReferenceSynthesizer:
-    """One for all voices of a process; its own process starts with the first reading."""
+    """Return the reference synthesizer for all voices of a process.
+
+    Its own process starts with the first synthesis.
+    """
     return ReferenceSynthesizer(_espeak(None, None))
 
 
 def build_default(means: VoiceDependencies) -> Voice:
-    """The chain of the settings; raises ValueError for a name that is neither known nor importable."""
+    """Return the voice of the settings, a FallbackVoice where there are several.
+
+    Raises ValueError for a name that is neither known nor importable, and where none is named.
+    """
     voices = [build_named(name, means) for name in means.settings.voice_chain]
     if not voices:
         raise ValueError("VOICE_CHAIN: no voice is named")
@@ -34,7 +40,7 @@ def build_default(means: VoiceDependencies) -> Voice:
 
 
 def build_for_session(wanted: SessionVoice, means: VoiceDependencies, key: str | None) -> Voice:
-    """The voice of a session's document."""
+    """Return the voice of a session's document."""
     settings = means.settings
     if wanted.provider == "espeak":
         return _espeak(wanted.voice_zh, wanted.voice_en)
@@ -58,7 +64,10 @@ def build_for_session(wanted: SessionVoice, means: VoiceDependencies, key: str |
 
 
 def build_named(name: str, means: VoiceDependencies) -> Voice:
-    """One voice of the chain; raises ValueError for a name that is neither known nor importable."""
+    """Return one voice of `VOICE_CHAIN`; raises ValueError for an unknown name.
+
+    A name that is not built in must be importable as `package.module:factory`.
+    """
     if name == "espeak":
         return _espeak(None, None)
     if name == "edge":

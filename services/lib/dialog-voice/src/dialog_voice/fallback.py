@@ -1,4 +1,13 @@
-"""Several voices in order of preference, used as one."""
+"""Several voices in order of preference, used as one.
+
+A fragment that fails before its first sample is synthesized by the next voice. One that fails later
+raises VoiceCutOff, because a change of voice inside a word is worse than a gap.
+
+A voice that failed is not tried during a cooldown, so that the next fragment of the same turn
+starts with the next voice at once instead of waiting for the same timeout again. Failures that
+concern one text only (`bad_request`, `empty`) start no cooldown. The states are in
+`dialog_providers.provider_states`; each voice is isolated by a VoiceBoundary (`boundary.py`).
+"""
 
 import asyncio
 import time
@@ -17,17 +26,15 @@ from dialog_voice.voice import BYTES_PER_MS, Voice, VoiceAudio
 
 _log = structlog.get_logger("voice")
 
-# One bad request says nothing about the next text; all other failures do.
+# These reasons concern one text; all others say that the voice does not work.
 _TEXT_REASONS = frozenset({"bad_request", "empty"})
 
 
 class FallbackVoice:
-    """A `Voice` that speaks with the first of `voices` that can, each behind its `Border`.
+    """A `Voice` that uses the first of `voices` that works, each behind a VoiceBoundary.
 
-    A fragment that fails before its first sample is spoken by the next voice. One that fails later raises `VoiceCutOff`, because
-    a change of voice inside a word is worse than a gap. Either way the failed voice is left out for `cool_down_s` seconds of
-    `clock`, so that the next fragment of the same turn starts with the next voice at once instead of waiting for the same
-    timeout again. When all are cooling down, all are tried: the show goes on.
+    A voice that failed is not tried for `cool_down_s` seconds of `clock`; when all are cooling
+    down, all are tried.
     """
 
     def __init__(
@@ -49,11 +56,17 @@ class FallbackVoice:
 
     @classmethod
     def from_voices(cls, voice: Voice) -> "FallbackVoice":
-        """A chain of this one, under its name; a chain as it is."""
+        """Return a FallbackVoice with this one voice, under its name.
+
+        A FallbackVoice is returned unchanged.
+        """
         return voice if isinstance(voice, FallbackVoice) else cls([voice], name=name_of(voice))
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
-        """Yield one fragment. Raises `VoiceCutOff` after some audio, `AllVoicesFailed` before any."""
+        """Yield one fragment.
+
+        Raises `VoiceCutOff` after some audio, and `AllVoicesFailed` before any.
+        """
         failures: list[tuple[str, str]] = []
         last: VoiceError | None = None
         cold = self._states.cooling()
@@ -87,9 +100,10 @@ class FallbackVoice:
         raise AllVoicesFailed(failures, last) from last
 
     async def warm(self) -> None:
-        """Warm every voice that is not, all at once. A failing one is logged and stays in the chain: it may be back later.
+        """Warm all voices that are not warm, concurrently.
 
-        Raises `AllVoicesFailed` where none is warm.
+        One that fails is logged and stays in the list, since it may recover. Raises
+        `AllVoicesFailed` where none is warm.
         """
         found = await asyncio.gather(*(self._warm(position) for position in self._states.unwarmed))
         failures = [failure for failure in found if failure is not None]
@@ -113,16 +127,19 @@ class FallbackVoice:
 
     @property
     def any_warm(self) -> bool:
-        """Whether one has answered, and did the last time."""
+        """Whether at least one voice answered its last call."""
         return len(self._states.unwarmed) < len(self._voices)
 
     @property
     def all_warm(self) -> bool:
-        """Whether every voice has answered, and did the last time."""
+        """Whether every voice answered its last call."""
         return not self._states.unwarmed
 
     def in_use(self) -> tuple[str, dict[str, str]]:
-        """Who speaks now, by the last fragments, and of those before it: why they do not, in a word each."""
+        """Return the voice that speaks now, by the last fragments.
+
+        The second value maps the voices before it to the reason why they do not speak.
+        """
         for position, voice in enumerate(self._voices):
             if position not in self._why:
                 name, within = (
@@ -135,7 +152,7 @@ class FallbackVoice:
         return {self._voices[at].name: why for at, why in sorted(self._why.items()) if at < until}
 
     def report(self) -> ProviderReport:
-        """Who speaks, and why not who should."""
+        """Return the report for `/readyz`."""
         return self._states.report()
 
     async def aclose(self) -> None:

@@ -1,4 +1,7 @@
-"""Who speaks in a session: the voice of its document, and the service's own where the document says nothing."""
+"""Voice and language of each session.
+
+They come from the session's document, and from the service's settings where it says nothing.
+"""
 
 from dialog_contracts.session_document import SessionVoice
 from dialog_flags.flag_documents import FlagDocuments
@@ -13,7 +16,7 @@ from dialog_voice.voice import Voice
 
 
 class SessionVoices:
-    """`of` is asked once a turn."""
+    """Resolves a session's voice; `for_session` is called once per turn."""
 
     def __init__(
         self, settings: VoiceSettings, documents: FlagDocuments, own: Voice | None = None
@@ -32,12 +35,12 @@ class SessionVoices:
         )
 
     def for_session(self, session_id: str) -> Voice:
-        """The session's voice as of now."""
+        """Return the session's voice by its current document."""
         document = self._documents.find(session_id)
         return self._voices.get(document.voice if document is not None else None)
 
     def language_for(self, session_id: str, text: str) -> str:
-        """The language of a text that nobody named one for."""
+        """Return the language of a text whose request names none."""
         document = self._documents.find(session_id)
         persona = document.persona if document is not None else None
         return language.detect(
@@ -45,7 +48,7 @@ class SessionVoices:
         )
 
     def missing_keys(self) -> list[str]:
-        """Key files that documents name for their voices and that are not mounted (yet)."""
+        """Return the key files of documents' voices that are not mounted yet."""
         return self._keys.missing(
             document.voice.api_key_file
             for document in self._documents
@@ -53,11 +56,14 @@ class SessionVoices:
         )
 
     async def warm(self) -> None:
-        """Warm the service's own voices. A vendor is asked for no sound: most of them charge for it. Raises `AllVoicesFailed`."""
+        """Warm the service's own voices; raises `AllVoicesFailed`.
+
+        Vendors that charge for speech are not asked to synthesize any.
+        """
         await self.default.warm()
 
     async def aclose(self) -> None:
-        """Close them all."""
+        """Close all voices."""
         await self._voices.aclose()
         await self.default.aclose()
         await self._reference.aclose()

@@ -1,4 +1,7 @@
-"""Settings of services that speak: the engine and the legacy chain's tts, by the same names."""
+"""Settings of services that synthesize speech.
+
+The engine and tts of the legacy pipeline use the same names.
+"""
 
 from typing import Annotated
 
@@ -12,7 +15,10 @@ class VoiceSettings(ModelSettings):
     """See `ModelSettings` for key and address."""
 
     voice_chain: Annotated[tuple[str, ...], NoDecode] = ("espeak",)
-    """Voices in the order they are tried: `espeak`, `edge`, `openai`, or `package.module:factory` of your own."""
+    """Voices in the order in which they are tried.
+
+    An entry is `espeak`, `edge`, `openai`, or `package.module:factory` of your own.
+    """
 
     edge_voice_zh: str = "zh-CN-XiaoyiNeural"
     edge_voice_en: str = "en-US-AnaNeural"

@@ -1,1 +1,1 @@
-"""Word and viseme times for voices that send audio alone, aligned with a reference synthesis."""
+"""Word and viseme times for voices that send audio alone, by a reference synthesis."""

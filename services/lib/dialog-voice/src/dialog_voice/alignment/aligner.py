@@ -1,13 +1,29 @@
-"""Where in a reading a voice is, by what it sounds like: two who read the same text make the same sounds in the same order.
+"""Online alignment of a voice with a reference, by spectrum.
 
-A grid of what is possible: each place in the reading, at each speed. With every 40 ms of sound all of it moves on at its speed,
-and what does not sound like it becomes less likely. The speed of the first fragment, which nobody knows, shows so within a few
-words. Once the end is known, places count from which that speed leads to it. No I/O; about 0.1 ms for 40 ms of sound.
+A vendor's voice sends audio without word times, but captions, mouth shapes and the played text need
+them. Two speakers of the same text make the same sounds in the same order, so the audio is compared
+with a reference synthesis whose word times are known.
 
-Measured against the durations that Kokoro, a neural voice, gives itself: 240 fragments, five voices, 95 to 320 words and 130 to 430
-hanzi a minute, judged at each 40 ms. More than one word off / more than two, in percent, English and Chinese: with the end known
-0.5 / 0.0 and 4 / 1, in real time of a known voice 2 / 0.2 and 5 / 2, of a voice never heard before 4 / 1 and 7 / 3. At a fixed pace
-it was 37 / 22 and 53 / 37.
+The aligner keeps a probability for each position in the reference at each speed. With every 40 ms
+of sound all probabilities move on at their speed, and those whose reference sounds different
+decrease. The speed of the first fragment, which is unknown, becomes clear within a few words. Once
+the end is known, positions from which the speed leads to the end gain weight. There is no I/O; a
+step takes about 0.1 ms.
+
+A fixed speaking rate (`speaking_rate.RateAligner`) is simpler but far less accurate. Both were
+measured against the durations that Kokoro, a neural voice, reports: 240 fragments, five voices, 95
+to 320 words and 130 to 430 Chinese characters per minute, checked every 40 ms. Share in percent of
+checks that were more than one word off / more than two words off:
+
+| | English | Chinese |
+|---|---|---|
+| end known | 0.5 / 0.0 | 4 / 1 |
+| real time, known voice | 2 / 0.2 | 5 / 2 |
+| real time, new voice | 4 / 1 | 7 / 3 |
+| fixed rate | 37 / 22 | 53 / 37 |
+
+The bands are in `mel_bands.py`, the reference in `reference_synthesis.py`, and the use of positions
+in `segment.py`.
 """
 
 from typing import Final
@@ -22,36 +38,48 @@ from dialog_voice.audio.loudness import STEP_BYTES, STEP_MS
 _Grid = npt.NDArray[np.float32]
 
 _SPEEDS: Final = (0.5 * 1.14 ** np.arange(12)).astype(np.float32)
-"""0.5 to 2.1 times the reading's, in steps that one fragment's own unevenness bridges."""
+"""0.5 to 2.1 times the reference's speed, in steps smaller than the variation within a fragment."""
 
 _WANDER: Final = 0.15
-"""Chance to be a place behind, or ahead, of a speed that is never kept exactly."""
+"""Probability to be one place behind, or ahead, of a speed, which is never kept exactly."""
 
 _FASTEST: Final = 4
-"""Places in one step; with the wandering, and a place back."""
+"""Largest number of places in one step; the deviation and one place back come on top."""
 
 _TRUST: Final = 1.5
-"""In what a step sounds like: a place that sounds just so gains e to this power over one with nothing in common. More, and a
-syllable that the voice says differently leads astray; measured on neural voices."""
+"""Weight of the spectrum of a step.
+
+A place with an identical spectrum gains e to this power over one that has nothing in common. With
+more, a syllable that the voice pronounces differently leads astray; measured on neural voices.
+"""
 
 _FAINT: Final = 0.5
-"""What stands out less than so much of what usually does tells little: a hum, a breath, the end of a vowel."""
+"""Sounds whose bands stand out less than this share of the median count less.
+
+Examples are a hum, a breath, or the end of a vowel.
+"""
 
 _COLOUR_STEPS: Final = 5
-"""Until so many were heard, a voice's own colour is taken for its sounds, and those count for less."""
+"""Number of steps over which spectra gain weight.
+
+Before that, the average spectrum of the voice is not yet distinct from its sounds.
+"""
 
 _AFTER_THE_END: Final = 0.5
-"""Per step that still sounds although the reading is over."""
+"""Factor per step of sound after the end of the reference."""
 
 _END_STEPS: Final = 3.0
-"""How far the last word's end may be off that of the sound."""
+"""Deviation in steps between the end of the last word and the end of the sound."""
 
 _LEAST: Final = 1e-20
-"""Nothing is ever impossible."""
+"""Probability that is added everywhere, so that no position becomes impossible."""
 
 
 def _moves() -> _Grid:
-    """[speed, places back to where it comes from, of `_FASTEST` to -1]: at 1.3 a step is one place, or with a chance of 0.3 two."""
+    """Return probabilities [speed, places moved, from `_FASTEST` down to -1].
+
+    At speed 1.3 a step is one place, or two with a probability of 0.3.
+    """
     moves = np.zeros((len(_SPEEDS), _FASTEST + 2), dtype=np.float32)
     for row, speed in zip(moves, _SPEEDS, strict=True):
         whole = int(speed)
@@ -65,7 +93,7 @@ _MOVES: Final = _moves()
 
 
 class SpectralAligner:
-    """A `Follower` for a reading of this timbre and length."""
+    """An `Aligner` for a reference with these mel bands and this length."""
 
     def __init__(self, bands: Bands, length_ms: float, pace: SpeakingRate) -> None:
         self._length_ms = length_ms
@@ -73,7 +101,7 @@ class SpectralAligner:
         self._faint = max(float(np.median(marked)) * _FAINT, 1e-3)
         self._reference_bands: Bands = bands / np.maximum(marked, self._faint)[:, None]
         likely = np.exp(-0.5 * ((np.log(_SPEEDS) - pace.mean) / pace.spread) ** 2)
-        # Room around it for what comes from outside, which is nothing.
+        # Padding with zeros, so that moves need no special case at the borders.
         room = np.zeros((len(_SPEEDS), _FASTEST + len(bands) + 1), dtype=np.float32)
         self._grid: _Grid = room[:, _FASTEST:-1]
         self._grid[:, 0] = likely / likely.sum()
@@ -84,9 +112,9 @@ class SpectralAligner:
         self._position = 0.0
 
     def step(self, pcm: bytes, left: int | None) -> float:
-        """See `Follower`."""
+        """Return the position after the next step, as in `Aligner`."""
         self._move()
-        # The last step of a fragment may be cut short.
+        # The last step of a fragment may be shorter than 40 ms.
         if len(pcm) == STEP_BYTES:
             self._weigh(bands_of(pcm)[0])
         self._grid += _LEAST
@@ -104,14 +132,14 @@ class SpectralAligner:
 
     def _move(self) -> None:
         moved = np.einsum("rpk,rk->rp", self._around, _MOVES)
-        # What would go back over the beginning, or on over the end, stays there.
+        # Probability that would move past the beginning or the end stays there.
         moved[:, 0] += self._grid[:, 0] * _MOVES[:, -1]
         moved[:, -1] += np.maximum(self._grid.sum(axis=1) - moved.sum(axis=1), 0)
         self._grid[:] = moved
 
     def _weigh(self, bands: Bands) -> None:
         self._seen += 1
-        # Against the voice's own colour, which a throat, a room and a codec give it.
+        # Relative to the average spectrum of the voice, which a throat, a room and a codec give it.
         self._spectrum += (bands - self._spectrum) / self._seen
         sound = bands - self._spectrum
         sound /= max(float(np.sqrt((sound**2).sum())), self._faint)
@@ -122,7 +150,7 @@ class SpectralAligner:
 
 
 def _median(chances: npt.NDArray[np.float32]) -> float:
-    """In places, and within one by its chance."""
+    """Return the median position in places, interpolated within a place."""
     until = np.cumsum(chances)
     half = float(until[-1]) / 2
     at = min(int(np.searchsorted(until, half)), len(until) - 1)

@@ -1,4 +1,18 @@
-"""From a stream of bare audio to a voice's: each piece leaves as late as the ear allows, since words that were told stay told."""
+"""Adds word times and mouth shapes to bare audio, released as late as playback permits.
+
+Word times cannot be corrected after they are sent, and they become more accurate the more audio is
+known; once the end is known, the speaking rate follows from the length. Vendors are usually faster
+than speech. So audio is held back until it is due: LEAD_MS before it is played, with a smaller lead
+at first so that the first piece leaves at once. A stream that is not faster than speech is
+therefore never delayed.
+
+Three tasks run for a fragment: one receives the stream, so that its end is noticed while audio
+waits; one synthesizes the reference; the caller's own task releases audio. All end with `stream`.
+
+Sending the whole reply's times at the end would be simpler, but an interruption needs to know at
+any time what has been played. The positions come from `aligner.py`; `segment.py` holds the audio
+and makes the cues.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,30 +26,39 @@ from dialog_voice.voice import VoiceAudio
 from service_runtime.aio.background_tasks import BackgroundTasks
 
 LEAD_MS: Final = 1000
-"""Audio leaves so far ahead of an ear that hears it from the first piece on: 720 of it the engine wants, the rest is for a busy machine."""
+"""Lead in ms of released audio over playback that starts with the first piece.
+
+The engine needs 720 ms of it; the rest is a reserve for a busy machine.
+"""
 
 _RISE: Final = 5
-"""That lead is built up so many times as fast as speech: a vendor that is done at once has told its length by then."""
+"""The lead is built up at this multiple of real time.
+
+A vendor that sends everything at once has sent its end by then.
+"""
 
 _PIECE_MS: Final = 200
-"""Leaves at once. Finding the words of as much takes a millisecond; of more, others would wait."""
+"""Length of a piece in ms; one leaves at once.
+
+Aligning a piece takes a millisecond; a longer one would delay other tasks.
+"""
 
 _HEAD_START_S: Final = 0.05
-"""A vendor that answers within it has the processor to itself until its first piece has left; the others are slower than a reader."""
+"""Delay in seconds before the reference is synthesized.
+
+A vendor that answers within it has the processor to itself until its first piece is released;
+slower vendors are slower than the reference anyway.
+"""
 
 _POLL_MS: Final = 200
-"""It is looked whether more is due when so much of the lead is used up, …"""
+"""Once the lead is built up, it is checked again when this much of it is used up."""
 
 _MIN_WAIT_MS: Final = 20
-"""… and while it is built up."""
+"""Shortest wait between two checks, while the lead is built up."""
 
 
 class DelayedAligner:
-    """The audio of one fragment of `text`, once.
-
-    Vendors are mostly quicker than speech: while one second is heard, the rest arrives, and with it the length, which says the voice's
-    speed. A stream no quicker than speech is never held back, and the first piece leaves at once.
-    """
+    """Aligns the audio of one fragment, once."""
 
     def __init__(self, fragment: UnalignedSegment, reference: ReferenceSynthesizer | None) -> None:
         self._fragment, self._synthesizer = fragment, reference
@@ -49,10 +72,11 @@ class DelayedAligner:
     async def stream(
         self, stream: AsyncGenerator[bytes, None], text: str, lang: str
     ) -> AsyncGenerator[VoiceAudio, None]:
-        """Yield what `stream` yields, whole samples, with words and mouth shapes; what came before an error leaves before it.
+        """Yield the whole samples of `stream` with words and mouth shapes.
 
-        The reader reads meanwhile; until it has done so, and where it cannot, letters do. Closing this ends the reading; `stream`
-        is its owner's to close.
+        Audio that arrived before an error is released before it is raised. The reference is
+        synthesized meanwhile; until it is ready, and where it fails, a timeline from letters is
+        used. Closing this generator ends the synthesis; the caller closes `stream`.
         """
         try:
             if self._synthesizer is not None:
@@ -74,7 +98,7 @@ class DelayedAligner:
                 if piece is not None:
                     yield piece
                     self._begun.set()
-                    # Others' turn, and the end may have come.
+                    # Let other tasks run; the end of the stream may have arrived.
                     await asyncio.sleep(0)
                 elif self._all_here and not self._fragment.waiting_ms:
                     break
@@ -88,7 +112,7 @@ class DelayedAligner:
             await self._tasks.close()
 
     async def _receive(self, stream: AsyncGenerator[bytes, None]) -> None:
-        """A task of its own, so that the end is known while audio waits."""
+        """Receive the stream in a task of its own, so that its end is known while audio waits."""
         try:
             async for pcm in stream:
                 self._fragment.add(pcm)
@@ -112,13 +136,16 @@ class DelayedAligner:
 
     @property
     def _ready(self) -> bool:
-        """A vendor may even be quicker than the reader."""
+        """Whether everything known can be used: the stream has ended and the reference is finished.
+
+        After an error the remaining audio is released at once.
+        """
         return self._error is not None or (
             self._all_here and (self._reference is None or self._reference.done())
         )
 
     async def _wait(self, for_ms: float) -> None:
-        """Until something comes; where audio waits already, only until more of it may be due."""
+        """Wait for audio, or, if audio waits already, until more of it may be due."""
         self._changed.clear()
         if not self._fragment.waiting_ms:
             await self._changed.wait()

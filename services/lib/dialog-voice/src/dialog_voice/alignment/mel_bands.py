@@ -1,6 +1,8 @@
-"""What a voice sounds like, 25 times a second, whoever speaks: enough to tell which of the next syllables is being said.
+"""Mel bands of a voice, 25 times per second, independent of the speaker.
 
-The loudness of sixteen bands, as an ear divides them, relative to all of them. numpy, and so imported only where it is needed.
+They are the loudness of sixteen bands on the mel scale, relative to their mean: enough to tell
+which of the next syllables is spoken. The module imports numpy and is therefore imported only where
+it is needed.
 """
 
 from typing import Final, TypeAlias
@@ -20,11 +22,11 @@ _BANDS: Final = 16
 _LOWEST_HZ: Final = 150.0
 _HIGHEST_HZ: Final = 6500.0
 _FLOOR: Final = 1e-5
-"""Keeps noise below a whisper from looking like a sound."""
+"""Added to the power, so that noise below a whisper does not look like a sound."""
 
 
 def _filters() -> Bands:
-    """[frequency, band]: triangles on the mel scale."""
+    """Return weights [frequency, band]: triangles on the mel scale."""
     frequencies = _mel(np.linspace(0, SAMPLE_RATE / 2, _SIZE // 2 + 1))
     lowest, highest = _mel(np.array([_LOWEST_HZ, _HIGHEST_HZ]))
     edges = np.linspace(float(lowest), float(highest), _BANDS + 2)
@@ -42,7 +44,7 @@ _WINDOW: Final = np.hanning(_SAMPLES).astype(np.float32) / 32_768
 
 
 def bands_of(pcm: bytes) -> Bands:
-    """A row for each whole 40 ms of `pcm`."""
+    """Return one row for each whole 40 ms of `pcm`."""
     samples = np.frombuffer(pcm[: len(pcm) - len(pcm) % STEP_BYTES], dtype="<i2").reshape(
         -1, _SAMPLES
     )
@@ -52,7 +54,10 @@ def bands_of(pcm: bytes) -> Bands:
 
 
 def bands_along(pcm: bytes, clock: VoicedTime, sound_ms: float) -> Bands:
-    """A row for each 40 ms of sound in a recording, against its own mean: what a `Listener` compares a voice with."""
+    """Return one row for each 40 ms of sound in a recording, relative to the mean of all rows.
+
+    This is what the SpectralAligner compares a voice with.
+    """
     bands = bands_of(pcm)
     middles = [
         clock.at((step + 0.5) * STEP_MS) for step in range(max(1, round(sound_ms / STEP_MS)))

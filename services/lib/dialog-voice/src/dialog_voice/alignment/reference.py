@@ -1,6 +1,8 @@
-"""How a text is probably read aloud: its words and mouth shapes, on a clock that runs only while there is sound. Pure.
+"""A reference timeline: how a text is probably spoken.
 
-A reading says when one word begins relative to another, not how fast a voice is: that is measured on the voice (`pace`).
+It holds the words and mouth shapes of a text on a clock that runs only while there is sound. It
+says when one word begins relative to another, not how fast a voice is: that is measured on the
+voice (`speaking_rate`).
 """
 
 from bisect import bisect_right
@@ -17,14 +19,15 @@ from dialog_voice.voice import VoiceAudio
 if TYPE_CHECKING:
     from dialog_voice.alignment.mel_bands import Bands
 
-# So that a text has about the same length read by its letters as read by espeak; measured on eighteen sentences.
+# With these a timeline from letters is about as long as one from espeak; measured on eighteen
+# sentences.
 _CJK_MS: Final = 225.0
 _LETTER_MS: Final = 70.0
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """From `at_ms` of the sound on, the characters `start` to `end` (exclusive) are said."""
+    """The characters `start` to `end` (exclusive) are spoken from `at_ms` of the sound on."""
 
     at_ms: float
     start: int
@@ -33,16 +36,16 @@ class Word:
 
 @dataclass(frozen=True)
 class ReferenceTimeline:
-    """Of one fragment, in the order of its text."""
+    """Words and mouth shapes of one fragment, in the order of its text."""
 
     words: Sequence[Word]
     shapes: Sequence[tuple[float, Weights]]
     length_ms: float
     bands: "Bands | None" = None
-    """What it sounds like, a row for each 40 ms; None where nobody has read it aloud."""
+    """Its mel bands, one row per 40 ms; None where the timeline was not synthesized."""
 
     def shape(self, at_ms: float) -> Weights:
-        """The mouth's shape then, wide open."""
+        """Return the mouth shape at this time, for a fully open mouth."""
         return self.shapes[max(bisect_right(self._shape_times, at_ms) - 1, 0)][1]
 
     @cached_property
@@ -51,17 +54,20 @@ class ReferenceTimeline:
 
 
 class VoicedTime:
-    """Times of a recording as times of its sound: its pauses (from, to; ms, in order) take no time."""
+    """Converts between times of a recording and times of its sound.
+
+    The pauses (from, to; ms, in order) take no time in the latter.
+    """
 
     def __init__(self, pauses: Iterable[tuple[float, float]]) -> None:
         self._pauses = list(pauses)
 
     def sound(self, at_ms: float) -> float:
-        """How much sound there was until then."""
+        """Return how many ms of sound there are before this time."""
         return at_ms - sum(min(at_ms, end) - start for start, end in self._pauses if start < at_ms)
 
     def at(self, sound_ms: float) -> float:
-        """When there had been that much sound."""
+        """Return the time at which this many ms of sound have passed."""
         at_ms = sound_ms
         for start, end in self._pauses:
             if at_ms >= start:
@@ -70,7 +76,7 @@ class VoicedTime:
 
 
 def from_letters(text: str) -> ReferenceTimeline:
-    """The reading of somebody who takes as long for each letter, or each hanzi."""
+    """Return a timeline with the same duration for each letter, or for each Chinese character."""
     words: list[Word] = []
     at_ms = 0.0
     for start, end in words_of(text):
@@ -89,7 +95,10 @@ def from_letters(text: str) -> ReferenceTimeline:
 def from_synthesis(
     text: str, spoken: Sequence[VoiceAudio], length_ms: float
 ) -> tuple[ReferenceTimeline, VoicedTime] | None:
-    """The reading that a voice with word times and mouth shapes gave of `text`; None where it said nothing of it."""
+    """Return the timeline of a synthesis with word times and mouth shapes, and its clock.
+
+    Returns None where the synthesis contains no words or shapes of `text`.
+    """
     cues = [cue for piece in spoken for cue in piece.visemes]
     if not cues:
         return None
@@ -109,7 +118,11 @@ def from_synthesis(
 
 
 def _placed(text: str, timed: Sequence[tuple[int, float]], length_ms: float) -> list[Word]:
-    """All words of `text`; those whose beginning was not `told` (place, ms) share the time between two that were, by their letters."""
+    """Return all words of `text` with their times.
+
+    `timed` holds known times (place, ms). Words without one share the time between two known words,
+    in proportion to their letters.
+    """
     spans = words_of(text)
     times: list[float | None] = [
         next((ms for place, ms in timed if start <= place < end), None) for start, end in spans

@@ -1,4 +1,7 @@
-"""Reads a fragment aloud to nobody: espeak says when its words and sounds begin, for a voice that does not say so itself."""
+"""Reference synthesis: espeak speaks a fragment to get the times of its words and sounds.
+
+Its audio is only compared with that of a voice that does not report times.
+"""
 
 import asyncio
 from contextlib import aclosing
@@ -15,15 +18,19 @@ _log = structlog.get_logger("voice")
 
 
 class ReferenceSynthesizer:
-    """Shared by all voices of a process; `voice` must tell words and mouth shapes, and belongs to the reader."""
+    """Shared by all voices of a process.
+
+    `voice` must report word times and mouth shapes; the synthesizer closes it.
+    """
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
 
     async def synthesize(self, text: str, lang: str) -> ReferenceTimeline | None:
-        """The reading; None where letters must do: in a script that the voice cannot read, and, logged and counted, where it fails.
+        """Return the timeline of a text, or None where a timeline from letters has to do.
 
-        Cancelling it stops the voice.
+        That is for a script that the voice cannot speak, and, logged and counted, after a failure.
+        Cancelling the call stops the voice.
         """
         if not _is_speakable(text):
             return None
@@ -40,20 +47,20 @@ class ReferenceSynthesizer:
                 "read_by_letters", provider=self._voice.name, reason=error.reason, detail=str(error)
             )
             return None
-        # In a thread for numpy's sake, which takes a tenth of a second to import.
+        # In a thread, because importing numpy takes a tenth of a second.
         return await asyncio.to_thread(_reference, text, pieces)
 
     async def warm(self) -> None:
-        """Start the voice, and load what readings are compared with. A failure is logged, as in `read`."""
+        """Start the voice and import the aligner. A failure is logged, as in `synthesize`."""
         await self.synthesize("好。 OK.", "zh")
 
     async def aclose(self) -> None:
-        """End the voice."""
+        """Close the voice."""
         await self._voice.aclose()
 
 
 def _is_speakable(text: str) -> bool:
-    """Whether it is for the most part in Latin letters or hanzi."""
+    """Return whether at least half of the letters are Latin or Chinese."""
     letters = [character for character in text if character.isalpha()]
     return 2 * sum(
         character < "\u0250" or "\u3400" <= character <= "\u9fff" for character in letters

@@ -1,6 +1,7 @@
-"""A fragment of a voice that tells neither words nor mouth shapes: its audio waits here, and leaves with both. Pure.
+"""A fragment of a voice without word times: holds its audio and adds words and mouth shapes.
 
-What is told cannot be taken back, so it is told as late as the audio leaves: by then more may be known, best of all the end.
+Cues cannot be taken back once they are released, so they are made when the audio is released: by
+then more is known, at best the end of the audio. There is no I/O.
 """
 
 from typing import Final
@@ -12,11 +13,18 @@ from dialog_voice.visemes.phoneme_table import SILENCE, Weights
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, VoiceAudio, WordCue
 
 _LATE_STEPS: Final = 100
-"""A reading that comes after four seconds of audio have left is of no use: to catch up with them would keep others waiting."""
+"""Number of released steps (4 s) after which a reference is ignored.
+
+Catching up with them would block other tasks.
+"""
 
 
 class UnalignedSegment:
-    """`add` audio as it comes and `end` it; `use` a better reading when there is one; `take` audio when it is due; `teach`."""
+    """The audio of one fragment.
+
+    `add` audio as it arrives and call `end`; `use_reference` when a better timeline is ready;
+    `pull` audio when it is due; `learn_rate` at the end.
+    """
 
     def __init__(self, text: str, pace: SpeakingRate) -> None:
         self._rate = pace
@@ -24,7 +32,7 @@ class UnalignedSegment:
         self._aligner: Aligner = RateAligner(self._reference.length_ms, pace, STEP_MS)
         self._pcm = bytearray()
         self._pulled = 0
-        # Of each step: how loud it is, and whether the words go on in it.
+        # For each step: its loudness, and whether the words continue in it.
         self._loud: list[float] = []
         self._open: list[bool] = []
         self._steps_taken = 0
@@ -36,22 +44,22 @@ class UnalignedSegment:
 
     @property
     def pulled_ms(self) -> float:
-        """How much audio has left."""
+        """Length of the released audio in ms."""
         return self._pulled / BYTES_PER_MS
 
     @property
     def waiting_ms(self) -> float:
-        """How much audio waits."""
+        """Length of the audio that waits in ms."""
         return (len(self._pcm) - self._pulled) / BYTES_PER_MS
 
     def add(self, pcm: bytes) -> None:
-        """Audio came; whole samples."""
+        """Add audio that arrived; whole samples only."""
         self._pcm += pcm
         while (len(self._loud) + 1) * STEP_BYTES <= len(self._pcm):
             self._measure()
 
     def end(self) -> None:
-        """That was all of it: the end of the audio is the end of the text."""
+        """Mark the end: the end of the audio is the end of the text."""
         if len(self._loud) * STEP_BYTES < len(self._pcm):
             self._measure()
         while self._open and self._loud[-1] < QUIET and len(self._loud) > self._steps_taken:
@@ -60,12 +68,15 @@ class UnalignedSegment:
         self._left = sum(self._open[self._steps_taken :])
 
     def learn_rate(self) -> None:
-        """Tell what the end, if it has come, says of the voice's pace; once, when no better reading will come any more."""
+        """Update the voice's speaking rate, if the end has arrived.
+
+        Call it once, when no better reference will come.
+        """
         if self._left is not None:
             self._rate.learn(self._reference.length_ms, sum(self._open) * STEP_MS)
 
     def use_reference(self, reading: ReferenceTimeline) -> None:
-        """Follow a better reading of the same text, from the beginning; what was told remains told."""
+        """Align with a better timeline of the same text, from the beginning; released cues stay."""
         if self._steps_taken > _LATE_STEPS:
             return
         self._reference = reading
@@ -75,7 +86,7 @@ class UnalignedSegment:
                 self._position = self._aligner.step(self._step(step), None)
 
     def pull(self, until_ms: float) -> VoiceAudio | None:
-        """The audio up to then, as far as it is here; None when there is none."""
+        """Return the audio up to this time, as far as it has arrived; None when there is none."""
         end = min(len(self._pcm), int(until_ms) * BYTES_PER_MS)
         if end <= self._pulled:
             return None
@@ -88,7 +99,7 @@ class UnalignedSegment:
         ):
             step_ms = self._steps_taken * STEP_MS
             weights, begun = self._next_step()
-            # A step that the end of the last piece cut in two is told late.
+            # The cue of a step that was split between two pieces comes with the second.
             if weights != self._shown:
                 self._shown = weights
                 visemes.append(VisemeCue(max(start_ms, step_ms), weights))
@@ -97,7 +108,8 @@ class UnalignedSegment:
                 for word in begun
             ]
         if self._emitted_until < 0 and not words:
-            # Silent so far; without any word it would look like a voice that tells none.
+            # Silent so far. Without any word cue the engine would treat this as a voice without
+            # word times.
             self._emitted_until = 0
             words.append(WordCue(start_ms, 0, 0))
         pcm = bytes(self._pcm[self._pulled : end])
@@ -107,7 +119,7 @@ class UnalignedSegment:
     def _measure(self) -> None:
         loudness = rms(self._step(len(self._loud)))
         speaks = loudness >= QUIET
-        # One quiet step is a stop before its burst; more are a pause, in which no word passes.
+        # One quiet step is the closure of a plosive; more are a pause, in which no word passes.
         self._open.append(speaks or (bool(self._loud) and self._loud[-1] >= QUIET))
         self._loud.append(loudness)
 
@@ -115,10 +127,10 @@ class UnalignedSegment:
         return bytes(self._pcm[number * STEP_BYTES : (number + 1) * STEP_BYTES])
 
     def _next_step(self) -> tuple[Weights, list[Word]]:
-        """The mouth in the next step, and the words that begin in it."""
+        """Return the mouth shape of the next step, and the words that begin in it."""
         step = self._steps_taken
         self._steps_taken += 1
-        # Steps behind the last sound were not kept.
+        # Steps after the last sound were not stored.
         loudness, goes_on = (
             (self._loud[step], self._open[step]) if step < len(self._loud) else (0.0, False)
         )
@@ -150,7 +162,7 @@ class UnalignedSegment:
 def _aligner_for(reading: ReferenceTimeline, pace: SpeakingRate) -> Aligner:
     if reading.bands is None:
         return RateAligner(reading.length_ms, pace, STEP_MS)
-    # numpy comes with it; a reading with a timbre was made with numpy, so it is loaded already.
+    # This imports numpy; a timeline with bands was made with numpy, so it is loaded already.
     from dialog_voice.alignment.aligner import SpectralAligner
 
     return SpectralAligner(reading.bands, reading.length_ms, pace)

@@ -1,1 +1,1 @@
-"""Audio formats: detection, decoding, resampling, loudness, silence."""
+"""Audio formats: detection, decoding, resampling, loudness and silence."""

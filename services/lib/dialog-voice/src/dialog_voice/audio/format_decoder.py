@@ -1,4 +1,8 @@
-"""A voice's answer, whatever it is, as samples in the one format: passed on, decoded as it comes or when all is here, or refused."""
+"""Converts a voice's response of any format into samples of the one format.
+
+Samples are passed on, decoded as they arrive, or decoded when all have arrived; anything else is
+rejected.
+"""
 
 from typing import Final, Protocol
 
@@ -19,23 +23,26 @@ class _Sink(Protocol):
 
 
 class SoundStream:
-    """`push` bytes as they come and `finish`: both give s16le, 24 kHz, mono, and raise `BadAudio`, which names what came instead."""
+    """`push` bytes as they arrive, then `finish`; both return s16le, 24 kHz, mono.
+
+    Both raise `BadAudio`, which names what arrived instead.
+    """
 
     def __init__(self, *, pcm_rate: int = SAMPLE_RATE) -> None:
-        """`pcm_rate`: of bare samples, where the server tells another one."""
+        """`pcm_rate` is the rate of bare samples, where the server reports another one."""
         self._head = b""
         self._sink: _Sink | None = None
         self._pcm_rate = pcm_rate
 
     def push(self, data: bytes) -> bytes:
-        """The samples that are complete now."""
+        """Return the samples that are complete now."""
         if self._sink is not None:
             return self._sink.push(data)
         self._head += data
         return self._begin(whole=False)
 
     def finish(self) -> bytes:
-        """The rest."""
+        """Return the rest."""
         made = b""
         if self._sink is None:
             made = self._begin(whole=True)
@@ -43,7 +50,7 @@ class SoundStream:
 
     @property
     def gathers(self) -> bool:
-        """Whether it is decoded only when all is here, which may take a moment."""
+        """Whether it decodes only when all data has arrived, which may take a moment."""
         return isinstance(self._sink, _Gathered)
 
     def _begin(self, *, whole: bool) -> bytes:
@@ -80,7 +87,7 @@ class SoundStream:
 
 
 class _Bare:
-    """Samples as they are; half of one waits for its other half."""
+    """Passes samples on; half of one waits for its other half."""
 
     def __init__(self) -> None:
         self._odd = b""
@@ -96,7 +103,10 @@ class _Bare:
 
 
 class _Wav:
-    """A WAV file of our own format: what lies in its data chunk, and nothing behind it. Streams tell no size, or a wrong one."""
+    """Returns the data chunk of a WAV file of our own format, and nothing after it.
+
+    Streamed files have no size in their header, or a wrong one.
+    """
 
     def __init__(self) -> None:
         self._header: bytes | None = b""
@@ -132,7 +142,7 @@ class _Mp3:
 
 
 class _Gathered:
-    """What miniaudio reads as a whole: other rates, several channels, other formats."""
+    """Collects what miniaudio decodes as a whole: other rates, several channels, other formats."""
 
     def __init__(self, kind: Kind, pcm_rate: int = 0) -> None:
         self._kind, self._pcm_rate = kind, pcm_rate
@@ -167,12 +177,12 @@ _TARGET_FORMAT: Final = (1, 1, SAMPLE_RATE, 16)
 
 
 def _is_target_format(header: bytes) -> bool:
-    """MPEG-2 layer III of 24 kHz, mono: decoded while it comes."""
+    """Return whether it is MPEG-2 layer III of 24 kHz, mono, which is decoded incrementally."""
     return header[1] & 0x18 == 0x10 and header[2] >> 2 & 3 == 1 and header[3] >> 6 == 3
 
 
 def _chunk(data: bytes, name: bytes) -> tuple[int, int] | None:
-    """Where a chunk's content begins and how long it says it is."""
+    """Return where a chunk's content begins and its declared length."""
     at = 12
     while at + 8 <= len(data) and at < _HEADER_MAX:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -187,7 +197,7 @@ def _data_at(data: bytes) -> tuple[int, int] | None:
 
 
 def _wav_shape(data: bytes) -> tuple[int, int, int, int] | None:
-    """Format, channels, rate and bits, once they and the beginning of the samples are here."""
+    """Return format, channels, rate and bits, or None until the samples begin."""
     found = _chunk(data, b"fmt ")
     if found is None or _data_at(data) is None or data[:4] != b"RIFF":
         return None
@@ -204,7 +214,7 @@ def _wav_shape(data: bytes) -> tuple[int, int, int, int] | None:
 
 
 def _true_sizes(data: bytes) -> bytes:
-    """A WAV file that was streamed does not know its length: it gets it."""
+    """Return a WAV file with its actual length in the header, which a streamed file lacks."""
     found = _data_at(data) if data[:4] == b"RIFF" else None
     if found is None:
         return data

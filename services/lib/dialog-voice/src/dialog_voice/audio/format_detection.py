@@ -1,4 +1,4 @@
-"""What bytes are, by the bytes themselves: servers' content types are often wrong. Pure."""
+"""Detects the format of bytes by their content, since servers' content types are often wrong."""
 
 from collections.abc import Callable
 from typing import Final, Literal
@@ -22,7 +22,10 @@ Kind = Literal[
 ]
 
 SNIFF_BYTES: Final = 64
-"""Enough for everything but an MP3 or AAC stream, whose first frame has to be followed by a second one."""
+"""Bytes needed to decide, except for MP3 and AAC streams.
+
+Their first frame must be followed by a second one.
+"""
 
 _MAGIC: Final[tuple[tuple[int, bytes, Kind], ...]] = (
     (0, b"fLaC", "FLAC"),
@@ -42,7 +45,7 @@ _AAC_FRAME_MAX: Final = 8_191
 
 
 def kind_of(head: bytes, *, whole: bool) -> Kind | None:
-    """What it is; None while more bytes are needed. `whole`: no more will come."""
+    """Return the format, or None while more bytes are needed. `whole`: no more will come."""
     if len(head) < SNIFF_BYTES and not whole:
         return None
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
@@ -57,7 +60,7 @@ def kind_of(head: bytes, *, whole: bool) -> Kind | None:
         if head[at : at + len(magic)] == magic:
             return kind
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        # Minus one as a sample looks like the beginning of a frame, so only a second frame decides.
+        # The sample -1 looks like the beginning of a frame, so only a second frame decides.
         for named, length in (("MP3", mp3_frame), ("AAC", _aac_frame)):
             found = _frames(head, length, whole=whole)
             if found is None:
@@ -69,7 +72,7 @@ def kind_of(head: bytes, *, whole: bool) -> Kind | None:
 
 
 def mp3_frame(header: bytes) -> int:
-    """Bytes of the layer III frame that these four bytes begin; 0 where they begin none."""
+    """Return the length in bytes of the layer III frame that these four bytes begin, or 0."""
     version, layer, code, rate = (
         header[1] >> 3 & 3,
         header[1] >> 1 & 3,
@@ -101,7 +104,7 @@ def _aac_frame(header: bytes) -> int:
 
 
 def _frames(head: bytes, length: Callable[[bytes], int], *, whole: bool) -> bool | None:
-    """Whether it begins with two frames (one where that is all there is); None while the second is not here."""
+    """Return whether `head` begins with two frames, or is exactly one; None while undecided."""
     first = length(head[:6]) if len(head) >= 6 else 0
     if not first:
         return False
@@ -111,11 +114,15 @@ def _frames(head: bytes, length: Callable[[bytes], int], *, whole: bool) -> bool
 
 
 def _written(head: bytes) -> Kind | None:
-    """Text is recognised by being nothing else: no sound has 64 printable bytes in a row, or is over after so few."""
+    """Return the kind of text, or None for binary data.
+
+    Text is recognised by exclusion: audio does not begin with 64 printable bytes and is not that
+    short.
+    """
     try:
         text = head[:SNIFF_BYTES].decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The last character may be cut in two.
+        # The last character may be incomplete.
         if error.start < SNIFF_BYTES - 4 or not head[: error.start]:
             return None
         text = head[: error.start].decode("utf-8-sig")

@@ -1,10 +1,11 @@
-"""MP3 decoded while it arrives.
+"""Incremental MP3 decoder.
 
-miniaudio's own streaming source cannot be used for a network: before each frame its decoder tops up a buffer of 16 KiB, two and a
-half seconds of speech, and blocks for it. So frames are cut out here, by their headers, and each batch of new frames is
-decoded from memory together with the few frames before it. Those carry all that a frame depends on: the bit reservoir (255
-bytes at this rate), the overlap with the last frame's transform, and the filter bank's memory. The result is, sample for sample,
-that of decoding the whole file at once; a test says so.
+miniaudio's own streaming source cannot be used for a network: before each frame its decoder fills a
+buffer of 16 KiB, which is two and a half seconds of speech, and blocks for it. So frames are
+located here by their headers, and each batch of new frames is decoded from memory together with a
+few frames before it. Those contain all that a frame depends on: the bit reservoir (255 bytes at
+this rate), the overlap with the last frame's transform, and the filter bank's memory. The result
+equals that of decoding the whole file at once, sample for sample; a test checks it.
 """
 
 from typing import Final
@@ -14,21 +15,27 @@ _FRAME_SAMPLES: Final = 576
 """Samples of an MPEG-2 layer III frame: 24 ms at 24 kHz."""
 
 _CONTEXT_FRAMES: Final = 8
-"""Frames decoded again in front of new ones. Three hold the reservoir at 48 kbit/s; eight do at 16 kbit/s too."""
+"""Number of frames that are decoded again before new ones.
+
+Three contain the reservoir at 48 kbit/s; eight do at 16 kbit/s too.
+"""
 
 CODEC_DELAY_SAMPLES: Final = 576 + 529
-"""By how much decoded audio lies behind what went into the encoder: a frame in usual encoders, 529 samples in every decoder.
-Streams without a LAME header, such as Edge's, do not tell theirs; the silence itself is trimmed like any other."""
+"""Delay of decoded audio relative to the encoder's input, in samples.
+
+It is one frame in usual encoders and 529 samples in every decoder. Streams without a LAME header,
+such as Edge's, do not report theirs. The silence itself is trimmed like any other.
+"""
 
 _BIT_RATES: Final = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 class BadAudio(ValueError):
-    """The bytes are no MP3 of 24 kHz, mono."""
+    """The bytes are not the expected audio, or not an MP3 of 24 kHz, mono."""
 
 
 class Mp3Stream:
-    """One stream of MPEG-2 layer III, 24 kHz, mono."""
+    """Decodes one stream of MPEG-2 layer III, 24 kHz, mono."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -76,7 +83,10 @@ class Mp3Stream:
 
 
 def _frame_length(header: bytes | bytearray) -> int:
-    """Bytes of the frame that `header` begins, 0 when it begins none. Raises `BadAudio` for a frame of another format."""
+    """Return the length in bytes of the frame that `header` begins, 0 when it begins none.
+
+    Raises `BadAudio` for a frame of another format.
+    """
     if header[0] != 0xFF or header[1] & 0xE0 != 0xE0 or header[1] & 0x06 != 0x02:
         return 0
     bit_rate, rate = header[2] >> 4, header[2] >> 2 & 0x03

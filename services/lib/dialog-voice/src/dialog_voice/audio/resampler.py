@@ -1,4 +1,4 @@
-"""espeak's 22 050 Hz made into 24 000 Hz, chunk by chunk, with the same result as in one piece."""
+"""Resamples espeak's 22 050 Hz to 24 000 Hz in chunks, with the same result as in one piece."""
 
 from typing import Final
 
@@ -10,17 +10,21 @@ TARGET_RATE: Final = 24_000
 
 Samples = npt.NDArray[np.int16]
 
-# 24 000 / 22 050 = 160 / 147: output sample n lies at input position n * 147 / 160, so there are 160 phases of the filter.
+# 24 000 / 22 050 = 160 / 147: output sample n is at input position n * 147 / 160, so there are 160
+# phases of the filter.
 _UP: Final = 160
 _DOWN: Final = 147
 _TAPS: Final = 16
 _BEFORE: Final = _TAPS // 2 - 1
-# A little below the source's Nyquist frequency: above it lie the mirror images that sound like metal.
+# A little below the source's Nyquist frequency: above it are mirror images that sound metallic.
 _CUTOFF: Final = 0.94
 
 
 def _filter_bank() -> npt.NDArray[np.float32]:
-    """[phase, tap]: a windowed sinc around each of the 160 positions between two input samples; every row sums to 1."""
+    """Return coefficients [phase, tap]; every row sums to 1.
+
+    Each row is a windowed sinc around one of the 160 positions between two input samples.
+    """
     phase = np.arange(_UP)[:, None] / _UP
     distance = np.arange(_TAPS)[None, :] - _BEFORE - phase
     window = np.cos(np.pi * distance / (_TAPS + 1)) ** 2
@@ -32,7 +36,11 @@ _BANK: Final = _filter_bank()
 
 
 class Resampler:
-    """One stream. Output sample 0 is input sample 0: the filter's own delay is taken out, so offsets stay true."""
+    """Resamples one stream.
+
+    Output sample 0 is input sample 0: the filter's own delay is compensated, so offsets stay
+    correct.
+    """
 
     def __init__(self) -> None:
         self._pending: npt.NDArray[np.float32] = np.zeros(_BEFORE, dtype=np.float32)
@@ -42,18 +50,18 @@ class Resampler:
         self._received = 0
 
     def push(self, samples: Samples) -> Samples:
-        """Return what can be told from the input so far; the last 8 input samples wait for what follows them."""
+        """Return the samples that are final; the last 8 input samples wait for their successors."""
         self._received += len(samples)
         self._pending = np.concatenate([self._pending, samples.astype(np.float32)])
         return self._produce(self._base + len(self._pending) - _TAPS + 1)
 
     def finish(self) -> Samples:
-        """Return the rest; in all, ceil(received * 160 / 147) samples."""
+        """Return the rest; in total there are ceil(received * 160 / 147) samples."""
         self._pending = np.concatenate([self._pending, np.zeros(_TAPS, dtype=np.float32)])
         return self._produce(self._received)
 
     def _produce(self, end: int) -> Samples:
-        """All output samples whose input position is below `end`."""
+        """Return all output samples whose input position is below `end`."""
         stop = -(-end * _UP // _DOWN)
         if stop <= self._next:
             return np.zeros(0, dtype=np.int16)

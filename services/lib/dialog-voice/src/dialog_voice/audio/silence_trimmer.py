@@ -1,4 +1,7 @@
-"""Silence at both ends of a fragment, cut while it streams: fragments are joined, and their pauses would add up."""
+"""Trims silence at both ends of a fragment while it streams.
+
+Fragments are joined, so their pauses would add up.
+"""
 
 from typing import Final
 
@@ -8,11 +11,18 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.int16]
 
 _AUDIBLE: Final = 100
-"""Samples below this (-50 dB of full scale) count as silence; the tail of a synthesizer's echo lies lower."""
+"""Samples below this (-50 dB of full scale) count as silence.
+
+A synthesizer's echo tail is lower.
+"""
 
 
 class SilenceTrimmer:
-    """One stream of `rate` Hz. At most `lead_ms` of silence stay in front and `tail_ms` behind; pauses inside stay whole."""
+    """Trims one stream of `rate` Hz.
+
+    At most `lead_ms` of silence remain in front and `tail_ms` at the end; pauses inside stay
+    unchanged.
+    """
 
     def __init__(self, rate: int, lead_ms: float, tail_ms: float) -> None:
         self._lead = int(rate * lead_ms / 1000)
@@ -20,11 +30,11 @@ class SilenceTrimmer:
         self._held: list[Samples] = []
         self._started = False
         self.dropped = 0
-        """Samples cut off in front; final once `push` has returned something."""
+        """Number of samples removed in front; final once `push` has returned something."""
 
     def push(self, samples: Samples) -> Samples:
-        """Return what is certainly inside; silence that may turn out to be the end is held back."""
-        # One comparison of magnitudes would overflow at -32768.
+        """Return samples that are certainly inside; silence that may be the end is held back."""
+        # A comparison of absolute values would overflow at -32768.
         loud = np.flatnonzero((samples > _AUDIBLE) | (samples < -_AUDIBLE))
         if not len(loud):
             self._held.append(samples)
@@ -49,7 +59,7 @@ class SilenceTrimmer:
         return rest[: self._tail] if self._started else rest[:0]
 
     def _keep_lead(self) -> None:
-        """Forget silence in front beyond the lead, so that an endless pause needs no memory."""
+        """Discard silence in front beyond the lead, so that an endless pause needs no memory."""
         waiting = np.concatenate(self._held)
         cut = max(0, len(waiting) - self._lead)
         self.dropped += cut

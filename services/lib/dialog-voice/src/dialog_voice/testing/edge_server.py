@@ -1,7 +1,9 @@
-"""A local server with the WebSocket protocol of Edge's read-aloud voices: `python -m dialog_voice.testing.edge_server --port 8011`.
+"""A local server with the WebSocket protocol of Edge's read-aloud voices.
 
-It speaks one hum per word, in real MP3, with word boundaries as the service sends them. What a request gets is told by a script
-(one `Behaviour` per connection, in order), else by a default. In-process tests look into `requests` afterwards.
+Run it with `python -m dialog_voice.testing.edge_server --port 8011`. It sends one hum per word, in
+real MP3, with word boundaries as the service sends them. Its behaviour comes from a script (one
+`Behaviour` per connection, in order), else from a default. Tests in the same process inspect
+`requests` afterwards.
 """
 
 import asyncio
@@ -22,7 +24,8 @@ from dialog_voice.visemes.estimator import words_of
 
 Kind = Literal["ok", "status", "cut", "silent", "stall", "no_audio", "garbage", "unknown_path"]
 
-# Five frames of LAME's (24 kHz, mono, 48 kbit/s, no bit reservoir, so that they can be repeated) of a synthetic voice: 120 ms.
+# Five frames of a synthetic voice by LAME (24 kHz, mono, 48 kbit/s, no bit reservoir, so that they
+# can be repeated): 120 ms.
 _MP3: Final = (
     "//NkxAAfSibGXm4WdJAPSBN4wPUwfjOOsTcEFU0P4YilHSt9Exl5SHv89WRm/0FrbM0Du++cfLyFxJfdrLD2R6Yfra9M0a51K3H88e/n16e9wF"
     "Beo23m4gu3/HF64J08RJpfe8711Q+LrEGOwBwGqlw9FN0vhi8vo6HROj3vvss//oWXg4Bg6VjGJiCmooAA//NkxAAfSzK6PsLLNIwGACjAAkfo"
@@ -43,12 +46,20 @@ _MESSAGE_BYTES: Final = 720
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one connection gets."""
+    """How the server answers one connection."""
 
     kind: Kind = "ok"
-    """ok: the whole turn; status: the handshake is refused; cut: the socket dies after `words` words; silent: nothing after
-    turn.start; stall: nothing after `words` words; no_audio: a turn without audio; garbage: audio that is no MP3; unknown_path:
-    a message that no client knows."""
+    """How the turn ends.
+
+    - ok: the whole turn
+    - status: the handshake is rejected
+    - cut: the socket is aborted after `words` words
+    - silent: nothing after turn.start
+    - stall: nothing after `words` words
+    - no_audio: a turn without audio
+    - garbage: audio that is not MP3
+    - unknown_path: a message that no client knows
+    """
 
     words: int = 2
     status: int = 403
@@ -59,7 +70,7 @@ class Behaviour:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One connection as it was seen."""
+    """One received connection."""
 
     voice: str
     text: str
@@ -105,7 +116,7 @@ class EdgeServer(VendorServer):
         self.received.set()
         speaker = asyncio.create_task(self._speak(http, socket, request))
         try:
-            # A socket tells that its other side left only to a reader.
+            # Only a reader of the socket notices that the other side left.
             while (await socket.receive()).type not in (
                 aiohttp.WSMsgType.CLOSE,
                 aiohttp.WSMsgType.CLOSING,
@@ -171,7 +182,7 @@ def _headed(path: str, body: dict[str, Any]) -> str:
 
 
 def _binary(data: bytes, *, typed: bool = True) -> bytes:
-    """A binary message: the length of the headers in two bytes, the headers, the data."""
+    """Return a binary message: the length of the headers in two bytes, the headers, the data."""
     kind = b"Content-Type:audio/mpeg\r\n" if typed else b""
     headers = b"X-RequestId:0\r\n" + kind + b"X-StreamId:0\r\nPath:audio\r\n"
     return len(headers).to_bytes(2, "big") + headers + data

@@ -1,7 +1,9 @@
-"""A local server with OpenAI's `POST /v1/audio/speech`: `python -m dialog_voice.testing.openai_speech_server --port 8012`.
+"""A local server with OpenAI's `POST /v1/audio/speech`.
 
-It answers with a hum of 200 ms per word, as raw PCM, or with what `audio` makes of the text. How is told by a script (one
-`Behaviour` per request, in order), else by a default. In-process tests look into `requests` afterwards.
+Run it with `python -m dialog_voice.testing.openai_speech_server --port 8012`. It answers with a hum
+of 200 ms per word, as raw PCM, or with what `audio` makes of the text. Its behaviour comes from a
+script (one `Behaviour` per request, in order), else from a default. Tests in the same process
+inspect `requests` afterwards.
 """
 
 import asyncio
@@ -25,21 +27,28 @@ WORD_MS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one request gets."""
+    """How the server answers one request."""
 
     kind: Kind = "ok"
-    """ok: the whole audio; status: an error; cut: the connection dies after `pieces`; stall: nothing after `pieces`; empty: no
-    byte; json: 200, but not with audio."""
+    """How the response ends.
+
+    - ok: the whole audio
+    - status: an error
+    - cut: the connection is aborted after `pieces`
+    - stall: nothing after `pieces`
+    - empty: no byte
+    - json: status 200, but without audio
+    """
 
     piece_bytes: int = 4_801
-    """Size of the pieces; odd by default, as no network keeps samples whole."""
+    """Size of the pieces; odd by default, since no network keeps samples whole."""
 
     pieces: int = 2
     first_audio_s: float = 0.0
     per_piece_s: float = 0.0
     content_type: str = "audio/pcm"
     whole: bytes = b""
-    """Instead of the audio: this."""
+    """Bytes to send instead of the audio."""
 
     status: int = 200
     message: str = "mocked failure"
@@ -47,7 +56,7 @@ class Behaviour:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request as it was seen."""
+    """One received request."""
 
     body: dict[str, Any]
     authorization: str
@@ -121,7 +130,7 @@ class OpenAiSpeechServer(VendorServer):
 
 
 def hum(duration_ms: int) -> bytes:
-    """Return a tone of 220 Hz that swells and fades five times a second, as syllables do."""
+    """Return a tone of 220 Hz that swells and fades five times per second, as syllables do."""
     samples = array("h")
     for at in range(duration_ms * SAMPLE_RATE // 1000):
         swell = 0.5 - 0.5 * math.cos(2 * math.pi * 5 * at / SAMPLE_RATE)

@@ -1,4 +1,7 @@
-"""Speech whose words' times are known, at any speed: espeak stands for a vendor, in another voice than that which reads."""
+"""Speech at any speed whose word times are known.
+
+espeak replaces a vendor, with another voice than that of the reference synthesis.
+"""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,7 +16,7 @@ from dialog_voice.voice import BYTES_PER_MS, WordCue
 
 @dataclass(frozen=True, slots=True)
 class TimedSpeech:
-    """A text as it was spoken."""
+    """A text with its recording."""
 
     text: str
     pcm: bytes
@@ -21,11 +24,11 @@ class TimedSpeech:
 
     @property
     def duration_ms(self) -> float:
-        """Its length, silence at both ends included."""
+        """Length in ms, including silence at both ends."""
         return len(self.pcm) / BYTES_PER_MS
 
     def errors(self, reported: Sequence[WordCue], every_ms: int = 40) -> list[int]:
-        """How many words too many (or too few) count as said, for an ear that stops at each of these times."""
+        """Return how many words too many (or too few) count as spoken at each of these times."""
         starts = [start for start, _ in words_of(self.text)]
         times = [at * every_ms for at in range(int(self.duration_ms / every_ms))]
         return [
@@ -40,7 +43,7 @@ def _said(starts: Sequence[int], cues: Sequence[WordCue], at_ms: float) -> int:
 
 
 class TimedSpeechSource:
-    """`async with` it; one process."""
+    """Records speech in an `async with` block; owns one process."""
 
     def __init__(self) -> None:
         self._child = EspeakChild("studio", start_timeout_s=30, stall_timeout_s=10)
@@ -61,7 +64,10 @@ class TimedSpeechSource:
         lead_ms: float = 120,
         tail_ms: float = 300,
     ) -> TimedSpeech:
-        """`text` by an espeak voice; Chinese is about a quarter quicker than its words a minute, counted in hanzi."""
+        """Return `text` spoken by an espeak voice.
+
+        Chinese is about a quarter faster than `words_a_minute`, counted in characters.
+        """
         track, pcm, words = CueTimeline(text), b"", list[WordCue]()
         speech = SpeechRequest(voice, words_a_minute, 50, text, 0)
         async for frame in self._child.speak([speech], lead_ms=lead_ms, tail_ms=tail_ms):

@@ -1,1 +1,1 @@
-"""From a reply to speakable fragments: fragmenter, language, script runs."""
+"""From a reply to speakable fragments: fragmenter, language and script runs."""

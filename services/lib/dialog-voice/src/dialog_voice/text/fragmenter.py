@@ -1,7 +1,12 @@
-"""Cuts a reply into fragments for the voice. Decides character by character, so the cuts do not depend on how the text arrives.
+"""Splits a reply into fragments for the voice.
 
-The first fragment is short, because somebody waits for it: a clause, or four words, or eight hanzi. Later ones are sentences, or clauses
-when a sentence grows long. A cut is never inside a word of up to `LONGEST` characters.
+A voice needs whole clauses for a natural melody, but waiting for a whole reply would delay the
+first sound. So the first fragment is short: a clause, four words, or eight Chinese characters.
+Later ones are sentences, or clauses when a sentence grows long. A split is never inside a word of
+up to `LONGEST` characters.
+
+The text arrives in deltas of any size. The fragmenter decides character by character, so the splits
+do not depend on the deltas. Which parts of a fragment are spoken is decided in `speakable.py`.
 """
 
 from dataclasses import dataclass
@@ -12,13 +17,16 @@ from dialog_voice.text.language import is_cjk
 FIRST_WORDS: Final = 4
 FIRST_CJK: Final = 8
 CLAUSE_FROM: Final = 48
-"""A later fragment is cut at a clause from this weight on; a hanzi weighs three letters."""
+"""Weight from which a later fragment is split at a clause.
+
+A Chinese character weighs three letters.
+"""
 
 SPACE_FROM: Final = 150
-"""… at any space from this weight on."""
+"""Weight from which it is split at any space."""
 
 LONGEST: Final = 400
-"""… and anywhere at this many characters."""
+"""Number of characters at which it is split anywhere."""
 
 SENTENCE_PAUSE_MS: Final = 160
 CLAUSE_PAUSE_MS: Final = 40
@@ -32,7 +40,10 @@ _CLOSING: Final = frozenset("\"')]}”’」』）】》")
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Text given to the voice at once; `start` and `end` are its place in the reply, in characters."""
+    """Text given to the voice at once.
+
+    `start` and `end` are its place in the reply, in characters.
+    """
 
     text: str
     start: int
@@ -40,19 +51,20 @@ class Fragment:
 
     @property
     def end(self) -> int:
-        """Place after the last character."""
+        """Position after the last character."""
         return self.start + len(self.text)
 
     @property
     def pause_ms(self) -> int:
-        """Silence after it: voices trim it away, people need it."""
+        """Pause after the fragment in ms; voices trim it away, but listeners need it."""
         return SENTENCE_PAUSE_MS if self.ends_sentence else CLAUSE_PAUSE_MS
 
 
 class TextFragmenter:
-    """Feed it text; it gives whole fragments. The fragments' texts, in order, are the input.
+    """Returns fragments as text is fed. Their texts, in order, are the input.
 
-    `in_a_hurry`: the first fragment is short; off where nobody waits for the first sound, but for the whole file.
+    With `in_a_hurry` the first fragment is short; it is off where the whole file is needed before
+    playback.
     """
 
     def __init__(self, *, in_a_hurry: bool = True) -> None:
@@ -65,7 +77,7 @@ class TextFragmenter:
         self._speakable = False
 
     def feed(self, text: str) -> list[Fragment]:
-        """Fragments that this text completes."""
+        """Return the fragments that this text completes."""
         done: list[Fragment] = []
         for char in text:
             if self._cut_before(char):
@@ -77,7 +89,7 @@ class TextFragmenter:
         return done
 
     def flush(self) -> list[Fragment]:
-        """The rest, at the end of the reply."""
+        """Return the rest, at the end of the reply."""
         return [self._take(ends_sentence=True)] if self._text else []
 
     def _add(self, char: str) -> None:
@@ -94,7 +106,10 @@ class TextFragmenter:
         self._speakable = self._speakable or char.isalnum()
 
     def _cut_before(self, char: str) -> bool:
-        """Looks ahead by one character: punctuation belongs to the words before it."""
+        """Return whether to split before `char`.
+
+        The look-ahead of one character keeps punctuation with the words before it.
+        """
         if (
             not self._speakable
             or char in _CLOSING
@@ -108,7 +123,7 @@ class TextFragmenter:
         return (self._first and self._cjk >= FIRST_CJK) or self._weight() >= SPACE_FROM
 
     def _cut_after(self, char: str) -> bool | None:
-        """None: no cut. Otherwise whether the cut ends a sentence."""
+        """Return None for no split, otherwise whether the split ends a sentence."""
         if not self._speakable:
             return None
         if len(self._text) >= LONGEST:

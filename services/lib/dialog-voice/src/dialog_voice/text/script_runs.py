@@ -1,6 +1,7 @@
-"""Text cut for a synthesizer with one language per voice: what is speakable, in passages, each in runs of one language.
+"""Splits text for a synthesizer with one language per voice.
 
-Pure, and every function keeps character positions: a position in a part plus the part's start is a position in the text.
+Speakable text is split into passages, and those into runs of one language. Every function keeps
+character positions: a position in a part plus the part's start is a position in the text.
 """
 
 import re
@@ -16,7 +17,10 @@ _FULL_STOP: Final = re.compile(r"[.!?。！？…;；\n]")
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """A run of `text` in one language; `start` is its first character's position in the whole text."""
+    """A run of `text` in one language.
+
+    `start` is its first character's position in the whole text.
+    """
 
     lang: str
     text: str
@@ -24,18 +28,19 @@ class ScriptRun:
 
 
 def speakable(text: str) -> str:
-    """Return `text`, equally long, with a space for each character that is not for the ear.
+    """Return `text` with a space for each character that is not spoken; its length stays the same.
 
-    Those are emoji (a synthesizer would read out their names), control characters, and the marks of Markdown. Symbols with a
-    spoken name, such as %, stay.
+    Not spoken are emoji (a synthesizer would read out their names), control characters, and the
+    marks of Markdown. Symbols with a spoken name, such as %, stay.
     """
     return "".join(character if _is_spoken(character) else " " for character in text)
 
 
 def passages(text: str, limit: int = 160) -> list[ScriptRun]:
-    """Cut `text` into pieces of at most `limit` characters: after a sentence, else a clause or a space, else anywhere.
+    """Split `text` into pieces of at most `limit` characters.
 
-    The language of the results is empty. A short text comes back whole: its melody is better in one piece.
+    A split is after a sentence, else after a clause or a space, else anywhere. The language of the
+    results is empty. A short text is returned whole, since its melody is better in one piece.
     """
     pieces: list[ScriptRun] = []
     start = 0
@@ -52,10 +57,10 @@ def passages(text: str, limit: int = 160) -> list[ScriptRun]:
 
 
 def split_by_script(text: str, lang: str) -> list[ScriptRun]:
-    """Cut `text` into runs of "zh" and "en" that together are the text.
+    """Split `text` into runs of "zh" and "en" that together are the text.
 
-    Digits, spaces and punctuation go with the run before them, at the beginning with the one after; text of nothing else takes
-    `lang` (any BCP 47 tag; all but Chinese count as "en").
+    Digits, spaces and punctuation belong to the run before them, at the beginning to the one after.
+    Text of nothing else gets `lang` (any BCP 47 tag; all but Chinese count as "en").
     """
     parts: list[ScriptRun] = []
     run_start = 0
@@ -90,7 +95,8 @@ def _is_spoken(character: str) -> bool:
     if character in _MARKUP:
         return False
     category = unicodedata.category(character)
-    # So: emoji and dingbats; Sk: skin tones; Cf: joiners; Cc, Cs, Co, Cn: nothing that has a sound; Me, and variation selectors.
+    # So: emoji and dingbats; Sk: skin tones; Cf: joiners; Cc, Cs, Co, Cn: without a sound; Me, and
+    # variation selectors.
     return (
         category[0] != "C"
         and category not in ("So", "Sk", "Me")

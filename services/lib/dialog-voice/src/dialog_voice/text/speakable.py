@@ -1,6 +1,7 @@
-"""What of a reply is read aloud: not its code blocks, and of an address only the host. Marks and emoji each voice leaves out by itself.
+"""Selects what is read aloud of a reply: no code blocks, and only the host of an address.
 
-What is left out becomes spaces: a place in the text that is spoken is a place in the reply.
+Markup and emoji are removed by each voice (`script_runs.speakable`). Removed text becomes spaces,
+so that a position in the spoken text is a position in the reply.
 """
 
 import re
@@ -14,13 +15,13 @@ _PAUSES: Final = frozenset(".,!?;:")
 
 
 class SpeakableTextFilter:
-    """The fragments of one reply in their order; a code block may go over several of them."""
+    """Filters the fragments of one reply in their order; a code block may span several of them."""
 
     def __init__(self) -> None:
         self._in_code = False
 
     def apply(self, text: str) -> str:
-        """What a voice gets of this fragment, equally long."""
+        """Return the text for the voice, as long as the fragment."""
         return _ADDRESS.sub(_host, _LINK_TARGET.sub(_nothing, self._without_code(text)))
 
     def _without_code(self, text: str) -> str:
@@ -43,6 +44,6 @@ def _host(found: re.Match[str]) -> str:
     if named is None:
         return _nothing(found)
     start, end = named.span("host")
-    # What ends the sentence is not the address's.
+    # Punctuation that ends the sentence is not part of the address.
     last = address[-1] if address[-1] in _PAUSES and end < len(address) else ""
     return " " * start + address[start:end] + " " * (len(address) - end - len(last)) + last

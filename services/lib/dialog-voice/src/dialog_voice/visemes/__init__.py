@@ -1,1 +1,1 @@
-"""Mouth shapes: from phonemes, from words, and to avatars."""
+"""Mouth shapes: from phonemes, from words, and for avatars."""

@@ -1,4 +1,4 @@
-"""From Oculus-15 visemes to the names that avatars understand: VRM 1.0 expressions and ARKit blend shapes. Pure tables."""
+"""Maps Oculus-15 visemes to VRM 1.0 expressions and ARKit blend shapes."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -84,14 +84,20 @@ assert set(VRM) == set(ARKIT) == set(VISEMES)
 
 
 def to_vrm(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return VRM 1.0 expression weights (all five, 0..1) for Oculus-15 `weights`. Raises KeyError for another name."""
+    """Return VRM 1.0 expression weights (all five, 0..1) for Oculus-15 `weights`.
+
+    Raises KeyError for another name.
+    """
     mixed = dict.fromkeys(VRM_NAMES, 0.0)
     mixed.update(_mix(weights, VRM))
     return mixed
 
 
 def to_arkit(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return ARKit blend shape weights (0..1; those left out are 0) for Oculus-15 `weights`. Raises KeyError for another name."""
+    """Return ARKit blend shape weights (0..1; missing ones are 0) for Oculus-15 `weights`.
+
+    Raises KeyError for another name.
+    """
     return _mix(weights, ARKIT)
 
 

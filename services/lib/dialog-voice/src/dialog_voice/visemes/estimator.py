@@ -1,9 +1,9 @@
-"""Mouth shapes for voices that tell their words' times but no phonemes.
+"""Estimates mouth shapes for voices that report word times but no phonemes.
 
-This is an estimate and nothing more. How far the mouth opens is measured: it follows the loudness of the audio in steps of 40 ms.
-Which shape it has is guessed: from the letters of the word that is being said, taken in order over the word's time; for hanzi not
-even that is known, so each gets one of five vowels by its code point. Lips thus move with the voice and stop with it, but nobody
-could read them.
+The opening of the mouth is measured: it follows the loudness of the audio in steps of 40 ms. The
+shape is guessed from the letters of the word that is being spoken, in order over the word's time.
+For Chinese characters not even that is known, so each gets one of five vowels by its code point.
+Lips thus move with the voice and stop with it, but cannot be lip-read.
 """
 
 from collections import deque
@@ -35,7 +35,10 @@ _CJK_SHAPES: Final = ("aa", "oh", "ih", "E", "ou")
 
 
 def shapes_of_word(word: str) -> list[str]:
-    """Return Oculus-15 names for the letters of `word` in order; one for each hanzi; ["aa"] for digits and the like."""
+    """Return Oculus-15 names for the letters of `word` in order.
+
+    There is one for each Chinese character, and ["aa"] for digits and the like.
+    """
     shapes: list[str] = []
     lower = word.lower()
     position = 0
@@ -55,7 +58,7 @@ def shapes_of_word(word: str) -> list[str]:
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
-    """Return (start, end) of each spoken word of `text`; every hanzi is one."""
+    """Return (start, end) of each spoken word of `text`; every Chinese character is one."""
     spoken = speakable(text)
     words: list[tuple[int, int]] = []
     for at, character in enumerate(spoken):
@@ -75,7 +78,7 @@ def words_of(text: str) -> list[tuple[int, int]]:
 
 
 class VisemeEstimator:
-    """The mouth of one fragment of `text`, made from its audio as it streams and from the words' times."""
+    """Mouth shapes of one fragment of `text`, from its audio as it streams and its word times."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -88,7 +91,7 @@ class VisemeEstimator:
         self._shown: Mapping[str, float] | None = None
 
     def add_word(self, cue: WordCue, duration_ms: float) -> None:
-        """Tell a word's time in the fragment's audio."""
+        """Add a word's time in the fragment's audio."""
         self._coming.append((cue, duration_ms))
 
     def push(self, pcm: bytes) -> tuple[VisemeCue, ...]:
@@ -105,7 +108,7 @@ class VisemeEstimator:
             if weights != self._shown:
                 self._shown = weights
                 visemes.append(VisemeCue(now_ms, weights))
-            # Counted in bytes: a sum of milliseconds would drift from the consumer's own count.
+            # Counted in bytes: a sum of ms would drift from the consumer's own count.
             self._bytes += len(step)
         return tuple(visemes)
 

@@ -1,7 +1,7 @@
-"""From phonemes in IPA, as espeak-ng names them for English and Mandarin, to mouth shapes. Pure tables.
+"""Maps phonemes in IPA, as espeak-ng names them for English and Mandarin, to mouth shapes.
 
-A viseme says what the lips, teeth and tongue show, so sounds that differ only in voice, breath or tone share one. Tones, stress
-marks and lengths are no shapes; stress only opens the mouth further.
+A viseme shows lips, teeth and tongue, so sounds that differ only in voice, breath or tone share
+one. Tones, stress marks and lengths have no shapes; stress only opens the mouth further.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _VOWELS: Final[dict[str, Weights]] = {
     **dict.fromkeys("əɘ", {"E": 0.4, "aa": 0.3}),
     **dict.fromkeys("ɜɚɝ", {"RR": 0.5, "E": 0.4}),
     **dict.fromkeys("iɪɨᵻ", {"ih": 0.9}),
-    # ü: the tongue of i behind the lips of u.
+    # ü: the tongue of i with the lips of u.
     **dict.fromkeys("yʏ", {"ou": 0.6, "ih": 0.4}),
     **dict.fromkeys("øœ", {"ou": 0.4, "E": 0.5}),
     "ɤ": {"oh": 0.4, "E": 0.4},
@@ -61,15 +61,16 @@ _UNSTRESSED: Final = 0.8
 
 
 def shapes_of(ipa: str) -> tuple[list[Weights], list[str]]:
-    """Return the mouth shapes of one phoneme in their order, and the symbols in it that no table knows.
+    """Return the mouth shapes of one phoneme in order, and the symbols in it that are unknown.
 
-    A diphthong has two shapes, a pause (an empty phoneme) is [SILENCE], and a phoneme of unknown symbols only has none, so that
-    the mouth keeps what it had. `ipa` may be cut in the middle of a mark: espeak's events carry eight bytes.
+    A diphthong has two shapes, a pause (an empty phoneme) is [SILENCE], and a phoneme of unknown
+    symbols only has none, so that the mouth keeps its shape. `ipa` may be cut in the middle of a
+    mark: espeak's events carry eight bytes.
     """
     if not ipa.strip():
         return [SILENCE], []
     if ipa.startswith("("):
-        # espeak's note that it changes language inside a run, such as (en).
+        # espeak's note that it changes the language inside a run, such as (en).
         return [], []
     shapes: list[Weights] = []
     unknown: list[str] = []

@@ -1,4 +1,7 @@
-"""Timed phonemes and words turned into the cues of a fragment, in order and released together with their audio. Pure."""
+"""Turns timed phonemes and words into the cues of a fragment.
+
+Cues are in order and are released together with their audio.
+"""
 
 import re
 from collections import Counter, deque
@@ -9,10 +12,16 @@ from dialog_voice.visemes.phoneme_table import SILENCE, Weights, shapes_of
 from dialog_voice.voice import VisemeCue, WordCue
 
 _FLICKER_MS: Final = 30.0
-"""espeak puts a pause of about 11 ms between syllables; a mouth that shuts for less than this trembles."""
+"""Shortest closure of the mouth in ms: espeak has a pause of about 11 ms between syllables.
+
+A mouth that closes for less than this would tremble.
+"""
 
 _GLIDE_MS: Final = 65.0
-"""From a diphthong's first shape to its second. Its real length is known only when the next sound begins, which is too late."""
+"""Time in ms from a diphthong's first shape to its second.
+
+Its real length is known only when the next sound begins, which is too late.
+"""
 
 _REST_OF_WORD: Final = re.compile(r"(?:[A-Za-z0-9]|'(?=[A-Za-z])|(?<=\d)[.,:](?=\d))*")
 
@@ -26,14 +35,14 @@ class CueTimeline:
         self._shown: Weights | None = None
         self._word_end = 0
         self.unknown: Counter[str] = Counter()
-        """Symbols that no table knows, with how often each came."""
+        """Symbols without an entry in the tables, with their number of occurrences."""
 
     def add_phonemes(self, phonemes: Iterable[tuple[float, str]]) -> None:
-        """Take phonemes (ms, IPA) in the order of their offsets."""
+        """Add phonemes (ms, IPA) in the order of their offsets."""
         for offset_ms, ipa in phonemes:
             shapes, unknown = shapes_of(ipa)
             self.unknown.update(unknown)
-            # The sound before was shorter than its glide.
+            # The previous sound was shorter than its glide.
             while shapes and self._pending and self._pending[-1].offset_ms >= offset_ms:
                 self._pending.pop()
             if (
@@ -46,7 +55,7 @@ class CueTimeline:
                 self._pending.append(VisemeCue(offset_ms + step * _GLIDE_MS, weights))
 
     def take_visemes(self, until_ms: float) -> tuple[VisemeCue, ...]:
-        """Return the cues before `until_ms` that were not returned yet and that change the mouth."""
+        """Return new cues before `until_ms` that change the mouth."""
         taken = []
         while self._pending and self._pending[0].offset_ms < until_ms:
             cue = self._pending.popleft()
@@ -56,10 +65,11 @@ class CueTimeline:
         return tuple(taken)
 
     def words(self, events: Iterable[tuple[float, int, int]]) -> tuple[WordCue, ...]:
-        """Return cues for words (ms, start, length), each beginning where the one before ended or later.
+        """Return cues for words (ms, start, length), none of which overlaps the one before.
 
-        espeak reports a number once for each word of its reading, at positions that run into each other; the repeats are dropped.
-        What it reports as "it" of "it's" is made whole, since half a word cannot have been heard.
+        espeak reports a number once for each word of its reading, at positions that overlap; the
+        repetitions are dropped. A word that it reports as "it" of "it's" is completed, since half a
+        word cannot have been played.
         """
         cues = []
         for offset_ms, start, length in events:

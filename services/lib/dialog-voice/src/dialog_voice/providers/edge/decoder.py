@@ -1,4 +1,7 @@
-"""Edge's messages turned into audio with cues: MP3 decoded, silence trimmed, word times moved to where the words now are."""
+"""Decodes Edge's messages into audio with cues.
+
+MP3 is decoded, silence is trimmed, and word times are moved accordingly.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ _TICKS_PER_MS: Final = 10_000
 
 
 class EdgeFragmentDecoder:
-    """One fragment of `text`, in one or several passages, each a turn of the service."""
+    """Decodes one fragment of `text`, in one or several passages, each a turn of the service."""
 
     def __init__(self, text: str, *, lead_ms: float, tail_ms: float) -> None:
         self._text = text
@@ -33,7 +36,10 @@ class EdgeFragmentDecoder:
         return self._sent_bytes > 0
 
     def begin_passage(self, text_start: int) -> None:
-        """The next messages are a new turn, whose times count from 0, of the text from `text_start` on."""
+        """Begin a new turn of the service at `text_start` of the text.
+
+        Its times count from 0.
+        """
         self._mp3 = Mp3Stream()
         self._trimmer = SilenceTrimmer(SAMPLE_RATE, self._lead_ms, self._tail_ms)
         self._base_ms = self._sent_bytes / BYTES_PER_MS
@@ -41,7 +47,7 @@ class EdgeFragmentDecoder:
         self._words.clear()
 
     def push(self, message: dict[str, Any]) -> Iterator[VoiceAudio]:
-        """Take a message of edge-tts; yield audio when there is some. Raises `BadAudio`."""
+        """Process a message of edge-tts; yield audio when there is some. Raises `BadAudio`."""
         if message["type"] == "WordBoundary":
             self._add_word(message)
         elif message["type"] == "audio":
@@ -50,11 +56,14 @@ class EdgeFragmentDecoder:
                 yield from self._send(self._trimmer.push(np.frombuffer(pcm, dtype="<i2")).tobytes())
 
     def finish_passage(self) -> Iterator[VoiceAudio]:
-        """Yield what silence is left at the end of the turn."""
+        """Yield the remaining silence at the end of the turn."""
         yield from self._send(self._trimmer.finish().tobytes())
 
     def _add_word(self, message: dict[str, Any]) -> None:
-        """Find the word in the text behind the last one; what the service spells differently (3 as three) has no place."""
+        """Find the word in the text after the last one.
+
+        A word that the service spells differently (3 as three) is skipped.
+        """
         word = str(message["text"])
         start = self._text.find(word, self._found)
         if start < 0 or not word:
@@ -72,7 +81,8 @@ class EdgeFragmentDecoder:
         end_ms = self._sent_bytes / BYTES_PER_MS
         dropped_ms = self._trimmer.dropped * 1000 / SAMPLE_RATE
         cues: list[WordCue] = []
-        # Words wait for their audio: only then is it known how much silence was cut off before them.
+        # Words wait for their audio: only then is the length of the silence trimmed before them
+        # known.
         while self._words and (at := self._base_ms + self._words[0][0] - dropped_ms) < end_ms:
             _, duration_ms, start, end = self._words.popleft()
             cue = WordCue(max(at, start_ms), start, end)

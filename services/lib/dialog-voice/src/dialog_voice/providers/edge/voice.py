@@ -1,4 +1,8 @@
-"""Microsoft Edge's read-aloud voices by `edge-tts`: natural, free of charge, and without any promise, so never alone in a chain."""
+"""Microsoft Edge's read-aloud voices through `edge-tts`.
+
+They sound natural and are free of charge, but come without any guarantee, so they are never the
+only voice in a list.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,20 +21,24 @@ if TYPE_CHECKING:
     from edge_tts import Communicate
 
 _PASSAGE_CHARS: Final = 800
-"""edge-tts cuts at 4 096 bytes of its own accord, in the middle of a sentence if it must; no passage gets there."""
+"""Longest passage in characters.
+
+edge-tts splits at 4 096 bytes by itself, if necessary in the middle of a sentence; no passage is
+that long.
+"""
 
 ADDRESS: Final = "wss://speech.platform.bing.com"
-"""Where the service is; edge-tts knows the rest of it."""
+"""Address of the service; edge-tts knows the path."""
 
 _GOODBYE_S: Final = 0.02
-"""How long a cancelled socket may wait for the other side's close frame."""
+"""Seconds for which a cancelled socket may wait for the peer's close frame."""
 
 _END: Final = {"type": "end"}
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """Two lively young voices."""
+    """Voices and limits; the default voices are two lively young ones."""
 
     voice_en: str = "en-US-AnaNeural"
     voice_zh: str = "zh-CN-XiaoyiNeural"
@@ -41,16 +49,16 @@ class EdgeConfig:
     pitch: str = "+0Hz"
 
     connect_timeout_s: int = 3
-    """Whole seconds, because the library insists."""
+    """Connect timeout in whole seconds, as the library requires."""
 
     first_audio_timeout_s: float = 4.0
-    """Longest wait for the first sample, in seconds from the call, handshake included."""
+    """Longest wait for the first sample, in seconds from the call, including the handshake."""
 
     idle_gap_s: float = 4.0
-    """Longest silence of the socket between two messages."""
+    """Longest time in seconds between two messages."""
 
     lead_ms: float = 20.0
-    """Silence left in front; the service sends up to 200 ms of it."""
+    """Silence that remains in front, in ms; the service sends up to 200 ms."""
 
     tail_ms: float = 180.0
 
@@ -61,7 +69,7 @@ class EdgeConfig:
 
 
 class EdgeVoice:
-    """A `Voice`; word times are the service's own, mouth shapes are estimates by them."""
+    """A `Voice` with the service's own word times; mouth shapes are estimated from them."""
 
     def __init__(self, config: EdgeConfig | None = None, *, name: str = "edge") -> None:
         self.name = name
@@ -82,8 +90,9 @@ class EdgeVoice:
                 continue
             fragment.begin_passage(passage.start)
             messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-            # A task of its own, because only a cancelled task closes the socket inside edge-tts for certain: its generators
-            # are nested without `aclosing`, and closing the outer one leaves the inner one to the garbage collector.
+            # A task of its own, because only a cancelled task reliably closes the socket inside
+            # edge-tts: its generators are nested without `aclosing`, and closing the outer one
+            # leaves the inner one to the garbage collector.
             pump = asyncio.create_task(
                 self._receive(passage.text, lang, messages), name="edge-pump"
             )
@@ -106,17 +115,20 @@ class EdgeVoice:
                 await _stop(pump)
 
     async def warm(self) -> None:
-        """Load the libraries; the service allows no connection to be kept."""
+        """Load the libraries; the service does not allow idle connections."""
         await asyncio.to_thread(self._load)
 
     async def try_out(self) -> None:
-        """Have a word spoken: that costs nothing here, and without it nobody knows whether the service is there. Raises `ProviderError`."""
+        """Synthesize one word, which is free of charge and shows that the service is available.
+
+        Raises `ProviderError`.
+        """
         async with aclosing(self.synthesize("OK.", "en")) as pieces:
             async for _ in pieces:
                 break
 
     async def aclose(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     async def _next(
         self,
@@ -161,7 +173,8 @@ class EdgeVoice:
                 if message["type"] == "audio":
                     received += len(message["data"])
                 messages.put_nowait(dict(message))
-            # A socket that closes early ends the stream without an error; only the turn's end books what was received.
+            # A socket that closes early ends the stream without an error; only the turn's end
+            # counts what was received.
             if communicate.state["cumulative_audio_bytes"] != received:
                 raise ProviderError(
                     self.name, "cut_stream", "the socket closed before the end of the turn"
@@ -179,9 +192,10 @@ class EdgeVoice:
         except (KeyError, IndexError) as error:
             self._fail(messages, "cut_stream" if received else "server_error", error)
         except (ValueError, TypeError) as error:
-            # A voice or a rate that edge-tts does not accept, or metadata that is no JSON.
+            # A voice or a rate that edge-tts does not accept, or metadata that is not JSON.
             self._fail(messages, "bad_request", error)
-        # The border to edge-tts, whose task this is: nobody else would learn of it before a timeout.
+        # The boundary to edge-tts in its own task: otherwise the error would be noticed only after
+        # a timeout.
         except Exception as error:  # noqa: BLE001
             self._fail(messages, "unexpected", error)
         else:
@@ -195,10 +209,11 @@ class EdgeVoice:
         messages.put_nowait({"type": "failed", "error": failure})
 
     def _load(self) -> "type[Communicate]":
-        """Import edge-tts and its kin: a private copy of the one module that connects.
+        """Import edge-tts with a private copy of the one module that connects.
 
-        It takes proxies from the environment by rules of its own, so its sessions are made not to, and there is no parameter for its
-        address; its globals belong to everybody in the process.
+        That module takes proxies from the environment by rules of its own, so its sessions are
+        changed not to, and it has no parameter for the address. Its globals are shared by the
+        process, hence the copy.
         """
         if self._communicate is None:
             import functools
@@ -237,7 +252,8 @@ def _of_status(status: int) -> Reason:
 async def _stop(pump: "asyncio.Task[None]") -> None:
     """Cancel the pump and wait until its socket is closed.
 
-    aiohttp says goodbye on a cancelled socket and waits up to ten seconds for the answer; the second cancel cuts that short.
+    aiohttp sends a close frame on a cancelled socket and waits up to ten seconds for the answer;
+    the second cancel ends that wait.
     """
     pump.cancel()
     _, waiting = await asyncio.wait([pump], timeout=_GOODBYE_S)

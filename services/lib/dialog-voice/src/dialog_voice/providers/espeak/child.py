@@ -1,4 +1,10 @@
-"""The espeak process as seen from its parent: started, restarted after a crash, and shared by all sessions."""
+"""The parent's side of the espeak process.
+
+The process is shared by all sessions and restarted after a crash. A supervisor task starts it,
+reads its frames and hands them to the requests; when the process ends, all pending requests fail
+with `crashed`. A process that stops answering is killed, because it may hang inside the library,
+where no cancel reaches it. The child's side is `process.py`, the frames are in `protocol.py`.
+"""
 
 import asyncio
 import itertools
@@ -16,11 +22,18 @@ from dialog_voice.providers.espeak.protocol import HEADER, pack, sizes, unpack
 _log = structlog.get_logger("voice")
 
 _START: Final = "import sys; sys.path[:] = sys.argv[1:]; from dialog_voice.providers.espeak import process; process.main()"
-"""With an empty environment Python would not find our packages where PYTHONPATH names them, as in the images: their places are told."""
+"""Python code that starts the child.
+
+With an empty environment Python would not find our packages where PYTHONPATH names them, as in the
+images, so their locations are passed as arguments.
+"""
 
 _PIPE_LIMIT: Final = 1 << 18
 _STABLE_S: Final = 5.0
-"""A child that lived this long is restarted at once; one that dies sooner waits, ever longer, so that a broken one costs little."""
+"""Lifetime in seconds after which a child is restarted at once.
+
+One that ends sooner is restarted with a growing pause, so that a broken one costs little.
+"""
 _BACKOFF_LIMIT_S: Final = 5.0
 
 
@@ -35,7 +48,7 @@ class SpeechFrame:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """One run of text for one voice; `start` is added to the positions of its words."""
+    """A run of text for one voice; `start` is added to the positions of its words."""
 
     voice: str
     rate: int
@@ -46,16 +59,16 @@ class SpeechRequest:
 
 @dataclass(slots=True, eq=False)
 class _Life:
-    """One child from its start to its end, with the requests that it owes an answer."""
+    """One child process from start to end, with its pending requests."""
 
     process: asyncio.subprocess.Process
     answers: dict[int, "asyncio.Queue[tuple[dict[str, Any], bytes]]"] = field(default_factory=dict)
     last_answer_at: float = 0.0
-    """The loop's time at which it last said anything, to anybody."""
+    """The loop's time of its last message to any request."""
 
 
 MAX_WAIT_S: Final = 20.0
-"""How long a request waits for its turn behind others; speech that comes later comes to nobody."""
+"""Longest wait in seconds of a request behind others; later speech would be useless."""
 
 POLL_INTERVAL_S: Final = 0.1
 
@@ -74,15 +87,18 @@ class EspeakChild:
         self._ready = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
         self.restarts = 0
-        """How often the child died and was started again."""
+        """How often the child ended and was started again."""
 
     @property
     def pid(self) -> int | None:
-        """The running child's process id."""
+        """The running child's process id, or None."""
         return self._life.process.pid if self._life is not None else None
 
     async def started(self) -> None:
-        """Return when a child is ready. Raises `ProviderError` (not_started) after the start timeout."""
+        """Return when a child is ready.
+
+        Raises `ProviderError` (not_started) after the start timeout.
+        """
         if self._supervisor is None:
             self._supervisor = asyncio.create_task(self._supervise(), name="espeak-supervisor")
         if self._ready.is_set():
@@ -98,9 +114,10 @@ class EspeakChild:
     async def speak(
         self, parts: Sequence[SpeechRequest], *, lead_ms: float, tail_ms: float
     ) -> AsyncGenerator[SpeechFrame, None]:
-        """Yield the audio of `parts` as one. Leaving early tells the child, which stops within a frame.
+        """Yield the audio of `parts` as one.
 
-        Raises `ProviderError`: crashed, stalled, busy, not_started, bad_request.
+        Leaving early cancels the request; the child stops it within a frame. Raises
+        `ProviderError`: crashed, stalled, busy, not_started, bad_request.
         """
         await self.started()
         life = self._life
@@ -122,7 +139,7 @@ class EspeakChild:
                     return
                 yield SpeechFrame(pcm, message["phonemes"], message["words"])
         finally:
-            # What still comes for this number is thrown away by the reader: it finds nobody waiting.
+            # The reader discards what still arrives for this number.
             life.answers.pop(number, None)
             if not ended and life is self._life:
                 self._send(life, {"op": "cancel", "id": number})
@@ -138,7 +155,11 @@ class EspeakChild:
     async def _answer(
         self, life: _Life, answers: "asyncio.Queue[tuple[dict[str, Any], bytes]]"
     ) -> tuple[dict[str, Any], bytes]:
-        """The next one. Requests are spoken in their order, one at a time: whoever waits behind others is not behind a child that hangs."""
+        """Return the next message of a request.
+
+        Requests are processed in order, one at a time: waiting behind other requests is not a
+        stall, so the stall timeout counts from the child's last message to any request.
+        """
         clock = asyncio.get_running_loop().time
         asked_at = clock()
         while True:
@@ -150,7 +171,7 @@ class EspeakChild:
                 async with asyncio.timeout_at(min(stalls_at, deadline)):
                     return await answers.get()
             except TimeoutError as error:
-                # A loop that stood still itself hears only now what came meanwhile.
+                # After this process was stalled, messages may be unread: let the reader run first.
                 await asyncio.sleep(POLL_INTERVAL_S)
                 if not answers.empty():
                     return answers.get_nowait()
@@ -163,7 +184,8 @@ class EspeakChild:
                     raise ProviderError(
                         self._name, "busy", f"its turn did not come within {MAX_WAIT_S:g} s"
                     ) from error
-                # It may hang inside the library, where no cancel reaches it; the supervisor starts another.
+                # It may hang inside the library, where no cancel reaches it; the supervisor starts
+                # another one.
                 if life.process.returncode is None:
                     life.process.kill()
                 raise ProviderError(
@@ -178,7 +200,8 @@ class EspeakChild:
 
     def _send(self, life: _Life, message: dict[str, Any]) -> None:
         assert life.process.stdin is not None
-        # Not drained: requests are small, and a child that does not read is found by the stall limit.
+        # Not drained: requests are small, and a child that does not read is found by the stall
+        # timeout.
         life.process.stdin.write(pack(message))
 
     async def _supervise(self) -> None:
@@ -194,19 +217,21 @@ class EspeakChild:
                     *filter(None, sys.path),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
-                    # It reads texts of strangers in C: keys and addresses are nothing for it to have.
+                    # C code in the child parses texts of users: it must not have keys and
+                    # addresses.
                     env={},
                     limit=_PIPE_LIMIT,
                 )
             except OSError as error:
-                # No memory or no more processes: that may pass, and meanwhile the chain has other voices.
+                # No memory or no more processes: that may pass, and meanwhile other voices can be
+                # used.
                 _log.error("espeak_not_started", detail=str(error))
                 await asyncio.sleep(_BACKOFF_LIMIT_S)
                 continue
             life = self._life = _Life(process)
             try:
                 await self._read(life)
-            # Garbage of any kind: whatever the child wrote, another one is started.
+            # Any kind of invalid data: the child is replaced.
             except Exception as error:  # noqa: BLE001
                 _log.error("espeak_garbled", detail=f"{type(error).__name__} {error}")
             finally:
@@ -223,7 +248,7 @@ class EspeakChild:
             await asyncio.sleep(backoff_s)
 
     async def _read(self, life: _Life) -> None:
-        """Hand out frames until the child's stdout ends."""
+        """Distribute frames until the child's stdout ends."""
         assert life.process.stdout is not None
         while True:
             try:

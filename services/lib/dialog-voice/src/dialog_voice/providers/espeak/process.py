@@ -1,7 +1,9 @@
-"""The espeak child: `python -m dialog_voice.providers.espeak.process`, frames of `espeak_wire` on stdin and stdout.
+"""The espeak child process: `python -m dialog_voice.providers.espeak.process`.
 
-A process of its own for three reasons: espeak-ng is GPL-3 and this is the only file that loads it; its state is global, so one
-request runs at a time; and when it crashes it takes nothing with it. It ends when stdin does, so it never outlives its parent.
+It exchanges the frames of `protocol.py` on stdin and stdout. It is a process of its own for three
+reasons: espeak-ng is GPL-3 and this is the only file that loads it; its state is global, so one
+request runs at a time; and a crash takes nothing else down. It ends when stdin does, so it never
+outlives its parent.
 """
 
 import ctypes
@@ -20,7 +22,7 @@ from dialog_voice.audio.silence_trimmer import SilenceTrimmer
 from dialog_voice.providers.espeak.protocol import HEADER, pack, sizes, unpack
 from dialog_voice.voice import SAMPLE_RATE
 
-# From speak_lib.h, which is the interface and says no more than these numbers.
+# From speak_lib.h, the public interface of espeak-ng.
 _SYNCHRONOUS: Final = 2
 _PHONEME_EVENTS_IPA_DONT_EXIT: Final = 0x1 | 0x2 | 0x8000
 _UTF8: Final = 0x1
@@ -32,7 +34,8 @@ _EVENT_LIST_END: Final = 0
 _EVENT_WORD: Final = 1
 _EVENT_PHONEME: Final = 7
 _BUFFER_MS: Final = 20
-# The first samples leave at once; later ones in batches of 240 ms, which halves the work of a fragment on both sides.
+# The first samples leave at once; later ones in batches of 240 ms, which halves the work per
+# fragment on both sides.
 _BATCH_SAMPLES: Final = SOURCE_RATE * 240 // 1000
 _PAUSING: Final = frozenset(".,;:!?…。，；：！？、")
 
@@ -60,7 +63,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class _Utterance:
-    """One request on its way out: collects espeak's events and samples, writes frames."""
+    """One request in progress: collects espeak's events and samples, and writes frames."""
 
     def __init__(self, request: dict[str, Any], out: BinaryIO) -> None:
         self.id: int = request["id"]
@@ -77,14 +80,17 @@ class _Utterance:
         self._sent = 0
 
     def begin_part(self, text_start: int) -> None:
-        """Positions in events count from here: espeak starts again at sample 0 and character 1 for each part."""
+        """Set the origin of positions in events.
+
+        espeak starts again at sample 0 and character 1 for each part.
+        """
         self._part_sample = self._received
         self._part_text = text_start
 
     def on_event(self, event: _Event) -> None:
         sample = self._part_sample + event.sample
         if event.type == _EVENT_PHONEME:
-            # Eight bytes, cut anywhere: half a character at the end is no phoneme.
+            # Eight bytes, cut anywhere: half a character at the end is not a phoneme.
             self._phonemes.append((sample, event.id.string.decode("utf-8", "ignore")))
         elif event.type == _EVENT_WORD:
             self._words.append((sample, self._part_text + event.text_position - 1, event.length))
@@ -113,7 +119,8 @@ class _Utterance:
         self._sent += len(samples)
         end_ms = self._sent * 1000 / SAMPLE_RATE
         phonemes, words = [], []
-        # Cues travel with the audio they belong to; those of silence that was cut off at the end never leave.
+        # Cues are sent with their audio; those of silence that was trimmed at the end are never
+        # sent.
         while self._phonemes and (at := self._offset(self._phonemes[0][0])) < end_ms:
             phonemes.append([max(at, start_ms), self._phonemes.popleft()[1]])
         while self._words and (at := self._offset(self._words[0][0])) < end_ms:
@@ -157,7 +164,7 @@ class _Synthesizer:
         self.cancelled: set[int] = set()
 
     def speak(self, request: dict[str, Any]) -> None:
-        """Speak one request to its end or its cancellation, and say which it was."""
+        """Speak one request to its end or its cancellation, and report which it was."""
         utterance = self._utterance = _Utterance(request, self._out)
         failed = ""
         for voice, rate, pitch, text, start in request["parts"]:
@@ -168,13 +175,15 @@ class _Synthesizer:
                 break
             utterance.begin_part(start)
             encoded = text.encode()
-            # The pause of a part's own punctuation; none where only the script changes inside a sentence.
+            # The pause of a part's own punctuation; there is none where only the script changes
+            # inside a sentence.
             flags = _UTF8 | (_END_PAUSE if text.rstrip()[-1:] in _PAUSING else 0)
             self._library.espeak_Synth(
                 encoded, len(encoded) + 1, 0, _POSITION_IN_CHARACTERS, 0, flags, None, None
             )
         if utterance.id in self.cancelled:
-            # The library stopped where it stood, echo and all; loading the voice again clears it.
+            # The library was stopped in the middle, with its echo buffer filled; loading the voice
+            # again clears it.
             self._settings = None
             end = {"id": utterance.id, "end": "cancelled"}
         elif failed:
@@ -184,13 +193,14 @@ class _Synthesizer:
             end = {"id": utterance.id, "end": "done"}
         self._out.write(pack(end))
         self._out.flush()
-        # Ids grow, and requests are spoken in their order: whatever was cancelled up to here is over.
+        # Ids grow, and requests are processed in order: every cancelled request up to this id is
+        # finished.
         self.cancelled.difference_update(
             [done for done in self.cancelled.copy() if done <= utterance.id]
         )
 
     def _set(self, voice: str, rate: int, pitch: int) -> bool:
-        """Loading a voice takes milliseconds and resets its parameters, so only a change does it."""
+        """Load the voice if it has changed; that takes milliseconds and resets its parameters."""
         if self._settings == (voice, rate, pitch):
             return True
         self._settings = None
@@ -202,7 +212,7 @@ class _Synthesizer:
         return True
 
     def _on_audio(self, samples: Any, count: int, events: Any) -> int:
-        """Runs on the thread of `speak`; 1 tells espeak to abort at once."""
+        """Callback on the thread of `speak`; returning 1 makes espeak abort at once."""
         utterance = self._utterance
         if utterance is None or utterance.id in self.cancelled:
             return 1
@@ -211,7 +221,7 @@ class _Synthesizer:
             utterance.on_event(events[position])
             position += 1
         if count > 0 and samples:
-            # Copied: the buffer is espeak's again as soon as this returns.
+            # Copied, because espeak reuses the buffer as soon as this returns.
             array = np.frombuffer(ctypes.string_at(samples, count * 2), dtype=np.int16)
             try:
                 utterance.on_samples(array)
@@ -223,7 +233,7 @@ class _Synthesizer:
 def _read_requests(
     source: BinaryIO, synthesizer: _Synthesizer, requests: "queue.SimpleQueue[dict[str, Any]]"
 ) -> None:
-    """Runs in a thread of its own, so that a cancel is seen while the main thread speaks."""
+    """Read requests in a thread of its own, to see a cancel while the main thread speaks."""
     while len(header := source.read(HEADER.size)) == HEADER.size:
         json_bytes, pcm_bytes = sizes(header)
         message = unpack(source.read(json_bytes))
@@ -232,13 +242,14 @@ def _read_requests(
             synthesizer.cancelled.add(message["id"])
         else:
             requests.put(message)
-    # The parent is gone or wants us gone: not even a running synthesis matters any more.
+    # The parent has ended or wants this process to end: a running synthesis does not matter any
+    # more.
     os._exit(0)
 
 
 def main() -> None:
     """Serve until stdin ends."""
-    # Whatever a library prints must not land between two frames.
+    # Output that a library prints must not land between two frames.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     synthesizer = _Synthesizer(out)

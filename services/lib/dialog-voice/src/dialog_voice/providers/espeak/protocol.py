@@ -1,9 +1,12 @@
-"""How the espeak child and its parent talk: frames over two pipes, the same in both directions.
+"""Frames between the espeak child and its parent, over two pipes, the same in both directions.
 
-A frame is two little-endian u32 (bytes of JSON, bytes of PCM), the JSON object, the PCM. Nothing here knows of pipes or asyncio.
+A frame is two little-endian u32 (bytes of JSON, bytes of PCM), the JSON object, and the PCM.
 
-    parent → child   {"op": "speak", "id", "parts": [[voice, rate, pitch, text, start], …], "lead", "tail"}, {"op": "cancel", "id"}
-    child → parent   {"ready": version}, {"id", "phonemes": [[ms, ipa], …], "words": [[ms, start, length], …]} + PCM,
+    parent → child   {"op": "speak", "id", "parts": [[voice, rate, pitch, text, start], …],
+                      "lead", "tail"}
+                     {"op": "cancel", "id"}
+    child → parent   {"ready": version}
+                     {"id", "phonemes": [[ms, ipa], …], "words": [[ms, start, length], …]} + PCM
                      {"id", "end": "done" | "cancelled" | "failed", "detail"?}
 """
 
@@ -17,7 +20,7 @@ PCM_LIMIT: Final = 1 << 24
 
 
 class BrokenFrame(ValueError):
-    """The other side sent something that cannot be a frame: it wrote garbage, or both sides lost step."""
+    """The other side sent an invalid frame: invalid data, or both sides are out of step."""
 
 
 def pack(message: dict[str, Any], pcm: bytes = b"") -> bytes:
@@ -27,7 +30,10 @@ def pack(message: dict[str, Any], pcm: bytes = b"") -> bytes:
 
 
 def sizes(header: bytes) -> tuple[int, int]:
-    """Return the lengths of the JSON and the PCM behind `header`. Raises `BrokenFrame` beyond the limits."""
+    """Return the lengths of the JSON and the PCM after `header`.
+
+    Raises `BrokenFrame` beyond the limits.
+    """
     json_bytes, pcm_bytes = HEADER.unpack(header)
     if json_bytes > JSON_LIMIT or pcm_bytes > PCM_LIMIT:
         raise BrokenFrame(f"a frame of {json_bytes} + {pcm_bytes} bytes")

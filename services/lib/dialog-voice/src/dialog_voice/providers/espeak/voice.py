@@ -1,4 +1,8 @@
-"""espeak-ng as a voice: robotic, but here at once (a few milliseconds), offline, with exact mouth shapes and word times."""
+"""espeak-ng as a voice.
+
+It sounds robotic, but answers within milliseconds, works offline, and has exact mouth shapes and
+word times.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,40 +21,49 @@ _log = structlog.get_logger("voice")
 
 @dataclass(frozen=True, slots=True)
 class EspeakConfig:
-    """A young woman's voice, as far as a formant synthesizer can."""
+    """Voices and limits.
+
+    The default is a young woman's voice, as far as a formant synthesizer can.
+    """
 
     voice_en: str = "en-us+f3"
-    """An espeak voice; the part behind + is a variant, here a female one."""
+    """An espeak voice; the part after + is a variant, here a female one."""
 
     voice_zh: str = "cmn+f3"
 
     rate_en: int = 165
-    """Words a minute; espeak's own 175 sounds hurried."""
+    """Words per minute; espeak's own 175 sounds hurried."""
 
     rate_zh: int = 190
-    """The same unit, counted by espeak on English: about four and a half syllables a second."""
+    """In espeak's unit, which is words of English: about four and a half syllables per second."""
 
     pitch: int = 58
-    """0 to 99; 50 is the variant's own."""
+    """0 to 99; 50 is the variant's own pitch."""
 
     lead_ms: float = 15.0
-    """Silence left in front of a fragment; 40 at most, as every millisecond delays the first sound."""
+    """Silence in ms that remains before a fragment.
+
+    It is at most 40, since every millisecond delays the first sound.
+    """
 
     tail_ms: float = 140.0
-    """Silence left behind a fragment that ends with punctuation: a breath before the next one."""
+    """Silence in ms that remains after a fragment with final punctuation: a pause."""
 
     passage_chars: int = 160
-    """Longer texts are synthesized in several requests, so that other sessions get their turn in between."""
+    """Longer texts take several requests, so that other sessions are served in between."""
 
     start_timeout_s: float = 10.0
-    """Longest start of the child process, its imports included."""
+    """Longest start of the child process in seconds, its imports included."""
 
     stall_timeout_s: float = 5.0
-    """Longest silence of the child while a request waits; then it is killed and started again."""
+    """Longest time in seconds without a message while a request waits.
+
+    Then the child is replaced.
+    """
 
 
 class EspeakVoice:
-    """A `Voice` by one child process for all sessions; see `espeak_process` for why it is a process."""
+    """A `Voice` over one child process for all sessions; `process.py` says why it is a process."""
 
     def __init__(self, config: EspeakConfig | None = None, *, name: str = "espeak") -> None:
         self.name = name
@@ -63,10 +76,11 @@ class EspeakVoice:
         """The process, for health checks and tests."""
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
-        """Yield `text` in pieces of about 60 ms, Chinese and English runs each in their own voice.
+        """Yield `text` in pieces, Chinese and English runs each in their own voice.
 
-        A crash before the first piece of a passage is repaired unseen by one more try; later it is raised (crashed), as are
-        stalled, not_started, and bad_request for a voice that does not exist.
+        The first piece is short, later ones have about 240 ms. A crash before the first piece of a
+        passage is retried once. Raises `ProviderError`: crashed, stalled, busy, not_started, and
+        bad_request for a voice that does not exist.
         """
         track = CueTimeline(text)
         base_ms = 0.0

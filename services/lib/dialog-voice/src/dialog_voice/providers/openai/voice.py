@@ -1,7 +1,9 @@
-"""Any server that speaks OpenAI's `POST /audio/speech`: OpenAI, Kokoro-FastAPI, vLLM-Omni, LocalAI. Raw PCM is asked for, and what
-comes instead is decoded where that is possible; no word times.
+"""Voice for any server with OpenAI's `POST /audio/speech`.
 
-Which word is being said is found out by comparison with a reading of the same text, and by the pace that earlier fragments had.
+Examples are OpenAI, Kokoro-FastAPI, vLLM-Omni and LocalAI. The request asks for raw PCM; other
+formats are decoded where possible. The response has no word times: they are estimated by comparison
+with a reference synthesis of the same text, and by the speaking rate of earlier fragments
+(`dialog_voice.alignment`).
 """
 
 import asyncio
@@ -35,10 +37,10 @@ _RATE_MAX: Final = 192_000
 
 @dataclass(frozen=True, slots=True)
 class OpenAiSpeechConfig:
-    """One server, one key, one model, a voice per language."""
+    """One server, one key, one model, and a voice per language."""
 
     base_url: str
-    """Up to and including the version: https://api.openai.com/v1."""
+    """URL up to and including the version: https://api.openai.com/v1."""
 
     api_key: str = field(repr=False)
 
@@ -48,7 +50,7 @@ class OpenAiSpeechConfig:
     voice_zh: str = "nova"
 
     instructions: str = ""
-    """How to speak, in words; only for models that take it."""
+    """How to speak, in words; only for models that accept it."""
 
     speed: float = 1.0
 
@@ -57,19 +59,20 @@ class OpenAiSpeechConfig:
     """Longest wait for the first sample, in seconds from the call."""
 
     idle_gap_s: float = 4.0
-    """Longest silence of the connection between two pieces."""
+    """Longest time in seconds between two pieces."""
 
     proxy: str | None = None
-    """An HTTP proxy's address; proxies named in the process environment are not used."""
+    """URL of an HTTP proxy; proxies of the process environment are not used."""
 
     egress: EgressRules | None = None
-    """Where it may lead, for an address that a session chose."""
+    """Rules for an address that a session chose; None for the service's own."""
 
 
 class OpenAiSpeechVoice:
-    """A `Voice`; PCM of s16le, 24 kHz, mono passes through, other sound is decoded. Words and mouth shapes are estimates.
+    """A `Voice` with estimated words and mouth shapes.
 
-    `reader`, shared and closed by whoever made it, makes them good ones; without it they go by letters.
+    PCM of s16le, 24 kHz, mono is passed on, other audio is decoded. `reference` makes the estimates
+    accurate; its creator closes it. Without it they follow the letters.
     """
 
     def __init__(
@@ -87,7 +90,10 @@ class OpenAiSpeechVoice:
         self._rates: dict[str, SpeakingRate] = {}
 
     async def synthesize(self, text: str, lang: str) -> AsyncGenerator[VoiceAudio, None]:
-        """Yield the audio, the beginning as it arrives, later parts when they are due. Raises `ProviderError`."""
+        """Yield the audio: the beginning as it arrives, later parts when they are due.
+
+        Raises `ProviderError`.
+        """
         if not any(character.isalnum() for character in speakable(text)):
             return
         fragment = UnalignedSegment(
@@ -123,7 +129,7 @@ class OpenAiSpeechVoice:
                         delivered = True
                         yield pcm
                     deadline = asyncio.get_running_loop().time() + self._config.idle_gap_s
-                # To decode a whole file takes a moment, in which others would wait.
+                # Decoding a whole file takes a moment, in which other tasks would wait.
                 pcm = await asyncio.to_thread(sound.finish) if sound.gathers else sound.finish()
                 if pcm:
                     delivered = True
@@ -144,7 +150,10 @@ class OpenAiSpeechVoice:
             raise self._error("empty")
 
     async def warm(self) -> None:
-        """Open a connection. Raises `ProviderError` when there is none or the key is refused; nothing is synthesized."""
+        """Open a connection; nothing is synthesized.
+
+        Raises `ProviderError` when there is none or the key is rejected.
+        """
         import httpx
 
         if self._reference is not None:
@@ -181,11 +190,11 @@ class OpenAiSpeechVoice:
             return await client.send(request, stream=True)
 
     async def _check(self, response: "httpx.Response", deadline: float) -> None:
-        # Under whatever content type: the bytes themselves say what they are.
+        # The content type does not matter: the bytes show the format.
         if response.status_code == 200:
             return
         if response.is_redirect:
-            # It would take the key along, to wherever it leads.
+            # A redirect would send the key to another server.
             where = response.headers.get("location", "")
             raise self._error(
                 "bad_request", f"redirected to {host_of(where) or where}: write that address"
@@ -217,7 +226,10 @@ class OpenAiSpeechVoice:
 
 
 def _rate_of(content_type: str) -> int:
-    """Samples a second, where a server tells them beside the type: `audio/pcm; rate=16000`."""
+    """Return the samples per second that a content type names: `audio/pcm; rate=16000`.
+
+    It is 24 000 where there is none or an implausible one.
+    """
     found = re.search(r"\brate=(\d{4,6})\b", content_type)
     rate = int(found[1]) if found else SAMPLE_RATE
     return rate if _RATE_MIN <= rate <= _RATE_MAX else SAMPLE_RATE
