@@ -1,1 +1,1 @@
-"""The one public address: the page, and a proxy that passes bytes on as they come."""
+"""The public service: it serves the page and forwards requests and sockets without buffering."""

@@ -1,4 +1,4 @@
-"""`gateway`: one gateway process."""
+"""`gateway`: runs one gateway process."""
 
 from dialog_contracts import limits
 from gateway.app import build
@@ -8,7 +8,7 @@ from service_runtime.server import serve
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve(
         "gateway",
         GatewaySettings,

@@ -1,4 +1,4 @@
-"""How often a client address may begin something: buckets of tokens, and a count of its open sockets."""
+"""Limits per client address: token buckets for requests, and a count of open sockets."""
 
 import time
 from collections import OrderedDict
@@ -9,14 +9,17 @@ from gateway.errors import RateLimited
 
 MAX_REMEMBERED_ADDRESSES: Final = 10_000
 FILE_COST: Final = 0.1
-"""Tokens of a file of the page, which comes in fifty of them."""
+"""Tokens per file of the page, which loads fifty of them."""
 
 FLOOD_COST: Final = 10.0
-"""Tokens that a connection costs which had to be ended: whoever opens another one at once is soon refused."""
+"""Tokens charged for a connection that had to be closed for flooding.
+
+A client that reconnects at once is soon rejected.
+"""
 
 
 class TokenBuckets:
-    """One for each address: `a_second` tokens come, `at_once` may be saved up."""
+    """One bucket per address: `a_second` tokens are added per second, up to `at_once`."""
 
     def __init__(
         self, a_second: float, at_once: int, clock: Callable[[], float] = time.monotonic
@@ -25,7 +28,7 @@ class TokenBuckets:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def acquire(self, address: str, tokens: float = 1.0) -> None:
-        """Raises RateLimited with the seconds to wait."""
+        """Take tokens; raises RateLimited with the seconds to wait."""
         left, now = self._left(address)
         if left < tokens:
             self._set(address, left, now)
@@ -37,7 +40,7 @@ class TokenBuckets:
         self._set(address, left - tokens, now)
 
     def charge(self, address: str, tokens: float) -> None:
-        """Take them, as far as below zero once more as there may be saved up."""
+        """Take tokens even if they are missing; the debt is at most the size of the bucket."""
         left, now = self._left(address)
         self._set(address, max(left - tokens, -float(self._burst)), now)
 
@@ -54,7 +57,10 @@ class TokenBuckets:
 
 
 class AdmissionControl:
-    """Turns, STOPs and sockets cost a token; reading has tokens of its own, so that nobody's page keeps him from talking."""
+    """Turns, STOPs and sockets cost a token.
+
+    Reads have buckets of their own, so that loading a page does not keep a user from talking.
+    """
 
     def __init__(
         self,
@@ -70,15 +76,15 @@ class AdmissionControl:
         self._sockets: dict[str, int] = {}
 
     def acquire_request(self, address: str) -> None:
-        """A turn, a STOP. Raises RateLimited."""
+        """Admit a turn or a STOP; raises RateLimited."""
         self._requests.acquire(address)
 
     def acquire_read(self, address: str, *, file: bool = False) -> None:
-        """History, a probe, or a file of the page. Raises RateLimited."""
+        """Admit a read of history, a probe or a file of the page; raises RateLimited."""
         self._reads.acquire(address, FILE_COST if file else 1.0)
 
     def open_socket(self, address: str) -> None:
-        """Raises RateLimited, also when the address has too many open sockets."""
+        """Admit a socket; raises RateLimited, also when the address has too many open sockets."""
         self._requests.acquire(address)
         if self._sockets.get(address, 0) >= self._sockets_max:
             raise RateLimited(
@@ -89,7 +95,7 @@ class AdmissionControl:
         self._sockets[address] = self._sockets.get(address, 0) + 1
 
     def socket_closed(self, address: str, *, flooded: bool = False) -> None:
-        """The counterpart of `open_socket`. `flooded`: it had to be ended."""
+        """Count a socket of `open_socket` as closed. `flooded`: it was closed for flooding."""
         if flooded:
             self._requests.charge(address, FLOOD_COST)
         self._sockets[address] -= 1

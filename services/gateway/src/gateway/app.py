@@ -1,4 +1,4 @@
-"""Routes of the gateway: the page, its public API, and the two sockets."""
+"""Routes of the gateway: the page, the public API, and the two sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,17 +33,21 @@ from service_runtime.http.health import HealthCheck
 from service_runtime.http.hosts import AllowedHosts, HostGuard, denied
 
 PAGE: Final = Path(str(resources.files("gateway") / "page"))
-# Swagger UI's own files, because /docs has to work without the internet; only the files of the package are used.
+# Swagger UI's own files, because /docs must work without the internet; only the files of the
+# package are used.
 SWAGGER: Final = Path(str(resources.files("fastapi_swagger") / "resources"))
 TURN_RESPONSE_TIMEOUT_S: Final = 150.0
-"""More than input-handler ever takes for the head of its answer: it may wait two minutes for an only engine that is being replaced."""
+"""Longer than input-handler needs for the head of its response.
+
+It may wait two minutes for a single engine that is being replaced.
+"""
 
 STOP_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 5.0
 
 
 def build(settings: GatewaySettings) -> FastAPI:
-    """The application of one gateway process."""
+    """Return the application of one gateway process."""
     input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_RESPONSE_TIMEOUT_S)
     output_http = HttpProxy(settings.output_handler_url, head_within_s=STOP_TIMEOUT_S)
     input_sockets, output_sockets = (
@@ -80,7 +84,7 @@ def build(settings: GatewaySettings) -> FastAPI:
     app = application.extend(
         FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None
     )
-    # The last one is asked first.
+    # The middleware that is added last runs first.
     app.add_middleware(ReadLimit, admission=admission, clients=clients)
     app.add_middleware(
         CORSMiddleware,
@@ -90,7 +94,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         expose_headers=["retry-after"],
         max_age=600,
     )
-    # Who names an address to listen on by a name means to be reached by it.
+    # A name in HOST is also a name under which clients reach the gateway.
     hosts = AllowedHosts((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     app.add_middleware(HostGuard, hosts=hosts)
     app.add_middleware(PageHeaders)
@@ -118,7 +122,8 @@ def build(settings: GatewaySettings) -> FastAPI:
 
     @app.get("/sessions/{session_id}/turns")
     async def turns(request: Request, session_id: str) -> Response:
-        # It may hold whatever a client can encode in a path, and the service behind reads it again.
+        # The id may contain any character that a client can encode in a path, and the next service
+        # decodes it again.
         path = f"/sessions/{quote(session_id, safe='')}/turns"
         return input_http.forward("GET", path, request.headers, head_within_s=READ_TIMEOUT_S)
 
@@ -160,7 +165,8 @@ def build(settings: GatewaySettings) -> FastAPI:
     async def index() -> HTMLResponse:
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
-    # The contract's own document, of which a copy is in the repository: what is served and what is published are one.
+    # The contract's own document, of which a copy is in the repository: the served and the
+    # published API are the same.
     app.openapi = openapi.document  # type: ignore[method-assign]  # FastAPI's documented way to give a document of one's own
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER))
     app.mount("/page", StaticFiles(directory=PAGE))

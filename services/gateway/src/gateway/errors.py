@@ -1,15 +1,15 @@
 """Errors of the gateway.
 
 ServiceError
-├── RateLimited (429 rate_limited)
-└── ServiceAway (503 service_away)       the service behind does not answer
+├── RateLimited            429 rate_limited
+└── UpstreamUnavailable    503 service_away: the service behind does not answer
 """
 
 from service_runtime.http.errors import TooMany, Unavailable
 
 
 class RateLimited(TooMany):
-    """More than this address may begin."""
+    """The address exceeds a limit of requests or sockets."""
 
     default_code = "rate_limited"
 

@@ -1,4 +1,7 @@
-"""Passes a request on and its answer back, byte by byte as they come; the caller's leaving closes the call behind at once."""
+"""Forwards a request and streams its response byte by byte.
+
+When the caller disconnects, the upstream call is closed at once.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,21 +22,24 @@ PASSED_BACK: Final = ("content-type", "retry-after", "cache-control", "x-accel-b
 
 
 class HttpProxy:
-    """Calls to one service, which gives the head of its answer within `head_within_s`."""
+    """Calls to one service.
+
+    It must send the head of its response within `head_within_s` seconds.
+    """
 
     def __init__(self, url: str, *, head_within_s: float) -> None:
         self._pool, self._response_timeout_s = ServiceClient(url), head_within_s
 
     async def open(self) -> None:
-        """Begin to keep connections."""
+        """Create the connection pool."""
         await self._pool.open()
 
     async def aclose(self) -> None:
-        """Close them."""
+        """Close the connections."""
         await self._pool.aclose()
 
     async def ready(self) -> bool:
-        """Whether the service says so; also warms a connection."""
+        """Return whether the service reports ready; also opens a connection."""
         return await self._pool.ready()
 
     def forward(
@@ -46,9 +52,10 @@ class HttpProxy:
         client: str | None = None,
         head_within_s: float | None = None,
     ) -> Response:
-        """The service's answer as a response that streams. It raises ServiceAway instead of beginning.
+        """Return the service's response as a streaming response.
 
-        `client`: whose request it is, for the limits of the service.
+        It raises UpstreamUnavailable before it starts if the service does not answer. `client` is
+        the client for the limits of the service.
         """
         passed = {name: value for name in PASSED_ON if (value := headers.get(name)) is not None}
         if client:
@@ -58,7 +65,7 @@ class HttpProxy:
 
 
 class ProxiedResponse(Response):
-    """An answer on its way back. From the first moment on it ends with its caller."""
+    """A forwarded response, which ends with its caller at any stage."""
 
     def __init__(
         self, ask: Callable[[], Awaitable[aiohttp.ClientResponse]], path: str, head_within_s: float
@@ -67,7 +74,10 @@ class ProxiedResponse(Response):
         self._ask, self._path, self._response_timeout_s = ask, path, head_within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask, and copy until the answer ends or the caller leaves. Raises ServiceAway."""
+        """Call the service and copy until the response ends or the caller disconnects.
+
+        Raises UpstreamUnavailable.
+        """
         passing = asyncio.create_task(self._pass_on(send))
         leaving = asyncio.create_task(_wait_disconnect(receive))
         with metrics.GATEWAY_CONNECTIONS.labels(kind="http").track_inprogress():
@@ -105,7 +115,8 @@ class ProxiedResponse(Response):
             async for data in answer.content.iter_any():
                 await send({"type": "http.response.body", "body": data, "more_body": True})
         except (aiohttp.ClientError, OSError):
-            # The stream behind broke: ending the response without its last chunk tells the caller so.
+            # The upstream connection failed: ending the response without its last chunk tells the
+            # caller.
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -1,4 +1,4 @@
-"""Headers that keep a browser from being used against its owner."""
+"""Response headers that protect the user's browser."""
 
 from typing import Any, Final
 
@@ -9,24 +9,30 @@ POLICY: Final = (
     "default-src 'self'; script-src 'self'{scripts}; style-src 'self'{scripts}; img-src 'self' data:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""`'self'` of connect-src is the page's own origin, its WebSockets included."""
+"""Content-Security-Policy.
+
+`'self'` of connect-src is the page's origin, including its WebSockets.
+"""
 
 PAGE_POLICY: Final = (b"content-security-policy", POLICY.format(scripts="").encode())
 DOCS_POLICY: Final = (
     b"content-security-policy",
     POLICY.format(scripts=" 'unsafe-inline'").encode(),
 )
-"""Swagger's page starts itself by a script inside it."""
+"""Swagger's page starts with an inline script."""
 
 
 class PageHeaders:
-    """Adds them, and makes the browser ask whether a module is still current."""
+    """ASGI middleware that adds the headers.
+
+    It also makes the browser revalidate the page's modules.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Reading is limited, too: history, probes and the page's files, by client address."""
+"""Limits reads per client address: history, probes and the page's files."""
 
 from typing import Final
 
@@ -10,19 +10,19 @@ from gateway.errors import RateLimited
 from service_runtime.http.errors import respond
 
 FREE: Final = "/healthz"
-"""The kubelet ends a pod that does not answer it."""
+"""Path that is not limited: the kubelet ends a pod that does not answer it."""
 
 FILES: Final = ("/page/", "/docs/assets/")
 
 
 class ReadLimit:
-    """ASGI middleware. What begins something is counted where it begins."""
+    """ASGI middleware for reads. Turns, STOPs and sockets are counted in their routes."""
 
     def __init__(self, app: ASGIApp, admission: AdmissionControl, clients: ClientAddresses) -> None:
         self._app, self._admission, self._clients = app, admission, clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] == "http" and scope["method"] != "POST" and scope["path"] != FREE:
             try:
                 self._admission.acquire_read(

@@ -9,7 +9,7 @@ from service_runtime.settings import ServiceSettings
 
 
 class GatewaySettings(ServiceSettings):
-    """See `ServiceSettings` for what all services share."""
+    """See `ServiceSettings` for the settings that all services share."""
 
     port: int = Field(default=8000, ge=1, le=65535)
 
@@ -17,40 +17,51 @@ class GatewaySettings(ServiceSettings):
     output_handler_url: str = "http://127.0.0.1:8002"
 
     character_name: str | None = Field(default=None, max_length=40)
-    """What the page calls her. Absent: the name of the built-in persona, and none where PERSONA is another one."""
+    """Name of the character on the page.
+
+    If it is absent, the page shows the built-in persona's name, and no name when PERSONA is set.
+    """
 
     persona: str | None = None
-    """The engine's; the page only looks whether there is one."""
+    """The engine's persona; the gateway only checks whether it is set."""
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins of other sites whose pages may call and connect, exact, separated by commas. The gateway's own page always may."""
+    """Origins of other sites whose pages may call and connect, exact, separated by commas.
+
+    The gateway's own page is always allowed.
+    """
 
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
-    """Networks of proxies before this gateway, e.g. 10.0.0.0/8, separated by commas: limits count the client that these name in
-    X-Forwarded-For, and not the proxy."""
+    """Networks of proxies before this gateway, e.g. 10.0.0.0/8, separated by commas.
+
+    Limits count the client that these proxies name in X-Forwarded-For, and not the proxy.
+    """
 
     rate_limit_per_second: float = Field(
         default=20,
         gt=0,
         validation_alias=AliasChoices("rate_limit_per_second", "requests_a_second"),
     )
-    """Turns, STOPs and new sockets a client address may begin each second, on average, and as often read something; over it 429."""
+    """Average rate of turns, STOPs and new sockets per client address and second; over it 429.
+
+    The same rate applies to reads, separately.
+    """
 
     rate_limit_burst: int = Field(
         default=60, ge=1, validation_alias=AliasChoices("rate_limit_burst", "requests_at_once")
     )
-    """… and how many it may have saved up."""
+    """Number of requests that a client address may send at once."""
 
     max_connections_per_client: int = Field(
         default=500,
         ge=1,
         validation_alias=AliasChoices("max_connections_per_client", "sockets_an_address"),
     )
-    """Open WebSockets of one client address."""
+    """Largest number of open WebSockets of one client address."""
 
     @property
     def character(self) -> str:
-        """For the page: her name, `default`, or empty."""
+        """The character's name for the page, `default`, or an empty string."""
         return self.character_name or ("default" if self.persona is None else "")
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")

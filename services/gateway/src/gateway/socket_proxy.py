@@ -1,4 +1,4 @@
-"""Passes a WebSocket on: the handshake by its parts, everything after it as bytes."""
+"""Forwards a WebSocket: the handshake by its headers, everything after it as bytes."""
 
 import asyncio
 from typing import Final
@@ -22,11 +22,14 @@ PASSED_ON: Final = (
     "sec-websocket-protocol",
     "traceparent",
 )
-"""Of the client's headers. Its offer to compress is not among them: speech does not shrink."""
+"""Headers of the client that are forwarded.
+
+Its offer of compression is not, since speech does not compress.
+"""
 
 
 class SocketProxy:
-    """Sockets to one service."""
+    """Forwards sockets to one service."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -35,7 +38,11 @@ class SocketProxy:
         self._netloc, self._folder = parts.netloc, parts.path.rstrip("/")
 
     async def forward(self, client: WebSocket, path: str, name: str) -> bool:
-        """Serve one socket until either side ends it; true when its client had to be ended. `name`: whose it is, for the service."""
+        """Serve one socket until either side ends it.
+
+        Returns True when the client was disconnected for a violation. `name` is the client for the
+        limits of the service.
+        """
         edge = client.scope["extensions"][EXTENSION]
         assert isinstance(edge, ClientProtocol)
         try:
@@ -53,7 +60,10 @@ class SocketProxy:
             return await edge.join(service)
 
     async def _dial(self, client: WebSocket, path: str, name: str) -> UpstreamProtocol:
-        """The service's end, with its consent. TimeoutError is an OSError."""
+        """Connect to the service and return its protocol after the handshake.
+
+        TimeoutError is an OSError.
+        """
         _, service = await asyncio.get_running_loop().create_connection(
             UpstreamProtocol, self._host, self._port, ssl=self._tls or None
         )
@@ -81,7 +91,8 @@ class SocketProxy:
     async def _unavailable(client: WebSocket) -> None:
         offered = client.scope["subprotocols"]
         try:
-            # A close code only exists after the handshake, and a browser wants one of the dialects it offered.
+            # A close code requires a handshake, and a browser needs one of the subprotocols that it
+            # offered.
             await client.accept(subprotocol=offered[0] if offered else None)
             await client.close(CLOSE_UNAVAILABLE, "the service behind does not answer")
         except (RuntimeError, WebSocketDisconnect):

@@ -1,7 +1,17 @@
-"""Joins two connections: what comes in on one goes out on the other as bytes, unread, until either ends.
+"""Joins a client's and a service's WebSocket and copies bytes between them.
 
-A WebSocket through the gateway costs two parsers and two writers a frame when it is passed on as messages. After the handshake nothing in
-it concerns the gateway but its size, so client and service talk to each other directly: frames, pings and close codes are theirs.
+Forwarding messages would cost two parsers and two writers per frame. After the handshake the
+gateway only needs the sizes and the number of frames, so client and service exchange bytes
+directly: frames, pings and close codes are theirs.
+
+ClientProtocol is uvicorn's protocol until the application has decided about the handshake. Then
+`join` takes the connection over: data of the client is checked by FrameBoundaryTracker and
+FrameBudget and written to the service, data of the service is written to the client. Each side
+pauses reading while the other one's write buffer is full.
+
+The gateway writes a close frame of its own only where the service sent none: after a violation,
+when the service is lost, and at shutdown. The connection to the service is made in
+`socket_proxy.py`.
 """
 
 import asyncio
@@ -17,18 +27,18 @@ from service_runtime.http.frame_budget import STEP_BYTES, FrameBudget
 from service_runtime.http.frame_tracker import FrameBoundaryTracker
 
 EXTENSION: Final = "vtuber.splice"
-"""In the scope's extensions: the client's end of a socket, an `Edge`."""
+"""Key of the scope's extensions with the client's ClientProtocol."""
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class HandshakeRejected(Exception):
-    """The service did not take the handshake."""
+    """The service did not accept the handshake."""
 
 
 class UpstreamProtocol(asyncio.Protocol):
-    """The service's end: first its answer to the handshake, then whatever it says."""
+    """The service's side: first the response to the handshake, then data for the client."""
 
     def __init__(self) -> None:
         self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -38,18 +48,18 @@ class UpstreamProtocol(asyncio.Protocol):
         self._early = b""
 
     def join(self, edge: "ClientProtocol") -> None:
-        """From now on everything goes to the client, first its handshake."""
+        """Send everything to the client from now on, beginning with the handshake."""
         self._client = edge
         edge.deliver(self.head.result(), self._early)
         if self.lost:
             edge.service_lost()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TCP has its consent, not yet the handshake."""
+        """Store the transport; the handshake follows."""
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Its answer, or what it says to the client."""
+        """Process the response to the handshake, or data for the client."""
         if self._client is not None:
             self._client.deliver(b"", data)
             return
@@ -66,7 +76,7 @@ class UpstreamProtocol(asyncio.Protocol):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more comes of it."""
+        """Tell the client, or fail the handshake."""
         self.lost = True
         if self._client is not None:
             self._client.service_lost()
@@ -74,30 +84,33 @@ class UpstreamProtocol(asyncio.Protocol):
             self.head.set_exception(HandshakeRejected("it hung up"))
 
     def pause_writing(self) -> None:
-        """It reads too slowly: the client waits."""
+        """Stop reading from the client, because the service reads too slowly."""
         if self._client is not None and not self._client.transport.is_closing():
             self._client.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Continue to read from the client."""
         if self._client is not None and not self._client.transport.is_closing():
             self._client.transport.resume_reading()
 
 
 class ClientProtocol(BoundedSocket):
-    """The client's end: uvicorn's protocol as long as the application decides about the handshake, then only bytes."""
+    """The client's side: uvicorn's protocol until the handshake is decided, then only bytes."""
 
     _service: UpstreamProtocol | None = None
     _early = b""
     _refused = False
 
     async def join(self, service: UpstreamProtocol) -> bool:
-        """Hand the connection over, until both ends are closed; true when the client had sent more than it may."""
+        """Join the connections and wait until both are closed.
+
+        Returns True when the client exceeded a limit.
+        """
         self._over = asyncio.Event()
         self._sent, self._received = FrameBoundaryTracker(), FrameBoundaryTracker()
         self._frames = FrameBudget(self._received)
         self._service = service
-        # For uvicorn this socket is over: it pings nobody and closes nothing.
+        # For uvicorn this socket is closed: it sends no pings and no close frame.
         self.handshake_complete = self.close_sent = True
         if self.transport.is_closing():
             service.transport.close()
@@ -109,54 +122,54 @@ class ClientProtocol(BoundedSocket):
         return self._refused
 
     def deliver(self, head: bytes, frames: bytes) -> None:
-        """From the service."""
+        """Write data of the service to the client."""
         if not self.transport.is_closing():
             self._sent.feed(frames)
             self.transport.write(head + frames)
 
     def service_lost(self) -> None:
-        """A service that ended without a word is one that broke down."""
+        """Close the connection; without a close frame of the service, with code 1011."""
         if not self._refused:
             self._send_close(CloseCode.INTERNAL_ERROR)
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """From the client."""
+        """Process data of the client."""
         if self._service is not None:
             self._on_upstream_head(data, self._service)
         elif self.handshake_initiated and not self.handshake_complete:
-            # Faster than the answer to its handshake, which no client has to be.
+            # Data before the response to the handshake, which no client needs to send.
             self._early += data
             if len(self._early) > limits.MAX_JSON_FRAME_BYTES:
                 self.transport.abort()
         else:
             super().data_received(data)
-            # A handshake that is none was answered, and has no scope.
+            # An invalid handshake has been answered and has no scope.
             if self.handshake_initiated and not self.transport.is_closing():
                 self.scope["extensions"][EXTENSION] = cast(dict[object, object], self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Close the connection to the service."""
         super().connection_lost(exc)
         if self._service is not None:
             self._service.transport.close()
             self._over.set()
 
     def pause_writing(self) -> None:
-        """The client reads too slowly: the service waits."""
+        """Stop reading from the service, because the client reads too slowly."""
         if self._service is None:
             super().pause_writing()
         elif not self._service.transport.is_closing():
             self._service.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """Continue to read from the service."""
         super().resume_writing()
         if self._service is not None and not self._service.transport.is_closing():
             self._service.transport.resume_reading()
 
     def shutdown(self) -> None:
-        """The gateway ends: the client is told to come back."""
+        """Close the connection with code 1012 (service restart), so that the client reconnects."""
         if self._service is None:
             super().shutdown()
             return
@@ -183,8 +196,11 @@ class ClientProtocol(BoundedSocket):
                 service.transport.write(step)
 
     def _refuse(self, service: UpstreamProtocol, code: CloseCode, why: str) -> None:
-        """Closed with bytes unread, a connection is reset, and the client might never learn why: it is heard out for a moment; and one that
-        reads nothing is not waited for.
+        """Close after a violation, with a reason.
+
+        The client is read for a moment, since a connection that is closed with unread bytes is
+        reset and the reason could be lost. A client that reads nothing is disconnected after a few
+        seconds.
         """
         self._refused = True
         self._send_close(code, why)
@@ -193,7 +209,7 @@ class ClientProtocol(BoundedSocket):
         self.loop.call_later(bounds.CLOSE_TIMEOUT_S, self.transport.abort)
 
     def _send_close(self, code: CloseCode, why: str = "") -> None:
-        """A close frame of our own, where the service sent none, and not into the middle of a frame."""
+        """Write a close frame if the service sent none and no frame is incomplete."""
         if self._sent.at_boundary and not self._sent.closed and not self.transport.is_closing():
             self.transport.write(
                 Frame(Opcode.CLOSE, Close(code, why).serialize()).serialize(mask=False)
