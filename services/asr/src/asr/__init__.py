@@ -1,1 +1,1 @@
-"""Hears recordings: decodes them and finds their words."""
+"""Speech recognition for recordings and for microphones."""

@@ -1,4 +1,4 @@
-"""`asr`: one asr process."""
+"""`asr`: runs one asr process."""
 
 from asr.app import build
 from asr.settings import AsrSettings
@@ -7,7 +7,7 @@ from service_runtime.server import serve
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve("asr", AsrSettings, build, ws_max_bytes=MAX_FRAME_BYTES)
 
 

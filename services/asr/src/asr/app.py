@@ -1,4 +1,4 @@
-"""The parts of asr: a consumer of `asr_tasks`, microphones at `/ws/asr`, and probes."""
+"""The application of asr: a consumer of `asr_tasks`, microphones at `/ws/asr`, and probes."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ WHISPER: Final = Path("whisper-base")
 
 
 def build(settings: AsrSettings) -> Starlette:
-    """The application of one asr process."""
+    """Return the application of one asr process."""
     recognizer = choose(settings)
     blobs, tasks = BlobStore(settings.redis_url), BackgroundTasks()
     consumer = settings.pod_name or f"{socket.gethostname()}:{settings.port}"
@@ -79,7 +79,7 @@ def build(settings: AsrSettings) -> Starlette:
             stack.callback(server.close)
             stack.push_async_callback(work.aclose)
             stack.push_async_callback(tasks.close)
-            # A model that cannot be loaded is tried again: the folder may be a volume that comes late.
+            # Loading a model is retried, because its folder may be a volume that is mounted late.
             tasks.run_forever("warm-up", warm_up, pause_s=1.0, wanted=lambda: not ready)
             yield
 
@@ -92,7 +92,10 @@ def build(settings: AsrSettings) -> Starlette:
 
 
 def choose(settings: AsrSettings) -> Recognizer:
-    """The model, where one is named and there; else the one that says so. Why is logged."""
+    """Return the Whisper recognizer if its model is available, else NullRecognizer.
+
+    The reason for the latter is logged.
+    """
     folder = settings.whisper_model
     if (
         folder is None

@@ -1,4 +1,7 @@
-"""From the bytes of a recording to samples: 16 kHz, mono, -1 to 1. Everything that a stranger's file may do is bounded."""
+"""Decodes a recording into samples: 16 kHz, mono, -1 to 1.
+
+Files come from untrusted clients, so formats, sizes and times are bounded.
+"""
 
 import io
 import time
@@ -20,10 +23,13 @@ RATE: Final = 16_000
 MAX_MINUTES: Final = 5
 MAX_SAMPLES: Final = MAX_MINUTES * 60 * RATE
 DEADLINE_CHECK_S: Final = 1.0
-"""A container that promises so much more than it holds was not sent to its end."""
+"""Tolerance in seconds between a container's declared and actual length.
+
+If more is missing, the recording is incomplete.
+"""
 
 _UNKNOWN_SIZE: Final = 0x7FFFFFFF
-# Named, never guessed: among what FFmpeg would guess are playlists, which open other files.
+# The format is named and never guessed: FFmpeg would also guess playlists, which open other files.
 _CONTAINERS: Final[dict[AudioKind, str]] = {
     "webm": "matroska",
     "ogg": "ogg",
@@ -41,9 +47,11 @@ def decode(
     channels: int = 1,
     until: float = float("inf"),
 ) -> Samples:
-    """The samples. `sample_rate` and `channels` are those of raw PCM; `until` is a time of `time.monotonic`.
+    """Return the samples.
 
-    Raises Unheard: over 16 MiB, over five minutes, not decodable, cut off, without sound, or not done by then.
+    `sample_rate` and `channels` are those of raw PCM; `until` is a time of `time.monotonic`. Raises
+    TranscriptionFailed for a recording that is over 16 MiB or five minutes, not decodable, cut off,
+    without audio, or not decoded by `until`.
     """
     if len(data) > limits.MAX_UPLOAD_BYTES:
         raise TranscriptionFailed("bad_audio", "too_large", limits.MAX_UPLOAD_BYTES)
@@ -60,7 +68,8 @@ def decode(
                 raise TranscriptionFailed("bad_audio", "too_long", MAX_MINUTES)
             if time.monotonic() > until:
                 raise TranscriptionFailed("bad_audio", "too_slow")
-    # FFmpeg's errors are OSErrors, ValueErrors and others at once; a codec that this build lacks is a LookupError.
+    # FFmpeg's errors have several bases, among them OSError and ValueError; a codec that this build
+    # lacks raises LookupError.
     except (FFmpegError, ValueError, LookupError, OSError, OverflowError) as error:
         raise TranscriptionFailed("bad_audio", "undecodable", kind) from error
     if not length:
@@ -69,7 +78,7 @@ def decode(
 
 
 def _contained(data: bytes, kind: AudioKind) -> Iterator[av.AudioFrame]:
-    # FFmpeg takes a WAV for as long as it is; its header knows how long it was.
+    # FFmpeg decodes a WAV of any length; only the header shows that it was longer.
     if kind == "wav" and len(data) - 8 < int.from_bytes(data[4:8], "little") < _UNKNOWN_SIZE:
         raise TranscriptionFailed("bad_audio", "cut_off")
     with av.open(
@@ -110,7 +119,7 @@ def _raw(data: bytes, sample_rate: int, channels: int) -> Iterator[av.AudioFrame
 def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[Samples]:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
     for frame in frames:
-        # Times may jump in a file that was cut or glued; the sound goes on.
+        # Timestamps may jump in a file that was cut or joined; the audio is continuous.
         frame.pts = None
         for piece in resampler.resample(frame):
             yield _samples(piece)
@@ -119,5 +128,5 @@ def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[Samples]:
 
 
 def _samples(frame: av.AudioFrame) -> Samples:
-    # A float that is no number would be heard as anything.
+    # NaN would disturb the recognizer.
     return np.nan_to_num(frame.to_ndarray().reshape(-1).astype(np.float32))

@@ -1,9 +1,11 @@
-"""Why a recording becomes no turn. `code` is for programs and stable; the sentence, in Chinese or English, is for who recorded it.
+"""Reasons why a recording starts no turn.
 
-Unheard
-├── bad_audio       it cannot be decoded, is too long, or was sent as a path
-├── nothing_heard   silence, or no words
-└── asr_failed      our side failed
+`code` is stable and for programs; the sentence, in Chinese or English, is for the user.
+
+    TranscriptionFailed
+    ├── bad_audio       it cannot be decoded, is too long, or was sent as a path
+    ├── nothing_heard   silence, or no words
+    └── asr_failed      an error on our side
 """
 
 from typing import Final, Literal
@@ -32,13 +34,16 @@ _SENTENCES: Final[dict[str, tuple[str, str]]] = {
 
 
 class TranscriptionFailed(Exception):
-    """`sentence` gives the text for a person; `str()` is the English one."""
+    """A recording could not be transcribed.
+
+    `sentence` returns the text for the user; `str()` is the English one.
+    """
 
     def __init__(self, code: Code, why: str, limit: object = "") -> None:
         self.code, self.why, self._limit = code, why, limit
         super().__init__(self.sentence(None))
 
     def sentence(self, lang: str | None) -> str:
-        """In the language asked for: Chinese, else English."""
+        """Return the sentence in Chinese if `lang` is Chinese, else in English."""
         english, chinese = _SENTENCES[self.why]
         return (chinese if (lang or "").startswith("zh") else english).format(limit=self._limit)

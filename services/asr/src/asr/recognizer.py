@@ -1,4 +1,4 @@
-"""Who finds the words in samples: a real model, or one that honestly says that there is none."""
+"""The interface of a recognizer, and the one that is used without a model."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -6,55 +6,61 @@ from typing import Final, Protocol
 from asr.decoder import RATE, Samples
 
 MIN_SPEECH_S: Final = 0.9
-"""Without a model, an utterance with its margins that is shorter is taken for a noise."""
+"""Shortest utterance in seconds, with its margins, that counts as speech without a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The words, empty when there are none, and the language (`zh`, `en`) they are in."""
+    """The recognized text, empty without words, and its language (`zh`, `en`)."""
 
     text: str
     lang: str
 
 
 class Recognizer(Protocol):
-    """`name` goes into results and `/readyz`. `warm` is called once, before the others. All take samples of 16 kHz, and `lang` where it
-    is known, and raise RuntimeError or ValueError when they fail.
+    """Recognizes words in samples of 16 kHz.
+
+    `name` is used in results and on `/readyz`. `warm` is called once, before the other methods.
+    `lang` is None where the language is not known. Methods raise RuntimeError or ValueError on
+    failure.
     """
 
     name: str
 
     async def warm(self) -> None:
-        """Load what takes long."""
+        """Load the model."""
 
     async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
-        """The words of a recording."""
+        """Return the words of a recording."""
 
     async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
-        """The words of at most half a minute, for somebody who waits for them."""
+        """Return the words of at most half a minute; the user is waiting for them."""
 
     async def interim(
         self, samples: Samples, lang: str | None, *, thorough: bool
     ) -> Transcript | None:
-        """The same for an utterance that still goes on. None: nobody can say, or there is no time for it now.
+        """Return the words of an unfinished utterance, or None when it is busy or unsure.
 
-        Not `thorough`: sooner and less exactly, since another look follows.
+        Without `thorough` it is faster and less exact, since another interim result follows.
         """
 
     async def aclose(self) -> None:
-        """Hear nothing more."""
+        """Stop recognizing."""
 
 
 class NullRecognizer:
-    """No model: the text says so, and how long the recording was, so that the answer to it is honest too."""
+    """Recognizer without a model.
+
+    Its text says so and gives the length of the recording, so that the reply to it can be honest.
+    """
 
     name: str = "none"
 
     async def warm(self) -> None:
-        """Nothing to load."""
+        """Do nothing: there is no model."""
 
     async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
-        """A sentence about the recording, in the language asked for."""
+        """Return a sentence about the recording in the language `lang`."""
         seconds = round(len(samples) / RATE, 1)
         if (lang or "").startswith("zh"):
             return Transcript(
@@ -66,7 +72,7 @@ class NullRecognizer:
         )
 
     async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
-        """The same sentence; nothing for what is too short to be more than a cough."""
+        """Return the same sentence; empty text for what is too short to be more than a cough."""
         if len(samples) < MIN_SPEECH_S * RATE:
             return Transcript("", lang or "en")
         return await self.transcribe(samples, lang)
@@ -74,8 +80,8 @@ class NullRecognizer:
     async def interim(
         self, samples: Samples, lang: str | None, *, thorough: bool
     ) -> Transcript | None:
-        """None: a sentence about the sound would stop a reply as if it were words."""
+        """Return None: a sentence about the audio would stop a reply as words do."""
         return None
 
     async def aclose(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is nothing to stop."""

@@ -1,4 +1,8 @@
-"""One recording from the work list: fetched, decoded, heard, and its words handed on, or an answer that says why not."""
+"""Job handler for recordings.
+
+A recording is fetched, decoded and transcribed. Its text goes to input-handler; a failure is
+answered with an error response.
+"""
 
 import asyncio
 import time
@@ -26,19 +30,22 @@ from dialog_telemetry import metrics
 log = structlog.get_logger("listener")
 
 QUIET: Final = 0.002
-"""A recording whose loudest sample is below this (-54 dB) is silence."""
+"""Peak below which a recording is silence (-54 dB)."""
 
 _SESSION: Final[TypeAdapter[str]] = TypeAdapter(SessionId)
 
 
 class RecordingWorker:
-    """`work` is the handler of `asr_tasks`; `given_up` answers for a recording that nobody survived."""
+    """`handle` processes jobs of `asr_tasks`.
+
+    `on_exhausted` answers for jobs that failed each time.
+    """
 
     def __init__(self, blobs: BlobStore, recognizer: Recognizer, decode_within_s: float) -> None:
         self._blobs, self._recognizer, self._decode_within_s = blobs, recognizer, decode_within_s
 
     async def handle(self, job: Job) -> None:
-        """One recording. Raises ConnectionError while Redis does not give its bytes."""
+        """Process one recording; raises ConnectionError while Redis does not return its bytes."""
         began = time.monotonic()
         try:
             task = job.read(AsrTask)
@@ -74,7 +81,7 @@ class RecordingWorker:
             text=transcript.text,
             provider=self._recognizer.name,
             lang=transcript.lang,
-            # With a name of its own it is one turn, however often it is delivered.
+            # With a request id it becomes one turn, however often it is delivered.
             meta=task.meta.model_copy(update={"request_id": task.meta.request_id or task.audio.id}),
         )
         metrics.ASR_RECORDINGS.labels(outcome="heard").inc()
@@ -92,7 +99,7 @@ class RecordingWorker:
         )
 
     def on_exhausted(self, raw: str) -> Sequence[RedisCommand]:
-        """Effects for a message that failed each time."""
+        """Return the effects for a message that failed each time."""
         try:
             task = AsrTask.from_json(raw)
         except ValidationError:
@@ -116,7 +123,7 @@ class RecordingWorker:
         if data is None:
             raise TranscriptionFailed("asr_failed", "gone")
         until = time.monotonic() + self._decode_within_s
-        # The thread looks at the time itself: nobody can end it from outside.
+        # The thread checks the time itself, because it cannot be stopped from outside.
         return await asyncio.to_thread(
             decode,
             data,
@@ -131,7 +138,7 @@ class RecordingWorker:
             raise TranscriptionFailed("nothing_heard", "nothing")
         try:
             transcript = await self._recognizer.transcribe(samples, lang)
-        # CTranslate2 says everything with these two.
+        # CTranslate2 raises only these two.
         except (RuntimeError, ValueError) as error:
             raise TranscriptionFailed("asr_failed", "failed") from error
         if not transcript.text:
@@ -139,7 +146,10 @@ class RecordingWorker:
         return transcript
 
     async def _fail(self, job: Job, error: ValidationError) -> None:
-        """A message that is none: who sent it is told, as far as it says who that is."""
+        """Move an invalid message to the dead letter list.
+
+        Its sender gets an error response, if the message names its session.
+        """
         message = failures.parse_leniently(job.raw)
         audio = message.get("audio")
         problem = TranscriptionFailed(

@@ -1,4 +1,9 @@
-"""Whisper through faster-whisper (CTranslate2), for Chinese and English."""
+"""Whisper through faster-whisper (CTranslate2), for Chinese and English.
+
+All calls run in one thread, one at a time. An utterance is transcribed in one pass over a window
+that is hardly longer than the utterance, which is faster than faster-whisper's own `transcribe`; a
+recording uses the latter, segment by segment.
+"""
 
 import asyncio
 import zlib
@@ -18,36 +23,45 @@ T = TypeVar("T")
 
 LANGUAGES: Final = ("zh", "en")
 PROMPTS: Final = {"zh": "以下是普通话的句子。"}
-"""Turns the model's Chinese towards simplified characters and punctuation."""
+"""Prompt that makes the model prefer simplified characters and punctuation."""
 
 WINDOW_S: Final = 30
 WINDOW_MIN_S: Final = 10
 WINDOW_QUICK_S: Final = 6
 SILENCE_AFTER_S: Final = 2
-"""Whisper was trained on half a minute. Less is a third of the work and as good, down to ten seconds of which two are silence;
-with less it repeats itself. Six seconds take two thirds of the time of ten, and some words are other ones."""
+"""Lengths of the window in seconds.
+
+Whisper was trained on half a minute. Ten seconds of which two are silence take a third of the work
+and are as good; with less, it repeats itself. Six seconds take two thirds of the time of ten, and
+some words differ.
+"""
 
 TOKENS_PER_SECOND: Final = 12
 TOKENS_SPARE: Final = 16
-"""Nobody says more; a loop does."""
+"""Limit of tokens: more are not spoken, but produced by a repetition loop."""
 
 LOOP_RATIO: Final = 2.4
-"""Text that shrinks so much by zlib repeats itself."""
+"""Text that zlib compresses by more than this ratio repeats itself."""
 
 NO_SPEECH: Final = 0.6
 UNSURE: Final = -0.7
-"""Mean log probability of a token. Below it, and with that chance of no speech, the words are made up."""
+"""Mean log probability of a token.
+
+Below it, and with a probability of no speech above NO_SPEECH, the words are invented.
+"""
 
 
 def installed() -> bool:
-    """Whether the extra `models` is there."""
+    """Return whether the extra `models` is installed."""
     return find_spec("faster_whisper") is not None
 
 
 class WhisperRecognizer:
-    """Loaded by `warm`; raises what faster-whisper raises for a folder that holds no model.
+    """A Recognizer over a model in `folder`; `warm` loads it.
 
-    One thing at a time is heard: a recording window by window, so that somebody who speaks now waits for at most one of them.
+    `warm` raises what faster-whisper raises for a folder without a model. One call runs at a time:
+    a recording runs segment by segment, so that a user who speaks now waits for one segment at
+    most.
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
@@ -58,11 +72,14 @@ class WhisperRecognizer:
         self._waiting = 0
 
     async def warm(self) -> None:
-        """Load the model and hear a second of silence: the first call is slower than all others."""
+        """Load the model and transcribe a second of silence: the first call is slow."""
         await self._run(self._load)
 
     async def transcribe(self, samples: Samples, lang: str | None) -> Transcript:
-        """The words; a language that is neither Chinese nor English is taken for the likelier of the two."""
+        """Return the words.
+
+        Another language counts as the more likely one of Chinese and English.
+        """
         known = _known(lang)
         if known is None:
             known = await self._run(self._language, samples)
@@ -73,14 +90,20 @@ class WhisperRecognizer:
         return Transcript("".join(texts).strip(), known)
 
     async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
-        """The same for at most half a minute, sooner."""
+        """Return the words of at most half a minute, faster than `transcribe`.
+
+        If the model repeats itself, `transcribe` is used.
+        """
         found = await self._run(self._short, samples, _known(lang), WINDOW_MIN_S)
         return await self.transcribe(samples, lang) if found is None else found
 
     async def interim(
         self, samples: Samples, lang: str | None, *, thorough: bool
     ) -> Transcript | None:
-        """The same; None while something else is heard, or when the model lost itself in a loop."""
+        """Return the words of an unfinished utterance.
+
+        Returns None while another call runs or waits, or when the model repeats itself.
+        """
         if self._waiting:
             return None
         return await self._run(
@@ -88,11 +111,12 @@ class WhisperRecognizer:
         )
 
     async def aclose(self) -> None:
-        """Hear nothing more."""
+        """Stop recognizing."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[Unpack[A]], T], *given: *A) -> T:
-        # One thread, and not a lock: who goes away in the middle leaves a call behind that nobody can end.
+        # One thread and not a lock: a caller that is cancelled leaves a call behind that cannot be
+        # stopped.
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
@@ -123,7 +147,8 @@ class WhisperRecognizer:
             language=lang,
             beam_size=1,
             best_of=1,
-            # More tries at what cannot be understood made half a minute of five seconds, and the text no better.
+            # More attempts at unintelligible audio took half a minute for five seconds, and the
+            # text was not better.
             temperature=(0.0, 0.4),
             condition_on_previous_text=False,
             initial_prompt=PROMPTS.get(lang),
@@ -132,7 +157,10 @@ class WhisperRecognizer:
         return iter(segments)
 
     def _short(self, samples: Samples, lang: str | None, window_min_s: int) -> Transcript | None:
-        """One pass over a window that is hardly longer than what was said. None: it repeats itself."""
+        """Transcribe in one pass over a window that is hardly longer than the samples.
+
+        Returns None when the model repeats itself.
+        """
         seconds = len(samples) / RATE
         window = np.zeros(
             int(min(WINDOW_S, max(window_min_s, seconds + SILENCE_AFTER_S)) * RATE), np.float32

@@ -1,1 +1,1 @@
-"""Hears microphones: finds speech in a stream of frames, its words while it goes on, and its end."""
+"""Recognition of live microphones: speech detection, interim results and end of turn."""

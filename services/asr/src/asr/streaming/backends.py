@@ -1,4 +1,7 @@
-"""What all microphones of a process are heard with: chosen by what is installed. What is missing is stood in for, and that is said."""
+"""The speech backends of a process, chosen by what is installed.
+
+A missing model is replaced by a fallback, which is logged and reported.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,23 +28,27 @@ FALLBACK: Final = "stand_in"
 
 @dataclass(frozen=True, slots=True)
 class SpeechBackends:
-    """`voice` makes a new one for each microphone; without `judge`, silence alone ends an utterance."""
+    """The backends of all microphones.
+
+    `vad` creates one detector for each microphone; without `end_of_turn`, only silence ends an
+    utterance.
+    """
 
     recognizer: Recognizer
     vad: Callable[[], VoiceActivity]
     end_of_turn: EndOfTurnModel | None
     endpointing: EndpointingConfig
     names: dict[str, str]
-    """Of what is used for `voice`, `turn_end` and `words`; `stand_in` where it is no model."""
+    """Names of what is used for `voice`, `turn_end` and `words`; `stand_in` without a model."""
 
     def close(self) -> None:
-        """Judge nothing more."""
+        """Stop the end-of-turn model."""
         if isinstance(self.end_of_turn, SmartTurn):
             self.end_of_turn.close()
 
 
 def load(models: Path | None, recognizer: Recognizer, rhythm: EndpointingConfig) -> SpeechBackends:
-    """Blocks while models are read. Raises ModelFailed for a file that is there and no model."""
+    """Load the models, which blocks; raises ModelFailed for a file that is not a model."""
     silero, smart_turn = _file(models, SILERO, "voice"), _file(models, SMART_TURN, "turn_end")
     voice: Callable[[], VoiceActivity] = EnergyGate
     end_of_turn: SmartTurn | None = None

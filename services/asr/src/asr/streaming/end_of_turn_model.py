@@ -1,4 +1,7 @@
-"""Whether somebody who has paused is done: smart-turn, a model that listens to how it was said, in Chinese, English and others."""
+"""End-of-turn model: decides whether a user who pauses has finished.
+
+smart-turn uses the sound of the utterance, in Chinese, English and other languages.
+"""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -15,33 +18,33 @@ COMPLETE_THRESHOLD: Final = 0.5
 
 
 class EndOfTurnModel(Protocol):
-    """Says whether an utterance is complete."""
+    """Predicts whether an utterance is complete."""
 
     async def is_complete(self, samples: Samples) -> bool:
-        """Of an utterance and the silence after it. Raises ModelFailed where it cannot say."""
+        """Return the prediction for an utterance and the silence after it; raises ModelFailed."""
 
 
 class SmartTurn:
-    """Judges one utterance at a time, beside the event loop: it takes 40 ms of a core."""
+    """Runs one prediction at a time in a thread, since it takes 40 ms of a core."""
 
     def __init__(self, session: OnnxModel) -> None:
         self._session = session
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smart-turn")
 
     async def is_complete(self, samples: Samples) -> bool:
-        """See `Judge`."""
+        """Return the prediction, as in `EndOfTurnModel`."""
         return (
             await asyncio.get_running_loop().run_in_executor(self._thread, self._chance, samples)
             > COMPLETE_THRESHOLD
         )
 
     def close(self) -> None:
-        """Judge nothing more."""
+        """Stop the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _chance(self, samples: Samples) -> float:
         recent = samples[-WINDOW:]
-        # It was trained on utterances that end where the window does.
+        # The model was trained on utterances that end with the window.
         window = np.concatenate([np.zeros(WINDOW - len(recent), np.float32), recent])
         level = (window - window.mean()) / np.sqrt(window.var() + 1e-7)
         return float(

@@ -1,13 +1,19 @@
-"""When somebody at a microphone begins to speak, and when they have said what they wanted to say. A state machine without I/O: the chance
-of voice in each frame goes in, actions come out.
+"""Endpointing: decides when a user begins to speak and when the utterance is complete.
 
-    QUIET ──voice for 96 ms──▶ SPEAKING ──200 ms of silence──▶ PAUSING: a model is asked whether that was the end
-      ▲                           ▲  voice again                  │
-      │                           └───────────────────────────────┤
-      └── it was, or the silence is long, or all of it is too long ┘
+It is a state machine without I/O: the probability of speech in each frame goes in, actions come
+out.
 
-It promises: each Began is followed by one End before the next Began; an utterance with what precedes it is never longer than the bound
-and one frame; the answer to a question about an earlier silence changes nothing; silence makes no actions.
+    QUIET ──speech for 96 ms──▶ SPEAKING ──200 ms of silence──▶ PAUSING: the model is asked
+      ▲                            ▲  speech again                 │
+      │                            └───────────────────────────────┤
+      └── it is complete, or the silence or the utterance is too long
+
+A fixed silence alone would be either too slow for short answers or cut off slow speakers, hence the
+model; without one, `fallback_silence_ms` ends the utterance.
+
+It guarantees that each SpeechStarted is followed by one SpeechEnded before the next SpeechStarted;
+that an utterance with its pre-roll is never longer than the limit and one frame; that a prediction
+about an earlier silence changes nothing; and that silence causes no actions.
 """
 
 from dataclasses import dataclass
@@ -19,44 +25,50 @@ Reason = Literal["complete", "silence", "too_long", "stopped", "gap"]
 
 @dataclass(frozen=True, slots=True)
 class EndpointingConfig:
-    """Thresholds are chances of voice, 0 to 1; times are ms."""
+    """Thresholds are probabilities of speech, 0 to 1; times are ms."""
 
     starts_at: float = 0.5
     goes_on_at: float = 0.35
-    """Lower than where it starts: the quiet end of a word belongs to it."""
+    """Lower than `starts_at`, because the quiet end of a word belongs to the utterance."""
 
     onset_ms: int = 96
-    """Voice for so long is speech; a click is shorter."""
+    """Speech of this length starts an utterance; a click is shorter."""
 
     preroll_ms: int = 300
-    """So much before the first voice is listened to as well: consonants begin without voice."""
+    """Audio before the first voice that belongs to the utterance.
+
+    Consonants begin without voice.
+    """
 
     predict_after_ms: int = 200
-    """Silence after which the model is asked, and the words are looked for ahead of its answer."""
+    """Silence after which the model is asked; the words are decoded at the same time."""
 
     max_silence_ms: int = 1_500
-    """Silence that ends an utterance of which the model says that it is not complete."""
+    """Silence that ends an utterance that the model considers incomplete."""
 
     fallback_silence_ms: int = 700
-    """Silence that ends an utterance where no model says anything."""
+    """Silence that ends an utterance without a prediction."""
 
     interim_interval_ms: int = 500
     max_utterance_ms: int = 30_000
-    """With its pre-roll. What goes on is the next utterance."""
+    """Longest utterance including its pre-roll; the rest becomes the next utterance."""
 
 
 class State(Enum):
-    """What is going on."""
+    """State of a microphone."""
 
     QUIET = auto()
     SPEAKING = auto()
     PAUSING = auto()
-    """Silence within an utterance, long enough to ask about."""
+    """Silence within an utterance, long enough for a prediction."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Somebody speaks since `start_ms`; listen from `window_ms`, which is at most the pre-roll earlier."""
+    """Speech began at `start_ms`.
+
+    Its audio begins at `window_ms`, which is at most the pre-roll earlier.
+    """
 
     start_ms: int
     window_ms: int
@@ -64,23 +76,23 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """Look what was said so far. What was asked for before and not begun yet need not be done."""
+    """Decode the words so far. It replaces earlier requests that have not begun."""
 
     speech_ms: int
     pausing: bool
-    """These may be all the words there are: worth the work, however much there was already."""
+    """Whether these may be all words; then they are decoded however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictEnd:
-    """Ask the model whether that was all; its answer goes to `verdict` with this number."""
+    """Ask the end-of-turn model; pass its answer to `on_prediction` with this number."""
 
     question: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The utterance is over. `end_ms` is the end of its last voice."""
+    """The utterance has ended. `end_ms` is the end of its last voice."""
 
     start_ms: int
     end_ms: int
@@ -91,7 +103,10 @@ Action = SpeechStarted | Decode | PredictEnd | SpeechEnded
 
 
 class Endpointer:
-    """One microphone. Times are ms of its own audio. `judged`: there is a model to ask."""
+    """Endpointing of one microphone.
+
+    Times are ms of its own audio. `judged`: there is an end-of-turn model.
+    """
 
     def __init__(self, rhythm: EndpointingConfig, *, judged: bool) -> None:
         self.state = State.QUIET
@@ -103,7 +118,7 @@ class Endpointer:
         ) = 0
 
     def on_frame(self, from_ms: int, to_ms: int, chance: float) -> list[Action]:
-        """A frame; each begins where the one before ended, or later."""
+        """Process a frame, which begins where the one before ended, or later."""
         self._now = to_ms
         if self.state is State.QUIET:
             return self._quiet_frame(from_ms, to_ms, chance)
@@ -114,7 +129,7 @@ class Endpointer:
         return actions
 
     def on_prediction(self, question: int, complete: bool | None) -> list[Action]:
-        """The model's answer to AskEnd; None: it could not say."""
+        """Process the model's answer to a PredictEnd; None if it failed."""
         if self.state is not State.PAUSING or question != self._question:
             return []
         if complete:
@@ -126,7 +141,7 @@ class Endpointer:
         return []
 
     def force_end(self, reason: Literal["stopped", "gap"]) -> list[Action]:
-        """No more sound comes: the microphone is off, or its frames stay away."""
+        """End the utterance, because the microphone is off or its frames stopped arriving."""
         self._onset = None
         return [] if self.state is State.QUIET else [self._end(reason)]
 
@@ -176,6 +191,6 @@ class Endpointer:
 
     def _end(self, reason: Reason) -> SpeechEnded:
         self.state = State.QUIET
-        # What was listened to once is not heard again as the beginning of the next utterance.
+        # Audio of this utterance must not be in the pre-roll of the next one.
         self._free_from = self._now
         return SpeechEnded(self._start, self._voiced_until, reason)

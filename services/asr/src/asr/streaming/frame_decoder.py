@@ -1,4 +1,7 @@
-"""From the frames of one microphone to samples: 16 kHz, mono, -1 to 1. Nothing is kept but what the decoder needs for the next frame."""
+"""Decodes the frames of one microphone into samples: 16 kHz, mono, -1 to 1.
+
+It stores only what the decoder needs for the next frame.
+"""
 
 from typing import Final
 
@@ -12,18 +15,21 @@ from service_runtime.http.errors import InvalidField, TooLarge
 
 MAX_FRAME_MS: Final = 1_000
 MAX_PACKET_BYTES: Final = 4_000
-"""An Opus packet is never longer."""
+"""Longest Opus packet in bytes."""
 
 MAX_FRAME_BYTES: Final = 48_000 * 2 * MAX_FRAME_MS // 1000
-"""The longest frame at the highest rate of the contract."""
+"""Longest frame in bytes at the highest rate of the contract."""
 
 OPUS_RATES: Final = (8_000, 12_000, 16_000, 24_000, 48_000)
 _OPUS_RATE: Final = 48_000
-"""Whatever was encoded, it is decoded at this rate."""
+"""Rate at which Opus is decoded, whatever rate was encoded."""
 
 
 class FrameDecoder:
-    """Raises InvalidField at once for a rate that the format does not have."""
+    """Decoder of one microphone.
+
+    The constructor raises InvalidField for a rate that the format does not have.
+    """
 
     def __init__(self, start: MicStart) -> None:
         self._pcm = start.format == "pcm_s16le"
@@ -39,7 +45,7 @@ class FrameDecoder:
                     field="sampleRate",
                     code="unsupported_rate",
                 )
-            # FFmpeg's own decoder, not libopus: every build of it has one.
+            # FFmpeg's own decoder, not libopus: every build contains it.
             self._opus = av.CodecContext.create("opus", "r")
             assert isinstance(self._opus, av.AudioCodecContext)
             self._opus.sample_rate = _OPUS_RATE
@@ -48,11 +54,17 @@ class FrameDecoder:
 
     @property
     def silence(self) -> Samples:
-        """Silence as long as a frame: stands for one that could not be decoded, so that times stay right."""
+        """Silence of one frame.
+
+        It replaces a frame that could not be decoded, so that times stay correct.
+        """
         return self._lost
 
     def samples(self, data: bytes) -> Samples:
-        """A frame's. Raises TooLarge, InvalidField; the microphone stays on."""
+        """Return the samples of a frame.
+
+        Raises TooLarge and InvalidField; the microphone stays on.
+        """
         if len(data) > self._bytes_max:
             raise TooLarge(
                 f"a microphone frame has at most {self._bytes_max} bytes", limit=self._bytes_max
@@ -74,13 +86,13 @@ class FrameDecoder:
         return self._resampled([frame])
 
     def _packet(self, data: bytes) -> list[av.AudioFrame]:
-        # An empty packet tells FFmpeg's decoder that nothing more comes.
+        # An empty packet signals the end of the stream to FFmpeg's decoder.
         if not data:
             raise InvalidField("an Opus packet is not empty", code="bad_opus")
         try:
             assert isinstance(self._opus, av.AudioCodecContext)
             return self._opus.decode(av.Packet(data))
-        # FFmpeg's errors are OSErrors, ValueErrors and others at once.
+        # FFmpeg's errors have several bases, among them OSError and ValueError.
         except (FFmpegError, ValueError, OSError) as error:
             raise InvalidField(
                 "this is no Opus packet; one packet is one binary frame", code="bad_opus"
@@ -89,7 +101,7 @@ class FrameDecoder:
     def _resampled(self, frames: list[av.AudioFrame]) -> Samples:
         pieces: list[Samples] = []
         for frame in frames:
-            # Frames may be missing in between; the sound goes on.
+            # Frames may be missing in between; the audio is continuous.
             frame.pts = None
             pieces += [
                 piece.to_ndarray().reshape(-1).astype(np.float32)

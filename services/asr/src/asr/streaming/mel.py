@@ -1,4 +1,4 @@
-"""Log-mel features as Whisper's encoder wants them, which smart-turn is built upon. Only numpy."""
+"""Log-mel features as Whisper's encoder expects them; smart-turn is built on it. Only numpy."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ HOP: Final = 160
 FFT: Final = 400
 
 _LINEAR_HZ: Final = 200 / 3
-"""Below 1 kHz a mel is so many Hz; above, 27 mels are a factor of 6.4 (Slaney's scale)."""
+"""Hz per mel below 1 kHz; above, 27 mels are a factor of 6.4 (Slaney's scale)."""
 
 _BEND_HZ: Final = 1_000.0
 _BEND_MEL: Final = _BEND_HZ / _LINEAR_HZ
@@ -20,7 +20,10 @@ _LOG_STEP: Final = np.log(6.4) / 27
 
 
 def log_mel(samples: Samples) -> NDArray[np.float32]:
-    """[80, len/160] for samples of 16 kHz: ten to the power of it is energy, at most eight orders below the loudest; about -1 to 1.5."""
+    """Return features [80, len/160] for samples of 16 kHz, about -1 to 1.5.
+
+    They are log10 of the energy, limited to eight orders below the loudest, then scaled.
+    """
     padded = np.pad(samples, FFT // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][: len(samples) // HOP]
     power = np.abs(np.fft.rfft(frames * _WINDOW, axis=1)) ** 2
@@ -35,7 +38,7 @@ def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _filters() -> NDArray[np.float64]:
-    """[bands, bins]: triangles between neighbours' centres, each of the same area."""
+    """Return [bands, bins]: triangles between the neighbours' centres, each of the same area."""
     highest = _BEND_MEL + np.log(RATE / 2 / _BEND_HZ) / _LOG_STEP
     edges = _hz(np.linspace(0.0, highest, BANDS + 2))
     bins = np.fft.rfftfreq(FFT, 1 / RATE)

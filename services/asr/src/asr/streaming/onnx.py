@@ -1,4 +1,4 @@
-"""Models in ONNX: loaded once for the process, and used by all microphones."""
+"""ONNX models, each loaded once per process and shared by all microphones."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 
 class OnnxModel(Protocol):
-    """As much of onnxruntime.InferenceSession as is used."""
+    """The part of onnxruntime.InferenceSession that is used."""
 
     def run(self, names: None, inputs: Mapping[str, NDArray[Any]], /) -> list[NDArray[np.float32]]:
-        """All outputs for these inputs. Raises ModelFailed."""
+        """Return all outputs for these inputs; raises ModelFailed."""
 
 
 def installed() -> bool:
-    """Whether the extra `models` is there."""
+    """Return whether the extra `models` is installed."""
     return find_spec("onnxruntime") is not None
 
 
 class ModelFailed(Exception):
-    """A model could not be loaded, or gave no answer."""
+    """A model could not be loaded or run."""
 
 
 def load(path: Path) -> OnnxModel:
-    """A session that uses one core; it raises ModelFailed, as this does for a file that holds no model."""
-    # By its name: the package comes with an extra, and is missing where this is type-checked.
+    """Return a model that uses one core; raises ModelFailed for a file that is not a model."""
+    # Imported by name: the package belongs to an extra and is missing where this is type-checked.
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.inter_op_num_threads = options.intra_op_num_threads = 1
@@ -36,7 +36,7 @@ def load(path: Path) -> OnnxModel:
         session: OnnxModel = runtime.InferenceSession(
             str(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
-    # onnxruntime's errors have no base of their own; it raises nothing else here.
+    # onnxruntime's errors have no common base class; it raises nothing else here.
     except Exception as error:
         raise ModelFailed(f"{path}: {error}") from error
     return _Loaded(session)

@@ -1,7 +1,15 @@
-"""One microphone: frames go in; speech, its words while it goes on, and utterances come out, in this order and one after the other.
+"""Recognition of one microphone: frames in; SPEECH_STARTED, PARTIAL and UTTERANCE out, in order.
 
-Frames are heard where they arrive. One task finds the words of one utterance after the other; another judges whether the present one is
-complete.
+Voice activity and endpointing run where the frames arrive, because they are fast. Slow work runs in
+tasks of its own: `run` transcribes one utterance after the other, a second task asks the
+end-of-turn model, and a third one ends an utterance whose frames stop arriving. The frames of an
+utterance are in a SpeechSegment, which outlives it until its words are found.
+
+Memory and latency are bounded: audio that arrives faster than real time is rejected beyond
+MAX_AHEAD_MS, and of more than BACKLOG utterances that wait for their words the oldest is dropped.
+
+Decoding is in `frame_decoder.py`, decisions in `endpointing.py`, words in `transcriber.py`, and the
+choice of models in `backends.py`.
 """
 
 import asyncio
@@ -34,25 +42,35 @@ from service_runtime.http.errors import InvalidField, TooMany
 log = structlog.get_logger("ear")
 
 MAX_AHEAD_MS: Final = 10_000
-"""A microphone is no faster than time; so much may have piled up on the way, input-handler's five seconds included."""
+"""Audio in ms that may arrive ahead of real time, because it piled up on the way.
+
+It includes the five seconds that input-handler may hold.
+"""
 
 GAP_S: Final = 1.0
-"""Frames that stay away so long in the middle of an utterance end it."""
+"""Seconds without frames that end an utterance."""
 
 GAP_CHECK_S: Final = 0.25
 BACKLOG: Final = 3
-"""Utterances that wait for their words. With a fourth the machine is too slow, and the oldest is given up."""
+"""Utterances that may wait for their words.
+
+With a fourth the machine is too slow, and the oldest is dropped.
+"""
 
 
 class StreamingRecognizer:
-    """`feed` it frames, `run` it until it was told to `stop` and all has been said. Raises InvalidField for a rate its format lacks."""
+    """Recognizes one microphone.
+
+    `feed` frames while `run` runs; `run` ends after `stop` when all results have been sent. The
+    constructor raises InvalidField for a rate that the format does not have.
+    """
 
     def __init__(self, start: MicStart, backends: SpeechBackends, send: Send) -> None:
         self._start, self._backends, self._send = start, backends, send
         self._decoder = FrameDecoder(start)
         self._vad = backends.vad()
         self._endpointer = Endpointer(backends.endpointing, judged=backends.end_of_turn is not None)
-        # As much of the past as an utterance may begin with, and one frame.
+        # The audio with which an utterance may begin, and one frame.
         past_ms = backends.endpointing.preroll_ms + backends.endpointing.onset_ms
         self._recent: deque[Samples] = deque(maxlen=past_ms // FRAME_MS + 2)
         self._remainder: Samples = np.zeros(0, np.float32)
@@ -66,7 +84,7 @@ class StreamingRecognizer:
         self._stopping = False
 
     def feed(self, data: bytes) -> None:
-        """A frame of audio. Raises InvalidField, TooLarge, TooMany; the microphone stays on."""
+        """Process a frame; raises InvalidField, TooLarge or TooMany. The microphone stays on."""
         try:
             samples = self._decoder.samples(data)
         except InvalidField as error:
@@ -76,13 +94,13 @@ class StreamingRecognizer:
         self._process(samples)
 
     def stop(self) -> None:
-        """The microphone is off: what was said is still heard to its end."""
+        """Turn the microphone off; what was said before is still transcribed."""
         self._act(self._endpointer.force_end("stopped"))
         self._stopping = True
         self._speeches.set()
 
     async def run(self) -> None:
-        """Until it was stopped and all utterances were told."""
+        """Run until the microphone is stopped and all utterances are transcribed."""
         transcriber = UtteranceTranscriber(self._start, self._backends.recognizer, self._send)
         beside = BackgroundTasks()
         beside.start("judge", self._predict_end())

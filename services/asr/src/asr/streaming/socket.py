@@ -1,6 +1,7 @@
-"""`/ws/asr`: one microphone a connection. MIC_START, then binary frames, then MIC_STOP; what was heard comes back.
+"""The socket `/ws/asr`: one microphone per connection.
 
-Whoever may reach this port may use it: the network policy lets in input-handler alone, as with the other sockets inside.
+The client sends MIC_START, then binary frames, then MIC_STOP, and receives the results. There is no
+authentication: the network policy admits only input-handler, as for the other internal sockets.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ START_TIMEOUT_S: Final = 5.0
 
 
 class MicrophoneServer:
-    """Lets in so many microphones at once. `senses` gives None until the models are loaded."""
+    """Admits a limited number of microphones. `backends` is None until the models are loaded."""
 
     def __init__(self, microphones_max: int) -> None:
         self.backends: SpeechBackends | None = None
@@ -43,7 +44,7 @@ class MicrophoneServer:
         self._max = microphones_max
 
     async def serve(self, socket: WebSocket) -> None:
-        """One connection, until it ends."""
+        """Serve one connection until it ends."""
         await socket.accept()
         with suppress(WebSocketDisconnect, RuntimeError):
             try:
@@ -61,7 +62,7 @@ class MicrophoneServer:
                 metrics.MICROPHONES.dec()
 
     def close(self) -> None:
-        """Judge nothing more."""
+        """Stop the end-of-turn model."""
         if self.backends is not None:
             self.backends.close()
 
@@ -101,7 +102,8 @@ class _Connection:
         try:
             await asyncio.wait([hearing, reading], return_when=asyncio.FIRST_COMPLETED)
             if not hearing.done() and reading.exception() is None and reading.result():
-                # Stopped; who leaves now does not want to know what was said.
+                # After MIC_STOP the results are still sent; a client that disconnects now does not
+                # need them.
                 leaving = asyncio.create_task(self._wait_disconnect())
                 await asyncio.wait([hearing, leaving], return_when=asyncio.FIRST_COMPLETED)
                 leaving.cancel()
@@ -128,7 +130,7 @@ class _Connection:
         return StreamingRecognizer(start, self._backends, self._send)
 
     async def _read(self, recognizer: StreamingRecognizer) -> bool:
-        """True when it was stopped, False when the connection is over."""
+        """Return True when the microphone was stopped, False when the connection has ended."""
         while (message := await self._socket.receive())["type"] == "websocket.receive":
             text, data = message.get("text"), message.get("bytes")
             try:
@@ -157,7 +159,7 @@ class _Connection:
         error = ended.exception()
         if error is None:
             await self._socket.close(CLOSE_NORMAL)
-        # The connection's own end is one of these two.
+        # These two mean that the connection has ended.
         elif not isinstance(error, (WebSocketDisconnect, RuntimeError)):
             metrics.TASK_CRASHES.labels(task="microphone").inc()
             log.error("microphone_failed", error=repr(error)[:200], exc_info=error)

@@ -1,6 +1,9 @@
-"""Finds the words of one microphone's utterances, while they go on and once they are over.
+"""Transcribes the utterances of one microphone: interim results, then the final text.
 
-No two decodes of it run at once, and the newest wish to know the words wins.
+Decodes of one microphone never run concurrently, and a newer request replaces older ones. An
+interim result in the pause before the end is reused as the final text, if it covers all audio.
+After each interim result the transcriber pauses for as long as it took, so that on a slow machine
+the final text does not wait behind interim results.
 """
 
 import asyncio
@@ -20,23 +23,26 @@ from dialog_telemetry import metrics
 log = structlog.get_logger("scribe")
 
 TAIL_MS: Final = 100
-"""Listened to after the last voice: words end softer than they begin."""
+"""Audio after the last voice that is decoded too, because words end more softly than they begin."""
 
 LANGUAGE_MS: Final = 1_500
-"""Of less speech the model does not know the language: it is taken for the one before."""
+"""Shortest speech from which the model can detect the language.
+
+A shorter utterance is assumed to be in the language of the one before.
+"""
 
 Send = Callable[[WireModel], Awaitable[None]]
 
 
 class UtteranceTranscriber:
-    """`follow` one utterance after the other."""
+    """Call `run` for one utterance after the other."""
 
     def __init__(self, start: MicStart, recognizer: Recognizer, send: Send) -> None:
         self._start, self._recognizer, self._send = start, recognizer, send
         self._lang = start.lang
 
     async def run(self, speech: SpeechSegment) -> None:
-        """One utterance, from its beginning to its words."""
+        """Transcribe one utterance from its beginning to its final text."""
         await self._send(SpeechStarted(at_ms=speech.began.start_ms))
         known: Transcript | None = None
         known_until_ms = 0
@@ -54,7 +60,8 @@ class UtteranceTranscriber:
                 continue
             speech_ms, until_ms, pausing = speech.speech_ms, speech.until_ms, speech.pausing
             found = await self._interim(speech, speech_ms)
-            # As long as it took, it rests: on a slow machine, the words at the end are not behind those in the middle.
+            # Pause for as long as it took: on a slow machine the final text must not wait behind
+            # interim results.
             free_at = 2 * _clock() - began
             if found is None:
                 continue
@@ -69,7 +76,7 @@ class UtteranceTranscriber:
         await self._finish(speech, known if known_until_ms >= _audio_end(speech.end) else None)
 
     def _language(self, speech_ms: int) -> str | None:
-        """What it is surely in; None: to be found out."""
+        """Return the known language of the utterance, or None to detect it."""
         return self._start.lang or (self._lang if speech_ms < LANGUAGE_MS else None)
 
     async def _interim(self, speech: SpeechSegment, speech_ms: int) -> Transcript | None:
@@ -78,7 +85,7 @@ class UtteranceTranscriber:
             found = await self._recognizer.interim(
                 speech.samples(), self._language(speech_ms), thorough=speech.pausing
             )
-        # CTranslate2 says everything with these two.
+        # CTranslate2 raises only these two.
         except (RuntimeError, ValueError) as error:
             metrics.ASR_INTERIM_RESULTS.labels(outcome="failed").inc()
             log.warning("no_partial", session=self._start.session_id, reason=repr(error)[:200])

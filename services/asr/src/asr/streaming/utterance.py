@@ -1,4 +1,4 @@
-"""One utterance in the making: its sound, and what was asked about it."""
+"""One utterance in progress: its audio, and requests for its words."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,16 +12,19 @@ from asr.streaming.vad import FRAME_MS
 
 @dataclass(slots=True)
 class SpeechSegment:
-    """`frames` begin at `began.window_ms`. It is written by who hears frames and read by who finds the words, on one event loop."""
+    """The audio of one utterance; `frames` begin at `began.window_ms`.
+
+    The pipeline writes it and the transcriber reads it, on one event loop.
+    """
 
     began: SpeechStarted
     frames: list[Samples]
     end: SpeechEnded | None = None
     over_at: float = 0.0
-    """When its last voice arrived, by the event loop's clock; set with `end`."""
+    """Time of the event loop at which its last voice arrived; set with `end`."""
 
     decode: bool = False
-    """Somebody wants to know what was said so far."""
+    """Whether an interim result is requested."""
 
     pausing: bool = False
     speech_ms: int = 0
@@ -29,21 +32,24 @@ class SpeechSegment:
 
     @property
     def until_ms(self) -> int:
-        """Audio time up to which it was heard."""
+        """Audio time of the end of its frames."""
         return self.began.window_ms + len(self.frames) * FRAME_MS
 
     def request_interim(self, speech_ms: int, *, pausing: bool) -> None:
-        """Its words are wanted, after so much speech; `pausing`: they may be all."""
+        """Request an interim result after this much speech.
+
+        `pausing`: these may be all the words of the utterance.
+        """
         self.decode, self.speech_ms, self.pausing = True, speech_ms, pausing
         self.changed.set()
 
     def finish(self, end: SpeechEnded, over_at: float) -> None:
-        """No more frames come."""
+        """Mark the end: no more frames follow."""
         self.end, self.over_at = end, over_at
         self.changed.set()
 
     def samples(self, until_ms: int | None = None) -> Samples:
-        """What was heard so far, or up to then."""
+        """Return all samples so far, or those up to this audio time."""
         frames = (
             self.frames
             if until_ms is None

@@ -1,4 +1,7 @@
-"""Voice activity by Silero VAD: 0.1 ms a frame, so it runs where the frames arrive."""
+"""Voice activity by Silero VAD.
+
+It takes 0.1 ms per frame, so it runs on the event loop.
+"""
 
 from typing import Final
 
@@ -8,18 +11,24 @@ from asr.decoder import RATE, Samples
 from asr.streaming.onnx import OnnxModel
 
 CONTEXT: Final = 64
-"""Samples of the frame before that the model wants to see again."""
+"""Samples of the previous frame that the model needs again."""
 
 STALE_FRAMES: Final = 62
-"""Two seconds. Long noise and music make its memory deaf to the speech that follows, so it forgets in between …"""
+"""Age of the model's state (two seconds) from which it may be reset.
+
+After long noise and music the state makes the model miss the speech that follows.
+"""
 
 QUIET_FRAMES: Final = 5
 QUIET_BELOW: Final = 0.1
-"""… but only in clear silence: 160 ms of it are no dip within a word."""
+"""The state is reset only after QUIET_FRAMES frames below this probability.
+
+160 ms of clear silence are not a dip within a word.
+"""
 
 
 class Silero:
-    """One microphone's; the session is everybody's."""
+    """Voice activity of one microphone; the model is shared."""
 
     def __init__(self, session: OnnxModel) -> None:
         self._session = session
@@ -29,7 +38,7 @@ class Silero:
         self._age = self._quiet = 0
 
     def speech_probability(self, frame: Samples) -> float:
-        """See `VoiceActivity`."""
+        """Return the probability of speech in a frame, as in `VoiceActivity`."""
         if self._age >= STALE_FRAMES and self._quiet >= QUIET_FRAMES:
             self._state = np.zeros_like(self._state)
             self._age = 0

@@ -1,1 +1,1 @@
-"""For tests of asr: senses that follow a script; never imported by a service."""
+"""Backends that follow a script, for tests of asr; never imported by a service."""

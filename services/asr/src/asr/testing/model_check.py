@@ -1,7 +1,8 @@
-"""`python -m asr.testing.model_check <models>`: real models on sentences spoken by the built-in voice, with latencies.
+"""Tries real models on sentences spoken by espeak, and reports latencies.
 
-Started by `vtuber models --try`. The voice is espeak's, which is hard to understand for a model that learned from people; what counts here
-is that every part works, and how long it takes. It needs dialog-voice, which asr itself does not.
+Run it with `python -m asr.testing.model_check <models>`; `vtuber models --try` starts it. espeak is
+hard to understand for a model that was trained on people, so the check is only that every part
+works, and how long it takes. It needs dialog-voice, which asr itself does not.
 """
 
 import asyncio
@@ -37,18 +38,18 @@ FRAME_MS: Final = 20
 BEFORE_S: Final = 1.0
 AFTER_S: Final = 2.5
 NOISE: Final = 0.0005
-"""A quiet room, about -66 dB: no microphone gives silence."""
+"""Level of a quiet room, about -66 dB: no microphone returns silence."""
 
 
 @dataclass(slots=True)
 class Recognized:
-    """What an ear said about one sentence, by `time.monotonic`."""
+    """The messages about one sentence, with times of `time.monotonic`."""
 
     partials: list[tuple[float, str]] = field(default_factory=list)
     utterances: list[tuple[float, Utterance]] = field(default_factory=list)
 
     async def __call__(self, message: WireModel) -> None:
-        """Note it."""
+        """Record a message."""
         if isinstance(message, Partial):
             self.partials.append((time.monotonic(), message.text))
         elif isinstance(message, Utterance):
@@ -56,7 +57,10 @@ class Recognized:
 
 
 async def main(models: Path) -> None:
-    """All sentences, at the speed of speech. Raises ModelFailed and what faster-whisper raises for models that are none."""
+    """Play all sentences in real time and print the results.
+
+    Raises ModelFailed, and what faster-whisper raises for an invalid model.
+    """
     recognizer = choose(AsrSettings(models_dir=models))
     await recognizer.warm()
     in_use = await asyncio.to_thread(backends.load, models, recognizer, EndpointingConfig())

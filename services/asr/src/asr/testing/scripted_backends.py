@@ -1,4 +1,8 @@
-"""Stands in for the senses: the voice is what the samples say, the judge and the recognizer follow a script."""
+"""Speech backends for tests.
+
+Voice activity is the level of the samples; the end-of-turn model and the recognizer follow a
+script.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -15,28 +19,28 @@ FRAME_MS = 20
 
 
 def sound(ms: int, level: float) -> bytes:
-    """s16le of 16 kHz at this level: a voice is 0.5, silence is 0."""
+    """Return s16le samples of 16 kHz at this level: a voice is 0.5, silence is 0."""
     return np.full(ms * RATE // 1000, level * 32767, "<i2").tobytes()
 
 
 class LevelVad:
-    """A frame's level is its chance of voice, doubled."""
+    """Voice activity that is twice the level of a frame."""
 
     def speech_probability(self, frame: Samples) -> float:
-        """Of a voice."""
+        """Return twice the mean level of the frame, at most 1."""
         return min(1.0, float(np.abs(frame).mean()) * 2)
 
 
 @dataclass
 class ScriptedEndOfTurn:
-    """Answers in turn; the last answer stays. None: it fails."""
+    """Returns `answers` in order; the last one repeats. None makes it fail."""
 
     answers: list[bool | None] = field(default_factory=lambda: [True])
     takes_s: float = 0.05
     lengths_s: list[float] = field(default_factory=list)
 
     async def is_complete(self, samples: Samples) -> bool:
-        """What comes next in the script."""
+        """Return the next answer of the script."""
         self.lengths_s.append(len(samples) / RATE)
         await asyncio.sleep(self.takes_s)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -46,7 +50,7 @@ class ScriptedEndOfTurn:
 
 
 class ScriptedRecognizer(NullRecognizer):
-    """Hears one word for each started half second of voice."""
+    """Recognizes one word for each started half second of voice."""
 
     name = "scripted"
 
@@ -58,14 +62,14 @@ class ScriptedRecognizer(NullRecognizer):
         self.broken = self.busy = False
 
     async def transcribe_utterance(self, samples: Samples, lang: str | None) -> Transcript:
-        """Words by length."""
+        """Return words by the length of the voice."""
         self.finals.append(len(samples) / RATE)
         return await self._transcribe(samples, lang)
 
     async def interim(
         self, samples: Samples, lang: str | None, *, thorough: bool
     ) -> Transcript | None:
-        """The same, unless it is busy."""
+        """Return the same, or None while `busy` is set."""
         self.interims += 1
         return None if self.busy else await self._transcribe(samples, lang)
 
@@ -86,7 +90,7 @@ def backends(
     end_of_turn: ScriptedEndOfTurn | None,
     rhythm: EndpointingConfig | None = None,
 ) -> SpeechBackends:
-    """All of it."""
+    """Return SpeechBackends with these parts."""
     return SpeechBackends(
         recognizer,
         LevelVad,
