@@ -1,4 +1,7 @@
-"""The documents in Redis: hash, revision and message in one transaction (ADR 8), written only where they differ."""
+"""Writes the flag documents to Redis.
+
+Hash, revision and message are written in one transaction (ADR 8), and only where they differ.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +21,7 @@ log = structlog.get_logger("flag_writer")
 
 
 def unix_ms() -> int:
-    """The wall clock."""
+    """Return the wall clock in Unix ms."""
     return time.time_ns() // 1_000_000
 
 
@@ -30,22 +33,35 @@ def _generation(text: str) -> int:
 
 
 class FlagWriter:
-    """Knows what Redis holds: read back at the start, after a failure, and when the revision is not the one last written."""
+    """Tracks the content of Redis and writes differences.
+
+    The content is read at the start, after a failure, and when the revision is not the one last
+    written.
+    """
 
     def __init__(self, redis: RedisClient, *, clock_ms: Callable[[], int] = unix_ms) -> None:
         self._redis = redis
         self._clock_ms = clock_ms
         self._in_sync = False
         self.known = False
-        """Whether Redis was read once. Later, what it held last is taken for granted until `sync` has read and mended it."""
+        """Whether Redis was read once.
+
+        After that the last known content is assumed until `sync` has read and corrected it.
+        """
         self._rewrite_all = False
-        """The revision in Redis is lower than one that pods have seen: it has to be written although no document differs."""
+        """Whether the revision in Redis is lower than one that pods have seen.
+
+        Then it must be written again although no document differs.
+        """
         self._texts: dict[str, tuple[SessionDocument, str]] = {}
         self.revision = 0
         self.written: dict[str, WrittenDocument] = {}
 
     async def sync(self, documents: Mapping[str, SessionDocument]) -> bool:
-        """Make the hash so; returns whether anything was written. Raises RedisAway; what is in force stays."""
+        """Make the hash equal to `documents`; returns whether anything was written.
+
+        Raises RedisUnavailable; the documents in force then stay.
+        """
         texts = {session: self._text(session, document) for session, document in documents.items()}
         self._texts = {session: self._texts[session] for session in texts}
         await self.prepare()
@@ -72,7 +88,7 @@ class FlagWriter:
         try:
             await self._redis.call("documents", write)
         except RedisUnavailable:
-            # The transaction may have been carried out although its answer did not come.
+            # The transaction may have been executed although its reply was lost.
             self._in_sync = False
             raise
         self.revision = revision
@@ -99,7 +115,7 @@ class FlagWriter:
         return known[1]
 
     async def prepare(self) -> None:
-        """Read back what is there, where that is not known; raises RedisAway."""
+        """Read the content of Redis if it is not known; raises RedisUnavailable."""
         if self._in_sync:
             return
 
@@ -116,16 +132,17 @@ class FlagWriter:
             session: WrittenDocument(text, revision, _generation(text))
             for session, text in texts.items()
         }
-        # An emptied or restored Redis: pods compare revisions, so one that goes back is made to go forth.
+        # Redis was emptied or restored: pods compare revisions, so a lower one must be raised
+        # again.
         self._rewrite_all = revision < self.revision or (bool(texts) and revision == 0)
         self.revision = max(self.revision, revision)
         self._in_sync = self.known = True
 
     async def verify(self) -> None:
-        """Look whether somebody emptied Redis; raises RedisAway."""
+        """Check whether Redis was emptied or changed; raises RedisUnavailable."""
 
         async def read(client: Redis) -> str:
-            # Nothing was ever written while there was no session.
+            # Without any session nothing has been written yet.
             return str(await client.get(FLAGS_REVISION) or 0)
 
         if self._in_sync and await self._redis.call("verify", read) != str(self.revision):
@@ -133,7 +150,10 @@ class FlagWriter:
             self._in_sync = False
 
     def next_generation(self) -> int:
-        """A revision for a table that cannot be written to Redis now; every later write has a higher one."""
+        """Return a revision for a table that cannot be written to Redis now.
+
+        Every later write has a higher one.
+        """
         self.revision = max(self._clock_ms(), self.revision + 1)
         self._in_sync = False
         return self.revision

@@ -1,4 +1,7 @@
-"""How to reach the API server: the pod's service account, or a kubeconfig. One session with deadlines and a look at each request."""
+"""Credentials of the API server: the pod's service account, or a kubeconfig.
+
+It also opens the HTTP session with deadlines and tracing of requests.
+"""
 
 from types import SimpleNamespace
 from typing import Final
@@ -13,7 +16,10 @@ LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
 
 def credentials() -> kopf.ConnectionInfo:
-    """Read anew at each call: a projected token is replaced every hour. Raises Unreachable when there are none."""
+    """Return the credentials, read again at each call; raises Unreachable when there are none.
+
+    A projected token is replaced every hour.
+    """
     settings = kopf.OperatorSettings()
     found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
         settings=settings
@@ -42,7 +48,10 @@ def _observe(progress: WatchHealth) -> aiohttp.TraceConfig:
 def open_session(
     info: kopf.ConnectionInfo, progress: WatchHealth | None = None
 ) -> aiohttp.ClientSession:
-    """A session of the calling event loop. With `progress`, it is told of every answer: kopf itself does not say how watches fare."""
+    """Return a session for the calling event loop.
+
+    With `progress`, it is notified of every reply, since kopf does not report the state of watches.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         headers={**info.as_http_headers(), "User-Agent": "vtuber-operator"},

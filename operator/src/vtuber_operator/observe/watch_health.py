@@ -1,4 +1,7 @@
-"""Whether the watches are established, and go on. kopf does not tell; the answers to its requests do."""
+"""State of the watches, derived from the replies to kopf's requests.
+
+kopf itself does not report whether its watches are established and continue.
+"""
 
 import threading
 import time
@@ -6,9 +9,9 @@ from collections.abc import Callable, Iterable
 
 
 class WatchHealth:
-    """Which resources have been listed and are watched, and since when nothing was heard of each.
+    """Records which resources are listed and watched, and when each watch was last renewed.
 
-    Called from kopf's thread and read from the other: guarded by a lock.
+    It is called from kopf's thread and read from the main thread, so a lock guards it.
     """
 
     def __init__(
@@ -23,21 +26,22 @@ class WatchHealth:
         self.on_established: Callable[[], None] = lambda: None
 
     def answered(self, path: str, status: int, *, watch: bool) -> None:
-        """The API server answered a request of kopf's."""
+        """Record a reply of the API server to a request of kopf."""
         if path not in self._paths or status != 200:
             return
         with self._lock:
             again = path in self._watched
             if watch:
                 self._watched[path] = self._clock()
-        # A list after the first watch: the watch had to begin anew, and what was deleted in between was not told.
+        # A list after the first watch: the watch had to start again, and deletions in between were
+        # not reported.
         if not watch and again:
             self.on_relist()
         if watch and not again and self.established:
             self.on_established()
 
     def restarted(self) -> None:
-        """Kopf is started anew: nothing is established yet."""
+        """Reset the state, because kopf is restarted."""
         with self._lock:
             self._watched.clear()
             self._began = self._clock()
@@ -54,7 +58,7 @@ class WatchHealth:
         return not self.missing
 
     def silent_s(self) -> float:
-        """Seconds since the watch that was begun anew the longest ago."""
+        """Return the seconds since the renewal of the watch that was renewed longest ago."""
         with self._lock:
             return self._clock() - min(
                 (self._watched.get(path, self._began) for path in self._paths), default=self._began
