@@ -1,1 +1,1 @@
-"""Reads VtuberSessions and writes the flags that services go by."""
+"""Kubernetes operator: reads VtuberSessions and writes the flags that services use."""

@@ -1,4 +1,4 @@
-"""`python -m vtuber_operator`: one operator process."""
+"""`python -m vtuber_operator`: runs one operator process."""
 
 import asyncio
 import signal
@@ -17,7 +17,7 @@ async def _serve(settings: OperatorSettings) -> None:
 
 
 def main() -> None:
-    """Work until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT."""
     settings = OperatorSettings()
     log_config.configure("operator", settings.log_level)
     asyncio.run(_serve(settings))

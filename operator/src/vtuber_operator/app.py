@@ -1,4 +1,4 @@
-"""The operator's parts, put together and run until told to end."""
+"""Creates the operator's components and runs them until the process ends."""
 
 import asyncio
 import time
@@ -30,7 +30,10 @@ _PAUSE_S: Final = (0.5, 10.0)
 
 
 async def _run_forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` for ever: what escapes it is logged and counted, and it begins anew. The operator itself never ends of it."""
+    """Run `work` for ever.
+
+    An error is logged and counted, and `work` is started again after a pause.
+    """
     pause = _PAUSE_S[0]
     while True:
         began = asyncio.get_running_loop().time()
@@ -49,7 +52,10 @@ async def _run_forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: asyncio.wait_for of Python 3.11, within redis-py, swallows a cancellation now and then."""
+    """Cancel tasks until all have ended.
+
+    asyncio.wait_for of Python 3.11, within redis-py, sometimes swallows a cancellation.
+    """
     while tasks:
         for task in tasks:
             task.cancel()
@@ -57,7 +63,7 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
 
 
 class Operator:
-    """One operator. `run` returns when `stop` was called."""
+    """One operator. `run` returns after `stop` was called."""
 
     def __init__(
         self, settings: OperatorSettings, *, clock: Callable[[], float] = time.monotonic
@@ -124,11 +130,11 @@ class Operator:
         self._dirty.set()
 
     def stop(self) -> None:
-        """Let `run` end."""
+        """Make `run` return."""
         self._stopped.set()
 
     async def run(self) -> None:
-        """Serve probes and work until stopped."""
+        """Serve the probes and run all components until stopped."""
         runner = web.AppRunner(self.health.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         site = web.TCPSite(runner, self.settings.health_host, self.settings.health_port)

@@ -1,24 +1,25 @@
 """Errors of the operator.
 
-OperatorError
-├── ClusterError            the API server did not do what was asked; `retryable` says whether the same call may do later
-│   ├── NotThere            404: the object, its namespace or its kind is gone
-│   ├── Conflict            409: another object of that name, or another owner of a field
-│   ├── Expired             410: the resourceVersion is too old
-│   ├── Refused             400, 422: the body is not accepted; the same body never will be
-│   ├── Forbidden           401, 403: a verb is missing in the role
-│   ├── TooMany             429: later; `after_s` when the server says when
-│   └── Unreachable         no answer, or 5xx
-└── RedisAway               Redis did not answer; flags stay as they are
+OperatorError ├── ClusterError            a call to the API server failed; `retryable`: it may
+succeed later │   ├── NotFound            404: the object, its namespace or its kind does not exist
+│   ├── Conflict            409: another object with this name, or another owner of a field │   ├──
+Expired             410: the resourceVersion is too old │   ├── Refused             400, 422: the
+body is invalid, now and later │   ├── Forbidden           401, 403: a verb is missing in the role │
+├── TooMany             429: later, after `retry_after_s` if the server says when │   └──
+Unreachable         no answer, or 5xx └── RedisUnavailable        Redis did not answer; flags stay
+as they are
 """
 
 
 class OperatorError(Exception):
-    """Base of all."""
+    """Base class of all errors."""
 
 
 class ClusterError(OperatorError):
-    """A call to the API server failed. The message holds the server's own sentence, cut short, never a body."""
+    """A call to the API server failed.
+
+    The message contains the server's own sentence, shortened, and never a body.
+    """
 
     retryable = True
 
@@ -28,31 +29,31 @@ class ClusterError(OperatorError):
 
 
 class NotFound(ClusterError):
-    """404."""
+    """404: the object does not exist."""
 
     retryable = False
 
 
 class Conflict(ClusterError):
-    """409."""
+    """409: the object is another one, or was changed."""
 
 
 class Expired(ClusterError):
-    """410."""
+    """410: the resourceVersion is too old."""
 
 
 class Refused(ClusterError):
-    """400 or 422."""
+    """400 or 422: the body is invalid."""
 
     retryable = False
 
 
 class Forbidden(ClusterError):
-    """401 or 403."""
+    """401 or 403: the role does not allow the call."""
 
 
 class TooMany(ClusterError):
-    """429."""
+    """429: the server limits the rate."""
 
 
 class Unreachable(ClusterError):
@@ -60,7 +61,7 @@ class Unreachable(ClusterError):
 
 
 class RedisUnavailable(OperatorError):
-    """Redis did not answer in time, or with an error."""
+    """Redis did not answer in time, or answered with an error."""
 
 
 BY_STATUS: dict[int, type[ClusterError]] = {

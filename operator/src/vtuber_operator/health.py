@@ -14,11 +14,14 @@ from vtuber_operator.reconciler import Reconciler
 from vtuber_operator.settings import OperatorSettings
 
 STALL_TIMEOUT_S: Final = 60.0
-"""A decision with its writes has deadlines at every call; one that takes longer hangs."""
+"""Seconds without a round of the work loop after which it counts as stalled.
+
+Every call of a decision has a deadline, so a longer one hangs.
+"""
 
 
 class Health:
-    """What the parts say of themselves."""
+    """Combines the state of the operator's components."""
 
     def __init__(
         self,
@@ -40,7 +43,10 @@ class Health:
         self._clock = clock
 
     def unhealthy(self) -> list[str]:
-        """Why a restart would help. An API server that is away is no such reason, nor is Redis."""
+        """Return the reasons why a restart would help.
+
+        An API server or a Redis that is not available is not one of them.
+        """
         reasons = []
         if (idle := self._clock() - self._reconciler.passed_at) > STALL_TIMEOUT_S:
             reasons.append(f"the work loop has not come round for {idle:.0f} s")
@@ -60,7 +66,7 @@ class Health:
         return reasons
 
     def unready(self) -> list[str]:
-        """What is not known yet."""
+        """Return what is not known yet."""
         reasons = []
         if (problem := self._watch_problem()) is not None:
             reasons.append(problem)
@@ -73,7 +79,7 @@ class Health:
         return reasons
 
     def application(self) -> web.Application:
-        """The three routes."""
+        """Return the application with the three routes."""
 
         async def healthz(_: web.Request) -> web.Response:
             reasons = self.unhealthy()

@@ -1,4 +1,7 @@
-"""The operator's metrics, declared once. Names are a contract with dashboards; a session is never a label."""
+"""The operator's metrics, each declared once.
+
+Names are a contract with dashboards; a session is never a label.
+"""
 
 from typing import Final
 

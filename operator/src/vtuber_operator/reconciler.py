@@ -1,4 +1,19 @@
-"""The work loop: decide, write statuses, write documents, offer the rest. Level-triggered; one decision at a time."""
+"""The work loop: decide, write statuses, write documents, and hand over the rest.
+
+It is level-triggered: each pass takes a snapshot of everything that is known and computes what all
+statuses, documents and keys shall be, so a missed event or a failed write is corrected by the next
+pass. A handler per event would have to repair each of these cases by itself.
+
+A pass runs after a change (debounced) and every few seconds. It writes the most urgent statuses
+first, then takes a new snapshot, since documents follow from the statuses that the cluster has (ADR
+8), and writes the documents to Redis. ConfigMap, managed Secret and Events are written by tasks of
+their own, which a slow API server may delay.
+
+Before the watches have listed everything and the content of Redis is known, there is no pass: an
+incomplete list would delete documents.
+
+The decision is in `plan/planner.py`, what is known in `observe/`, and the writers in `apply/`.
+"""
 
 import asyncio
 import time
@@ -26,17 +41,23 @@ from vtuber_operator.settings import OperatorSettings
 log = structlog.get_logger("reconciler")
 
 BATCH: Final = 64
-"""Status writes between two decisions, so that turning off does not wait behind a thousand others."""
+"""Status writes between two decisions.
+
+Turning a flag off then does not wait behind a thousand other writes.
+"""
 
 REPORT_UNAVAILABLE_AFTER_S: Final = 5.0
-"""Redis may be away this long before a status says so: a restart of it is no news to a thousand resources."""
+"""Seconds after which statuses report that Redis is not available.
+
+A restart of Redis must not change a thousand statuses.
+"""
 
 _REDIS_AGAIN_S: Final = 0.5
 _PAUSE_S: Final = (0.2, 30.0)
 
 
 class Reconciler:
-    """Holds the parts together; what they know is asked for at each decision."""
+    """Runs the passes; the components are asked for their knowledge at each decision."""
 
     def __init__(
         self,
@@ -68,14 +89,17 @@ class Reconciler:
         self._clock = clock
         self._slots = asyncio.Semaphore(settings.max_concurrent_patches)
         self._postponed: dict[Key, tuple[float, float]] = {}
-        """Resources whose status could not be written: when again (monotonic), and the pause that was."""
+        """Resources whose status could not be written.
+
+        The value is the time of the next attempt (monotonic) and the last pause.
+        """
         self._memory = PlanCache()
         self._timed: int | None = None
         self.passed_at = clock()
         self.passes = 0
 
     def snapshot(self) -> ClusterSnapshot:
-        """What is known now."""
+        """Return what is known now."""
         return ClusterSnapshot(
             now_ms=unix_ms(),
             resources=self._observed.resources(),
@@ -87,21 +111,24 @@ class Reconciler:
         )
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Run passes until cancelled."""
         resync_at = 0.0
         while True:
             now = self._clock()
             resync = now >= resync_at
             if resync:
                 resync_at = now + self._settings.resync_s
-            # A list that is not complete would delete the documents of what is not on it.
+            # An incomplete list would delete the documents of resources that are not on it.
             if self._established() and await self._redis_is_known(verify=resync):
                 await self._pass(resync=resync)
             self.passed_at = self._clock()
             await self._wait(resync_at)
 
     async def _redis_is_known(self, *, verify: bool) -> bool:
-        """Whether it is known what Redis holds, or that it is away: a decision that knows neither would take back every Ready."""
+        """Return whether the content of Redis is known, or that Redis is not available.
+
+        A decision that knows neither would turn every Ready to False.
+        """
         try:
             if verify:
                 await self._writer.verify()
@@ -133,7 +160,7 @@ class Reconciler:
         self._dirty.clear()
         current = make_plan(self.snapshot(), self._memory)
         if await self._write_statuses(current, counts=resync):
-            # Documents follow from statuses as the cluster has them now.
+            # Documents follow from the statuses that the cluster has now.
             current = make_plan(self.snapshot(), self._memory)
             self._dirty.set()
         await self._write_documents(current)
@@ -144,7 +171,7 @@ class Reconciler:
         self._measure(resync=resync)
 
     async def _write_statuses(self, plan: Plan, *, counts: bool) -> bool:
-        """Write the most urgent ones; returns whether any was written."""
+        """Write the most urgent statuses; returns whether any was written."""
         now = self._clock()
         due = [
             change
@@ -173,12 +200,12 @@ class Reconciler:
                     change.status.model_dump(mode="json", by_alias=True),
                 )
             except NotFound:
-                # Deleted meanwhile; the watch says so too, but this may be sooner.
+                # Deleted meanwhile; the watch reports it too, but perhaps later.
                 metrics.STATUS_WRITES.labels(outcome="gone").inc()
                 self._observed.clear("sessions", resource.key, resource.uid)
                 return True
             except Conflict as error:
-                # Deleted and made anew under the same name: the watch brings the new one.
+                # Deleted and created again under the same name: the watch will report the new one.
                 metrics.STATUS_WRITES.labels(outcome="conflict").inc()
                 self._postpone(resource.key, error)
                 return False

@@ -12,16 +12,19 @@ class OperatorSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     pod_namespace: str = Field(default="default", min_length=1)
-    """Where the services' pods, the ConfigMap and the managed Secret are."""
+    """Namespace of the services' pods, the ConfigMap and the managed Secret."""
 
     pod_name: str = "vtuber-operator"
-    """Who posts Events."""
+    """Name under which Events are posted."""
 
     watch_namespaces: str = ""
-    """Namespaces whose VtuberSessions count, with commas between; empty: all (then the role is a ClusterRole)."""
+    """Namespaces whose VtuberSessions count, separated by commas.
+
+    Empty means all; the role is then a ClusterRole.
+    """
 
     flags_pod_selector: str = "vtuber.dev/flags=true"
-    """Labels of the pods that acknowledge. Two releases in one namespace need one label more."""
+    """Labels of the pods that acknowledge. Two releases in one namespace need one more label."""
 
     flags_configmap: str = "vtuber-flags"
     session_keys_secret: str = "vtuber-session-keys"  # noqa: S105 - a name
@@ -34,15 +37,21 @@ class OperatorSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     debounce_ms: int = Field(default=10, ge=0, le=1_000)
-    """Waited after a change, so that a burst is one decision; part of the second that an apply may take."""
+    """Wait in ms after a change, so that a burst of changes causes one decision.
+
+    It is part of the second that an apply may take.
+    """
 
     resync_s: float = Field(default=5.0, gt=0, le=60)
-    """Everything is decided anew this often, event or not; acknowledgements grow old in 15 s."""
+    """Seconds between decisions without an event; acknowledgements expire after 15 s."""
 
     full_resync_s: float = Field(
         default=60.0, gt=0, le=3_600, validation_alias=AliasChoices("full_resync_s", "audit_s")
     )
-    """Resources are listed this often, because a watch that was interrupted does not tell of deletions."""
+    """Seconds between lists of all resources.
+
+    An interrupted watch does not report deletions.
+    """
 
     config_map_interval_s: float = Field(
         default=1.0,
@@ -50,7 +59,7 @@ class OperatorSettings(BaseSettings):
         le=60,
         validation_alias=AliasChoices("config_map_interval_s", "config_map_every_s"),
     )
-    """The ConfigMap is for cold starts only; it follows at this pace."""
+    """Shortest time in seconds between writes of the ConfigMap, which is for cold starts only."""
 
     max_concurrent_patches: int = Field(
         default=8,
@@ -58,16 +67,16 @@ class OperatorSettings(BaseSettings):
         le=64,
         validation_alias=AliasChoices("max_concurrent_patches", "patches_at_once"),
     )
-    """Status writes under way at the same time; more would only wait in the API server."""
+    """Largest number of concurrent status writes; more would only wait in the API server."""
 
     watch_timeout_s: int = Field(default=60, ge=1, le=600)
-    """A watch is begun anew this often: how `/healthz` knows that watches go on."""
+    """Seconds after which a watch is renewed; `/healthz` uses it to detect watches that hang."""
 
     api_timeout_s: float = Field(default=10.0, gt=0, le=60)
     redis_timeout_s: float = Field(default=1.0, gt=0, le=10)
 
     def namespaces(self) -> tuple[str, ...]:
-        """The watched namespaces; empty: all."""
+        """Return the watched namespaces; empty means all."""
         return tuple(
             sorted({name.strip() for name in self.watch_namespaces.split(",") if name.strip()})
         )

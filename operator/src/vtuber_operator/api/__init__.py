@@ -1,1 +1,1 @@
-"""The VtuberSession API: spec, status, permissions."""
+"""The VtuberSession API: spec, status and permissions."""

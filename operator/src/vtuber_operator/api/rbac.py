@@ -1,4 +1,7 @@
-"""What the operator may do, as data: the chart's roles are copied from here, and a test fails on a verb that is not used."""
+"""The operator's permissions as data.
+
+The chart's roles are copied from here, and a test fails on a verb that is not used.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,12 +11,15 @@ from vtuber_operator.settings import OperatorSettings
 
 
 class Where(StrEnum):
-    """In which namespaces a rule holds."""
+    """Namespaces in which a rule applies."""
 
     WATCHED = "watched"
-    """Those of the sessions (WATCH_NAMESPACES) and the operator's own; a ClusterRole when WATCH_NAMESPACES is empty."""
+    """The namespaces of sessions (WATCH_NAMESPACES) and the operator's own.
+
+    It is a ClusterRole when WATCH_NAMESPACES is empty.
+    """
     OWN = "own"
-    """The operator's own namespace (POD_NAMESPACE) only, always by a Role."""
+    """Only the operator's own namespace (POD_NAMESPACE), always by a Role."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ RULES: Final = (
 
 
 def role_rules(where: Where, settings: OperatorSettings) -> list[dict[str, Any]]:
-    """`rules` of the Role for these namespaces."""
+    """Return the `rules` of the Role for these namespaces."""
     return [
         {
             "apiGroups": [rule.group],
@@ -98,7 +104,7 @@ def role_rules(where: Where, settings: OperatorSettings) -> list[dict[str, Any]]
 
 
 def table() -> str:
-    """The table of docs/operator-rbac.md."""
+    """Return the table of docs/operator-rbac.md."""
     lines = [
         "| API group | resource | verbs | only the name in | where | why |",
         "|---|---|---|---|---|---|",

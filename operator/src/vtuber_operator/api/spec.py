@@ -1,4 +1,7 @@
-"""`spec` of a VtuberSession: what its author wants. The CRD's schema, its defaults and its rules are generated from this model."""
+"""`spec` of a VtuberSession: what its author wants.
+
+The CRD's schema, its defaults and its rules are generated from this model.
+"""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -18,7 +21,7 @@ ACK_DEADLINE_S: Final = 60
 """Default of `spec.rollout.ackDeadlineSeconds`."""
 
 FLAG_DEFAULTS: Final[dict[Flag, bool]] = {flag: bool(getattr(FlagSet(), flag)) for flag in Flag}
-"""What an absent flag means."""
+"""Value of each flag that is absent."""
 
 _ON: Final = {
     Flag.ENABLE_SYNC_CORE: "The synchronous path answers, with the legacy chain as its fallback; off: the legacy chain answers.",
@@ -39,7 +42,7 @@ SessionName = Annotated[
 
 
 def _is(flag: Flag) -> str:
-    """CEL for "this flag is on", sound where defaults were not applied too."""
+    """Return CEL for "this flag is on", which is also correct where defaults were not applied."""
     return (
         f"(!has(self.{flag}) || self.{flag})"
         if FLAG_DEFAULTS[flag]
@@ -48,7 +51,7 @@ def _is(flag: Flag) -> str:
 
 
 def flag_rules() -> list[Rule]:
-    """One CEL rule for each flag that needs another; its sentence names the flag that is missing."""
+    """Return one CEL rule for each flag that requires another; its message names both."""
     return [
         {
             "rule": f"!{_is(flag)} || {_is(needed)}",
@@ -70,7 +73,7 @@ def _openai_only(field: str) -> Rule:
 
 
 class SpecModel(BaseModel):
-    """Base of the parts: camelCase in YAML; a field that this version does not know is not an error."""
+    """Base class of the models: camelCase in YAML, and unknown fields are not an error."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -82,7 +85,7 @@ class SpecModel(BaseModel):
 
 
 class SpecFlags(SpecModel):
-    """The five flags that the session shall have. They move one at a time; what is absent has its default."""
+    """Desired flags of the session. They change one at a time; an absent flag has its default."""
 
     model_config = ConfigDict(
         alias_generator=None,
@@ -107,12 +110,15 @@ class SpecFlags(SpecModel):
     )
 
     def on(self) -> frozenset[Flag]:
-        """The flags that are wanted."""
+        """Return the flags that are desired."""
         return frozenset(flag for flag in Flag if getattr(self, flag))
 
 
 class SecretKeyRef(SpecModel):
-    """One key of a Secret beside the VtuberSession; the Secret carries the label vtuber.dev/session-key: "true"."""
+    """A key of a Secret in the same namespace.
+
+    It must have the label vtuber.dev/session-key: "true".
+    """
 
     name: SecretName = Field(
         description="Name of the Secret, in the namespace of this VtuberSession."
@@ -121,13 +127,13 @@ class SecretKeyRef(SpecModel):
 
 
 class ApiKey(SpecModel):
-    """Where an API key is; it is never written here itself."""
+    """Reference to an API key; the key itself is never written here."""
 
     secret_key_ref: SecretKeyRef = Field(description="The Secret and the key in it.")
 
 
 class SpecPersona(SpecModel):
-    """Who the character is. A field that is absent takes the engine's own setting."""
+    """The character. A field that is absent takes the engine's own setting."""
 
     instructions: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = Field(
         default=None, description="The system prompt: character, manner and limits of the reply."
@@ -142,7 +148,7 @@ _OPENAI_RULES: Final = [_openai_only(field) for field in ("baseUrl", "model", "a
 
 
 class SpecLlm(SpecModel):
-    """Which language model answers. What is absent takes the engine's own setting."""
+    """The language model. A field that is absent takes the engine's own setting."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
 
@@ -167,7 +173,7 @@ class SpecLlm(SpecModel):
 
 
 class SpecVoice(SpecModel):
-    """Which voice speaks. What is absent takes the engine's own setting."""
+    """The voice. A field that is absent takes the engine's own setting."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _OPENAI_RULES})  # type: ignore[dict-item]
 
@@ -192,7 +198,7 @@ class SpecVoice(SpecModel):
 
 
 class Rollout(SpecModel):
-    """How flags move."""
+    """How changes of flags are rolled out."""
 
     suspend: bool = Field(
         default=False,
@@ -217,7 +223,7 @@ _IMMUTABLE: Final[dict[str, Any]] = {
 
 
 class Spec(SpecModel):
-    """What the session shall be."""
+    """Desired state of the session."""
 
     session_id: SessionName = Field(
         description="The session this is about, or * for every session that has no VtuberSession of its own. Immutable.",
@@ -231,5 +237,5 @@ class Spec(SpecModel):
 
     @property
     def for_every_session(self) -> bool:
-        """Whether this is about all sessions without a VtuberSession of their own."""
+        """Whether it applies to all sessions without a VtuberSession of their own."""
         return self.session_id == EVERY_SESSION

@@ -1,4 +1,7 @@
-"""`status` of a VtuberSession: what is in force. It is the operator's only memory (ADR 8), and readers go by it (kstatus)."""
+"""`status` of a VtuberSession: the flags in force and the state of the rollout.
+
+It is the operator's only persistent state (ADR 8), and tools read it by the kstatus conventions.
+"""
 
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -25,7 +28,7 @@ CONDITION_TYPES: Final = (
 
 
 class Phase(StrEnum):
-    """The resource in one word."""
+    """State of the resource in one word."""
 
     PENDING = "Pending"
     PROGRESSING = "Progressing"
@@ -35,7 +38,7 @@ class Phase(StrEnum):
 
 
 class FlagPhase(StrEnum):
-    """One flag in one word."""
+    """State of one flag in one word."""
 
     OFF = "Off"
     WAITING = "Waiting"
@@ -46,7 +49,10 @@ class FlagPhase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Every reason that a condition can have. What each means is said in docs/vtubersession.md; a test compares the two."""
+    """Every reason that a condition can have.
+
+    docs/vtubersession.md explains each of them; a test compares the two.
+    """
 
     READY = "Ready"
     PROGRESSING = "Progressing"
@@ -69,7 +75,10 @@ class Reason(StrEnum):
 
 
 class EventReason(StrEnum):
-    """Reasons of Events that are no condition's reason; documented in docs/vtubersession.md too."""
+    """Reasons of Events that are not reasons of a condition.
+
+    Documented in docs/vtubersession.md too.
+    """
 
     FLAG_ON = "FlagOn"
     FLAG_OFF = "FlagOff"
@@ -96,7 +105,7 @@ class Condition(SpecModel):
 
 
 class FlagStatus(SpecModel):
-    """One flag: what is wanted, what is in force, and how far the pods are."""
+    """State of one flag: desired value, effective value, and acknowledgements."""
 
     name: Flag = Field(description="The flag's name.")
     desired: bool = Field(description="What spec.flags asks for.")
@@ -114,7 +123,7 @@ class FlagStatus(SpecModel):
 
 
 class Status(SpecModel):
-    """What is in force."""
+    """Observed state of the session."""
 
     observed_generation: int = Field(
         default=0,
@@ -146,11 +155,11 @@ class Status(SpecModel):
     )
 
     def on(self) -> frozenset[Flag]:
-        """The flags in force."""
+        """Return the flags in force."""
         return frozenset(flag.name for flag in self.flags if flag.effective)
 
     def condition(self, kind: str) -> Condition | None:
-        """The condition of that type, or None before it was first written."""
+        """Return the condition of this type, or None before it was first written."""
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
 

@@ -1,1 +1,1 @@
-"""What is written: statuses, flags, ConfigMap, Secret, Events."""
+"""Writers: statuses, flags, ConfigMap, Secret and Events."""

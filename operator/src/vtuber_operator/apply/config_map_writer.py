@@ -1,4 +1,7 @@
-"""The whole table in a ConfigMap, from which a pod starts when Redis is away. At most one write a second."""
+"""Writes all documents to a ConfigMap, from which a pod starts while Redis is not available.
+
+By default there is at most one write per second.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +21,7 @@ log = structlog.get_logger("config_map")
 
 FILE: Final = "flags.json"
 MAX_BYTES: Final = 900 * 1024
-"""Bytes. A ConfigMap may have 1 MiB with everything around it."""
+"""Largest table in bytes; a ConfigMap may have 1 MiB in total."""
 
 _AGAIN_S: Final = 2.0
 
@@ -26,7 +29,10 @@ _AGAIN_S: Final = 2.0
 def table_text(
     revision: int, documents: Mapping[str, SessionDocument], limit: int = MAX_BYTES
 ) -> tuple[str, bool]:
-    """The file, and whether personas, models and voices had to be left out: flags alone always fit (300 bytes each)."""
+    """Return the file, and whether personas, models and voices had to be left out.
+
+    Flags alone always fit (300 bytes each).
+    """
     ordered = [documents[session] for session in sorted(documents)]
     text = FlagTable(revision=revision, documents=ordered).to_json()
     if len(text.encode()) <= limit:
@@ -39,7 +45,7 @@ def table_text(
 
 
 class ConfigMapWriter:
-    """Follows what is offered; the newest counts."""
+    """Writes the newest desired table."""
 
     def __init__(self, api: ClusterApi, events: Events, settings: OperatorSettings) -> None:
         self._api = api
@@ -50,18 +56,18 @@ class ConfigMapWriter:
         self._cut = False
 
     def set_desired(self, revision: int, documents: Mapping[str, SessionDocument]) -> None:
-        """The table as it is in Redis, or would be."""
+        """Set the table as it is in Redis, or would be."""
         if self._desired is None or self._desired[1] != documents:
             self._desired = (revision, dict(documents))
             self._wake.set()
 
     @property
     def desired(self) -> Mapping[str, SessionDocument] | None:
-        """The documents that were offered last."""
+        """The documents that were set last."""
         return self._desired[1] if self._desired is not None else None
 
     def reapply(self) -> None:
-        """Make sure of it: somebody may have deleted it."""
+        """Write again, since the ConfigMap may have been deleted."""
         if self._desired is not None:
             self._wake.set()
 

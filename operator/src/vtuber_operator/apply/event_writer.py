@@ -1,4 +1,7 @@
-"""Kubernetes Events: what `kubectl describe` tells. Each is posted once, in order, beside the work and never in its way."""
+"""Posts Kubernetes Events, which `kubectl describe` shows.
+
+Each is posted once, in order, by a task that does not delay other work.
+"""
 
 import asyncio
 import uuid
@@ -24,7 +27,7 @@ _REMEMBERED: Final = 4_000
 
 
 class Events:
-    """A bounded queue and the task that empties it."""
+    """A bounded queue of Events and the task that posts them."""
 
     def __init__(self, api: ClusterApi, settings: OperatorSettings) -> None:
         self._api = api
@@ -34,7 +37,7 @@ class Events:
         self._wake = asyncio.Event()
 
     def post(self, resource: Resource, announcement: EventMessage) -> None:
-        """About a VtuberSession."""
+        """Post an Event about a VtuberSession."""
         self.post_about(
             f"{GROUP}/{VERSION}",
             KIND,
@@ -53,11 +56,15 @@ class Events:
         uid: str,
         announcement: EventMessage,
     ) -> None:
-        """About any object. The same sentence about the same object is not said again within ten minutes."""
+        """Post an Event about any object.
+
+        The same warning about the same object is not repeated within ten minutes.
+        """
         now = asyncio.get_running_loop().time()
         said = (uid or f"{kind}/{namespace}/{name}", announcement.reason, announcement.message)
         last = self._posted.get(said)
-        # Ready and flags come and go; only warnings repeat themselves for one and the same cause.
+        # Events of type Normal report changes and may recur; only warnings are repeated for one
+        # cause.
         if announcement.kind == "Warning" and last is not None and now - last < _DEDUPLICATION_S:
             return
         self._posted[said] = now
@@ -93,7 +100,7 @@ class Events:
     async def run(self) -> None:
         """Post until cancelled."""
         while True:
-            # First: something may still wait from before a crash.
+            # First, because Events from before a crash may still be queued.
             while self._queue:
                 await self._post(*self._queue.popleft())
             self._wake.clear()

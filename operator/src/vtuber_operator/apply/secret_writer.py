@@ -1,6 +1,7 @@
-"""The managed Secret that engines mount: one file for each key that a VtuberSession refers to, and for nothing else.
+"""Writes the managed Secret that engines mount: one file per key that a VtuberSession refers to.
 
-Values come from labelled Secrets and go into this Secret only: not into a log, an Event, an annotation, a status, or Redis.
+Values come from labelled Secrets and go only into this Secret: not into a log, an Event, an
+annotation, a status, or Redis.
 """
 
 import asyncio
@@ -20,7 +21,10 @@ _AGAIN_S: Final = 2.0
 
 
 class SecretWriter:
-    """Follows the keys that are offered. A rotated key's old file stays until every pod goes by the new one."""
+    """Writes the desired keys.
+
+    A rotated key's old file stays until every pod uses the new one.
+    """
 
     def __init__(
         self, api: ClusterApi, observed: ResourceCache, settings: OperatorSettings
@@ -35,13 +39,13 @@ class SecretWriter:
         self._wake = asyncio.Event()
 
     def set_desired(self, keys: Mapping[str, KeyRef], *, keep_old: bool) -> None:
-        """The files that documents name now."""
+        """Set the files that documents name now."""
         if self._desired != keys or (self._keep_old and not keep_old):
             self._wake.set()
         self._desired, self._keep_old = dict(keys), keep_old
 
     def reapply(self) -> None:
-        """Make sure of it: somebody may have deleted it."""
+        """Write again, since the Secret may have been deleted."""
         if self._desired is not None:
             self._applied = None
             self._wake.set()

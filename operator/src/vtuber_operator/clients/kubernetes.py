@@ -1,4 +1,7 @@
-"""The operator's own calls to the API server: server-side apply, lists, Events. Typed errors, a deadline, no retries here."""
+"""The operator's own calls to the API server: server-side apply, lists and Events.
+
+Errors are typed and every call has a deadline; callers retry.
+"""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +20,7 @@ SESSIONS_API: Final = f"/apis/{GROUP}/{VERSION}"
 
 
 def sessions_path(namespace: str | None) -> str:
-    """Path of the VtuberSessions of a namespace, or of all."""
+    """Return the path of the VtuberSessions of a namespace, or of all."""
     return (
         f"{SESSIONS_API}/namespaces/{namespace}/{PLURAL}"
         if namespace
@@ -26,12 +29,12 @@ def sessions_path(namespace: str | None) -> str:
 
 
 def core_path(plural: str, namespace: str | None) -> str:
-    """Path of a kind of core/v1."""
+    """Return the path of a kind of core/v1."""
     return f"/api/v1/namespaces/{namespace}/{plural}" if namespace else f"/api/v1/{plural}"
 
 
 class ClusterApi:
-    """One session for all calls; credentials are read anew after a 401."""
+    """One session for all calls; credentials are read again after a 401."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -78,7 +81,11 @@ class ClusterApi:
 
     @staticmethod
     async def _body(response: aiohttp.ClientResponse) -> Any:
-        """What was answered. Refusals may be plain text: `404 page not found` of an unknown group, a 429 of the server's own limits."""
+        """Return the parsed reply.
+
+        Errors may be plain text: `404 page not found` for an unknown group, a 429 of the server's
+        own limits.
+        """
         text = await response.text(errors="replace")
         try:
             return json.loads(text) if text else {}
@@ -100,7 +107,7 @@ class ClusterApi:
         )
 
     async def crd_is_there(self) -> bool:
-        """Whether this cluster knows VtuberSessions."""
+        """Return whether the cluster has the VtuberSession CRD."""
         try:
             known = await self._call("discovery", "GET", SESSIONS_API)
         except ClusterError as error:
@@ -110,7 +117,7 @@ class ClusterApi:
         return any(each.get("name") == PLURAL for each in known.get("resources", []))
 
     async def list_all(self, path: str, selector: str | None = None) -> list[dict[str, Any]]:
-        """Every object below `path`."""
+        """Return every object below `path`."""
         answer = await self._call(
             "list", "GET", path, params={"labelSelector": selector} if selector else None
         )
@@ -120,7 +127,10 @@ class ClusterApi:
     async def apply_status(
         self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Write the status of one VtuberSession; the uid makes sure that it is still the same one. Returns the object."""
+        """Write the status of one VtuberSession and return the object.
+
+        The uid ensures that it is still the same object.
+        """
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "VtuberSession",
@@ -130,7 +140,7 @@ class ClusterApi:
         return await self._apply("status", f"{sessions_path(namespace)}/{name}/status", body)
 
     async def apply_config_map(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
-        """Create the ConfigMap, or make it so."""
+        """Create or replace the ConfigMap by server-side apply."""
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -140,7 +150,10 @@ class ClusterApi:
         await self._apply("config_map", f"{core_path('configmaps', namespace)}/{name}", body)
 
     async def apply_secret(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
-        """Create the Secret, or make it so. `data` is base64 and appears in no error."""
+        """Create or replace the Secret by server-side apply.
+
+        `data` is base64 and appears in no error.
+        """
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -161,7 +174,7 @@ class ClusterApi:
         )
 
     async def aclose(self) -> None:
-        """Close the session; the next call opens another with credentials read anew."""
+        """Close the session; the next call opens another one with new credentials."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -1,4 +1,4 @@
-"""The client for Redis: short deadlines, no retries of its own, since the loops above try again."""
+"""Client of Redis with short deadlines and without retries, since its callers run in loops."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ log = structlog.get_logger("redis")
 
 
 class RedisClient:
-    """Calls with one deadline; knows since when Redis has been away."""
+    """Calls with one deadline; it remembers since when Redis has not answered."""
 
     def __init__(
         self, url: str, timeout_s: float, *, clock: Callable[[], float] = time.monotonic
@@ -26,7 +26,8 @@ class RedisClient:
         self.client: Redis = Redis.from_url(
             url,
             decode_responses=True,
-            # What is no UTF-8 is somebody's mistake, to be read as unreadable like any other.
+            # Invalid UTF-8 must be readable, so that it can be reported as invalid like any other
+            # content.
             encoding_errors="replace",
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
@@ -37,7 +38,7 @@ class RedisClient:
         self.answered = False
 
     async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """The result of `work`; raises RedisAway. `purpose` is a metric label."""
+        """Return the result of `work`; raises RedisUnavailable. `purpose` is a metric label."""
         try:
             result = await work(self.client)
         except (RedisError, OSError, TimeoutError) as error:
@@ -51,7 +52,7 @@ class RedisClient:
         return result
 
     def failed(self, purpose: str, error: Exception) -> None:
-        """A call failed: counted, and said once."""
+        """Count a failed call; the first of several failures is logged."""
         metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
         metrics.REDIS_UP.set(0)
         if self._unavailable is None:
@@ -59,16 +60,16 @@ class RedisClient:
             self._unavailable = (self._clock(), type(error).__name__)
 
     def unavailable_reason(self, for_s: float = 0.0) -> str | None:
-        """Why Redis has not answered for at least so long, or None."""
+        """Return why Redis has not answered for at least `for_s` seconds, or None."""
         if self._unavailable is None or self._clock() - self._unavailable[0] < for_s:
             return None
         return self._unavailable[1]
 
     @property
     def is_known(self) -> bool:
-        """Whether it has answered or failed once."""
+        """Whether Redis has answered or failed once."""
         return self.answered or self._unavailable is not None
 
     async def aclose(self) -> None:
-        """Close the pool."""
+        """Close the connection pool."""
         await self.client.aclose()

@@ -1,1 +1,1 @@
-"""What the operator knows: watches, cache, resync, acknowledgements."""
+"""What the operator observes: watches, cache, resync and acknowledgements."""

@@ -1,4 +1,7 @@
-"""Acknowledgements of pods: the channel says who wrote one, the hash holds them."""
+"""Reads the acknowledgements of pods.
+
+The channel names pods that wrote one, and the hash holds them.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -19,14 +22,17 @@ from vtuber_operator.plan.snapshot import Acknowledgement
 log = structlog.get_logger("ack_reader")
 
 ACK_TTL_MS: Final = 60_000
-"""A field this old belongs to a pod that is gone."""
+"""Age in ms from which a field is removed, because its pod does not exist any more."""
 
 _AGAIN_S: Final = 0.5
 _MAX_PODS: Final = 1_000
 
 
 class AckReader:
-    """Keeps the latest acknowledgement of each pod. Times are of this machine's clock: pods' clocks may differ."""
+    """Keeps the latest acknowledgement of each pod.
+
+    Times are of the operator's clock, since pods' clocks may differ.
+    """
 
     def __init__(
         self,
@@ -43,7 +49,7 @@ class AckReader:
         self.read_once = False
 
     async def run(self) -> None:
-        """Listen until cancelled; after a failure again, and everything is read then."""
+        """Listen until cancelled; after a failure it reconnects and reads everything again."""
         while True:
             try:
                 await self._listen()
@@ -59,7 +65,7 @@ class AckReader:
         try:
             await pubsub.subscribe(FLAGS_ACKS)
             await self.refresh()
-            # Whoever waited for Redis learns that it is there.
+            # Components that waited for Redis are notified.
             self._on_change()
             due = loop.time() + FLAGS_ACK_EVERY_S
             while True:
@@ -90,7 +96,7 @@ class AckReader:
                 self._take(pod, raw, acknowledged=True)
 
     async def refresh(self) -> None:
-        """Read all, and remove those of pods that are gone; raises RedisAway."""
+        """Read all acknowledgements and remove those of old pods; raises RedisUnavailable."""
 
         async def read(client: Redis) -> dict[str, str]:
             return {str(pod): str(raw) for pod, raw in (await client.hgetall(FLAGS_ACKS)).items()}
@@ -120,12 +126,13 @@ class AckReader:
         try:
             ack = FlagAck.from_json(raw)
             said_ms = int(ack.at * 1_000)
-        # Infinity and NaN are numbers to JSON's reader, and times to nobody.
+        # Python's JSON parser accepts Infinity and NaN, which are not times.
         except (ValueError, OverflowError):
             log.warning("ack_unreadable", pod=pod[:100])
             return
         now, known = self._clock_ms(), self.acks.get(pod)
-        # What was there before us is as old as it says; what changes under our eyes is of now.
+        # An acknowledgement that existed at the start is as old as it says; one that changes later
+        # is new.
         at_ms = now if acknowledged or pod in self._raw else min(now, said_ms)
         fresh = Acknowledgement(ack.revision, at_ms, frozenset(ack.missing_keys))
         self._raw[pod] = raw

@@ -1,4 +1,7 @@
-"""What the watches have told: VtuberSessions, live pods, labelled Secrets. In memory only, and only the newest of each."""
+"""In-memory cache of VtuberSessions, live pods and labelled Secrets, fed by the watches.
+
+It holds only the newest version of each.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +23,11 @@ class _Entry:
 
 @dataclass(frozen=True)
 class LabelledSecret:
-    """A labelled Secret: what decisions see, and the values (base64) that only the managed Secret is made of."""
+    """A labelled Secret.
+
+    `seen` is used in decisions; `data` holds the values (base64), which only the managed Secret
+    gets.
+    """
 
     seen: SecretSeen
     data: Mapping[str, str]
@@ -30,12 +37,12 @@ class LabelledSecret:
 
 
 def _older(version: str, than: str) -> bool:
-    """Whether a resourceVersion is older; what is no number is taken as newer."""
+    """Return whether a resourceVersion is older; one that is not a number counts as newer."""
     return version.isdigit() and than.isdigit() and int(version) < int(than)
 
 
 def ready_since(pod: Mapping[str, Any]) -> int | None:
-    """Unix ms since when the pod is Ready, or None when it is not live."""
+    """Return the Unix ms since when the pod is Ready, or None when it is not live."""
     if pod["metadata"].get("deletionTimestamp"):
         return None
     for condition in pod.get("status", {}).get("conditions") or []:
@@ -51,7 +58,10 @@ def ready_since(pod: Mapping[str, Any]) -> int | None:
 
 
 class ResourceCache:
-    """Fed by the watches, by answers to our own writes and by audits; the newer resourceVersion wins."""
+    """Fed by watches, by replies to our own writes and by resyncs.
+
+    The newer resourceVersion wins.
+    """
 
     def __init__(
         self, on_change: Callable[[], None], *, pods_in: str, sessions_in: Iterable[str] = ()
@@ -62,14 +72,14 @@ class ResourceCache:
         self._entries: dict[Kind, dict[Key, _Entry]] = {kind: {} for kind in KINDS}
 
     def on_event(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
-        """A watch event; `change` is None for what a list brought."""
+        """Process a watch event; `change` is None for an object from a list."""
         meta = body["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         if not self._counts(kind, key[0]):
             return
         known = self._entries[kind].get(key)
         if change == "DELETED":
-            # The object of that name may already be another one.
+            # An object with the same name may have been created meanwhile.
             if known is not None and known.uid == meta.get("uid", ""):
                 del self._entries[kind][key]
                 self._on_change()
@@ -104,7 +114,10 @@ class ResourceCache:
         return LabelledSecret(SecretSeen(frozenset(data), version), data)
 
     def written(self, body: Mapping[str, Any]) -> None:
-        """The answer to our own status write: newer than what the watch has told so far, unless it is gone meanwhile."""
+        """Store the reply to our own status write, which may be newer than the last watch event.
+
+        It is ignored if the object was deleted meanwhile.
+        """
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         known = self._entries["sessions"].get(key)
         if known is not None and known.uid == body["metadata"].get("uid", ""):
@@ -113,7 +126,10 @@ class ResourceCache:
     def resync(
         self, kind: Kind, listed: Iterable[Mapping[str, Any]], known_before: frozenset[Key]
     ) -> int:
-        """Forget what was known before the list was asked for and is not on it; returns how many that were."""
+        """Remove objects that were known before the list was requested and are not on it.
+
+        Returns how many were removed.
+        """
         bodies = {
             (body["metadata"].get("namespace", ""), body["metadata"]["name"]): body
             for body in listed
@@ -128,22 +144,22 @@ class ResourceCache:
         return len(gone)
 
     def keys(self, kind: Kind) -> frozenset[Key]:
-        """What is known now."""
+        """Return the known objects of a kind."""
         return frozenset(self._entries[kind])
 
     def clear(self, kind: Kind, key: Key, uid: str) -> None:
-        """The API server says that this one is gone."""
+        """Remove an object that the API server does not have any more."""
         known = self._entries[kind].get(key)
         if known is not None and known.uid == uid:
             del self._entries[kind][key]
             self._on_change()
 
     def resources(self) -> tuple[Resource, ...]:
-        """Every VtuberSession."""
+        """Return every VtuberSession."""
         return tuple(entry.value for entry in self._entries["sessions"].values())
 
     def live_pods(self) -> dict[str, int]:
-        """Live pods by name: Unix ms since when they are Ready."""
+        """Return live pods by name, with the Unix ms since when they are Ready."""
         return {
             name: entry.value
             for (_, name), entry in self._entries["pods"].items()
@@ -151,10 +167,10 @@ class ResourceCache:
         }
 
     def secrets(self) -> dict[Key, SecretSeen]:
-        """Labelled Secrets, without values."""
+        """Return labelled Secrets without their values."""
         return {key: entry.value.seen for key, entry in self._entries["secrets"].items()}
 
     def secret_value(self, namespace: str, name: str, key: str) -> str | None:
-        """One value, base64, for the managed Secret and nothing else."""
+        """Return one value in base64; only for the managed Secret."""
         entry = self._entries["secrets"].get((namespace, name))
         return entry.value.data.get(key) if entry is not None else None

@@ -1,4 +1,7 @@
-"""A list now and then: a watch that was interrupted does not tell what was deleted meanwhile."""
+"""Lists all resources from time to time.
+
+A watch that was interrupted does not report what was deleted meanwhile.
+"""
 
 import asyncio
 import time
@@ -19,7 +22,7 @@ _AGAIN_S: Final = 1.0
 
 
 class Resync:
-    """Lists everything every `audit_s`, and soon after a watch had to list anew."""
+    """Lists everything every `full_resync_s` seconds, and soon after a watch had to list again."""
 
     def __init__(
         self,
@@ -39,21 +42,25 @@ class Resync:
         self.succeeded_at: float | None = None
 
     def request(self) -> None:
-        """The watches are established, or one listed anew: look for what they did not tell."""
+        """Request a resync: the watches are established, or one had to list again."""
         self._requested.set()
 
     @property
     def complete(self) -> bool:
-        """Whether everything has been listed once. A watch begins while what its list brought is still on its way to us."""
+        """Whether everything has been listed once.
+
+        An established watch alone does not show that, since the objects of its list may still be on
+        their way to the cache.
+        """
         return self.succeeded_at is not None
 
     async def run(self) -> None:
-        """Audit until cancelled."""
+        """Resync until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(self._settings.full_resync_s):
                     await self._requested.wait()
-                # The list that brought us here is still being fed.
+                # The objects of the list that caused this resync are still being processed.
                 await asyncio.sleep(_SETTLED_S)
             except TimeoutError:
                 pass
@@ -83,7 +90,8 @@ class Resync:
                 )
                 found = await self._api.list_all(path(namespace), selector)
                 if gone := self._observed.resync(kind, found, before):
-                    # Not told by a watch that was interrupted, or told later than this list: a burst is still on its way.
+                    # Either an interrupted watch missed these deletions, or their events arrive
+                    # later than this list.
                     log.info("deletions_found", kind=kind, count=gone)
         self.succeeded_at = self._clock()
         self._after()

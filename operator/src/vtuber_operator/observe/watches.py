@@ -1,4 +1,9 @@
-"""kopf's part: the watches. It runs in a thread of its own, since it ends every task of its event loop when it stops."""
+"""Runs kopf, which provides the watches, in a thread of its own.
+
+kopf cancels every task of its event loop when it stops, so it must not share the operator's loop.
+Events are passed to that loop. If kopf ends (a deleted CRD, a revoked role), it is started again;
+before each start the CRD must exist, because kopf would wait for it silently.
+"""
 
 import asyncio
 import logging
@@ -29,13 +34,13 @@ _CRD_EVERY_S: Final = 2.0
 
 
 def watched_namespaces(settings: OperatorSettings) -> tuple[str | None, ...]:
-    """Namespaces that are watched: those of the sessions and that of the pods; (None,): all."""
+    """Return the namespaces of the sessions and of the pods; (None,) means all."""
     chosen = settings.namespaces()
     return tuple(sorted({*chosen, settings.pod_namespace})) if chosen else (None,)
 
 
 def watched_paths(settings: OperatorSettings) -> list[str]:
-    """Every path that is listed and watched."""
+    """Return every path that is listed and watched."""
     return [
         path
         for namespace in watched_namespaces(settings)
@@ -50,10 +55,11 @@ def watched_paths(settings: OperatorSettings) -> list[str]:
 def _kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     made = kopf.OperatorSettings()
     made.posting.enabled = False
-    # Namespaces are named, and the CRD was looked for before: no verbs on namespaces and CRDs are needed.
+    # Namespaces are configured and the CRD was checked before, so no verbs on namespaces and CRDs
+    # are needed.
     made.scanning.disabled = True
     made.peering.standalone = True
-    # The operator ends when its process does; a thread that kills the process at its own time is not wanted.
+    # The thread must not kill the process at a time of its own; `__main__` ends the operator.
     made.process.ultimate_exiting_timeout = None
     made.watching.server_timeout = settings.watch_timeout_s
     made.watching.inactivity_timeout = settings.watch_timeout_s + 15
@@ -94,7 +100,7 @@ def _registry(feed: Feed, progress: WatchHealth) -> kopf.OperatorRegistry:
 
 
 class Watches:
-    """The thread. Whatever ends kopf (a deleted CRD, a role that was taken away) is logged, and it is started anew."""
+    """The thread. When kopf ends, the reason is logged and kopf is started again."""
 
     def __init__(self, settings: OperatorSettings, feed: Feed, progress: WatchHealth) -> None:
         self._settings = settings
@@ -103,7 +109,8 @@ class Watches:
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self.failed: str | None = None
-        # It warns at each start that signals are not handled in this thread; __main__ handles them.
+        # kopf warns at each start that signals are not handled in this thread; `__main__` handles
+        # them.
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
     def _feed_from_thread(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
@@ -111,7 +118,10 @@ class Watches:
             self._loop.call_soon_threadsafe(self._feed, kind, change, body)
 
     async def run(self, crd_is_there: Callable[[], Awaitable[bool]]) -> None:
-        """Watch until cancelled. Waits for the CRD first: kopf would wait for ever, and say nothing."""
+        """Watch until cancelled.
+
+        It waits for the CRD first, because kopf would wait for it for ever without a message.
+        """
         pause = 0.5
         try:
             while True:
@@ -146,7 +156,7 @@ class Watches:
         return f"this cluster has no {PLURAL}.{GROUP}: kubectl apply --server-side -f crds/{PLURAL}.{GROUP}.yaml"
 
     def _watch(self) -> str | None:
-        """One life of kopf; returns why it ended."""
+        """Run kopf once; returns why it ended."""
         namespaces = [
             namespace for namespace in watched_namespaces(self._settings) if namespace is not None
         ]
@@ -161,11 +171,12 @@ class Watches:
                     stop_flag=self._stop,
                 )
             )
-        # The boundary to kopf, whose errors are of many kinds; each means: begin anew.
+        # The boundary to kopf, which raises errors of many kinds; after each of them it is started
+        # again.
         except Exception as error:  # noqa: BLE001
             return repr(error)[:300]
         return None
 
     def stop(self) -> None:
-        """Let the thread end; `run` returns then."""
+        """End the thread; `run` then returns."""
         self._stop.set()

@@ -1,1 +1,1 @@
-"""What shall be: pure decisions over one snapshot."""
+"""Decisions: pure functions of one snapshot."""

@@ -1,4 +1,4 @@
-"""The conditions of a status, from the facts of one decision. No I/O, no clock."""
+"""Derives the conditions of a status from the facts of one decision."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ _MESSAGE_MAX: Final = 1_000
 
 @dataclass(frozen=True)
 class ConditionValue:
-    """A condition's status, reason and sentence."""
+    """Status, reason and message of a condition."""
 
     truth: Truth
     reason: Reason
@@ -39,36 +39,36 @@ class ConditionValue:
 
 @dataclass(frozen=True)
 class RolloutFacts:
-    """What was decided about one resource, before it is put into words."""
+    """The decision about one resource, from which its status is derived."""
 
     effective: frozenset[Flag]
     desired: frozenset[Flag]
     generation: int = field(compare=False)
-    """Follows from the stored status, or is new whenever `changed`: no fact of its own."""
+    """It follows from the stored status, or is new whenever `changed`, so it is not compared."""
     reach: RolloutProgress
     keys: ResolvedKeys
     suspended: bool = False
     deadline_ms: int = 0
     late: bool = False
-    """A pod owes its acknowledgement for longer than the deadline."""
+    """Whether a pod has not acknowledged within the deadline."""
     changed: bool = False
-    """The document changes by this decision: nobody can have acknowledged it."""
+    """Whether this decision changes the document, which no pod can have acknowledged then."""
     in_transit: Flag | None = None
     stalled: ConditionValue | None = None
 
     @property
     def remaining(self) -> FlagChange | None:
-        """The step that is still to come."""
+        """The next step, or None."""
         return next_change(self.effective, self.desired)
 
 
 def time_text(now_ms: int) -> str:
-    """RFC 3339 in seconds, as metav1.Time."""
+    """Return RFC 3339 in seconds, as metav1.Time."""
     return datetime.fromtimestamp(now_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def short_names(on: frozenset[Flag]) -> str:
-    """`CORE,STREAMING` in dependency order; `none` when all are off."""
+    """Return `CORE,STREAMING` in dependency order; `none` when all are off."""
     return ",".join(SHORT[flag] for flag in ORDER if flag in on) or "none"
 
 
@@ -118,7 +118,8 @@ def _flags_applied(
             else ConditionValue("False", Reason.REDIS_DOWN, f"{moving}; {keep}")
         )
     if held and facts.reach.written and not facts.late:
-        # A pod that has just become Ready, or missed one acknowledgement: no reason yet to take back what was said.
+        # A pod may just have become Ready, or missed one acknowledgement: that does not revoke the
+        # condition yet.
         return done
     if facts.late:
         missed = f"{moving}: no acknowledgement within {facts.deadline_ms // 1_000} s from {format_pods(facts.reach.behind)}"
@@ -241,7 +242,7 @@ def _step(facts: RolloutFacts) -> str:
 
 
 def status_of(snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts) -> Status:
-    """The status that says these facts. Times change only with what they are about."""
+    """Return the status for these facts. A time changes only together with its subject."""
     now = time_text(snapshot.now_ms)
     verdicts = _all(snapshot, resource, facts)
     conditions = []

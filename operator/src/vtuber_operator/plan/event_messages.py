@@ -1,4 +1,4 @@
-"""What Events tell: the difference between two statuses, in a sentence each. No I/O."""
+"""Derives Events from the difference between two statuses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,11 +24,11 @@ _WARNED = (
         (Reason.PODS_NOT_ACKNOWLEDGING, Reason.NO_LIVE_PODS, Reason.REDIS_DOWN),
     ),
 )
-"""Condition, status, reasons: worth a warning when it begins or its reason changes."""
+"""Condition, status and reasons that cause a warning when they begin or the reason changes."""
 
 
 def event_messages(before: Status, after: Status) -> tuple[EventMessage, ...]:
-    """Flags first, then what went wrong, then Ready."""
+    """Return the Events for a change of status: flags first, then problems, then Ready."""
     messages: list[EventMessage] = []
     phases = {flag.name: flag.phase for flag in before.flags}
     for flag in after.flags:

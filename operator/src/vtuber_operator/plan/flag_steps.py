@@ -1,4 +1,4 @@
-"""Which flag moves next, and how far the pods are with the last move. No I/O, no clock."""
+"""Determines which flag changes next, and the progress of the last change."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from vtuber_operator.plan.snapshot import ClusterSnapshot
 
 
 def _dependency_order() -> tuple[Flag, ...]:
-    """Every flag after the one it needs, chains together, in the order of their declaration."""
+    """Return the flags in order of declaration, but each after the one it requires."""
     ordered: list[Flag] = []
 
     def visit(flag: Flag) -> None:
@@ -26,21 +26,24 @@ def _dependency_order() -> tuple[Flag, ...]:
 
 
 ORDER: Final = _dependency_order()
-"""Flags are turned on in this order and off in the reverse."""
+"""Flags are turned on in this order and off in the reverse order."""
 
 DEFAULT_ON: Final = frozenset(flag for flag, on in FLAG_DEFAULTS.items() if on)
 
 
 @dataclass(frozen=True)
 class FlagChange:
-    """One flag, turned on or off."""
+    """One flag is turned on or off."""
 
     flag: Flag
     on: bool
 
 
 def next_change(effective: frozenset[Flag], desired: frozenset[Flag]) -> FlagChange | None:
-    """The next step from `effective` to `desired`: what goes off goes first, dependents before what they need."""
+    """Return the next step from `effective` to `desired`, or None.
+
+    Flags are turned off first, dependents before the flags they require.
+    """
     for flag in reversed(ORDER):
         if flag in effective and flag not in desired:
             return FlagChange(flag, on=False)
@@ -52,7 +55,10 @@ def next_change(effective: frozenset[Flag], desired: frozenset[Flag]) -> FlagCha
 
 @dataclass(frozen=True)
 class RolloutProgress:
-    """How far a document is. `late_ms`: how long the slowest pod has been owing its acknowledgement."""
+    """Delivery of a document to the pods.
+
+    `late_ms` is the time for which the slowest pod has not acknowledged it.
+    """
 
     written: bool
     acknowledged: frozenset[str] = frozenset()
@@ -62,12 +68,12 @@ class RolloutProgress:
 
     @property
     def applied(self) -> bool:
-        """At least one live pod, and every live pod goes by the document."""
+        """Whether there is a live pod, and all live pods use the document."""
         return self.written and bool(self.acknowledged) and not self.behind
 
 
 def rollout_progress(snapshot: ClusterSnapshot, draft: RenderedDocument | None) -> RolloutProgress:
-    """Compare the acknowledgements with the write of this very document."""
+    """Compare the acknowledgements with the write of this document."""
     written = snapshot.written.get(draft.document.session_id) if draft is not None else None
     if draft is None or written is None or written.text != draft.text:
         return RolloutProgress(written=False, behind=tuple(sorted(snapshot.live)))
@@ -83,7 +89,8 @@ def rollout_progress(snapshot: ClusterSnapshot, draft: RenderedDocument | None) 
             if draft.files & ack.missing:
                 missing.append(pod)
             continue
-        # A revision is the time of its write in Unix ms, unless writes followed each other within one.
+        # A revision is the time of its write in Unix ms, unless several writes happened within one
+        # ms.
         last = snapshot.acks.get(pod)
         went_silent = last.at_ms if last is not None and last.revision >= written.revision else 0
         owing[pod] = max(0, snapshot.now_ms - max(written.revision, ready_since, went_silent))
@@ -97,7 +104,7 @@ def rollout_progress(snapshot: ClusterSnapshot, draft: RenderedDocument | None) 
 
 
 def format_pods(pods: Iterable[str], limit: int = 5) -> str:
-    """Pods in a sentence: the first few by name, the rest counted."""
+    """Return pods as text: the first few by name, and the number of the rest."""
     names = sorted(pods)
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,7 +1,15 @@
-"""The decision: what every status, document and key shall be, from what is known at one moment.
+"""The decision: what every status, document and key shall be, from one snapshot.
 
-Pure: no I/O, no clock. A status is written before the documents that follow from it (ADR 8), so documents are derived here from the
-statuses that the cluster has, and a crash in between is mended by deciding again.
+A plan is a pure function of the snapshot, without I/O and clock, so a crash at any point is
+corrected by deciding again. A status is written before the documents that follow from it (ADR 8).
+Documents are therefore derived from the statuses that the cluster already has, and a status that
+this plan changes takes effect on documents only in the next plan.
+
+For each resource the planner compares the flags in force with the desired ones and changes at most
+one flag at a time (`flag_steps.py`). A flag is turned on only when all live pods have acknowledged
+the previous step. A flag is turned off also while a pod is late, because turning off must always be
+possible. The status is put into words in `conditions.py`, and documents are made in
+`session_documents.py`.
 """
 
 from collections.abc import Iterable
@@ -31,19 +39,19 @@ from vtuber_operator.plan.snapshot import ClusterSnapshot, Key, Resource
 
 
 class WritePriority(IntEnum):
-    """Which status is written first when many wait."""
+    """Order in which statuses are written when many wait."""
 
     OFF = 0
     NEW_SPEC = 1
     STEP = 2
     REST = 3
     COUNTS = 4
-    """Only numbers and sentences differ: worth a write now and then, not at once."""
+    """Only numbers and messages differ; such a status is written only at a resync."""
 
 
 @dataclass(frozen=True)
 class StatusWrite:
-    """A status to be written, and the Events to be posted once it is."""
+    """A status to be written, and the Events to be posted after that."""
 
     resource: Resource
     status: Status
@@ -53,20 +61,23 @@ class StatusWrite:
 
 @dataclass(frozen=True)
 class Plan:
-    """What shall be."""
+    """The result of one decision."""
 
     statuses: tuple[StatusWrite, ...] = ()
-    """Only those that differ from what the cluster has, most urgent first."""
+    """Statuses that differ from those in the cluster, most urgent first."""
     documents: dict[str, SessionDocument] = field(default_factory=dict)
-    """By sessionId, from the statuses that the cluster has."""
+    """Documents by sessionId, from the statuses that the cluster has."""
     keys: dict[str, KeyRef] = field(default_factory=dict)
-    """By file name: the entries of the managed Secret."""
+    """Entries of the managed Secret by file name."""
     keep_old_keys: bool = False
-    """A pod may still go by a document that names the file of a rotated key."""
+    """Whether a pod may still use a document that names the file of a rotated key."""
 
 
 def resolve_conflicts(resources: Iterable[Resource]) -> dict[str, Resource]:
-    """Which resource has a session: the older one, at the same second the first by namespace and name."""
+    """Return the resource that has each session.
+
+    It is the older one; of the same second, the first by namespace and name.
+    """
     found: dict[str, Resource] = {}
     for resource in sorted(resources, key=lambda each: (each.created, each.key)):
         if resource.session_id is not None:
@@ -76,9 +87,9 @@ def resolve_conflicts(resources: Iterable[Resource]) -> dict[str, Resource]:
 
 @dataclass
 class PlanCache:
-    """Earlier results, taken over where the facts are the same; the plan is the same without it, only later.
+    """Earlier results, reused where the facts are the same; the plan does not depend on it.
 
-    With a thousand resources at rest and one that moves, a decision is a matter of milliseconds.
+    With a thousand unchanged resources and one that changes, a decision takes milliseconds.
     """
 
     drafts: dict[Key, tuple[Resource, ResolvedKeys, RenderedDocument | None]] = field(
@@ -89,7 +100,7 @@ class PlanCache:
     )
 
     def draft(self, resource: Resource, keys: ResolvedKeys) -> RenderedDocument | None:
-        """The resource's document."""
+        """Return the resource's document."""
         known = self.drafts.get(resource.key)
         if known is not None and known[0] is resource and known[1] == keys:
             return known[2]
@@ -101,7 +112,7 @@ class PlanCache:
     def next(
         self, snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts
     ) -> StatusWrite | None:
-        """The resource's next status."""
+        """Return the resource's next status write, or None."""
         known = self.results.get(resource.key)
         if (
             known is not None
@@ -120,14 +131,14 @@ class PlanCache:
         return made
 
     def retain_only(self, keys: frozenset[Key]) -> None:
-        """Let go of what is deleted."""
+        """Remove entries of deleted resources."""
         for kept in (self.drafts, self.results):
             for key in kept.keys() - keys:
                 del kept[key]
 
 
 def make_plan(snapshot: ClusterSnapshot, memory: PlanCache | None = None) -> Plan:
-    """The plan for everything that is known."""
+    """Return the plan for a snapshot."""
     memory = memory if memory is not None else PlanCache()
     holders = resolve_conflicts(snapshot.resources)
     everyone = holders.get(EVERY_SESSION)
@@ -163,7 +174,7 @@ def make_plan(snapshot: ClusterSnapshot, memory: PlanCache | None = None) -> Pla
 
 
 def _new_generation(snapshot: ClusterSnapshot, resource: Resource) -> int:
-    """Unix ms, but after every generation that this session is known to have had."""
+    """Return Unix ms, but more than every generation that this session is known to have had."""
     written = snapshot.written.get(resource.session_id or "")
     return max(
         snapshot.now_ms,
@@ -222,10 +233,11 @@ def _facts(
 
 
 def _may_apply(move: FlagChange, facts: RolloutFacts) -> bool:
-    """Whether it is time for the move."""
+    """Return whether the change may be made now."""
     if move.on:
         return facts.reach.applied and not facts.suspended
-    # A silent pod does not hold up turning off, nor does anybody wait for a flag that is taken back on its way.
+    # A pod that does not answer must not block turning off, and a flag that is revoked during its
+    # step need not be acknowledged first.
     return (
         facts.reach.applied or (facts.reach.written and facts.late) or move.flag == facts.in_transit
     )
@@ -252,7 +264,7 @@ def _next(snapshot: ClusterSnapshot, resource: Resource, facts: RolloutFacts) ->
 
 
 def _without_counts(status: Status) -> tuple[object, ...]:
-    """What of a status is worth a write at once."""
+    """Return the parts of a status whose change is written at once."""
     return (
         status.observed_generation,
         status.phase,

@@ -1,4 +1,4 @@
-"""The document of a session, derived from the spec and the status of its resource, and the keys that it names. No I/O."""
+"""Derives a session's document and its keys from the spec and the status of its resource."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _FILE_MAX: Final = 251
 
 @dataclass(frozen=True)
 class KeyRef:
-    """One API key: the Secret, the key in it, and the file that engines read it from."""
+    """One API key: the Secret, the key in it, and the file from which engines read it."""
 
     namespace: str
     secret: str
@@ -35,7 +35,7 @@ class ResolvedKeys:
 
 @dataclass(frozen=True)
 class RenderedDocument:
-    """A document with its text and the files that it names."""
+    """A document with its JSON text and the files that it names."""
 
     document: SessionDocument
     text: str
@@ -43,7 +43,7 @@ class RenderedDocument:
 
     @classmethod
     def render(cls, document: SessionDocument) -> "RenderedDocument":
-        """Write it out once."""
+        """Render the document once."""
         parts = (document.llm, document.voice)
         files = frozenset(
             part.api_key_file
@@ -54,7 +54,11 @@ class RenderedDocument:
 
 
 def key_file(namespace: str, secret: str, key: str, version: str) -> str:
-    """The file's name: a rotated key has another (ADR 8). Names too long for a Secret's key are cut to a digest."""
+    """Return the name of a key's file.
+
+    A rotated key gets another name (ADR 8). Names that are too long for a Secret's key are replaced
+    by a digest.
+    """
     name = f"{namespace}.{secret}.{key}.{version}"
     if len(name) <= _FILE_MAX:
         return name
@@ -99,9 +103,10 @@ def keys_of(resource: Resource, secrets: Mapping[Key, SecretSeen]) -> ResolvedKe
 
 
 def document_of(resource: Resource, keys: ResolvedKeys) -> SessionDocument | None:
-    """What pods shall go by, or None as long as nothing of the resource is in force.
+    """Return the document for the pods, or None while nothing of the resource is in force.
 
-    The flags are the status's; a section whose key is not there is left out, so that the engine's own chain answers.
+    The flags come from the status. A section whose key is missing is left out, so that the engine's
+    own provider answers.
     """
     if resource.session_id is None or not resource.in_force:
         return None

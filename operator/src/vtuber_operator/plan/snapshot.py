@@ -1,4 +1,7 @@
-"""What the operator knows at one moment: resources, Secrets, pods and their acknowledgements, documents as written. No I/O."""
+"""Snapshot of what the operator knows at one moment.
+
+It contains resources, Secrets, pods and their acknowledgements, and the documents as written.
+"""
 
 import re
 from collections.abc import Mapping
@@ -21,14 +24,14 @@ _SESSION: Final = re.compile(r"^(\*|[A-Za-z0-9_-]{1,64})$")
 
 
 def flag_set(on: frozenset[Flag], generation: int = 0) -> FlagSet:
-    """The flags of a document."""
+    """Return the flags of a document."""
     return FlagSet.model_validate(
         {**{str(flag): flag in on for flag in Flag}, "generation": generation}
     )
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong, without the value that was given: it may be private."""
+    """Return the first problem without the invalid value, which may be private."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in ("spec", *first["loc"]))
     return f"{where}: {first['msg']}"
@@ -36,7 +39,10 @@ def _sentence(error: ValidationError) -> str:
 
 @dataclass(frozen=True)
 class Resource:
-    """One VtuberSession as the cluster has it. `spec` is None where it cannot be read; `invalid` says what is wrong."""
+    """One VtuberSession of the cluster.
+
+    `spec` is None where it cannot be parsed; `invalid` says what is wrong.
+    """
 
     namespace: str
     name: str
@@ -60,17 +66,20 @@ class Resource:
 
     @cached_property
     def known(self) -> frozenset[Flag]:
-        """The flags in force by its status."""
+        """The flags in force according to its status."""
         return self.status.on() if self.in_force else frozenset()
 
     @cached_property
     def wanted(self) -> frozenset[Flag]:
-        """The flags that its spec asks for; those in force where the spec cannot be read."""
+        """The flags that its spec asks for; those in force where the spec cannot be parsed."""
         return self.spec.flags.on() if self.spec is not None else self.known
 
     @cached_property
     def in_force(self) -> bool:
-        """Whether its status says what pods go by: not before its first step, nor while another has its session."""
+        """Whether its status determines the pods' flags.
+
+        It does not before its first step, nor while another resource has its session.
+        """
         stalled = self.status.condition("Stalled")
         return self.status.generation > 0 and (
             stalled is None or stalled.reason != Reason.SESSION_TAKEN
@@ -78,7 +87,7 @@ class Resource:
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "Resource":
-        """Read a resource that the API server sent; a spec or status that cannot be read is no error here."""
+        """Parse a resource of the API server; an invalid spec or status raises no error here."""
         meta, raw = body["metadata"], body.get("spec") or {}
         spec: Spec | None = None
         invalid: str | None = None
@@ -91,7 +100,7 @@ class Resource:
         try:
             status = Status.model_validate(body.get("status") or {})
         except ValidationError:
-            # Written by hand or by a version to come: as if there were none, so that it is written anew.
+            # Written by hand or by a newer version: it counts as empty and is written again.
             status = Status()
         session = raw.get("sessionId") if isinstance(raw, Mapping) else None
         return cls(
@@ -128,7 +137,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True)
 class WrittenDocument:
-    """A session's document as it is in Redis, and the revision of the write that put it there (or any later one)."""
+    """A session's document in Redis, and the revision that wrote it or any later one."""
 
     text: str
     revision: int
@@ -143,14 +152,14 @@ class ClusterSnapshot:
     resources: tuple[Resource, ...] = ()
     secrets: Mapping[Key, SecretSeen] = field(default_factory=dict)
     pods: Mapping[str, int] = field(default_factory=dict)
-    """Live pods by name: Unix ms since when they are Ready."""
+    """Live pods by name, with the Unix ms since when they are Ready."""
     acks: Mapping[str, Acknowledgement] = field(default_factory=dict)
     written: Mapping[str, WrittenDocument] = field(default_factory=dict)
     redis_down: str | None = None
     """Why Redis has not answered for a while, or None."""
 
     def fresh_ack(self, pod: str) -> Acknowledgement | None:
-        """The pod's acknowledgement, unless it is too old to count."""
+        """Return the pod's acknowledgement, or None if it is too old to count."""
         ack = self.acks.get(pod)
         return (
             ack
@@ -165,7 +174,7 @@ class ClusterSnapshot:
 
     @cached_property
     def common_revision(self) -> int:
-        """The revision that every live pod goes by at least, no pod missing a key; -1 when that cannot be said."""
+        """The revision that every live pod uses at least, without a missing key; -1 if unknown."""
         acks = [self.fresh_ack(pod) for pod in self.pods]
         if not acks or any(ack is None or ack.missing for ack in acks):
             return -1

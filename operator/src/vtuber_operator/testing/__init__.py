@@ -1,1 +1,1 @@
-"""What tests of the operator need beside it: a cluster in memory, an API server, a Redis."""
+"""Test doubles of the operator's environment: a cluster in memory, an API server, a Redis."""

@@ -1,4 +1,7 @@
-"""A small API server: discovery, lists, watches with bookmarks, server-side apply, Events; and the failures of a real one."""
+"""A small API server with the failures of a real one.
+
+It has discovery, lists, watches with bookmarks, server-side apply and Events.
+"""
 
 import asyncio
 import itertools
@@ -19,17 +22,20 @@ KINDS: Final = {
     "namespaces": ("", "v1", "Namespace"),
 }
 Ref = tuple[str, str, str]
-"""Plural, namespace, name."""
+"""Plural, namespace and name."""
 
 
 class ApiServer:
-    """Objects in memory. `calls` are the verbs that were used; `failures` are answered instead, one status a call."""
+    """Objects in memory.
+
+    `calls` are the verbs that were used. `failures` are statuses to return instead, one per call.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[Ref, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self.calls: set[tuple[str, str, str, str]] = set()
-        """Group, resource, verb, name (empty where the request has none)."""
+        """Group, resource, verb and name (empty where the request has none)."""
         self.patched: list[tuple[str, dict[str, Any]]] = []
         self.failures: dict[tuple[str, str], list[int]] = defaultdict(list)
         self.has_crd = True
@@ -40,12 +46,12 @@ class ApiServer:
         self._watches: list[web.StreamResponse] = []
         self._changed = asyncio.Condition()
 
-    # What a user does.
+    # Actions of a user.
 
     async def apply(
         self, plural: str, body: dict[str, Any], namespace: str = "vt"
     ) -> dict[str, Any]:
-        """Create the object or replace its spec, data, labels and status (of a pod)."""
+        """Create the object or replace its spec, data, labels and (for a pod) status."""
         meta = body["metadata"]
         ref = (plural, namespace, meta["name"])
         old = self.objects.get(ref)
@@ -80,11 +86,11 @@ class ApiServer:
         await self._notify(version, "DELETED", plural, gone)
 
     def session(self, name: str, namespace: str = "vt") -> dict[str, Any]:
-        """A VtuberSession as it is now."""
+        """Return a VtuberSession as it is now."""
         return self.objects["vtubersessions", namespace, name]
 
     def ready(self, name: str) -> str:
-        """Status of its condition Ready for its present generation, or an empty text."""
+        """Return the status of Ready for its present generation, or an empty string."""
         found = self.session(name)
         for condition in found.get("status", {}).get("conditions", []):
             if (
@@ -94,16 +100,16 @@ class ApiServer:
                 return str(condition["status"])
         return ""
 
-    # What goes wrong.
+    # Failures.
 
     def break_watches(self) -> None:
-        """Cut every open watch, as a load balancer does."""
+        """Abort every open watch, as a load balancer does."""
         for watch in self._watches:
             if watch._req is not None and watch._req.transport is not None:
                 watch._req.transport.abort()
 
     def forget_history(self) -> None:
-        """Compact: a watch that goes on from before is told 410."""
+        """Compact the history: a watch that resumes from before gets 410."""
         self._forgotten = next(self._versions)
         self._history = []
 
@@ -112,7 +118,7 @@ class ApiServer:
             self._history.append((version, change, plural, body))
             self._changed.notify_all()
 
-    # What it answers.
+    # Replies.
 
     def _count(self, plural: str, verb: str, name: str = "") -> web.Response | None:
         group = KINDS.get(plural.partition("/")[0], ("events.k8s.io", "", ""))[0]
@@ -255,7 +261,7 @@ class ApiServer:
 
     @asynccontextmanager
     async def running(self, kubeconfig: Path) -> AsyncIterator["ApiServer"]:
-        """Serve on a free port, and write the kubeconfig that leads here."""
+        """Serve on a free port, and write a kubeconfig for it."""
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.add_routes(
             [
@@ -298,7 +304,7 @@ _VERBS: Final = ["get", "list", "watch", "patch", "create", "update", "delete"]
 
 
 def _unknown() -> web.Response:
-    """What an API server says of a group or kind that it does not know: no JSON."""
+    """Return the plain-text reply of an API server to an unknown group or kind."""
     return web.Response(status=404, text="404 page not found\n")
 
 
@@ -314,7 +320,7 @@ def _selected(body: dict[str, Any], request: web.Request) -> bool:
 
 
 def pod(name: str, *, ready: bool = True) -> dict[str, Any]:
-    """A pod that goes by flags."""
+    """Return a pod that uses flags."""
     condition = {
         "type": "Ready",
         "status": "True" if ready else "False",
@@ -327,6 +333,6 @@ def pod(name: str, *, ready: bool = True) -> dict[str, Any]:
 
 
 def session(name: str, *flags: str, **spec: Any) -> dict[str, Any]:
-    """A VtuberSession for the session of its own name."""
+    """Return a VtuberSession for the session of its own name."""
     wanted = {"ENABLE_SYNC_CORE": True, **dict.fromkeys(flags, True)}
     return {"metadata": {"name": name}, "spec": {"sessionId": name, "flags": wanted, **spec}}

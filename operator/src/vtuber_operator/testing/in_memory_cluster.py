@@ -1,4 +1,4 @@
-"""A cluster in memory for tests of the decision: resources as the API server would send them, pods, Redis."""
+"""A cluster in memory for tests of the planner: resources, pods and Redis."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -22,7 +22,10 @@ START_MS = 1_760_000_000_000
 
 @dataclass
 class InMemoryCluster:
-    """Resources, pods and Redis; `operate` is one pass of the operator, `acknowledge` what pods do."""
+    """Resources, pods and Redis.
+
+    `operate` is one pass of the operator, `acknowledge` is what pods do.
+    """
 
     now_ms: int = START_MS
     bodies: dict[Key, dict[str, Any]] = field(default_factory=dict)
@@ -56,11 +59,11 @@ class InMemoryCluster:
             self.bodies[namespace, name] = {**old, "metadata": meta, "spec": spec}
 
     def delete(self, name: str, namespace: str = "live") -> None:
-        """Remove it, as the cluster does without a finalizer."""
+        """Remove the resource, as the cluster does without a finalizer."""
         self.bodies.pop((namespace, name), None)
 
     def snapshot(self) -> ClusterSnapshot:
-        """What the operator would know now."""
+        """Return what the operator would know now."""
         return ClusterSnapshot(
             now_ms=self.now_ms,
             resources=tuple(self._parse(key, body) for key, body in self.bodies.items()),
@@ -78,7 +81,7 @@ class InMemoryCluster:
         return known[1]
 
     def decide(self) -> Plan:
-        """The plan, which must not depend on what is remembered."""
+        """Return the plan, and check that it does not depend on the cache."""
         snapshot = self.snapshot()
         plan, fresh = make_plan(snapshot, self.memory), make_plan(snapshot)
         assert plan.documents == fresh.documents
@@ -89,17 +92,17 @@ class InMemoryCluster:
         return plan
 
     def status(self, name: str, namespace: str = "live") -> Status:
-        """Its status as stored."""
+        """Return the stored status of a resource."""
         return Resource.from_body(self.bodies[namespace, name]).status
 
     def ready(self, name: str) -> tuple[str, str]:
-        """Status and reason of its condition Ready."""
+        """Return status and reason of its condition Ready."""
         condition = self.status(name).condition("Ready")
         assert condition is not None
         return condition.status, condition.reason
 
     def write_statuses(self, plan: Plan, *, at_most: int = 1_000) -> None:
-        """Carry out the first `at_most` status writes of a plan."""
+        """Execute the first `at_most` status writes of a plan."""
         for change in plan.statuses[:at_most]:
             body = self.bodies[change.resource.key]
             self.bodies[change.resource.key] = {
@@ -109,7 +112,7 @@ class InMemoryCluster:
             self.events += [(change.resource.name, each.reason) for each in change.events]
 
     def write_documents(self, plan: Plan) -> None:
-        """Carry out the write to Redis; checks that no step is illegal or double."""
+        """Execute the write to Redis, and check that no step is illegal or double."""
         if self.redis_down is not None:
             return
         wanted = {session: document.to_json() for session, document in plan.documents.items()}
@@ -146,20 +149,23 @@ class InMemoryCluster:
             assert flags.generation > before.generation
 
     def acknowledge(self, *pods: str, missing: frozenset[str] = frozenset()) -> None:
-        """These pods (or all) go by the present revision."""
+        """Let these pods (or all) acknowledge the present revision."""
         if self.redis_down is None:
             for pod in pods or tuple(self.pods):
                 self.acks[pod] = Acknowledgement(self.revision, self.now_ms, missing)
 
     def operate(self) -> Plan:
-        """One pass of the operator: statuses, then the documents that follow from them."""
+        """Run one pass of the operator: statuses, then the documents that follow from them."""
         self.write_statuses(self.decide())
         plan = self.decide()
         self.write_documents(plan)
         return plan
 
     def settle(self, rounds: int = 40) -> int:
-        """Pods acknowledge, the operator works, until nothing changes; how many rounds that took."""
+        """Repeat passes and acknowledgements until nothing changes.
+
+        Returns the number of rounds.
+        """
         for count in range(rounds):
             before = (dict(self.bodies), dict(self.redis))
             self.operate()
@@ -172,7 +178,7 @@ class InMemoryCluster:
 
 
 def _essence(change: StatusWrite) -> tuple[object, ...]:
-    """A status without its times and generations."""
+    """Return a status write without times and generations."""
     status = change.status
     conditions = [
         (each.type, each.status, each.reason, each.observed_generation)
@@ -191,7 +197,7 @@ def _essence(change: StatusWrite) -> tuple[object, ...]:
 
 
 def spec(session: str = "live-001", *flags: str, **more: Any) -> dict[str, Any]:
-    """A spec with these flags on; ENABLE_SYNC_CORE too unless `core=False`."""
+    """Return a spec with these flags on; ENABLE_SYNC_CORE too unless `core=False`."""
     wanted = {"ENABLE_SYNC_CORE": more.pop("core", True), **dict.fromkeys(flags, True)}
     return {"sessionId": session, "flags": wanted, **more}
 

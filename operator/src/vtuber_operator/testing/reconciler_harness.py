@@ -1,4 +1,7 @@
-"""A reconciler with its neighbours and a real Redis, but no watches: what it sees and what the API server answers is up to the test."""
+"""A reconciler with its components and a real Redis, but without watches.
+
+The test determines the observed objects and the replies of the API server.
+"""
 
 import asyncio
 import itertools
@@ -28,7 +31,10 @@ from vtuber_operator.testing.wait import until
 
 
 class HttpCluster(ClusterApi):
-    """Takes statuses; `failures` by name are answered first. `seen` are the documents in Redis at each write."""
+    """Accepts statuses; `failures` by name are raised first.
+
+    `seen` holds the effective flags and the document in Redis at each write.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(1)
@@ -43,7 +49,7 @@ class HttpCluster(ClusterApi):
     async def apply_status(
         self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Fail as told, or take it."""
+        """Raise the next failure for this name, or store the status."""
         self.asked.append(name)
         if self.reads_redis:
             self.seen.append((status["effective"], str(await self._redis.hget(FLAGS, name))))
@@ -54,22 +60,22 @@ class HttpCluster(ClusterApi):
         return self.bodies[name]
 
     async def aclose(self) -> None:
-        """Close its own look at Redis."""
+        """Close its own Redis client."""
         await self._redis.aclose()
 
 
 class RecordedEvents(Events):
-    """Keeps what would be posted."""
+    """Records the reasons of Events instead of posting them."""
 
     reasons: list[str]
 
     def post(self, resource: Resource, announcement: EventMessage) -> None:
-        """Keep its reason."""
+        """Record the reason."""
         self.reasons.append(announcement.reason)
 
 
 class ReconcilerHarness:
-    """A reconciler with its neighbours; time for pauses is `now`, and only that."""
+    """A reconciler with its components; `now` is the clock of its pauses."""
 
     def __init__(self, url: str) -> None:
         settings = OperatorSettings(
@@ -113,7 +119,7 @@ class ReconcilerHarness:
         return {**body, "metadata": made}
 
     def apply(self, name: str, *flags: str) -> None:
-        """Somebody applies a VtuberSession with these flags, and the watch tells it."""
+        """Apply a VtuberSession with these flags, and feed the watch event."""
         old = self.cluster.bodies.get(name)
         generation = old["metadata"]["generation"] + 1 if old else 1
         body = self._body(
@@ -126,23 +132,23 @@ class ReconcilerHarness:
         self.observed.on_event("sessions", "MODIFIED", self.cluster.bodies[name])
 
     def effective(self, name: str) -> str:
-        """The flags in force by the status that the cluster has."""
+        """Return the flags in force by the status in the cluster."""
         return str(self.cluster.bodies[name].get("status", {}).get("effective"))
 
     async def passes(self, count: int = 1) -> None:
-        """So many more decisions."""
+        """Wait for `count` more decisions."""
         for wanted in range(self.reconciler.passes + 1, self.reconciler.passes + count + 1):
             self.dirty.set()
             await until(lambda wanted=wanted: self.reconciler.passes >= wanted, "a decision")  # type: ignore[misc]
 
     async def acknowledged(self) -> None:
-        """The pod goes by what is in Redis and says so; then two decisions."""
+        """Let the pod acknowledge the documents in Redis; then wait for two decisions."""
         await self.engine.acknowledge()
         await self.acks.refresh()
         await self.passes(2)
 
     async def settled(self) -> None:
-        """Decisions and acknowledgements until every status says Ready."""
+        """Repeat decisions and acknowledgements until every status is Ready."""
         await self.acks.refresh()
         async with asyncio.timeout(10):
             await self.passes(2)
@@ -151,7 +157,7 @@ class ReconcilerHarness:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator["ReconcilerHarness"]:
-        """Until the end of the context."""
+        """Run the reconciler inside the block."""
         task = asyncio.create_task(self.reconciler.run())
         try:
             yield self

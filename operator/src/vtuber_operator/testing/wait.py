@@ -1,4 +1,4 @@
-"""An operator in a test, and waiting for what it does."""
+"""Starting an operator in a test, and waiting for its effects."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Operating = Callable[..., AbstractAsyncContextManager[Operator]]
 
 
 async def until(check: Callable[[], bool], what: str, within_s: float = 8.0) -> None:
-    """Wait for it; AssertionError says what did not come."""
+    """Wait until `check` returns True; AssertionError names what did not happen."""
     try:
         async with asyncio.timeout(within_s):
             while not check():  # noqa: ASYNC110 - what it looks at are objects of a fake, which tell nobody

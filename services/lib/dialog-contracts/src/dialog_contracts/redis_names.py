@@ -166,7 +166,7 @@ def delivered(task_id: str) -> str:
 def viewer_context(viewer: str) -> str:
     """List of a viewer's last messages, newest last.
 
-    An anonymous viewer's key is of the session.
+    For a viewer without a user id, `viewer` is `anonymous:` and the session.
     """
     return f"memory:user_sessions:{viewer}"
 

@@ -134,7 +134,7 @@ class UntrustedProvider:
         """
         try:
             await self._call_if_there("aclose")
-        # The border to providers and plug-ins.
+        # The boundary to providers and plug-ins.
         except Exception as error:  # noqa: BLE001
             log.warning("provider_not_closed", provider=self.name, error=repr(error)[:200])
 
@@ -157,7 +157,7 @@ class UntrustedProvider:
             log.warning(
                 "stream_not_closed", provider=self.name, error="cancelled within the provider"
             )
-        # The border to providers and plug-ins.
+        # The boundary to providers and plug-ins.
         except Exception as error:  # noqa: BLE001
             log.warning("stream_not_closed", provider=self.name, error=repr(error)[:200])
 

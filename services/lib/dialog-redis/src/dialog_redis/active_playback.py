@@ -45,7 +45,7 @@ class ActivePlayback:
         await self._finished_message(session_id, work)
 
     async def finished(self, session_id: str, turn: int) -> None:
-        """Remove the record of this turn; its played text is in the shared history by then."""
+        """Remove the record of this turn. Its played text has been stored before."""
 
         async def work(client: Redis) -> None:
             await client.eval(_FINISH, 1, redis_names.active_playback(session_id), str(turn))

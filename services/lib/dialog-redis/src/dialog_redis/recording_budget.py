@@ -14,7 +14,7 @@ from dialog_redis.client import RedisClient
 from service_runtime.http.errors import TooMany
 
 MAX_BYTES: Final = 128 * 1024 * 1024
-"""Limit in total: a quarter of the memory that the Redis of our chart may use."""
+"""Limit in total: a quarter of the memory of the Redis that we install."""
 
 MAX_CLIENT_BYTES: Final = 48 * 1024 * 1024
 """Limit per client: three recordings of the largest size."""

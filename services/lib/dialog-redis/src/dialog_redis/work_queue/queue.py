@@ -9,7 +9,8 @@ A consumer that fails with a job puts it back after a pause. One that dies leave
 processing list. Consumers therefore hold a lease that they renew every second; each renewal
 requeues the messages of consumers whose lease has expired. After a restart a consumer also requeues
 what a process of the same name has left. Requeued messages are fetched first, in their old order,
-and count an attempt; with more than `attempts_max` attempts a message becomes a dead letter.
+and count an attempt, except at a regular shutdown; with more than `attempts_max` attempts a message
+becomes a dead letter.
 
 A job may therefore run twice, for example when a consumer was stalled for longer than its lease,
 but it completes once: `Job.complete` returns False when the message was reclaimed.

@@ -62,7 +62,7 @@ Examples are a hum, a breath, or the end of a vowel.
 _COLOUR_STEPS: Final = 5
 """Number of steps over which spectra gain weight.
 
-Before that, the average spectrum of the voice cannot be told apart from its sounds.
+Before that, the average spectrum of the voice is not yet distinct from its sounds.
 """
 
 _AFTER_THE_END: Final = 0.5
