@@ -127,7 +127,7 @@ def crash() -> Callable[[WorkQueue], Awaitable[None]]:
         # Between two calls: one that is cancelled in the middle of its sending may go on, and would be waited for for ever.
         async with consumer._fetching, consumer._reclaimer:
             await consumer._feeding.close()
-        await consumer._watch_deadlines()
+        await consumer._cancel_running_jobs()
         await consumer._store.aclose()
 
     return died

@@ -61,7 +61,7 @@ PROCESS_EVENTS = {
     ),
     *(
         "engine_recovered",
-        "stranger_answered",
+        "unexpected_upstream",
         "circuit",
         "redis_unavailable",
         "redis_available",

@@ -1,3 +1,8 @@
+"""`vtuber say` from its request to its last sentence.
+
+One file of more than 400 lines: each test is one variation of what the same one-turn gateway sends.
+"""
+
 import asyncio
 import struct
 import time

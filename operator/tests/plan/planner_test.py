@@ -1,4 +1,8 @@
-"""The decision: steps, conditions, keys, and any sequence of events."""
+"""The decision: steps, conditions, keys, and any sequence of events.
+
+One file of more than 400 lines: the planner is one function, and each test is one story of the
+same cluster in memory; the last one is any story at all.
+"""
 
 from typing import Any
 

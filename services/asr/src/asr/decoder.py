@@ -22,7 +22,7 @@ Samples = NDArray[np.float32]
 RATE: Final = 16_000
 MAX_MINUTES: Final = 5
 MAX_SAMPLES: Final = MAX_MINUTES * 60 * RATE
-DEADLINE_CHECK_S: Final = 1.0
+LENGTH_TOLERANCE_S: Final = 1.0
 """Tolerance in seconds between a container's declared and actual length.
 
 If more is missing, the recording is incomplete.
@@ -97,7 +97,7 @@ def _contained(data: bytes, kind: AudioKind) -> Iterator[av.AudioFrame]:
             if frame.sample_rate:
                 given_s += frame.samples / frame.sample_rate
             yield frame
-        if promised_s - given_s > DEADLINE_CHECK_S:
+        if promised_s - given_s > LENGTH_TOLERANCE_S:
             raise TranscriptionFailed("bad_audio", "cut_off")
 
 

@@ -116,7 +116,7 @@ class ClientProtocol(BoundedSocket):
             service.transport.close()
             return False
         service.join(self)
-        self._on_upstream_head(self._early, service)
+        self._forward(self._early, service)
         self._early = b""
         await self._over.wait()
         return self._refused
@@ -136,7 +136,7 @@ class ClientProtocol(BoundedSocket):
     def data_received(self, data: bytes) -> None:
         """Process data of the client."""
         if self._service is not None:
-            self._on_upstream_head(data, self._service)
+            self._forward(data, self._service)
         elif self.handshake_initiated and not self.handshake_complete:
             # Data before the response to the handshake, which no client needs to send.
             self._early += data
@@ -177,7 +177,7 @@ class ClientProtocol(BoundedSocket):
         self._service.transport.close()
         self.transport.close()
 
-    def _on_upstream_head(self, data: bytes, service: UpstreamProtocol) -> None:
+    def _forward(self, data: bytes, service: UpstreamProtocol) -> None:
         for begin in range(0, len(data), STEP_BYTES):
             if self._refused or service.transport.is_closing():
                 return

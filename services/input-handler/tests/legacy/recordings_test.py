@@ -1,4 +1,8 @@
-"""Recordings on their way out, transcripts on their way in, by a real Valkey."""
+"""Recordings on their way out, transcripts on their way in, by a real Valkey.
+
+One file of more than 400 lines: both directions share the queue, the budget and the scripted engine
+that the fixtures here set up.
+"""
 
 import asyncio
 import json

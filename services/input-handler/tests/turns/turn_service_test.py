@@ -1,4 +1,4 @@
-"""Every way of a turn through `TurnCaller`, which decides all of them in one place: numbers, resuming, refusals, failures before and
+"""Every way of a turn through `TurnService`, which decides all of them in one place: numbers, resuming, refusals, failures before and
 after the first delta, the circuit, and asking again. They are one file because each is a variation of one scripted engine's answers."""
 
 import asyncio

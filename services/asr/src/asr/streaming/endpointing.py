@@ -110,7 +110,7 @@ class Endpointer:
 
     def __init__(self, rhythm: EndpointingConfig, *, judged: bool) -> None:
         self.state = State.QUIET
-        self._config, self._prediction_pending = rhythm, judged
+        self._config, self._predicts = rhythm, judged
         self._now = self._free_from = 0
         self._onset: int | None = None
         self._start = self._window = self._voiced_until = self._decoded_at = self._wait_ms = (
@@ -174,12 +174,10 @@ class Endpointer:
             self.state = State.PAUSING
             self._question += 1
             self._wait_ms = (
-                self._config.max_silence_ms
-                if self._prediction_pending
-                else self._config.fallback_silence_ms
+                self._config.max_silence_ms if self._predicts else self._config.fallback_silence_ms
             )
             actions.append(self._decode())
-            if self._prediction_pending:
+            if self._predicts:
                 actions.append(PredictEnd(self._question))
         if self.state is State.PAUSING and silent_ms >= self._wait_ms:
             actions.append(self._end("silence"))

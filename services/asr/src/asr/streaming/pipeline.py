@@ -143,7 +143,7 @@ class StreamingRecognizer:
             if isinstance(action, SpeechStarted):
                 count = (self._now_ms - action.window_ms) // FRAME_MS
                 self._speech = SpeechSegment(action, list(self._recent)[-count:])
-                self._wait_for_transcripts(self._speech)
+                self._enqueue_utterance(self._speech)
                 continue
             speech = self._speech
             assert speech is not None
@@ -156,7 +156,7 @@ class StreamingRecognizer:
                 speech.finish(action, _clock() - (self._now_ms - action.end_ms) / 1000)
                 self._speech = None
 
-    def _wait_for_transcripts(self, speech: SpeechSegment) -> None:
+    def _enqueue_utterance(self, speech: SpeechSegment) -> None:
         if len(self._waiting) >= BACKLOG:
             given_up = self._waiting.popleft()
             metrics.UTTERANCES.labels(

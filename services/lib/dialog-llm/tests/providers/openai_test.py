@@ -1,3 +1,8 @@
+"""The OpenAI-compatible provider against a server that speaks its protocol.
+
+One file of more than 400 lines: each test is one behaviour of the same scripted server.
+"""
+
 import asyncio
 import json
 import time

@@ -42,7 +42,7 @@ class ActivePlayback:
         async def work(client: Redis) -> None:
             await client.set(redis_names.active_playback(session_id), str(turn), ex=TTL_S)
 
-        await self._finished_message(session_id, work)
+        await self._call(session_id, work)
 
     async def finished(self, session_id: str, turn: int) -> None:
         """Remove the record of this turn. Its played text has been stored before."""
@@ -50,7 +50,7 @@ class ActivePlayback:
         async def work(client: Redis) -> None:
             await client.eval(_FINISH, 1, redis_names.active_playback(session_id), str(turn))
 
-        await self._finished_message(session_id, work)
+        await self._call(session_id, work)
 
     async def current(self, session_id: str) -> int:
         """Return the turn, or 0 for none and while Redis is not available."""
@@ -78,9 +78,7 @@ class ActivePlayback:
 
         return await self._redis.call(PURPOSE, work)
 
-    async def _finished_message(
-        self, session_id: str, work: Callable[[Redis], Awaitable[None]]
-    ) -> None:
+    async def _call(self, session_id: str, work: Callable[[Redis], Awaitable[None]]) -> None:
         try:
             await self._redis.call(PURPOSE, work)
         except RedisUnavailable as error:

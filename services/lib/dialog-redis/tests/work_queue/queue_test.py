@@ -47,7 +47,7 @@ async def working(
 async def crash(consumer: WorkQueue) -> None:
     """It ends without a word: its lease runs out, its processing list stays."""
     await pause(consumer)
-    await consumer._watch_deadlines()
+    await consumer._cancel_running_jobs()
     await consumer._store.aclose()
 
 

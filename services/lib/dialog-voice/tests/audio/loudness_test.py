@@ -11,16 +11,16 @@ def test_loudness_is_that_of_the_samples() -> None:
 
 def test_the_mouth_is_shut_in_silence_and_open_as_far_as_the_voice_is_loud() -> None:
     opening = MouthOpening()
-    assert opening.from_pcm(QUIET - 1) == 0
-    assert opening.from_pcm(8000) == 1
-    assert 0.4 < opening.from_pcm(3000) < 0.8
-    assert opening.from_pcm(QUIET) >= 0.25
+    assert opening.next_step(QUIET - 1) == 0
+    assert opening.next_step(8000) == 1
+    assert 0.4 < opening.next_step(3000) < 0.8
+    assert opening.next_step(QUIET) >= 0.25
 
 
 def test_what_was_loud_long_ago_is_forgotten() -> None:
     opening = MouthOpening()
-    opening.from_pcm(20_000)
+    opening.next_step(20_000)
     for _ in range(200):
-        last = opening.from_pcm(1500)
+        last = opening.next_step(1500)
     assert last > 0.7
     assert rms(hum(1000)) > QUIET

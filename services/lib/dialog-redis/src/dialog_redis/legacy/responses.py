@@ -263,9 +263,9 @@ class LegacyResponses:
         watcher.caught_up = True
         self._deliver(task_id, [str(raw) for raw in kept if raw is not None], to=watcher)
         if len(names) > MAX_STORED:
-            await self._prune_confirmed(task_id)
+            await self._prune_stored(task_id)
 
-    async def _prune_confirmed(self, task_id: str) -> None:
+    async def _prune_stored(self, task_id: str) -> None:
         key = redis_names.responses(task_id)
         kept = await self._redis.hvals(key)
         read = sorted(

@@ -119,13 +119,13 @@ class WorkQueue:
                 await self._working.wait_idle()
         async with self._reclaimer:
             await self._feeding.close()
-        await self._watch_deadlines()
+        await self._cancel_running_jobs()
         with suppress(RedisError, OSError):
             await self._store.requeue(await self._store.held(), counts=False)
             await self._store.release()
         await self._store.aclose()
 
-    async def _watch_deadlines(self) -> None:
+    async def _cancel_running_jobs(self) -> None:
         while True:
             with suppress(TimeoutError):
                 # redis-py may swallow a cancellation in the middle of a call: the job then

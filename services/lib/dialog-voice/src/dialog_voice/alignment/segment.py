@@ -140,7 +140,7 @@ class UnalignedSegment:
             self._position = self._aligner.step(self._step(step), self._left)
         if self._left == 0:
             self._position = self._reference.length_ms
-        opening = self._mouth_opening.from_pcm(loudness)
+        opening = self._mouth_opening.next_step(loudness)
         if self._position is None:
             return SILENCE, []
         place, emitted_until = self._position, self._emitted_until

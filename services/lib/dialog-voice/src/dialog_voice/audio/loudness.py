@@ -36,7 +36,7 @@ class MouthOpening:
     def __init__(self) -> None:
         self._peak = 2000.0
 
-    def from_pcm(self, loudness: float) -> float:
+    def next_step(self, loudness: float) -> float:
         """Return the opening in the next step, 0.25 to 1; 0 in silence."""
         self._peak = max(loudness, self._peak * _PEAK_DECAY)
         return 0.25 + 0.75 * min(1.0, loudness / self._peak) if loudness >= QUIET else 0.0

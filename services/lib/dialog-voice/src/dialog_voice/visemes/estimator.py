@@ -113,7 +113,7 @@ class VisemeEstimator:
         return tuple(visemes)
 
     def _weights(self, loudness: float, now_ms: float) -> Mapping[str, float]:
-        opening = self._opening.from_pcm(loudness)
+        opening = self._opening.next_step(loudness)
         if not opening:
             return SILENCE
         progress = (now_ms - self._word_from) / max(self._word_ms, 1.0)

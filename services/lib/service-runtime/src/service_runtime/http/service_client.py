@@ -31,7 +31,7 @@ DNS_TTL_S: Final = 2
 MAX_RETIRED: Final = 32
 """Number of retired connection sets that are kept open, since they may still carry a turn."""
 
-SERVICE_HEADER: Final = frozenset(("application/json", "text/event-stream"))
+OUR_CONTENT_TYPES: Final = frozenset(("application/json", "text/event-stream"))
 """Content types of our services' responses, errors included."""
 
 
@@ -84,20 +84,20 @@ class ServiceClient:
         assert self._http is not None
         http = self._http
         answer = await http.request(method, self._url + path, data=body, headers=headers)
-        if answer.content_type in SERVICE_HEADER:
+        if answer.content_type in OUR_CONTENT_TYPES:
             return answer
         answer.close()
         self._retire(http)
         metrics.UNEXPECTED_UPSTREAMS.inc()
         log.warning(
-            "stranger_answered",
+            "unexpected_upstream",
             url=self._url,
             path=path,
             status=answer.status,
             content_type=answer.content_type,
         )
         raise UnexpectedUpstream(
-            f"a stranger at {self._url}: {answer.status} {answer.content_type}"
+            f"not our service at {self._url}: {answer.status} {answer.content_type}"
         )
 
     async def ready(self) -> bool:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-FOREIGN_BODY: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-OUR_BODY: Final = (
+FOREIGN_RESPONSE: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+OUR_RESPONSE: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 )
 
@@ -32,7 +32,11 @@ class FlakyAddress:
         """Serve one connection."""
         number = len(self.asked)
         self.asked.append(0)
-        answer = FOREIGN_BODY if number < self.foreign else OUR_BODY % (len(self.body), self.body)
+        answer = (
+            FOREIGN_RESPONSE
+            if number < self.foreign
+            else OUR_RESPONSE % (len(self.body), self.body)
+        )
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await reader.readexactly(_length(head))
