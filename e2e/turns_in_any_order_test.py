@@ -178,16 +178,16 @@ class House:
 
     def stop(self, turn: int | None) -> None:
         view = self.session.turn
-        if view is not None and view.playing(self.now()) and turn in (None, view.turn):
-            self._note_cut(view.turn)
-        self.session.stopping.stop(turn, "viewer")
+        if view.playing(self.now()) and turn in (None, view.number):
+            self._note_cut(view.number)
+        self.session.stop(turn, "viewer")
 
     def report(self) -> None:
         view = self.session.turn
-        if view is not None and view.audio_started_at_ms is not None:
+        if view.audio_started_at_ms is not None:
             at = max(0, int(min(view.position_ms(self.now()), view.sent_ms)))
             self.session.played(
-                cast(Viewer, self.ear), Played(session_id="s", turn=view.turn, offset_ms=at)
+                cast(Viewer, self.ear), Played(session_id="s", turn=view.number, offset_ms=at)
             )
 
     def leave(self) -> None:
@@ -199,7 +199,7 @@ class House:
         view = self.session.turn
         heard = (
             view.position_ms(self.now())
-            if view is not None and view.turn == turn and view.audio_started_at_ms is not None
+            if view.number == turn and view.audio_started_at_ms is not None
             else 0.0
         )
         self.cut_at.setdefault(turn, heard)
@@ -240,8 +240,8 @@ ACTIONS: dict[str, Callable[[House], object]] = {
     "stop too late": lambda house: (
         house.stop(len(house.runners) - 1) if len(house.runners) > 1 else None
     ),
-    "pause": lambda house: house.session.pausing.request("PAUSE", None),
-    "resume": lambda house: house.session.pausing.request("RESUME", None),
+    "pause": lambda house: house.session.request_pause("PAUSE", None),
+    "resume": lambda house: house.session.request_pause("RESUME", None),
     "report": House.report,
     "leave": House.leave,
 }
@@ -305,9 +305,8 @@ def test_nothing_follows_a_stop_and_memory_is_what_was_heard(story: list[tuple[s
             expected = len(whole[: max(begun, default=0)].split())
             assert abs(len(row.reply.split()) - expected) <= 1, "to the word"
     view = house.session.turn
-    assert view is not None
     assert view.phase in (Phase.IDLE, Phase.THINKING, Phase.INTERRUPTED)
-    assert house.session.idle.phase is Phase.IDLE
+    assert house.session.idle_phase is Phase.IDLE
     states = [frame["phase"] for frame in house.ear.told if frame["type"] == "STATE"]
     assert states[-1] == "IDLE"
     for before, after in itertools.pairwise(

@@ -22,7 +22,7 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     await room.voiced(1, 5_000, flags=FLAGS)
     await asyncio.sleep(2.5)
     sent.clear()
-    assert room.session.stopping.stop(None, "viewer")
+    assert room.session.stop(None, "viewer")
     await asyncio.sleep(0.01)
     ack = json.loads(sent[2])
     assert (ack["action"], ack["heardText"]) == ("STOP_ACK", "今晚")
@@ -30,27 +30,25 @@ async def test_stop_silences_a_file_at_once(room: "Room", listen: "Listen") -> N
     await asyncio.sleep(5)
     assert sent.told() == ["STATE IDLE"]
     assert room.stage.to_engine == []
-    assert not room.session.stopping.stop(None, "viewer")
+    assert not room.session.stop(None, "viewer")
     assert room.heard == ["live-001#1"]
 
 
 async def test_what_was_heard_of_a_file_is_told_by_the_one_who_cut_it_and_by_no_other(
     room: "Room", listen: "Listen"
 ) -> None:
-    told: list[Stop] = []
-    room.session.report_played_text = told.append
     await listen(room.session)
     for turn in (1, 2, 3):
         await room.voiced(turn, 5_000, flags=FLAGS)
         await asyncio.sleep(2.5)
         if turn == 1:
-            room.session.stopping.stop(None, "viewer")
+            room.session.stop(None, "viewer")
         elif turn == 2:
-            room.session.stopping.file_stopped(Stop(session_id="live-001", turn=2))
+            room.session.file_stopped(Stop(session_id="live-001", turn=2))
         else:
             room.stage.start(4)
         await asyncio.sleep(1)
-    assert [(stop.turn, stop.heard_text) for stop in told] == [(1, "今晚"), (3, "今晚")]
+    assert [(stop.turn, stop.heard_text) for stop in room.reported] == [(1, "今晚"), (3, "今晚")]
 
 
 async def test_while_a_file_sounds_that_may_be_cut_off_whoever_begins_the_next_turn_can_know(
@@ -83,7 +81,7 @@ async def test_stop_without_barge_in_is_refused_and_the_file_goes_on(
     await room.voiced(1, 1_000)
     await asyncio.sleep(0.2)
     with pytest.raises(BargeInOff):
-        room.session.stopping.stop(None, "viewer")
+        room.session.stop(None, "viewer")
     await asyncio.sleep(2)
     assert sent.without_chunks()[-2:] == ["END 1", "STATE IDLE"]
 
@@ -187,7 +185,7 @@ async def test_a_turn_that_was_stopped_before_its_first_word_is_not_spoken_by_th
     """It fell back while it was being stopped. Before: 22 chunks of it after its STOP_ACK."""
     _, sent = await listen(room.session)
     room.stage.start(7)
-    assert room.session.stopping.stop(None, "viewer")
+    assert room.session.stop(None, "viewer")
     if engine_acknowledges:
         room.stage.stop_ack(7, played="")
     await asyncio.sleep(0.01)

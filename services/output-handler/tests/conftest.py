@@ -21,12 +21,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import SpeechChunk, Start
+from dialog_contracts.ingest import SpeechChunk, Start, Stop
 from dialog_contracts.legacy_chain import TaskResponse
 from output_handler.app import build
 from output_handler.hub import Hub
 from output_handler.legacy.response_player import LegacyResponsePlayer
 from output_handler.legacy.viewer import LegacyViewer
+from output_handler.playback.ports import PlaybackTarget
 from output_handler.playback.session import PlaybackSession
 from output_handler.settings import OutputSettings
 from output_handler.testing.fake_legacy import FakeLegacyPipeline, response
@@ -158,6 +159,7 @@ class Room:
     stage: SessionDriver
     post: FakeLegacyPipeline
     player: LegacyResponsePlayer
+    reported: list[Stop]
 
     @property
     def session(self) -> PlaybackSession:
@@ -175,13 +177,24 @@ class Room:
 
 
 @pytest.fixture
-async def room(stage: SessionDriver) -> AsyncIterator[Room]:
-    post = FakeLegacyPipeline(voice_within_s=30)
-    player = LegacyResponsePlayer(stage.session, post.source)
-    stage.session.legacy_player = player
-    yield Room(stage, post, player)
-    player.close()
-    stage.session.close()
+async def room() -> AsyncIterator[Room]:
+    post, to_engine = FakeLegacyPipeline(voice_within_s=30), list[str]()
+    reported: list[Stop] = []
+    players: list[LegacyResponsePlayer] = []
+
+    def make_player(target: PlaybackTarget) -> LegacyResponsePlayer:
+        players.append(LegacyResponsePlayer(target, post.source))
+        return players[-1]
+
+    session = PlaybackSession(
+        "live-001",
+        now_ms,
+        to_engine.append,
+        report_played_text=reported.append,
+        make_player=make_player,
+    )
+    yield Room(SessionDriver(session, to_engine), post, players[0], reported)
+    session.close()
     await post.tasks.close()
 
 

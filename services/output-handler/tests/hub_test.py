@@ -238,24 +238,25 @@ class Remembered(SessionHistory):
         return session_id in self.names
 
 
-async def test_a_session_that_another_replica_played_is_not_unknown_here(hub: Hub) -> None:
-    hub.history = Remembered("live-001")
+async def test_a_session_that_another_replica_played_is_not_unknown_here() -> None:
+    history = Remembered("live-001")
+    hub = Hub(0.05, history=history)
     assert not await hub.stop("live-001", 3, "x")
     with pytest.raises(UnknownSession):
         await hub.stop("live-002", None, "x")
-    hub.history.down = True
+    history.down = True
     with pytest.raises(UnknownSession):
         await hub.stop("live-001", None, "x")
 
 
 async def test_what_was_heard_of_a_file_goes_to_history_and_to_every_engine(
-    hub: Hub, engine: Joins
+    engine: Joins,
 ) -> None:
+    filed: list[Stop] = []
+    hub = Hub(0.05, truncate_reply=filed.append)
     links = [await engine() for _ in range(2)]
     for link, _ in links:
         hub.engine_joined(link)
-    filed: list[Stop] = []
-    hub.truncate_reply = filed.append
     stop = Stop(session_id="live-001", turn=3, heard_text="Tonight we")
     hub._report_played_text(stop)
     for _ in range(5):

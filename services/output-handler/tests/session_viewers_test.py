@@ -64,7 +64,6 @@ async def test_binary_is_packed_once_and_only_when_somebody_wants_it(
     await listen(stage.session)
     stage.start()
     stage.chunks(0, 0)
-    assert stage.session.turn is not None
     assert stage.session.turn.recent[-1].binary is None
     _, first = await listen(stage.session, binary=True)
     _, second = await listen(stage.session, binary=True)
@@ -138,7 +137,7 @@ async def test_an_older_client_hears_a_turn_at_its_end_and_once(
     stage.chunks(0, 4)
     assert await new_frames(sent) == []
     stage.end()
-    stage.session.stopping.stop(None, "x")
+    stage.session.stop(None, "x")
     stage.stop_ack(played="今")
     for _ in range(10):
         await asyncio.sleep(0)
@@ -233,7 +232,7 @@ async def test_an_older_client_is_not_answered_by_an_engine_that_broke_off_befor
     stage.stop_ack()
     assert await new_frames(sent) == []
     stage.start(2)
-    stage.session.stopping.stop(None, "x")
+    stage.session.stop(None, "x")
     stage.stop_ack(turn=2)
     assert await new_frames(sent) == ["success"]
 
@@ -245,7 +244,7 @@ async def test_an_older_client_gets_only_the_heard_text_of_a_stopped_turn(
     stage.start()
     stage.text("今晚我们玩")
     stage.chunks(0, 4)
-    stage.session.stopping.stop(None, "x")
+    stage.session.stop(None, "x")
     stage.stop_ack(played="今晚")
     for _ in range(10):
         await asyncio.sleep(0)

@@ -90,7 +90,7 @@ async def test_a_turn_that_waits_for_its_voice_can_be_ended(
     await asyncio.sleep(1)
     sent.clear()
     if how == "stop":
-        assert room.session.stopping.stop(1, "x")
+        assert room.session.stop(1, "x")
         await asyncio.sleep(0.01)
         assert sent.told() == ["STOP 1", "STATE INTERRUPTED", "STOP_ACK 1"]
         assert older.told() == ["success"]

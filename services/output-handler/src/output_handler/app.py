@@ -39,16 +39,16 @@ def build(settings: OutputSettings) -> Starlette:
         BackgroundTasks(),
     )
     redis = RedisClient(settings.redis_url)
+    notices = SessionBroadcast(settings.redis_url)
+    words = ReplyTruncation(redis)
     hub = Hub(
         settings.linger_s,
-        ResponseSource(answers, blobs, tasks, settings.voice_file_timeout_s, ActivePlayback(redis)),
-    )
-    notices = SessionBroadcast(settings.redis_url, hub.file_stopped, hub.user_speaking)
-    words = ReplyTruncation(redis)
-    hub.publish_stop, hub.truncate_reply, hub.history = (
-        notices.publish_stop,
-        words.truncate,
-        SessionHistory(redis),
+        legacy=ResponseSource(
+            answers, blobs, tasks, settings.voice_file_timeout_s, ActivePlayback(redis)
+        ),
+        publish_stop=notices.publish_stop,
+        truncate_reply=words.truncate,
+        history=SessionHistory(redis),
     )
     watch = FlagSubscriber(FlagDocuments(), "output-handler", settings)
     probe = HealthCheck("output-handler")
@@ -70,7 +70,7 @@ def build(settings: OutputSettings) -> Starlette:
     async def parts() -> AsyncIterator[None]:
         watch.start()
         answers.start()
-        notices.start()
+        notices.start(hub.file_stopped, hub.user_speaking)
         try:
             yield
         finally:

@@ -6,6 +6,7 @@ speaks into a microphone.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -27,27 +28,24 @@ TIMEOUT_S: Final = 2.0
 
 
 class SessionBroadcast:
-    """`start` within a running loop; `stopped` is called with every STOP that is told, one's own included; `aclose` at the end.
+    """`start` within a running loop; `aclose` at the end.
 
     The legacy chain needs Redis itself: while Redis is away no file comes, and a STOP reaches the viewers of this process alone, counted.
     """
 
-    def __init__(
-        self,
-        redis_url: str,
-        stopped: Callable[[Stop], None],
-        on_user_speaking: Callable[[UserSpeaking], None],
-    ) -> None:
+    def __init__(self, redis_url: str) -> None:
         self._redis = connect_without_retries(
             redis_url, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S
         )
         self._link, self._tasks = RedisClient(redis_url), BackgroundTasks()
-        self._on_stop, self._on_user_speaking = stopped, on_user_speaking
         self._calling = asyncio.Lock()
 
-    def start(self) -> None:
-        """Begin to listen, in the background."""
-        self._tasks.run_forever("notices", self._listen, pause_s=0.2, pause_max_s=2.0)
+    def start(
+        self, on_stop: Callable[[Stop], None], on_user_speaking: Callable[[UserSpeaking], None]
+    ) -> None:
+        """Subscribe in the background. `on_stop` gets every STOP, also those published here."""
+        listen = partial(self._listen, on_stop, on_user_speaking)
+        self._tasks.run_forever("notices", listen, pause_s=0.2, pause_max_s=2.0)
 
     async def aclose(self) -> None:
         """Nobody is told any more."""
@@ -70,7 +68,9 @@ class SessionBroadcast:
         except RedisUnavailable as error:
             log.warning("stop_not_published", reason=str(error))
 
-    async def _listen(self) -> None:
+    async def _listen(
+        self, on_stop: Callable[[Stop], None], on_user_speaking: Callable[[UserSpeaking], None]
+    ) -> None:
         try:
             async with self._redis.pubsub() as channel:
                 async with self._calling:
@@ -79,19 +79,19 @@ class SessionBroadcast:
                     message = await channel.get_message(
                         ignore_subscribe_messages=True, timeout=PING_INTERVAL_S
                     )
-                    if message is not None:
-                        self._on_message(str(message["channel"]), str(message["data"]))
+                    if message is None:
+                        continue
+                    channel_name, data = str(message["channel"]), str(message["data"])
+                    try:
+                        if channel_name == redis_names.PLAYBACK_STOPS:
+                            on_stop(Stop.from_json(data))
+                        else:
+                            on_user_speaking(UserSpeaking.from_json(data))
+                    except ValidationError as error:
+                        metrics.REQUESTS_REJECTED.labels(code="bad_notice").inc()
+                        why = str(error)[:200]
+                        log.warning("bad_broadcast", channel=channel_name, error=why)
         except (RedisError, OSError) as error:
             # Said once by the link, which fails with it; this side only begins anew.
             metrics.REDIS_FAILURES.labels(purpose="notices").inc()
             log.debug("subscription_failed", reason=repr(error)[:200])
-
-    def _on_message(self, channel: str, data: str) -> None:
-        try:
-            if channel == redis_names.PLAYBACK_STOPS:
-                self._on_stop(Stop.from_json(data))
-            else:
-                self._on_user_speaking(UserSpeaking.from_json(data))
-        except ValidationError as error:
-            metrics.REQUESTS_REJECTED.labels(code="bad_notice").inc()
-            log.warning("bad_broadcast", channel=channel, error=str(error)[:200])

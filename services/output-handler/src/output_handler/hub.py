@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Literal
 
 import structlog
@@ -27,6 +28,7 @@ from output_handler.ingest.connection import EngineConnection
 from output_handler.ingest.control_query import ControlQuery
 from output_handler.legacy.response_player import LegacyResponsePlayer
 from output_handler.legacy.response_source import ResponseSource
+from output_handler.playback.ports import PlaybackTarget
 from output_handler.playback.session import PlaybackSession
 from output_handler.viewers.viewer import Viewer
 
@@ -43,11 +45,18 @@ def clock_ms() -> float:
 class Hub:
     """Engines come and go by `engine_joined` and `engine_left`, viewers by `viewer_joined` and `viewer_left`."""
 
-    def __init__(self, linger_s: float, legacy: ResponseSource | None = None) -> None:
-        self._linger_s, self._legacy = linger_s, legacy
-        self.publish_stop: Callable[[Stop], None] = lambda _: None
-        self.truncate_reply: Callable[[Stop], None] = lambda _: None
-        self.history: SessionHistory | None = None
+    def __init__(
+        self,
+        linger_s: float,
+        *,
+        legacy: ResponseSource | None = None,
+        publish_stop: Callable[[Stop], None] = lambda _: None,
+        truncate_reply: Callable[[Stop], None] = lambda _: None,
+        history: SessionHistory | None = None,
+    ) -> None:
+        """`publish_stop` reaches all output-handlers; `truncate_reply` shortens a stored reply."""
+        self._linger_s, self._legacy, self._history = linger_s, legacy, history
+        self._publish_stop, self._truncate_reply = publish_stop, truncate_reply
         self._sessions: dict[str, PlaybackSession] = {}
         self._players: dict[str, LegacyResponsePlayer] = {}
         self._engine_by_session: dict[str, EngineConnection] = {}
@@ -126,7 +135,7 @@ class Hub:
             before = self._engine_by_session.get(frame.session_id)
             if before is not None and before is not engine and frame.epoch > session.epoch:
                 # The session has moved in the middle of a turn: whoever speaks it still shall know that nobody listens.
-                session.stopping.on_session_moved()
+                session.moved()
             self._engine_by_session[frame.session_id] = engine
         if self._engine_by_session.get(frame.session_id) is not engine:
             # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
@@ -158,24 +167,24 @@ class Hub:
     async def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
         """STOP from anywhere; false when nothing sounds, here or elsewhere. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if session is not None and session.stopping.stop(turn, reason):
+        if session is not None and session.stop(turn, reason):
             return True
         if session_id in self._engine_by_session:
             # Whoever speaks in it speaks to us: nothing sounds.
             return False
         stop = Stop(session_id=session_id, turn=turn, reason=reason)
-        self.publish_stop(stop)
+        self._publish_stop(stop)
         return (await self._query_engines(stop))[0]
 
     def file_stopped(self, stop: Stop) -> None:
         """A reply that a voice file speaks was stopped, here or elsewhere."""
         session = self._sessions.get(stop.session_id)
         if session is not None:
-            session.stopping.file_stopped(stop)
+            session.file_stopped(stop)
 
     def _report_played_text(self, stop: Stop) -> None:
         """A voice file was cut: the history that all read, and the engines' own, hold only what was heard."""
-        self.truncate_reply(stop)
+        self._truncate_reply(stop)
         for engine in self._engines:
             engine.send(stop.to_json())
 
@@ -190,12 +199,8 @@ class Hub:
     ) -> tuple[bool, int | None]:
         """PAUSE or RESUME from anywhere: whether there was anything to do, and in which turn. Raises UnknownSession, BargeInOff."""
         session = self._sessions.get(session_id)
-        if (
-            session is not None
-            and session.turn is not None
-            and session.pausing.request(action, turn)
-        ):
-            return True, session.turn.turn
+        if session is not None and session.request_pause(action, turn):
+            return True, session.turn.number
         if session_id in self._engine_by_session:
             return False, None
         return await self._query_engines(
@@ -212,10 +217,10 @@ class Hub:
 
     async def _session_exists(self, session_id: str) -> bool:
         """Here, or anywhere: a replica that never had its viewers gives the same answer as the one that had."""
-        if session_id in self._sessions_seen or self.history is None:
+        if session_id in self._sessions_seen or self._history is None:
             return session_id in self._sessions_seen
         try:
-            return await self.history.exists(session_id)
+            return await self._history.exists(session_id)
         except RedisUnavailable:
             return False
 
@@ -223,9 +228,8 @@ class Hub:
         """The service ends."""
         for timer in self._lingering.values():
             timer.cancel()
-        for session in self._sessions.values():
+        for session_id, session in self._sessions.items():
             session.close()
-        for session_id in list(self._players):
             self._unwatch(session_id)
 
     def _subscribe(self, session_id: str) -> PlaybackSession:
@@ -234,14 +238,17 @@ class Hub:
             if owner is not None:
                 owner.send(frame)
 
-        session = self._sessions[session_id] = PlaybackSession(session_id, clock_ms, to_engine)
+        make_player = None
         if self._legacy is not None:
-            player = self._players[session_id] = session.legacy_player = LegacyResponsePlayer(
-                session, self._legacy
-            )
-            self._legacy.subscription.subscribe(session_id, player.on_response, unheard=True)
-            session.publish_stop = self.publish_stop
-            session.report_played_text = self._report_played_text
+            make_player = partial(self._make_player, session_id, self._legacy)
+        session = self._sessions[session_id] = PlaybackSession(
+            session_id,
+            clock_ms,
+            to_engine,
+            publish_stop=self._publish_stop,
+            report_played_text=self._report_played_text,
+            make_player=make_player,
+        )
         self._sessions_seen[session_id] = None
         self._sessions_seen.move_to_end(session_id)
         while len(self._sessions_seen) > MAX_REMEMBERED_SESSIONS:
@@ -256,11 +263,17 @@ class Hub:
         self._unwatch(session_id)
         self._send_to_engines(Subscribe(action="UNSUBSCRIBE", session_id=session_id))
 
+    def _make_player(
+        self, session_id: str, legacy: ResponseSource, target: PlaybackTarget
+    ) -> LegacyResponsePlayer:
+        player = self._players[session_id] = LegacyResponsePlayer(target, legacy)
+        legacy.subscription.subscribe(session_id, player.on_response, unheard=True)
+        return player
+
     def _unwatch(self, session_id: str) -> None:
         player = self._players.pop(session_id, None)
         if player is not None and self._legacy is not None:
             self._legacy.subscription.unsubscribe(session_id, player.on_response)
-            player.close()
 
     def _send_to_engines(self, frame: Subscribe) -> None:
         for engine in self._engines:

@@ -167,7 +167,7 @@ def _handle_frame(text: str, viewer: Viewer, session: PlaybackSession) -> str | 
         session.played(viewer, frame)
     elif isinstance(frame, Stop):
         try:
-            session.stopping.stop(frame.turn, frame.reason or "viewer")
+            session.stop(frame.turn, frame.reason or "viewer")
         except BargeInOff as error:
             viewer.send(ViewerError(code=error.body.code, message=error.body.message).to_json())
     return None

@@ -155,7 +155,7 @@ async def test_what_waits_is_bounded_and_its_end_is_counted(
     await asyncio.sleep(0.1)
     assert sent.told()[:4] == ["STOP 1", "STATE INTERRUPTED", "STOP_ACK 1", "START 2"]
     assert metrics.DEFERRED_TURNS_OVERFLOW._value.get() == before + 1
-    assert not room.session.deferred
+    assert not room.session.has_deferred_turns
 
 
 async def test_with_barge_in_the_file_ends_at_once(room: "Room", listen: "Listen") -> None:

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from dialog_contracts.http import FlagSet
 from output_handler.legacy import response_queue
 from output_handler.legacy.response_queue import Disposition, PendingResponse, ResponseQueue, decide
-from output_handler.playback.turn import PlaybackTurn
+from output_handler.playback.turn import AudioSource, Delivery, PlaybackTurn
 from output_handler.testing.fake_legacy import response
 
 
 def view(turn: int = 5, **state: Any) -> PlaybackTurn:
-    made = PlaybackTurn(turn=turn, flags=FlagSet(), opened_at_ms=0.0, start_json="")
+    made = PlaybackTurn(number=turn, flags=FlagSet(), opened_at_ms=0.0, start_json="")
     for name, value in state.items():
         setattr(made, name, value)
     return made
@@ -25,24 +25,24 @@ SPEAKING: dict[str, Any] = {"audio_started_at_ms": 0.0, "sent_ms": 2_000}
     ("turn", "present", "now", "expected"),
     [
         (None, view(), 0, Disposition.ASIDE),
-        (1, None, 0, Disposition.TURN),
+        (1, PlaybackTurn.none(), 0, Disposition.TURN),
         (4, view(), 0, Disposition.LATE),
         (6, view(), 0, Disposition.TURN),
         (6, view(**SPEAKING), 1_999, Disposition.WAIT),
         (6, view(**SPEAKING), 2_000, Disposition.TURN),
-        (6, view(**SPEAKING, stopped=True), 100, Disposition.TURN),
-        (6, view(awaiting_file=True, from_file=True), 0, Disposition.WAIT),
+        (6, view(**SPEAKING, delivery=Delivery.STOPPED), 100, Disposition.TURN),
+        (6, view(source=AudioSource.FILE_AWAITED), 0, Disposition.WAIT),
         (5, view(), 0, Disposition.TURN),
-        (5, view(ended=True), 0, Disposition.TURN),
+        (5, view(delivery=Delivery.ENDED), 0, Disposition.TURN),
         (5, view(text="今"), 0, Disposition.LATE),
-        (5, view(from_file=True), 0, Disposition.LATE),
-        (5, view(stopped=True, ended=True), 0, Disposition.TURN),
-        (5, view(stopped=True, ended=True, interrupted=True), 0, Disposition.LATE),
-        (6, view(stopped=True, ended=True, interrupted=True), 0, Disposition.TURN),
+        (5, view(source=AudioSource.FILE), 0, Disposition.LATE),
+        (5, view(delivery=Delivery.STOPPED), 0, Disposition.TURN),
+        (5, view(delivery=Delivery.STOPPED, interrupted=True), 0, Disposition.LATE),
+        (6, view(delivery=Delivery.STOPPED, interrupted=True), 0, Disposition.TURN),
     ],
 )
 def test_what_becomes_of_an_answer(
-    turn: int | None, present: PlaybackTurn | None, now: float, expected: Disposition
+    turn: int | None, present: PlaybackTurn, now: float, expected: Disposition
 ) -> None:
     assert decide(PendingResponse(response(turn), live=True), present, now) is expected
 
@@ -51,22 +51,25 @@ def test_what_becomes_of_an_answer(
     ("present", "expected"),
     [
         (view(text="今晚"), Disposition.WAIT),
-        (view(text="今晚", from_file=True, awaiting_file=True), Disposition.VOICE),
-        (view(text="今晚", ended=True), Disposition.LATE),
-        (view(text="今晚", from_file=True, ended=True), Disposition.LATE),
+        (view(text="今晚", source=AudioSource.FILE_AWAITED), Disposition.VOICE),
+        (view(text="今晚", delivery=Delivery.ENDED), Disposition.LATE),
+        (view(text="今晚", source=AudioSource.FILE, delivery=Delivery.ENDED), Disposition.LATE),
         (view(4), Disposition.TURN),
-        (None, Disposition.TURN),
+        (PlaybackTurn.none(), Disposition.TURN),
     ],
 )
 def test_the_voice_of_an_engines_turn_belongs_to_that_turn(
-    present: PlaybackTurn | None, expected: Disposition
+    present: PlaybackTurn, expected: Disposition
 ) -> None:
     assert decide(PendingResponse(response(5, of_engine=True), live=True), present, 0) is expected
 
 
 def test_what_nobody_was_there_to_hear_may_be_told_again() -> None:
     letter = PendingResponse(response(5), live=False, redelivered=True)
-    assert decide(letter, view(from_file=True, ended=True), 0) is Disposition.TURN
+    assert (
+        decide(letter, view(source=AudioSource.FILE, delivery=Delivery.ENDED), 0)
+        is Disposition.TURN
+    )
     assert decide(letter, view(6), 0) is Disposition.LATE
 
 

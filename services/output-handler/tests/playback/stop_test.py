@@ -23,9 +23,8 @@ async def test_stop_silences_at_once_and_nothing_of_the_turn_follows(
     stage.text("今晚我们玩解谜")
     stage.chunks(0, 4)
     await new_frames(sent)
-    assert stage.session.turn is not None
     viewer.send_audio(stage.session.turn.recent[0])
-    assert stage.session.stopping.stop(None, "viewer")
+    assert stage.session.stop(None, "viewer")
     stage.chunks(5, 9)
     stage.text("游戏", 7)
     assert await new_frames(sent) == ["STOP 1", "STATE INTERRUPTED"]
@@ -50,13 +49,13 @@ async def test_stop_is_idempotent_and_means_only_its_turn(
     stage: SessionDriver, listen: Listen
 ) -> None:
     await listen(stage.session)
-    assert not stage.session.stopping.stop(None, "x")
+    assert not stage.session.stop(None, "x")
     stage.start(3)
-    assert not stage.session.stopping.stop(2, "x")
-    assert not stage.session.stopping.stop(4, "x")
-    assert stage.session.stopping.stop(3, "x")
-    assert not stage.session.stopping.stop(3, "x")
-    assert not stage.session.stopping.stop(None, "x")
+    assert not stage.session.stop(2, "x")
+    assert not stage.session.stop(4, "x")
+    assert stage.session.stop(3, "x")
+    assert not stage.session.stop(3, "x")
+    assert not stage.session.stop(None, "x")
     assert len(stage.to_engine) == 1
 
 
@@ -69,10 +68,10 @@ async def test_stop_still_silences_what_was_sent_but_not_yet_heard(
     stage.end()
     await asyncio.sleep(0.5)
     await new_frames(sent)
-    assert stage.session.stopping.stop(None, "x")
+    assert stage.session.stop(None, "x")
     assert await new_frames(sent) == ["STOP 1", "STATE INTERRUPTED"]
     await asyncio.sleep(3)
-    assert not stage.session.stopping.stop(None, "x")
+    assert not stage.session.stop(None, "x")
 
 
 async def test_nothing_sounds_once_everything_was_heard(
@@ -83,7 +82,7 @@ async def test_nothing_sounds_once_everything_was_heard(
     stage.chunks(0, 4)
     stage.end()
     await asyncio.sleep(0.3)
-    assert not stage.session.stopping.stop(None, "x")
+    assert not stage.session.stop(None, "x")
     assert stage.to_engine == []
 
 
@@ -94,7 +93,7 @@ async def test_without_barge_in_stop_is_refused_and_speech_goes_on(
     stage.start(flags=FlagSet(SYNC_TTS_STREAMING=True))
     stage.chunks(0, 0)
     with pytest.raises(BargeInOff):
-        stage.session.stopping.stop(None, "x")
+        stage.session.stop(None, "x")
     stage.chunks(1, 1)
     assert (await new_frames(sent))[-2:] == ["CHUNK 0", "CHUNK 1"]
     assert stage.to_engine == []
@@ -129,7 +128,7 @@ async def test_an_engine_that_never_confirms_does_not_leave_the_session_interrup
     _, sent = await listen(stage.session)
     stage.start()
     stage.chunks(0, 4)
-    stage.session.stopping.stop(None, "x")
+    stage.session.stop(None, "x")
     await new_frames(sent)
     await asyncio.sleep(2)
     assert await new_frames(sent) == ["STATE IDLE"]
@@ -142,7 +141,7 @@ async def test_a_late_viewer_of_a_stopped_turn_hears_nothing_of_it(
     stage.start()
     stage.text("今晚我们")
     stage.chunks(0, 24)
-    stage.session.stopping.stop(None, "x")
+    stage.session.stop(None, "x")
     stage.stop_ack(played="今")
     _, late = await listen(stage.session)
     assert await new_frames(late) == ["START 1", "STATE INTERRUPTED", "TEXT 今"]
@@ -155,7 +154,7 @@ async def test_a_stopped_turn_that_was_given_to_another_engine_stays_silent(
     """It moved, or was asked again, while it was being stopped."""
     _, sent = await listen(stage.session)
     stage.start(7)
-    assert stage.session.stopping.stop(None, "viewer")
+    assert stage.session.stop(None, "viewer")
     if engine_acknowledges:
         stage.stop_ack(7, played="")
     await new_frames(sent)

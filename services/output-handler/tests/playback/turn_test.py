@@ -4,12 +4,18 @@ from hypothesis import strategies as st
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.viewer import Phase
-from output_handler.playback.turn import LATE_JOIN_BUFFER_MS, MAX_LATE_MS, AudioFrame, PlaybackTurn
+from output_handler.playback.turn import (
+    LATE_JOIN_BUFFER_MS,
+    MAX_LATE_MS,
+    AudioFrame,
+    Delivery,
+    PlaybackTurn,
+)
 
 
 @pytest.fixture
 def view() -> PlaybackTurn:
-    return PlaybackTurn(turn=1, flags=FlagSet(), opened_at_ms=1000.0, start_json="{}")
+    return PlaybackTurn(number=1, flags=FlagSet(), opened_at_ms=1000.0, start_json="{}")
 
 
 def sound(seq: int, offset_ms: int, duration_ms: int = 40) -> AudioFrame:
@@ -35,7 +41,7 @@ def test_missing_chunks_are_counted_once(view: PlaybackTurn) -> None:
 def test_a_chunk_seen_before_or_come_late_is_told_and_never_counted_as_a_gap(
     seqs: list[int],
 ) -> None:
-    made = PlaybackTurn(turn=1, flags=FlagSet(), opened_at_ms=0, start_json="{}")
+    made = PlaybackTurn(number=1, flags=FlagSet(), opened_at_ms=0, start_json="{}")
     highest = None
     for seq in seqs:
         found = made.check_sequence(seq)
@@ -102,10 +108,10 @@ def test_a_stop_silences_thinking_speaking_and_what_was_sent_but_not_heard(
 ) -> None:
     assert view.playing(1000.0)
     view.schedule(0, 400, 2000.0)
-    view.ended = True
+    view.delivery = Delivery.ENDED
     assert view.playing(2399.0)
     assert not view.playing(2400.0)
-    view.ended, view.stopped = False, True
+    view.delivery = Delivery.STOPPING
     assert not view.playing(2000.0)
 
 
@@ -124,5 +130,5 @@ def test_a_stop_silences_thinking_speaking_and_what_was_sent_but_not_heard(
 def test_of_a_file_the_words_that_had_begun_are_heard(
     view: PlaybackTurn, text: str, share: float, heard: str
 ) -> None:
-    view.text, view.whole_ms, view.audio_started_at_ms = text, 1_000, 5_000.0
+    view.text, view.file_ms, view.audio_started_at_ms = text, 1_000, 5_000.0
     assert view.played_text(5_000 + 1_000 * share).strip() == heard

@@ -1,19 +1,21 @@
-"""Turns of an engine that come while a voice file still sounds, or is awaited, and nobody may interrupt it: they wait until it was heard.
+"""Turns of an engine that come while a voice file still plays, or is awaited, and may not be interrupted.
 
-The engine has nothing more to do with a turn whose voice comes as a file, so it begins the next one whenever it is asked. With barge-in
-off the first voice is neither cut nor left out for that: what comes of the next turn is kept here, in order, as the chain keeps its own.
+The engine has nothing more to do with a turn whose audio comes as a file, so it begins the next one
+whenever it is asked. With barge-in off the file is neither cut nor left out for that: the frames of
+the next turn are kept here, in order, as the legacy pipeline keeps its own.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from dialog_contracts.ingest import End, PlaybackControl, SpeechChunk, Start, StopAck, TextDelta
+from dialog_contracts.model import correlation_id
 from dialog_telemetry import metrics
-
-if TYPE_CHECKING:
-    from output_handler.playback.session import PlaybackSession
+from output_handler.playback.state import PlaybackState
+from output_handler.playback.turn import AudioSource, Delivery
 
 log = structlog.get_logger("session")
 
@@ -24,45 +26,54 @@ Frame = Start | SpeechChunk | TextDelta | End | StopAck | PlaybackControl
 
 
 class DeferredTurns:
-    """`takes` every frame first; `go_on` when the present turn has died away."""
+    """`defer` sees every frame first; `release` is called when the present turn has died away.
 
-    def __init__(self, session: "PlaybackSession") -> None:
-        self._session = session
+    `play` takes a frame that has waited, `engine_lost` stands for an engine that was lost there.
+    """
+
+    def __init__(
+        self,
+        state: PlaybackState,
+        clock: Callable[[], float],
+        play: Callable[[Frame, str], None],
+        engine_lost: Callable[[], None],
+    ) -> None:
+        self._state, self._clock = state, clock
+        self._play_frame, self._play_loss = play, engine_lost
         self._frames: deque[tuple[Frame, str] | None] = deque()
         """None: here the engine was lost."""
-        self._releasing = False
 
     def __bool__(self) -> bool:
         return bool(self._frames)
 
     def defer(self, frame: Frame, raw: str) -> bool:
         """Whether the frame waits."""
-        view = self._session.turn
-        if self._releasing or view is None or frame.turn is None or frame.turn <= view.turn:
+        turn = self._state.turn
+        if frame.turn is None or frame.turn <= turn.number:
             return False
         if not self._frames and not (isinstance(frame, Start) and self._playback_protected()):
             return False
         if not self._frames:
-            log.info(
-                "turn_waits", behind=view.turn, correlationId=f"{frame.session_id}#{frame.turn}"
-            )
+            name = correlation_id(frame.session_id, frame.turn)
+            log.info("turn_waits", behind=turn.number, correlationId=name)
         self._frames.append((frame, raw))
         if len(self._frames) > MAX_DEFERRED_FRAMES:
             metrics.DEFERRED_TURNS_OVERFLOW.inc()
-            log.warning("deferred_turns_overflow", **self._session.log_fields)
+            behind = correlation_id(frame.session_id, turn.number)
+            log.warning("deferred_turns_overflow", correlationId=behind)
             self._play()
         return True
 
     def engine_lost(self) -> None:
         """The engine is gone: what waits comes to no end of its own. Another engine may go on behind it."""
-        if self._frames and not self._releasing:
+        if self._frames:
             self._frames.append(None)
 
     def release(self) -> None:
-        """The present turn has died away: what waits is played, up to the next turn that has to be waited for."""
-        view = self._session.turn
-        on_air = view is not None and (view.awaiting_file or (view.from_file and not view.ended))
-        if self._frames and not on_air:
+        """The present turn has died away: play what waits, up to the next turn that must be waited for."""
+        turn = self._state.turn
+        file_open = turn.source is AudioSource.FILE and turn.delivery is Delivery.OPEN
+        if self._frames and not file_open and turn.source is not AudioSource.FILE_AWAITED:
             self._play()
 
     def _play(self) -> None:
@@ -70,26 +81,18 @@ class DeferredTurns:
         first = True
         while self._frames:
             waiting = self._frames[0]
-            if (
-                waiting is not None
-                and isinstance(waiting[0], Start)
-                and not first
-                and self._playback_protected()
-            ):
+            starts = waiting is not None and isinstance(waiting[0], Start)
+            if starts and not first and self._playback_protected():
                 return
             first = False
             self._frames.popleft()
-            self._releasing = True
-            try:
-                if waiting is None:
-                    self._session.engine_lost(for_good=True)
-                else:
-                    self._session.on_frame(*waiting)
-            finally:
-                self._releasing = False
+            if waiting is None:
+                self._play_loss()
+            else:
+                self._play_frame(*waiting)
 
     def _playback_protected(self) -> bool:
-        view = self._session.turn
-        if view is None or view.flags.SYNC_TTS_BARGE_IN:
+        turn = self._state.turn
+        if turn.flags.SYNC_TTS_BARGE_IN or turn.source is AudioSource.ENGINE:
             return False
-        return view.awaiting_file or (view.from_file and view.playing(self._session.clock()))
+        return turn.source is AudioSource.FILE_AWAITED or turn.playing(self._clock())

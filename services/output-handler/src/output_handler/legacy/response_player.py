@@ -18,8 +18,8 @@ from output_handler.legacy.response_queue import Disposition, PendingResponse, R
 from output_handler.legacy.response_source import DeliveryAck, ResponseSource
 from output_handler.legacy.viewer import LegacyViewer
 from output_handler.legacy.wav_playback import publish_playing, stream_wav
-from output_handler.playback.session import PlaybackSession
-from output_handler.playback.turn import PlaybackTurn
+from output_handler.playback.ports import PlaybackTarget
+from output_handler.playback.turn import AudioSource, PlaybackTurn
 from output_handler.viewers.viewer import Viewer
 
 log = structlog.get_logger("legacy_responses")
@@ -34,7 +34,7 @@ AUDIO_MISSING: Final = "voice_missing"
 class LegacyResponsePlayer:
     """`take` is a watcher of `Answers`. It runs a task only while answers wait."""
 
-    def __init__(self, session: PlaybackSession, source: ResponseSource) -> None:
+    def __init__(self, session: PlaybackTarget, source: ResponseSource) -> None:
         self._session, self._source = session, source
         self._queue = ResponseQueue()
         self._changed = asyncio.Event()
@@ -47,7 +47,7 @@ class LegacyResponsePlayer:
     def on_response(self, response: TaskResponse) -> None:
         """An answer: announced now, or kept and never heard."""
         pending = PendingResponse(
-            response, live=bool(self._session.viewers) and self._since(response)
+            response, live=bool(self._session.viewer_group.viewers) and self._since(response)
         )
         if (
             pending.live
@@ -60,7 +60,7 @@ class LegacyResponsePlayer:
 
     def viewer_joined(self, viewer: Viewer) -> None:
         """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played, or was, and is its own."""
-        if len(self._session.viewers) == 1:
+        if len(self._session.viewer_group.viewers) == 1:
             self._viewers_since_ms = time.time()
         if isinstance(viewer, LegacyViewer):
             self._joined_late(viewer)
@@ -77,7 +77,7 @@ class LegacyResponsePlayer:
         viewer.send_response(LegacyResponseFrames.build(viewer.session_id, text, file))
         viewer.on_sent(delivered)
 
-    def voice_awaited(self, view: PlaybackTurn) -> None:
+    def voice_awaited(self) -> None:
         """The engine has ended a turn whose voice comes as a file."""
         self._due_ms = self._session.clock() + self._source.voice_within_s * 1000
         self._wake()
@@ -110,13 +110,13 @@ class LegacyResponsePlayer:
         """One thing is done; gives how long to wait before the next look."""
         session, now = self._session, self._session.clock()
         if self._due_ms is not None:
-            if session.turn is None or not session.turn.awaiting_file:
+            if session.turn.source is not AudioSource.FILE_AWAITED:
                 self._due_ms = None
             elif now >= self._due_ms:
                 self._report_missing_audio(
                     session.turn, f"no voice within {self._source.voice_within_s:.0f} s"
                 )
-        if not session.viewers:
+        if not session.viewer_group.viewers:
             return POLL_INTERVAL_S
         if self._queue.unconfirmed:
             await self._drop_delivered_elsewhere()
@@ -127,7 +127,7 @@ class LegacyResponsePlayer:
             self._queue.remove(pending)
             return 0
         end = decide(pending, session.turn, session.clock())
-        if end is Disposition.WAIT or (end is Disposition.TURN and session.deferred):
+        if end is Disposition.WAIT or (end is Disposition.TURN and session.has_deferred_turns):
             return self._wait_played_out()
         self._queue.remove(pending)
         try:
@@ -142,21 +142,18 @@ class LegacyResponsePlayer:
         return asked is None or took is None or asked + took > self._viewers_since_ms - CLOCK_SKEW_S
 
     def _wait_played_out(self) -> float:
-        view = self._session.turn
-        if view is None or view.audio_started_at_ms is None:
-            return POLL_INTERVAL_S
-        left_s = (view.audio_started_at_ms + view.sent_ms - self._session.clock()) / 1000
+        left_s = self._session.turn.remaining_ms(self._session.clock()) / 1000
         return min(POLL_INTERVAL_S, left_s) if left_s > 0 else POLL_INTERVAL_S
 
     def _finish_without_audio(self, pending: PendingResponse) -> bool:
         """What needs no sound is done at once: errors, and what comes too late."""
         session, response = self._session, pending.response
-        view = session.turn
-        end = decide(pending, view, session.clock())
+        turn = session.turn
+        end = decide(pending, turn, session.clock())
         if response.status == "error":
             code = response.metadata.code or "legacy_failed"
-            if end is Disposition.VOICE and view is not None:
-                self._report_missing_audio(view, code)
+            if end is Disposition.VOICE:
+                self._report_missing_audio(turn, code)
                 DeliveryAck(self._source, response)()
                 return True
             self._count("error", pending, code=code)
@@ -168,14 +165,13 @@ class LegacyResponsePlayer:
             self._late_delivery.remember(
                 response, None, delivered, taken=session.viewer_group.has_legacy
             )
-            if view is not None and pending.turn == view.turn and not view.from_file:
-                # The engine had announced this turn before it was given to the legacy chain.
-                view.ended = True
-                session.idle_when_played(view)
+            if pending.turn == turn.number and turn.source is AudioSource.ENGINE:
+                # The engine had announced this turn before it was given to the legacy pipeline.
+                session.abandon()
             return True
         if end is Disposition.LATE:
             self._count("late", pending)
-            if not pending.from_engine and view is not None and pending.turn != view.turn:
+            if not pending.from_engine and turn.number and pending.turn != turn.number:
                 session.viewer_group.send_response(response.text, None)
             DeliveryAck(self._source, response)()
             return True
@@ -198,34 +194,34 @@ class LegacyResponsePlayer:
             session.viewer_group.send_response(response.text, file)
             session.viewer_group.on_sent(delivered)
             return
-        view = session.turn
-        if end is Disposition.TURN or view is None:
-            view = session.open(pending.start_message(session.session_id, session.epoch))
-            view.from_file = True
+        turn = session.turn
+        if end is Disposition.TURN:
+            start = pending.start_message(session.session_id, session.epoch)
             text = TextDelta(
-                session_id=session.session_id, turn=view.turn, content=response.text, eos=True
+                session_id=session.session_id, turn=start.turn, content=response.text, eos=True
             )
-            session.add_caption(text, text.to_json())
-        view.awaiting_file, view.replied, self._due_ms = False, True, None
-        session.viewer_group.send_response(view.text, file, of_turn=True)
+            turn = session.open_file(start, text)
+        session.take_file()
+        self._due_ms = None
+        session.viewer_group.send_response(turn.text, file, of_turn=True)
         session.viewer_group.on_sent(delivered, older=True)
-        self._current = (view.text, file, delivered)
+        self._current = (turn.text, file, delivered)
         self._late_delivery.remember(
             response, file, delivered, taken=session.viewer_group.has_legacy
         )
         if problem is not None:
-            session.broadcast(
+            session.viewer_group.broadcast(
                 ViewerError(
                     code=AUDIO_MISSING, message="the voice of this answer is missing"
                 ).to_json()
             )
         whole = True
-        if voice is not None and view.flags.SYNC_TTS_BARGE_IN:
+        if voice is not None and turn.flags.SYNC_TTS_BARGE_IN:
             self._source.tasks.start(
-                "sounding", publish_playing(session, view, self._source.active_playback)
+                "sounding", publish_playing(session, turn, self._source.active_playback)
             )
         if voice is not None:
-            whole = await stream_wav(session, view, voice)
+            whole = await stream_wav(session, turn, voice)
         if not whole:
             self._count("cut", pending)
             delivered()
@@ -236,22 +232,20 @@ class LegacyResponsePlayer:
             problem=problem,
         )
         audio_ms = voice.duration_ms if voice is not None else 0
-        session.finish(view, End(session_id=session.session_id, turn=view.turn, audio_ms=audio_ms))
+        session.finish(End(session_id=session.session_id, turn=turn.number, audio_ms=audio_ms))
         session.viewer_group.on_sent(delivered, older=False)
-        if not session.viewers:
+        if not session.viewer_group.viewers:
             self._enqueue(replace(pending, live=False, redelivered=True))
 
-    def _report_missing_audio(self, view: PlaybackTurn, why: str) -> None:
+    def _report_missing_audio(self, turn: PlaybackTurn, why: str) -> None:
         """The turn ends with its text alone."""
         self._due_ms = None
         metrics.LEGACY_RESPONSES.labels(outcome=AUDIO_MISSING).inc()
-        log.warning(AUDIO_MISSING, session=self._session.session_id, turn=view.turn, reason=why)
-        self._session.broadcast(
+        log.warning(AUDIO_MISSING, session=self._session.session_id, turn=turn.number, reason=why)
+        self._session.viewer_group.broadcast(
             ViewerError(code=AUDIO_MISSING, message="the voice of this answer is missing").to_json()
         )
-        self._session.finish(
-            view, End(session_id=self._session.session_id, turn=view.turn, audio_ms=0)
-        )
+        self._session.finish(End(session_id=self._session.session_id, turn=turn.number, audio_ms=0))
 
     async def _drop_delivered_elsewhere(self) -> None:
         delivered = await self._source.delivered_elsewhere(self._session.session_id)

@@ -7,7 +7,7 @@ from typing import Final
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start
 from dialog_contracts.legacy_chain import TaskResponse
-from output_handler.playback.turn import PlaybackTurn
+from output_handler.playback.turn import AudioSource, PlaybackTurn
 
 MAX_PENDING: Final = 64
 
@@ -62,27 +62,27 @@ class PendingResponse:
         )
 
 
-def decide(pending: PendingResponse, view: PlaybackTurn | None, now_ms: float) -> Disposition:
-    """By the present turn, where there is one."""
+def decide(pending: PendingResponse, present: PlaybackTurn, now_ms: float) -> Disposition:
+    """By the present turn; number 0 before the first one."""
     turn = pending.turn
     if turn is None:
         return Disposition.ASIDE
-    if view is None:
-        return Disposition.TURN
-    if turn > view.turn:
-        return Disposition.WAIT if view.awaiting_file or view.audible(now_ms) else Disposition.TURN
-    if turn < view.turn or view.interrupted:
+    awaited = present.source is AudioSource.FILE_AWAITED
+    if turn > present.number:
+        return Disposition.WAIT if awaited or present.audible(now_ms) else Disposition.TURN
+    if turn < present.number or present.interrupted:
         return Disposition.LATE
-    if view.awaiting_file:
+    if awaited:
         return Disposition.VOICE
     if pending.redelivered:
         return Disposition.TURN
-    if view.from_file:
+    if present.source is AudioSource.FILE:
         return Disposition.LATE
     if pending.from_engine:
-        return Disposition.LATE if view.ended or view.stopped else Disposition.WAIT
-    # An engine that announced the turn and broke off before its first word; had it said one, nobody else would have answered.
-    return Disposition.LATE if view.text else Disposition.TURN
+        return Disposition.LATE if present.ended or present.stopped else Disposition.WAIT
+    # An engine announced the turn and broke off before its first word. Had it sent one, no other
+    # path would have answered.
+    return Disposition.LATE if present.text else Disposition.TURN
 
 
 class ResponseQueue:

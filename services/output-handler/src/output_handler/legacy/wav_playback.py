@@ -9,7 +9,7 @@ from dialog_contracts import limits
 from dialog_contracts.ingest import SpeechChunk
 from dialog_redis.active_playback import ActivePlayback
 from output_handler.legacy.wav_file import WavFile
-from output_handler.playback.session import PlaybackSession
+from output_handler.playback.ports import PlaybackTarget
 from output_handler.playback.turn import PlaybackTurn
 
 LEAD_MS: Final = 600
@@ -18,21 +18,21 @@ LEAD_MS: Final = 600
 POLL_INTERVAL_S: Final = 0.1
 
 
-async def stream_wav(session: PlaybackSession, view: PlaybackTurn, voice: WavFile) -> bool:
+async def stream_wav(session: PlaybackTarget, turn: PlaybackTurn, voice: WavFile) -> bool:
     """Returns when all was sent, or false when the turn was stopped or replaced. Viewers of the older dialect alone wait for no chunk."""
-    view.whole_ms, length = voice.duration_ms, len(view.text)
+    turn.file_ms, length = voice.duration_ms, len(turn.text)
     for seq in range(len(voice)):
         offset = seq * limits.CHUNK_MS
-        ahead_ms = offset - view.position_ms(session.clock())
+        ahead_ms = offset - turn.position_ms(session.clock())
         # Also without a pause, other sessions and the viewers' writers have their turn between two chunks.
         await asyncio.sleep(max(0.0, (ahead_ms - LEAD_MS) / 1000))
-        if session.turn is not view or view.stopped:
+        if session.turn is not turn or turn.stopped:
             return False
         if session.viewer_group.all_legacy:
             return True
         frame = SpeechChunk(
             session_id=session.session_id,
-            turn=view.turn,
+            turn=turn.number,
             seq=seq,
             pcm=b64encode(voice.chunk(seq)).decode("ascii"),
             viseme=voice.viseme_at(offset),
@@ -46,11 +46,11 @@ async def stream_wav(session: PlaybackSession, view: PlaybackTurn, voice: WavFil
 
 
 async def publish_playing(
-    session: PlaybackSession, view: PlaybackTurn, active_playback: ActivePlayback
+    session: PlaybackTarget, turn: PlaybackTurn, active_playback: ActivePlayback
 ) -> None:
     """The next turn may cut this one off: whoever begins that one learns that there are words to wait for. Until it was heard, or cut."""
-    await active_playback.started(session.session_id, view.turn)
-    while session.turn is view and view.playing(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
+    await active_playback.started(session.session_id, turn.number)
+    while session.turn is turn and turn.playing(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
         await asyncio.sleep(POLL_INTERVAL_S)
-    if not view.stopped:
-        await active_playback.finished(session.session_id, view.turn)
+    if not turn.stopped:
+        await active_playback.finished(session.session_id, turn.number)

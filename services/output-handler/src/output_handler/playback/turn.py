@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Self
 
 from dialog_contracts.http import FlagSet
@@ -30,50 +31,107 @@ class AudioFrame:
     binary: bytes | None = None
 
 
+class AudioSource(StrEnum):
+    """Where the audio of a turn comes from."""
+
+    ENGINE = "engine"
+    FILE_AWAITED = "file_awaited"
+    """The engine has sent the text; the legacy pipeline still synthesizes the file."""
+
+    FILE = "file"
+
+
+class Delivery(StrEnum):
+    """How far a turn has been sent."""
+
+    OPEN = "open"
+    ENDED = "ended"
+    """All was sent, END too; what was sent may still play."""
+
+    ABANDONED = "abandoned"
+    """Its engine is gone and no END was sent; an engine that announces it again goes on."""
+
+    STOPPING = "stopping"
+    """Viewers are silent; the engine's STOP_ACK is awaited."""
+
+    STOPPED = "stopped"
+
+
+class EngineState(StrEnum):
+    """Whether frames of a turn arrive."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    """No frame has arrived for a while; the engine may only be late."""
+
+    LOST = "lost"
+
+
 @dataclass(slots=True)
 class PlaybackTurn:
-    """`zero_ms` is the clock's value at which audio offset 0 sounds.
+    """The data of one turn. Only `PlaybackState` writes to it.
 
-    `from_file`: its sound is a file of the legacy chain, and no engine speaks in it any more; `awaiting_file`: until that file is there;
-    `whole_ms`: length of the file. `replied`: viewers of the older dialect have their answer. `paused_at`: the clock's value since which
-    it stands still. `lost`: nothing is heard of its engine, which may only stand still for a moment. `interrupted`: somebody stopped it; no
-    path may begin it anew, whatever it has been given to meanwhile.
+    Times are ms on this output-handler's clock. `audio_started_at_ms` is the time at which audio
+    offset 0 plays, `paused_at_ms` the time since which the turn stands still. `file_ms` is the
+    length of the file that plays. `replied`: legacy viewers have their reply. `interrupted`: it was
+    stopped by a user, so no path may begin it anew.
     """
 
-    turn: int
+    number: int
     flags: FlagSet
     opened_at_ms: float
     start_json: str
+    source: AudioSource = AudioSource.ENGINE
+    delivery: Delivery = Delivery.OPEN
+    engine: EngineState = EngineState.ALIVE
     phase: Phase = Phase.THINKING
     audio_started_at_ms: float | None = None
+    paused_at_ms: float | None = None
+    stop_asked_at_ms: float | None = None
     next_seq: int | None = None
     sent_ms: int = 0
+    file_ms: int = 0
     text: str = ""
     text_ended: bool = False
-    ended: bool = False
-    stopped: bool = False
-    stop_asked_at: float | None = None
-    recent: deque[AudioFrame] = field(default_factory=deque)
-    from_file: bool = False
-    awaiting_file: bool = False
-    whole_ms: int = 0
     replied: bool = False
-    paused_at: float | None = None
-    lost: bool = False
     interrupted: bool = False
+    recent: deque[AudioFrame] = field(default_factory=deque)
 
     @classmethod
-    def from_start(cls, start: Start, now_ms: float) -> Self:
+    def none(cls) -> Self:
+        """In the place of a turn before the first one: number 0, ended, idle."""
+        return cls(0, FlagSet(), 0.0, "", delivery=Delivery.ENDED, phase=Phase.IDLE, replied=True)
+
+    @classmethod
+    def from_start(
+        cls, start: Start, now_ms: float, source: AudioSource = AudioSource.ENGINE
+    ) -> Self:
         """A turn that begins now; in mid-turn for a subscriber that comes late (`ear_ms`)."""
         stamped = start.model_copy(update={"started_at": now_ms})
-        audio_started_at_ms = None if start.ear_ms is None else now_ms - start.ear_ms
         return cls(
             start.turn,
             start.flags,
             now_ms,
             stamped.to_json(),
-            audio_started_at_ms=audio_started_at_ms,
+            source,
+            audio_started_at_ms=None if start.ear_ms is None else now_ms - start.ear_ms,
         )
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more is to come, whether it was all or not."""
+        over = self.delivery in (Delivery.ENDED, Delivery.ABANDONED)
+        return over or self.engine is EngineState.LOST
+
+    @property
+    def stopped(self) -> bool:
+        """Viewers hear nothing of it any more."""
+        return self.delivery in (Delivery.STOPPING, Delivery.STOPPED)
+
+    @property
+    def paused(self) -> bool:
+        """It stands still."""
+        return self.paused_at_ms is not None
 
     def check_sequence(self, seq: int) -> int:
         """How many chunks are missing before this one; the first one seen sets the baseline. -1: seen before."""
@@ -85,12 +143,12 @@ class PlaybackTurn:
     def schedule(self, offset_ms: int, duration_ms: int, now_ms: float) -> bool:
         """Place a chunk on the clock; true when viewers must learn a new `zero_ms`."""
         self.sent_ms = max(self.sent_ms, offset_ms + duration_ms)
-        if self.paused_at is not None and self.audio_started_at_ms is not None:
+        if self.paused_at_ms is not None and self.audio_started_at_ms is not None:
             # Nothing is late while time stands still.
             return False
-        if self.paused_at is not None:
+        if self.paused_at_ms is not None:
             # It was paused before it sounded: it stands at its beginning.
-            self.paused_at = now_ms
+            self.paused_at_ms = now_ms
         if (
             self.audio_started_at_ms is None
             or now_ms > self.audio_started_at_ms + offset_ms + MAX_LATE_MS
@@ -118,27 +176,35 @@ class PlaybackTurn:
         """Audio time that sounds now, or at which it stands."""
         if self.audio_started_at_ms is None:
             return 0.0
-        return (now_ms if self.paused_at is None else self.paused_at) - self.audio_started_at_ms
+        return (
+            now_ms if self.paused_at_ms is None else self.paused_at_ms
+        ) - self.audio_started_at_ms
 
     def pause(self, now_ms: float) -> None:
         """Stand still."""
-        self.paused_at = now_ms
+        self.paused_at_ms = now_ms
 
     def resume(self, now_ms: float) -> None:
         """Go on from where it stood."""
-        if self.paused_at is not None and self.audio_started_at_ms is not None:
-            self.audio_started_at_ms += now_ms - self.paused_at
-        self.paused_at = None
+        if self.paused_at_ms is not None and self.audio_started_at_ms is not None:
+            self.audio_started_at_ms += now_ms - self.paused_at_ms
+        self.paused_at_ms = None
 
     def upcoming(self, now_ms: float) -> list[AudioFrame]:
         """Chunks that a viewer who joins now can still hear."""
         position_ms = self.position_ms(now_ms)
         return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > position_ms]
 
-    def file_text_position(self) -> list[AudioFrame]:
+    def all_chunks(self) -> list[AudioFrame]:
         """All chunks so far, if none of them was given up yet; else nothing."""
         chunks = list(self.recent)
         return chunks if chunks and chunks[0].seq == 0 and chunks[-1].seq == len(chunks) - 1 else []
+
+    def remaining_ms(self, now_ms: float) -> float:
+        """How much of what was sent is still to be played."""
+        if self.audio_started_at_ms is None:
+            return 0.0
+        return max(0.0, self.sent_ms - self.position_ms(now_ms))
 
     def audible(self, now_ms: float) -> bool:
         """Whether sound that was sent is not yet heard."""
@@ -150,9 +216,9 @@ class PlaybackTurn:
 
     def played_text(self, now_ms: float) -> str:
         """Of a turn that is played from a file: the words heard so far, by the share of its time. One that had begun is whole."""
-        if self.audio_started_at_ms is None or not self.whole_ms:
+        if self.audio_started_at_ms is None or not self.file_ms:
             return ""
-        share = min(1.0, max(0.0, self.position_ms(now_ms) / self.whole_ms))
+        share = min(1.0, max(0.0, self.position_ms(now_ms) / self.file_ms))
         at = int(len(self.text) * share)
         while 0 < at < len(self.text) and _within_word(self.text[at - 1], self.text[at]):
             at += 1

@@ -8,7 +8,7 @@ from dialog_telemetry import metrics
 from output_handler.legacy.audio_collector import AudioCollector
 from output_handler.legacy.response_frames import LegacyResponseFrames
 from output_handler.legacy.viewer import LegacyViewer
-from output_handler.playback.turn import AudioFrame, PlaybackTurn
+from output_handler.playback.turn import AudioFrame, AudioSource, PlaybackTurn
 from output_handler.viewers.viewer import Viewer
 
 
@@ -24,7 +24,7 @@ class ViewerGroup:
     def add(
         self,
         viewer: Viewer,
-        view: PlaybackTurn | None,
+        turn: PlaybackTurn,
         now: float,
         *,
         idle_phase: Phase = Phase.IDLE,
@@ -33,32 +33,35 @@ class ViewerGroup:
         self.viewers.add(viewer)
         self._legacy_count += isinstance(viewer, LegacyViewer)
         metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
-        if view is None or view.phase is Phase.IDLE:
-            viewer.send(self._state(idle_phase, view.turn if view else 0, now))
+        if turn.phase is Phase.IDLE:
+            viewer.send(self._state(idle_phase, turn.number, now))
             return
         if isinstance(viewer, LegacyViewer):
-            self._send_legacy(viewer, view, now)
+            self._send_legacy(viewer, turn, now)
             return
-        viewer.send(view.start_json)
+        viewer.send(turn.start_json)
         viewer.send(
             self._state(
-                view.phase,
-                view.turn,
-                view.opened_at_ms if view.audio_started_at_ms is None else view.audio_started_at_ms,
+                turn.phase,
+                turn.number,
+                turn.opened_at_ms if turn.audio_started_at_ms is None else turn.audio_started_at_ms,
             )
         )
-        if view.text or view.text_ended:
+        if turn.text or turn.text_ended:
             text = TextDelta(
-                session_id=self._session_id, turn=view.turn, content=view.text, eos=view.text_ended
+                session_id=self._session_id,
+                turn=turn.number,
+                content=turn.text,
+                eos=turn.text_ended,
             )
             viewer.send(text.to_json())
-        if not view.stopped:
-            for sound in view.upcoming(now):
+        if not turn.stopped:
+            for sound in turn.upcoming(now):
                 viewer.send_audio(sound)
-        if view.paused_at is not None:
+        if turn.paused:
             viewer.send(
                 PlaybackControl(
-                    action="PAUSE", session_id=self._session_id, turn=view.turn
+                    action="PAUSE", session_id=self._session_id, turn=turn.number
                 ).to_json()
             )
 
@@ -137,17 +140,17 @@ class ViewerGroup:
             if older is None or isinstance(viewer, LegacyViewer) is older:
                 viewer.on_sent(sent)
 
-    def _send_legacy(self, viewer: LegacyViewer, view: PlaybackTurn, now: float) -> None:
+    def _send_legacy(self, viewer: LegacyViewer, turn: PlaybackTurn, now: float) -> None:
         """It waits for a whole file: as long as no chunk was given up it is still to be had, also right after END."""
-        if view.stopped or view.from_file:
+        if turn.stopped or turn.source is not AudioSource.ENGINE:
             return
         if self._collector.empty:
-            whole = view.file_text_position()
-            for sound in whole or view.upcoming(now):
+            whole = turn.all_chunks()
+            for sound in whole or turn.upcoming(now):
                 self._collector.add(sound)
-        if view.ended and view.file_text_position():
+        if turn.ended and turn.all_chunks():
             viewer.send_response(
-                LegacyResponseFrames.build(self._session_id, view.text, self._collector.to_wav())
+                LegacyResponseFrames.build(self._session_id, turn.text, self._collector.to_wav())
             )
 
     def _legacy_viewers(self) -> Iterator[LegacyViewer]:
