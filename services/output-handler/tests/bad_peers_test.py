@@ -8,7 +8,7 @@ import pytest
 from dialog_contracts import limits
 from dialog_contracts.ingest import TextDelta
 from dialog_telemetry import metrics
-from output_handler.sockets import MAX_BAD_FRAMES, MAX_FRAMES_PER_SECOND
+from output_handler.viewers.socket import MAX_BAD_FRAMES, MAX_FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
     from conftest import Output
@@ -76,15 +76,6 @@ async def test_an_illegal_session_id_is_closed_with_4004(output: "Output", name:
         code, reason = await output.close_of(viewer)
         assert code == 4004
         assert "1 to 64" in reason
-
-
-async def test_junk_from_an_engine_ends_nothing(output: "Output") -> None:
-    async with output.viewer() as viewer:
-        await output.subscribed()
-        await output.engine.send("junk")
-        await output.engine.send(b"junk")
-        await output.start()
-        assert (await output.until(viewer, "START"))["turn"] == 1
 
 
 async def test_a_frame_over_the_limit_ends_the_connection(output: "Output") -> None:

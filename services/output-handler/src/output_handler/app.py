@@ -19,12 +19,13 @@ from dialog_redis.client import RedisClient
 from dialog_redis.flag_subscriber import FlagSubscriber
 from dialog_redis.legacy.responses import LegacyResponses
 from dialog_redis.session_history import SessionHistory
-from output_handler import sockets
 from output_handler.broadcast import SessionBroadcast
 from output_handler.hub import Hub
+from output_handler.ingest.socket import serve_engine
 from output_handler.legacy.reply_truncation import ReplyTruncation
 from output_handler.legacy.response_source import ResponseSource
 from output_handler.settings import OutputSettings
+from output_handler.viewers.socket import serve_viewer
 from service_runtime import application
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.health import HealthCheck
@@ -84,10 +85,10 @@ def build(settings: OutputSettings) -> Starlette:
             await watch.aclose()
 
     async def ingest(socket: WebSocket) -> None:
-        await sockets.serve_engine(socket, hub)
+        await serve_engine(socket, hub)
 
     async def output(socket: WebSocket) -> None:
-        await sockets.serve_viewer(socket, socket.path_params["session_id"], hub, settings)
+        await serve_viewer(socket, socket.path_params["session_id"], hub, settings)
 
     async def stop(request: Request) -> Response:
         asked = await read_model(request, StopRequest)

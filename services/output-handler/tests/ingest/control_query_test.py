@@ -9,9 +9,9 @@ import pytest
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Heartbeat, SpeechChunk, Start, StopOutcome, StopResult
-from output_handler import sockets
 from output_handler.errors import BargeInOff, UnknownSession
 from output_handler.hub import Hub
+from output_handler.ingest import socket as ingest_socket
 from output_handler.ingest.connection import EngineConnection
 from output_handler.viewers.viewer import Viewer
 
@@ -118,7 +118,7 @@ async def test_an_engine_that_falls_silent_in_a_turn_is_told_to_its_viewers_with
     hub = Hub(linger_s=5)
     _, heard = await listen(hub)
     engine = await joined(hub, wired, None)
-    watching = asyncio.create_task(sockets._watch_engine(hub, engine.link))
+    watching = asyncio.create_task(ingest_socket._watch_engine(hub, engine.link))
 
     def say(raw: str) -> None:
         engine.link.touch()

@@ -226,7 +226,7 @@ class PlaybackState:
         self._check_barge_in()
         if present.source is not AudioSource.ENGINE:
             return []
-        return self._paused_and_told(action, now_ms)
+        return self._pause_everywhere(action, now_ms)
 
     def apply_pause(self, action: PauseAction, now_ms: float) -> list[Action]:
         """The engine tells that another output-handler has paused or resumed the turn."""
@@ -255,7 +255,7 @@ class PlaybackState:
 
     def pause_timed_out(self, now_ms: float) -> list[Action]:
         """Nobody has ended the pause."""
-        resumed = self._paused_and_told("RESUME", now_ms)
+        resumed = self._pause_everywhere("RESUME", now_ms)
         return [Log("pause_timed_out", "warning"), *resumed] if resumed else []
 
     def idle(self) -> None:
@@ -370,7 +370,7 @@ class PlaybackState:
         self.turn.replied = True
         return [SendReply(self.turn.text)]
 
-    def _paused_and_told(self, action: PauseAction, now_ms: float) -> list[Action]:
+    def _pause_everywhere(self, action: PauseAction, now_ms: float) -> list[Action]:
         actions = self.apply_pause(action, now_ms)
         return [*actions, SendToEngine(self._pause_message(action))] if actions else []
 

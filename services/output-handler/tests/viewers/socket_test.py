@@ -1,4 +1,4 @@
-"""Engines and viewers at a running output-handler, in all dialects."""
+"""Viewers at a running output-handler, in all dialects."""
 
 import base64
 import json
@@ -10,8 +10,7 @@ from websockets.typing import Subprotocol
 
 from dialog_contracts import binary
 from dialog_contracts.http import FlagSet
-from dialog_contracts.ingest import End, Start, Stop, StopAck, TextDelta
-from output_handler.testing.session_driver import FLAGS
+from dialog_contracts.ingest import End, Stop, StopAck, TextDelta
 
 if TYPE_CHECKING:
     from conftest import Output
@@ -156,16 +155,3 @@ async def test_positions_reach_the_engine(output: "Output") -> None:
         await output.until(viewer, "STATE")
         await viewer.send('{"type":"PLAYED","sessionId":"live-001","turn":1,"offsetMs":120}')
         assert 120 <= json.loads(await output.engine.recv())["offsetMs"] <= 125
-
-
-async def test_a_lost_engine_is_told_to_viewers_and_a_new_one_takes_over(output: "Output") -> None:
-    async with output.viewer() as viewer:
-        await output.subscribed()
-        await output.start()
-        await output.until(viewer, "START")
-        await output.engine.close()
-        assert (await output.until(viewer, "ERROR"))["code"] == "engine_lost"
-        async with connect(f"{output.url}/ws/ingest/tts", proxy=None) as engine:
-            assert json.loads(await engine.recv())["action"] == "SUBSCRIBE"
-            await engine.send(Start(session_id="live-001", turn=2, epoch=1, flags=FLAGS).to_json())
-            assert (await output.until(viewer, "START"))["turn"] == 2

@@ -1,14 +1,15 @@
-"""The two sockets: engines at `/ws/ingest/tts`, viewers at `/ws/output/{id}`."""
+"""The socket of viewers, `/ws/output/{id}`.
 
-import asyncio
+A viewer sends few frames: its playback position, questions for the time, STOP. Frames that no
+schema fits are answered with `bad_frame`; after twenty, or above 100 frames a second, the
+connection ends.
+"""
+
 import re
-from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Final
 
-import structlog
 from pydantic import ValidationError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from dialog_contracts.ingest import Played, Stop
 from dialog_contracts.viewer import (
@@ -23,14 +24,12 @@ from dialog_contracts.viewer import (
 from dialog_telemetry import metrics
 from output_handler.errors import BargeInOff
 from output_handler.hub import Hub, clock_ms
-from output_handler.ingest.connection import CHECK_INTERVAL_S, EngineConnection
 from output_handler.legacy.viewer import LegacyViewer
 from output_handler.playback.session import PlaybackSession
 from output_handler.settings import OutputSettings
 from output_handler.viewers.viewer import Viewer
 from service_runtime.http.frame_rate_limit import FrameRateLimit
-
-log = structlog.get_logger("sockets")
+from service_runtime.http.websocket_tasks import run_until_first_ends
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_BAD_FRAMES: Final = 20
@@ -38,19 +37,6 @@ MAX_FRAMES_PER_SECOND: Final = 100
 """A viewer reports five positions a second, and asks for the time now and then; the rest is room for a finger on STOP."""
 
 CLOSE_POLICY: Final = 1008
-
-
-async def serve_engine(socket: WebSocket, hub: Hub) -> None:
-    """One engine, until its socket ends."""
-    await socket.accept()
-    link = EngineConnection(socket)
-    hub.engine_joined(link)
-    try:
-        await _run_until_first_ends(
-            link.write(), _read_engine(socket, hub, link), _watch_engine(hub, link)
-        )
-    finally:
-        hub.engine_left(link)
 
 
 async def serve_viewer(
@@ -82,50 +68,9 @@ async def serve_viewer(
         )
     session = hub.viewer_joined(viewer)
     try:
-        await _run_until_first_ends(viewer.write(), _read_viewer(socket, viewer, session))
+        await run_until_first_ends(viewer.write(), _read_viewer(socket, viewer, session))
     finally:
         hub.viewer_left(viewer)
-
-
-async def _run_until_first_ends(*parts: Coroutine[None, None, None]) -> None:
-    """Run all of them until one ends, then end the others."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        # The other side may close while we do: that is an end like any other.
-        for task in tasks:
-            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await task
-
-
-async def _read_engine(socket: WebSocket, hub: Hub, link: EngineConnection) -> None:
-    while (message := await socket.receive())["type"] == "websocket.receive":
-        text = message.get("text")
-        if text is None:
-            metrics.REQUESTS_REJECTED.labels(code="bad_ingest_frame").inc()
-            continue
-        link.touch()
-        hub.on_engine_frame(link, text)
-        # An engine sends a burst ahead of the ear; the viewers' writers must not wait for its end.
-        await asyncio.sleep(0)
-
-
-async def _watch_engine(hub: Hub, link: EngineConnection) -> None:
-    """A machine that is cut off closes no socket: viewers learn of it from the silence."""
-    silent, clock = False, asyncio.get_running_loop().time
-    while True:
-        began = clock()
-        await asyncio.sleep(CHECK_INTERVAL_S)
-        if (late := clock() - began - CHECK_INTERVAL_S) > CHECK_INTERVAL_S:
-            link.extend_deadline(late)
-        if link.timed_out and not silent:
-            log.warning("engine_timed_out", sessions=len(hub.engine_timed_out(link)))
-        elif silent and not link.timed_out:
-            log.info("engine_recovered", sessions=len(hub.engine_recovered(link)))
-        silent = link.timed_out
 
 
 async def _read_viewer(socket: WebSocket, viewer: Viewer, session: PlaybackSession) -> None:
