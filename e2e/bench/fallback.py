@@ -144,17 +144,26 @@ async def switch_cost(_: Path) -> dict[str, float]:
     return figures.named("switch", times)
 
 
-class _Engine:
-    @asynccontextmanager
-    async def stream(
-        self, request: ChatRequest, *_: object, **__: object
-    ) -> AsyncIterator[AsyncIterator[SseFrame]]:
-        async def frames() -> AsyncIterator[SseFrame]:
-            yield frame(ControlEvent(action="ACCEPTED"), "1.0")
-            yield frame(TextDeltaEvent(content="hello"), "1.1")
-            yield frame(DoneEvent(stats=DoneStats()), "1.2")
+class _Events:
+    def __init__(self) -> None:
+        self._frames = iter(
+            (
+                frame(ControlEvent(action="ACCEPTED"), "1.0"),
+                frame(TextDeltaEvent(content="hello"), "1.1"),
+                frame(DoneEvent(stats=DoneStats()), "1.2"),
+            )
+        )
 
-        yield frames()
+    async def next(self) -> SseFrame | None:
+        return next(self._frames, None)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Engine:
+    async def call(self, request: ChatRequest, *_: object, **__: object) -> _Events:
+        return _Events()
 
 
 class _Numbers:

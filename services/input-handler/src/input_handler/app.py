@@ -77,7 +77,7 @@ def build(settings: InputSettings) -> Starlette:
             max_per_client=settings.max_turns_per_client,
             max_per_session=settings.max_turns_per_session,
         ),
-        ask_again_s=settings.engine_retry_s,
+        engine_retry_s=settings.engine_retry_s,
     )
     unattended = BackgroundTurns(caller, legacy)
     transcripts = (
@@ -128,22 +128,18 @@ def build(settings: InputSettings) -> Starlette:
     async def chat_stream(request: Request) -> Response:
         asked = await read_model(request, ChatRequest)
         headers = request.headers
-        frames = caller.stream(
+        turn = await caller.begin(
             asked,
             last_event_id=headers.get("last-event-id"),
             traceparent=headers.get("traceparent"),
             client=_client_address(request),
         )
-        # Nothing at all is the answer to a caller that has every event of the turn already.
-        first = await anext(frames, None)
 
         async def batches() -> AsyncIterator[list[SseFrame]]:
-            if first is not None:
-                yield [first]
-            async for frame in frames:
+            async for frame in turn:
                 yield [frame]
 
-        return EventStream(batches(), frames.aclose)
+        return EventStream(batches(), turn.aclose)
 
     async def sessions(_: Request) -> Response:
         return JSONResponse((await history.sessions()).to_wire())

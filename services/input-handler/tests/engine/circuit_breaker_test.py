@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -14,14 +16,30 @@ pytestmark = pytest.mark.looptime
 
 
 def made(failures: int = 2, *, waited_for: bool = False) -> CircuitBreaker:
-    return CircuitBreaker("test", failures=failures, open_s=0.01, waited_for=waited_for)
+    return CircuitBreaker("test", failures=failures, open_s=60, waited_for=waited_for)
+
+
+@asynccontextmanager
+async def admitted(circuit: CircuitBreaker) -> AsyncIterator[None]:
+    """A turn, whose end is told to the circuit as `TurnStream` tells it."""
+    admission = await circuit.admit()
+    try:
+        yield
+    except (EngineFailed, EngineRefused, ClaimedByLegacy) as error:
+        await admission.settle(error)
+        raise
+    except BaseException:
+        admission.release()
+        raise
+    else:
+        await admission.settle(None)
 
 
 async def ended(circuit: CircuitBreaker, *errors: BaseException) -> str:
     """Turns that end so, one after another; the state after them."""
     for error in errors:
         with pytest.raises(type(error)):
-            async with circuit.admit():
+            async with admitted(circuit):
                 raise error
     return circuit.state
 
@@ -32,7 +50,7 @@ async def test_an_engine_that_is_gone_or_silent_opens_it(reason: str) -> None:
     assert await ended(circuit, EngineFailed(reason), EngineFailed(reason)) == "opened"
     assert circuit.is_open
     with pytest.raises(EngineFailed, match="circuit_open"):
-        async with circuit.admit():
+        async with admitted(circuit):
             raise AssertionError
 
 
@@ -82,18 +100,30 @@ async def test_a_caller_that_reads_nothing_does_not_keep_it_open() -> None:
     assert await ended(circuit, EngineFailed("cut"), EngineFailed("cut")) == "opened"
 
     async def looks() -> None:
-        async with circuit.admit():
+        async with admitted(circuit):
             await asyncio.Event().wait()
 
     slow = asyncio.create_task(looks())
     await asyncio.sleep(1)
     with pytest.raises(EngineFailed, match="circuit_open"):
-        async with circuit.admit():
+        async with admitted(circuit):
             raise AssertionError
     await asyncio.sleep(PROBE_S)
-    async with circuit.admit():
+    async with admitted(circuit):
         pass
     assert circuit.state == "closed"
     slow.cancel()
     await asyncio.gather(slow, return_exceptions=True)
+    assert circuit.state == "closed"
+
+
+async def test_only_the_first_word_on_a_turn_counts() -> None:
+    circuit = made(failures=1)
+    admission = await circuit.admit()
+    await admission.settle(None)
+    await admission.settle(EngineFailed("cut"))
+    assert circuit.state == "closed"
+    admission = await circuit.admit()
+    admission.release()
+    await admission.settle(EngineFailed("cut"))
     assert circuit.state == "closed"

@@ -1,9 +1,7 @@
 """How long the main path waits for a first word: as long as the model thinks, and no longer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from typing import cast
+from typing import Self, cast
 
 import pytest
 
@@ -24,20 +22,20 @@ class Engine:
     """Sends frames, with seconds between them."""
 
     def __init__(self, *script: SseFrame | float) -> None:
-        self.script = script
+        self.script = iter(script)
 
-    @asynccontextmanager
-    async def stream(
-        self, *_: object, **__: object
-    ) -> AsyncIterator[AsyncGenerator[SseFrame, None]]:
-        async def frames() -> AsyncGenerator[SseFrame, None]:
-            for step in self.script:
-                if isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
+    async def call(self, *_: object, **__: object) -> Self:
+        return self
 
-        yield frames()
+    async def next(self) -> SseFrame | None:
+        for step in self.script:
+            if not isinstance(step, float):
+                return step
+            await asyncio.sleep(step)
+        return None
+
+    def close(self) -> None:
+        self.script = iter(())
 
 
 def begun(*script: SseFrame | float) -> list[SseFrame | float]:
@@ -50,7 +48,7 @@ async def events(script: list[SseFrame | float]) -> list[str]:
         cast(EngineClient, Engine(*script)), accept_timeout_s=0.3, first_token_timeout_s=8
     )
     request = ChatRequest(session_id="s", turn=1, content="hi")
-    return [frame.event async for frame in path.events(request, None, None)]
+    return [frame.event async for frame in await path.open(request, None, None)]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Spread:
         self._owners = owners
 
     async def ask(self) -> list[SseFrame]:
-        return [frame async for frame in self._owners.events(REQUEST, None, None)]
+        return [frame async for frame in await self._owners.open(REQUEST, None, None)]
 
     @property
     def asked(self) -> tuple[int, int]:
@@ -122,19 +122,19 @@ async def test_while_the_lease_of_a_dead_engine_runs_nobody_speaks_for_it() -> N
         urls[STAND_IN] = f"http://127.0.0.1:{await stack.enter_async_context(serving(answering))}"
         owners = await _owners(urls, stack)
         with pytest.raises(EngineFailed) as failure:
-            [frame async for frame in owners.events(REQUEST, None, None)]
+            [frame async for frame in await owners.open(REQUEST, None, None)]
         assert failure.value.reason == "not_reached", (
             "the legacy chain answers meanwhile, and this is its reason"
         )
         answering.answers = [WHOLE]
-        assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
+        assert [frame.event async for frame in await owners.open(REQUEST, None, None)][-1] == "done"
 
 
 async def test_with_no_engine_at_all_the_failure_says_so() -> None:
     async with AsyncExitStack() as stack:
         owners = await _owners([f"http://127.0.0.1:{ports.free()}" for _ in range(2)], stack)
         with pytest.raises(EngineFailed) as failure:
-            [frame async for frame in owners.events(REQUEST, None, None)]
+            [frame async for frame in await owners.open(REQUEST, None, None)]
         assert failure.value.reason == "not_reached"
 
 
@@ -161,12 +161,12 @@ async def test_an_engine_that_is_not_configured_yet_is_found_by_its_ordinal() ->
         owners = await _owners(urls, stack, pattern)
         digit = port % 10
         only.answers = [moved_to(digit)]
-        assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
-        assert [frame.event async for frame in owners.events(REQUEST, None, None)][-1] == "done"
+        assert [frame.event async for frame in await owners.open(REQUEST, None, None)][-1] == "done"
+        assert [frame.event async for frame in await owners.open(REQUEST, None, None)][-1] == "done"
         assert (len(only.requests), len(new.requests)) == (1, 2), "and known from then on"
         new.answers, only.answers = [moved_to(300)], [WHOLE]
         with pytest.raises(EngineFailed):
-            [frame async for frame in owners.events(REQUEST, None, None)]
+            [frame async for frame in await owners.open(REQUEST, None, None)]
 
 
 async def test_what_else_an_engine_says_is_the_turns_own(spread: Spread) -> None:

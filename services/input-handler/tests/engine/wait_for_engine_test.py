@@ -63,7 +63,7 @@ async def path_to(
 
 
 async def asked(path: WaitForEngine, request: ChatRequest = REQUEST) -> list[str]:
-    return [frame.event async for frame in path.events(request, None, None)]
+    return [frame.event async for frame in await path.open(request, None, None)]
 
 
 async def url_of(stack: AsyncExitStack, engine: ScriptedEngine) -> str:

@@ -28,6 +28,7 @@ from input_handler.testing.scripted_engine import (
     refusal,
 )
 from input_handler.turns.background_turn import BackgroundTurns
+from input_handler.turns.begun_turn import BegunTurn
 from input_handler.turns.turn_numbers import TurnNumberAllocator
 from input_handler.turns.turn_service import TurnService
 
@@ -86,7 +87,7 @@ async def test_a_turn_that_is_answered_tells_no_failure(
     engine.answers = [ScriptedAnswer(steps=[events(1, ACCEPTED, HELLO, DONE)])]
     frames = [frame.event async for frame in await unattended.start(REQUEST, None)]
     assert frames == ["control", "text-delta", "done"]
-    await unattended.run("live-001", stream(ACCEPTED, HELLO, DONE))
+    await unattended.run("live-001", await BegunTurn.of(stream(ACCEPTED, HELLO, DONE)))
     assert await told(redis) == []
 
 
@@ -106,9 +107,9 @@ async def test_a_turn_is_asked_for_with_its_voice_as_a_file_and_the_callers_trac
 async def test_a_failure_is_told_only_where_no_word_was_said(
     unattended: BackgroundTurns, redis: RedisClient
 ) -> None:
-    await unattended.run("live-001", stream(ACCEPTED, HELLO, LOST))
+    await unattended.run("live-001", await BegunTurn.of(stream(ACCEPTED, HELLO, LOST)))
     assert await told(redis) == []
-    await unattended.run("live-001", stream(ACCEPTED, LOST))
+    await unattended.run("live-001", await BegunTurn.of(stream(ACCEPTED, LOST)))
     assert await told(redis) == [("live-001#7", "engine_lost")]
 
 
@@ -117,7 +118,7 @@ async def test_viewers_hear_of_a_failure_as_the_answer_to_the_turn(
 ) -> None:
     async with redis.client.pubsub() as listener:
         await listener.subscribe(redis_names.task_response("live-001"))
-        await unattended.run("live-001", stream(ACCEPTED, LOST))
+        await unattended.run("live-001", await BegunTurn.of(stream(ACCEPTED, LOST)))
         heard = None
         async with asyncio.timeout(2):
             while heard is None:
@@ -136,7 +137,7 @@ async def test_a_turn_that_has_its_answer_keeps_it(
 ) -> None:
     answer = TaskResponse(message_id="live-001#7", task_id="live-001", text="解谜！")
     await redis.client.hset(redis_names.responses("live-001"), answer.message_id, answer.to_json())
-    await unattended.run("live-001", stream(ACCEPTED, LOST))
+    await unattended.run("live-001", await BegunTurn.of(stream(ACCEPTED, LOST)))
     (kept,) = await redis.client.hvals(redis_names.responses("live-001"))
     assert TaskResponse.from_json(kept) == answer
 
@@ -153,7 +154,7 @@ async def test_the_calls_stream_is_closed_when_the_turn_was_followed(
         finally:
             closed.append(True)
 
-    await unattended.run("live-001", frames())
+    await unattended.run("live-001", await BegunTurn.of(frames()))
     assert closed == [True]
 
 

@@ -1,8 +1,10 @@
-"""Calls an engine: `POST /chat/stream`, its events as they come, and what went wrong in words a fallback can be counted by."""
+"""Calls an engine, `POST /chat/stream`.
+
+A failure becomes EngineFailed with a reason of a small set, which metrics count fallbacks by.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Final
 
 import aiohttp
@@ -19,33 +21,35 @@ REFUSAL_TIMEOUT_S: Final = 2.0
 
 
 class EngineClient:
-    """One engine. It says something every ten seconds, if only a comment: silent for `silent_s`, it is as good as gone."""
+    """One engine. It sends at least a comment every ten seconds.
+
+    A call that receives nothing for `silent_s` seconds counts as broken.
+    """
 
     def __init__(self, url: str, *, silent_s: float = 25.0) -> None:
         self._pool = ServiceClient(url, connections_max=MAX_CONNECTIONS, silent_s=silent_s)
 
     async def open(self) -> None:
-        """Begin to keep connections."""
+        """Create the connection pool."""
         await self._pool.open()
 
     async def aclose(self) -> None:
-        """Close them."""
+        """Close the connections."""
         await self._pool.aclose()
 
     async def ready(self) -> bool:
-        """Whether the engine takes turns; also warms a connection."""
+        """Return whether the engine reports ready; also opens a connection."""
         return await self._pool.ready()
 
-    @asynccontextmanager
-    async def stream(
+    async def call(
         self,
         request: ChatRequest,
         last_event_id: str | None,
         traceparent: str | None,
         *,
         accept_timeout_s: float,
-    ) -> AsyncGenerator[AsyncGenerator[SseFrame, None], None]:
-        """The turn's events, and its comments. Raises EngineRefused, EngineFailed; leaving the context closes the call."""
+    ) -> "EngineResponse":
+        """Call the engine and return its response. Raises EngineRefused or EngineFailed."""
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
@@ -61,21 +65,36 @@ class EngineClient:
             raise EngineFailed("not_accepted_in_time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFailed("not_reached", type(error).__name__) from error
-        try:
-            if answer.status != 200:
+        if answer.status != 200:
+            try:
                 raise await _engine_error(answer)
-            yield self._frames(answer)
-        finally:
-            answer.close()
+            finally:
+                answer.close()
+        return EngineResponse(answer)
 
-    async def _frames(self, answer: aiohttp.ClientResponse) -> AsyncGenerator[SseFrame, None]:
-        parser = SseParser(comments=True)
+
+class EngineResponse:
+    """The events and comments of one call. It must be closed."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer, self._parser = answer, SseParser(comments=True)
+        self._parsed: Iterator[SseFrame] = iter(())
+
+    async def next(self) -> SseFrame | None:
+        """Return the next event or comment; None at the end. Raises EngineFailed."""
         try:
-            async for data in answer.content.iter_any():
-                for frame in parser.feed(data):
-                    yield frame
+            while (frame := next(self._parsed, None)) is None:
+                data = await self._answer.content.readany()
+                if not data:
+                    return None
+                self._parsed = self._parser.feed(data)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise EngineFailed("cut", type(error).__name__) from error
+        return frame
+
+    def close(self) -> None:
+        """Close the call; the engine continues the turn."""
+        self._answer.close()
 
 
 async def _engine_error(answer: aiohttp.ClientResponse) -> EngineFailed | EngineRefused:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Final, Self
 
 import structlog
 from redis.asyncio import Redis
@@ -52,7 +53,7 @@ return 'queued'
 
 
 class LegacyClient:
-    """`events` gives a turn to the chain and yields its answer as the events of a turn: ids 0 accepted, 1 text, 2 its end, 3 done."""
+    """Gives turns to the legacy pipeline; a response becomes events with the ids 0 ACCEPTED, 1 text, 2 its end, 3 done."""
 
     def __init__(
         self, redis: RedisClient, answers: LegacyResponses, *, enabled: bool, timeout_s: float
@@ -74,7 +75,7 @@ class LegacyClient:
         except RedisUnavailable:
             return False
 
-    async def events(
+    async def open(
         self,
         request: ChatRequest,
         reason: str,
@@ -84,19 +85,20 @@ class LegacyClient:
         accepted: int | None = None,
         traceparent: str | None = None,
         since: float | None = None,
-    ) -> AsyncGenerator[SseFrame, None]:
-        """The events after number `after`. Raises LegacyUnavailable or EngineHasIt before the first one: the chain does not take the turn.
+    ) -> "LegacyTurn":
+        """Enqueue the turn and return its events after the number `after`.
 
-        `accepted`: number of the engine's ACCEPTED that the caller has seen. `since`: the loop's time at which the engine was asked.
+        `accepted` is the number of the engine's ACCEPTED, if the caller has seen one; `since` is the
+        loop's time at which the engine was called. Raises LegacyUnavailable where the pipeline does
+        not take the turn, and ClaimedByEngine where an engine has begun to answer it.
         """
         assert request.turn is not None
         if not self.enabled:
             await self._record_unanswered(request, reason)
             raise self._unavailable(reason, detail, "the legacy chain is switched off")
         if request.type is TurnType.COMMAND and request.content == Command.RESET:
-            for frame in _with_ids(request, after, await self._reset(request, reason)):
-                yield frame
-            return
+            events = await self._reset(request, reason)
+            return LegacyTurn(_with_ids(request, after, events))
         clock = asyncio.get_running_loop().time
         began = clock()
         answer: asyncio.Future[TaskResponse] = asyncio.get_running_loop().create_future()
@@ -106,6 +108,17 @@ class LegacyClient:
             if not answer.done():
                 answer.set_result(response)
 
+        def unsubscribe() -> None:
+            self._responses.unsubscribe(request.session_id, take)
+
+        async def rest() -> Iterator[SseFrame]:
+            response = await self._wait(answer, request, began)
+            metrics.LEGACY_SECONDS.observe(clock() - began)
+            metrics.LEGACY_TURNS.labels(outcome=response.metadata.code or "answered").inc()
+            events = _to_events(response, reason, (clock() - began) * 1000)
+            return _with_ids(request, after, events, first=(accepted or 0) + 1)
+
+        # Subscribed before the turn is in the queue: its response may come at once.
         self._responses.subscribe(request.session_id, take, only=name)
         try:
             outcome = await self._enqueue(request, reason, detail, traceparent)
@@ -113,17 +126,11 @@ class LegacyClient:
                 metrics.FALLBACK_SECONDS.observe(clock() - since)
             if outcome == CLAIMED_BY_ENGINE:
                 raise ClaimedByEngine
-            if accepted is None:
-                for frame in _with_ids(request, after, [_accepted(request)]):
-                    yield frame
-            response = await self._wait(answer, request, began)
-        finally:
-            self._responses.unsubscribe(request.session_id, take)
-        metrics.LEGACY_SECONDS.observe(clock() - began)
-        metrics.LEGACY_TURNS.labels(outcome=response.metadata.code or "answered").inc()
-        events = _to_events(response, reason, (clock() - began) * 1000)
-        for frame in _with_ids(request, after, events, first=(accepted or 0) + 1):
-            yield frame
+        except BaseException:
+            unsubscribe()
+            raise
+        first = _with_ids(request, after, [_accepted(request)] if accepted is None else [])
+        return LegacyTurn(first, rest, unsubscribe)
 
     async def _enqueue(
         self, request: ChatRequest, reason: str, detail: str, traceparent: str | None
@@ -238,6 +245,45 @@ class LegacyClient:
             else f"the engine does not answer ({reason})"
         )
         return LegacyUnavailable(f"{main}, and {why}", retry_after_s=1)
+
+
+class LegacyTurn:
+    """An asynchronous iterator over the events of one turn: ACCEPTED, then the response as a whole.
+
+    `rest` waits for the response; `on_close` runs once, when the turn is closed.
+    """
+
+    def __init__(
+        self,
+        first: Iterator[SseFrame],
+        rest: Callable[[], Awaitable[Iterator[SseFrame]]] | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._frames, self._rest, self._on_close = first, rest, on_close
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SseFrame:
+        frame = next(self._frames, None)
+        if frame is None and self._rest is not None:
+            rest, self._rest = self._rest, None
+            self._frames = await rest()
+            frame = next(self._frames, None)
+        if frame is None:
+            raise StopAsyncIteration
+        return frame
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._on_close()
 
 
 def _with_ids(

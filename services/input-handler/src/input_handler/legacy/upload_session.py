@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
 from typing import Final
 
 from pydantic import ValidationError
@@ -10,12 +9,12 @@ from pydantic import ValidationError
 from dialog_contracts.http import ChatRequest, RequestMeta
 from dialog_contracts.input_socket import UploadFrame, UploadProcessed
 from dialog_contracts.legacy_chain import UPLOAD_ID
-from dialog_contracts.sse import SseFrame
 from dialog_telemetry import metrics
 from input_handler.legacy.recordings import RecordingQueue
 from input_handler.legacy.upload_assembler import Recording, UploadAssembler, UploadRefused
 from input_handler.legacy.upload_budget import UploadBudget
 from input_handler.turns.background_turn import BackgroundTurns
+from input_handler.turns.begun_turn import BegunTurn
 from input_handler.turns.connection_limit import ConcurrencyLimit
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.errors import ServiceError, field_error
@@ -132,16 +131,16 @@ class UploadSession:
     async def _start_turn(self, request: ChatRequest, traceparent: str | None) -> None:
         self._limit.acquire()
         try:
-            frames = await self._background_turns.start(request, traceparent, client=self._client)
+            turn = await self._background_turns.start(request, traceparent, client=self._client)
         except BaseException:
             self._limit.release()
             raise
         # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
-        self._service_tasks.start("legacy-turn", self._follow(frames))
+        self._service_tasks.start("legacy-turn", self._follow(turn))
 
-    async def _follow(self, frames: AsyncGenerator[SseFrame, None]) -> None:
+    async def _follow(self, turn: BegunTurn) -> None:
         try:
-            await self._background_turns.run(self._session_id, frames)
+            await self._background_turns.run(self._session_id, turn)
         finally:
             self._limit.release()
 

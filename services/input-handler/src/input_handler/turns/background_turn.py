@@ -1,50 +1,47 @@
-"""Turns whose caller does not wait: uploads of older clients, recordings. Their answer goes to `/ws/output`, and so must their failure."""
+"""Turns whose caller does not wait: uploads of legacy clients, and recordings.
 
-from collections.abc import AsyncGenerator
+Their answer goes to the viewers at `/ws/output`, and so does their failure.
+"""
+
 from contextlib import aclosing
 
 from dialog_contracts import sse
 from dialog_contracts.http import ChatRequest
-from dialog_contracts.sse import ErrorEvent, SseFrame
+from dialog_contracts.model import correlation_id
+from dialog_contracts.sse import ErrorEvent
 from input_handler.legacy.client import LegacyClient
+from input_handler.turns.begun_turn import BegunTurn
 from input_handler.turns.turn_service import TurnService
 
 
 class BackgroundTurns:
-    """`begin` a turn, then `finish` it."""
+    """`start` begins a turn, `run` follows it to its end."""
 
     def __init__(self, caller: TurnService, legacy: LegacyClient) -> None:
         self._turns, self._legacy = caller, legacy
 
     async def start(
         self, request: ChatRequest, traceparent: str | None, *, client: str | None = None
-    ) -> AsyncGenerator[SseFrame, None]:
-        """The turn's events once there is one; raises ServiceError when neither path takes it."""
-        frames = self._turns.stream(
+    ) -> BegunTurn:
+        """Begin the turn. Raises ServiceError where neither path takes it."""
+        return await self._turns.begin(
             request, traceparent=traceparent, whole_file=True, client=client
         )
-        return _from(await anext(frames), frames)
 
-    async def run(self, session_id: str, frames: AsyncGenerator[SseFrame, None]) -> None:
-        """Follow the turn to its end. Where it ended without a word and nobody else says why, viewers are told here."""
+    async def run(self, session_id: str, turn: BegunTurn) -> None:
+        """Follow the turn to its end; a turn that ends in an error before any text is reported to its viewers."""
         worded = False
-        async with aclosing(frames):
-            async for frame in frames:
+        async with aclosing(turn):
+            async for frame in turn:
                 worded = worded or frame.event == "text-delta"
                 if frame.event == "error" and not worded:
                     event = frame.parse()
                     assert isinstance(event, ErrorEvent)
-                    turn, _ = sse.split_event_id(frame.id or "0.0")
+                    number, _ = sse.split_event_id(frame.id or "0.0")
                     await self._legacy.publish_failure(
-                        session_id, f"{session_id}#{turn}", event.code, event.message, turn or None
+                        session_id,
+                        correlation_id(session_id, number),
+                        event.code,
+                        event.message,
+                        number or None,
                     )
-
-
-async def _from(
-    first: SseFrame, rest: AsyncGenerator[SseFrame, None]
-) -> AsyncGenerator[SseFrame, None]:
-    """All of them: the first may already be the turn's end, as an error."""
-    async with aclosing(rest):
-        yield first
-        async for frame in rest:
-            yield frame
