@@ -133,6 +133,17 @@ async def test_body_and_named_headers_pass_and_nothing_else(
     assert not {"cookie", "authorization", "origin"} & set(upstream.headers)
 
 
+@pytest.mark.parametrize("said", ["application/x-www-form-urlencoded", "text/plain", None])
+async def test_what_a_caller_calls_its_json_does_not_matter(
+    upstream: Upstream, http: httpx.AsyncClient, said: str | None
+) -> None:
+    """As `curl -d` does it."""
+    upstream.go_on.set()
+    headers = {} if said is None else {"content-type": said}
+    await http.post("/chat/stream", content=b"{}", headers=headers)
+    assert upstream.headers["content-type"] == "application/json"
+
+
 async def test_a_caller_that_leaves_closes_the_call_behind_at_once(
     upstream: Upstream, http: httpx.AsyncClient
 ) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from fastapi import FastAPI, Header
+from fastapi.responses import Response
 
 from dialog_contracts.http import ChatRequest
 from dialog_engine import database_file
@@ -23,15 +22,15 @@ from dialog_redis.client import RedisClient
 from dialog_redis.flag_subscriber import FlagSubscriber
 from dialog_voice.errors import VoiceError
 from dialog_voice.registry import SessionVoices
-from service_runtime import application
+from service_runtime import api
 from service_runtime.aio.background_tasks import BackgroundTasks
-from service_runtime.http.event_stream import EventStream
 from service_runtime.http.health import HealthCheck
-from service_runtime.http.request_body import read_model
+from service_runtime.http.hosts import AllowedHosts
+from service_runtime.http.sse_response import SseResponse
 
 
-def build(settings: EngineSettings) -> Starlette:
-    """The application of one engine process."""
+def build(settings: EngineSettings) -> FastAPI:
+    """Return the application of one engine process."""
     database_file.check(settings.dialog_engine_db)
     redis, tasks = RedisClient(settings.redis_url), BackgroundTasks()
     memory = ShortTermMemory(settings.dialog_engine_db)
@@ -86,15 +85,18 @@ def build(settings: EngineSettings) -> Starlette:
                 tasks.start("warm-up", warming.run())
             yield
 
-    async def chat_stream(request: Request) -> Response:
-        body = await read_model(request, ChatRequest)
-        opened = service.open(
-            body, request.headers.get("last-event-id"), request.headers.get("traceparent")
-        )
-        # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
-        return EventStream(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
+    hosts = AllowedHosts(settings.allowed_hosts, inside=True)
+    app = api.create("dialog-engine", probe, parts, hosts=hosts, leave=service.start_draining)
 
-    routes = [Route("/chat/stream", chat_stream, methods=["POST"])]
-    return application.create(
-        probe, parts, routes, allowed_hosts=settings.allowed_hosts, leave=service.start_draining
-    )
+    @app.post("/chat/stream")
+    async def chat_stream(
+        request: ChatRequest,
+        last_event_id: Annotated[str | None, Header()] = None,
+        traceparent: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Answer one turn as Server-Sent Events."""
+        opened = service.open(request, last_event_id, traceparent)
+        # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
+        return SseResponse(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
+
+    return app

@@ -28,7 +28,7 @@ from gateway.page_headers import PageHeaders
 from gateway.read_limit import ReadLimit
 from gateway.settings import GatewaySettings
 from gateway.socket_proxy import SocketProxy
-from service_runtime import application
+from service_runtime import api
 from service_runtime.http.health import HealthCheck
 from service_runtime.http.hosts import AllowedHosts, HostGuard, denied
 
@@ -81,9 +81,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         .read_text(encoding="utf-8")
         .replace("{character}", escape(settings.character))
     )
-    app = application.extend(
-        FastAPI, probe, parts, title="AI VTuber", docs_url=None, redoc_url=None
-    )
+    app = api.create("AI VTuber", probe, parts)
     # The middleware that is added last runs first.
     app.add_middleware(ReadLimit, admission=admission, clients=clients)
     app.add_middleware(

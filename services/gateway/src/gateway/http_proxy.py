@@ -17,7 +17,7 @@ from dialog_telemetry import metrics
 from gateway.errors import UpstreamUnavailable
 from service_runtime.http.service_client import ServiceClient
 
-PASSED_ON: Final = ("content-type", "accept", "last-event-id", "traceparent")
+PASSED_ON: Final = ("accept", "last-event-id", "traceparent")
 PASSED_BACK: Final = ("content-type", "retry-after", "cache-control", "x-accel-buffering")
 
 
@@ -60,6 +60,9 @@ class HttpProxy:
         passed = {name: value for name in PASSED_ON if (value := headers.get(name)) is not None}
         if client:
             passed[CLIENT_HEADER] = client
+        if body is not None:
+            # A caller need not say it, but the services read nothing else.
+            passed["content-type"] = "application/json"
         asking = partial(self._pool.request, method, path, body=body, headers=passed)
         return ProxiedResponse(asking, path, head_within_s or self._response_timeout_s)
 

@@ -4,16 +4,14 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Annotated, Final
 
-from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from fastapi import FastAPI, Header, Request, WebSocket
+from fastapi.requests import HTTPConnection
+from fastapi.responses import Response
 
 from dialog_contracts import limits, redis_names
-from dialog_contracts.http import CLIENT_HEADER, ChatRequest
+from dialog_contracts.http import CLIENT_HEADER, ChatRequest, SessionList, SessionTurns
 from dialog_contracts.sse import SseFrame
 from dialog_flags.flag_documents import FlagDocuments
 from dialog_flags.openfeature_provider import DocumentProvider
@@ -44,20 +42,20 @@ from input_handler.turns.connection_limit import ConcurrencyLimit
 from input_handler.turns.running_turns import RunningTurns
 from input_handler.turns.turn_numbers import TurnNumberAllocator
 from input_handler.turns.turn_service import TurnService
-from service_runtime import application
+from service_runtime import api
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.errors import InvalidField
-from service_runtime.http.event_stream import EventStream
 from service_runtime.http.health import HealthCheck
-from service_runtime.http.request_body import read_model
+from service_runtime.http.hosts import AllowedHosts
+from service_runtime.http.sse_response import SseResponse
 
 CLOSE_UNKNOWN_SESSION: Final = 4004
 BAD_SESSION_ID: Final = "a session id is 1 to 64 of A-Z a-z 0-9 _ -"
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def build(settings: InputSettings) -> Starlette:
-    """The application of one input-handler process."""
+def build(settings: InputSettings) -> FastAPI:
+    """Return the application of one input-handler process."""
     environment = settings.flags()
     documents = FlagDocuments()
     watch = FlagSubscriber(documents, "input-handler", settings)
@@ -67,7 +65,7 @@ def build(settings: InputSettings) -> Starlette:
     legacy = LegacyClient(
         redis, answers, enabled=settings.legacy_enabled, timeout_s=settings.legacy_timeout_s
     )
-    caller = TurnService(
+    turns = TurnService(
         WaitForEngine(SessionRouter(engines), settings.engine_unavailable_wait_s),
         legacy,
         TurnNumberAllocator(redis),
@@ -79,7 +77,7 @@ def build(settings: InputSettings) -> Starlette:
         ),
         engine_retry_s=settings.engine_retry_s,
     )
-    unattended = BackgroundTurns(caller, legacy)
+    unattended = BackgroundTurns(turns, legacy)
     transcripts = (
         _recording_queue(settings, redis, blobs, unattended) if settings.legacy_enabled else None
     )
@@ -125,13 +123,23 @@ def build(settings: InputSettings) -> Starlette:
             tasks.start("warm-up", engines.warm())
             yield
 
-    async def chat_stream(request: Request) -> Response:
-        asked = await read_model(request, ChatRequest)
-        headers = request.headers
-        turn = await caller.begin(
-            asked,
-            last_event_id=headers.get("last-event-id"),
-            traceparent=headers.get("traceparent"),
+    app = api.create(
+        "input-handler", probe, parts, hosts=AllowedHosts(settings.allowed_hosts, inside=True)
+    )
+
+    @app.post("/chat/stream")
+    async def chat_stream(
+        message: ChatRequest,
+        request: Request,
+        last_event_id: Annotated[str | None, Header()] = None,
+        traceparent: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Answer one turn as Server-Sent Events."""
+        # Begun before the response, so that a refusal is an HTTP error and not a stream.
+        turn = await turns.begin(
+            message,
+            last_event_id=last_event_id,
+            traceparent=traceparent,
             client=_client_address(request),
         )
 
@@ -139,18 +147,23 @@ def build(settings: InputSettings) -> Starlette:
             async for frame in turn:
                 yield [frame]
 
-        return EventStream(batches(), turn.aclose)
+        return SseResponse(batches(), turn.aclose)
 
-    async def sessions(_: Request) -> Response:
-        return JSONResponse((await history.sessions()).to_wire())
+    @app.get("/sessions", response_model_exclude_none=True)
+    async def sessions() -> SessionList:
+        """List the sessions, the newest first."""
+        return await history.sessions()
 
-    async def turns(request: Request) -> Response:
-        session_id = request.path_params["session_id"]
+    @app.get("/sessions/{session_id}/turns", response_model_exclude_none=True)
+    async def session_turns(session_id: str) -> SessionTurns:
+        """List a session's latest turns."""
         if SESSION_ID.fullmatch(session_id) is None:
             raise InvalidField(f"sessionId: {BAD_SESSION_ID}", field="sessionId")
-        return JSONResponse((await history.turns(session_id)).to_wire())
+        return await history.turns(session_id)
 
+    @app.websocket("/ws/input")
     async def ws_input(socket: WebSocket) -> None:
+        """Take messages, uploads and microphone frames of one client."""
         session_id = socket.query_params.get("sessionId") or str(uuid.uuid4())
         if SESSION_ID.fullmatch(session_id) is None:
             await socket.accept()
@@ -159,15 +172,9 @@ def build(settings: InputSettings) -> Starlette:
         slots = ConcurrencyLimit(settings.max_turns_per_connection)
         client = _client_address(socket)
         own = UploadSession(session_id, unattended, transcripts, tasks, slots, uploads, client)
-        await InputSocket(socket, session_id, caller, slots, own, microphones, client).serve()
+        await InputSocket(socket, session_id, turns, slots, own, microphones, client).serve()
 
-    routes = [
-        Route("/chat/stream", chat_stream, methods=["POST"]),
-        Route("/sessions", sessions),
-        Route("/sessions/{session_id}/turns", turns),
-        WebSocketRoute("/ws/input", ws_input),
-    ]
-    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts)
+    return app
 
 
 def _client_address(connection: HTTPConnection) -> str:

@@ -4,14 +4,12 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from dialog_contracts.http import ChatRequest
 from service_runtime import application
 from service_runtime.http import errors
 from service_runtime.http.health import HealthCheck
-from service_runtime.http.request_body import read_model
 
 order: list[str] = []
 
@@ -30,9 +28,6 @@ def probe() -> HealthCheck:
 
 @pytest.fixture
 async def client(probe: HealthCheck) -> AsyncIterator[httpx.AsyncClient]:
-    async def echo(request: Request) -> Response:
-        return JSONResponse({"content": (await read_model(request, ChatRequest)).content})
-
     async def busy(_: Request) -> Response:
         raise errors.TooMany("5 turns at once is the limit", limit=5, retry_after_s=2.4)
 
@@ -40,7 +35,6 @@ async def client(probe: HealthCheck) -> AsyncIterator[httpx.AsyncClient]:
         raise KeyError("secret-value")
 
     routes = [
-        Route("/echo", echo, methods=["POST"]),
         Route("/busy", busy),
         Route("/broken", broken),
     ]
@@ -49,29 +43,6 @@ async def client(probe: HealthCheck) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://svc") as made:
         yield made
-
-
-async def test_an_error_names_the_field_and_the_limit(client: httpx.AsyncClient) -> None:
-    answer = await client.post(
-        "/echo", json={"sessionId": "a", "content": "x", "meta": {"lang": "?"}}
-    )
-    assert answer.status_code == 422
-    assert answer.json()["field"] == "meta.lang"
-    blank = await client.post("/echo", json={"sessionId": "a", "content": "  "})
-    assert blank.json()["message"] == "content: content is blank"
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_the_limit_is_413_whether_declared_or_chunked(
-    client: httpx.AsyncClient, chunked: bool
-) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(70):
-            yield b"x" * 1000
-
-    answer = await client.post("/echo", content=pieces() if chunked else b"x" * 70_000)
-    assert answer.status_code == 413
-    assert answer.json()["limit"] == 64 * 1024
 
 
 async def test_busy_says_when_to_come_back(client: httpx.AsyncClient) -> None:

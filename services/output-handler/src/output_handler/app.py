@@ -1,15 +1,10 @@
 """Routes of output-handler."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from fastapi import FastAPI, WebSocket
 
 from dialog_contracts.http import HoldReply, StopReply, StopRequest
 from dialog_flags.flag_documents import FlagDocuments
@@ -26,14 +21,14 @@ from output_handler.legacy.reply_truncation import ReplyTruncation
 from output_handler.legacy.response_source import ResponseSource
 from output_handler.settings import OutputSettings
 from output_handler.viewers.socket import serve_viewer
-from service_runtime import application
+from service_runtime import api
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.health import HealthCheck
-from service_runtime.http.request_body import read_model
+from service_runtime.http.hosts import AllowedHosts
 
 
-def build(settings: OutputSettings) -> Starlette:
-    """The application of one output-handler process."""
+def build(settings: OutputSettings) -> FastAPI:
+    """Return the application of one output-handler process."""
     answers, blobs, tasks = (
         LegacyResponses(settings.redis_url),
         BlobStore(settings.redis_url),
@@ -84,32 +79,36 @@ def build(settings: OutputSettings) -> Starlette:
             await blobs.aclose()
             await watch.aclose()
 
+    app = api.create(
+        "output-handler", probe, parts, hosts=AllowedHosts(settings.allowed_hosts, inside=True)
+    )
+
+    @app.websocket("/ws/ingest/tts")
     async def ingest(socket: WebSocket) -> None:
+        """Take the frames of one engine."""
         await serve_engine(socket, hub)
 
-    async def output(socket: WebSocket) -> None:
-        await serve_viewer(socket, socket.path_params["session_id"], hub, settings)
+    @app.websocket("/ws/output/{session_id}")
+    async def output(socket: WebSocket, session_id: str) -> None:
+        """Send a session's frames to one viewer."""
+        await serve_viewer(socket, session_id, hub, settings)
 
-    async def stop(request: Request) -> Response:
-        asked = await read_model(request, StopRequest)
-        reply = StopReply(
-            stopped=await hub.stop(asked.session_id, asked.turn, asked.reason or "control")
-        )
-        return JSONResponse(reply.to_wire(), status_code=202)
+    @app.post("/control/stop", status_code=202, response_model_exclude_none=True)
+    async def stop(request: StopRequest) -> StopReply:
+        """Stop the turn that plays."""
+        stopped = await hub.stop(request.session_id, request.turn, request.reason or "control")
+        return StopReply(stopped=stopped)
 
-    def hold(action: Literal["PAUSE", "RESUME"]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            asked = await read_model(request, StopRequest)
-            held, turn = await hub.set_paused(action, asked.session_id, asked.turn)
-            return JSONResponse(HoldReply(held=held, turn=turn).to_wire(), status_code=202)
+    @app.post("/control/pause", status_code=202, response_model_exclude_none=True)
+    async def pause(request: StopRequest) -> HoldReply:
+        """Pause the turn that plays, for five seconds at most."""
+        held, turn = await hub.set_paused("PAUSE", request.session_id, request.turn)
+        return HoldReply(held=held, turn=turn)
 
-        return answer
+    @app.post("/control/resume", status_code=202, response_model_exclude_none=True)
+    async def resume(request: StopRequest) -> HoldReply:
+        """Resume the paused turn."""
+        held, turn = await hub.set_paused("RESUME", request.session_id, request.turn)
+        return HoldReply(held=held, turn=turn)
 
-    routes = [
-        WebSocketRoute("/ws/ingest/tts", ingest),
-        WebSocketRoute("/ws/output/{session_id}", output),
-        Route("/control/stop", stop, methods=["POST"]),
-        Route("/control/pause", hold("PAUSE"), methods=["POST"]),
-        Route("/control/resume", hold("RESUME"), methods=["POST"]),
-    ]
-    return application.create(probe, parts, routes, allowed_hosts=settings.allowed_hosts)
+    return app

@@ -1,13 +1,12 @@
-"""The base application of every service: probes, typed errors, a body limit and a lifespan.
+"""The application of a service without an HTTP API: probes, typed errors and a lifespan.
 
-Services behind the gateway use plain Starlette: their messages are declared in dialog-contracts,
-and every layer before a turn's first byte adds latency (ADR 2). The gateway, whose API people read,
-is a FastAPI application (`extend`).
+Workers of queues, and asr with its one WebSocket, use plain Starlette. A service with an HTTP API is
+a FastAPI application (`service_runtime.api`).
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,7 +19,6 @@ from service_runtime.http.health import HealthCheck
 from service_runtime.http.hosts import AllowedHosts, HostGuard
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
-A = TypeVar("A", bound=Starlette)
 
 
 def create(
@@ -31,7 +29,7 @@ def create(
     allowed_hosts: Sequence[str] = (),
     leave: Callable[[], None] | None = None,
 ) -> Starlette:
-    """Return the application of a service behind the gateway, with `routes` and the probes.
+    """Return the application, with `routes` and the probes.
 
     `lifespan` starts and ends the service's components. `allowed_hosts` are accepted Host names
     beside those of a cluster's services; no page of another origin may call the service. `leave` is
@@ -39,7 +37,7 @@ def create(
     """
     app = Starlette(
         routes=[*routes, *probe.routes()],
-        lifespan=_lifespan(lifespan),
+        lifespan=lifespan_of(lifespan),
         middleware=[
             Middleware(HostGuard, hosts=AllowedHosts(allowed_hosts, inside=True)),
             Middleware(BodySizeLimit, max_bytes=limits.MAX_JSON_FRAME_BYTES),
@@ -50,15 +48,9 @@ def create(
     return app
 
 
-def extend(make: Callable[..., A], probe: HealthCheck, lifespan: Lifespan, **options: Any) -> A:
-    """Add the probes, error handlers and limits to an application class of the caller's choice."""
-    app = make(lifespan=_lifespan(lifespan), exception_handlers=dict(errors.HANDLERS), **options)
-    app.add_middleware(BodySizeLimit, max_bytes=limits.MAX_JSON_FRAME_BYTES)
-    app.router.routes.extend(probe.routes())
-    return app
+def lifespan_of(parts: Lifespan) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """Return `parts` as the lifespan that Starlette and FastAPI call with the application."""
 
-
-def _lifespan(parts: Lifespan) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(_: Any) -> AsyncIterator[None]:
         async with parts():

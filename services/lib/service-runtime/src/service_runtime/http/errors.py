@@ -13,7 +13,7 @@ Every service answers with the same body: code, message, and the field or limit 
     └── Unavailable                   503  retryable
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Final
 
 import structlog
@@ -111,7 +111,7 @@ class Unavailable(ServiceError):
     status, default_code, retryable = 503, "unavailable", True
 
 
-async def _caller_left(_: Request, error: Exception) -> Response:
+async def caller_left(_: Request, error: Exception) -> Response:
     """Count a request whose caller has disconnected; there is no error on our side."""
     assert isinstance(error, ClientDisconnect)
     metrics.REQUESTS_REJECTED.labels(code="caller_left").inc()
@@ -120,9 +120,13 @@ async def _caller_left(_: Request, error: Exception) -> Response:
 
 def field_error(error: ValidationError) -> InvalidField:
     """Return the first problem of a validation as one sentence with the field's wire path."""
-    first = error.errors()[0]
+    return first_problem(error.errors()[0])
+
+
+def first_problem(first: Mapping[str, Any]) -> InvalidField:
+    """Return a problem of pydantic (`loc`, `msg`, `ctx`) as one sentence."""
     path = ".".join(str(part) for part in first["loc"])
-    limit = first.get("ctx", {}).get("max_length")
+    limit = (first.get("ctx") or {}).get("max_length")
     message = first["msg"].removeprefix("Value error, ")
     return InvalidField(
         f"{path or 'body'}: {message}",
@@ -159,7 +163,8 @@ async def _service_error(_: Request, error: Exception) -> JSONResponse:
     return respond(error)
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def http_error(_: Request, error: Exception) -> JSONResponse:
+    """Answer an error of the framework, for example 404 or 405, with ErrorBody."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
     body = ErrorBody(code=code, message=str(error.detail))
@@ -174,8 +179,8 @@ async def _internal(request: Request, error: Exception) -> JSONResponse:
 
 HANDLERS: Final[dict[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
     ServiceError: _service_error,
-    ClientDisconnect: _caller_left,
-    HTTPException: _http_error,
+    ClientDisconnect: caller_left,
+    HTTPException: http_error,
     Exception: _internal,
 }
 """Exception handlers with which an application answers every error with ErrorBody."""

@@ -1,15 +1,18 @@
-"""The event stream against a scripted caller, in virtual time."""
+"""A turn's response against a scripted caller, in virtual time."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from starlette.types import Message
+import uvicorn
+from starlette.types import Message, Scope
 
 from dialog_contracts.sse import SseFrame, SseParser
-from service_runtime.http.event_stream import EventStream
+from service_runtime.http.sse_response import SseResponse
 
 pytestmark = pytest.mark.looptime
+SCOPE: Scope = {"type": "http", "method": "POST"}
 
 
 class Caller:
@@ -38,7 +41,7 @@ class Caller:
         return b"".join(message.get("body", b"") for _, message in self.sent)
 
     async def listen(self, batches: AsyncIterator[list[SseFrame]]) -> None:
-        await EventStream(batches, self.on_leave)({"type": "http"}, self.receive, self.send)
+        await SseResponse(batches, self.on_leave)(SCOPE, self.receive, self.send)
 
 
 def frame(number: int) -> SseFrame:
@@ -60,14 +63,11 @@ async def test_frames_go_out_as_they_come_and_the_response_ends_with_its_source(
     assert caller.left == 1
 
 
-async def test_a_silent_stream_gets_a_comment_every_ten_seconds_and_a_busy_one_does_not() -> None:
+async def test_a_silent_stream_gets_a_comment_every_ten_seconds() -> None:
     silent = Caller()
     await silent.listen(source(1, 35.0))
     assert silent.body.count(b": still here\n\n") == 3
     assert list(SseParser().feed(silent.body)) == [frame(0)]
-    busy = Caller()
-    await busy.listen(source(30, 2.0))
-    assert b"still here" not in busy.body
 
 
 async def test_a_caller_that_leaves_ends_it_at_once() -> None:
@@ -90,3 +90,31 @@ async def test_the_servers_own_cancellation_goes_through() -> None:
     with pytest.raises(asyncio.CancelledError):
         await listening
     assert caller.left == 1
+
+
+async def test_a_caller_that_is_gone_before_the_first_frame_leaves_the_turn_too() -> None:
+    caller = Caller()
+    caller.leave()
+    await caller.listen(source(100, 1.0))
+    assert caller.left == 1
+    assert not list(SseParser().feed(caller.body))
+
+
+async def test_a_source_that_breaks_is_left_and_its_error_is_raised() -> None:
+    async def breaks() -> AsyncIterator[list[SseFrame]]:
+        yield [frame(0)]
+        raise KeyError("x")
+
+    caller = Caller()
+    with pytest.raises(KeyError):
+        await caller.listen(breaks())
+    assert caller.left == 1
+
+
+async def test_a_server_that_is_asked_to_end_lets_running_turns_finish() -> None:
+    caller = Caller()
+    listening = asyncio.create_task(caller.listen(source(3, 5.0)))
+    await asyncio.sleep(1)
+    uvicorn.Server(uvicorn.Config(SseResponse)).handle_exit(signal.SIGTERM, None)
+    await listening
+    assert len(list(SseParser().feed(caller.body))) == 3
