@@ -7,9 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dialog_contracts.wav import wav_file
 from vtuber_cli import players, sound_device
 from vtuber_cli.audio_sink import DRAIN_S, FileSink, Speaker, unwritable
-from vtuber_cli.players import FileSound, FirstAvailable, PlayError, ProgramSound, wav
+from vtuber_cli.players import FileSound, FirstAvailable, PlayError, ProgramSound
 
 
 @dataclass
@@ -162,7 +163,7 @@ async def test_a_program_that_only_plays_files_gets_the_whole_turn(tmp_path: Pat
     loud.end(1)
     async with asyncio.timeout(10):
         await loud.wait_silent()
-    assert kept.read_bytes() == wav(b"\1\0\2\0", 24_000)
+    assert kept.read_bytes() == wav_file(b"\1\0\2\0", 24_000)
 
 
 async def test_letting_go_ends_every_player(room: Room, loud: Speaker) -> None:
@@ -234,5 +235,5 @@ async def test_what_is_saved_is_one_file_and_no_microphone_hears_it(tmp_path: Pa
     saved.feed(2, b"\2\0", 24_000)
     assert not saved.playing
     await saved.aclose()
-    assert (tmp_path / "her.wav").read_bytes() == wav(b"\1\0\2\0", 24_000)
+    assert (tmp_path / "her.wav").read_bytes() == wav_file(b"\1\0\2\0", 24_000)
     assert os.listdir(tmp_path) == ["her.wav"]

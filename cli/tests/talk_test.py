@@ -24,7 +24,8 @@ from dialog_contracts.input_socket import (
     SpeechStarted,
     TurnEvent,
 )
-from vtuber_cli import players, ports
+from dialog_contracts.wav import wav_file
+from vtuber_cli import ports
 from vtuber_cli import talk as talking
 from vtuber_cli.audio_source import Recording
 from vtuber_cli.console import Console
@@ -173,7 +174,7 @@ async def test_what_is_spoken_becomes_words_a_reply_and_a_voice(
         "lang": "en",
     }
     assert capsys.readouterr().out == f"you  > Who are you?\nshe  > I am Luna. \nvoice: {out}\n"
-    assert out.read_bytes() == players.wav(bytes([7, 0]) * 960, 24_000)
+    assert out.read_bytes() == wav_file(bytes([7, 0]) * 960, 24_000)
 
 
 @pytest.mark.parametrize("turns", [True, False])

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -149,8 +148,10 @@ def main() -> None:
         sys.exit(_run(asked))
     if asked.command in (screens := {"models": _models, "doctor": _doctor, "flags": _flags}):
         sys.exit(_printed(screens[asked.command], asked))
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", asked.session) is None:
-        parser.error("--session: 1 to 64 of A-Z a-z 0-9 _ -")
+    from dialog_contracts.model import SESSION_ID_RULE, is_session_id
+
+    if not is_session_id(asked.session):
+        parser.error(f"--session: {SESSION_ID_RULE}")
     from vtuber_cli import gateway
 
     try:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from dialog_contracts.wav import wav_file
 from vtuber_cli import players, sound_device
-from vtuber_cli.players import FirstAvailable, PlayError, Sound, SoundMaker, wav
+from vtuber_cli.players import FirstAvailable, PlayError, Sound, SoundMaker
 
 DRAIN_S: Final = 0.3
 """So long a room still sounds, and a recorder still holds what it heard, after the player has ended."""
@@ -221,4 +222,4 @@ class FileSink:
     async def aclose(self) -> None:
         """Write the file."""
         if self._path is not None:
-            await asyncio.to_thread(self._path.write_bytes, wav(bytes(self._pcm), self._rate))
+            await asyncio.to_thread(self._path.write_bytes, wav_file(self._pcm, self._rate))

@@ -3,11 +3,12 @@
 import asyncio
 import shutil
 import signal
-import struct
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from dialog_contracts.wav import wav_file
 
 
 class PlayError(Exception):
@@ -228,26 +229,7 @@ class FileSound(ProgramSound):
         """Play all of it."""
         # Kept open, and so in being, until it has been played.
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-            file.write(wav(bytes(self._pcm), self._rate))
+            file.write(wav_file(self._pcm, self._rate))
             file.flush()
             await self._start([*self._command, file.name])
             await self._ended()
-
-
-def wav(pcm: bytes, sample_rate: int) -> bytes:
-    """A WAV file of s16le mono samples."""
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH",
-        b"RIFF",
-        36 + len(pcm),
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,
-        1,
-        sample_rate,
-        sample_rate * 2,
-        2,
-        16,
-    )
-    return head + struct.pack("<4sI", b"data", len(pcm)) + pcm

@@ -14,10 +14,10 @@ from websockets.exceptions import WebSocketException
 
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseParser, TextDeltaEvent, split_event_id
 from dialog_contracts.viewer import SUBPROTOCOL_BINARY
+from dialog_contracts.wav import wav_file
 from dialog_telemetry.nonblocking_output import non_blocking
 from vtuber_cli import gateway, provider_summary
 from vtuber_cli.audio_sink import NO_PLAYER, AudioSink, Speaker, unwritable
-from vtuber_cli.players import wav
 from vtuber_cli.turn_playback import SayTimeouts, TurnPlayback, TurnResult
 
 INTERRUPTED: Final = 130
@@ -138,7 +138,7 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         return INTERRUPTED
     if wav_path is not None and result.pcm:
         try:
-            wav_path.write_bytes(wav(bytes(result.pcm), result.sample_rate))
+            wav_path.write_bytes(wav_file(bytes(result.pcm), result.sample_rate))
         except OSError as error:
             sys.stderr.write(f"\nvoice: {wav_path} could not be written ({error.strerror})\n")
             return 1

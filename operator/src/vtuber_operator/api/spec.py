@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from dialog_contracts.http import FlagSet
+from dialog_contracts.model import SESSION_SELECTOR
 from dialog_contracts.session_document import EVERY_SESSION, BaseUrl, Lang, ModelName, VoiceName
 from dialog_flags.flags import REQUIRES, Flag
 
@@ -36,9 +37,7 @@ SecretName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", max_length=253)
 ]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$", max_length=253)]
-SessionName = Annotated[
-    str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$", max_length=64)
-]
+SessionName = Annotated[str, StringConstraints(pattern=SESSION_SELECTOR, max_length=64)]
 
 
 def _is(flag: Flag) -> str:

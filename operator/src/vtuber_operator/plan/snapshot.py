@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from dialog_contracts.http import FlagSet
+from dialog_contracts.model import SESSION_SELECTOR
 from dialog_contracts.redis_names import FLAGS_ACK_VALID_S
 from dialog_flags.flags import Flag, validate
 from vtuber_operator.api.spec import Spec
@@ -20,7 +21,7 @@ from vtuber_operator.api.status import Reason, Status
 Key = tuple[str, str]
 """Namespace and name."""
 
-_SESSION: Final = re.compile(r"^(\*|[A-Za-z0-9_-]{1,64})$")
+_SESSION: Final = re.compile(SESSION_SELECTOR)
 
 
 def flag_set(on: frozenset[Flag], generation: int = 0) -> FlagSet:

@@ -2,13 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field
 
 from dialog_llm.settings import LlmSettings
 from dialog_voice.settings import VoiceSettings
+from service_runtime.settings import CommaSeparated
 
 
 class EngineSettings(LlmSettings, VoiceSettings):
@@ -19,9 +18,7 @@ class EngineSettings(LlmSettings, VoiceSettings):
     dialog_engine_db: Path = Path(".data/dialog-engine.db")
     """SQLite file with the turns."""
 
-    output_ingest_urls: Annotated[tuple[str, ...], NoDecode] = (
-        "ws://127.0.0.1:8002/ws/ingest/tts",
-    )
+    output_ingest_urls: CommaSeparated = ("ws://127.0.0.1:8002/ws/ingest/tts",)
     """Every output-handler's ingest socket, separated by commas."""
 
     session_leases: bool = False
@@ -50,13 +47,4 @@ class EngineSettings(LlmSettings, VoiceSettings):
             else int(found[1])
             if found
             else 0
-        )
-
-    @field_validator("output_ingest_urls", mode="before")
-    @classmethod
-    def _split_urls(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
         )

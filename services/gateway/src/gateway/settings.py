@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, IPvAnyNetwork, field_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork
 from pydantic_settings import NoDecode
 
-from service_runtime.settings import ServiceSettings
+from service_runtime.settings import CommaSeparated, ServiceSettings
 
 
 class GatewaySettings(ServiceSettings):
@@ -25,7 +25,7 @@ class GatewaySettings(ServiceSettings):
     persona: str | None = None
     """The engine's persona; the gateway only checks whether it is set."""
 
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: CommaSeparated = ()
     """Origins of other sites whose pages may call and connect, exact, separated by commas.
 
     The gateway's own page is always allowed.
@@ -63,12 +63,3 @@ class GatewaySettings(ServiceSettings):
     def character(self) -> str:
         """The character's name for the page, `default`, or an empty string."""
         return self.character_name or ("default" if self.persona is None else "")
-
-    @field_validator("allowed_origins", "trusted_proxies", mode="before")
-    @classmethod
-    def _split_list(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )

@@ -1,6 +1,5 @@
 """Routes of input-handler."""
 
-import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from fastapi.responses import Response
 
 from dialog_contracts import limits, redis_names
 from dialog_contracts.http import CLIENT_HEADER, ChatRequest, SessionList, SessionTurns
+from dialog_contracts.model import SESSION_ID_RULE, is_session_id
 from dialog_contracts.sse import SseFrame
 from dialog_flags.flag_documents import FlagDocuments
 from dialog_flags.openfeature_provider import DocumentProvider
@@ -50,8 +50,7 @@ from service_runtime.http.hosts import AllowedHosts
 from service_runtime.http.sse_response import SseResponse
 
 CLOSE_UNKNOWN_SESSION: Final = 4004
-BAD_SESSION_ID: Final = "a session id is 1 to 64 of A-Z a-z 0-9 _ -"
-SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+BAD_SESSION_ID: Final = f"a session id is {SESSION_ID_RULE}"
 
 
 def build(settings: InputSettings) -> FastAPI:
@@ -157,7 +156,7 @@ def build(settings: InputSettings) -> FastAPI:
     @app.get("/sessions/{session_id}/turns", response_model_exclude_none=True)
     async def session_turns(session_id: str) -> SessionTurns:
         """List a session's latest turns."""
-        if SESSION_ID.fullmatch(session_id) is None:
+        if not is_session_id(session_id):
             raise InvalidField(f"sessionId: {BAD_SESSION_ID}", field="sessionId")
         return await history.turns(session_id)
 
@@ -165,7 +164,7 @@ def build(settings: InputSettings) -> FastAPI:
     async def ws_input(socket: WebSocket) -> None:
         """Take messages, uploads and microphone frames of one client."""
         session_id = socket.query_params.get("sessionId") or str(uuid.uuid4())
-        if SESSION_ID.fullmatch(session_id) is None:
+        if not is_session_id(session_id):
             await socket.accept()
             await socket.close(CLOSE_UNKNOWN_SESSION, BAD_SESSION_ID)
             return

@@ -1,12 +1,9 @@
 """Settings of input-handler; the only reader of its environment."""
 
-from typing import Annotated
-
-from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import AliasChoices, Field
 
 from dialog_contracts.http import FlagSet
-from service_runtime.settings import ServiceSettings
+from service_runtime.settings import CommaSeparated, ServiceSettings
 
 
 class InputSettings(ServiceSettings):
@@ -14,7 +11,7 @@ class InputSettings(ServiceSettings):
 
     port: int = Field(default=8001, ge=1, le=65535)
 
-    dialog_engine_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+    dialog_engine_urls: CommaSeparated = Field(
         default=("http://127.0.0.1:8100",),
         min_length=1,
         validation_alias=AliasChoices("dialog_engine_urls", "dialog_engine_url"),
@@ -126,15 +123,6 @@ class InputSettings(ServiceSettings):
     sync_tts_barge_in: bool = False
     enable_streams_outbox: bool = False
     enable_ltm: bool = False
-
-    @field_validator("dialog_engine_urls", mode="before")
-    @classmethod
-    def _split_urls(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
 
     def flags(self) -> FlagSet:
         """The flags of the environment, for every session."""

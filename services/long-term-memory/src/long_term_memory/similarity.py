@@ -3,8 +3,10 @@
 import re
 from typing import Final
 
-_WORD: Final = re.compile(r"[^\W_\u3400-\u9fff]+")
-_CJK: Final = re.compile(r"[\u3400-\u9fff]+")
+from dialog_contracts.scripts import CJK
+
+_WORD: Final = re.compile(rf"[^\W_{CJK}]+")
+_CJK: Final = re.compile(f"[{CJK}]+")
 
 
 def features(text: str) -> frozenset[str]:

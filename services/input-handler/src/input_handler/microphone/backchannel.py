@@ -3,9 +3,11 @@
 import re
 from typing import Final
 
-_CJK: Final = re.compile(r"[\u3400-\u9fff]")
-_WORD: Final = re.compile(r"[a-z']+|[\u3400-\u9fff]")
-_NOT_A_WORD: Final = re.compile(r"[^a-z'\u3400-\u9fff]+")
+from dialog_contracts.scripts import CJK
+
+_CJK: Final = re.compile(f"[{CJK}]")
+_WORD: Final = re.compile(f"[a-z']+|[{CJK}]")
+_NOT_A_WORD: Final = re.compile(f"[^a-z'{CJK}]+")
 
 # Sounds and words by which a listener says: I am with you, go on.
 _BACKCHANNELS_EN: Final = frozenset(

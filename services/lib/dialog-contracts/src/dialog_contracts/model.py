@@ -4,15 +4,24 @@ Names are camelCase on the wire and snake_case in code. Readers ignore unknown f
 are immutable.
 """
 
-from typing import Annotated, Any, Self
+import re
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from dialog_contracts import limits
 
-SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
+"""Pattern of a session id."""
+
+SessionId = Annotated[str, StringConstraints(pattern=f"^{SESSION_ID}$")]
 """Id of a live room or a conversation; it outlives connections."""
+
+SESSION_SELECTOR: Final = rf"^(\*|{SESSION_ID})$"
+"""Pattern of one session id, or `*` for every session."""
+
+SESSION_ID_RULE: Final = "1 to 64 of A-Z a-z 0-9 _ -"
 
 
 def _number(value: object) -> object:
@@ -68,6 +77,11 @@ class SnakeModel(WireModel):
     """
 
     model_config = ConfigDict(alias_generator=None)
+
+
+def is_session_id(text: str) -> bool:
+    """Return whether a text may be a session id."""
+    return re.fullmatch(SESSION_ID, text) is not None
 
 
 def correlation_id(session_id: str, turn: int) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints
 
 from dialog_contracts.http import FlagSet
-from dialog_contracts.model import WireModel
+from dialog_contracts.model import SESSION_SELECTOR, WireModel
 
 EVERY_SESSION: Final = "*"
 """The sessionId of the document for all sessions without a document of their own."""
@@ -85,7 +85,7 @@ class SessionDocument(WireModel):
     Its generation is `flags.generation`, the Unix ms of the change, so that no value is used twice.
     """
 
-    session_id: Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+    session_id: Annotated[str, StringConstraints(pattern=SESSION_SELECTOR)]
     flags: FlagSet
     resource: Annotated[str, StringConstraints(max_length=320)] = Field(
         description="namespace/name of the VtuberSession."

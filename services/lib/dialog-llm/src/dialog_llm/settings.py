@@ -3,12 +3,12 @@
 The engine and chat-ai of the legacy pipeline use the same names.
 """
 
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field
 
 from dialog_providers.settings import ModelSettings
+from service_runtime.settings import CommaSeparated
 
 PERSONA: Final = (
     "You are Xiaoxing (小星), a warm, quick-witted virtual streamer who talks to viewers by voice. You are an AI and say so when asked. "
@@ -19,7 +19,7 @@ PERSONA: Final = (
 class LlmSettings(ModelSettings):
     """See `ModelSettings` for key and address."""
 
-    llm_chain: Annotated[tuple[str, ...], NoDecode] = ("openai", "rules")
+    llm_chain: CommaSeparated = ("openai", "rules")
     """Language models in the order in which they are tried.
 
     An entry is `openai`, `rules`, or `package.module:factory` of your own. `openai` is skipped
@@ -42,12 +42,3 @@ class LlmSettings(ModelSettings):
 
     persona: str = Field(default=PERSONA, max_length=8_000)
     context_turns: int = Field(default=20, ge=0, le=200)
-
-    @field_validator("llm_chain", mode="before")
-    @classmethod
-    def _split_llm_chain(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )

@@ -2,14 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
 
 from dialog_providers.egress import EgressRules
 from dialog_providers.proxies import Proxies
-from service_runtime.settings import ServiceSettings
+from service_runtime.settings import CommaSeparated, ServiceSettings
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
@@ -27,7 +26,7 @@ class ModelSettings(ServiceSettings):
     Files may appear and disappear while the service runs.
     """
 
-    session_egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    session_egress_allow: CommaSeparated = ()
     """Destinations of a session's own `baseUrl` that are allowed beside public addresses.
 
     Entries, separated by commas: `loopback`, `private`, `cluster`, `any`, a network (10.1.0.0/16),
@@ -91,15 +90,6 @@ class ModelSettings(ServiceSettings):
         if chosen is None or chosen == self.openai_base_url:
             return None
         return EgressRules.parse(self.session_egress_allow)
-
-    @field_validator("session_egress_allow", mode="before")
-    @classmethod
-    def _split_allowed(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
 
     @field_validator("session_egress_allow")
     @classmethod

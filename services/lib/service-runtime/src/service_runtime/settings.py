@@ -7,8 +7,18 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A setting with several values, separated by commas; blank ones are dropped."""
 
 
 class ServiceSettings(BaseSettings):
@@ -33,7 +43,7 @@ class ServiceSettings(BaseSettings):
     available.
     """
 
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_hosts: CommaSeparated = ()
     """Accepted names in requests' Host headers, separated by commas.
 
     `*.` means all names below one.
@@ -67,15 +77,6 @@ class ServiceSettings(BaseSettings):
 
     Without it no message is queued for it, and requests that only it can answer get a clear error.
     """
-
-    @field_validator("allowed_hosts", mode="before")
-    @classmethod
-    def _split_hosts(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
 
     @property
     def process_name(self) -> str:

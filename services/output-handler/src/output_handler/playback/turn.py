@@ -7,13 +7,11 @@ from typing import Final, Self
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start
+from dialog_contracts.scripts import is_cjk
 from dialog_contracts.viewer import Phase
 
 MAX_LATE_MS: Final = 40
 """A chunk may come this long after its time before the turn's clock is moved; viewers hold that much back."""
-
-FIRST_WITHOUT_SPACES: Final = 0x2E80
-"""Scripts written without spaces begin here: Chinese, Japanese; Korean, which has spaces, counts syllables as words."""
 
 TIMER_SLACK_MS: Final = 0.5
 LATE_JOIN_BUFFER_MS: Final = 3_000
@@ -234,7 +232,4 @@ class PlaybackTurn:
 
 def _within_word(before: str, after: str) -> bool:
     # In scripts without spaces every character is a word.
-    return all(
-        (char.isalnum() and ord(char) < FIRST_WITHOUT_SPACES) or char in "'’"
-        for char in (before, after)
-    )
+    return all((char.isalnum() and not is_cjk(char)) or char in "'’" for char in (before, after))

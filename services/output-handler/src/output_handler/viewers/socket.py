@@ -5,13 +5,13 @@ schema fits are answered with `bad_frame`; after twenty, or above 100 frames a s
 connection ends.
 """
 
-import re
 from typing import Final
 
 from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
 from dialog_contracts.ingest import Played, Stop
+from dialog_contracts.model import SESSION_ID_RULE, is_session_id
 from dialog_contracts.viewer import (
     CLOSE_UNKNOWN_SESSION,
     FROM_VIEWER,
@@ -31,7 +31,6 @@ from output_handler.viewers.viewer import Viewer
 from service_runtime.http.frame_rate_limit import FrameRateLimit
 from service_runtime.http.websocket_tasks import run_until_first_ends
 
-SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_BAD_FRAMES: Final = 20
 MAX_FRAMES_PER_SECOND: Final = 100
 """A viewer reports five positions a second, and asks for the time now and then; the rest is room for a finger on STOP."""
@@ -43,9 +42,9 @@ async def serve_viewer(
     socket: WebSocket, session_id: str, hub: Hub, settings: OutputSettings
 ) -> None:
     """One viewer, until it leaves or is given up."""
-    if SESSION_ID.fullmatch(session_id) is None:
+    if not is_session_id(session_id):
         await socket.accept()
-        await socket.close(CLOSE_UNKNOWN_SESSION, "a session id is 1 to 64 of A-Z a-z 0-9 _ -")
+        await socket.close(CLOSE_UNKNOWN_SESSION, f"a session id is {SESSION_ID_RULE}")
         return
     offered = socket.scope.get("subprotocols", [])
     chosen = next((name for name in (SUBPROTOCOL_BINARY, SUBPROTOCOL) if name in offered), None)

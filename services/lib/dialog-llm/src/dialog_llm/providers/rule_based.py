@@ -10,15 +10,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dialog_contracts.scripts import HAN
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_llm.providers.rule_based_phrases import PHRASES, Intent, Language
 
-_HAN: Final = re.compile(r"[㐀-鿿豈-﫿]")
+_HAN: Final = re.compile(f"[{HAN}]")
 _LATIN_WORD: Final = re.compile(r"[A-Za-z]+")
 # Chinese text is split into one or two characters, like a model's tokens; other text into words
 # with their space.
 _PIECE: Final = re.compile(
-    r"[㐀-鿿豈-﫿，。！？、；：～…（）]{1,2}\s*|[^\s㐀-鿿豈-﫿，。！？、；：～…（）]+\s*|\s+"
+    rf"[{HAN}，。！？、；：～…（）]{{1,2}}\s*|[^\s{HAN}，。！？、；：～…（）]+\s*|\s+"
 )
 
 _INTENTS: Final[tuple[tuple[Intent, re.Pattern[str]], ...]] = (

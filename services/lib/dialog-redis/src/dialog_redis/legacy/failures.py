@@ -5,7 +5,6 @@ A client is waiting for each one.
 
 import hashlib
 import json
-import re
 import time
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
@@ -21,12 +20,10 @@ from dialog_contracts.legacy_chain import (
     UserInput,
     session_of,
 )
-from dialog_contracts.model import correlation_id
+from dialog_contracts.model import correlation_id, is_session_id
+from dialog_contracts.scripts import has_cjk
 from dialog_contracts.turn_sample import TurnSample
 from dialog_redis.work_queue.commands import RedisCommand, advance, sample_command, send_response
-
-_SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CJK: Final = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +39,7 @@ class LocalizedText:
         It is Chinese where the message's `lang` or its script is Chinese, else English.
         """
         named = message.meta.lang
-        chinese = (
-            named.lower().startswith("zh")
-            if named is not None
-            else _CJK.search(message.content) is not None
-        )
+        chinese = named.lower().startswith("zh") if named is not None else has_cjk(message.content)
         return self.chinese if chinese else self.english
 
 
@@ -188,7 +181,7 @@ def digest(raw: str) -> str:
 
 
 def _is_session(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and _SESSION.fullmatch(value) is not None
+    return isinstance(value, str) and is_session_id(value)
 
 
 def parse_leniently(raw: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from dialog_contracts.scripts import is_han
 from dialog_telemetry import metrics
 from dialog_voice.alignment.reference import ReferenceTimeline, from_synthesis
 from dialog_voice.errors import VoiceError
@@ -62,9 +63,9 @@ class ReferenceSynthesizer:
 def _is_speakable(text: str) -> bool:
     """Return whether at least half of the letters are Latin or Chinese."""
     letters = [character for character in text if character.isalpha()]
-    return 2 * sum(
-        character < "\u0250" or "\u3400" <= character <= "\u9fff" for character in letters
-    ) >= len(letters)
+    return 2 * sum(character < "\u0250" or is_han(character) for character in letters) >= len(
+        letters
+    )
 
 
 def _reference(text: str, pieces: list[VoiceAudio]) -> ReferenceTimeline | None:

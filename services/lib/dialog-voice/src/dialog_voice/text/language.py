@@ -1,17 +1,6 @@
 """Detects the language of a text by its script."""
 
-
-def is_cjk(char: str) -> bool:
-    """Return whether a character is a CJK ideograph, kana or hangul.
-
-    These scripts are split without spaces between words.
-    """
-    return (
-        "\u3040" <= char <= "\u30ff"
-        or "\u3400" <= char <= "\u9fff"
-        or "\uac00" <= char <= "\ud7af"
-        or "\U00020000" <= char <= "\U0003ffff"
-    )
+from dialog_contracts.scripts import is_cjk
 
 
 def detect(text: str, default: str) -> str:

@@ -9,6 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from dialog_contracts.scripts import is_han
+
 _MARKUP: Final = frozenset("*_`#~^|<>{}[]\\@=+~～")
 _SPOKEN_SYMBOLS: Final = frozenset("%$€£¥&°+=@")
 _SENTENCE_END: Final = re.compile(r"[.!?。！？…;；\n]+[\"'”’）)]*\s*|[,，、：:]\s*|\s+")
@@ -80,11 +82,7 @@ def split_by_script(text: str, lang: str) -> list[ScriptRun]:
 
 
 def _script(character: str) -> str | None:
-    if (
-        "㐀" <= character <= "鿿"
-        or "豈" <= character <= "﫿"
-        or "\U00020000" <= character <= "\U0003ffff"
-    ):
+    if is_han(character):
         return "zh"
     return "en" if character.isalpha() else None
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+from dialog_contracts.scripts import is_cjk
 from dialog_voice.audio.loudness import STEP_BYTES, MouthOpening, rms
 from dialog_voice.text.script_runs import speakable
 from dialog_voice.visemes.phoneme_table import SILENCE
@@ -49,7 +50,7 @@ def shapes_of_word(word: str) -> list[str]:
             position += 1
         elif letter in _LETTERS:
             shapes.append(_LETTERS[letter])
-        elif _is_cjk(letter):
+        elif is_cjk(letter):
             shapes.append(_CJK_SHAPES[ord(letter) % len(_CJK_SHAPES)])
         position += 1
     return [shape for at, shape in enumerate(shapes) if at == 0 or shape != shapes[at - 1]] or [
@@ -67,8 +68,8 @@ def words_of(text: str) -> list[tuple[int, int]]:
         joins = (
             bool(words)
             and words[-1][1] == at
-            and not _is_cjk(character)
-            and not _is_cjk(spoken[at - 1])
+            and not is_cjk(character)
+            and not is_cjk(spoken[at - 1])
         )
         if joins:
             words[-1] = (words[-1][0], at + 1)
@@ -119,7 +120,3 @@ class VisemeEstimator:
         progress = (now_ms - self._word_from) / max(self._word_ms, 1.0)
         shape = self._shapes[min(int(progress * len(self._shapes)), len(self._shapes) - 1)]
         return {shape: round(opening, 2)}
-
-
-def _is_cjk(character: str) -> bool:
-    return "㐀" <= character <= "鿿" or "豈" <= character <= "﫿"
