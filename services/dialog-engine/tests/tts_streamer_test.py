@@ -7,8 +7,8 @@ import pytest
 
 from dialog_contracts.limits import BYTES_PER_MS
 from dialog_engine.speech.chunker import AudioChunk
-from dialog_engine.speech.pacer import LEAD_MS
 from dialog_engine.tts_streamer import MAX_FRAGMENTS_AHEAD, SpeechHooks, TtsStreamer
+from dialog_media.playback_clock import LEAD_MS
 from dialog_voice.errors import AllVoicesFailed
 from dialog_voice.text.fragmenter import Fragment
 from dialog_voice.voice import VoiceAudio, WordCue

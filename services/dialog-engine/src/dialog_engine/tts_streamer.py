@@ -12,8 +12,8 @@ import structlog
 
 from dialog_engine.speech.chunker import AudioChunk, AudioChunker
 from dialog_engine.speech.pacer import Pacer
-from dialog_engine.speech.playback_positions import PlaybackPositions
 from dialog_engine.weak_callback import weak_callback
+from dialog_media.playback_positions import PlaybackPositions
 from dialog_telemetry import metrics
 from dialog_voice.errors import VoiceError
 from dialog_voice.text.fragmenter import Fragment
@@ -54,7 +54,7 @@ class TtsStreamer:
         self._pacing: asyncio.Task[None] | None = None
         self._starts: list[int] = []
         self._played_end: list[tuple[int, int]] = []
-        self._positions = PlaybackPositions()
+        self._positions: PlaybackPositions[Hashable] = PlaybackPositions(keep_last=True)
         self._tasks = BackgroundTasks(weak_callback(self._task_over))
         self._cancelled = False
         self._end_reported = False

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog_engine.speech.pacer import LEAD_MS, Pacer
+from dialog_engine.speech.pacer import Pacer
+from dialog_media.playback_clock import LEAD_MS
 
 
 def test_the_first_chunk_goes_at_once_and_600_ms_follow_it() -> None:
@@ -56,3 +57,13 @@ def test_paused_the_ear_stands_still_and_goes_on_from_there() -> None:
     assert pacer.position_ms(9200) == 200
     assert pacer.position_ms(9300) == 300
     assert pacer.time_until_ms(500, 9300) == 200
+
+
+def test_a_reply_that_is_paused_before_its_first_chunk_has_no_gap_when_it_goes_on() -> None:
+    pacer = Pacer()
+    pacer.pause(100)
+    pacer.sent(0, 40, 300)
+    pacer.resume(500)
+    pacer.sent(40, 40, 530)
+    assert pacer.gaps == 0
+    assert pacer.position_ms(530) == 30

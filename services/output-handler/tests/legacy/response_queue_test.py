@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_contracts.http import FlagSet
+from dialog_media.playback_clock import PlaybackClock
 from output_handler.legacy import response_queue
 from output_handler.legacy.response_queue import Disposition, PendingResponse, ResponseQueue, decide
 from output_handler.playback.turn import AudioSource, Delivery, PlaybackTurn
@@ -18,7 +19,7 @@ def view(turn: int = 5, **state: Any) -> PlaybackTurn:
     return made
 
 
-SPEAKING: dict[str, Any] = {"audio_started_at_ms": 0.0, "sent_ms": 2_000}
+SPEAKING: dict[str, Any] = {"clock": PlaybackClock(0.0), "sent_ms": 2_000}
 
 
 @pytest.mark.parametrize(

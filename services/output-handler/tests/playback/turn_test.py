@@ -6,6 +6,7 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.viewer import Phase
 from output_handler.playback.turn import (
     LATE_JOIN_BUFFER_MS,
+    MAX_CLOCK_ERROR_MS,
     MAX_LATE_MS,
     AudioFrame,
     Delivery,
@@ -80,7 +81,7 @@ def test_a_chunk_from_the_past_does_not_shorten_what_was_sent(view: PlaybackTurn
 def test_speech_of_a_turn_joined_in_its_middle_is_announced_without_moving_the_clock(
     view: PlaybackTurn,
 ) -> None:
-    view.audio_started_at_ms = 500.0
+    view.clock.started_at_ms = 500.0
     assert view.schedule(1000, 40, 1400.0)
     assert (view.audio_started_at_ms, view.phase) == (500.0, Phase.SPEAKING)
     assert not view.schedule(1040, 40, 1400.0)
@@ -130,5 +131,13 @@ def test_a_stop_silences_thinking_speaking_and_what_was_sent_but_not_heard(
 def test_of_a_file_the_words_that_had_begun_are_heard(
     view: PlaybackTurn, text: str, share: float, heard: str
 ) -> None:
-    view.text, view.file_ms, view.audio_started_at_ms = text, 1_000, 5_000.0
+    view.text, view.file_ms, view.clock.started_at_ms = text, 1_000, 5_000.0
     assert view.played_text(5_000 + 1_000 * share).strip() == heard
+
+
+@given(st.floats(0, 1e7), st.floats(0, 1e6), st.integers(0, 1_000_000))
+def test_a_position_from_the_future_is_not_believed(offset: float, clock: float, sent: int) -> None:
+    view = PlaybackTurn.none()
+    view.clock.started_at_ms, view.sent_ms = 0.0, sent
+    believed = view.may_have_played(offset, clock)
+    assert believed is (offset <= sent and offset <= clock + MAX_CLOCK_ERROR_MS)

@@ -1,8 +1,8 @@
 """The long-lived socket to one output-handler: all sessions on it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from dialog_contracts import limits
 from dialog_contracts.ingest import TO_ENGINE, Heartbeat, PlaybackControl, Played, Stop, Subscribe
 from dialog_telemetry import metrics
+from service_runtime.aio.send_queue import SendQueue
 
 log = structlog.get_logger("ingest")
 
@@ -45,9 +46,7 @@ class OutputConnection:
         self.sessions: set[str] = set()
         self.connected = False
         self._handlers = hooks
-        self._queue: deque[str] = deque()
-        self._bytes = 0
-        self._changed = asyncio.Event()
+        self._queue: SendQueue[str] = SendQueue(MAX_QUEUE_BYTES)
         self._missed_since: float | None = None
         self._heartbeat_sent = False
 
@@ -56,12 +55,10 @@ class OutputConnection:
         if not self.connected:
             metrics.INGEST_DROPPED.labels(reason="not_connected").inc()
             return
-        if droppable and self._bytes > MAX_QUEUE_BYTES:
+        if droppable and not self._queue.fits(len(frame)):
             metrics.INGEST_DROPPED.labels(reason="queue_full").inc()
             return
-        self._queue.append(frame)
-        self._bytes += len(frame)
-        self._changed.set()
+        self._queue.put(frame, len(frame))
 
     async def run(self) -> None:
         """Connect, serve until the socket ends, and return; the caller repeats."""
@@ -108,21 +105,18 @@ class OutputConnection:
         self.connected = False
         self.sessions.clear()
         self._queue.clear()
-        self._bytes = 0
 
     async def _write(self, socket: ClientConnection) -> None:
         try:
             while True:
                 while self._queue:
-                    frame = self._queue.popleft()
-                    self._bytes -= len(frame)
-                    await socket.send(frame)
-                self._changed.clear()
-                try:
+                    await socket.send(self._queue.take())
+                frame: str | None = _HEARTBEAT
+                with suppress(TimeoutError):
                     async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
-                        await self._changed.wait()
-                except TimeoutError:
-                    await socket.send(_HEARTBEAT)
+                        frame = await self._queue.get()
+                if frame is not None:
+                    await socket.send(frame)
         except ConnectionClosed:
             return  # The reader sees the same end and reports it.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import uuid4
@@ -35,6 +34,7 @@ from input_handler.microphone.barge_in import (
 )
 from input_handler.microphone.playback_client import PausedTurn, PlaybackClient
 from input_handler.microphone.user_speaking import UserSpeakingNotifier
+from service_runtime.aio.send_queue import SendQueue
 from service_runtime.http.errors import InvalidField, TooLarge, TooMany
 
 log = structlog.get_logger("microphone")
@@ -77,8 +77,7 @@ class MicrophoneStream:
         self._policy = BargeInPolicy()
         self._name = uuid4().hex
         self._acting = asyncio.Lock()
-        self._frames: deque[bytes] = deque()
-        self._changed = asyncio.Event()
+        self._frames: SendQueue[bytes] = SendQueue(MAX_QUEUED_MS)
         self._stopping = False
         self._began = time.monotonic()
         self._fed_ms = 0.0
@@ -106,16 +105,15 @@ class MicrophoneStream:
                 code="microphone_too_fast",
             )
         self._fed_ms += frame_ms
-        self._frames.append(data)
-        if len(self._frames) > MAX_QUEUED_MS / frame_ms:
-            self._frames.popleft()
+        if not self._frames.fits(frame_ms) and self._frames:
+            self._frames.take()
             metrics.MIC_DROPPED.inc()
-        self._changed.set()
+        self._frames.put(data, frame_ms)
 
     def stop(self) -> None:
         """MIC_STOP: what was said is still heard to its end."""
         self._stopping = True
-        self._changed.set()
+        self._frames.end()
 
     async def run(self) -> None:
         """Until asr has said all there is to say about it."""
@@ -157,14 +155,9 @@ class MicrophoneStream:
     async def _send(self, asr: ClientConnection) -> None:
         try:
             await asr.send(self._start.to_json())
-            while True:
-                while self._frames:
-                    await asr.send(self._frames.popleft())
-                if self._stopping:
-                    await asr.send(MicStop().to_json())
-                    return
-                self._changed.clear()
-                await self._changed.wait()
+            while (frame := await self._frames.get()) is not None:
+                await asr.send(frame)
+            await asr.send(MicStop().to_json())
         except ConnectionClosed:
             return  # The reader sees the same end.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dialog_voice.alignment.mel_bands import bands_along, bands_of
-from dialog_voice.alignment.reference import VoicedTime
+from dialog_voice.alignment.voiced_time import VoicedTime
 from dialog_voice.audio.loudness import STEP_BYTES, STEP_MS
 
 

@@ -1,12 +1,12 @@
 """The back direction of one engine's socket: a queue and its writer."""
 
 import asyncio
-from collections import deque
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dialog_telemetry import metrics
+from service_runtime.aio.send_queue import SendQueue
 
 MAX_QUEUED_FRAMES: Final = 20_000
 HEARTBEAT_TIMEOUT_S: Final = 0.8
@@ -20,8 +20,7 @@ class EngineConnection:
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._queue: deque[str] = deque()
-        self._changed = asyncio.Event()
+        self._queue: SendQueue[str] = SendQueue(MAX_QUEUED_FRAMES)
         self.supports_heartbeat = False
         """It tells that it is there when it has nothing else to say; an older engine does not."""
 
@@ -45,19 +44,15 @@ class EngineConnection:
 
     def send(self, frame: str) -> None:
         """Queue a frame for the engine."""
-        if len(self._queue) >= MAX_QUEUED_FRAMES:
+        if not self._queue.fits():
             metrics.INGEST_DROPPED.labels(reason="engine_reads_nothing").inc()
             return
-        self._queue.append(frame)
-        self._changed.set()
+        self._queue.put(frame)
 
     async def write(self) -> None:
         """Send until the socket ends."""
         try:
-            while True:
-                while self._queue:
-                    await self._socket.send_text(self._queue.popleft())
-                self._changed.clear()
-                await self._changed.wait()
+            while (frame := await self._queue.get()) is not None:
+                await self._socket.send_text(frame)
         except (WebSocketDisconnect, RuntimeError):
             return  # The reader sees the same end.

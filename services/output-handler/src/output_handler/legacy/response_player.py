@@ -201,7 +201,7 @@ class LegacyResponsePlayer:
                 session_id=session.session_id, turn=start.turn, content=response.text, eos=True
             )
             turn = session.open_file(start, text)
-        session.take_file()
+        session.take_file(voice.duration_ms if voice is not None else 0)
         self._due_ms = None
         session.viewer_group.send_response(turn.text, file, of_turn=True)
         session.viewer_group.on_sent(delivered, older=True)

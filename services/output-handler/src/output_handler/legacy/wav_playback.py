@@ -7,20 +7,18 @@ from typing import Final
 
 from dialog_contracts import limits
 from dialog_contracts.ingest import SpeechChunk
+from dialog_media.playback_clock import LEAD_MS
 from dialog_redis.active_playback import ActivePlayback
 from output_handler.legacy.wav_file import WavFile
 from output_handler.playback.ports import PlaybackTarget
 from output_handler.playback.turn import PlaybackTurn
-
-LEAD_MS: Final = 600
-"""More than a network's hiccup, less than a viewer's queue holds."""
 
 POLL_INTERVAL_S: Final = 0.1
 
 
 async def stream_wav(session: PlaybackTarget, turn: PlaybackTurn, voice: WavFile) -> bool:
     """Returns when all was sent, or false when the turn was stopped or replaced. Viewers of the older dialect alone wait for no chunk."""
-    turn.file_ms, length = voice.duration_ms, len(turn.text)
+    length = len(turn.text)
     for seq in range(len(voice)):
         offset = seq * limits.CHUNK_MS
         ahead_ms = offset - turn.position_ms(session.clock())

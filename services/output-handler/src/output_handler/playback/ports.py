@@ -50,8 +50,8 @@ class PlaybackTarget(Protocol):
     def open_file(self, start: Start, text: TextDelta) -> PlaybackTurn:
         """Begin a turn whose audio is a file."""
 
-    def take_file(self) -> None:
-        """The file of the present turn is there."""
+    def take_file(self, duration_ms: int) -> None:
+        """Play the file of the present turn; 0 ms if its audio is missing."""
 
     def play_chunk(self, frame: SpeechChunk, raw: str) -> None:
         """Play a chunk of the file."""

@@ -23,13 +23,13 @@ from dialog_contracts.ingest import (
 )
 from dialog_contracts.model import correlation_id
 from dialog_contracts.viewer import Phase
+from dialog_media.playback_positions import PlaybackPositions
 from dialog_telemetry import metrics, trace_context
 from output_handler.errors import BargeInOff
 from output_handler.legacy.deferred_turns import DeferredTurns
 from output_handler.playback import actions
 from output_handler.playback.idle import IdleController
 from output_handler.playback.ports import LegacyPlayer, NoLegacyPlayer, PlaybackTarget
-from output_handler.playback.positions import ViewerPositions
 from output_handler.playback.state import PlaybackState
 from output_handler.playback.timer import ResettableTimer
 from output_handler.playback.turn import AudioFrame, AudioSource, PlaybackTurn
@@ -77,7 +77,7 @@ class PlaybackSession:
         self._idle = IdleController(self._on_idle, lambda: self.turn.phase is Phase.IDLE)
         self._pause_end = ResettableTimer(self._on_pause_timeout)
         self._deferred = DeferredTurns(self._state, clock, self._on_frame, self._engine_gone)
-        self._positions: ViewerPositions[Viewer] = ViewerPositions()
+        self._positions: PlaybackPositions[Viewer] = PlaybackPositions()
         self._played_at_ms = 0.0
         self.player = make_player(self) if make_player is not None else NoLegacyPlayer()
 
@@ -206,12 +206,10 @@ class PlaybackSession:
         now, turn = self.clock(), self.turn
         if frame.turn != turn.number:
             return
-        at, speaker = frame.offset_ms, bool(frame.speaker)
-        if not self._positions.report(
-            viewer, at, now, clock_ms=turn.position_ms(now), sent_ms=turn.sent_ms, speaker=speaker
-        ):
+        if not turn.may_have_played(frame.offset_ms, now):
             metrics.REQUESTS_REJECTED.labels(code="position_from_the_future").inc()
             return
+        self._positions.report(viewer, frame.offset_ms, now, speaker=bool(frame.speaker))
         position = self._positions.current(now)
         due = now - self._played_at_ms >= PLAYED_INTERVAL_MS
         if position is None or turn.source is not AudioSource.ENGINE or not due:
@@ -233,9 +231,9 @@ class PlaybackSession:
         self._apply(self._state.open_file(start, text, self.clock()))
         return self.turn
 
-    def take_file(self) -> None:
+    def take_file(self, duration_ms: int) -> None:
         """The file of the present turn is there."""
-        self._state.take_file()
+        self._state.take_file(duration_ms)
 
     def play_chunk(self, frame: SpeechChunk, raw: str) -> None:
         """A chunk of the present turn; any other is dropped."""
@@ -311,5 +309,5 @@ class PlaybackSession:
         trace_id = trace_context.trace_id(start.traceparent)
         if trace_id is not None:
             self.log_fields["trace_id"] = trace_id
-        self._positions = ViewerPositions()
+        self._positions = PlaybackPositions()
         self.viewer_group.new_turn()

@@ -238,10 +238,10 @@ class PlaybackState:
             Log("paused" if action == "PAUSE" else "resumed"),
         ]
         if action == "PAUSE":
-            turn.pause(now_ms)
+            turn.clock.pause(now_ms)
             actions += [CancelIdle(), SchedulePauseEnd()]
         else:
-            turn.resume(now_ms)
+            turn.clock.resume(now_ms)
             actions.append(CancelPauseEnd())
         actions.append(Broadcast(self._pause_message(action)))
         if action == "RESUME":
@@ -272,9 +272,10 @@ class PlaybackState:
             *self.caption(text, text.to_json()),
         ]
 
-    def take_file(self) -> None:
-        """The file of the present turn is there; legacy viewers get it as a whole."""
+    def take_file(self, duration_ms: int = 0) -> None:
+        """The file of the present turn is there, 0 ms if its audio is missing; legacy viewers get it as a whole."""
         self.turn.source, self.turn.replied = AudioSource.FILE, True
+        self.turn.file_ms = duration_ms
 
     def abandon(self, now_ms: float) -> list[Action]:
         """Nothing more comes of a turn that an engine had announced."""

@@ -9,7 +9,9 @@ from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start
 from dialog_contracts.scripts import is_cjk
 from dialog_contracts.viewer import Phase
+from dialog_media.playback_clock import PlaybackClock
 
+MAX_CLOCK_ERROR_MS: Final = 400
 MAX_LATE_MS: Final = 40
 """A chunk may come this long after its time before the turn's clock is moved; viewers hold that much back."""
 
@@ -69,9 +71,8 @@ class EngineState(StrEnum):
 class PlaybackTurn:
     """The data of one turn. Only `PlaybackState` writes to it.
 
-    Times are ms on this output-handler's clock. `audio_started_at_ms` is the time at which audio
-    offset 0 plays, `paused_at_ms` the time since which the turn stands still. `file_ms` is the
-    length of the file that plays. `replied`: legacy viewers have their reply. `interrupted`: it was
+    Times are ms on this output-handler's clock. `clock` says where the audio plays. `file_ms` is
+    the length of the file that plays. `replied`: legacy viewers have their reply. `interrupted`: it was
     stopped by a user, so no path may begin it anew.
     """
 
@@ -83,8 +84,7 @@ class PlaybackTurn:
     delivery: Delivery = Delivery.OPEN
     engine: EngineState = EngineState.ALIVE
     phase: Phase = Phase.THINKING
-    audio_started_at_ms: float | None = None
-    paused_at_ms: float | None = None
+    clock: PlaybackClock = field(default_factory=PlaybackClock)
     stop_asked_at_ms: float | None = None
     next_seq: int | None = None
     sent_ms: int = 0
@@ -112,7 +112,7 @@ class PlaybackTurn:
             now_ms,
             stamped.to_json(),
             source,
-            audio_started_at_ms=None if start.ear_ms is None else now_ms - start.ear_ms,
+            clock=PlaybackClock(None if start.ear_ms is None else now_ms - start.ear_ms),
         )
 
     @property
@@ -128,8 +128,13 @@ class PlaybackTurn:
 
     @property
     def paused(self) -> bool:
-        """It stands still."""
-        return self.paused_at_ms is not None
+        """Whether the position stands still."""
+        return self.clock.paused
+
+    @property
+    def audio_started_at_ms(self) -> float | None:
+        """Time at which audio offset 0 plays; None before the first chunk."""
+        return self.clock.started_at_ms
 
     def check_sequence(self, seq: int) -> int:
         """How many chunks are missing before this one; the first one seen sets the baseline. -1: seen before."""
@@ -141,23 +146,11 @@ class PlaybackTurn:
     def schedule(self, offset_ms: int, duration_ms: int, now_ms: float) -> bool:
         """Place a chunk on the clock; true when viewers must learn a new `zero_ms`."""
         self.sent_ms = max(self.sent_ms, offset_ms + duration_ms)
-        if self.paused_at_ms is not None and self.audio_started_at_ms is not None:
-            # Nothing is late while time stands still.
+        moved = self.clock.place(offset_ms, now_ms, slack_ms=MAX_LATE_MS)
+        if not moved and (self.paused or self.phase is Phase.SPEAKING):
             return False
-        if self.paused_at_ms is not None:
-            # It was paused before it sounded: it stands at its beginning.
-            self.paused_at_ms = now_ms
-        if (
-            self.audio_started_at_ms is None
-            or now_ms > self.audio_started_at_ms + offset_ms + MAX_LATE_MS
-        ):
-            self.audio_started_at_ms = now_ms - offset_ms
-            self.phase = Phase.SPEAKING
-            return True
-        if self.phase is not Phase.SPEAKING:
-            self.phase = Phase.SPEAKING
-            return True
-        return False
+        self.phase = Phase.SPEAKING
+        return True
 
     def buffer(self, sound: AudioFrame, now_ms: float) -> None:
         """Remember a chunk until it is long past."""
@@ -171,22 +164,15 @@ class PlaybackTurn:
             self.recent.popleft()
 
     def position_ms(self, now_ms: float) -> float:
-        """Audio time that sounds now, or at which it stands."""
-        if self.audio_started_at_ms is None:
-            return 0.0
-        return (
-            now_ms if self.paused_at_ms is None else self.paused_at_ms
-        ) - self.audio_started_at_ms
+        """Return the audio time that plays now, or at which the turn is paused."""
+        return self.clock.position_ms(now_ms)
 
-    def pause(self, now_ms: float) -> None:
-        """Stand still."""
-        self.paused_at_ms = now_ms
+    def may_have_played(self, offset_ms: float, now_ms: float) -> bool:
+        """Return whether a viewer's report can be true.
 
-    def resume(self, now_ms: float) -> None:
-        """Go on from where it stood."""
-        if self.paused_at_ms is not None and self.audio_started_at_ms is not None:
-            self.audio_started_at_ms += now_ms - self.paused_at_ms
-        self.paused_at_ms = None
+        Viewers' clocks are off by `MAX_CLOCK_ERROR_MS` at most, and nothing plays before it is sent.
+        """
+        return offset_ms <= min(self.sent_ms, self.position_ms(now_ms) + MAX_CLOCK_ERROR_MS)
 
     def upcoming(self, now_ms: float) -> list[AudioFrame]:
         """Chunks that a viewer who joins now can still hear."""

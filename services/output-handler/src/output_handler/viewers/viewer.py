@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dialog_contracts.viewer import CLOSE_TOO_SLOW, SUBPROTOCOL, SUBPROTOCOL_BINARY, ViewerError
 from dialog_telemetry import metrics
 from output_handler.playback.turn import AudioFrame
+from service_runtime.aio.send_queue import SendQueue
 
 log = structlog.get_logger("viewer")
 
@@ -40,11 +40,9 @@ class Viewer:
         self.binary = binary
         self.dialect = SUBPROTOCOL_BINARY if binary else SUBPROTOCOL
         self._socket, self._queue_ms, self._send_timeout_s = socket, queue_ms, stuck_s
-        self._queue: deque[QueuedFrame] = deque()
-        self._audio_ms = 0
+        self._queue: SendQueue[QueuedFrame] = SendQueue(queue_ms)
         self._captions_only = False
         self._sending_since: float | None = None
-        self._changed = asyncio.Event()
         self._close_code: int | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -62,11 +60,10 @@ class Viewer:
             if self._send_stalled():
                 self._disconnect()
             return
-        if self._audio_ms + sound.duration_ms > self._queue_ms:
+        if not self._queue.fits(sound.duration_ms):
             self._drop_audio()
             return
         data = sound.binary if self.binary and sound.binary is not None else sound.json
-        self._audio_ms += sound.duration_ms
         self._append(QueuedFrame(data, sound.duration_ms))
 
     def on_sent(self, sent: Callable[[], None]) -> None:
@@ -80,28 +77,21 @@ class Viewer:
 
     def flush(self) -> None:
         """Throw away sound that waits; STOP passes everything."""
-        self._queue = deque(frame for frame in self._queue if frame.audio_ms == 0)
-        self._audio_ms = 0
+        self._queue.drop(_is_audio)
 
     async def write(self) -> None:
         """Send what is offered until the connection ends or is given up."""
         self._writer = asyncio.current_task()
         try:
-            while self._close_code is None:
-                while self._queue:
-                    frame = self._queue.popleft()
-                    self._audio_ms -= frame.audio_ms
-                    self._sending_since = time.monotonic()
-                    if isinstance(frame.data, bytes):
-                        await self._socket.send_bytes(frame.data)
-                    elif isinstance(frame.data, str):
-                        await self._socket.send_text(frame.data)
-                    else:
-                        frame.data()
-                    self._sending_since = None
-                if self._close_code is None:
-                    self._changed.clear()
-                    await self._changed.wait()
+            while (frame := await self._queue.get()) is not None:
+                self._sending_since = time.monotonic()
+                if isinstance(frame.data, bytes):
+                    await self._socket.send_bytes(frame.data)
+                elif isinstance(frame.data, str):
+                    await self._socket.send_text(frame.data)
+                else:
+                    frame.data()
+                self._sending_since = None
         except asyncio.CancelledError:
             # Either our owner ends us, or `_give_up` took us out of a send that would never have returned.
             if self._close_code is None or self._writer is None or self._writer.uncancel() > 0:
@@ -118,13 +108,13 @@ class Viewer:
         return self._close_code is not None
 
     def _append(self, frame: QueuedFrame) -> None:
-        self._queue.append(frame)
-        self._changed.set()
+        self._queue.put(frame, frame.audio_ms)
 
     def _drop_audio(self) -> None:
-        dropped = sum(1 for frame in self._queue if frame.audio_ms)
-        metrics.VIEWER_DROPPED_CHUNKS.inc(dropped + 1)
+        waiting = len(self._queue)
         self.flush()
+        dropped = waiting - len(self._queue)
+        metrics.VIEWER_DROPPED_CHUNKS.inc(dropped + 1)
         self._captions_only = True
         error = ViewerError(
             code="too_slow",
@@ -147,5 +137,8 @@ class Viewer:
             if self._sending_since is not None and self._writer is not None:
                 self._writer.cancel()
         self._queue.clear()
-        self._audio_ms = 0
-        self._changed.set()
+        self._queue.end()
+
+
+def _is_audio(frame: QueuedFrame) -> bool:
+    return frame.audio_ms > 0

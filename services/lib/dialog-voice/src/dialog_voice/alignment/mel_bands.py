@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dialog_voice.alignment.reference import VoicedTime
+from dialog_voice.alignment.voiced_time import VoicedTime
 from dialog_voice.audio.loudness import STEP_BYTES, STEP_MS
 from dialog_voice.voice import SAMPLE_RATE
 

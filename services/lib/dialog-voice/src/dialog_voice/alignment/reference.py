@@ -6,12 +6,13 @@ voice (`speaking_rate`).
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from dialog_contracts.scripts import is_cjk
+from dialog_voice.alignment.voiced_time import VoicedTime
 from dialog_voice.visemes.estimator import shapes_of_word, words_of
 from dialog_voice.visemes.phoneme_table import SILENCE, Weights
 from dialog_voice.voice import VoiceAudio
@@ -51,28 +52,6 @@ class ReferenceTimeline:
     @cached_property
     def _shape_times(self) -> list[float]:
         return [at_ms for at_ms, _ in self.shapes]
-
-
-class VoicedTime:
-    """Converts between times of a recording and times of its sound.
-
-    The pauses (from, to; ms, in order) take no time in the latter.
-    """
-
-    def __init__(self, pauses: Iterable[tuple[float, float]]) -> None:
-        self._pauses = list(pauses)
-
-    def sound(self, at_ms: float) -> float:
-        """Return how many ms of sound there are before this time."""
-        return at_ms - sum(min(at_ms, end) - start for start, end in self._pauses if start < at_ms)
-
-    def at(self, sound_ms: float) -> float:
-        """Return the time at which this many ms of sound have passed."""
-        at_ms = sound_ms
-        for start, end in self._pauses:
-            if at_ms >= start:
-                at_ms += end - start
-        return at_ms
 
 
 def from_letters(text: str) -> ReferenceTimeline:
