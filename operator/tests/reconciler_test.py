@@ -53,7 +53,7 @@ async def test_without_redis_it_decides_once_that_may_be_said(no_url: str) -> No
     made.cluster.reads_redis = False
     async with made.working() as bench:
         bench.apply("live-001")
-        await until(lambda: bench.redis.unavailable_reason() is not None, "away")
+        await until(lambda: bench.redis.unavailable_reason is not None, "away")
         assert bench.reconciler.passes == 0
         bench.now += REPORT_UNAVAILABLE_AFTER_S
         bench.dirty.set()

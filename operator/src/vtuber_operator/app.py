@@ -4,18 +4,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiohttp import web
 
+from dialog_redis.client import RedisClient
+from service_runtime.aio.background_tasks import BackgroundTasks
 from vtuber_operator import metrics
 from vtuber_operator.apply.config_map_writer import ConfigMapWriter
 from vtuber_operator.apply.event_writer import Events
 from vtuber_operator.apply.flag_writer import FlagWriter
 from vtuber_operator.apply.secret_writer import SecretWriter
 from vtuber_operator.clients.kubernetes import ClusterApi
-from vtuber_operator.clients.redis import RedisClient
 from vtuber_operator.health import Health
 from vtuber_operator.observe.ack_reader import AckReader
 from vtuber_operator.observe.cache import Kind, ResourceCache
@@ -26,40 +27,6 @@ from vtuber_operator.reconciler import Reconciler
 from vtuber_operator.settings import OperatorSettings
 
 log = structlog.get_logger("operator")
-_PAUSE_S: Final = (0.5, 10.0)
-
-
-async def _run_forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` for ever.
-
-    An error is logged and counted, and `work` is started again after a pause.
-    """
-    pause = _PAUSE_S[0]
-    while True:
-        began = asyncio.get_running_loop().time()
-        try:
-            await work()
-        # The boundary of background work.
-        except Exception as error:
-            metrics.CRASHES.labels(task=name).inc()
-            log.error("task_crashed", task=name, error=repr(error)[:200], exc_info=error)
-        pause = (
-            _PAUSE_S[0]
-            if asyncio.get_running_loop().time() - began > 60
-            else min(pause * 2, _PAUSE_S[1])
-        )
-        await asyncio.sleep(pause)
-
-
-async def _end(tasks: set[asyncio.Task[None]]) -> None:
-    """Cancel tasks until all have ended.
-
-    asyncio.wait_for of Python 3.11, within redis-py, sometimes swallows a cancellation.
-    """
-    while tasks:
-        for task in tasks:
-            task.cancel()
-        _, tasks = await asyncio.wait(tasks, timeout=0.1)
 
 
 class Operator:
@@ -76,7 +43,19 @@ class Operator:
             self._dirty.set, pods_in=settings.pod_namespace, sessions_in=settings.namespaces()
         )
         self.api = ClusterApi(settings.api_timeout_s)
-        self.redis = RedisClient(settings.redis_url, settings.redis_timeout_s, clock=clock)
+        # Its callers run in loops, and content that is no UTF-8 must be readable, so that it can be
+        # reported as invalid.
+        self.redis = RedisClient(
+            settings.redis_url,
+            timeout_s=settings.redis_timeout_s,
+            cooldown_s=0.0,
+            retry=False,
+            encoding_errors="replace",
+            clock=clock,
+        )
+        metrics.REDIS_UP.set_function(
+            lambda: self.redis.is_known and self.redis.unavailable_reason is None
+        )
         self.writer = FlagWriter(self.redis)
         self.acks = AckReader(self.redis, self._dirty.set)
         self.events = Events(self.api, settings)
@@ -142,10 +121,8 @@ class Operator:
         addresses = runner.addresses
         self.port = addresses[0][1] if addresses else self.settings.health_port
         log.info("operator_started", namespaces=self.settings.namespaces() or "all", port=self.port)
-        watching = asyncio.create_task(
-            _run_forever("watches", lambda: self.watches.run(self.api.crd_is_there)), name="watches"
-        )
-        parts: dict[str, Callable[[], Awaitable[None]]] = {
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            "watches": lambda: self.watches.run(self.api.crd_is_there),
             "reconciler": self.reconciler.run,
             "acks": self.acks.run,
             "config_map": self.config_map.run,
@@ -153,14 +130,14 @@ class Operator:
             "events": self.events.run,
             "audit": self.resync.run,
         }
-        tasks = [
-            asyncio.create_task(_run_forever(name, work), name=name) for name, work in parts.items()
-        ]
+        tasks = BackgroundTasks()
+        for name, work in works.items():
+            tasks.run_forever(name, work)
         try:
             await self._stopped.wait()
         finally:
             self.watches.stop()
-            await _end({*tasks, watching})
+            await tasks.close()
             await self.api.aclose()
             await self.redis.aclose()
             await runner.cleanup()

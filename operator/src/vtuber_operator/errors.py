@@ -1,13 +1,16 @@
 """Errors of the operator.
 
-OperatorError ├── ClusterError            a call to the API server failed; `retryable`: it may
-succeed later │   ├── NotFound            404: the object, its namespace or its kind does not exist
-│   ├── Conflict            409: another object with this name, or another owner of a field │   ├──
-Expired             410: the resourceVersion is too old │   ├── Refused             400, 422: the
-body is invalid, now and later │   ├── Forbidden           401, 403: a verb is missing in the role │
-├── TooMany             429: later, after `retry_after_s` if the server says when │   └──
-Unreachable         no answer, or 5xx └── RedisUnavailable        Redis did not answer; flags stay
-as they are
+Calls to Redis raise `dialog_redis.client.RedisUnavailable`; the flags then stay as they are.
+
+    OperatorError
+    └── ClusterError            a call to the API server failed; `retryable`: it may succeed later
+        ├── NotFound            404: the object, its namespace or its kind does not exist
+        ├── Conflict            409: another object with this name, or another owner of a field
+        ├── Expired             410: the resourceVersion is too old
+        ├── Refused             400, 422: the body is invalid, now and later
+        ├── Forbidden           401, 403: a verb is missing in the role
+        ├── TooMany             429: later, after `retry_after_s` if the server says when
+        └── Unreachable         no answer, or 5xx
 """
 
 
@@ -58,10 +61,6 @@ class TooMany(ClusterError):
 
 class Unreachable(ClusterError):
     """No answer in time, or 5xx."""
-
-
-class RedisUnavailable(OperatorError):
-    """Redis did not answer in time, or answered with an error."""
 
 
 BY_STATUS: dict[int, type[ClusterError]] = {

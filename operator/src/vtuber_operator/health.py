@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from vtuber_operator.clients.redis import RedisClient
+from dialog_redis.client import RedisClient
 from vtuber_operator.observe.resync import Resync
 from vtuber_operator.observe.watch_health import WatchHealth
 from vtuber_operator.reconciler import Reconciler
@@ -90,7 +90,7 @@ class Health:
 
         async def readyz(_: web.Request) -> web.Response:
             reasons = self.unready()
-            details = {"redis": self._redis.unavailable_reason() or "ok"}
+            details = {"redis": self._redis.unavailable_reason or "ok"}
             body = {
                 "ready": not reasons,
                 "service": "operator",

@@ -1,6 +1,8 @@
 """The operator's metrics, each declared once.
 
-Names are a contract with dashboards; a session is never a label.
+Names are a contract with dashboards; a session is never a label. Failures of Redis and crashes of
+background work are counted by the shared libraries (`dialog_redis_failures_total`,
+`dialog_task_crashes_total`).
 """
 
 from typing import Final
@@ -29,11 +31,6 @@ LIVE_PODS = Gauge("vtuber_operator_live_pods", "Pods whose acknowledgement is wa
 PODS_BEHIND = Gauge(
     "vtuber_operator_pods_behind", "Live pods that do not go by the present revision."
 )
-REDIS_FAILURES = Counter(
-    "vtuber_operator_redis_failures",
-    "Calls to Redis that failed, by what they were for.",
-    ["purpose"],
-)
 REDIS_UP = Gauge("vtuber_operator_redis_up", "1 while Redis answers.")
 API_FAILURES = Counter(
     "vtuber_operator_api_failures",
@@ -47,9 +44,4 @@ CONFIG_MAP_BYTES = Gauge("vtuber_operator_config_map_bytes", "Size of flags.json
 CONFIG_MAP_CUT = Gauge(
     "vtuber_operator_config_map_truncated",
     "1 while personas, models and voices do not fit into the ConfigMap.",
-)
-CRASHES = Counter(
-    "vtuber_operator_crashes",
-    "Background work that ended with an error and was begun anew.",
-    ["task"],
 )

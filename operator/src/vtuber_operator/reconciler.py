@@ -22,6 +22,7 @@ from typing import Final
 
 import structlog
 
+from dialog_redis.client import RedisClient, RedisUnavailable
 from vtuber_operator import metrics
 from vtuber_operator.api.status import Phase
 from vtuber_operator.apply.config_map_writer import ConfigMapWriter
@@ -29,9 +30,8 @@ from vtuber_operator.apply.event_writer import Events
 from vtuber_operator.apply.flag_writer import FlagWriter
 from vtuber_operator.apply.secret_writer import SecretWriter
 from vtuber_operator.clients.kubernetes import ClusterApi
-from vtuber_operator.clients.redis import RedisClient
 from vtuber_operator.clock import unix_ms
-from vtuber_operator.errors import ClusterError, Conflict, NotFound, RedisUnavailable, Refused
+from vtuber_operator.errors import ClusterError, Conflict, NotFound, Refused
 from vtuber_operator.observe.ack_reader import AckReader
 from vtuber_operator.observe.cache import ResourceCache
 from vtuber_operator.plan.planner import Plan, PlanCache, StatusWrite, WritePriority, make_plan
@@ -107,7 +107,7 @@ class Reconciler:
             pods=self._observed.live_pods(),
             acks=self._acks.acks,
             written=self._writer.written,
-            redis_down=self._redis.unavailable_reason(REPORT_UNAVAILABLE_AFTER_S),
+            redis_down=self._redis.unavailable_for(REPORT_UNAVAILABLE_AFTER_S),
         )
 
     async def run(self) -> None:
@@ -138,13 +138,13 @@ class Reconciler:
             log.debug("redis_not_read", reason=str(error))
             return (
                 self._acks.read_once
-                or self._redis.unavailable_reason(REPORT_UNAVAILABLE_AFTER_S) is not None
+                or self._redis.unavailable_for(REPORT_UNAVAILABLE_AFTER_S) is not None
             )
         return self._acks.read_once
 
     async def _wait(self, resync_at: float) -> None:
         until = resync_at
-        if self._redis.unavailable_reason() is not None:
+        if self._redis.unavailable_reason is not None:
             until = min(until, self._clock() + _REDIS_AGAIN_S)
         if self._postponed:
             until = min(until, *(at for at, _ in self._postponed.values()))

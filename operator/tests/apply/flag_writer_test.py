@@ -11,9 +11,8 @@ from redis.asyncio import Redis
 from dialog_contracts.http import FlagSet
 from dialog_contracts.redis_names import FLAGS, FLAGS_CHANGED, FLAGS_REVISION
 from dialog_contracts.session_document import SessionDocument
+from dialog_redis.client import RedisClient, RedisUnavailable
 from vtuber_operator.apply.flag_writer import FlagWriter
-from vtuber_operator.clients.redis import RedisClient
-from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.testing.redis_server import RedisServer
 from vtuber_operator.testing.wait import until
 
@@ -44,7 +43,7 @@ async def held(redis: "Redis") -> tuple[dict[str, int], int]:
 
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[RedisClient]:
-    made = RedisClient(url, 2)
+    made = RedisClient(url, timeout_s=2, cooldown_s=0, retry=False, encoding_errors="replace")
     yield made
     await made.aclose()
 
@@ -155,7 +154,9 @@ async def test_a_newer_revision_of_another_operator_is_not_undercut(
 
 
 async def test_a_reserved_revision_is_below_every_later_write(store: RedisServer) -> None:
-    client = RedisClient(store.url, 0.5)
+    client = RedisClient(
+        store.url, timeout_s=0.5, cooldown_s=0, retry=False, encoding_errors="replace"
+    )
     writer = FlagWriter(client, clock_ms=lambda: NOW_MS)
     await writer.sync(documents(a=1))
     store.stop()
@@ -211,7 +212,9 @@ async def test_a_write_whose_answer_is_lost_is_looked_up_and_not_made_twice(
 ) -> None:
     wire = Wire(url)
     async with wire.open() as lossy:
-        client = RedisClient(lossy, 0.3)
+        client = RedisClient(
+            lossy, timeout_s=0.3, cooldown_s=0, retry=False, encoding_errors="replace"
+        )
         writer = FlagWriter(client, clock_ms=lambda: NOW_MS)
         await writer.prepare()
         wire.mute = True

@@ -13,8 +13,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
-from vtuber_operator.clients.redis import RedisClient
-from vtuber_operator.errors import RedisUnavailable
+from dialog_redis.client import RedisClient, RedisUnavailable
 from vtuber_operator.observe.ack_reader import ACK_TTL_MS, AckReader
 from vtuber_operator.plan.snapshot import Acknowledgement
 from vtuber_operator.testing.redis_server import RedisServer
@@ -45,7 +44,7 @@ def reading(client: RedisClient) -> Reading:
 
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[RedisClient]:
-    made = RedisClient(url, 2)
+    made = RedisClient(url, timeout_s=2, cooldown_s=0, retry=False, encoding_errors="replace")
     yield made
     await made.aclose()
 
@@ -181,7 +180,11 @@ ACKS = st.fixed_dictionaries(
 
 @given(st.text() | ACKS.map(json.dumps))
 def test_no_text_ends_the_reader(raw: str) -> None:
-    seen = reading(RedisClient("redis://127.0.0.1:9", 1))
+    seen = reading(
+        RedisClient(
+            "redis://127.0.0.1:9", timeout_s=1, cooldown_s=0, retry=False, encoding_errors="replace"
+        )
+    )
     seen.reader._take("pod", raw)
     assert all(ack.at_ms <= NOW_MS for ack in seen.reader.acks.values())
 
@@ -203,7 +206,9 @@ async def test_a_pod_that_speaks_up_is_heard_at_once(client: RedisClient, redis:
 
 
 async def test_after_redis_was_away_everything_is_read_again(store: RedisServer) -> None:
-    client = RedisClient(store.url, 0.5)
+    client = RedisClient(
+        store.url, timeout_s=0.5, cooldown_s=0, retry=False, encoding_errors="replace"
+    )
     seen = reading(client)
     async with running(seen.reader):
         async with Redis.from_url(store.url) as redis:
@@ -211,7 +216,7 @@ async def test_after_redis_was_away_everything_is_read_again(store: RedisServer)
             await redis.publish(FLAGS_ACKS, "a")
         await until(lambda: "a" in seen.reader.acks, "heard")
         store.stop()
-        await until(lambda: client.unavailable_reason() is not None, "noticed")
+        await until(lambda: client.unavailable_reason is not None, "noticed")
         with pytest.raises(RedisUnavailable):
             await seen.reader.refresh()
         assert "a" in seen.reader.acks, "what it said is not forgotten because Redis is away"

@@ -8,10 +8,9 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS, FLAGS_CHANGED, FLAGS_REVISION
 from dialog_contracts.session_document import SessionDocument
+from dialog_redis.client import RedisClient, RedisUnavailable
 from vtuber_operator import metrics
-from vtuber_operator.clients.redis import RedisClient
 from vtuber_operator.clock import unix_ms
-from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.plan.snapshot import WrittenDocument
 
 log = structlog.get_logger("flag_writer")

@@ -5,18 +5,16 @@ The channel names pods that wrote one, and the hash holds them.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from dialog_contracts.redis_names import FLAGS_ACK_EVERY_S, FLAGS_ACK_VALID_S, FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
-from vtuber_operator.clients.redis import RedisClient
+from dialog_redis.client import RedisClient, RedisUnavailable
+from dialog_redis.subscriber import Announcement, Subscriber
 from vtuber_operator.clock import unix_ms
-from vtuber_operator.errors import RedisUnavailable
 from vtuber_operator.plan.snapshot import Acknowledgement
 
 log = structlog.get_logger("ack_reader")
@@ -25,7 +23,7 @@ ACK_TTL_MS: Final = 60_000
 """Age in ms from which a field is removed, because its pod does not exist any more."""
 
 _AGAIN_S: Final = 0.5
-_MAX_PODS: Final = 1_000
+_INTERVAL_S: Final = 1.0
 
 
 class AckReader:
@@ -47,41 +45,41 @@ class AckReader:
         self._raw: dict[str, str] = {}
         self.acks: dict[str, Acknowledgement] = {}
         self.read_once = False
+        self._refresh_due = 0.0
+        self._subscriber = Subscriber(
+            redis.client,
+            "acks",
+            [FLAGS_ACKS],
+            interval_s=_INTERVAL_S,
+            on_announcements=self._on_announcements,
+            on_subscribed=self._on_subscribed,
+            on_failed=self._on_failed,
+        )
 
     async def run(self) -> None:
-        """Listen until cancelled; after a failure it reconnects and reads everything again."""
+        """Follow the channel until cancelled; each connection begins with reading everything."""
         while True:
-            try:
-                await self._listen()
-            except RedisUnavailable:
-                pass
-            except (RedisError, OSError) as error:
-                self._redis.failed("acks", error)
+            await self._subscriber.follow()
             await asyncio.sleep(_AGAIN_S)
 
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        pubsub = self._redis.client.pubsub(ignore_subscribe_messages=True)
-        try:
-            await pubsub.subscribe(FLAGS_ACKS)
+    async def _on_subscribed(self) -> None:
+        await self.refresh()
+        # Components that waited for Redis are notified.
+        self._on_change()
+        self._refresh_due = asyncio.get_running_loop().time() + FLAGS_ACK_EVERY_S
+
+    async def _on_announcements(self, announcements: list[Announcement]) -> None:
+        if announcements:
+            await self._read({str(said.data) for said in announcements})
+        now = asyncio.get_running_loop().time()
+        if now >= self._refresh_due:
             await self.refresh()
-            # Components that waited for Redis are notified.
-            self._on_change()
-            due = loop.time() + FLAGS_ACK_EVERY_S
-            while True:
-                message = await pubsub.get_message(timeout=max(0.0, min(1.0, due - loop.time())))
-                pods = set()
-                while message is not None:
-                    pods.add(str(message["data"]))
-                    message = await pubsub.get_message(timeout=0) if len(pods) < _MAX_PODS else None
-                if pods:
-                    await self._read(pods)
-                if loop.time() >= due:
-                    await self.refresh()
-                    due = loop.time() + FLAGS_ACK_EVERY_S
-        finally:
-            with suppress(RedisError, OSError):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            self._refresh_due = now + FLAGS_ACK_EVERY_S
+
+    def _on_failed(self, error: Exception) -> None:
+        # A failed call has counted itself.
+        if not isinstance(error, RedisUnavailable):
+            self._redis.note_failure("acks", error)
 
     async def _read(self, pods: Iterable[str]) -> None:
         names = sorted(pods)

@@ -12,12 +12,12 @@ from typing import Any
 from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS
+from dialog_redis.client import RedisClient
 from vtuber_operator.apply.config_map_writer import ConfigMapWriter
 from vtuber_operator.apply.event_writer import Events
 from vtuber_operator.apply.flag_writer import FlagWriter
 from vtuber_operator.apply.secret_writer import SecretWriter
 from vtuber_operator.clients.kubernetes import ClusterApi
-from vtuber_operator.clients.redis import RedisClient
 from vtuber_operator.errors import ClusterError
 from vtuber_operator.observe.ack_reader import AckReader
 from vtuber_operator.observe.cache import ResourceCache
@@ -85,7 +85,14 @@ class ReconcilerHarness:
         self.established = True
         self.dirty = asyncio.Event()
         self.cluster = HttpCluster(url)
-        self.redis = RedisClient(url, 2, clock=lambda: self.now)
+        self.redis = RedisClient(
+            url,
+            timeout_s=2,
+            cooldown_s=0,
+            retry=False,
+            encoding_errors="replace",
+            clock=lambda: self.now,
+        )
         self.observed = ResourceCache(self.dirty.set, pods_in="vt")
         self.acks = AckReader(self.redis, self.dirty.set)
         self.writer = FlagWriter(self.redis)

@@ -168,3 +168,19 @@ async def test_a_redis_that_refuses_or_says_no_is_not_waited_for(
         await link.call_with_deadline(10, "asr", says)
     assert loop.time() - began <= seconds
     await link.aclose()
+
+
+async def test_it_knows_for_how_long_redis_has_not_answered() -> None:
+    now = 100.0
+    client = RedisClient("redis://127.0.0.1:9", timeout_s=0.2, retry=False, clock=lambda: now)
+    assert not client.is_known
+    with pytest.raises(RedisUnavailable):
+        await client.call("test", lambda redis: redis.get("x"))
+    assert client.is_known
+    assert client.unavailable_for(0) == "ConnectionError"
+    assert client.unavailable_for(5) is None
+    now += 5
+    assert client.unavailable_for(5) == "ConnectionError"
+    client.note_failure("test", OSError("again"))
+    assert client.unavailable_for(5) == "OSError", "the first failure counts"
+    await client.aclose()

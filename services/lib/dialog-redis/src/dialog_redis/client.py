@@ -35,7 +35,12 @@ log = structlog.get_logger("redis")
 
 
 def connect_without_retries(
-    url: str, *, timeout_s: float, connect_timeout_s: float, encoding_errors: str = "strict"
+    url: str,
+    *,
+    timeout_s: float,
+    connect_timeout_s: float,
+    encoding_errors: str = "strict",
+    decode_responses: bool = True,
 ) -> Redis:
     """Return a client that never repeats a command by itself.
 
@@ -43,7 +48,7 @@ def connect_without_retries(
     """
     return Redis.from_url(
         url,
-        decode_responses=True,
+        decode_responses=decode_responses,
         encoding_errors=encoding_errors,
         socket_timeout=timeout_s,
         socket_connect_timeout=connect_timeout_s,
@@ -97,7 +102,9 @@ class RedisUnavailable(Exception):
 class RedisClient:
     """Calls to Redis.
 
-    After a failed connection or a timeout, `call` fails at once for `cooldown_s` seconds.
+    After a failed connection or a timeout, `call` fails at once for `cooldown_s` seconds. With
+    `retry` a command is repeated once over a new connection. `encoding_errors` is that of
+    `bytes.decode`.
     """
 
     def __init__(
@@ -106,25 +113,41 @@ class RedisClient:
         *,
         timeout_s: float = 0.25,
         cooldown_s: float = 1.0,
+        retry: bool = True,
+        encoding_errors: str = "strict",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client: Redis = Redis.from_url(
             url,
             decode_responses=True,
+            encoding_errors=encoding_errors,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1 if retry else 0),
         )
         self._blocking_client = _without_timeout(url)
         self._cooldown_s = cooldown_s
         self._clock = clock
         self._down_until = 0.0
         self._why: str | None = None
+        self._failing_since = 0.0
+        self._answered = False
 
     @property
     def unavailable_reason(self) -> str | None:
         """Why the last call failed, or None when it succeeded."""
         return self._why
+
+    def unavailable_for(self, seconds: float) -> str | None:
+        """Return why Redis has not answered for at least `seconds`, or None."""
+        if self._why is None or self._clock() - self._failing_since < seconds:
+            return None
+        return self._why
+
+    @property
+    def is_known(self) -> bool:
+        """Whether Redis has answered or failed once."""
+        return self._answered or self._why is not None
 
     async def call(self, purpose: str, work: Callable[[Redis], Awaitable[T]]) -> T:
         """Return the result of `work`; raises RedisUnavailable.
@@ -142,18 +165,24 @@ class RedisClient:
         except (RedisError, OSError) as error:
             if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
                 self._down_until = self._clock() + self._cooldown_s
-            if self._why is None:
-                log.warning("redis_unavailable", purpose=purpose, reason=repr(error)[:200])
-            self._why = type(error).__name__
-            metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
+            self.note_failure(purpose, error)
             if isinstance(error, RedisTimeoutError | TimeoutError):
                 metrics.DEADLINES_MISSED.labels(deadline=f"redis_{purpose}").inc()
             raise RedisUnavailable(purpose, type(error).__name__) from error
-        self._down_until = 0.0
+        self._down_until, self._answered = 0.0, True
         if self._why is not None:
-            log.info("redis_available", purpose=purpose)
+            away_s = round(self._clock() - self._failing_since, 1)
+            log.info("redis_available", purpose=purpose, away_s=away_s)
             self._why = None
         return result
+
+    def note_failure(self, purpose: str, error: Exception) -> None:
+        """Count a failure; the first of several is logged. Also for a caller's own connection."""
+        if self._why is None:
+            self._failing_since = self._clock()
+            log.warning("redis_unavailable", purpose=purpose, reason=repr(error)[:200])
+        self._why = type(error).__name__
+        metrics.REDIS_FAILURES.labels(purpose=purpose).inc()
 
     async def call_within(
         self, purpose: str, work: Callable[[Redis], Awaitable[T]], within_s: float

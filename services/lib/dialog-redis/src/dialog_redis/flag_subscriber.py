@@ -14,22 +14,19 @@ The formats are in `dialog_contracts.session_document`, parsing is in `dialog_fl
 documents themselves in `dialog_flags.flag_documents`.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from dialog_contracts import redis_names
 from dialog_contracts.session_document import FlagAck
 from dialog_flags import parser
 from dialog_flags.flag_documents import FlagDocuments, Origin
+from dialog_redis.client import connect_without_retries
+from dialog_redis.subscriber import Subscriber
 from dialog_telemetry import metrics
-from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.settings import ServiceSettings
 
 log = structlog.get_logger("flags")
@@ -56,65 +53,52 @@ class FlagSubscriber:
         self._documents, self._service = documents, service
         self._pod, self._file = settings.pod_name, settings.flags_file
         self._missing_keys, self._clock = missing_keys, clock
-        self._redis: Redis = Redis.from_url(
+        self._redis = connect_without_retries(
             settings.redis_url,
+            timeout_s=REDIS_TIMEOUT_S,
+            connect_timeout_s=REDIS_TIMEOUT_S,
             decode_responses=False,
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
         )
-        self._tasks = BackgroundTasks()
-        # Held during calls: redis-py loses a connection when its caller is cancelled while the
-        # connection returns to the pool.
-        self._calling = asyncio.Lock()
+        # Several announcements in a row cause one read.
+        self._subscriber = Subscriber(
+            self._redis,
+            "flags",
+            [redis_names.FLAGS_CHANGED],
+            interval_s=redis_names.FLAGS_ACK_EVERY_S,
+            on_announcements=lambda _: self._load(),
+            on_subscribed=self._on_subscribed,
+            on_failed=self._on_failed,
+        )
         self._unavailable: str | None = None
 
     def start(self) -> None:
         """Read the file at once, then follow Redis in the background."""
         self._read_file()
-        self._tasks.run_forever("flags", self._follow, pause_s=0.2, pause_max_s=2.0)
+        self._subscriber.start()
 
     async def aclose(self) -> None:
         """Stop following. The pod's acknowledgement expires by itself."""
-        async with self._calling:
-            await self._tasks.close()
+        await self._subscriber.aclose()
         await self._redis.aclose()
 
     def state(self) -> dict[str, object]:
         """Return the state for `/readyz`."""
         return {**self._documents.state(), "redis": self._unavailable or "ok"}
 
-    async def _follow(self) -> None:
-        """Follow the channel until the connection fails; BackgroundTasks repeats it."""
-        try:
-            async with self._redis.pubsub() as channel:
-                # Subscribed before the first read, so that no change is missed between the two.
-                async with self._calling:
-                    await channel.subscribe(redis_names.FLAGS_CHANGED)
-                    await self._load()
-                if self._unavailable is not None:
-                    log.info("flags_redis_available", **self._documents.state())
-                    self._unavailable = None
-                while True:
-                    await self._on_message(channel)
-                    async with self._calling:
-                        await self._load()
-        except (RedisError, OSError) as error:
-            metrics.FLAG_LOADS.labels(outcome="redis_down").inc()
-            if self._unavailable is None:
-                log.warning(
-                    "flags_redis_unavailable", reason=repr(error)[:200], **self._documents.state()
-                )
-            self._unavailable = type(error).__name__
-            self._read_file()
+    async def _on_subscribed(self) -> None:
+        await self._load()
+        if self._unavailable is not None:
+            log.info("flags_redis_available", **self._documents.state())
+            self._unavailable = None
 
-    async def _on_message(self, channel: PubSub) -> None:
-        """Wait for an announcement, or until the next acknowledgement is due."""
-        await channel.get_message(
-            ignore_subscribe_messages=True, timeout=redis_names.FLAGS_ACK_EVERY_S
-        )
-        # Several announcements in a row cause one read.
-        while await channel.get_message(ignore_subscribe_messages=True, timeout=0) is not None:
-            continue
+    def _on_failed(self, error: Exception) -> None:
+        metrics.FLAG_LOADS.labels(outcome="redis_down").inc()
+        if self._unavailable is None:
+            log.warning(
+                "flags_redis_unavailable", reason=repr(error)[:200], **self._documents.state()
+            )
+        self._unavailable = type(error).__name__
+        self._read_file()
 
     async def _load(self) -> None:
         if await self._changed():
