@@ -37,6 +37,7 @@ check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/python -m dialog_contracts.schemas --check
 	@$(BIN)/python -m vtuber_operator.crd --check
 	@$(BIN)/python -m checks.private_names
+	@$(BIN)/python -m checks.references --check
 	@$(BIN)/mypy
 	@$(BIN)/mypy --no-error-summary conftest.py
 	@for member in $(dir $(MEMBERS)); do MYPYPATH=$$member/tests $(BIN)/mypy --no-error-summary $$member/tests; done
@@ -71,6 +72,7 @@ fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff check --fix-only -q .
 	@$(BIN)/python -m dialog_contracts.schemas --write
 	@$(BIN)/python -m vtuber_operator.crd --write
+	@$(BIN)/python -m checks.references --write
 
 lock: $(BIN)/uv ## write the requirements locks anew from the members' pyproject.toml files
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \

@@ -49,6 +49,8 @@ PROCESS_EVENTS = {
         "flags_loaded",
         "flags_redis_unavailable",
         "flags_redis_available",
+        "subscription_failed",
+        "subscription_restored",
         "task_crashed",
     ),
     *(

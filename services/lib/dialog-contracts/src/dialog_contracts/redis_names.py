@@ -1,4 +1,7 @@
-"""Names of keys, lists, channels and streams in Redis; legacy names are unchanged."""
+"""Names of keys, lists, channels and streams in Redis; legacy names are unchanged.
+
+`redis_keys` lists them all, with type, lifetime and owner.
+"""
 
 from typing import Final
 
