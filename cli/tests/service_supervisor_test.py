@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,12 @@ pytestmark = pytest.mark.looptime
 
 def now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def in_time(happens: Awaitable[None]) -> None:
+    """Virtual time without a deadline would not go on."""
+    async with asyncio.timeout(600):
+        await happens
 
 
 class Service:
@@ -91,10 +97,10 @@ async def test_it_is_ready_when_it_says_so_and_why_not_before() -> None:
     async with it.supervised():
         await asyncio.sleep(0.5)
         assert (it.supervisor.is_ready, it.supervisor.reason) == (False, "it is starting")
-        await it.supervisor.until_ready()
+        await in_time(it.supervisor.until_ready())
         assert now() == pytest.approx(1, abs=CHECK_INTERVAL_S)
         assert (it.supervisor.is_ready, it.supervisor.reason) == (True, "")
-        await it.supervisor.settled()
+        await in_time(it.supervisor.settled())
     assert it.out.getvalue() == "", "a first start is nothing to tell"
 
 
@@ -103,7 +109,7 @@ async def test_one_that_ends_is_started_again_and_what_is_missing_is_said_until_
 ):
     it = Service()
     async with it.supervised():
-        await it.supervisor.until_ready()
+        await in_time(it.supervisor.until_ready())
         it.ends(7)
         await asyncio.sleep(0.01)
         assert (it.supervisor.is_ready, it.supervisor.reason) == (False, "it ended with status 7")
@@ -112,7 +118,7 @@ async def test_one_that_ends_is_started_again_and_what_is_missing_is_said_until_
             f"tts ended with status 7; it is started again in {FIRST_S:.1f} s. "
             "Until then nobody is heard. Its log: /logs/tts.log"
         )
-        await it.supervisor.until_ready()
+        await in_time(it.supervisor.until_ready())
         assert it.out.getvalue().splitlines()[1:] == ["tts is back."]
     assert len(it.starts) == 2
 
@@ -129,7 +135,7 @@ async def test_one_that_keeps_ending_is_started_ever_more_rarely_and_not_waited_
     it = Service()
     it.lives_s, it.ready_after_s = 0.0, None
     async with it.supervised():
-        await it.supervisor.settled()
+        await in_time(it.supervisor.settled())
         assert len(it.starts) == OFTEN
         await asyncio.sleep(300)
     pauses = it.pauses()
@@ -162,10 +168,10 @@ async def test_wrong_settings_end_the_run_with_the_services_own_words() -> None:
 async def test_settings_that_it_ran_well_with_are_no_reason_to_end_the_run() -> None:
     it = Service()
     async with it.supervised() as task:
-        await it.supervisor.until_ready()
+        await in_time(it.supervisor.until_ready())
         it.ends(WRONG_SETTINGS)
         await asyncio.sleep(0.01)
-        await it.supervisor.until_ready()
+        await in_time(it.supervisor.until_ready())
         it.ready_after_s = None
         it.ends(WRONG_SETTINGS)
         await asyncio.sleep(5)
@@ -178,11 +184,11 @@ async def test_one_that_cannot_be_started_is_tried_again_and_said() -> None:
     it.refused = RunError("no memory")
     async with it.supervised() as task:
         it.ends()
-        await it.supervisor.settled()
+        await in_time(it.supervisor.settled())
         assert len(it.starts) == OFTEN, "that it cannot be started counts as an end"
         assert "tts cannot be started (no memory); it is started again in" in it.out.getvalue()
         it.refused = None
-        await it.supervisor.until_ready()
+        await in_time(it.supervisor.until_ready())
         assert not task.done()
     assert it.pauses()[1:] == pytest.approx([FIRST_S * 2**n for n in range(1, len(it.starts) - 1)])
 
