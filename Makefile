@@ -38,6 +38,7 @@ check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/python -m vtuber_operator.crd --check
 	@$(BIN)/python -m checks.private_names
 	@$(BIN)/python -m checks.references --check
+	@$(BIN)/python -m checks.test_mirror
 	@$(BIN)/mypy
 	@$(BIN)/mypy --no-error-summary conftest.py
 	@for member in $(dir $(MEMBERS)); do MYPYPATH=$$member/tests $(BIN)/mypy --no-error-summary $$member/tests; done

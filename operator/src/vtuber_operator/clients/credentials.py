@@ -6,6 +6,7 @@ from typing import Final
 
 import aiohttp
 import kopf
+import yaml
 
 from vtuber_operator.errors import Unreachable
 
@@ -13,13 +14,32 @@ OnAnswer = Callable[[str, int, bool], None]
 
 LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    yaml.YAMLError,
+    kopf.LoginError,
+)
+"""What kopf raises for a kubeconfig that is missing, no YAML, or of another shape."""
+
 
 def credentials() -> kopf.ConnectionInfo:
-    """Read anew at each call: a projected token is replaced every hour. Raises Unreachable when there are none."""
+    """Read anew at each call: a projected token is replaced every hour.
+
+    Raises Unreachable when there are none, or when they cannot be read; the error names a file and
+    never its content.
+    """
     settings = kopf.OperatorSettings()
-    found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
-        settings=settings
-    )
+    try:
+        found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
+            settings=settings
+        )
+    except _UNREADABLE as error:
+        why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else "not valid"
+        raise Unreachable(f"credentials cannot be read ({type(error).__name__}: {why})") from None
     if found is None:
         raise Unreachable(
             "neither a service account nor a kubeconfig (KUBECONFIG, ~/.kube/config) is there"

@@ -1,20 +1,16 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, cast
 
 import numpy as np
-import psutil
 import pytest
 import pytest_asyncio
 
 from dialog_contracts.visemes import VISEMES
 from dialog_voice.errors import ProviderError
-from dialog_voice.providers.espeak.child import EspeakChild, _Life
 from dialog_voice.providers.espeak.voice import EspeakConfig, EspeakVoice
 from dialog_voice.voice import BYTES_PER_MS, VisemeCue, WordCue
 
@@ -243,78 +239,9 @@ async def test_a_child_that_hangs_is_killed_and_replaced() -> None:
     await voice.aclose()
 
 
-class Process:
-    """A child as its owner sees it; `killed` says what became of it."""
-
-    returncode: int | None = None
-    killed = False
-
-    def kill(self) -> None:
-        self.killed = True
-
-
-def waiting(
-    stall_timeout_s: float = 5,
-) -> tuple[EspeakChild, _Life, "asyncio.Queue[tuple[dict[str, Any], bytes]]"]:
-    child = EspeakChild("espeak", start_timeout_s=1, stall_timeout_s=stall_timeout_s)
-    return child, _Life(cast(asyncio.subprocess.Process, Process())), asyncio.Queue()
-
-
-async def speaks(life: _Life, seconds: float) -> None:
-    """For others."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while loop.time() < until:
-        await asyncio.sleep(1)
-        life.last_answer_at = loop.time()
-
-
-@pytest.mark.looptime
-async def test_who_waits_behind_others_does_not_take_the_child_for_one_that_hangs() -> None:
-    """Before: a flood of turns made the last of them wait for longer than a stall, and the child was killed for everybody."""
-    child, life, answers = waiting()
-    asyncio.get_running_loop().call_later(15, answers.put_nowait, ({"end": "done"}, b""))
-    speaking = asyncio.create_task(speaks(life, 60))
-    assert await child._answer(life, answers) == ({"end": "done"}, b"")
-    with pytest.raises(ProviderError, match="busy"):
-        await child._answer(life, answers)
-    assert not cast(Process, life.process).killed
-    speaking.cancel()
-
-
-@pytest.mark.looptime
-async def test_a_child_that_says_nothing_to_anybody_hangs() -> None:
-    child, life, answers = waiting()
-    speaking = asyncio.create_task(speaks(life, 7))
-    began = asyncio.get_running_loop().time()
-    with pytest.raises(ProviderError, match="stalled"):
-        await child._answer(life, answers)
-    assert 12 <= asyncio.get_running_loop().time() - began < 13
-    assert cast(Process, life.process).killed
-    await speaking
-
-
 async def test_an_unknown_voice_is_named_in_the_error() -> None:
     voice = EspeakVoice(EspeakConfig(voice_en="xx-nowhere"))
     with pytest.raises(ProviderError, match="xx-nowhere"):
         await _speak(voice, "Hello")
     assert (await _speak(voice, "你好", "zh"))[0]
-    await voice.aclose()
-
-
-async def test_its_child_knows_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    voice = EspeakVoice()
-    await voice.warm()
-    assert psutil.Process(voice.child.pid).environ() == {}
-    await voice.aclose()
-
-
-async def test_its_child_finds_what_its_parent_has_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the images our packages are where PYTHONPATH says, which the child does not have."""
-    # A Python that knows nothing of this environment's packages.
-    monkeypatch.setattr(sys, "executable", sys._base_executable)  # type: ignore[attr-defined]
-    voice = EspeakVoice()
-    await voice.warm()
-    assert (await _speak(voice, "Hello"))[0]
     await voice.aclose()

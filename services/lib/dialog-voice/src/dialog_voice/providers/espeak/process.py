@@ -19,7 +19,7 @@ import numpy as np
 
 from dialog_voice.audio.resampler import SOURCE_RATE, Resampler
 from dialog_voice.audio.silence_trimmer import SilenceTrimmer
-from dialog_voice.providers.espeak.protocol import HEADER, pack, sizes, unpack
+from dialog_voice.providers.espeak.protocol import HEADER, BrokenFrame, pack, sizes, unpack
 from dialog_voice.voice import SAMPLE_RATE
 
 # From speak_lib.h, the public interface of espeak-ng.
@@ -234,17 +234,22 @@ def _read_requests(
     source: BinaryIO, synthesizer: _Synthesizer, requests: "queue.SimpleQueue[dict[str, Any]]"
 ) -> None:
     """Read requests in a thread of its own, to see a cancel while the main thread speaks."""
-    while len(header := source.read(HEADER.size)) == HEADER.size:
-        json_bytes, pcm_bytes = sizes(header)
-        message = unpack(source.read(json_bytes))
-        source.read(pcm_bytes)
-        if message["op"] == "cancel":
-            synthesizer.cancelled.add(message["id"])
-        else:
-            requests.put(message)
-    # The parent has ended or wants this process to end: a running synthesis does not matter any
-    # more.
-    os._exit(0)
+    try:
+        while len(header := source.read(HEADER.size)) == HEADER.size:
+            json_bytes, pcm_bytes = sizes(header)
+            message = unpack(source.read(json_bytes))
+            source.read(pcm_bytes)
+            if message["op"] == "cancel":
+                synthesizer.cancelled.add(message["id"])
+            else:
+                requests.put(message)
+    except (BrokenFrame, KeyError) as error:
+        # A parent that was killed while it wrote leaves half a frame.
+        sys.stderr.write(f"espeak process: {type(error).__name__} {error}\n")
+    finally:
+        # The parent has ended, wants this process to end, or cannot be understood any more: a
+        # running synthesis does not matter.
+        os._exit(0)
 
 
 def main() -> None:
