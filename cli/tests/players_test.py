@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, integers
 
+from dialog_contracts.wav import wav_file
 from vtuber_cli.players import (
     PLAYERS,
     FileSound,
     FirstAvailable,
     PlayError,
     ProgramSound,
-    wav,
 )
 
 WITHIN_S = 20
@@ -214,6 +214,6 @@ def test_every_program_that_plays_while_sound_comes_is_told_the_rate() -> None:
     rate=integers(8_000, 48_000),
 )
 def test_a_wav_file_is_read_by_others(pcm: bytes, rate: int) -> None:
-    with wave.open(io.BytesIO(wav(pcm, rate))) as file:
+    with wave.open(io.BytesIO(wav_file(pcm, rate))) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, rate)
         assert file.readframes(1_000) == pcm

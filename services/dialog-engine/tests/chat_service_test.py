@@ -51,17 +51,6 @@ async def test_the_next_prompt_holds_the_turns_before(engine: "Opens") -> None:
         assert [message.content for message in again.brain.prompts[0][1:]][0] == "my name is Tom"
 
 
-async def test_commands_say_speaks_verbatim_and_reset_forgets(engine: "Opens") -> None:
-    async with engine() as one:
-        frames = await one.say(1, "SAY", type="COMMAND", meta={"text": "Welcome, everyone."})
-        assert frames.text == "Welcome, everyone."
-        assert one.brain.prompts == []
-        await one.say(2, "hello", flags={})
-        assert (await one.say(3, "RESET", type="COMMAND")).names == ["control", "done"]
-        await one.say(4, "who am I?", flags={})
-        assert [message.content for message in one.brain.prompts[-1][1:]] == ["who am I?"]
-
-
 async def test_a_whole_file_is_asked_for_once_the_text_is_done_and_only_where_somebody_makes_it(
     engine: "Opens",
 ) -> None:
