@@ -1,4 +1,4 @@
-"""Routes of the engine, and the order in which its parts start and end."""
+"""Routes and health checks of the engine, and the order in which its components start and stop."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +31,7 @@ from service_runtime.http.request_body import read_model
 
 
 def build(settings: EngineSettings) -> Starlette:
-    """The application of one engine process."""
+    """Build the application of one engine process. Raises UnusableDatabase."""
     database_file.check(settings.dialog_engine_db)
     redis, tasks = RedisClient(settings.redis_url), BackgroundTasks()
     memory = ShortTermMemory(settings.dialog_engine_db)
@@ -91,7 +91,7 @@ def build(settings: EngineSettings) -> Starlette:
         opened = service.open(
             body, request.headers.get("last-event-id"), request.headers.get("traceparent")
         )
-        # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
+        # The context is entered before the response begins, so that a rejection is an HTTP error.
         return EventStream(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
 
     routes = [Route("/chat/stream", chat_stream, methods=["POST"])]

@@ -1,22 +1,33 @@
-"""When a chunk may be sent, and where the ear is. Pure: times in ms are arguments.
+"""Decides when a chunk may be sent, and computes the playback position.
 
-The ear is reckoned by the clock from the first chunk on; a chunk that is ready only after its time has come moves the clock.
+Audio is sent at most 600 ms ahead of playback. More would have to be discarded after an
+interruption, and less would not cover the jitter of a viewer's network.
+
+The position is not measured but computed: it runs with the clock from the first chunk on. A chunk
+that is ready only after its time moves the clock, since viewers heard silence meanwhile. A pause
+stops the position, and chunks within 600 ms of it may still be sent.
+
+The module has no clock: times in ms are arguments. `tts_streamer.py` waits and sends. Measured
+positions of viewers are in `playback_positions.py`.
 """
 
 from typing import Final
 
 LEAD_MS: Final = 600
-"""Sound is sent at most this far ahead of the ear: enough for a viewer's jitter, little to throw away at a STOP."""
+"""How far audio is sent ahead of playback, in ms."""
 
 STEP_MS: Final = 120
-"""Once that far ahead, it waits until this much may be sent at once: one waking of every hop for three chunks."""
+"""Ms of audio that are sent together when the lead is reached.
+
+Every process on the way then wakes up once for three chunks.
+"""
 
 PAUSE_POLL_MS: Final = 50
-"""While the ear stands still, whoever waits for it looks again after this time."""
+"""Interval in ms at which waiting code checks whether a pause is over."""
 
 
 class Pacer:
-    """One turn's schedule. Offsets are audio time within the turn."""
+    """Schedule of one turn. Offsets are ms of audio from the turn's first sample."""
 
     def __init__(self, lead_ms: float = LEAD_MS) -> None:
         self._lead = lead_ms
@@ -26,16 +37,19 @@ class Pacer:
         self.gaps = 0
 
     def wait_ms(self, offset_ms: float, now_ms: float) -> float:
-        """How long the chunk at this offset has to wait; 0 when it may go at once."""
+        """Return 0 if the chunk at this offset may be sent, else ms after which to ask again."""
         if self._paused is not None and self._zero is not None:
-            # What is within the lead of where the ear stands may still go.
+            # Chunks within the lead of the paused position may still be sent.
             return 0.0 if self._zero + offset_ms - self._lead <= self._paused else PAUSE_POLL_MS
         if self._zero is None or self._zero + offset_ms - self._lead <= now_ms:
             return 0.0
         return self._zero + offset_ms + STEP_MS - self._lead - now_ms
 
     def sent(self, offset_ms: float, duration_ms: float, now_ms: float) -> None:
-        """A chunk went out."""
+        """Record that a chunk was sent.
+
+        A late chunk is counted in `gaps` and moves the schedule.
+        """
         if self._zero is None:
             self._zero = now_ms - offset_ms
         elif self._paused is None and now_ms > self._zero + offset_ms:
@@ -45,22 +59,22 @@ class Pacer:
 
     @property
     def paused(self) -> bool:
-        """Whether the ear stands still."""
+        """Whether playback is paused."""
         return self._paused is not None
 
     def pause(self, now_ms: float) -> None:
-        """The ear stands still."""
+        """Stop the position. A second call has no effect."""
         if self._paused is None:
             self._paused = now_ms
 
     def resume(self, now_ms: float) -> None:
-        """The ear goes on from where it stood."""
+        """Continue from the position at which `pause` stopped it."""
         if self._paused is not None and self._zero is not None:
             self._zero += now_ms - self._paused
         self._paused = None
 
     def position_ms(self, now_ms: float) -> float:
-        """Audio time that is sounding now."""
+        """Return the audio time that plays now, at most what was sent."""
         if self._zero is None:
             return 0.0
         return min(
@@ -68,7 +82,7 @@ class Pacer:
         )
 
     def time_until_ms(self, offset_ms: float, now_ms: float) -> float:
-        """How long until the ear reaches an offset; 0 when it has, or when nothing was sent yet."""
+        """Return ms until playback reaches the offset; 0 if it has, or before the first chunk."""
         if self._zero is None:
             return 0.0
         if self._paused is not None:

@@ -1,6 +1,7 @@
-"""How far a turn was heard, from what each output-handler says of its viewers. Pure: times in ms come in as arguments.
+"""The playback position of a turn, from the reports of all output-handlers.
 
-The ear of a session is the client of whoever spoke, wherever it is connected; else the median viewer, over all output-handlers.
+The client of the user who sent the message decides, wherever it is connected. Without a report of
+it, the median viewer decides. The module has no clock: times in ms are arguments.
 """
 
 from collections.abc import Hashable
@@ -8,7 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 FRESH_MS: Final = 1_000
-"""Output-handlers report at least this often while anybody listens; one that stopped has nobody left."""
+"""Age in ms at which a report is ignored, relative to the newest one.
+
+An output-handler with viewers reports more often. One that has stopped has no viewers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class _Report:
 
 
 class PlaybackPositions:
-    """One turn. `source` tells output-handlers apart."""
+    """The positions of one turn. `source` identifies an output-handler."""
 
     def __init__(self) -> None:
         self._reports: dict[Hashable, _Report] = {}
@@ -34,15 +38,19 @@ class PlaybackPositions:
         speaker: bool = False,
         viewers: int = 1,
     ) -> None:
-        """An output-handler reports where its viewers are."""
+        """Store the position of one output-handler's viewers.
+
+        `speaker`: it is the position of the client that sent the message. `viewers`: number of
+        viewers that it stands for.
+        """
         self._reports[source] = _Report(offset_ms, now, speaker, max(1, viewers))
 
     def clear(self) -> None:
-        """What was reported holds no longer: the ear stood still meanwhile."""
+        """Forget all reports, because playback was paused since."""
         self._reports.clear()
 
     def current(self, now: float) -> float | None:
-        """Audio time that the session's ear has reached now; None where nobody has reported."""
+        """Return the played audio time in ms at `now`, or None without a report."""
         newest = max((report.at for report in self._reports.values()), default=0.0)
         fresh = [report for report in self._reports.values() if newest - report.at <= FRESH_MS]
         decisive = sorted(
