@@ -145,7 +145,9 @@ class ChatService:
                 yield found.follow(after)
                 return
             if after >= len(found.events.frames) and not found.events.closed:
-                why = f"Last-Event-ID: event {after} of turn {found.request.turn} is yet to come"
+                why = (
+                    f"Last-Event-ID: event {after} of turn {found.request.turn} does not exist yet"
+                )
                 raise Conflict(why, code="unknown_event", field="Last-Event-ID")
             found.callers += 1
             try:
@@ -176,7 +178,7 @@ class ChatService:
             return self._commands.stop(request)
         if request.turn is None:
             raise InvalidField(
-                "turn: input-handler numbers turns; this request has none", field="turn"
+                "turn: this request has no number; input-handler assigns them", field="turn"
             )
         turn, request_id = request.turn, request.meta.request_id
         # A turn that runs here is followed here, even if another engine has the lease by now.
@@ -192,7 +194,7 @@ class ChatService:
             ):
                 free = session.last_turn + 1 if session.last_turn < limits.MAX_TURN else None
                 raise TurnNumberTaken(
-                    f"turn {turn} of this session is taken by another message", next_turn=free
+                    f"turn {turn} of this session belongs to another message", next_turn=free
                 )
             return known.run
         epoch = await self._leases.acquire(session.session_id)

@@ -26,13 +26,13 @@ def check(path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UnusableDatabase(
-            f"{SETTING}: {folder} is no folder; move what is there away, or name another file"
+            f"{SETTING}: {folder} is not a folder; move it away, or set another file"
         ) from None
     except OSError as error:
         if error.errno in _PASSING:
             return
         raise UnusableDatabase(
-            f"{SETTING}: the folder {folder} cannot be made ({error.strerror}); name another file"
+            f"{SETTING}: the folder {folder} cannot be created ({error.strerror}); set another file"
         ) from error
     # os.path, because methods of Path raise PermissionError in a folder that is not readable.
     for each in (folder, path):
@@ -40,11 +40,12 @@ def check(path: Path) -> None:
             each, os.W_OK | os.R_OK | (os.X_OK if os.path.isdir(each) else 0)
         ):
             raise UnusableDatabase(
-                f"{SETTING}: {each} cannot be written; make it this user's, or name another file"
+                f"{SETTING}: {each} cannot be written by this user; change its permissions, "
+                "or set another file"
             )
     if os.path.isdir(path):
         raise UnusableDatabase(
-            f"{SETTING}: {path} is a folder, and has to be a file; move it away, or name another file"
+            f"{SETTING}: {path} is a folder, but must be a file; move it away, or set another file"
         )
     if os.path.exists(path):
         _read(path)
@@ -59,8 +60,8 @@ def _read(path: Path) -> None:
             db.close()
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise UnusableDatabase(
-            f"{SETTING}: {path} is no SQLite database, or is damaged ({error}); move it away and a new one is made, "
-            "or name another file"
+            f"{SETTING}: {path} is not an SQLite database, or is damaged ({error}); "
+            "move it away and a new one is created, or set another file"
         ) from error
     except apsw.Error:
         # A locked file or a full disk may be temporary; opening the database tries again.

@@ -146,7 +146,7 @@ async def _voice(
 def _problem(error: Exception) -> str:
     # The error of the fallback says only that all failed; its cause is the provider's own error.
     cause = error.__cause__ if isinstance(error.__cause__, LlmError | VoiceError) else error
-    return str(cause) or f"nothing within {CHECK_TIMEOUT_S:.0f} s"
+    return str(cause) or f"no output within {CHECK_TIMEOUT_S:.0f} s"
 
 
 def _ms(began: float, at: float | None) -> float | None:

@@ -132,7 +132,7 @@ class SessionLeases:
         While Redis is not available, the known epoch stays valid and no error is raised.
         """
         if self.draining:
-            raise Draining("this engine ends; another one takes the session")
+            raise Draining("this engine is shutting down; another engine takes over the session")
         if not self._shared:
             return self._single_engine_epoch
         now = self._clock()
@@ -223,7 +223,7 @@ class SessionLeases:
             return lease
         if ordinal != self._ordinal:
             self._leases.pop(session_id, None)
-            raise NotLeaseHolder(f"engine {ordinal} has this session", owner=ordinal)
+            raise NotLeaseHolder(f"engine {ordinal} holds the lease of this session", owner=ordinal)
         if before is None or before.epoch != epoch:
             log.info("lease_acquired", session=session_id, epoch=epoch)
         lease = self._leases[session_id] = _Lease(epoch, now + LEASE_TTL_S, now)

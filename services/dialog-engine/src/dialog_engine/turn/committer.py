@@ -23,7 +23,7 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 log = structlog.get_logger("turn")
 Outcome = Callable[[str | None], None]
 
-LEASE_LOST: Final = "another engine took the session before the turn was stored"
+LEASE_LOST: Final = "another engine acquired the session before the turn was stored"
 FAILED: Final = "the turn could not be stored"
 
 
@@ -65,7 +65,9 @@ class TurnCommitter:
         # A truncation (revision 1) needs no lease: it belongs to a turn that was stored here, also
         # if another engine has the session now.
         if not turn.revision and not await self._host.holds_lease(self._request.epoch):
-            log.error("not_stored", reason="another engine has this session now", turn=turn.turn)
+            log.error(
+                "not_stored", reason="another engine has the session's lease now", turn=turn.turn
+            )
             self._host.drop_record(self._request.turn)
             self._pending -= 1
             outcome(LEASE_LOST)

@@ -42,7 +42,7 @@ class ReplyClaim:
         if self.state is ClaimState.UNKNOWN:
             log.warning(
                 "reply_claim_unknown",
-                reason="Redis is silent: the turn is answered here, and the claim is asked for again",
+                reason="Redis is not available: answered here, and the claim is requested again",
             )
         return self.state is not ClaimState.HELD_BY_OTHER
 

@@ -126,7 +126,9 @@ class TurnStateMachine:
     def model_ended(self) -> list[Action]:
         """Handle the end of the model's stream; a stream without text is an error."""
         if self.text is TextState.WAITING:
-            return self.model_failed("llm_empty", "the model answered with nothing", retryable=True)
+            return self.model_failed(
+                "llm_empty", "the language model returned no text", retryable=True
+            )
         if self.text is not TextState.STREAMING:
             return []
         self.text = TextState.COMMITTING
@@ -272,7 +274,9 @@ class TurnStateMachine:
         if self.text not in (TextState.WAITING, TextState.STREAMING):
             return []
         error = ErrorEvent(
-            code="answered_elsewhere", message="the legacy path answers this turn", retryable=False
+            code="answered_elsewhere",
+            message="the legacy pipeline answers this turn",
+            retryable=False,
         )
         return [
             CancelModel(),
@@ -287,7 +291,9 @@ class TurnStateMachine:
         """
         if self.text in (TextState.WAITING, TextState.STREAMING):
             error = ErrorEvent(
-                code="engine_lost", message="another engine has this session now", retryable=True
+                code="engine_lost",
+                message="another engine has acquired this session",
+                retryable=True,
             )
             return [
                 CancelModel(),
