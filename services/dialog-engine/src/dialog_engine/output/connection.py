@@ -63,7 +63,7 @@ class OutputConnection:
         self._bytes = 0
         self._changed = asyncio.Event()
         self._missed_since: float | None = None
-        self._heartbeat_sent = False
+        self._reported = False
 
     def send(self, frame: str, *, droppable: bool = False) -> None:
         """Queue a message; it is dropped and counted if the socket is closed.
@@ -95,7 +95,7 @@ class OutputConnection:
                 proxy=None,
             ) as socket:
                 self.connected = True
-                self._missed_since, self._heartbeat_sent = None, False
+                self._missed_since, self._reported = None, False
                 metrics.INGEST_LINKS.inc()
                 log.info("output_connected", url=self.url)
                 writer = asyncio.create_task(self._write(socket), name="ingest-write")
@@ -110,15 +110,15 @@ class OutputConnection:
         except ConnectionClosed as error:
             log.info("output_not_connected", url=self.url, reason=type(error).__name__)
         except (OSError, WebSocketException) as error:
-            self._send_heartbeats(type(error).__name__)
+            self._report_not_connected(type(error).__name__)
 
-    def _send_heartbeats(self, reason: str) -> None:
+    def _report_not_connected(self, reason: str) -> None:
         """Log once that no connection is possible, after CONNECT_TIMEOUT_S."""
         now = asyncio.get_running_loop().time()
         if self._missed_since is None:
             self._missed_since = now
-        if not self._heartbeat_sent and now - self._missed_since >= CONNECT_TIMEOUT_S:
-            self._heartbeat_sent = True
+        if not self._reported and now - self._missed_since >= CONNECT_TIMEOUT_S:
+            self._reported = True
             log.info("output_not_connected", url=self.url, reason=reason)
 
     def _reset(self) -> None:
