@@ -1,4 +1,8 @@
-"""The commands of `vtuber`. The top imports only what comes with Python: `models` also runs where nothing is installed (Dockerfile)."""
+"""Command line of `vtuber`.
+
+At the top it imports only the standard library and modules that do the same, because `vtuber
+models` also runs in image builds, where no package is installed.
+"""
 
 import argparse
 import asyncio
@@ -14,11 +18,11 @@ from vtuber_cli import settings
 from vtuber_cli.settings import GATEWAY_PORT
 
 READER_LEFT: Final = 141
-"""The exit status that shells know: 128 and SIGPIPE."""
+"""Exit status that shells use for a closed pipe: 128 and SIGPIPE."""
 
 
 def command_line() -> argparse.ArgumentParser:
-    """What may be typed."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="vtuber", description="A real-time AI VTuber, on this machine."
     )
@@ -136,7 +140,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Parse the command line and do it."""
+    """Parse the command line and execute the command."""
     parser = command_line()
     asked = parser.parse_args()
     if asked.version:
@@ -165,11 +169,14 @@ def main() -> None:
 
 
 def _printed(command: Callable[[argparse.Namespace], int], asked: argparse.Namespace) -> int:
-    """A command that only prints: whoever reads may leave early (`vtuber doctor | head`), and that is no failure to show."""
+    """Execute a command that only prints.
+
+    A reader that leaves early (`vtuber doctor | head`) is not an error to report.
+    """
     try:
         return command(asked)
     except BrokenPipeError:
-        # What the interpreter flushes when it ends goes nowhere.
+        # The interpreter flushes stdout at its end, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_LEFT
 

@@ -1,4 +1,8 @@
-"""`vtuber flags`: one patch of a VtuberSession that turns a flag off with all that need it, or on with all that it needs."""
+"""`vtuber flags`: changes a flag of a VtuberSession, with the flags that depend on it.
+
+The API server rejects a flag without the flags that it requires. One patch therefore turns a flag
+off together with its dependents, or on together with its requirements.
+"""
 
 import json
 import shlex
@@ -15,13 +19,13 @@ TIMEOUT_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class KubeTarget:
-    """Which cluster and namespace; None: what kubectl takes."""
+    """Cluster and namespace; None for the defaults of kubectl."""
 
     namespace: str | None = None
     context: str | None = None
 
     def kubectl(self, *arguments: str) -> list[str]:
-        """A command line."""
+        """Return a kubectl command line."""
         chosen = [
             *(["--context", self.context] if self.context else []),
             *(["-n", self.namespace] if self.namespace else []),
@@ -30,11 +34,11 @@ class KubeTarget:
 
 
 class FlipError(Exception):
-    """One sentence, with the way out."""
+    """The change failed; the message says what to do."""
 
 
 def change(flag: Flag, *, on: bool) -> dict[str, bool]:
-    """What has to be said of which flags, so that the API server takes it whatever was said before."""
+    """Return the value of each flag to set, so that the API server accepts it in any state."""
     return dict.fromkeys(
         [
             str(each)
@@ -47,13 +51,13 @@ def change(flag: Flag, *, on: bool) -> dict[str, bool]:
 
 
 def patch(name: str, flag: Flag, *, on: bool) -> list[str]:
-    """Arguments of kubectl."""
+    """Return the arguments of kubectl."""
     wanted = json.dumps({"spec": {"flags": change(flag, on=on)}}, separators=(",", ":"))
     return ["patch", "vts", name, "--type=merge", "-p", wanted]
 
 
 def flip(name: str, flag: Flag, *, on: bool, place: KubeTarget, dry: bool, console: Console) -> int:
-    """Print the command and, unless `dry`, do it; the exit status."""
+    """Print the command and, unless `dry`, execute it; return the exit status."""
     command = place.kubectl(*patch(name, flag, on=on))
     console.say(shlex.join(command))
     if dry:
@@ -71,7 +75,7 @@ def flip(name: str, flag: Flag, *, on: bool, place: KubeTarget, dry: bool, conso
 
 
 def show(name: str, *, place: KubeTarget, console: Console) -> int:
-    """Each flag as the session wants it, as it is, and what it waits for."""
+    """Print the wanted and the effective state of each flag; return the exit status."""
     try:
         found: dict[str, Any] = json.loads(
             _run(place.kubectl("get", "vts", name, "-o", "json"), name)

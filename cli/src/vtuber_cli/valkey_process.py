@@ -1,4 +1,4 @@
-"""The embedded store as a process of a run."""
+"""Starts the embedded Valkey as a process of a run."""
 
 import asyncio
 import time
@@ -16,7 +16,10 @@ POLL_INTERVAL_S: Final = 0.05
 async def start(
     processes: Processes, console: Console, folder: Path, port: int, within_s: float
 ) -> ServiceSupervisor:
-    """Start it and wait until it answers; whoever gets the supervisor keeps it going. Raises CannotRun."""
+    """Start Valkey, wait until it answers, and return the supervisor that restarts it.
+
+    Raises RunError after `within_s` seconds, or if Valkey ends.
+    """
     try:
         command = valkey.command(folder, port)
     except valkey.ValkeyMissing as error:
