@@ -18,7 +18,7 @@ DRAIN_S: Final = 0.3
 SILENCE_TIMEOUT_S: Final = 10.0
 """Seconds without audio after which a turn counts as ended."""
 
-NO_PLAYER: Final = f"no sound: neither PortAudio nor one of {', '.join(player.name for player in players.PLAYERS)} is here"
+NO_PLAYER: Final = f"no sound: found neither PortAudio nor one of {', '.join(player.name for player in players.PLAYERS)}"
 
 
 class AudioSink(Protocol):

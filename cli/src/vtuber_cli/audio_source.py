@@ -81,7 +81,8 @@ class Microphone:
         if command is None:
             names = ", ".join(each[0] for each in RECORDERS)
             raise RecordError(
-                f"no program that records was found ({names}, ffmpeg): install one, e.g. alsa-utils or sox; --wav FILE needs none"
+                f"found no recording program ({names}, ffmpeg): install one, e.g. alsa-utils or "
+                "sox, or use --wav FILE"
             )
         return cls(command)
 
@@ -140,7 +141,8 @@ class Recording:
             ) from error
         if width != 2 or not 8_000 <= rate <= 48_000:
             raise RecordError(
-                f"{path} has {8 * width} bits at {rate} Hz; wanted are 16 bits at 8000 to 48000 Hz"
+                f"{path} has {8 * width} bits at {rate} Hz; required are 16 bits at 8000 to 48000 "
+                "Hz"
             )
         return cls(
             array("h", data[: len(data) // (2 * channels) * 2 * channels])[::channels].tobytes(),

@@ -47,7 +47,7 @@ def own(folder: Path, host: str, *, now: datetime | None = None) -> Certificate:
         if kept is None:
             kept = _make(path, key, names, moment)
     except OSError as error:
-        raise RunError(f"no certificate can be kept in {folder} ({error.strerror}).") from error
+        raise RunError(f"no certificate can be stored in {folder} ({error.strerror}).") from error
     return Certificate(path, key, kept.fingerprint(hashes.SHA256()).hex(":").upper())
 
 

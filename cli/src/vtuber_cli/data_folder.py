@@ -17,7 +17,7 @@ LOGS: Final = "logs"
 STORE: Final = "valkey"
 MODELS: Final = "models"
 _LOCK: Final = ".lock"
-_ELSEWHERE: Final = "or keep data elsewhere: `vtuber run --data FOLDER`"
+_ELSEWHERE: Final = "or use another folder: `vtuber run --data FOLDER`"
 
 
 class DataFolder:
@@ -68,7 +68,8 @@ class DataFolder:
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
             raise RunError(
-                f"{path} cannot be written ({error.strerror}): make {self.path} writable, {_ELSEWHERE}."
+                f"{path} cannot be written ({error.strerror}): make {self.path} writable, "
+                f"{_ELSEWHERE}."
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,8 +78,9 @@ class DataFolder:
             self.close()
             who = f"process {holder}" if holder else "another process"
             raise RunError(
-                f"{self.path} is in use by another `vtuber run` ({who}): end that one, or give this one a folder and a port of its "
-                "own: `vtuber run --data FOLDER --port 8481`."
+                f"{self.path} is in use by another `vtuber run` ({who}): end that run, or use "
+                "another folder and port "
+                "for this one: `vtuber run --data FOLDER --port 8481`."
             ) from error
         except OSError:
             # The file system has no locks.
@@ -88,7 +90,8 @@ class DataFolder:
             os.write(self._lock, str(os.getpid()).encode())
         except OSError as error:
             raise RunError(
-                f"{path} cannot be written ({error.strerror}): make room in {self.path}, {_ELSEWHERE}."
+                f"{path} cannot be written ({error.strerror}): free disk space for {self.path}, "
+                f"{_ELSEWHERE}."
             ) from error
 
     def _close_to_others(self) -> None:
@@ -107,10 +110,11 @@ class DataFolder:
 def _make(folder: Path) -> None:
     for part in (*reversed(folder.parents), folder):
         if os.path.exists(part) and not os.path.isdir(part):
-            raise RunError(f"{part} is a file, and has to be a folder: move it away, {_ELSEWHERE}.")
+            raise RunError(f"{part} is a file, but must be a folder: move it away, {_ELSEWHERE}.")
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"{folder} cannot be made ({error.strerror}): make room there, make it this user's, {_ELSEWHERE}."
+            f"{folder} cannot be created ({error.strerror}): free disk space, change the "
+            f"permissions, {_ELSEWHERE}."
         ) from error

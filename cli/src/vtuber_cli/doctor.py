@@ -93,7 +93,7 @@ def check_services(*candidates: Sequence[ServiceAddress]) -> Iterator[Finding]:
         if any(state.answers for _, state, _ in states):
             yield from _describe_states(states)
             return
-    yield Finding("services", "all", "off", "nothing runs here; `make run` starts it")
+    yield Finding("services", "all", "off", "no run is active; `make run` starts one")
 
 
 def _ask_all(
@@ -125,9 +125,9 @@ def _describe_states(
             )
         else:
             without = (
-                "she answers without it, and has no fallback"
+                "replies work without it, but there is no fallback"
                 if service.fallback
-                else "she does not answer"
+                else "there are no replies"
             )
             yield Finding(
                 "services", service.name, "missing", f"port {service.port}, not running: {without}"
@@ -135,7 +135,7 @@ def _describe_states(
     for _, state, _ in states:
         for line in provider_summary.engine_summary(state.details):
             kind, _, message = line.partition(": ")
-            answers = not message.startswith("none answers")
+            answers = not message.startswith("no provider answers")
             yield Finding(
                 "providers", f"{kind.lower()} in use", "ok" if answers else "missing", message
             )
@@ -191,7 +191,7 @@ def _trial() -> Iterator[dict[str, Any]]:
             "kind": "settings",
             "name": "trial",
             "configured": True,
-            "problem": problem.splitlines()[-1] if problem else "it broke off",
+            "problem": problem.splitlines()[-1] if problem else "it ended early",
         }
 
 
@@ -201,7 +201,7 @@ def check_providers(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
         kind, name, about = message["kind"], message["name"], message.get("about")
         label, where = f"{kind} {name}", f" ({about})" if about else ""
         first, total = message.get("first_ms"), message.get("total_ms")
-        problem = message.get("problem") or (None if first is not None else "nothing came")
+        problem = message.get("problem") or (None if first is not None else "no output")
         if problem is not None:
             known = str(problem).removeprefix(f"{name}: ")
             off = not message.get("configured") or known.startswith("not set up")
@@ -241,9 +241,10 @@ def _conclude(found: list[Finding], console: Console) -> None:
     console.say()
     if missing:
         console.say(
-            f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md says what to do."
+            f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md "
+            "says what to do."
         )
     if slow:
         console.say(f"  {console.paint('Slow:', 'yellow')} {', '.join(slow)}.")
     if not missing and not slow:
-        console.say(f"  {console.paint('All is well.', 'green')}")
+        console.say(f"  {console.paint('Everything works.', 'green')}")

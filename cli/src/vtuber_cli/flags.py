@@ -69,7 +69,8 @@ def flip(name: str, flag: Flag, *, on: bool, place: KubeTarget, dry: bool, conso
         return 1
     said = ", ".join(f"{each} {'on' if on else 'off'}" for each in change(flag, on=on))
     console.say(
-        f"{said}. The next turn of each pod goes by it; `{shlex.join(place.kubectl('get', 'vts', name))}` shows how far it is."
+        f"{said}. Each pod uses it from its next turn on; "
+        f"`{shlex.join(place.kubectl('get', 'vts', name))}` shows the progress."
     )
     return 0
 
@@ -92,11 +93,11 @@ def show(name: str, *, place: KubeTarget, console: Console) -> int:
             if asked is None or asked == flag.get("effective")
             else f", wanted {'on' if asked else 'off'}"
         )
-        pods = f"{flag.get('acknowledgedPods', 0)} of {flag.get('livePods', 0)} pods go by it"
+        pods = f"{flag.get('acknowledgedPods', 0)} of {flag.get('livePods', 0)} pods use it"
         shown = console.paint(f"{state:<4}", "green" if state == "on" else "grey")
         console.say(f"  {flag['name']:<22} {shown}{flag.get('phase', '')}{wish}; {pods}")
     if not found.get("status", {}).get("flags"):
-        console.say(f"No operator has looked at {name} yet: is one running in that namespace?")
+        console.say(f"No operator has processed {name} yet: is one running in that namespace?")
     return 0
 
 
@@ -106,7 +107,9 @@ def _run(command: Sequence[str], name: str) -> str:
             command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except FileNotFoundError as error:
-        raise FlipError("kubectl is not on PATH; type the command where it is.") from error
+        raise FlipError(
+            "kubectl is not on PATH; execute the command on a machine that has it."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise FlipError(f"the cluster did not answer within {TIMEOUT_S} s.") from error
     if done.returncode == 0:
@@ -118,7 +121,8 @@ def _run(command: Sequence[str], name: str) -> str:
     )
     if "NotFound" in said and "vtubersessions" in said:
         said = (
-            f"there is no VtuberSession {name} in that namespace (-n NAMESPACE says which). A session without one goes by "
-            "that of all, whose sessionId is *: `kubectl get vts -A` lists them."
+            f"there is no VtuberSession {name} in that namespace (select another one with -n "
+            "NAMESPACE). A session without its own uses "
+            "the one whose sessionId is *: `kubectl get vts -A` lists them."
         )
     raise FlipError(said)

@@ -28,7 +28,8 @@ def address(text: str) -> str:
         complete = False
     if not complete:
         raise ValueError(
-            f"{text!r} is no address of a gateway; write one like http://127.0.0.1:{GATEWAY_PORT}"
+            f"{text!r} is not an address of a gateway; write one like "
+            f"http://127.0.0.1:{GATEWAY_PORT}"
         )
     return written
 

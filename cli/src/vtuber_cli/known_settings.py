@@ -11,7 +11,7 @@ RUN_SETTINGS: Final = ("PORT", "REDIS_URL", "LEGACY_ENABLED", "MICROPHONE_ENABLE
 SET_BY_RUN: Final = {
     "PORT": "`--port`, for the page",
     "HOST": "`--host`, for the page",
-    "REDIS_URL": "the variable REDIS_URL, for all",
+    "REDIS_URL": "the variable REDIS_URL, for all services",
 }
 """Settings that a run sets for each process, and how the user sets them instead."""
 
@@ -60,7 +60,7 @@ def closest_setting(name: str, known: Iterable[str]) -> str | None:
 def warnings(environment: Iterable[str], known: set[str]) -> list[str]:
     """Return a sentence for each variable that is probably a misspelled setting."""
     return [
-        f"{name} is no setting: did you mean {close}?"
+        f"{name} is not a setting: did you mean {close}?"
         for name in sorted(environment)
         if (close := closest_setting(name, known)) is not None
     ]

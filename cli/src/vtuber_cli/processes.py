@@ -47,7 +47,8 @@ class Processes:
             log.add(raw)
             if log.lines_lost and not before:
                 self._console.say(
-                    f"{self._console.paint('Log lines are lost:', 'yellow')} {log.path} cannot be written."
+                    f"{self._console.paint('Log lines are lost:', 'yellow')} {log.path} cannot be "
+                    "written."
                 )
             if name != VALKEY:
                 self._console.service_line(name, colour, raw)
@@ -57,7 +58,7 @@ class Processes:
             await process.start()
         except OSError as error:
             raise RunError(
-                f"{name} cannot be started: {error}. `make clean` and try again."
+                f"{name} cannot be started: {error}. Run `make clean` and try again."
             ) from error
         self._running[name] = process
 

@@ -33,5 +33,5 @@ def apply_profile(
         turned = [str(other) for other in follow if not is_off(fits[other])]
         fits |= dict.fromkeys(follow, "false")
         if turned:
-            notes.append(f"{flag} is off, and so is what needs it: {', '.join(turned)}.")
+            notes.append(f"{flag} is off, and so are the flags that need it: {', '.join(turned)}.")
     return fits, notes

@@ -28,9 +28,7 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         seconds = time.monotonic() - self._began
-        self._console.again(
-            self._line(f"{seconds:.0f} s" if kind is None else "not fetched"), last=True
-        )
+        self._console.again(self._line(f"{seconds:.0f} s" if kind is None else "failed"), last=True)
 
     def show(self, done: int) -> None:
         """Show that `done` bytes have arrived."""

@@ -48,7 +48,7 @@ def _line(kind: str, report: Mapping[str, Any]) -> str:
     used, about, why = report.get("inUse"), report.get("about") or {}, report.get("whyNot") or {}
     others = "; ".join(f"{name}: {_without(name, reason)}" for name, reason in why.items())
     if not used:
-        return f"{kind}: none answers yet, and it is tried again ({others})" if others else ""
+        return f"{kind}: no provider answers yet; retrying ({others})" if others else ""
     lines = f"{kind}: {used}" + (f" ({about[used]})" if about.get(used) else "")
     return f"{lines}   not {others}" if others else lines
 

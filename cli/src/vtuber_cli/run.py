@@ -173,7 +173,8 @@ class Runner:
         try:
             for supervisor in await self._missing(supervisors):
                 self._console.say(
-                    f"{self._console.paint('No fallback:', 'red')} {supervisor.name}: {self._why_missing(supervisor)}"
+                    f"{self._console.paint('No fallback:', 'red')} {supervisor.name}: "
+                    f"{self._why_missing(supervisor)}"
                 )
             for supervisor in supervisors:
                 await supervisor.until_ready()
@@ -227,7 +228,7 @@ class Runner:
         )
         if moved:
             self._console.say(
-                f"  The usual ports of {', '.join(moved)} are in use; they have others."
+                f"  The usual ports of {', '.join(moved)} are in use; other ports were assigned."
             )
 
     @property
@@ -280,7 +281,8 @@ class Runner:
         paint = self._console.paint
         self._console.say()
         self._console.say(
-            f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
+            f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (page; "
+            f"API at {address}/docs)"
         )
         if (lan := addresses.lan_urls(host, port, scheme)) is not None:
             self._console.say(f"  In your network:  {lan}")
@@ -290,7 +292,8 @@ class Runner:
                 )
         if self._certificate is not None:
             self._console.say(
-                f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 {self._certificate.fingerprint}"
+                f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 "
+                f"{self._certificate.fingerprint}"
             )
         at = (
             ""

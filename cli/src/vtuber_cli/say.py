@@ -152,7 +152,8 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
     out.write("\n" + "\n".join(shown) + "\n")
     if result.stats.get("path") == "legacy":
         out.write(
-            f"answered by the fallback: {result.stats.get('fallback_reason') or 'no reason given'}\n"
+            "answered by the fallback: "
+            f"{result.stats.get('fallback_reason') or 'no reason given'}\n"
         )
     out.flush()
     return INTERRUPTED if result.interrupted else 0
@@ -164,7 +165,7 @@ def _voice(result: TurnResult, wav_path: Path | None, troubles: list[str]) -> st
     if result.interrupted and wav_path is None:
         return "voice: stopped"
     if not result.pcm:
-        return "voice: none came"
+        return "voice: no audio was received"
     if wav_path is None:
         return (
             f"voice: {troubles[0]}; --wav FILE saves it"

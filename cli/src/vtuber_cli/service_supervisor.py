@@ -88,7 +88,7 @@ class ServiceSupervisor:
             self._changed.set()
             meanwhile = f" Until then {self.without}." if self.without else ""
             self._console.say(
-                f"{self._console.paint(f'{self.name} {why}', 'red')}; it is started again in {pause:.1f} s.{meanwhile} "
+                f"{self._console.paint(f'{self.name} {why}', 'red')}; restarting in {pause:.1f} s.{meanwhile} "
                 f"Its log: {self._processes.log_of(self.name)}"
             )
             await asyncio.sleep(pause)

@@ -76,7 +76,8 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         service, name, value = _change(change)
         if service not in declared:
             raise ValueError(
-                f"--set {change}: there is no service {service}; there are {', '.join(declared)}"
+                f"--set {change}: there is no service {service}; the services are "
+                f"{', '.join(declared)}"
             )
         _known(change, service, name, known_settings.of_service(declared[service]["module"]))
         declared[service].setdefault("env", {})[name] = value
@@ -92,7 +93,8 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     profile, notes = apply_profile(profile, flags)
     if is_off(flags.get("ENABLE_SYNC_CORE", "")) and not legacy:
         raise ValueError(
-            "ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on"
+            "ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nothing answers: leave one of "
+            "them on"
         )
     # An empty variable counts as not set and must not replace a value of the profile.
     environment = {
@@ -191,13 +193,16 @@ def _change(text: str) -> tuple[str, str, str]:
 def _known(change: str, service: str, name: str, names: set[str]) -> None:
     if name in known_settings.SET_BY_RUN:
         raise ValueError(
-            f"--set {change}: a run gives its processes their {name}; say {known_settings.SET_BY_RUN[name]}"
+            f"--set {change}: a run sets {name} of its processes itself; use "
+            f"{known_settings.SET_BY_RUN[name]}"
         )
     if name not in names:
         close = known_settings.closest_setting(name, names)
-        hint = f"did you mean {close}? There" if close else "there"
+        hint = f"did you mean {close}? Its" if close else "its"
         there = ", ".join(sorted(names - set(known_settings.SET_BY_RUN)))
-        raise ValueError(f"--set {change}: {service} has no setting {name}; {hint} are {there}")
+        raise ValueError(
+            f"--set {change}: {service} has no setting {name}; {hint} settings are {there}"
+        )
 
 
 def port_number(text: str, name: str) -> int:
@@ -216,6 +221,7 @@ def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:
     service, _, count = text.partition("=")
     if service not in scalable or not count.isdigit() or not 1 <= int(count) <= REPLICAS_MAX:
         raise ValueError(
-            f"--scale {text}: write SERVICE=1 to {REPLICAS_MAX}, the service one of {', '.join(scalable)}"
+            f"--scale {text}: write SERVICE=1 to SERVICE={REPLICAS_MAX}; the service is one of "
+            f"{', '.join(scalable)}"
         )
     return service, int(count)

@@ -207,7 +207,8 @@ class Talk:
     def _refused(self, error: InputError) -> None:
         if error.code == "asr_unavailable":
             raise TalkError(
-                f"{error.message}. `vtuber models` fetches what hears speech; then start `vtuber run` again"
+                f"{error.message}. `vtuber models` downloads the speech models; then start `vtuber "
+                "run` again"
             )
         if error.request_id is not None:
             self._settle()
@@ -258,7 +259,7 @@ def main(
 
     async def talk() -> None:
         def silent(why: str) -> None:
-            transcript.note(f"{why}: her words are only written; --out FILE keeps her voice")
+            transcript.note(f"{why}: replies are shown as text only; --out FILE saves the voice")
 
         voice: AudioSink | None = (
             FileSink(out_path) if out_path is not None else Speaker.default_output(silent)
@@ -269,9 +270,9 @@ def main(
         in_turns = source.has_echo and not headphones
         if source.has_echo:
             hint = (
-                "one at a time (--headphones: cut in whenever you like)"
+                "one at a time (with --headphones you can interrupt at any time)"
                 if in_turns
-                else "cut in whenever you like"
+                else "you can interrupt at any time"
             )
             console.say(console.paint(f"Speak; {hint}. Ctrl-C ends it.", "grey"))
         await Talk(

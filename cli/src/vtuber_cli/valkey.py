@@ -7,7 +7,7 @@ from typing import Final
 NAME: Final = "valkey"
 """Name of its process."""
 
-WITHOUT: Final = "there is no fallback, and what is said now is only in the engine's history"
+WITHOUT: Final = "there is no fallback, and new turns are stored by the engine only"
 
 
 MEMORY: Final = "512mb"
@@ -30,7 +30,7 @@ def command(folder: Path, port: int) -> list[str]:
         program = get_binary_path()
     except (ValkeyBinaryNotFoundError, OSError) as error:
         why = f"the embedded Valkey does not run on this machine ({error})"
-        raise ValkeyMissing(f"{why}; set REDIS_URL to a Redis or Valkey of your own") from error
+        raise ValkeyMissing(f"{why}; set REDIS_URL to your own Redis or Valkey") from error
     options = {
         "bind": "127.0.0.1",
         "port": port,

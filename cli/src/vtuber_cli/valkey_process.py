@@ -36,12 +36,14 @@ async def start(
     while not (await ready())[0]:
         if processes.ended(valkey.NAME):
             raise RunError(
-                f"Valkey does not start with what is in {folder}: make room, or move that folder away to begin with an empty one. "
-                f"It said: {processes.last_words(valkey.NAME)}"
+                f"Valkey does not start with the data in {folder}: free disk space, or move that "
+                "folder away to begin with an empty one. "
+                f"Its last line: {processes.last_words(valkey.NAME)}"
             )
         if time.monotonic() > deadline:
             raise RunError(
-                f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}"
+                f"Valkey did not answer within {within_s:.0f} s; see "
+                f"{processes.log_of(valkey.NAME)}"
             )
         await asyncio.sleep(POLL_INTERVAL_S)
     return ServiceSupervisor(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)

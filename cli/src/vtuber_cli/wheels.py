@@ -18,17 +18,19 @@ POLL_INTERVAL_S: Final = 0.2
 _MEANINGS: Final = (
     (
         "DO NOT MATCH THE HASHES",
-        "what came is not what was expected: {wheel} was changed, or the transfer is broken. Nothing was kept.",
+        "the download of {wheel} has another SHA-256 than expected: the package was changed, or "
+        "the transfer failed. Nothing was kept.",
     ),
     ("No space left on device", "the disk is full."),
     (
         "No matching distribution",
-        "the package index does not have {wheel}. Is the network there, and does pip use the right index?",
+        "the package index does not have {wheel}. Is the network available, and does pip use the "
+        "right index?",
     ),
-    ("Connection", "the package index cannot be reached. Is the network there?"),
+    ("Connection", "the package index cannot be reached. Is the network available?"),
     (
         "Temporary failure in name resolution",
-        "the package index cannot be found. Is the network there?",
+        "the name of the package index cannot be resolved. Is the network available?",
     ),
     ("timed out", "the package index does not answer."),
 )
@@ -94,7 +96,7 @@ def fetch(wheel: Wheel, folder: Path, progress: Progress) -> Path:
         if sha256(path) == wheel.sha256:
             progress(wheel.bytes)
             return path
-    raise FetchError(f"pip gave no file for {wheel.package} {wheel.version}.")
+    raise FetchError(f"pip downloaded no file for {wheel.package} {wheel.version}.")
 
 
 def _files(wheel: Wheel, folder: Path) -> list[Path]:
@@ -117,4 +119,4 @@ def _meaning(said: str, wheel: Wheel) -> str:
         if sign in said:
             return meaning.format(wheel=f"{wheel.package} {wheel.version}")
     lines = [line for line in said.splitlines() if line.strip()]
-    return f"pip could not fetch {wheel.package} {wheel.version}: {lines[-1] if lines else 'it said nothing'}"
+    return f"pip could not fetch {wheel.package} {wheel.version}: {lines[-1] if lines else 'no error message'}"

@@ -119,7 +119,8 @@ class ShortTermMemory:
         found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
         if found < MIN_SQLITE_VERSION:
             raise RuntimeError(
-                f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer is needed"
+                f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer "
+                "is needed"
             )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -148,7 +149,8 @@ class ShortTermMemory:
         def work(db: apsw.Connection) -> None:
             with db:
                 db.execute(
-                    "INSERT INTO turns(sessionId, turn, role, text, ts, requestId) VALUES(?,?,'user',?,?,?) ON CONFLICT DO NOTHING",
+                    "INSERT INTO turns(sessionId, turn, role, text, ts, requestId) "
+                    "VALUES(?,?,'user',?,?,?) ON CONFLICT DO NOTHING",
                     (stored.session_id, stored.turn, stored.user, stored.ts, stored.request_id),
                 )
                 db.execute(
@@ -204,7 +206,8 @@ class ShortTermMemory:
 
         def work(db: apsw.Connection) -> None:
             db.execute(
-                "INSERT INTO session_resets VALUES(?,?) ON CONFLICT(sessionId) DO UPDATE SET afterTurn = excluded.afterTurn",
+                "INSERT INTO session_resets VALUES(?,?) ON CONFLICT(sessionId) DO UPDATE SET "
+                "afterTurn = excluded.afterTurn",
                 (session_id, after_turn),
             )
 
