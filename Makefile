@@ -17,7 +17,7 @@ help: ## this list
 run: $(READY) ## start everything on this machine; open the address it prints
 	@$(BIN)/vtuber run
 
-models: $(READY) ## fetch what hears speech (145 MB over the network, 159 MB on disk) and install what runs it; `make run` finds it by itself
+models: $(READY) ## download the speech models (145 MB over the network, 159 MB on disk) and install their runtime; `make run` uses them
 	@$(BIN)/vtuber models
 
 # Where Python may not keep what it compiled, each of twenty processes would compile everything: seconds of a core, each time.

@@ -66,5 +66,5 @@ def test_what_is_damaged_is_made_anew(tmp_path: Path, damaged: str) -> None:
 
 def test_a_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "tls").write_text("")
-    with pytest.raises(RunError, match="no certificate can be kept in"):
+    with pytest.raises(RunError, match="no certificate can be stored in"):
         certificate.own(tmp_path / "tls", "127.0.0.1")

@@ -26,7 +26,7 @@ def test_a_file_in_the_place_of_a_folder_is_one_sentence(tmp_path: Path, what: s
     path = (tmp_path / ".data" / what).resolve()
     path.parent.mkdir(exist_ok=True)
     path.write_text("in the way")
-    assert f"{path} is a file, and has to be a folder" in refused(tmp_path / ".data")
+    assert f"{path} is a file, but must be a folder" in refused(tmp_path / ".data")
 
 
 def test_a_file_above_it_is_named(tmp_path: Path) -> None:
@@ -119,4 +119,4 @@ def test_a_folder_of_another_user_is_one_sentence(
             raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", denied)
-    assert "cannot be made (Permission denied)" in refused(data)
+    assert "cannot be created (Permission denied)" in refused(data)

@@ -56,9 +56,9 @@ def test_services_are_ready_or_say_why_not_or_are_not_there(saying: Saying) -> N
     assert found == [
         ("gateway", "ok", found[0][2]),
         ("dialog-engine", "missing", "not ready: voice: no voice could speak (edge: connection)"),
-        ("tts", "missing", "not running: she answers without it, and has no fallback"),
+        ("tts", "missing", "not running: replies work without it, but there is no fallback"),
         ("model in use", "ok", "rules   not openai: unauthorized (no)"),
-        ("voice in use", "missing", "and it is tried again (edge: connection (dns))"),
+        ("voice in use", "missing", "no provider answers yet; retrying (edge: connection (dns))"),
     ]
 
 
@@ -107,7 +107,7 @@ def trial(**told: Any) -> dict[str, Any]:
         (trial(problem="openai: unauthorized (no)"), "missing", "unauthorized (no)"),
         (trial(problem="not set up: OPENAI_API_KEY"), "off", "not set up"),
         (trial(problem="edge: connection", configured=False), "off", "connection"),
-        (trial(first_ms=None), "missing", "nothing came"),
+        (trial(first_ms=None), "missing", "no output"),
     ],
 )
 def test_what_a_provider_did_is_ok_slow_or_missing(

@@ -158,12 +158,12 @@ def test_show_says_what_is_on_and_what_is_on_its_way(kubectl: Kubectl) -> None:
     )
     assert show("live-001", place=KubeTarget(), console=Console(out)) == 0
     first, second = out.getvalue().splitlines()
-    assert first == "  ENABLE_SYNC_CORE       on  On; 4 of 4 pods go by it"
-    assert second == "  SYNC_TTS_STREAMING     off TurningOn, wanted on; 1 of 4 pods go by it"
+    assert first == "  ENABLE_SYNC_CORE       on  On; 4 of 4 pods use it"
+    assert second == "  SYNC_TTS_STREAMING     off TurningOn, wanted on; 1 of 4 pods use it"
 
 
 def test_a_resource_that_no_operator_looks_at_says_so(kubectl: Kubectl) -> None:
     out = io.StringIO()
     kubectl.says(json.dumps({"spec": {"sessionId": "live-001"}}))
     show("live-001", place=KubeTarget(), console=Console(out))
-    assert "No operator has looked at live-001 yet" in out.getvalue()
+    assert "No operator has processed live-001 yet" in out.getvalue()

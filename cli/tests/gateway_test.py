@@ -31,6 +31,6 @@ def test_an_address_is_taken_as_it_is_written(written: str, meant: str) -> None:
 )
 def test_what_is_no_address_is_refused_with_one(written: str) -> None:
     with pytest.raises(
-        ValueError, match="is no address of a gateway; write one like http://127.0.0.1:8000"
+        ValueError, match="is not an address of a gateway; write one like http://127.0.0.1:8000"
     ):
         gateway.address(written)

@@ -49,7 +49,7 @@ def test_names_are_those_of_the_services_own_settings() -> None:
 def test_what_is_nearly_a_setting_is_told_which_one(
     known: set[str], written: str, wanted: str
 ) -> None:
-    assert warnings([written], known) == [f"{written} is no setting: did you mean {wanted}?"]
+    assert warnings([written], known) == [f"{written} is not a setting: did you mean {wanted}?"]
 
 
 def test_settings_and_ordinary_variables_are_not_remarked_on(known: set[str]) -> None:

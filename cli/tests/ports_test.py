@@ -50,11 +50,14 @@ def test_the_holder_of_a_port_is_named() -> None:
 def test_an_address_that_is_not_this_machines_is_refused_with_those_that_are() -> None:
     said = ports.refusal(8000, "192.0.2.77")
     assert said is not None
-    assert said.startswith("192.0.2.77 is no address that this machine can listen on")
-    assert "There are 127.0.0.1 or ::1 (only this machine), 0.0.0.0 (all of its addresses)" in said
+    assert said.startswith("192.0.2.77 is not an address that this machine can listen on")
+    assert (
+        "Possible addresses: 127.0.0.1 or ::1 (only this machine), 0.0.0.0 (all of its addresses)"
+        in said
+    )
     named = ports.refusal(8000, "no-such-machine.invalid")
     assert named is not None
-    assert named.startswith("no-such-machine.invalid is no address")
+    assert named.startswith("no-such-machine.invalid is not an address")
     assert ports.refusal(ports.free("127.0.0.2"), "127.0.0.2") is None
 
 
@@ -64,7 +67,7 @@ def test_a_port_of_root_is_not_called_in_use(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert (
         ports.refusal(80, "127.0.0.1")
-        == "port 80 needs the rights of root. Choose one above 1023: PORT=8080 make run"
+        == "port 80 needs root privileges. Choose a port above 1023: PORT=8080 make run"
     )
 
 

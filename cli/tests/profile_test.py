@@ -39,7 +39,9 @@ def test_what_stays_on_stays_on_and_the_sentence_names_what_went() -> None:
         "true",
         "true",
     )
-    assert notes == ["SYNC_TTS_STREAMING is off, and so is what needs it: SYNC_TTS_BARGE_IN."]
+    assert notes == [
+        "SYNC_TTS_STREAMING is off, and so are the flags that need it: SYNC_TTS_BARGE_IN."
+    ]
     assert apply_profile(ALL_ON, {"SYNC_TTS_BARGE_IN": "false"})[1] == []
 
 
@@ -60,7 +62,7 @@ def test_the_run_starts_without_the_core_by_one_variable(
     }
     assert loaded.inherited["ENABLE_SYNC_CORE"] == said
     assert loaded.notes[0].startswith(
-        "ENABLE_SYNC_CORE is off, and so is what needs it: SYNC_TTS_STREAMING, SYNC_TTS_BARGE_IN"
+        "ENABLE_SYNC_CORE is off, and so are the flags that need it: SYNC_TTS_STREAMING, SYNC_TTS_BARGE_IN"
     )
 
 
@@ -80,5 +82,5 @@ def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_run_in_which_nobody_would_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEGACY_ENABLED", "false")
     monkeypatch.setenv("ENABLE_SYNC_CORE", "false")
-    with pytest.raises(ValueError, match="nobody answers: leave one of them on"):
+    with pytest.raises(ValueError, match="nothing answers: leave one of them on"):
         settings.load()

@@ -26,4 +26,4 @@ def test_on_a_terminal_the_line_is_written_over_and_ends_with_what_became_of_it(
         assert out.getvalue().endswith(f"{'█' * 15}{'░' * 15}    5 of 10 MB")
         raise OSError("the disk is full")
     assert out.getvalue().count("\n") == 1
-    assert out.getvalue().endswith("not fetched\n")
+    assert out.getvalue().endswith("failed\n")

@@ -30,6 +30,6 @@ def test_a_run_names_what_is_in_use() -> None:
     }
     assert provider_summary.engine_summary(details) == [
         "Model: openai (gpt at host)",
-        "Voice: none answers yet, and it is tried again (edge: connection)",
+        "Voice: no provider answers yet; retrying (edge: connection)",
     ]
     assert provider_summary.engine_summary({}) == []

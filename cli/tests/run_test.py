@@ -180,7 +180,7 @@ async def test_a_service_that_crashes_is_started_again(tmp_path: Path, settings:
         while not (state.exists() and state.read_text()):
             await asyncio.sleep(0.02)
     assert (
-        "gateway ended with status 7; it is started again in 0.3 s. Until then the page is gone. Its log: "
+        "gateway ended with status 7; restarting in 0.3 s. Until then the page is gone. Its log: "
         in out.getvalue()
     )
     assert "gateway is back." in out.getvalue()
@@ -249,7 +249,7 @@ async def test_what_ran_well_and_then_refuses_its_settings_ends_nothing(
     (tmp_path / "fake_service.py").write_text(MISCONFIGURED)
     os.kill(told["pids"]["gateway"], signal.SIGKILL)
     async with asyncio.timeout(20):
-        while "gateway ended with status 2; it is started again" not in out.getvalue():
+        while "gateway ended with status 2; restarting" not in out.getvalue():
             assert not running.done()
             await asyncio.sleep(0.02)
     signal.raise_signal(signal.SIGHUP)
@@ -349,7 +349,10 @@ async def test_ports_of_services_move_where_they_are_taken_and_the_pages_address
         told = await started(state, running)
     assert told["url"] == f"http://127.0.0.2:{page}"
     assert told["ports"]["dialog-engine"] != taken
-    assert "  The usual ports of dialog-engine are in use; they have others.\n" in out.getvalue()
+    assert (
+        "  The usual ports of dialog-engine are in use; other ports were assigned.\n"
+        in out.getvalue()
+    )
     assert f"http://127.0.0.2:{page} " in out.getvalue()
     assert readiness.fetch_readiness(page, "127.0.0.2") == (True, "")
     signal.raise_signal(signal.SIGTERM)
@@ -367,7 +370,7 @@ async def test_a_store_that_is_garbage_is_one_sentence(tmp_path: Path, settings:
     said = out.getvalue()
     assert said.count("\n") == 1
     assert (
-        f"Valkey does not start with what is in {tmp_path / 'data' / 'valkey'}: make room, or move that folder away"
+        f"Valkey does not start with the data in {tmp_path / 'data' / 'valkey'}: free disk space, or move that folder away"
         in said
     )
     assert "Bad file format" in said

@@ -354,7 +354,7 @@ async def test_the_command_tells_when_the_fallback_answered(
     [
         (
             None,
-            "voice: no sound: neither PortAudio nor one of aplay, paplay, ffplay, play, afplay is here; --wav FILE saves it",
+            "voice: no sound: found neither PortAudio nor one of aplay, paplay, ffplay, play, afplay; --wav FILE saves it",
         ),
         (
             "#!/bin/sh\necho 'ALSA lib pcm.c' >&2\necho 'audio open error: No such file' >&2\nexit 1\n",

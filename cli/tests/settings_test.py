@@ -50,7 +50,7 @@ def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, said: s
 
 def test_a_variable_that_is_nearly_a_setting_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KY", "sk-…")
-    assert "OPENAI_API_KY is no setting: did you mean OPENAI_API_KEY?" in settings.load().notes
+    assert "OPENAI_API_KY is not a setting: did you mean OPENAI_API_KEY?" in settings.load().notes
 
 
 def test_one_variable_of_one_service_can_be_set() -> None:
@@ -73,7 +73,8 @@ def test_a_change_that_is_none_is_refused_with_an_example(change: str) -> None:
 
 def test_a_change_of_an_unknown_service_names_the_known_ones() -> None:
     with pytest.raises(
-        ValueError, match="there is no service engine; there are output-handler, dialog-engine"
+        ValueError,
+        match="there is no service engine; the services are output-handler, dialog-engine",
     ):
         settings.load(["engine.X=1"])
 
@@ -131,6 +132,7 @@ def test_a_service_can_run_more_than_once_each_with_a_name_and_a_port_of_its_own
 )
 def test_a_scale_that_is_none_is_refused_with_what_may_be_said(scale: str) -> None:
     with pytest.raises(
-        ValueError, match="write SERVICE=1 to 9, the service one of dialog-engine, output-handler"
+        ValueError,
+        match="write SERVICE=1 to SERVICE=9; the service is one of dialog-engine, output-handler",
     ):
         settings.load(scales=[scale])

@@ -328,7 +328,7 @@ async def test_the_command_fails_with_one_line(
     assert "Is it running" in await failing(file)
     assert "absent.wav" in await failing(tmp_path / "absent.wav")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "no program that records was found" in await failing(None)
+    assert "found no recording program" in await failing(None)
 
 
 async def test_ctrl_c_turns_everything_off(gateway: FakeGateway, url: str, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The `vtuber` command."""
+"""The `vtuber` command: runs the whole system on one machine, and talks to it."""

@@ -1,4 +1,8 @@
-"""The commands of `vtuber`. The top imports only what comes with Python: `models` also runs where nothing is installed (Dockerfile)."""
+"""Command line of `vtuber`.
+
+At the top it imports only the standard library and modules that do the same, because `vtuber
+models` also runs in image builds, where no package is installed.
+"""
 
 import argparse
 import asyncio
@@ -13,28 +17,28 @@ from vtuber_cli import settings
 from vtuber_cli.settings import GATEWAY_PORT
 
 READER_LEFT: Final = 141
-"""The exit status that shells know: 128 and SIGPIPE."""
+"""Exit status that shells use for a closed pipe: 128 and SIGPIPE."""
 
 
 def command_line() -> argparse.ArgumentParser:
-    """What may be typed."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="vtuber", description="A real-time AI VTuber, on this machine."
+        prog="vtuber", description="A real-time dialog system for AI VTubers."
     )
-    parser.add_argument("--version", action="store_true", help="say which version this is, and end")
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    run = commands.add_parser("run", help="start everything; Ctrl-C ends it")
-    run.add_argument("--port", type=_port, help="of the page (default 8000, or PORT)")
+    run = commands.add_parser("run", help="run everything on this machine until Ctrl-C")
+    run.add_argument("--port", type=_port, help="port of the page (default: PORT, or 8000)")
     run.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address of the page (default 127.0.0.1); 0.0.0.0 lets your phone in",
+        help="address of the page (default 127.0.0.1); 0.0.0.0 makes it reachable for phones",
     )
     run.add_argument(
         "--https",
         action="store_true",
-        help="with a certificate of this machine's own, so that phones give the microphone",
+        help="use a self-signed certificate, so that phones allow the microphone",
     )
     run.add_argument(
         "--data",
@@ -43,79 +47,82 @@ def command_line() -> argparse.ArgumentParser:
         help="folder for conversations and logs (default .data)",
     )
     run.add_argument(
-        "--ephemeral", action="store_true", help="free ports for everything but --port, for tests"
+        "--ephemeral", action="store_true", help="use free ports except for --port, for tests"
     )
     run.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="SERVICE.NAME=VALUE",
-        help="one variable of one service, e.g. input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000; wins over everything",
+        help="set a variable of one service, with the highest precedence, "
+        "e.g. input-handler.DIALOG_ENGINE_URL=http://127.0.0.1:9000",
     )
     run.add_argument(
         "--scale",
         action="append",
         default=[],
         metavar="SERVICE=N",
-        help="several processes of a service: dialog-engine=2, output-handler=2",
+        help="number of processes of a service: dialog-engine=2, output-handler=2",
     )
     run.add_argument(
-        "--state", type=Path, help="write ports and process ids here, as JSON, when all is ready"
+        "--state",
+        type=Path,
+        help="file that gets ports and process ids as JSON when everything is ready",
     )
 
     say = commands.add_parser(
-        "say", help="one turn: the text streams here, the voice is played or saved"
+        "say", help="run one turn: print the text, and play or save the voice"
     )
     say.add_argument("text")
-    say.add_argument("--session", default="live-001", help="session to speak in (default live-001)")
-    say.add_argument("--wav", type=Path, help="save the voice here instead of playing it")
-    say.add_argument("--lang", help="language of the text, e.g. zh or en (default: by its script)")
+    say.add_argument("--session", default="live-001", help="session to use (default live-001)")
+    say.add_argument("--wav", type=Path, help="save the voice to this file instead of playing it")
+    say.add_argument("--lang", help="language of the text, e.g. zh or en (default: detected)")
     say.add_argument(
         "--url",
-        help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)",
+        help=f"address of the gateway (default: VTUBER_URL, or http://127.0.0.1:{GATEWAY_PORT})",
     )
 
-    talk = commands.add_parser("talk", help="speak, and hear her answer; Ctrl-C ends it")
+    talk = commands.add_parser("talk", help="speak with the character until Ctrl-C")
+    talk.add_argument("--session", default="live-001", help="session to use (default live-001)")
     talk.add_argument(
-        "--session", default="live-001", help="session to speak in (default live-001)"
+        "--lang", choices=("zh", "en"), help="language that is spoken (default: detected)"
     )
-    talk.add_argument("--lang", choices=("zh", "en"), help="what is spoken (default: found out)")
-    talk.add_argument("--wav", type=Path, help="speak this WAV file instead of the microphone")
-    talk.add_argument("--out", type=Path, help="save her voice here instead of playing it")
+    talk.add_argument("--wav", type=Path, help="use this WAV file instead of the microphone")
+    talk.add_argument("--out", type=Path, help="save the voice to this file instead of playing it")
     talk.add_argument(
         "--headphones",
         action="store_true",
-        help="the microphone does not hear her: cut in whenever you like",
+        help="the microphone does not record the voice, so you can interrupt at any time",
     )
     talk.add_argument(
         "--url",
-        help=f"address of the gateway (default http://127.0.0.1:{GATEWAY_PORT}, or VTUBER_URL)",
+        help=f"address of the gateway (default: VTUBER_URL, or http://127.0.0.1:{GATEWAY_PORT})",
     )
 
-    models = commands.add_parser("models", help="fetch what hears speech; `run` finds it by itself")
+    models = commands.add_parser("models", help="download the speech models, which `run` then uses")
     models.add_argument(
         "--data",
         type=Path,
         default=Path(".data"),
-        help="they go to `models` in this folder (default .data)",
+        help="data folder; models are stored in its subfolder `models` (default .data)",
     )
     models.add_argument(
         "--check",
         action="store_true",
-        help="only say what is there, what is not, and what works without it",
+        help="only print which models are installed, and what works without the others",
     )
     models.add_argument(
-        "--weights-only", action="store_true", help="fetch the models and not what runs them"
+        "--weights-only", action="store_true", help="download the models without their runtime"
     )
     models.add_argument(
         "--try",
         action="store_true",
         dest="attempt",
-        help="say a few sentences and hear them, with times",
+        help="transcribe a few synthesized sentences, and print the times",
     )
 
     doctor = commands.add_parser(
-        "doctor", help="what is configured, what answers, what is slow and what is missing"
+        "doctor", help="print what is configured, what answers, what is slow and what is missing"
     )
     doctor.add_argument(
         "--data",
@@ -126,16 +133,16 @@ def command_line() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--providers",
         action="store_true",
-        help="let each configured model and voice say one sentence, with times",
+        help="let each configured model and voice produce one sentence, and print the times",
     )
-    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
 
     _flags_parser(commands)
     return parser
 
 
 def main() -> None:
-    """Parse the command line and do it."""
+    """Parse the command line and execute the command."""
     parser = command_line()
     asked = parser.parse_args()
     if asked.version:
@@ -166,11 +173,14 @@ def main() -> None:
 
 
 def _printed(command: Callable[[argparse.Namespace], int], asked: argparse.Namespace) -> int:
-    """A command that only prints: whoever reads may leave early (`vtuber doctor | head`), and that is no failure to show."""
+    """Execute a command that only prints.
+
+    A reader that leaves early (`vtuber doctor | head`) is not an error to report.
+    """
     try:
         return command(asked)
     except BrokenPipeError:
-        # What the interpreter flushes when it ends goes nowhere.
+        # The interpreter flushes stdout at its end, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_LEFT
 
@@ -183,24 +193,24 @@ def _port(text: str) -> int:
 
 
 def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    flags = commands.add_parser(
-        "flags", help="a session's flags on a cluster: on, off, with all that belongs to it"
-    )
+    flags = commands.add_parser("flags", help="change or show flags of a session on a cluster")
     verbs = flags.add_subparsers(dest="verb", required=True)
     for verb, what in (
-        ("off", "turn a flag off, and all that need it"),
-        ("on", "turn a flag on, and all that it needs"),
-        ("show", "which flags are on"),
+        ("off", "turn a flag off, with all flags that need it"),
+        ("on", "turn a flag on, with all flags that it needs"),
+        ("show", "print the state of all flags"),
     ):
         one = verbs.add_parser(verb, help=what)
-        one.add_argument("name", help="of the VtuberSession")
+        one.add_argument("name", help="name of the VtuberSession")
         if verb != "show":
-            one.add_argument("flag", help="ENABLE_SYNC_CORE, for one")
+            one.add_argument("flag", help="name of the flag, e.g. ENABLE_SYNC_CORE")
             one.add_argument(
-                "--dry-run", action="store_true", help="only print the command that would be run"
+                "--dry-run", action="store_true", help="only print the kubectl command"
             )
-        one.add_argument("-n", "--namespace", help="of the VtuberSession (default: kubectl's)")
-        one.add_argument("--context", help="of the cluster (default: kubectl's)")
+        one.add_argument(
+            "-n", "--namespace", help="namespace of the VtuberSession (default: the one of kubectl)"
+        )
+        one.add_argument("--context", help="context of the cluster (default: the one of kubectl)")
 
 
 def _flags(asked: argparse.Namespace) -> int:
@@ -213,7 +223,7 @@ def _flags(asked: argparse.Namespace) -> int:
         return flags.show(asked.name, place=place, console=Console())
     if asked.flag not in list(Flag):
         print(
-            f"vtuber flags: there is no flag {asked.flag}; there are {', '.join(Flag)}",
+            f"vtuber flags: there is no flag {asked.flag}; the flags are {', '.join(Flag)}",
             file=sys.stderr,
         )
         return 2
@@ -245,7 +255,7 @@ def _doctor(asked: argparse.Namespace) -> int:
             asked.data, attempt=asked.providers, as_json=asked.json, console=Console()
         )
     except ValueError as error:
-        print(f"Cannot look: {error}", file=sys.stderr)
+        print(f"Cannot check: {error}", file=sys.stderr)
         return 2
 
 

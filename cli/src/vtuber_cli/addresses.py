@@ -1,4 +1,4 @@
-"""Where the page listens, where it is found from this machine and from others, and how that is written."""
+"""Addresses of the page: where it listens, and its URLs on this machine and in the network."""
 
 import socket
 import ssl
@@ -9,23 +9,26 @@ _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 -- compared
 
 
 def local_host(host: str) -> str:
-    """By which address this machine finds what listens on `host`."""
+    """Return the address by which this machine reaches a server that listens on `host`."""
     return _WILDCARDS.get(host, host)
 
 
 def url(host: str, port: int, scheme: str = "http") -> str:
-    """With brackets around an IPv6 address."""
+    """Return the URL; an IPv6 address gets brackets."""
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def display_url(host: str, port: int, scheme: str = "http") -> str:
-    """As a person on this machine types it."""
+    """Return the URL to open on this machine."""
     found = local_host(host)
     return url("localhost" if found == LOOPBACK else found, port, scheme)
 
 
 def lan_urls(host: str, port: int, scheme: str = "http") -> str | None:
-    """As somebody in the same network types it; None where it does not listen there, or there is no network."""
+    """Return the URL for other machines in the network.
+
+    None if the page listens on loopback only, or if there is no network.
+    """
     if host in _WILDCARDS:
         found = of_this_machine()
         return None if found is None else url(found, port, scheme)
@@ -37,7 +40,10 @@ def lan_urls(host: str, port: int, scheme: str = "http") -> str | None:
 
 
 def interface_addresses() -> ssl.SSLContext:
-    """For calls that do not leave this machine: its page's certificate is our own."""
+    """Return a TLS context for connections within this machine, which verifies no certificate.
+
+    The page's certificate is self-signed.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -45,10 +51,10 @@ def interface_addresses() -> ssl.SSLContext:
 
 
 def of_this_machine() -> str | None:
-    """The address by which this machine goes out. Nothing is sent."""
+    """Return the address of the interface with the default route, or None. Sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # A documentation address: nobody is there, and only the way to it is looked up.
+            # An address reserved for documentation: connecting UDP only looks up the route.
             probe.connect(("192.0.2.1", 9))
             found = str(probe.getsockname()[0])
         except OSError:
@@ -57,7 +63,7 @@ def of_this_machine() -> str | None:
 
 
 def choices() -> str:
-    """What may be listened on here, for a sentence."""
+    """Return the addresses that the page can listen on, as part of a sentence."""
     own = of_this_machine()
     return "127.0.0.1 or ::1 (only this machine), 0.0.0.0 (all of its addresses)" + (
         f", {own}" if own else ""

@@ -1,4 +1,4 @@
-"""Turns that are played while they come, or kept."""
+"""Where the audio of turns goes: to the loudspeaker while it arrives, or into a file."""
 
 import asyncio
 import contextlib
@@ -14,46 +14,46 @@ from vtuber_cli import players, sound_device
 from vtuber_cli.players import FirstAvailable, PlayError, Sound, SoundMaker
 
 DRAIN_S: Final = 0.3
-"""So long a room still sounds, and a recorder still holds what it heard, after the player has ended."""
+"""Seconds for which a microphone may still record the voice after the player has ended."""
 
 SILENCE_TIMEOUT_S: Final = 10.0
-"""A turn of which nothing came for so long is taken for ended."""
+"""Seconds without audio after which a turn counts as ended."""
 
-NO_PLAYER: Final = f"no sound: neither PortAudio nor one of {', '.join(player.name for player in players.PLAYERS)} is here"
+NO_PLAYER: Final = f"no sound: found neither PortAudio nor one of {', '.join(player.name for player in players.PLAYERS)}"
 
 
 class AudioSink(Protocol):
-    """Where the sound of turns goes."""
+    """Destination of the audio of turns."""
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
-        """The next piece of a turn."""
+        """Add audio of a turn."""
 
     def end(self, turn: int) -> None:
-        """All pieces of the turn have come."""
+        """All audio of the turn has arrived."""
 
     def flush(self, turn: int | None) -> None:
-        """The turn (None: whatever sounds) is stopped: not a word more of it."""
+        """Stop the turn, or all turns for None, and discard its audio."""
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause playback."""
 
     def resume(self) -> None:
-        """Go on after `hold`."""
+        """Continue after `pause`."""
 
     @property
     def playing(self) -> bool:
-        """Whether a microphone in this room hears it."""
+        """Whether a microphone in the room may record it."""
 
     async def wait_silent(self) -> None:
-        """Until all turns that were ended have been heard."""
+        """Wait until all ended turns have been played."""
 
     async def aclose(self) -> None:
-        """Fall silent and let go of everything."""
+        """Stop playing and release all resources."""
 
 
 @dataclass(eq=False)
 class _Turn:
-    """A turn on its way to the ear."""
+    """A turn that plays or waits to be played."""
 
     rate: int
     sound: Sound
@@ -63,9 +63,9 @@ class _Turn:
 
 
 class Speaker:
-    """Plays turns as they come, one after another; each can be ended in the middle of a word.
+    """Plays turns one after another, each while it arrives.
 
-    `trouble` is told once why there is no sound; what comes afterwards is tried all the same.
+    `trouble` is called with the first reason why there is no sound; later turns are tried as well.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Speaker:
         self._turns: dict[int, _Turn] = {}
         self._quiet_at = 0.0
         self._flushed = 0
-        """The last turn that was stopped; what comes of it still is not played."""
+        """The last stopped turn; audio of it that arrives later is discarded."""
 
     @classmethod
     def default_output(cls, trouble: Callable[[str], None] | None = None) -> "Speaker | None":
-        """On the sound device, where it opens, else by the first player that is there; None without either."""
+        """Use the sound device, or else the first player that exists; None without either."""
         player = players.available_players()
         ways = [
             way
@@ -93,7 +93,7 @@ class Speaker:
         return cls(lambda: FirstAvailable(ways), trouble=trouble) if ways else None
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
-        """The next piece of a turn."""
+        """Add audio of a turn, and begin to play a new one."""
         if turn <= self._flushed:
             return
         playing = self._turns.get(turn)
@@ -101,17 +101,17 @@ class Speaker:
             before = [each.task for each in self._turns.values() if each.task is not None]
             playing = self._turns[turn] = _Turn(sample_rate, self._make())
             playing.task = asyncio.create_task(self._play(playing, before))
-            # Not at the end of `_play`: a task that is cancelled before it began never comes there.
+            # A callback, because a task that is cancelled before it began never executes `finally`.
             playing.task.add_done_callback(lambda _: self._ended(turn))
         playing.pieces.put_nowait(pcm)
 
     def end(self, turn: int) -> None:
-        """All pieces of the turn have come."""
+        """All audio of the turn has arrived."""
         if turn in self._turns:
             self._turns[turn].pieces.put_nowait(None)
 
     def flush(self, turn: int | None) -> None:
-        """The turn is stopped; what the player holds of it is lost with the player."""
+        """Stop the turn, or all turns for None; what the player has buffered is discarded too."""
         for number, playing in self._turns.items():
             if turn in (None, number) and playing.task is not None and not playing.stopped:
                 playing.stopped = True
@@ -119,31 +119,31 @@ class Speaker:
                 self._flushed = max(self._flushed, number)
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause playback."""
         for playing in self._turns.values():
             playing.sound.pause()
 
     def resume(self) -> None:
-        """Go on after `hold`."""
+        """Continue after `pause`."""
         for playing in self._turns.values():
             playing.sound.resume()
 
     @property
     def playing(self) -> bool:
-        """Whether a microphone in this room hears it."""
+        """Whether a microphone in the room may record it."""
         return bool(self._turns) or self._clock() < self._quiet_at
 
     async def wait_silent(self) -> None:
-        """Until all turns have been heard."""
+        """Wait until all turns have been played."""
         while tasks := [
             playing.task for playing in self._turns.values() if playing.task is not None
         ]:
             await asyncio.wait(tasks)
-            # Whoever is told that a task is done is told in turn.
+            # The callbacks of a finished task run in the next iteration of the loop.
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:
-        """Fall silent."""
+        """Stop playing."""
         self.flush(None)
         await self.wait_silent()
 
@@ -157,7 +157,7 @@ class Speaker:
                 await asyncio.wait(before)
             await self._pass_on(playing)
         except PlayError as error:
-            # This turn is lost to the ear; the next one is tried.
+            # This turn is not played; the next one is tried.
             if self._trouble is not None:
                 trouble, self._trouble = self._trouble, None
                 trouble(str(error))
@@ -177,7 +177,7 @@ class Speaker:
 
 
 def unwritable(path: Path) -> str | None:
-    """Why no file can be written there, in one sentence; None where it can. Nothing is written yet."""
+    """Return a sentence if the file cannot be written, else None. Writes nothing."""
     folder = path.absolute().parent
     if path.is_dir():
         return f"{path} is a folder; name a file in it."
@@ -189,7 +189,10 @@ def unwritable(path: Path) -> str | None:
 
 
 class FileSink:
-    """Keeps the sound of all turns, one after another, and writes it into a WAV file at the end. No microphone hears it."""
+    """Collects the audio of all turns, and writes it into a WAV file at the end.
+
+    Without a path the audio is discarded.
+    """
 
     playing = False
 
@@ -199,27 +202,27 @@ class FileSink:
         self._rate = 24_000
 
     def feed(self, turn: int, pcm: bytes, sample_rate: int) -> None:
-        """The next piece of a turn."""
+        """Add audio of a turn."""
         if self._path is not None:
             self._rate = sample_rate
             self._pcm += pcm
 
     def end(self, turn: int) -> None:
-        """Nothing more is to be done."""
+        """Do nothing."""
 
     def flush(self, turn: int | None) -> None:
-        """What came was sent to be heard, and stays."""
+        """Keep what has arrived."""
 
     def pause(self) -> None:
-        """A file does not stand still."""
+        """Do nothing."""
 
     def resume(self) -> None:
-        """Nor does it go on."""
+        """Do nothing."""
 
     async def wait_silent(self) -> None:
-        """At once."""
+        """Return at once."""
 
     async def aclose(self) -> None:
-        """Write the file."""
+        """Write the file. Raises OSError."""
         if self._path is not None:
             await asyncio.to_thread(self._path.write_bytes, wav_file(self._pcm, self._rate))

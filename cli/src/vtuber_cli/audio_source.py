@@ -1,4 +1,4 @@
-"""What is spoken: from the microphone by a program of this machine, or from a WAV file at the pace of the ear."""
+"""Audio of the user for `vtuber talk`: from a recording program, or from a WAV file."""
 
 import asyncio
 import contextlib
@@ -38,18 +38,18 @@ _RAW_OUT: Final = ("-f", "s16le", "-")
 
 
 class RecordError(Exception):
-    """One sentence, with the way out."""
+    """No audio can be recorded or read; the message says what to do."""
 
 
 class AudioSource(Protocol):
-    """Somebody who speaks."""
+    """Source of a user's audio."""
 
     sample_rate: int
     has_echo: bool
-    """Whether it hears what this machine plays."""
+    """Whether it records what this machine plays."""
 
     def frames(self) -> AsyncGenerator[bytes, None]:
-        """Frames of 20 ms, s16le mono, as fast as they are spoken. Raises CannotRecord."""
+        """Yield frames of 20 ms, s16le mono, in real time. Raises RecordError."""
 
 
 def _command() -> tuple[str, ...] | None:
@@ -68,7 +68,7 @@ def _command() -> tuple[str, ...] | None:
 
 @dataclass
 class Microphone:
-    """The microphone of this machine."""
+    """The microphone of this machine, through a recording program."""
 
     command: tuple[str, ...]
     sample_rate: int = SAMPLE_RATE
@@ -76,17 +76,18 @@ class Microphone:
 
     @classmethod
     def default_input(cls) -> "Microphone":
-        """By the first recorder that is there; raises CannotRecord."""
+        """Use the first recording program that exists. Raises RecordError."""
         command = _command()
         if command is None:
             names = ", ".join(each[0] for each in RECORDERS)
             raise RecordError(
-                f"no program that records was found ({names}, ffmpeg): install one, e.g. alsa-utils or sox; --wav FILE needs none"
+                f"found no recording program ({names}, ffmpeg): install one, e.g. alsa-utils or "
+                "sox, or use --wav FILE"
             )
         return cls(command)
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
-        """Until it is closed; raises CannotRecord when the recorder ends by itself."""
+        """Yield frames until closed. Raises RecordError when the program ends by itself."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *self.command,
@@ -109,7 +110,7 @@ class Microphone:
         finally:
             if process.returncode is None:
                 process.kill()
-            # asyncio takes a process for ended only once its pipes are, and reads none that nobody asks for.
+            # asyncio waits for the end of the pipes, and reads them only on demand.
             await process.stdout.read()
             await process.wait()
             await asyncio.wait([said])
@@ -117,7 +118,7 @@ class Microphone:
 
 @dataclass
 class Recording:
-    """A WAV file, 16 bits a sample; of several channels the first is heard."""
+    """A WAV file with 16-bit samples; only its first channel is used."""
 
     pcm: bytes
     sample_rate: int
@@ -125,7 +126,7 @@ class Recording:
 
     @classmethod
     def from_file(cls, path: Path) -> "Recording":
-        """Read it whole; raises CannotRecord."""
+        """Read the whole file. Raises RecordError."""
         try:
             with wave.open(str(path), "rb") as file:
                 channels, width, rate = (
@@ -140,7 +141,8 @@ class Recording:
             ) from error
         if width != 2 or not 8_000 <= rate <= 48_000:
             raise RecordError(
-                f"{path} has {8 * width} bits at {rate} Hz; wanted are 16 bits at 8000 to 48000 Hz"
+                f"{path} has {8 * width} bits at {rate} Hz; required are 16 bits at 8000 to 48000 "
+                "Hz"
             )
         return cls(
             array("h", data[: len(data) // (2 * channels) * 2 * channels])[::channels].tobytes(),
@@ -148,7 +150,7 @@ class Recording:
         )
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
-        """To its end, none sooner than it would have been spoken."""
+        """Yield all frames, none earlier than it would have been spoken."""
         size = self.sample_rate * FRAME_MS // 1_000 * 2
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -158,5 +160,5 @@ class Recording:
 
 
 def open_source(wav: Path | None) -> AudioSource:
-    """The file, or the microphone; raises CannotRecord."""
+    """Return the file or the microphone. Raises RecordError."""
     return Recording.from_file(wav) if wav is not None else Microphone.default_input()

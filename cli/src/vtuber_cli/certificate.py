@@ -1,4 +1,4 @@
-"""A certificate of this machine's own, for a page that a phone may use a microphone on."""
+"""A self-signed certificate for the page: browsers allow a microphone only over https."""
 
 import ipaddress
 import os
@@ -18,14 +18,15 @@ from vtuber_cli import addresses
 from vtuber_cli.processes import RunError
 
 VALID_DAYS: Final = 800
-"""iPhones refuse what is valid for more than 825."""
+"""Validity in days; iPhones reject certificates that are valid for more than 825."""
 
 SPARE_DAYS: Final = 30
+"""A certificate is replaced this many days before it expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """PEM files, and what a person compares before trusting it."""
+    """Paths of the PEM files, and the SHA-256 fingerprint that users compare."""
 
     certificate: Path
     key: Path
@@ -33,7 +34,10 @@ class Certificate:
 
 
 def own(folder: Path, host: str, *, now: datetime | None = None) -> Certificate:
-    """The one in `folder`; made anew where it does not cover today's names, or will end soon. Raises CannotRun."""
+    """Return the certificate in `folder`. Raises RunError.
+
+    A new one is created if it lacks a present name or address of this machine, or expires soon.
+    """
     moment = now or datetime.now(UTC)
     names = _names(host)
     path, key = folder / "cert.pem", folder / "key.pem"
@@ -43,12 +47,12 @@ def own(folder: Path, host: str, *, now: datetime | None = None) -> Certificate:
         if kept is None:
             kept = _make(path, key, names, moment)
     except OSError as error:
-        raise RunError(f"no certificate can be kept in {folder} ({error.strerror}).") from error
+        raise RunError(f"no certificate can be stored in {folder} ({error.strerror}).") from error
     return Certificate(path, key, kept.fingerprint(hashes.SHA256()).hex(":").upper())
 
 
 def _names(host: str) -> list[str]:
-    """By which this machine may be found, for as long as it has these addresses."""
+    """Return the names and addresses by which this machine is reached."""
     machine = socket.gethostname()
     found = [
         "localhost",
@@ -94,7 +98,7 @@ def _make(path: Path, key: Path, names: Sequence[str], moment: datetime) -> x509
         .add_extension(
             x509.SubjectAlternativeName([_general(each) for each in names]), critical=False
         )
-        # Phones take for trusted only what may sign, itself here and nothing below it.
+        # Phones let users trust only a CA certificate. This one may sign only itself.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(private, hashes.SHA256())

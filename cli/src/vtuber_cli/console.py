@@ -1,4 +1,4 @@
-"""How `vtuber run` prints: each service's JSON log lines as one readable, coloured line; raw lines go to files."""
+"""Output of `vtuber run`: JSON log lines of services as readable, coloured lines."""
 
 import json
 import sys
@@ -27,28 +27,31 @@ HIDDEN: Final = {
 
 
 class Console:
-    """Colours only on a terminal."""
+    """Writes to `out`; by default with colours only if it is a terminal."""
 
     def __init__(self, out: TextIO = sys.stdout, *, colours: bool | None = None) -> None:
         self._out = out
         self._colours = out.isatty() if colours is None else colours
 
     def paint(self, text: str, colour: str) -> str:
-        """The text in a colour."""
+        """Return the text in a colour."""
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self._colours else text
 
     def say(self, text: str = "") -> None:
-        """A line of our own."""
+        """Write a line."""
         self._out.write(text + "\n")
         self._out.flush()
 
     def write(self, text: str) -> None:
-        """A piece of a line."""
+        """Write a piece of a line."""
         self._out.write(text)
         self._out.flush()
 
     def again(self, text: str, *, last: bool = False) -> None:
-        """A line that is written over by the next, on a terminal; elsewhere only the `last` is written."""
+        """Write a line that the next one overwrites.
+
+        Without colours only the `last` one is written.
+        """
         if self._colours:
             self._out.write(f"\r\x1b[K{text}" + ("\n" if last else ""))
             self._out.flush()
@@ -56,11 +59,11 @@ class Console:
             self.say(text)
 
     def service_line(self, name: str, colour: str, raw: str) -> None:
-        """A line of a service."""
+        """Write a log line of a service."""
         self.say(f"{self.paint(f'{name:<15}', colour)} {self.readable(raw)}")
 
     def readable(self, raw: str) -> str:
-        """`event  live-001#3  key=value …` out of a JSON line; anything else as it is."""
+        """Return `event  live-001#3  key=value …` for a JSON line, and other lines unchanged."""
         try:
             line = json.loads(raw)
         except (ValueError, RecursionError):

@@ -1,4 +1,7 @@
-"""`vtuber doctor`: in one screen, what is configured, what answers, what is slow and what is missing; with `--providers`, how each does."""
+"""`vtuber doctor`: settings, services, providers and machine on one screen.
+
+With `--providers` each language model and voice produces one sentence.
+"""
 
 import json
 import os
@@ -26,17 +29,21 @@ COLOURS: Final[Mapping[State, str]] = {
 }
 
 SLOW_MS: Final = 500.0
-"""Of an answer on this machine, which takes five."""
+"""Milliseconds above which an answer of `/readyz` counts as slow; usual are five."""
 
 SLOW_FIRST_MS: Final[Mapping[str, float]] = {"model": 1_500.0, "voice": 1_000.0}
-"""To the first word, and to the first sound: later than that, people begin to wait."""
+"""Milliseconds to the first word or the first audio above which users notice a wait."""
 
 ROOM_MB: Final = 200
+"""Free disk space in MB below which it counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line. `missing`: it should be there and is not; `off`: nobody asked for it."""
+    """One line.
+
+    `missing`: it should exist and does not; `off`: it is not configured or not started.
+    """
 
     area: Literal["settings", "services", "providers", "machine"]
     name: str
@@ -46,7 +53,7 @@ class Finding:
 
 
 def main(data: Path, *, attempt: bool, as_json: bool, console: Console) -> int:
-    """The command; exit status 0 where nothing is missing."""
+    """The command; exit status 0 if nothing is missing."""
     found: list[Finding] = []
     for finding in _all(data, attempt=attempt):
         found.append(finding)
@@ -77,13 +84,16 @@ def _settings() -> Iterator[Finding]:
 
 
 def check_services(*candidates: Sequence[ServiceAddress]) -> Iterator[Finding]:
-    """What the services say of themselves, and the engine of models and voices: of the first candidates of whom one answers."""
+    """Yield the state of the services and of the engine's providers.
+
+    The first candidates of which a service answers are used.
+    """
     for candidate in candidates:
         states = _ask_all(candidate)
         if any(state.answers for _, state, _ in states):
             yield from _describe_states(states)
             return
-    yield Finding("services", "all", "off", "nothing runs here; `make run` starts it")
+    yield Finding("services", "all", "off", "no run is active; `make run` starts one")
 
 
 def _ask_all(
@@ -115,9 +125,9 @@ def _describe_states(
             )
         else:
             without = (
-                "she answers without it, and has no fallback"
+                "replies work without it, but there is no fallback"
                 if service.fallback
-                else "she does not answer"
+                else "there are no replies"
             )
             yield Finding(
                 "services", service.name, "missing", f"port {service.port}, not running: {without}"
@@ -125,12 +135,12 @@ def _describe_states(
     for _, state, _ in states:
         for line in provider_summary.engine_summary(state.details):
             kind, _, message = line.partition(": ")
-            answers = not message.startswith("none answers")
+            answers = not message.startswith("no provider answers")
             yield Finding(
                 "providers", f"{kind.lower()} in use", "ok" if answers else "missing", message
             )
         if state.details.get("models"):
-            # The engine's; the legacy chain's are the same.
+            # The providers of the engine; the legacy pipeline has the same.
             break
 
 
@@ -161,7 +171,7 @@ def _machine(data: Path) -> Iterator[Finding]:
 
 
 def _trial() -> Iterator[dict[str, Any]]:
-    """What the engine's own trial says, as it says it."""
+    """Run the engine's provider check and yield its results."""
     command = [sys.executable, "-m", "dialog_engine.provider_check"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -181,17 +191,17 @@ def _trial() -> Iterator[dict[str, Any]]:
             "kind": "settings",
             "name": "trial",
             "configured": True,
-            "problem": problem.splitlines()[-1] if problem else "it broke off",
+            "problem": problem.splitlines()[-1] if problem else "it ended early",
         }
 
 
 def check_providers(trials: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
-    """What the engine's trials say."""
+    """Yield findings for results of the provider check."""
     for message in trials:
         kind, name, about = message["kind"], message["name"], message.get("about")
         label, where = f"{kind} {name}", f" ({about})" if about else ""
         first, total = message.get("first_ms"), message.get("total_ms")
-        problem = message.get("problem") or (None if first is not None else "nothing came")
+        problem = message.get("problem") or (None if first is not None else "no output")
         if problem is not None:
             known = str(problem).removeprefix(f"{name}: ")
             off = not message.get("configured") or known.startswith("not set up")
@@ -231,9 +241,10 @@ def _conclude(found: list[Finding], console: Console) -> None:
     console.say()
     if missing:
         console.say(
-            f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md says what to do."
+            f"  {console.paint('Missing:', 'red')} {', '.join(missing)}. docs/troubleshooting.md "
+            "says what to do."
         )
     if slow:
         console.say(f"  {console.paint('Slow:', 'yellow')} {', '.join(slow)}.")
     if not missing and not slow:
-        console.say(f"  {console.paint('All is well.', 'green')}")
+        console.say(f"  {console.paint('Everything works.', 'green')}")

@@ -1,4 +1,8 @@
-"""`vtuber flags`: one patch of a VtuberSession that turns a flag off with all that need it, or on with all that it needs."""
+"""`vtuber flags`: changes a flag of a VtuberSession, with the flags that depend on it.
+
+The API server rejects a flag without the flags that it requires. One patch therefore turns a flag
+off together with its dependents, or on together with its requirements.
+"""
 
 import json
 import shlex
@@ -15,13 +19,13 @@ TIMEOUT_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class KubeTarget:
-    """Which cluster and namespace; None: what kubectl takes."""
+    """Cluster and namespace; None for the defaults of kubectl."""
 
     namespace: str | None = None
     context: str | None = None
 
     def kubectl(self, *arguments: str) -> list[str]:
-        """A command line."""
+        """Return a kubectl command line."""
         chosen = [
             *(["--context", self.context] if self.context else []),
             *(["-n", self.namespace] if self.namespace else []),
@@ -30,11 +34,11 @@ class KubeTarget:
 
 
 class FlipError(Exception):
-    """One sentence, with the way out."""
+    """The change failed; the message says what to do."""
 
 
 def change(flag: Flag, *, on: bool) -> dict[str, bool]:
-    """What has to be said of which flags, so that the API server takes it whatever was said before."""
+    """Return the value of each flag to set, so that the API server accepts it in any state."""
     return dict.fromkeys(
         [
             str(each)
@@ -47,13 +51,13 @@ def change(flag: Flag, *, on: bool) -> dict[str, bool]:
 
 
 def patch(name: str, flag: Flag, *, on: bool) -> list[str]:
-    """Arguments of kubectl."""
+    """Return the arguments of kubectl."""
     wanted = json.dumps({"spec": {"flags": change(flag, on=on)}}, separators=(",", ":"))
     return ["patch", "vts", name, "--type=merge", "-p", wanted]
 
 
 def flip(name: str, flag: Flag, *, on: bool, place: KubeTarget, dry: bool, console: Console) -> int:
-    """Print the command and, unless `dry`, do it; the exit status."""
+    """Print the command and, unless `dry`, execute it; return the exit status."""
     command = place.kubectl(*patch(name, flag, on=on))
     console.say(shlex.join(command))
     if dry:
@@ -65,13 +69,14 @@ def flip(name: str, flag: Flag, *, on: bool, place: KubeTarget, dry: bool, conso
         return 1
     said = ", ".join(f"{each} {'on' if on else 'off'}" for each in change(flag, on=on))
     console.say(
-        f"{said}. The next turn of each pod goes by it; `{shlex.join(place.kubectl('get', 'vts', name))}` shows how far it is."
+        f"{said}. Each pod uses it from its next turn on; "
+        f"`{shlex.join(place.kubectl('get', 'vts', name))}` shows the progress."
     )
     return 0
 
 
 def show(name: str, *, place: KubeTarget, console: Console) -> int:
-    """Each flag as the session wants it, as it is, and what it waits for."""
+    """Print the wanted and the effective state of each flag; return the exit status."""
     try:
         found: dict[str, Any] = json.loads(
             _run(place.kubectl("get", "vts", name, "-o", "json"), name)
@@ -88,11 +93,11 @@ def show(name: str, *, place: KubeTarget, console: Console) -> int:
             if asked is None or asked == flag.get("effective")
             else f", wanted {'on' if asked else 'off'}"
         )
-        pods = f"{flag.get('acknowledgedPods', 0)} of {flag.get('livePods', 0)} pods go by it"
+        pods = f"{flag.get('acknowledgedPods', 0)} of {flag.get('livePods', 0)} pods use it"
         shown = console.paint(f"{state:<4}", "green" if state == "on" else "grey")
         console.say(f"  {flag['name']:<22} {shown}{flag.get('phase', '')}{wish}; {pods}")
     if not found.get("status", {}).get("flags"):
-        console.say(f"No operator has looked at {name} yet: is one running in that namespace?")
+        console.say(f"No operator has processed {name} yet: is one running in that namespace?")
     return 0
 
 
@@ -102,7 +107,9 @@ def _run(command: Sequence[str], name: str) -> str:
             command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except FileNotFoundError as error:
-        raise FlipError("kubectl is not on PATH; type the command where it is.") from error
+        raise FlipError(
+            "kubectl is not on PATH; execute the command on a machine that has it."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise FlipError(f"the cluster did not answer within {TIMEOUT_S} s.") from error
     if done.returncode == 0:
@@ -114,7 +121,8 @@ def _run(command: Sequence[str], name: str) -> str:
     )
     if "NotFound" in said and "vtubersessions" in said:
         said = (
-            f"there is no VtuberSession {name} in that namespace (-n NAMESPACE says which). A session without one goes by "
-            "that of all, whose sessionId is *: `kubectl get vts -A` lists them."
+            f"there is no VtuberSession {name} in that namespace (select another one with -n "
+            "NAMESPACE). A session without its own uses "
+            "the one whose sessionId is *: `kubectl get vts -A` lists them."
         )
     raise FlipError(said)

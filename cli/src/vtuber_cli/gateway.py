@@ -1,4 +1,4 @@
-"""The gateway as the commands see it: its sockets, and what to say when it does not answer."""
+"""Connections of the commands to the gateway, and the message when it does not answer."""
 
 import ipaddress
 import ssl
@@ -12,7 +12,10 @@ from vtuber_cli.settings import GATEWAY_PORT
 
 
 def address(text: str) -> str:
-    """A gateway's address as a person writes it, with or without a scheme. Raises ValueError."""
+    """Return the gateway's URL for what the user wrote, with or without a scheme.
+
+    Raises ValueError.
+    """
     written = (text if "://" in text else f"http://{text}").rstrip("/")
     try:
         parts = urlsplit(written)
@@ -25,13 +28,17 @@ def address(text: str) -> str:
         complete = False
     if not complete:
         raise ValueError(
-            f"{text!r} is no address of a gateway; write one like http://127.0.0.1:{GATEWAY_PORT}"
+            f"{text!r} is not an address of a gateway; write one like "
+            f"http://127.0.0.1:{GATEWAY_PORT}"
         )
     return written
 
 
 def trust(url: str) -> ssl.SSLContext | None:
-    """Whom to believe that he is `url`; None for http. What comes from this machine itself needs no certificate of others."""
+    """Return the TLS context for `url`, or None for http.
+
+    On this machine no certificate is verified.
+    """
     parts = urlsplit(url)
     if parts.scheme != "https":
         return None
@@ -50,11 +57,11 @@ def _is_loopback(host: str) -> bool:
 
 
 class GatewayUnreachable(Exception):
-    """One sentence, with the way out."""
+    """The message is a sentence that says what to do."""
 
 
 def socket(url: str, path: str, subprotocol: str) -> connect:
-    """A socket of the gateway at `url` (http or https), to be entered."""
+    """Return a WebSocket connection to enter; `url` is http or https."""
     address = f"ws{url.removeprefix('http')}{path}"
     return connect(
         address,
@@ -68,5 +75,5 @@ def socket(url: str, path: str, subprotocol: str) -> connect:
 
 
 def unreachable_message(url: str, error: Exception) -> str:
-    """Nobody is there, or nobody any more."""
+    """Return the message for a connection that failed or was lost."""
     return f"no answer from {url} ({type(error).__name__}). Is it running? `make run`"

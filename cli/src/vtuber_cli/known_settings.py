@@ -1,4 +1,4 @@
-"""Which settings there are, by service, and what a name that is none of them was probably meant to be."""
+"""Names of all settings by service, and suggestions for names that are misspelled."""
 
 import difflib
 import importlib
@@ -6,28 +6,30 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 RUN_SETTINGS: Final = ("PORT", "REDIS_URL", "LEGACY_ENABLED", "MICROPHONE_ENABLED", "VTUBER_URL")
-"""What this command itself reads."""
+"""Settings of the `vtuber` command itself."""
 
 SET_BY_RUN: Final = {
     "PORT": "`--port`, for the page",
     "HOST": "`--host`, for the page",
-    "REDIS_URL": "the variable REDIS_URL, for all",
+    "REDIS_URL": "the variable REDIS_URL, for all services",
 }
-"""What a run tells each of its processes itself, and how a person says it."""
+"""Settings that a run sets for each process, and how the user sets them instead."""
 
 COMMON_MISTAKES: Final = {
     "OPENAI_API_BASE": "OPENAI_BASE_URL",
     "OPENAI_MODEL": "LLM_MODEL",
     "OPENAI_KEY": "OPENAI_API_KEY",
 }
-"""Names that other programs use for the same."""
+"""Names that other programs use for a setting."""
 
 _ALIKE: Final = 0.85
+"""Similarity, 0 to 1, from which a name is taken for a misspelled setting."""
 _SHORT: Final = 6
+"""Shorter names are too similar to each other to be suggested."""
 
 
 def of_service(module: str) -> set[str]:
-    """The names of a service's settings, as in the environment. The service's code is asked, by its module's name."""
+    """Return the names of a service's settings as in the environment; imports its `settings.py`."""
     found = importlib.import_module(f"{module}.settings")
     names = set[str]()
     for each in vars(found).values():
@@ -41,7 +43,10 @@ def of_service(module: str) -> set[str]:
 
 
 def closest_setting(name: str, known: Iterable[str]) -> str | None:
-    """The setting that this name is close to, if it is none itself."""
+    """Return the setting that `name` probably means.
+
+    None if it is a setting itself, or resembles none.
+    """
     asked, names = name.upper(), set(known)
     if asked in names:
         return None
@@ -53,9 +58,9 @@ def closest_setting(name: str, known: Iterable[str]) -> str | None:
 
 
 def warnings(environment: Iterable[str], known: set[str]) -> list[str]:
-    """A sentence for each variable that is nearly a setting."""
+    """Return a sentence for each variable that is probably a misspelled setting."""
     return [
-        f"{name} is no setting: did you mean {close}?"
+        f"{name} is not a setting: did you mean {close}?"
         for name in sorted(environment)
         if (close := closest_setting(name, known)) is not None
     ]

@@ -1,4 +1,8 @@
-"""Lines out of a stream of bytes: none is longer than a limit, and no byte is waited for because of one."""
+"""Splits a stream of bytes into lines of limited length.
+
+Bytes beyond the limit are counted and dropped at once, so a service that writes no line end cannot
+fill the memory.
+"""
 
 from typing import Final
 
@@ -6,7 +10,10 @@ MAX_LINE_BYTES: Final = 1024 * 1024
 
 
 class LineSplitter:
-    """Feed it bytes as they come. A line that is longer than `limit` bytes is cut there, and says how much of it is missing."""
+    """Splitter of one stream.
+
+    A longer line is cut at `limit` bytes and says how many are missing.
+    """
 
     def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
@@ -14,7 +21,7 @@ class LineSplitter:
         self._cut = 0
 
     def feed(self, data: bytes) -> list[str]:
-        """The lines that are complete now, without their ends."""
+        """Return the lines that are complete now, without their line ends."""
         *ended, rest = data.split(b"\n")
         lines = []
         for part in ended:
@@ -24,7 +31,7 @@ class LineSplitter:
         return lines
 
     def end(self) -> list[str]:
-        """What remains when nothing more comes."""
+        """Return the rest at the end of the stream, if any."""
         return [self._line()] if self._begun else []
 
     def _take(self, part: bytes) -> None:

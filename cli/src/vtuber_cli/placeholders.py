@@ -1,4 +1,4 @@
-"""How a service of a run learns of the others: names in braces in `services.toml`."""
+"""Placeholders in braces in `services.toml`, by which a service gets ports of other services."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from vtuber_cli.settings import ServiceSpec
 
 
 def expand(value: str, spec: ServiceSpec, services: Sequence[ServiceSpec], data: Path) -> str:
-    """The value as `spec` gets it; braces that name nothing stay as they are."""
+    """Return the value for `spec`; unknown names in braces stay as they are."""
     names: dict[str, object] = {"data": data.resolve(), "self": spec.name, "ordinal": spec.ordinal}
     for service in {other.service for other in services}:
         ports = [other.port for other in services if other.service == service]

@@ -1,4 +1,4 @@
-"""Programs of this machine that play sound: while it comes, or, those that can only do that, when all has come."""
+"""Programs that play audio: while it arrives, or only complete files."""
 
 import asyncio
 import shutil
@@ -12,29 +12,32 @@ from dialog_contracts.wav import wav_file
 
 
 class PlayError(Exception):
-    """Why there is no sound, in one clause."""
+    """The reason why there is no sound, as a clause."""
 
 
 class Sound(Protocol):
-    """One turn on its way to the ear: s16le mono samples. Every method may raise CannotPlay, but for `hold` and `go_on`."""
+    """Playback of one turn, s16le mono.
+
+    Every method except `pause` and `resume` may raise PlayError.
+    """
 
     async def begin(self, rate: int) -> None:
-        """`rate`: samples a second."""
+        """Begin with `rate` samples per second."""
 
     async def write(self, pcm: bytes) -> None:
-        """The next piece."""
+        """Add audio."""
 
     async def finish(self) -> None:
-        """Nothing more comes: until all has been heard."""
+        """Wait until all audio has been played."""
 
     async def aclose(self) -> None:
-        """Fall silent, now."""
+        """Stop at once."""
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause playback."""
 
     def resume(self) -> None:
-        """Go on after `hold`."""
+        """Continue after `pause`."""
 
 
 SoundMaker = Callable[[], Sound]
@@ -42,18 +45,21 @@ SoundMaker = Callable[[], Sound]
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A program. `stream`: it plays its input while it comes; {rate}: samples a second. Else it plays a file that is named last."""
+    """A program. `{rate}` in `command` stands for samples per second.
+
+    `stream`: it plays its standard input. Otherwise it plays a file, which is the last argument.
+    """
 
     command: tuple[str, ...]
     stream: bool = True
 
     @property
     def name(self) -> str:
-        """Of the program."""
+        """Name of the program."""
         return self.command[0]
 
     def sound(self) -> Sound:
-        """One turn by this program."""
+        """Return the playback of one turn by this program."""
         return ProgramSound(self.command) if self.stream else FileSound(self.command)
 
 
@@ -81,19 +87,22 @@ PLAYERS: Final = (
 
 
 def available_players() -> Player | None:
-    """The first that is there."""
+    """Return the first program that exists, or None."""
     return next((player for player in PLAYERS if shutil.which(player.name)), None)
 
 
 class FirstAvailable:
-    """By the first of several ways that takes these samples: a device may be there and refuse the rate, or be somebody else's now."""
+    """Uses the first of several ways to play that accepts the audio.
+
+    A device may exist but reject the sample rate or be in use.
+    """
 
     def __init__(self, ways: Sequence[SoundMaker]) -> None:
         self._ways = ways
         self._sound: Sound | None = None
 
     async def begin(self, rate: int) -> None:
-        """Raises what the last one says."""
+        """Begin. Raises the PlayError of the last way if all fail."""
         for way in self._ways:
             self._sound = way()
             try:
@@ -106,33 +115,36 @@ class FirstAvailable:
                 return
 
     async def write(self, pcm: bytes) -> None:
-        """The next piece."""
+        """Add audio."""
         assert self._sound is not None
         await self._sound.write(pcm)
 
     async def finish(self) -> None:
-        """Until all has been heard."""
+        """Wait until all audio has been played."""
         assert self._sound is not None
         await self._sound.finish()
 
     async def aclose(self) -> None:
-        """Fall silent."""
+        """Stop at once."""
         if self._sound is not None:
             await self._sound.aclose()
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause playback."""
         if self._sound is not None:
             self._sound.pause()
 
     def resume(self) -> None:
-        """Go on after `hold`."""
+        """Continue after `pause`."""
         if self._sound is not None:
             self._sound.resume()
 
 
 class ProgramSound:
-    """By the input of a process of its own, which can be ended in the middle of a word."""
+    """Plays one turn through the standard input of its own process.
+
+    The process can be killed at any moment.
+    """
 
     def __init__(self, command: tuple[str, ...]) -> None:
         self._command = command
@@ -145,7 +157,7 @@ class ProgramSound:
         await self._start([part.format(rate=rate) for part in self._command])
 
     async def write(self, pcm: bytes) -> None:
-        """Wait while it has enough."""
+        """Add audio; waits while the program has enough."""
         assert self._process is not None
         assert self._process.stdin is not None
         try:
@@ -155,14 +167,14 @@ class ProgramSound:
             await self._ended()
 
     async def finish(self) -> None:
-        """Until it has played everything and ended."""
+        """Wait until the program has played everything and ended."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._ended()
 
     async def aclose(self) -> None:
-        """End it."""
+        """Kill the program."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
@@ -171,17 +183,17 @@ class ProgramSound:
             await asyncio.gather(self._listening, return_exceptions=True)
 
     def pause(self) -> None:
-        """It is stopped, and sounds for as long as the sound card has something."""
+        """Suspend the program; the sound card plays what it has buffered."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `hold`."""
+        """Continue after `pause`."""
         self._signal(signal.SIGCONT)
 
     async def _start(self, command: list[str]) -> None:
         pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
-            # A session of its own: Ctrl-C is ours to pass on.
+            # Ctrl-C in the terminal must not reach the program.
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdin=pipe, stdout=quiet, stderr=pipe, start_new_session=True
             )
@@ -211,23 +223,23 @@ class ProgramSound:
 
 
 class FileSound(ProgramSound):
-    """By a program that plays only whole files: when all has come."""
+    """Plays one turn by a program that plays only complete files."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
         super().__init__(command)
         self._pcm, self._rate = bytearray(), 0
 
     async def begin(self, rate: int) -> None:
-        """Nothing yet."""
+        """Do nothing yet."""
         self._rate = rate
 
     async def write(self, pcm: bytes) -> None:
-        """Keep it."""
+        """Collect the audio."""
         self._pcm += pcm
 
     async def finish(self) -> None:
-        """Play all of it."""
-        # Kept open, and so in being, until it has been played.
+        """Write a file and play it."""
+        # The file exists until the context ends.
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
             file.write(wav_file(self._pcm, self._rate))
             file.flush()

@@ -1,4 +1,4 @@
-"""Which ports the processes of a run have."""
+"""Assigns ports to the processes of a run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,10 @@ from vtuber_cli.settings import RunSettings, ServiceSpec
 def choose_page_port(
     settings: RunSettings, page: str, port: int | None, *, ephemeral: bool
 ) -> tuple[ServiceSpec, ...]:
-    """The services at their own ports, or at free ones (`ephemeral`); the page's is `port`, or the environment's, if one is given."""
+    """Return the services with their initial ports: the declared ones, or free ones (`ephemeral`).
+
+    The page gets `port`, or else the port from the environment, if one is set.
+    """
     named = port or (None if ephemeral else settings.port)
     specs = settings.services
     if ephemeral:
@@ -24,9 +27,10 @@ def choose_page_port(
 def assign_ports(
     specs: Sequence[ServiceSpec], page: str, store: int | None, claims: ports.Claims
 ) -> tuple[tuple[ServiceSpec, ...], int | None, list[str]]:
-    """The services and the store's port (None: there is none) without those that are taken, and the names of what has moved.
+    """Replace ports that are in use; return services, store port, and the names of what was moved.
 
-    The page's port was chosen by a person and stays; of all others, one is as good as the next.
+    `store` is None if the run has no embedded store. The port of the page stays, because the user
+    has chosen it; no person types the other ports.
     """
     taken = {spec.port for spec in specs if spec.name == page}
 

@@ -1,4 +1,4 @@
-"""Which TCP ports are free, and who holds those that are not."""
+"""Finds free TCP ports, and the processes that use the others."""
 
 import atexit
 import errno
@@ -10,11 +10,11 @@ from vtuber_cli import addresses
 
 
 def free(host: str = "127.0.0.1") -> int:
-    """A port that nobody uses now and that, on Linux, no other program is given by chance while this process lives.
+    """Return a port that no program uses, and on Linux reserve it while this process lives.
 
-    Between the choice and the moment a server listens lies its start, a second or two: the next choice, another run's,
-    and every outgoing connection draw from the same range. Whoever is to listen there sets SO_REUSEADDR, as asyncio,
-    Valkey and Go do.
+    A server needs a second or two to start. Meanwhile another run, or any outgoing connection,
+    could get the same port from the system. The bound socket prevents this. The server must set
+    SO_REUSEADDR, as asyncio, Valkey and Go do.
     """
     probe = socket.socket()
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -23,30 +23,33 @@ def free(host: str = "127.0.0.1") -> int:
     if sys.platform == "linux":
         atexit.register(probe.close)
     else:
-        # Elsewhere a second bind is refused, also where neither socket listens.
+        # Other systems reject a second bind even if neither socket listens.
         probe.close()
     return port
 
 
 def busy(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something listens there, or nothing may."""
+    """Whether a program listens on the port, or none may."""
     return _bound(port, host) is not None
 
 
 class Claims:
-    """Ports that this run is on its way to listen on, so that another run that starts in the same second takes others. Linux only."""
+    """Ports on which this run is about to listen.
+
+    A run that starts in the same second then chooses others. Linux only.
+    """
 
     def __init__(self) -> None:
         self._marks: list[socket.socket] = []
 
     def claim(self, port: int) -> bool:
-        """Whether it is ours: nobody listens there, and no other run means to."""
+        """Claim the port; False if a program listens there or another run has claimed it."""
         if busy(port):
             return False
         if sys.platform == "linux":
             mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
-                # A name without a file: it is gone with whoever has it.
+                # An abstract socket name: the system removes it with the process.
                 mark.bind(f"\0vtuber-port-{port}")
             except OSError:
                 mark.close()
@@ -55,28 +58,35 @@ class Claims:
         return True
 
     def close(self) -> None:
-        """Let go of all."""
+        """Release all claims."""
         for mark in self._marks:
             mark.close()
         self._marks.clear()
 
 
 def refusal(port: int, host: str) -> str | None:
-    """Why the page cannot be served there, in one sentence with the way out; None where it can."""
+    """Return why the page cannot listen there and what to do, or None if it can."""
     error = _bound(port, host)
     if error is None:
         return None
     if error.errno == errno.EADDRINUSE:
-        return f"port {port}, which the page needs, is in use{holder(port)}. End that program, or choose another: PORT=8080 make run"
+        return (
+            f"port {port}, which the page needs, is in use{holder(port)}. "
+            "End that program, or choose another port: PORT=8080 make run"
+        )
     if error.errno == errno.EACCES:
-        return f"port {port} needs the rights of root. Choose one above 1023: PORT=8080 make run"
-    return f"{host} is no address that this machine can listen on ({error.strerror or error}). There are {addresses.choices()}."
+        return f"port {port} needs root privileges. Choose a port above 1023: PORT=8080 make run"
+    return (
+        f"{host} is not an address that this machine can listen on ({error.strerror or error}). "
+        f"Possible addresses: {addresses.choices()}."
+    )
 
 
 def _bound(port: int, host: str) -> OSError | None:
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            # Without this a port that was used a moment ago counts as busy, and a restart would have to wait a minute.
+            # Without this, a port that was used until a moment ago counts as busy, and a restart
+            # would have to wait a minute.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
@@ -85,7 +95,7 @@ def _bound(port: int, host: str) -> OSError | None:
 
 
 def holder(port: int) -> str:
-    """`" (process 123: python)"` where the system tells, else an empty text."""
+    """Return text like `" (process 123: python)"`, or an empty text if the process is not known."""
     try:
         rows = [
             row
@@ -105,7 +115,7 @@ def holder(port: int) -> str:
             if any(f"socket:[{inode}]" in links for inode in inodes):
                 return f" (process {process.name}: {(process / 'comm').read_text().strip()})"
         except OSError:
-            continue  # Not ours to look at, or gone.
+            continue  # It belongs to another user, or has ended.
     return ""
 
 
@@ -113,4 +123,4 @@ def _target(link: Path) -> str:
     try:
         return link.readlink().name
     except OSError:
-        return ""  # Closed since it was listed.
+        return ""  # The file was closed after it was listed.

@@ -1,4 +1,9 @@
-"""One child process: its lines, its end. Children die with us, even when we are killed."""
+"""One child process: its output in lines, and its end together with all of its children.
+
+A child runs in its own session, so that Ctrl-C in the terminal reaches only this process, which
+ends its children in order. Killing the session's process group also ends what the child has
+started. On Linux the kernel ends the child if this process is killed.
+"""
 
 import asyncio
 import ctypes
@@ -13,17 +18,18 @@ from typing import Final
 from vtuber_cli.line_splitter import LineSplitter
 
 OUTPUT_DRAIN_S: Final = 0.5
-"""After its end, for what it wrote before."""
+"""Seconds to wait for remaining output after the process has ended."""
 
 KILL_TIMEOUT_S: Final = 1.0
-"""A process that was killed is gone by then, unless the kernel cannot let go of it; nobody waits for that."""
+"""Seconds to wait after SIGKILL; a process that the kernel cannot end is left."""
 
 PRIVATE: Final = 0o077
+"""Umask of children: other users may not read what they write."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
 class Process:
-    """`start` it, have its lines by the callback, `stop` it. Its output is read whatever the callback does with it."""
+    """One child process. `line` is called with each line of its output."""
 
     def __init__(
         self, name: str, command: Sequence[str], env: Mapping[str, str], line: Callable[[str], None]
@@ -34,7 +40,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The child's process id."""
+        """Process id of the child."""
         assert self._transport is not None
         return self._transport.get_pid()
 
@@ -44,7 +50,7 @@ class Process:
         return self._transport.get_returncode() if self._transport is not None else None
 
     async def start(self) -> None:
-        """Raises OSError when the program cannot be started."""
+        """Start it. Raises OSError if the program cannot be started."""
         self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
             lambda: self._protocol,
             *self._command,
@@ -52,15 +58,17 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Conversations are nobody else's business.
             umask=PRIVATE,
-            # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the children in order.
+            # Ctrl-C in the terminal must reach only this process.
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
 
     async def wait(self) -> int:
-        """Its exit status, after its last line. What it started and left behind is ended."""
+        """Return the exit status after the last line of output.
+
+        What the process has started and left behind is killed.
+        """
         assert self._transport is not None
         await self._protocol.ended.wait()
         await self._clear(OUTPUT_DRAIN_S)
@@ -69,7 +77,7 @@ class Process:
         return status
 
     async def stop(self, grace_s: float) -> None:
-        """Ask it to end, then make it, and all that it started."""
+        """Send SIGTERM; after `grace_s` seconds kill it with all of its children."""
         if self._transport is None:
             return
         with suppress(ProcessLookupError):
@@ -78,12 +86,12 @@ class Process:
         await self._clear(KILL_TIMEOUT_S)
 
     def kill(self) -> None:
-        """Now: it, and all that it started."""
+        """Kill it and all of its children at once."""
         if self._transport is not None and self._transport.get_returncode() is None:
             self._kill_group()
 
     async def _clear(self, within_s: float) -> None:
-        """Of what it started nothing runs any more; what was said is read."""
+        """Kill the process group and read the remaining output."""
         assert self._transport is not None
         self._kill_group()
         await _happens(self._protocol.said, within_s)
@@ -91,31 +99,34 @@ class Process:
         self._transport.close()
 
     def _kill_group(self) -> None:
-        # Its session's number is its own process id, also when it is gone and what it started is not.
+        # The id of the process group is the child's pid, and stays valid while any member lives.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
 
 class _Protocol(asyncio.SubprocessProtocol):
-    """Not asyncio's streams: their `wait` waits for the pipe too, which whatever the child left behind keeps open."""
+    """Replaces asyncio's streams: their `wait` also waits for the pipe to close.
+
+    A child of the process may keep the pipe open.
+    """
 
     def __init__(self, line: Callable[[str], None]) -> None:
         self._line, self._lines = line, LineSplitter()
         self.ended, self.said = asyncio.Event(), asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """The next bytes of what it says."""
+        """Split output into lines."""
         for line in self._lines.feed(data):
             self._line(line)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """Nobody has the pipe any more."""
+        """All holders of the pipe have closed it."""
         for line in self._lines.end():
             self._line(line)
         self.said.set()
 
     def process_exited(self) -> None:
-        """The process itself is gone."""
+        """The process itself has ended."""
         self.ended.set()
 
 

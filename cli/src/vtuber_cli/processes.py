@@ -1,4 +1,4 @@
-"""The child processes of `vtuber run`, by name: each with a log, started again under the same name, ended together."""
+"""The child processes of a run, by name: starting, logs, and the order in which they end."""
 
 import asyncio
 from pathlib import Path
@@ -10,19 +10,26 @@ from vtuber_cli.process import Process
 from vtuber_cli.valkey import NAME as VALKEY
 
 GRACE_S: Final = 3.3
+"""Seconds for which a process may end by itself; then it is killed."""
 KILL_GRACE_S: Final = 0.7
-"""Together below the five in which Ctrl-C has to end everything."""
+"""The same for the processes in CALLED.
+
+Together with GRACE_S the shutdown stays below five seconds.
+"""
 
 CALLED: Final = ("output-handler", VALKEY)
-"""Others have connections to these as long as they run: they are ended after the rest, in this order, so that nobody is refused."""
+"""Processes that end last, in this order, because others have connections to them."""
 
 
 class RunError(Exception):
-    """One sentence, with the way out."""
+    """A run cannot start or continue; the message says what to do."""
 
 
 class Processes:
-    """`logs`: the folder of their raw lines; what they say is also printed, except by Valkey."""
+    """The processes of a run.
+
+    Their output is written to files in `logs` and printed; that of Valkey is not printed.
+    """
 
     def __init__(self, console: Console, logs: Path) -> None:
         self._console, self._folder = console, logs
@@ -30,7 +37,7 @@ class Processes:
         self._running: dict[str, Process] = {}
 
     async def launch(self, name: str, colour: str, command: list[str], env: dict[str, str]) -> None:
-        """Start one, or start it again. Raises CannotRun."""
+        """Start a process, or restart it under the same name. Raises RunError."""
         if name not in self._logs:
             self._logs[name] = LogFile(self._folder / f"{name}.log")
         log = self._logs[name]
@@ -40,7 +47,8 @@ class Processes:
             log.add(raw)
             if log.lines_lost and not before:
                 self._console.say(
-                    f"{self._console.paint('Log lines are lost:', 'yellow')} {log.path} cannot be written."
+                    f"{self._console.paint('Log lines are lost:', 'yellow')} {log.path} cannot be "
+                    "written."
                 )
             if name != VALKEY:
                 self._console.service_line(name, colour, raw)
@@ -50,31 +58,31 @@ class Processes:
             await process.start()
         except OSError as error:
             raise RunError(
-                f"{name} cannot be started: {error}. `make clean` and try again."
+                f"{name} cannot be started: {error}. Run `make clean` and try again."
             ) from error
         self._running[name] = process
 
     async def wait(self, name: str) -> int:
-        """Its exit status, when it has ended."""
+        """Wait until the process has ended; return its exit status."""
         return await self._running[name].wait()
 
     def ended(self, name: str) -> bool:
-        """Whether it has, or never began."""
+        """Whether the process has ended or was never started."""
         return name not in self._running or self._running[name].returncode is not None
 
     def log_of(self, name: str) -> Path:
-        """The file of its raw lines."""
+        """Return the path of its log file."""
         return self._logs[name].path
 
     def crash_report(self, name: str) -> str:
-        """How it ended, and what it said last."""
+        """Return a text with its exit status and its last lines."""
         log = self._logs[name]
         tail = "\n".join(f"    {self._console.readable(raw)}" for raw in log.last[-6:])
         return f"{name} ended with status {self._running[name].returncode}. Its last lines ({log.path}):\n{tail}"
 
     def refusal(self, name: str) -> str:
-        """What a process said that refused its settings: its own words, or all of its last lines where it used none."""
-        # `dialog-engine-1` speaks of itself as `dialog-engine`.
+        """Return the message of a process with invalid settings, or else the crash report."""
+        # The process `dialog-engine-1` uses the name `dialog-engine` in its message.
         words = [
             raw
             for raw in self._logs[name].last
@@ -83,15 +91,15 @@ class Processes:
         return "\n".join(words) or self.crash_report(name)
 
     def last_words(self, name: str) -> str:
-        """The last line that it said."""
+        """Return the last line of its output."""
         return self._logs[name].last[-1] if self._logs[name].last else "nothing"
 
     def pids(self) -> dict[str, int]:
-        """Process ids by name."""
+        """Return the process ids by name."""
         return {name: process.pid for name, process in self._running.items()}
 
     async def stop_all(self) -> None:
-        """Ask all to end, then make them."""
+        """Ask all processes to end, and kill those that do not."""
         for signal_round in ("", *CALLED):
             together = [
                 process for name, process in self._running.items() if _called(name) == signal_round
@@ -103,11 +111,11 @@ class Processes:
             log.close()
 
     def kill_all(self) -> None:
-        """Now, and with all that they started. May be called by any thread, at any time."""
+        """Kill all processes and their children at once; any thread may call it."""
         for process in list(self._running.values()):
             process.kill()
 
 
 def _called(name: str) -> str:
-    # `output-handler-1` is one more of the same.
+    # `output-handler-1` is a replica of `output-handler`.
     return next((each for each in CALLED if name.startswith(each)), "")

@@ -1,4 +1,4 @@
-"""How far a download is: a bar on a terminal, one line at its end elsewhere."""
+"""Progress of a download: a bar on a terminal, one line at the end elsewhere."""
 
 import time
 from types import TracebackType
@@ -11,7 +11,7 @@ MB: Final = 1_000_000
 
 
 class ProgressBar:
-    """Shown while the block runs; `show` takes how many of `total` bytes are there."""
+    """The bar of one download of `total` bytes; used as a context manager."""
 
     def __init__(self, console: Console, title: str, total: int) -> None:
         self._console, self._title, self._total = console, title, total
@@ -28,12 +28,10 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         seconds = time.monotonic() - self._began
-        self._console.again(
-            self._line(f"{seconds:.0f} s" if kind is None else "not fetched"), last=True
-        )
+        self._console.again(self._line(f"{seconds:.0f} s" if kind is None else "failed"), last=True)
 
     def show(self, done: int) -> None:
-        """So much is there."""
+        """Show that `done` bytes have arrived."""
         self._done = done
         self._console.again(self._line(""))
 

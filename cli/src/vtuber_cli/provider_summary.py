@@ -1,4 +1,4 @@
-"""What people are told of language models and voices: which one is in use, and why not the ones before it."""
+"""Sentences about language models and voices: which is in use, and why earlier ones are not."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,7 +10,7 @@ _KINDS: Final = (("models", "Model"), ("voices", "Voice"))
 
 
 def run_summary(services: Sequence[ServiceSpec]) -> list[str]:
-    """What is in use in a run, as its engine says, which is asked; nothing where the run has none."""
+    """Ask the engine of a run; empty if the run has no engine."""
     engine = next((spec for spec in services if spec.service == "dialog-engine"), None)
     return (
         engine_summary(readiness.request_readiness(engine.port).details)
@@ -20,7 +20,7 @@ def run_summary(services: Sequence[ServiceSpec]) -> list[str]:
 
 
 def engine_summary(details: Mapping[str, Any]) -> list[str]:
-    """One line for models and one for voices, from the details of the engine's `/readyz`."""
+    """Return a line for models and one for voices, from the details of the engine's `/readyz`."""
     return [
         line
         for key, kind in _KINDS
@@ -29,7 +29,7 @@ def engine_summary(details: Mapping[str, Any]) -> list[str]:
 
 
 def turn_summary(stats: Mapping[str, Any]) -> str | None:
-    """One line, from the figures of a turn's `done`; None where it tells nothing."""
+    """Return a line about one turn, from the figures of its event `done`, or None."""
     lines = [f"{kind} {stats[kind]}" for kind in ("llm", "voice") if stats.get(kind)]
     others = stats.get("instead_of")
     why = (
@@ -48,7 +48,7 @@ def _line(kind: str, report: Mapping[str, Any]) -> str:
     used, about, why = report.get("inUse"), report.get("about") or {}, report.get("whyNot") or {}
     others = "; ".join(f"{name}: {_without(name, reason)}" for name, reason in why.items())
     if not used:
-        return f"{kind}: none answers yet, and it is tried again ({others})" if others else ""
+        return f"{kind}: no provider answers yet; retrying ({others})" if others else ""
     lines = f"{kind}: {used}" + (f" ({about[used]})" if about.get(used) else "")
     return f"{lines}   not {others}" if others else lines
 

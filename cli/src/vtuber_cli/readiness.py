@@ -1,4 +1,4 @@
-"""What a service says of itself on `/readyz`."""
+"""Reads `/readyz` of the services."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,15 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 from vtuber_cli import addresses
 
 _PROVIDERS: Final = ("model:", "voice:")
-"""Reasons for which a service is not ready and yet does what it can: text without a voice, the legacy chain's answers without a model."""
+"""Prefixes of reasons for which a service is not ready but usable.
+
+Without a voice it sends text only, and without a language model the legacy pipeline answers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What it says. `answers`: somebody is there; `started`: ready, or all but a model or a voice that does not answer yet."""
+    """What a service reports. `answers` is False if no connection is possible."""
 
     ready: bool
     why: str = ""
@@ -26,7 +29,10 @@ class ServiceState:
 
     @property
     def started(self) -> bool:
-        """Whether waiting for it has an end that is ours to bring about."""
+        """Whether it is ready, or only waits for a language model or a voice.
+
+        No restart would help against the latter.
+        """
         return self.ready or (
             bool(self.reasons) and all(reason.startswith(_PROVIDERS) for reason in self.reasons)
         )
@@ -35,7 +41,10 @@ class ServiceState:
 def fetch_readiness(
     port: int, host: str = addresses.LOOPBACK, scheme: str = "http"
 ) -> tuple[bool, str]:
-    """Whether it has started, and if it is not ready why. `host` is an address of this machine."""
+    """Return whether the service has started, and the reasons why it is not ready.
+
+    `host` is an address of this machine.
+    """
     state = request_readiness(port, host, scheme)
     return state.started, state.why
 
@@ -43,7 +52,10 @@ def fetch_readiness(
 def request_readiness(
     port: int, host: str = addresses.LOOPBACK, scheme: str = "http"
 ) -> ServiceState:
-    """All that it says. No proxy of the environment knows this machine's addresses, and its certificate is our own."""
+    """Return the state of a service on this machine. Raises nothing.
+
+    Proxies of the environment are not used, and certificates are not verified.
+    """
     handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.interface_addresses()))
     try:
         with build_opener(*handlers).open(

@@ -1,23 +1,24 @@
-"""How long to wait before a process that ended is started again: ever longer while it keeps ending, and never for ever."""
+"""Pauses between restarts of a process; they grow from 0.3 s to 15 s while it keeps ending."""
 
 from typing import Final
 
 FIRST_S: Final = 0.3
 LONGEST_S: Final = 15.0
 STEADY_S: Final = 60.0
-"""A process that lived so long has nothing to do with its crashes before."""
+"""Runtime in seconds after which earlier crashes are forgotten."""
 
 OFTEN: Final = 4
+"""Number of crashes in a row after which nothing waits for the process any more."""
 
 
 class RestartPolicy:
-    """Of one process. Times in s."""
+    """Restarts of one process."""
 
     def __init__(self) -> None:
         self._crashes = 0
 
     def pause(self, lived_s: float) -> float:
-        """It ended after so long; it is started again after this."""
+        """Count a crash after `lived_s` seconds; return the seconds to wait before the restart."""
         if lived_s >= STEADY_S:
             self._crashes = 0
         self._crashes += 1
@@ -25,10 +26,10 @@ class RestartPolicy:
 
     @property
     def any(self) -> bool:
-        """Whether it ever ended."""
+        """Whether the process has crashed, not counting crashes that are forgotten."""
         return self._crashes > 0
 
     @property
     def keeps_ending(self) -> bool:
-        """Whether nobody should wait for it any more."""
+        """Whether it has crashed too often to wait for it."""
         return self._crashes >= OFTEN

@@ -1,4 +1,19 @@
-"""`vtuber run`: everything on this machine, from one declaration, until Ctrl-C."""
+"""`vtuber run`: the whole system on this machine, until Ctrl-C.
+
+`services.toml` declares the services. A run checks the page's port and gives others to processes
+whose port is in use, locks the data folder, starts the embedded Valkey, and then starts the
+services of the main path together. When they are ready, or after 60 s, the address is printed. Only
+then the legacy pipeline starts, because nothing waits for it and starting it would slow down the
+main path.
+
+A supervisor restarts each process that ends (`service_supervisor.py`). A run ends with an error
+only if it cannot begin, or if a service of the main path has invalid settings. A failure of the
+legacy pipeline is printed.
+
+Processes get their addresses by placeholders in `services.toml`, so no service needs another
+configuration than on a cluster. Ports are in `port_assignment.py`, and the end of a run is in
+`shutdown.py` and `processes.py`.
+"""
 
 import asyncio
 import sys
@@ -30,15 +45,18 @@ from vtuber_cli.settings import GATEWAY_PORT, VALKEY_PORT, RunSettings, ServiceS
 from vtuber_cli.shutdown import Shutdown
 
 READY_WITHIN_S: Final = 60
+"""Seconds to wait for services before the user is informed about what is missing."""
 PAGE: Final = "gateway"
+"""Name of the service that serves the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Command-line options. `ephemeral`: free ports for everything but what `port` names.
+    """Options of the command line.
 
-    `host`: where the gateway listens; `https`: with a certificate of our own. `state`: file that gets ports and pids as JSON when all
-    is ready.
+    `host` is the address of the page, `https` adds a self-signed certificate. `ephemeral`: all
+    ports except a given `port` are free ones. `state`: file that gets ports and process ids as JSON
+    when the main path is ready.
     """
 
     data: Path
@@ -50,12 +68,12 @@ class RunOptions:
 
     @property
     def scheme(self) -> str:
-        """Of the page's address."""
+        """Scheme of the page's URL."""
         return "https" if self.https else "http"
 
 
 class Runner:
-    """Starts, watches and ends the processes."""
+    """Starts, supervises and ends the processes of a run."""
 
     def __init__(self, settings: RunSettings, options: RunOptions, console: Console) -> None:
         self._settings, self._options, self._console = settings, options, console
@@ -70,7 +88,7 @@ class Runner:
         self._certificate: certificate.Certificate | None = None
 
     async def run(self) -> int:
-        """Until Ctrl-C, SIGTERM or SIGHUP (0) or something that cannot be mended (1)."""
+        """Run until a signal ends it (returns 0), or until it cannot continue (returns 1)."""
         with Shutdown(self._processes.kill_all) as ending:
             running, asked = (
                 asyncio.create_task(self._run()),
@@ -94,7 +112,7 @@ class Runner:
                 self._claims.close()
 
     async def _run(self) -> None:
-        """For ever. Raises CannotRun."""
+        """Start everything and supervise it until cancelled. Raises RunError."""
         began = time.monotonic()
         self._settle_ports()
         self._data.open()
@@ -130,7 +148,7 @@ class Runner:
             await _end(tasks)
 
     async def _print_ready(self, main: Sequence[ServiceSupervisor], began: float) -> None:
-        """Say when all is ready, or what is missing; then run the legacy chain, so that nobody waits for it."""
+        """Print the address or what is missing, then run the legacy pipeline."""
         missing = await self._missing(main)
         self._announce(time.monotonic() - began)
         for supervisor in missing:
@@ -140,7 +158,7 @@ class Runner:
         await self._run_fallback()
 
     async def _run_fallback(self) -> None:
-        """The legacy chain. It is kept going too, but never ends the run."""
+        """Run the legacy pipeline; its failures never end the run."""
         chain = [spec for spec in self._services if spec.fallback]
         try:
             for spec in chain:
@@ -155,7 +173,8 @@ class Runner:
         try:
             for supervisor in await self._missing(supervisors):
                 self._console.say(
-                    f"{self._console.paint('No fallback:', 'red')} {supervisor.name}: {self._why_missing(supervisor)}"
+                    f"{self._console.paint('No fallback:', 'red')} {supervisor.name}: "
+                    f"{self._why_missing(supervisor)}"
                 )
             for supervisor in supervisors:
                 await supervisor.until_ready()
@@ -183,7 +202,10 @@ class Runner:
         )
 
     async def _missing(self, supervisors: Sequence[ServiceSupervisor]) -> list[ServiceSupervisor]:
-        """Those that are not ready, after as long as is worth waiting."""
+        """Return the supervisors whose process is not ready after READY_WITHIN_S.
+
+        It returns earlier when each one is ready or keeps ending.
+        """
         waiting = [asyncio.create_task(supervisor.settled()) for supervisor in supervisors]
         if waiting:
             await asyncio.wait(waiting, timeout=READY_WITHIN_S)
@@ -197,7 +219,7 @@ class Runner:
         return next(spec.port for spec in self._services if spec.name == name)
 
     def _settle_ports(self) -> None:
-        """Raises CannotRun where the page's own is taken."""
+        """Replace ports that are in use. Raises RunError if the page's port is."""
         if (why := ports.refusal(self._port(PAGE), self._options.host)) is not None:
             raise RunError(why)
         store = self._valkey_port if self._settings.redis_url is None else None
@@ -206,7 +228,7 @@ class Runner:
         )
         if moved:
             self._console.say(
-                f"  The usual ports of {', '.join(moved)} are in use; they have others."
+                f"  The usual ports of {', '.join(moved)} are in use; other ports were assigned."
             )
 
     @property
@@ -220,7 +242,7 @@ class Runner:
             "PORT": str(spec.port),
             "PYTHONUNBUFFERED": "1",
         }
-        # What the shell says wins over the profile, but never over the wiring between the processes of this run.
+        # The user's environment wins over the profile, but not over the addresses within this run.
         env |= {
             key: expand(value, spec, self._services, self._options.data)
             for key, value in spec.env.items()
@@ -239,10 +261,10 @@ class Runner:
         )
 
     async def _state(self, spec: ServiceSpec) -> tuple[bool, str]:
-        # One at a time: looking costs a start on two cores more than it tells.
+        # One request at a time: polling slows down the start on a machine with two cores.
         async with self._looking:
             if self._processes.ended(spec.name):
-                # A process that is gone is not ready, whoever answers on its port.
+                # Another program may answer on the port of a process that has ended.
                 return False, "it has ended"
             host = (
                 addresses.local_host(self._options.host)
@@ -259,7 +281,8 @@ class Runner:
         paint = self._console.paint
         self._console.say()
         self._console.say(
-            f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (a page; API at {address}/docs)"
+            f"  {paint('Ready', 'green')} in {seconds:.1f} s:  {paint(address, 'bold')}   (page; "
+            f"API at {address}/docs)"
         )
         if (lan := addresses.lan_urls(host, port, scheme)) is not None:
             self._console.say(f"  In your network:  {lan}")
@@ -269,7 +292,8 @@ class Runner:
                 )
         if self._certificate is not None:
             self._console.say(
-                f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 {self._certificate.fingerprint}"
+                f"  Certificate of this machine: {self._certificate.certificate}; SHA-256 "
+                f"{self._certificate.fingerprint}"
             )
         at = (
             ""
@@ -291,7 +315,7 @@ class Runner:
         self._console.say()
 
     def _write_state(self, *, legacy: bool) -> None:
-        """For programs that drive this one; written again, as a whole, when the legacy chain is ready."""
+        """Write the state file, atomically; written again when the legacy pipeline is ready."""
         if self._options.state is None:
             return
         state = {

@@ -1,4 +1,4 @@
-"""`vtuber say`: one turn in the terminal; the text and the voice as they come, or the voice in a file, and the times at the ear's side."""
+"""`vtuber say`: one turn in the terminal, with its text, its voice and its latencies."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ INTERRUPTED: Final = 130
 
 
 class SayError(gateway.GatewayUnreachable):
-    """Nobody is there, or the turn was refused."""
+    """The gateway does not answer, or the turn was rejected."""
 
 
 async def say(
@@ -37,9 +37,10 @@ async def say(
     voice: AudioSink | None = None,
     timeouts: SayTimeouts | None = None,
 ) -> TurnResult:
-    """One turn over the public API; raises CannotSay. Who cancels it stops the turn, and has what came until then.
+    """Run one turn over the public API. Raises SayError.
 
-    `voice` plays the turn while it comes.
+    `show` is called with each piece of text; `voice` plays the audio as it comes. Cancelling it
+    stops the turn, and returns what came before.
     """
     result = TurnResult()
     try:
@@ -110,8 +111,8 @@ def _refusal(status: int, body: str) -> str:
 
 
 def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Path | None) -> int:
-    """The command; exit status 0 when the turn was answered, 130 when Ctrl-C stopped it."""
-    # Whoever reads only the first lines does not end her.
+    """The command. Exit status 0 if the turn was answered, 1 for an error, 130 after Ctrl-C."""
+    # A reader of the output that leaves early must not end the turn.
     out, troubles, begun = non_blocking(sys.stdout), list[str](), list[str]()
     if wav_path is not None and (why := unwritable(wav_path)) is not None:
         sys.stderr.write(f"--wav: {why}\n")
@@ -134,7 +135,7 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
         sys.stderr.write("\n" * bool(begun) + f"{error}\n")
         return 1
     except KeyboardInterrupt:
-        # Before there was anything to stop.
+        # Ctrl-C before the turn began.
         return INTERRUPTED
     if wav_path is not None and result.pcm:
         try:
@@ -151,19 +152,20 @@ def main(url: str, session_id: str, text: str, *, lang: str | None, wav_path: Pa
     out.write("\n" + "\n".join(shown) + "\n")
     if result.stats.get("path") == "legacy":
         out.write(
-            f"answered by the fallback: {result.stats.get('fallback_reason') or 'no reason given'}\n"
+            "answered by the fallback: "
+            f"{result.stats.get('fallback_reason') or 'no reason given'}\n"
         )
     out.flush()
     return INTERRUPTED if result.interrupted else 0
 
 
 def _voice(result: TurnResult, wav_path: Path | None, troubles: list[str]) -> str:
-    """What became of the voice, in one line."""
+    """Return one line about the voice."""
     seconds = len(result.pcm) / 2 / result.sample_rate
     if result.interrupted and wav_path is None:
         return "voice: stopped"
     if not result.pcm:
-        return "voice: none came"
+        return "voice: no audio was received"
     if wav_path is None:
         return (
             f"voice: {troubles[0]}; --wav FILE saves it"

@@ -1,6 +1,6 @@
-"""Where each service of a run answers, written into the run's data folder: `vtuber doctor` asks there and not at the usual ports.
+"""Addresses of the services of a run, stored in its data folder for `vtuber doctor`.
 
-A run leaves the file behind, with the number of its process: of a run that has ended it says nothing any more.
+The file also holds the process id of the run. It stays after the run has ended and is then ignored.
 """
 
 import json
@@ -18,7 +18,10 @@ _FILE: Final = "addresses.json"
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
-    """`host` is an address of this machine. `fallback`: part of the legacy chain."""
+    """Address of one service. `host` is an address of this machine.
+
+    `fallback`: it belongs to the legacy pipeline.
+    """
 
     name: str
     port: int
@@ -30,7 +33,10 @@ class ServiceAddress:
 def run_addresses(
     services: Sequence[ServiceSpec], page: str, host: str, scheme: str
 ) -> list[ServiceAddress]:
-    """Of a run whose service `page` listens on `host`, the others on loopback."""
+    """Return the addresses in a run whose service `page` listens on `host`.
+
+    All others listen on loopback.
+    """
     return [
         ServiceAddress(spec.name, spec.port, addresses.local_host(host), scheme, spec.fallback)
         if spec.name == page
@@ -40,19 +46,22 @@ def run_addresses(
 
 
 def default_addresses(services: Sequence[ServiceSpec]) -> list[ServiceAddress]:
-    """Of a run that nobody told anything else."""
+    """Return the addresses of a run with default ports."""
     return [ServiceAddress(spec.name, spec.port, fallback=spec.fallback) for spec in services]
 
 
 def write(folder: Path, found: Sequence[ServiceAddress]) -> str | None:
-    """A sentence where it cannot be written."""
+    """Write the addresses and this process's id; returns a sentence if that fails, else None."""
     return state_file.write(
         folder / _FILE, {"pid": os.getpid(), "services": [asdict(one) for one in found]}
     )
 
 
 def read(folder: Path) -> list[ServiceAddress]:
-    """Of the run that has this folder; empty where none has it, or where the file cannot be understood."""
+    """Return the addresses of the run that uses this folder.
+
+    Empty if that run has ended, or if the file does not exist or is not valid.
+    """
     try:
         known = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         os.kill(known["pid"], 0)

@@ -1,4 +1,15 @@
-"""Keeps one process of a run going: what ends is started again after growing pauses, and the console says what is missing meanwhile."""
+"""Restarts one process of a run when it ends.
+
+A run must survive the crash of any service, so each process has a supervisor. It waits until the
+process ends, tells the user what is missing until it is back, pauses, and starts it again. The
+pauses grow while the process keeps ending (`restart_policy.py`). Meanwhile a second task polls
+`/readyz`, since a process that runs may not be ready.
+
+A process that has never been ready and ends with status 2 has invalid settings. A restart cannot
+help then, so the run ends with the message of the process.
+
+`run.py` starts the supervisors. Child processes are in `process.py`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,14 +21,18 @@ from vtuber_cli.restart_policy import RestartPolicy
 
 CHECK_INTERVAL_S: Final = 0.1
 WRONG_SETTINGS: Final = 2
-"""A process that ends with this status can never start; any other may be chance."""
+"""Exit status of a process with invalid settings."""
 
 Start = Callable[[], Awaitable[None]]
 Ready = Callable[[], Awaitable[tuple[bool, str]]]
 
 
 class ServiceSupervisor:
-    """`start` starts the process; `ready` says whether it is ready, else why not; `without`: what is missing without it."""
+    """Supervisor of the process `name`, which has been started once.
+
+    `start` starts the process. `ready` returns whether it is ready, and why not. `without` is a
+    clause that says what is missing meanwhile.
+    """
 
     def __init__(
         self,
@@ -39,7 +54,7 @@ class ServiceSupervisor:
         """Why it is not ready."""
 
     async def run(self) -> None:
-        """For ever. Raises CannotRun for a process whose settings are wrong: unless it ran well with them before."""
+        """Restart the process until cancelled. Raises RunError if its settings are invalid."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -55,13 +70,13 @@ class ServiceSupervisor:
             await self._restart(status, loop.time() - began)
 
     async def settled(self) -> None:
-        """Until it is ready, or keeps ending, so that there is no use in waiting."""
+        """Wait until it is ready, or keeps ending so that waiting is useless."""
         while not (self.is_ready or self._restarts.keeps_ending):
             self._changed.clear()
             await self._changed.wait()
 
     async def until_ready(self) -> None:
-        """However long that takes."""
+        """Wait until it is ready, without a limit."""
         while not self.is_ready:
             self._changed.clear()
             await self._changed.wait()
@@ -73,7 +88,7 @@ class ServiceSupervisor:
             self._changed.set()
             meanwhile = f" Until then {self.without}." if self.without else ""
             self._console.say(
-                f"{self._console.paint(f'{self.name} {why}', 'red')}; it is started again in {pause:.1f} s.{meanwhile} "
+                f"{self._console.paint(f'{self.name} {why}', 'red')}; restarting in {pause:.1f} s.{meanwhile} "
                 f"Its log: {self._processes.log_of(self.name)}"
             )
             await asyncio.sleep(pause)
@@ -85,7 +100,7 @@ class ServiceSupervisor:
                 return
 
     async def _check_ready(self) -> None:
-        """Until it is ready; that it is back is said where it was missing."""
+        """Poll until it is ready; after a restart, tell the user that it is back."""
         again = self._restarts.any
         while True:
             ready, why = await self._ready()

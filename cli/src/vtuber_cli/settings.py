@@ -1,4 +1,4 @@
-"""Settings of the `vtuber` command; the only reader of its environment."""
+"""Settings of the `vtuber` command; no other module reads its environment."""
 
 import os
 import tomllib
@@ -11,21 +11,23 @@ from urllib.parse import urlsplit
 from vtuber_cli import known_settings
 
 GATEWAY_PORT: Final = 8000
-"""Where the page is, unless another port is asked for."""
+"""Default port of the page."""
 
 VALKEY_PORT: Final = 6390
 PORTS_APART: Final = 10
+"""Distance between the ports of replicas of a service."""
 SCALABLE: Final = ("dialog-engine", "output-handler")
 REPLICAS_MAX: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A process to run: `python -m module`, answering on `port`. `fallback`: part of the legacy chain, started once the rest is ready.
+    """A process to run: `python -m module`, which listens on `port`.
 
-    `microphone`: microphones need it too, so it runs without the rest of that chain.
-    `without`: what is missing while it is not there.
-    `service` is the name it was declared by; `ordinal` tells it from others of that service, whose names end in `-1`, `-2` and so on.
+    `fallback`: it belongs to the legacy pipeline and is started after the main path. `microphone`:
+    microphones need it too, so it runs even without the legacy pipeline. `without` is a clause that
+    says what is missing while it does not run. `service` is the name in `services.toml`; replicas
+    have an `ordinal` from 1, which is also the end of their name.
     """
 
     name: str
@@ -42,7 +44,7 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What `vtuber run` works with. `redis_url` None: an embedded Valkey."""
+    """Settings of `vtuber run`. `redis_url` is None for an embedded Valkey."""
 
     services: tuple[ServiceSpec, ...]
     profile: Mapping[str, str]
@@ -50,15 +52,16 @@ class RunSettings:
     redis_url: str | None
     port: int | None
     notes: tuple[str, ...] = ()
-    """What differs from the profile because a person said something."""
+    """Sentences for the user: deviations from the profile, and probable spelling errors."""
 
 
 def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings:
-    """The declaration in `services.toml`, and REDIS_URL, PORT, LEGACY_ENABLED and MICROPHONE_ENABLED of the environment.
+    """Read `services.toml` and the environment.
 
-    `changes`: `service.NAME=value` each; `scales`: `service=2` each. Raises ValueError for one that is not so, or names an unknown service.
+    `changes` are `service.NAME=value` (`--set`), `scales` are `service=2` (`--scale`). Raises
+    ValueError with a sentence for the user.
     """
-    # Here, because `vtuber models` runs where nothing is installed, in the building of an image.
+    # Imported here, because `vtuber models` runs in image builds, where nothing is installed.
     from vtuber_cli.profile import apply_profile, is_off
 
     declared = tomllib.loads(
@@ -73,11 +76,12 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
         service, name, value = _change(change)
         if service not in declared:
             raise ValueError(
-                f"--set {change}: there is no service {service}; there are {', '.join(declared)}"
+                f"--set {change}: there is no service {service}; the services are "
+                f"{', '.join(declared)}"
             )
         _known(change, service, name, known_settings.of_service(declared[service]["module"]))
         declared[service].setdefault("env", {})[name] = value
-    # Flags are read by input-handler alone.
+    # Only input-handler reads flags.
     flags = {
         **environment,
         **{
@@ -89,9 +93,10 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     profile, notes = apply_profile(profile, flags)
     if is_off(flags.get("ENABLE_SYNC_CORE", "")) and not legacy:
         raise ValueError(
-            "ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nobody answers: leave one of them on"
+            "ENABLE_SYNC_CORE and LEGACY_ENABLED are both off, so nothing answers: leave one of "
+            "them on"
         )
-    # Empty is not said: it must not replace what the profile says.
+    # An empty variable counts as not set and must not replace a value of the profile.
     environment = {
         name: value for name, value in environment.items() if value.strip() or name not in profile
     }
@@ -123,8 +128,8 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
             for name in known_settings.of_service(table["module"])
         ),
     }
-    # PORT and HOST in a shell are meant for the address that people open, not for every process. HOST is not even that: some
-    # shells set it to the machine's name.
+    # PORT is meant for the page, not for every process. HOST is ignored, because some shells set it
+    # to the name of the machine.
     port = environment.pop("PORT", "").strip()
     return RunSettings(
         services=services,
@@ -148,11 +153,11 @@ PROVIDER_SETTINGS: Final[Mapping[str, str]] = {
     "ALL_PROXY": "",
     "NO_PROXY": "",
 }
-"""What decides who answers and speaks, and what holds where the environment says nothing; nothing to tell: empty."""
+"""Settings that select providers, with their defaults; an empty default is not shown."""
 
 
 def of_providers() -> dict[str, str]:
-    """These settings as they are, for people: without any key, and of addresses only where they lead."""
+    """Return these settings for display: no keys, and only scheme, host and port of URLs."""
     notes: dict[str, str] = {}
     for name, usual in PROVIDER_SETTINGS.items():
         value = os.environ.get(name) or os.environ.get(name.lower())
@@ -171,7 +176,7 @@ def _place(address: str) -> str:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Of a child process: ours, with these changes."""
+    """Return the environment for a child process, with these changes."""
     return {**os.environ, **changes}
 
 
@@ -188,24 +193,27 @@ def _change(text: str) -> tuple[str, str, str]:
 def _known(change: str, service: str, name: str, names: set[str]) -> None:
     if name in known_settings.SET_BY_RUN:
         raise ValueError(
-            f"--set {change}: a run gives its processes their {name}; say {known_settings.SET_BY_RUN[name]}"
+            f"--set {change}: a run sets {name} of its processes itself; use "
+            f"{known_settings.SET_BY_RUN[name]}"
         )
     if name not in names:
         close = known_settings.closest_setting(name, names)
-        hint = f"did you mean {close}? There" if close else "there"
+        hint = f"did you mean {close}? Its" if close else "its"
         there = ", ".join(sorted(names - set(known_settings.SET_BY_RUN)))
-        raise ValueError(f"--set {change}: {service} has no setting {name}; {hint} are {there}")
+        raise ValueError(
+            f"--set {change}: {service} has no setting {name}; {hint} settings are {there}"
+        )
 
 
 def port_number(text: str, name: str) -> int:
-    """A port of a person's; raises ValueError with a sentence."""
+    """Parse a port of the user. Raises ValueError with a sentence."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65_535):
         raise ValueError(f"{name}={text}: a port is a number from 1 to 65535, e.g. {name}=8080")
     return int(text)
 
 
 def gateway_url() -> str:
-    """Where the gateway is, unless the command line says so: VTUBER_URL, or this machine."""
+    """Return the default URL of the gateway: VTUBER_URL, or this machine."""
     return os.environ.get("VTUBER_URL", "").strip() or f"http://127.0.0.1:{GATEWAY_PORT}"
 
 
@@ -213,6 +221,7 @@ def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:
     service, _, count = text.partition("=")
     if service not in scalable or not count.isdigit() or not 1 <= int(count) <= REPLICAS_MAX:
         raise ValueError(
-            f"--scale {text}: write SERVICE=1 to {REPLICAS_MAX}, the service one of {', '.join(scalable)}"
+            f"--scale {text}: write SERVICE=1 to SERVICE={REPLICAS_MAX}; the service is one of "
+            f"{', '.join(scalable)}"
         )
     return service, int(count)

@@ -1,4 +1,9 @@
-"""What ends a run: Ctrl-C, SIGTERM or a terminal that closes. It is asked once, made at the second time, and certain after some seconds."""
+"""Signals that end a run: Ctrl-C, SIGTERM, or SIGHUP of a closed terminal.
+
+The first signal asks the run to end in order. A second one kills all processes. If the run has not
+ended 8.5 s after the first one, all processes are killed and this process exits, so that no
+shutdown hangs.
+"""
 
 import asyncio
 import os
@@ -9,15 +14,19 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 FORCE_AFTER_S: Final = 8.5
-"""All is over by then, whatever hangs: below the ten seconds that whoever stops a program commonly waits before he kills it."""
+"""Seconds until the run is ended by force.
+
+Programs that stop others commonly wait ten seconds before they kill them.
+"""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Shutdown:
-    """While the block runs, signals set `asked`; `kill` is called at the second one, and before the process is ended by force.
+    """Context manager: signals set `asked`; `kill` ends all processes at once.
 
-    Python's own handlers, not the loop's: those of a loop that is held by a system call are never run.
+    It installs Python's signal handlers and not those of the event loop, which do not run while the
+    loop is blocked in a system call. `leave` ends this process.
     """
 
     def __init__(
@@ -36,7 +45,7 @@ class Shutdown:
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            # Under nohup it is ignored, and stays so.
+            # A signal that is ignored stays ignored, for example SIGHUP under nohup.
             if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGINT:
                 self._before[number] = signal.signal(number, self._signalled)
         return self

@@ -1,4 +1,4 @@
-"""The sound device of this machine by PortAudio (`sounddevice`), where that is there and knows a device."""
+"""Plays audio on the sound device through PortAudio (`sounddevice`), if both exist."""
 
 import asyncio
 import contextlib
@@ -11,23 +11,23 @@ from vtuber_cli.players import PlayError, SoundMaker
 
 POLL_INTERVAL_S: Final = 0.02
 FULL_S: Final = 60.0
-"""So much may wait to be played; whoever brings more waits."""
+"""Seconds of audio that may be queued; `write` waits beyond it."""
 
 
 def default_device() -> SoundMaker | None:
-    """Sounds on the default device; None where there is no PortAudio or no device."""
+    """Return a factory of sounds on the default device, or None without PortAudio or a device."""
     with _silent():
         try:
             library = importlib.import_module("sounddevice")
             library.query_devices(kind="output")
         # OSError: no PortAudio. Its own errors, for no device, are ValueError and PortAudioError.
-        except Exception:  # noqa: BLE001 -- a library of this machine: whatever it says, there are programs
+        except Exception:  # noqa: BLE001 -- a library of this machine may raise anything; programs remain
             return None
     return lambda: DeviceSound(library)
 
 
 class DeviceSound:
-    """One turn. PortAudio fetches samples in a thread of its own; bytes that are not there yet are silence."""
+    """One turn. PortAudio fetches samples in its own thread; missing samples become silence."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
@@ -37,7 +37,7 @@ class DeviceSound:
         self._held = False
 
     async def begin(self, rate: int) -> None:
-        """Open the device."""
+        """Open the device. Raises PlayError."""
         self._rate = rate
         try:
             with _silent():
@@ -45,27 +45,25 @@ class DeviceSound:
                     samplerate=rate, channels=1, dtype="int16", latency="low", callback=self._fetch
                 )
                 self._stream.start()
-        except (
-            Exception
-        ) as error:  # a library of this machine: whatever it says is why there is no sound
+        except Exception as error:  # a library of this machine may raise anything
             raise PlayError(f"the sound device does not open ({error})") from error
 
     async def write(self, pcm: bytes) -> None:
-        """Wait while a minute of sound waits."""
+        """Queue samples; wait while a minute of audio is queued."""
         while len(self._waiting) > FULL_S * self._rate * 2:  # noqa: ASYNC110 -- PortAudio's thread sets no Event
             await asyncio.sleep(POLL_INTERVAL_S)
         self._waiting += pcm
 
     async def finish(self) -> None:
-        """Until the device has everything, and has played it."""
-        while self._waiting:  # noqa: ASYNC110 -- the same
+        """Wait until the device has played everything."""
+        while self._waiting:  # noqa: ASYNC110 -- PortAudio's thread sets no Event
             await asyncio.sleep(POLL_INTERVAL_S)
         await asyncio.to_thread(self._stream.stop)
         self._stream.close()
         self._stream = None
 
     async def aclose(self) -> None:
-        """Fall silent."""
+        """Discard what is queued and close the device."""
         self._waiting.clear()
         if self._stream is not None:
             self._stream.abort()
@@ -73,15 +71,15 @@ class DeviceSound:
             self._stream = None
 
     def pause(self) -> None:
-        """Silence, until `go_on`."""
+        """Play silence until `resume`."""
         self._held = True
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue to play."""
         self._held = False
 
     def _fetch(self, out: Any, frames: int, time: Any, status: Any) -> None:
-        # In PortAudio's thread; single operations on a bytearray are whole.
+        # Runs in PortAudio's thread; each single operation on a bytearray is atomic.
         size = frames * 2
         piece = b"" if self._held else bytes(self._waiting[:size])
         del self._waiting[: len(piece)]
@@ -90,7 +88,7 @@ class DeviceSound:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """ALSA writes pages to the error output where there is no sound card."""
+    """Discard stderr meanwhile: ALSA writes many lines there if there is no sound card."""
     try:
         kept = os.dup(2)
         nothing = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""What a run tells the programs that drive it: ports, process ids, and what is ready."""
+"""JSON files by which a run tells other programs its ports, process ids and progress."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 def write(path: Path, state: Mapping[str, object]) -> str | None:
-    """As a whole or not at all, for this user alone: a store's address may hold a password. A sentence where it cannot be written."""
+    """Write the file atomically, readable by this user only; a Redis URL may hold a password.
+
+    Returns a sentence if it cannot be written, else None.
+    """
     half = path.with_suffix(".part")
     try:
         half.touch(mode=0o600)

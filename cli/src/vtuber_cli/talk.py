@@ -1,4 +1,12 @@
-"""`vtuber talk`: speak, and hear her answer. The microphone goes to `/ws/input`, her voice comes from `/ws/output`."""
+"""`vtuber talk`: a spoken conversation with the character.
+
+The microphone is sent to `/ws/input`, which answers with interim results, final words and the text
+of replies. The voice arrives from `/ws/output` like for any viewer. Without headphones the
+microphone would record the voice, so frames are not sent while it plays.
+
+The conversation ends when the source ends and everything said has been answered and played. Waiting
+for this has limits, because an utterance may remain without an answer.
+"""
 
 import asyncio
 import json
@@ -31,13 +39,16 @@ from vtuber_cli.console import Console
 from vtuber_cli.transcript import Transcript
 
 REPLY_TIMEOUT_S: Final = 15.0
-"""After the recording: so long nothing at all may come of what is not answered yet."""
+"""Seconds without any message after which an open answer is given up.
+
+It applies when the source has ended.
+"""
 
 AUDIO_TIMEOUT_S: Final = 4.0
-"""So long the voice of a reply may keep silent."""
+"""Seconds without any message after which the voice of a reply is given up."""
 
 SPEECH_TIMEOUT_S: Final = 3.0
-"""Whether somebody spoke at the very end is known by then."""
+"""Seconds after which it is known whether the user spoke at the very end."""
 
 _MESSAGES = (SpeechStarted, Partial, FinalWords, SpeechDropped, TurnEvent, InputError)
 _FRAMES: Final[dict[str, type[WireModel]]] = {
@@ -46,11 +57,15 @@ _FRAMES: Final[dict[str, type[WireModel]]] = {
 
 
 class TalkError(gateway.GatewayUnreachable):
-    """Nobody is there, nobody listens, or nobody speaks any more."""
+    """The gateway does not answer, has no speech recognition, or has closed the conversation."""
 
 
 class Talk:
-    """One conversation, until its source ends and everything said is answered, or until cancelled."""
+    """One conversation; it ends as described in the module, or when cancelled.
+
+    `turns`: user and character take turns; no audio of the microphone is sent while the voice
+    plays.
+    """
 
     def __init__(
         self,
@@ -67,7 +82,7 @@ class Talk:
         self._source, self._voice, self._transcript = source, voice, transcript
         self._lang = lang
         self._in_turns = turns
-        """One talks in turns: while she sounds, nothing of the microphone is sent."""
+        """While the voice plays, nothing of the microphone is sent."""
         self._unanswered = 0
         self._transcribed = False
         self._open: set[int] = set()
@@ -77,7 +92,7 @@ class Talk:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Raises CannotTalk, CannotRecord."""
+        """Hold the conversation. Raises TalkError, RecordError."""
         try:
             async with (
                 gateway.socket(
@@ -131,7 +146,7 @@ class Talk:
         await self._answered()
 
     async def _answered(self) -> None:
-        """Until everything that was said is answered and heard, or nothing comes of it any more."""
+        """Wait until everything said is answered and played, or waiting is useless."""
         while (wait_s := self._wait_s()) > 0:
             self._changed.clear()
             try:
@@ -150,7 +165,7 @@ class Talk:
 
     async def _understand(self, input_socket: ClientConnection) -> None:
         async for message in input_socket:
-            # A frame of a version to come is no reason to end.
+            # Ignore messages of newer versions.
             with suppress(ValueError, AttributeError):
                 kind = _FRAMES.get(str(json.loads(message).get("type")))
                 if kind is not None:
@@ -192,14 +207,15 @@ class Talk:
     def _refused(self, error: InputError) -> None:
         if error.code == "asr_unavailable":
             raise TalkError(
-                f"{error.message}. `vtuber models` fetches what hears speech; then start `vtuber run` again"
+                f"{error.message}. `vtuber models` downloads the speech models; then start `vtuber "
+                "run` again"
             )
         if error.request_id is not None:
             self._settle()
         self._transcript.note(f"{error.code}: {error.message}")
 
     def _settle(self) -> None:
-        """It is known what became of what was said first."""
+        """One utterance has become a message, or was dropped or rejected."""
         self._unanswered = max(0, self._unanswered - 1)
 
     async def _listen(self, viewer: ClientConnection) -> None:
@@ -237,13 +253,13 @@ def main(
     out_path: Path | None,
     headphones: bool,
 ) -> int:
-    """The command; exit status 0 when it ended by itself or by Ctrl-C."""
+    """The command; exit status 0 if it ended by itself or by Ctrl-C, else 1."""
     console = Console(sys.stdout)
     transcript = Transcript(console)
 
     async def talk() -> None:
         def silent(why: str) -> None:
-            transcript.note(f"{why}: her words are only written; --out FILE keeps her voice")
+            transcript.note(f"{why}: replies are shown as text only; --out FILE saves the voice")
 
         voice: AudioSink | None = (
             FileSink(out_path) if out_path is not None else Speaker.default_output(silent)
@@ -254,9 +270,9 @@ def main(
         in_turns = source.has_echo and not headphones
         if source.has_echo:
             hint = (
-                "one at a time (--headphones: cut in whenever you like)"
+                "one at a time (with --headphones you can interrupt at any time)"
                 if in_turns
-                else "cut in whenever you like"
+                else "you can interrupt at any time"
             )
             console.say(console.paint(f"Speak; {hint}. Ctrl-C ends it.", "grey"))
         await Talk(
@@ -269,7 +285,7 @@ def main(
     try:
         source = audio_source.open_source(wav_path)
         asyncio.run(talk())
-    # OSError: the file cannot be written.
+    # OSError: the WAV file cannot be written.
     except (gateway.GatewayUnreachable, RecordError, OSError) as error:
         transcript.replied()
         sys.stderr.write(f"{error}\n")

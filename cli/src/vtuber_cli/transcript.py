@@ -1,4 +1,4 @@
-"""A conversation as it is written down while it goes on: what is understood so far on one line, then the words, then her reply."""
+"""The text of a spoken conversation on the terminal: interim results, final words, and replies."""
 
 import shutil
 import unicodedata
@@ -11,7 +11,11 @@ SHE: Final = "she  > "
 
 
 class Transcript:
-    """Partial words are written over by the next ones; on no terminal only what is final is written."""
+    """Writes one conversation.
+
+    On a terminal an interim result is overwritten by the next one. Elsewhere only final words are
+    written.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -19,26 +23,26 @@ class Transcript:
         self._overwritten = False
 
     def partial(self, text: str) -> None:
-        """What is understood so far."""
+        """Show an interim result."""
         self._end_line()
         width = shutil.get_terminal_size().columns - len(YOU) - 1
         self._console.again(self._console.paint(YOU + _end_of(text, width), "grey"))
         self._overwritten = True
 
     def dropped(self) -> None:
-        """It was nothing."""
+        """Remove the interim result: no words followed."""
         if self._overwritten:
             self._console.again("")
             self._overwritten = False
 
     def final(self, text: str) -> None:
-        """What was understood."""
+        """Write the final words of an utterance."""
         self._end_line()
         self._console.again(self._console.paint(YOU, "green") + text, last=True)
         self._overwritten = False
 
     def reply(self, text: str) -> None:
-        """The next piece of her reply."""
+        """Write a piece of the reply."""
         if not self._replying:
             self.dropped()
             self._console.write(self._console.paint(SHE, "magenta"))
@@ -46,11 +50,11 @@ class Transcript:
         self._console.write(text)
 
     def replied(self) -> None:
-        """Her reply is over."""
+        """End the line of the reply."""
         self._end_line()
 
     def note(self, text: str) -> None:
-        """Something beside the conversation."""
+        """Write a message that is not part of the conversation."""
         self._end_line()
         self.dropped()
         self._console.say(self._console.paint(text, "yellow"))
@@ -62,7 +66,7 @@ class Transcript:
 
 
 def _end_of(text: str, columns: int) -> str:
-    """As much of the end as fits on a line that is to be written over; a hanzi takes two columns."""
+    """Return the end of the text that fits into this many columns; a wide character takes two."""
     fits = ""
     for character in reversed(text):
         columns -= 2 if unicodedata.east_asian_width(character) in "WF" else 1

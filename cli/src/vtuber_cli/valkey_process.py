@@ -1,4 +1,4 @@
-"""The embedded store as a process of a run."""
+"""Starts the embedded Valkey as a process of a run."""
 
 import asyncio
 import time
@@ -16,7 +16,10 @@ POLL_INTERVAL_S: Final = 0.05
 async def start(
     processes: Processes, console: Console, folder: Path, port: int, within_s: float
 ) -> ServiceSupervisor:
-    """Start it and wait until it answers; whoever gets the supervisor keeps it going. Raises CannotRun."""
+    """Start Valkey, wait until it answers, and return the supervisor that restarts it.
+
+    Raises RunError after `within_s` seconds, or if Valkey ends.
+    """
     try:
         command = valkey.command(folder, port)
     except valkey.ValkeyMissing as error:
@@ -33,12 +36,14 @@ async def start(
     while not (await ready())[0]:
         if processes.ended(valkey.NAME):
             raise RunError(
-                f"Valkey does not start with what is in {folder}: make room, or move that folder away to begin with an empty one. "
-                f"It said: {processes.last_words(valkey.NAME)}"
+                f"Valkey does not start with the data in {folder}: free disk space, or move that "
+                "folder away to begin with an empty one. "
+                f"Its last line: {processes.last_words(valkey.NAME)}"
             )
         if time.monotonic() > deadline:
             raise RunError(
-                f"Valkey did not answer within {within_s:.0f} s; see {processes.log_of(valkey.NAME)}"
+                f"Valkey did not answer within {within_s:.0f} s; see "
+                f"{processes.log_of(valkey.NAME)}"
             )
         await asyncio.sleep(POLL_INTERVAL_S)
     return ServiceSupervisor(valkey.NAME, processes, console, launch, ready, without=valkey.WITHOUT)

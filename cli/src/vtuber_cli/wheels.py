@@ -1,4 +1,4 @@
-"""Wheels of the package index as files: fetched by pip, from wherever pip is told to look, and never installed."""
+"""Downloads wheels with pip, from the index that pip is configured for, without installing them."""
 
 import contextlib
 import os
@@ -14,21 +14,23 @@ from vtuber_cli.settings import environment
 
 POLL_INTERVAL_S: Final = 0.2
 
-# What pip says, and what that means to somebody who only wanted a model.
+# Parts of pip's error messages, and what they mean for a user who only wants a model.
 _MEANINGS: Final = (
     (
         "DO NOT MATCH THE HASHES",
-        "what came is not what was expected: {wheel} was changed, or the transfer is broken. Nothing was kept.",
+        "the download of {wheel} has another SHA-256 than expected: the package was changed, or "
+        "the transfer failed. Nothing was kept.",
     ),
     ("No space left on device", "the disk is full."),
     (
         "No matching distribution",
-        "the package index does not have {wheel}. Is the network there, and does pip use the right index?",
+        "the package index does not have {wheel}. Is the network available, and does pip use the "
+        "right index?",
     ),
-    ("Connection", "the package index cannot be reached. Is the network there?"),
+    ("Connection", "the package index cannot be reached. Is the network available?"),
     (
         "Temporary failure in name resolution",
-        "the package index cannot be found. Is the network there?",
+        "the name of the package index cannot be resolved. Is the network available?",
     ),
     ("timed out", "the package index does not answer."),
 )
@@ -37,13 +39,14 @@ Progress = Callable[[int], None]
 
 
 class FetchError(Exception):
-    """One sentence."""
+    """A download failed; the message is one sentence."""
 
 
 def fetch(wheel: Wheel, folder: Path, progress: Progress) -> Path:
-    """The wheel's file in `folder`, which keeps it; one that is there and right is not fetched again.
+    """Download the wheel into `folder` and return its path. Raises FetchError.
 
-    `progress` is told bytes of this wheel, from time to time. Raises CannotFetch.
+    A valid file that is already there is kept. `progress` is called with the number of bytes so
+    far.
     """
     kept = next((path for path in _files(wheel, folder) if sha256(path) == wheel.sha256), None)
     if kept is not None:
@@ -74,7 +77,7 @@ def fetch(wheel: Wheel, folder: Path, progress: Progress) -> Path:
         "--dest",
         str(folder),
     ]
-    # pip writes to its temporary folder until a file is whole: how much lies there is how far it is.
+    # pip writes into its temporary folder until a file is complete; its size there is the progress.
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(half.resolve()))
     ) as pip:
@@ -93,7 +96,7 @@ def fetch(wheel: Wheel, folder: Path, progress: Progress) -> Path:
         if sha256(path) == wheel.sha256:
             progress(wheel.bytes)
             return path
-    raise FetchError(f"pip gave no file for {wheel.package} {wheel.version}.")
+    raise FetchError(f"pip downloaded no file for {wheel.package} {wheel.version}.")
 
 
 def _files(wheel: Wheel, folder: Path) -> list[Path]:
@@ -102,7 +105,7 @@ def _files(wheel: Wheel, folder: Path) -> list[Path]:
 
 def _size(folder: Path) -> int:
     total = 0
-    # pip moves files and removes folders while they are counted; os.walk passes over a folder that is gone, rglob raises.
+    # pip moves files and removes folders meanwhile. os.walk skips a removed folder, rglob raises.
     for at, _, names in os.walk(folder):
         for name in names:
             if name.endswith(".whl"):
@@ -116,4 +119,4 @@ def _meaning(said: str, wheel: Wheel) -> str:
         if sign in said:
             return meaning.format(wheel=f"{wheel.package} {wheel.version}")
     lines = [line for line in said.splitlines() if line.strip()]
-    return f"pip could not fetch {wheel.package} {wheel.version}: {lines[-1] if lines else 'it said nothing'}"
+    return f"pip could not fetch {wheel.package} {wheel.version}: {lines[-1] if lines else 'no error message'}"

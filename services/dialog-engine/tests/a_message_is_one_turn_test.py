@@ -78,7 +78,7 @@ async def test_after_the_last_event_there_is_nothing_and_no_event_that_is_yet_to
     async with engine(gap_s=0.05) as one:
         async with one.open(1, request_id="r1") as batches:
             await anext(batches)
-            with pytest.raises(Conflict, match="event 99 of turn 1 is yet to come"):
+            with pytest.raises(Conflict, match="event 99 of turn 1 does not exist yet"):
                 await one.say(1, request_id="r1", after="1.99")
             whole = [frame async for batch in batches for frame in batch]
         assert await one.say(1, request_id="r1", after=whole[-1].id) == []

@@ -14,7 +14,7 @@ def refused(path: Path) -> str:
         check(path)
     said = str(refusal.value)
     assert said.startswith("DIALOG_ENGINE_DB: ")
-    assert "name another file" in said
+    assert "set another file" in said
     return said
 
 
@@ -39,14 +39,14 @@ def test_one_that_is_not_there_yet_and_one_that_is_are_fine(tmp_path: Path) -> N
 def test_garbage_is_named(tmp_path: Path, garbage: bytes) -> None:
     path = tmp_path / "engine.db"
     path.write_bytes(garbage)
-    assert f"{path} is no SQLite database, or is damaged" in refused(path)
+    assert f"{path} is not an SQLite database, or is damaged" in refused(path)
     assert path.read_bytes() == garbage
 
 
 def test_a_folder_in_its_place_and_a_file_in_its_folders_place_are_named(tmp_path: Path) -> None:
-    assert f"{tmp_path} is a folder, and has to be a file" in refused(tmp_path)
+    assert f"{tmp_path} is a folder, but must be a file" in refused(tmp_path)
     (tmp_path / "file").write_text("")
-    assert f"{tmp_path / 'file'} is no folder" in refused(tmp_path / "file" / "engine.db")
+    assert f"{tmp_path / 'file'} is not a folder" in refused(tmp_path / "file" / "engine.db")
 
 
 def test_one_that_cannot_be_written_is_named(
@@ -72,5 +72,5 @@ def test_the_engine_says_it_in_one_sentence_and_starts_nothing(
     said = complaint(main, "DIALOG_ENGINE_DB", str(tmp_path))
     assert (
         said
-        == f"dialog-engine: DIALOG_ENGINE_DB: {tmp_path} is a folder, and has to be a file; move it away, or name another file\n"
+        == f"dialog-engine: DIALOG_ENGINE_DB: {tmp_path} is a folder, but must be a file; move it away, or set another file\n"
     )

@@ -1,1 +1,1 @@
-"""What tests of the commands need beside them."""
+"""Fakes for tests of the commands."""

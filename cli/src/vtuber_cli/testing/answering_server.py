@@ -1,4 +1,4 @@
-"""HTTP servers that say one thing, whatever they are asked."""
+"""HTTP servers with one fixed answer."""
 
 import http.server
 import threading
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 AnsweringServer = Callable[[int, bytes], int]
-"""Takes the status and the body, gives the port of a server that always answers so."""
+"""Takes status and body; returns the port of a server that answers every GET with them."""
 
 
 @contextmanager
 def answering() -> Iterator[AnsweringServer]:
-    """The servers end with the context."""
+    """The servers are closed with the context."""
     servers: list[http.server.HTTPServer] = []
 
     def start(status: int, body: bytes) -> int:

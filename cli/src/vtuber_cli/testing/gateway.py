@@ -1,4 +1,4 @@
-"""The gateway's two sockets. What they say is up to the test; what was said to them is kept."""
+"""A fake gateway with both sockets: tests send its messages and read what clients sent."""
 
 import asyncio
 import json
@@ -15,11 +15,14 @@ from dialog_contracts.viewer import SUBPROTOCOL, SUBPROTOCOL_BINARY
 
 
 class FakeGateway:
-    """One client at `/ws/input`, one viewer at `/ws/output/…`."""
+    """Serves one client at `/ws/input` and one viewer at `/ws/output/…`.
+
+    `start` is the client's MIC_START, `audio` its audio.
+    """
 
     def __init__(self) -> None:
         self.paths: list[tuple[str, str | None]] = []
-        """Of each socket, with its subprotocol."""
+        """Path and subprotocol of each socket."""
         self.start: dict[str, Any] = {}
         self.audio = bytearray()
         self.mic_on = asyncio.Event()
@@ -29,7 +32,7 @@ class FakeGateway:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """Its address, until the end of the context."""
+        """Yield its URL."""
         dialects = [Subprotocol(SUBPROTOCOL_BINARY), Subprotocol(SUBPROTOCOL)]
         async with serve(self._connected, "127.0.0.1", 0, subprotocols=dialects) as server:
             yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
@@ -59,13 +62,13 @@ class FakeGateway:
                 self.mic_off.set()
 
     async def understood(self, *frames: str) -> None:
-        """Frames of `/ws/input`."""
+        """Send messages to the client at `/ws/input`."""
         assert self._viewer_socket is not None
         for frame in frames:
             await self._viewer_socket.send(frame)
 
     async def sounds(self, *frames: str | bytes) -> None:
-        """Frames of `/ws/output`."""
+        """Send messages to the viewer at `/ws/output`."""
         assert self.viewer is not None
         for frame in frames:
             await self.viewer.send(frame)

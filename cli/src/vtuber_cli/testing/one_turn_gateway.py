@@ -1,4 +1,4 @@
-"""The gateway to somebody who asks one thing: what a viewer hears before and after the question, and what the asker reads."""
+"""A fake gateway for `vtuber say`: one viewer socket and one answer of `/chat/stream`."""
 
 import asyncio
 import base64
@@ -18,22 +18,22 @@ SESSION = "live-001"
 
 
 def start(turn: int) -> str:
-    """START of a turn."""
+    """Return START of a turn."""
     return Start(session_id=SESSION, turn=turn, epoch=1, flags=FlagSet()).to_json()
 
 
 def end(turn: int, *, voice_follows: bool | None = None) -> str:
-    """Its END."""
+    """Return END of a turn."""
     return End(session_id=SESSION, turn=turn, voice_follows=voice_follows).to_json()
 
 
 def idle(turn: int) -> str:
-    """STATE: nothing of it sounds any more."""
+    """Return STATE with the phase IDLE: nothing of the turn plays."""
     return State(session_id=SESSION, turn=turn, phase=Phase.IDLE, started_at=1.0).to_json()
 
 
 def chunk(turn: int, seq: int) -> bytes:
-    """40 ms of sound, whose samples name turn and place."""
+    """Return 40 ms of audio; its bytes alternate turn and sequence number."""
     pcm = base64.b64encode(bytes([turn, seq]) * 960).decode()
     return binary.pack(
         SpeechChunk(session_id=SESSION, turn=turn, seq=seq, pcm=pcm, ts=1.0, offset_ms=seq * 40)
@@ -42,7 +42,10 @@ def chunk(turn: int, seq: int) -> bytes:
 
 @dataclass
 class OneTurnGateway:
-    """One viewer and one asker. In what a viewer hears, a number is so many seconds of silence."""
+    """Sends `before` to the viewer, `after` after the request, and `after_stop` after STOP.
+
+    A number among the messages is a pause in seconds.
+    """
 
     before: Sequence[str | bytes | float] = ()
     after: Sequence[str | bytes | float] = ()
@@ -50,15 +53,15 @@ class OneTurnGateway:
     events: list[sse.ChatEvent] = field(default_factory=list)
     status: int = 200
     body: bytes = b""
-    """Instead of the events."""
+    """If not empty, the body of the answer instead of `events`."""
     request: dict[str, object] = field(default_factory=dict)
     stop: dict[str, object] = field(default_factory=dict)
-    """What the viewer said."""
+    """The last message of the viewer."""
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """Its address, until the end of the context."""
+        """Yield its URL."""
         app = web.Application()
         app.add_routes(
             [

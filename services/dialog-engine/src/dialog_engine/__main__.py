@@ -1,4 +1,4 @@
-"""`dialog-engine`: one engine process."""
+"""Entry point of `dialog-engine`: one engine process."""
 
 from dialog_engine.app import build
 from dialog_engine.settings import EngineSettings
@@ -6,7 +6,7 @@ from service_runtime.server import serve
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve("dialog-engine", EngineSettings, build)
 
 

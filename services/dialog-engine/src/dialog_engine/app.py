@@ -1,4 +1,4 @@
-"""Routes of the engine, and the order in which its parts start and end."""
+"""Routes and health checks of the engine, and the order in which its components start and stop."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,7 +30,7 @@ from service_runtime.http.sse_response import SseResponse
 
 
 def build(settings: EngineSettings) -> FastAPI:
-    """Return the application of one engine process."""
+    """Return the application of one engine process. Raises UnusableDatabase."""
     database_file.check(settings.dialog_engine_db)
     redis, tasks = RedisClient(settings.redis_url), BackgroundTasks()
     memory = ShortTermMemory(settings.dialog_engine_db)
@@ -96,7 +96,7 @@ def build(settings: EngineSettings) -> FastAPI:
     ) -> Response:
         """Answer one turn as Server-Sent Events."""
         opened = service.open(request, last_event_id, traceparent)
-        # Entered before the response begins, so that a refusal is an HTTP error and not a stream.
+        # The context is entered before the response begins, so that a rejection is an HTTP error.
         return SseResponse(await opened.__aenter__(), lambda: opened.__aexit__(None, None, None))
 
     return app

@@ -1,4 +1,19 @@
-"""Sessions and their turns: takes a request, finds or begins its turn, gives the log of its events. At most one turn a session speaks."""
+"""The service behind `POST /chat/stream`: finds or begins the turn of a request.
+
+input-handler numbers the turns of a session. A request with a new number begins a turn; it
+interrupts the running one, because a session has at most one running turn. A request with a known
+`requestId` joins the turn that the same message began before, and one with a Last-Event-ID resumes
+its events. A number that belongs to another message is rejected with the next free one. The
+session's lock is held during this decision, so that concurrent requests cannot begin two turns.
+
+A turn outlives its callers: once it has text, the viewers still play it after the callers have
+left. The service therefore keeps running turns in the session, and their events in
+`CompletedTurns`.
+
+At shutdown, turns may first finish for `drain_s`. The rest is stopped, stored as played, and
+closed. Leases move to other engines before that; see `sessions/handoff.py`. Turns themselves are in
+`turn/runner.py`, and messages from viewers arrive in `output/inbound.py`.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +54,11 @@ log = structlog.get_logger("chat")
 
 
 class ChatService:
-    """The engine's one service object. `open` is the only way in for turns; what comes back for them is `Feedback`'s."""
+    """Accepts requests for turns and owns all components of the engine.
+
+    `open` is the entry for requests. STOP, PAUSE and positions of viewers come through
+    OutputEvents.
+    """
 
     def __init__(
         self,
@@ -78,17 +97,17 @@ class ChatService:
         )
 
     def start(self) -> None:
-        """Connect to the output-handlers, and keep the leases of sessions in use."""
+        """Connect to the output-handlers and begin to renew leases."""
         self._tasks.start("counters", self._store.expire_counters())
         self.outputs.start(self._tasks)
         self._handoff.start()
 
     def start_draining(self) -> None:
-        """The process was told to end, while requests still run."""
+        """Begin the handoff of sessions at SIGTERM, while requests are still running."""
         self._handoff.start_draining()
 
     async def close(self) -> None:
-        """Let turns that still speak come to their end for `drain_s`, stop the rest (what was heard is stored), then everything else."""
+        """Let running turns finish for `drain_s`, stop and store the others, then end all tasks."""
         if self._settings.drain_s:
             await self._drain()
         runners = self._sessions.running()
@@ -108,9 +127,13 @@ class ChatService:
     async def open(
         self, request: ChatRequest, last_event_id: str | None, traceparent: str | None
     ) -> AsyncIterator[AsyncIterator[list[SseFrame]]]:
-        """The events of the request's turn from its first, or after `last_event_id`; leaving the context is the caller leaving.
+        """Yield the events of the request's turn, from the first or after `last_event_id`.
 
-        Raises InvalidField, TurnTaken, TurnLost, Busy, TooManyTurns, ClientBusy.
+        Leaving the context tells the turn that this caller has left.
+
+        Raises InvalidField, Conflict for an unknown event or a number out of reach,
+        TurnNumberTaken, TurnLost, TurnInProgress, TooManyTurns, ClientBusy, NotLeaseHolder,
+        Draining, and apsw.Error.
         """
         after = self._parse_last_event_id(request, last_event_id)
         async with self._sessions.checkout(request.session_id) as session:
@@ -122,11 +145,13 @@ class ChatService:
                 yield found.follow(after)
                 return
             if after >= len(found.events.frames) and not found.events.closed:
-                why = f"Last-Event-ID: event {after} of turn {found.request.turn} is yet to come"
+                why = (
+                    f"Last-Event-ID: event {after} of turn {found.request.turn} does not exist yet"
+                )
                 raise Conflict(why, code="unknown_event", field="Last-Event-ID")
             found.callers += 1
             try:
-                # What the turn has begun goes before what its caller reads.
+                # The turn's first messages and its model request are sent before the caller reads.
                 await asyncio.sleep(0)
                 yield found.events.follow(after)
             finally:
@@ -148,15 +173,15 @@ class ChatService:
     ) -> TurnRunner | EventLog:
         if request.type is TurnType.COMMAND and request.content == Command.STOP:
             if session.running is None:
-                # Whoever has the session stops it.
+                # The turn may run in the engine with the lease: acquire raises NotLeaseHolder then.
                 await self._leases.acquire(session.session_id)
             return self._commands.stop(request)
         if request.turn is None:
             raise InvalidField(
-                "turn: input-handler numbers turns; this request has none", field="turn"
+                "turn: this request has no number; input-handler assigns them", field="turn"
             )
         turn, request_id = request.turn, request.meta.request_id
-        # A turn that is spoken here is followed here to its end, wherever the session is by then.
+        # A turn that runs here is followed here, even if another engine has the lease by now.
         known_turn = session.requests.get(request_id) if request_id is not None else None
         if known_turn is not None or turn <= session.last_turn:
             known = await self._find_existing(session, known_turn or turn)
@@ -169,7 +194,7 @@ class ChatService:
             ):
                 free = session.last_turn + 1 if session.last_turn < limits.MAX_TURN else None
                 raise TurnNumberTaken(
-                    f"turn {turn} of this session is taken by another message", next_turn=free
+                    f"turn {turn} of this session belongs to another message", next_turn=free
                 )
             return known.run
         epoch = await self._leases.acquire(session.session_id)
@@ -197,7 +222,10 @@ class ChatService:
         return await self._completed.get(session.session_id, turn)
 
     def _interrupt_running_turn(self, session: Session) -> None:
-        """Make room for a new turn. What was heard of the old one is in the session's memory when this returns."""
+        """Stop the running turn, if any; its played text is in the session when this returns.
+
+        Raises TurnInProgress if it was started without SYNC_TTS_BARGE_IN.
+        """
         runner = session.running
         if runner is None or runner.machine.over:
             return

@@ -1,4 +1,4 @@
-"""Whether the engine's database can be used at all, found out before anything is started."""
+"""Checks the database file at startup, so that a wrong path is reported before anything starts."""
 
 import errno
 import os
@@ -9,39 +9,43 @@ import apsw
 
 SETTING: Final = "DIALOG_ENGINE_DB"
 _PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-"""What may be over in a moment is no reason to refuse."""
+"""Errors that may be temporary; they do not stop the startup."""
 
 
 class UnusableDatabase(ValueError):
-    """One sentence: the setting, the path, what is wrong, and what to do."""
+    """The message names the setting, the path, the problem and what to do."""
 
 
 def check(path: Path) -> None:
-    """Raises UnusableDatabase for a file that no retry would make one. A file that is locked, or not there yet, is fine."""
+    """Raise UnusableDatabase if the path cannot become a readable database by itself.
+
+    A file that is locked or does not exist yet is accepted. The folder is created.
+    """
     folder = path.absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UnusableDatabase(
-            f"{SETTING}: {folder} is no folder; move what is there away, or name another file"
+            f"{SETTING}: {folder} is not a folder; move it away, or set another file"
         ) from None
     except OSError as error:
         if error.errno in _PASSING:
             return
         raise UnusableDatabase(
-            f"{SETTING}: the folder {folder} cannot be made ({error.strerror}); name another file"
+            f"{SETTING}: the folder {folder} cannot be created ({error.strerror}); set another file"
         ) from error
-    # os.path: Path's own questions raise where a folder is somebody else's.
+    # os.path, because methods of Path raise PermissionError in a folder that is not readable.
     for each in (folder, path):
         if os.path.exists(each) and not os.access(
             each, os.W_OK | os.R_OK | (os.X_OK if os.path.isdir(each) else 0)
         ):
             raise UnusableDatabase(
-                f"{SETTING}: {each} cannot be written; make it this user's, or name another file"
+                f"{SETTING}: {each} cannot be written by this user; change its permissions, "
+                "or set another file"
             )
     if os.path.isdir(path):
         raise UnusableDatabase(
-            f"{SETTING}: {path} is a folder, and has to be a file; move it away, or name another file"
+            f"{SETTING}: {path} is a folder, but must be a file; move it away, or set another file"
         )
     if os.path.exists(path):
         _read(path)
@@ -56,9 +60,9 @@ def _read(path: Path) -> None:
             db.close()
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise UnusableDatabase(
-            f"{SETTING}: {path} is no SQLite database, or is damaged ({error}); move it away and a new one is made, "
-            "or name another file"
+            f"{SETTING}: {path} is not an SQLite database, or is damaged ({error}); "
+            "move it away and a new one is created, or set another file"
         ) from error
     except apsw.Error:
-        # Busy, a full disk: tried again when it is opened.
+        # A locked file or a full disk may be temporary; opening the database tries again.
         return

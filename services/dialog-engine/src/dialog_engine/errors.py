@@ -1,14 +1,15 @@
-"""Errors of the engine beside those of a turn (which are events: see `turn/machine.py`).
+"""Errors of the engine; errors within a turn are events (see `turn/state_machine.py`).
 
-ServiceError
-├── TurnTaken (409 turn_taken)      another message already has this number; says the next free one
-├── TurnLost (409 turn_lost)        a caller resumes a turn that no engine knows: it died with its engine, before its commit
-├── Busy (409 busy)                 a turn is speaking and must not be interrupted
-├── TooManyTurns (429)              this process has as many turns as it can serve
-├── ClientBusy (429 client_busy)    one client has as many turns as it may have: no other path shall answer either
-├── NotOwner (421 not_owner)        another engine has the session; says which
-└── Draining (503 draining)         this engine ends and begins nothing any more
-MemoryClosed                        the database thread is gone: the service is ending
+    ServiceError
+    ├── TurnNumberTaken  409 turn_taken       another message has this number; names the next one
+    ├── TurnLost         409 turn_lost        the turn to resume was lost before its commit
+    ├── TurnInProgress   409 busy             the running turn must not be interrupted
+    ├── TooManyTurns     429 too_many_turns   limit of this process
+    ├── ClientBusy       429 client_busy      limit of one client; the fallback must not answer
+    ├── NotLeaseHolder   421                  another engine has the session; names it
+    └── Draining         503 draining         this engine shuts down
+
+StoreClosed is a RuntimeError: the database was closed at shutdown.
 """
 
 from dialog_contracts.http import CLIENT_BUSY
@@ -16,13 +17,17 @@ from service_runtime.http.errors import Conflict, Misdirected, TooMany, Unavaila
 
 
 class TurnNumberTaken(Conflict):
-    """The number belongs to another message."""
+    """The turn number belongs to another message."""
 
     default_code = "turn_taken"
 
 
 class TurnLost(Conflict):
-    """Going on under its number would join two different replies: the message has to be sent again, as a new one."""
+    """The turn to resume is unknown: its engine ended before the commit.
+
+    A new reply under the old number would join two different texts, so the client must send the
+    message again as a new one.
+    """
 
     default_code, retryable = "turn_lost", True
 
@@ -34,26 +39,26 @@ class TurnInProgress(Conflict):
 
 
 class TooManyTurns(TooMany):
-    """The engine is full."""
+    """The engine runs as many turns as it may."""
 
     default_code = "too_many_turns"
 
 
 class ClientBusy(TooMany):
-    """One client address has enough."""
+    """One client address has as many running turns as it may."""
 
     default_code = CLIENT_BUSY
 
 
 class NotLeaseHolder(Misdirected):
-    """Another engine has the session."""
+    """Another engine holds the session's lease."""
 
 
 class Draining(Unavailable):
-    """Another engine takes the session."""
+    """The engine shuts down and begins no turn."""
 
     default_code = "draining"
 
 
 class StoreClosed(RuntimeError):
-    """The database is closed."""
+    """A call came after the database was closed."""

@@ -1,7 +1,17 @@
-"""Turns in SQLite: WAL, synchronous FULL, one connection in one thread. When a call returns, what it wrote survives a power cut.
+"""The engine's database: turns and resets in SQLite.
 
-One connection is a rule, not a saving: it holds the file exclusively, so two engines cannot share a volume by accident, and SQLite's
-known races between several writers cannot occur.
+When a method returns, its data survives a power failure (WAL with `synchronous=FULL`). A turn is
+two rows, the user's text and the reply, written in one transaction. A later revision replaces the
+reply; an older one never does.
+
+SQLite calls block, so one thread executes them in the order of the calls. Each job is a whole
+transaction: a caller that is cancelled leaves nothing half written.
+
+There is one connection, and it locks the file exclusively. Two engines therefore cannot use one
+volume by accident, and SQLite's problems with several concurrent writers cannot occur.
+
+Migrations are the numbered files in `migrations/`. The path is checked in `database_file.py`
+before.
 """
 
 import asyncio
@@ -24,12 +34,16 @@ T = TypeVar("T")
 log = structlog.get_logger("memory")
 
 MIN_SQLITE_VERSION: Final = (3, 51, 3)
-"""Older ones can lose committed transactions in WAL mode."""
+"""Older versions can lose committed transactions in WAL mode."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A whole turn as stored. `shape`: lengths of the reply's deltas; `stats`: the JSON that `done` carried."""
+    """A turn as it is stored.
+
+    `ts` is in Unix seconds. `shape` has the lengths of the reply's deltas, and `stats` the figures
+    of `done` as JSON. `path` says which path answered.
+    """
 
     session_id: str
     turn: int
@@ -44,7 +58,7 @@ class StoredTurn:
     path: Literal["sync", "legacy"] = "sync"
 
     def record(self) -> TurnRecord:
-        """As history shows it."""
+        """Return the turn in the form of the shared history."""
         return TurnRecord(
             turn=self.turn,
             user=self.user,
@@ -58,7 +72,7 @@ class StoredTurn:
 
 @dataclass(frozen=True, slots=True)
 class SessionImage:
-    """A session as stored: what its owner keeps in memory while it is in use."""
+    """The stored state of a session that its lease holder keeps in memory."""
 
     last_turn: int
     reset_after: int
@@ -66,11 +80,11 @@ class SessionImage:
     """Oldest first."""
 
     requests: dict[str, int]
-    """Idempotency keys of the latest messages, and the turns they became."""
+    """Request ids of the latest messages, and the numbers of their turns."""
 
 
 class Unstorable(apsw.Error):
-    """What was to be stored or read is nothing that SQLite takes."""
+    """SQLite cannot store or read this value, for example a text with half of a surrogate pair."""
 
 
 _SELECT: Final = """
@@ -88,7 +102,7 @@ SELECT requestId, turn FROM turns WHERE sessionId = ? AND role = 'user' AND requ
 
 
 class ShortTermMemory:
-    """Async face of the database thread. `open` migrates; every method may raise apsw.Error."""
+    """Async interface of the database thread. Every method may raise apsw.Error or StoreClosed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -98,11 +112,15 @@ class ShortTermMemory:
         self._thread: threading.Thread | None = None
 
     async def open(self) -> None:
-        """Open or create the file and bring its schema up to date."""
+        """Start the thread, open or create the file, and run missing migrations.
+
+        Raises RuntimeError if SQLite is older than MIN_SQLITE_VERSION, apsw.Error and OSError.
+        """
         found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
         if found < MIN_SQLITE_VERSION:
             raise RuntimeError(
-                f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer is needed"
+                f"SQLite {apsw.sqlite_lib_version()} can lose commits in WAL mode; 3.51.3 or newer "
+                "is needed"
             )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -116,19 +134,23 @@ class ShortTermMemory:
         await opened
 
     async def close(self) -> None:
-        """Finish what is queued, checkpoint, close the file."""
+        """Finish queued jobs, checkpoint, and close the file."""
         if self._thread is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
 
     async def commit(self, stored: StoredTurn) -> None:
-        """Store a turn, or its later revision; an older revision never replaces a newer one."""
+        """Store a turn, or a later revision of it.
+
+        An older revision never replaces a newer one.
+        """
 
         def work(db: apsw.Connection) -> None:
             with db:
                 db.execute(
-                    "INSERT INTO turns(sessionId, turn, role, text, ts, requestId) VALUES(?,?,'user',?,?,?) ON CONFLICT DO NOTHING",
+                    "INSERT INTO turns(sessionId, turn, role, text, ts, requestId) "
+                    "VALUES(?,?,'user',?,?,?) ON CONFLICT DO NOTHING",
                     (stored.session_id, stored.turn, stored.user, stored.ts, stored.request_id),
                 )
                 db.execute(
@@ -154,7 +176,7 @@ class ShortTermMemory:
         await self._run(work)
 
     async def load(self, session_id: str, turns: int, requests: int) -> SessionImage:
-        """The session's last turns and the keys of its last messages."""
+        """Return the session's last `turns` turns and its last `requests` request ids."""
 
         def work(db: apsw.Connection) -> SessionImage:
             reset = list(
@@ -173,18 +195,19 @@ class ShortTermMemory:
         return await self._run(work)
 
     async def find(self, session_id: str, turn: int) -> StoredTurn | None:
-        """One turn by its number."""
+        """Return one turn by its number, or None."""
         rows = await self._run(
             lambda db: list(db.execute(_SELECT + " AND u.turn = ?", (session_id, turn)))
         )
         return _stored(rows[0]) if rows else None
 
     async def reset(self, session_id: str, after_turn: int) -> None:
-        """Begin the prompt after this turn."""
+        """Begin prompts of the session after this turn."""
 
         def work(db: apsw.Connection) -> None:
             db.execute(
-                "INSERT INTO session_resets VALUES(?,?) ON CONFLICT(sessionId) DO UPDATE SET afterTurn = excluded.afterTurn",
+                "INSERT INTO session_resets VALUES(?,?) ON CONFLICT(sessionId) DO UPDATE SET "
+                "afterTurn = excluded.afterTurn",
                 (session_id, after_turn),
             )
 
@@ -197,13 +220,15 @@ class ShortTermMemory:
         result: asyncio.Future[T] = loop.create_future()
 
         def job(db: apsw.Connection) -> None:
-            # Each job ends its own transaction before the asker hears of it, so a cancelled asker leaves nothing half done.
+            # The transaction ends before the result is set, so a cancelled caller leaves nothing
+            # half written.
             try:
                 value = work(db)
             except apsw.Error as error:
                 loop.call_soon_threadsafe(_fail, result, error)
             except (ValueError, TypeError, OverflowError) as error:
-                # A text that no database takes (half of a character) is its writer's failure. The thread serves all others too.
+                # A text that SQLite cannot encode fails only this call: the thread serves all
+                # callers.
                 loop.call_soon_threadsafe(_fail, result, Unstorable(repr(error)))
             else:
                 loop.call_soon_threadsafe(_succeed, result, value)

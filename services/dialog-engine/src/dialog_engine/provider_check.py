@@ -1,6 +1,8 @@
-"""Each configured model and voice says one sentence: `python -m dialog_engine.provider_check`, one line of JSON for each, as it is done.
+"""Lets each configured language model and voice produce one sentence, for `vtuber doctor`.
 
-It reads the same settings as the engine. Edge and OpenAI are tried also where they are not configured, OpenAI with the user's key only.
+`python -m dialog_engine.provider_check` prints a line of JSON for each one when it is done. It
+reads the engine's settings. Besides the configured voices it tries Edge, and OpenAI if the user has
+set a key for it.
 """
 
 import asyncio
@@ -35,7 +37,11 @@ WRONG_SETTINGS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ProviderCheck:
-    """What came of one. Times in ms from the request, imports and connections not counted; `problem`: why nothing came."""
+    """Result of one provider; `problem` says why there is no output.
+
+    Times are ms from the request, without imports and connecting. `audio_ms` is the length of the
+    audio.
+    """
 
     kind: Literal["model", "voice"]
     name: str
@@ -49,7 +55,7 @@ class ProviderCheck:
 
 
 async def check_all(settings: EngineSettings) -> AsyncIterator[ProviderCheck]:
-    """All of them, one after the other."""
+    """Check all providers, one after the other."""
     absent = models.unconfigured(settings)
     for name in settings.llm_chain:
         if name in absent:
@@ -138,9 +144,9 @@ async def _voice(
 
 
 def _problem(error: Exception) -> str:
-    # A chain of one tells only that it failed; its cause tells how.
+    # The error of the fallback says only that all failed; its cause is the provider's own error.
     cause = error.__cause__ if isinstance(error.__cause__, LlmError | VoiceError) else error
-    return str(cause) or f"nothing within {CHECK_TIMEOUT_S:.0f} s"
+    return str(cause) or f"no output within {CHECK_TIMEOUT_S:.0f} s"
 
 
 def _ms(began: float, at: float | None) -> float | None:
@@ -154,7 +160,7 @@ async def _print(settings: EngineSettings) -> None:
 
 
 def main() -> None:
-    """Try them all; wrong settings end it with one sentence each and status 2."""
+    """Print the results; invalid settings end it with status 2 and one sentence each on stderr."""
     try:
         settings = EngineSettings()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the engine keeps in Redis: the claim on a reply, recent turns for everybody else, one sample per turn, requests for voice files."""
+"""Redis for the engine: reply claims, shared history, turn samples, voice file requests."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
@@ -28,23 +28,29 @@ if last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[
 
 
 class ClaimState(Enum):
-    """Who may answer a turn."""
+    """Which path may answer a turn."""
 
     ACQUIRED = auto()
     HELD_BY_OTHER = auto()
     UNKNOWN = auto()
-    """Redis is silent: the engine goes on, for the other path needs Redis too, and asks again until it knows."""
+    """Redis is not available. The engine answers and repeats the request until it knows.
+
+    The legacy pipeline needs Redis too, so it does not answer meanwhile.
+    """
 
 
 class EngineStore:
-    """Every method survives a Redis that is down; what could not be written is written again with the session's next turn."""
+    """Redis for the engine.
+
+    No method raises RedisUnavailable; the return value tells of a failure.
+    """
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
         self._active_playback = ActivePlayback(redis)
 
     async def claim_reply(self, correlation_id: str) -> ClaimState:
-        """Take the turn for this path, if nobody has."""
+        """Claim the turn for the main path, unless the legacy pipeline has claimed it."""
         key = redis_names.reply_claim(correlation_id)
 
         async def work(client: Redis) -> ClaimState:
@@ -63,7 +69,11 @@ class EngineStore:
     async def publish_history(
         self, session_id: str, records: Sequence[TurnRecord], said: TurnRecord | None = None
     ) -> bool:
-        """File turns in the session's history, raise its counter, and tell older listeners of `said`; false when that must be repeated."""
+        """Store turns in the session's history and raise its turn counter.
+
+        `said` is also announced to older services on `memory_updates`. Returns False if Redis was
+        not available: call again with the same records.
+        """
         if not records:
             return True
         commands = [
@@ -78,7 +88,7 @@ class EngineStore:
             except ResponseError as error:
                 if "WRONGTYPE" not in str(error):
                     raise
-                # A list, as versions before 0.2 kept it. The database has all of it.
+                # Versions before 0.2 stored a list under this key. The database has its turns.
                 await client.delete(redis_names.history(session_id))
                 await execute(client, commands)
             await client.eval(
@@ -92,7 +102,10 @@ class EngineStore:
         return await self._try("history", work)
 
     async def turns_since(self, session_id: str, turn: int) -> tuple[list[TurnRecord], int] | None:
-        """The turns of the session after this one, oldest first, and after which turn its prompts begin; None when Redis cannot say."""
+        """Return the turns after this one, oldest first, and the last turn before a RESET.
+
+        None while Redis is not available.
+        """
         try:
             return await self._history.turns(
                 session_id, after=turn
@@ -102,7 +115,7 @@ class EngineStore:
             return None
 
     async def expire_counters(self) -> None:
-        """Counters of turns without an end of their own, as versions before 0.3 left them, get one."""
+        """Set a lifetime on turn counters that have none, as versions before 0.3 created them."""
 
         async def work(client: Redis) -> None:
             found = [
@@ -118,15 +131,15 @@ class EngineStore:
         await self._redis.call_until_available("counters", work)
 
     async def playing_turn(self, session_id: str) -> int:
-        """The turn of the session that another engine, or a voice file, still speaks; 0 for none."""
+        """Return the session's turn that plays elsewhere (another engine or a file), or 0."""
         return await self._active_playback.current(session_id)
 
     async def wait_until_stopped(self, session_id: str, turn: int) -> None:
-        """Wait until it is said what was heard of a turn that is spoken elsewhere, for a moment at most."""
+        """Wait until the turn no longer plays elsewhere, for 0.3 s at most."""
         await self._active_playback.wait_finished(session_id, turn)
 
     async def save_reset(self, session_id: str, turn: int) -> None:
-        """Prompts begin after this turn, on the other path too."""
+        """Begin the legacy pipeline's prompts after this turn too."""
 
         async def work(client: Redis) -> None:
             await client.set(
@@ -136,7 +149,7 @@ class EngineStore:
         await self._try("reset", work)
 
     async def enqueue_voice_file(self, request: TtsRequest) -> bool:
-        """Have a whole reply spoken into one file; false when nobody will."""
+        """Request one file with the whole reply; False if Redis was not available."""
 
         async def work(client: Redis) -> None:
             await client.lpush(redis_names.TTS_REQUESTS, request.to_json())
@@ -144,7 +157,7 @@ class EngineStore:
         return await self._try("voice", work)
 
     async def append_sample(self, sample: TurnSample) -> None:
-        """One entry of `vtuber:turns`."""
+        """Append the sample to the stream `vtuber:turns`."""
 
         async def work(client: Redis) -> None:
             await execute(client, [sample_command(sample)])

@@ -1,4 +1,4 @@
-"""How many turns run in this engine: in all, and for each client address."""
+"""Limits the number of running turns: of the engine, and of each client address."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from dialog_engine.errors import ClientBusy, TooManyTurns
 
 
 class RunningTurns:
-    """Counts turns from their start to their end, and refuses more than the limits."""
+    """Counts turns from their start to their end."""
 
     def __init__(self, max_total: int, max_per_client: int) -> None:
         self._max_total, self._max_per_client = max_total, max_per_client
@@ -18,18 +18,19 @@ class RunningTurns:
 
     @property
     def clients(self) -> int:
-        """Client addresses with a running turn."""
+        """Number of client addresses with a running turn."""
         return len(self._by_client)
 
     def check_total(self) -> None:
-        """Raise TooManyTurns where this engine cannot run one more."""
+        """Raise TooManyTurns if the engine is at its limit."""
         if self.total >= self._max_total:
             raise TooManyTurns(f"{self._max_total} turns at once is the limit", retry_after_s=1)
 
     def check_client(self, client: str | None, *, replaces: str | None) -> None:
-        """Raise ClientBusy where this client has its share already.
+        """Raise ClientBusy if this client is at its limit.
 
-        `replaces` is the client of the turn that the new one interrupts: that turn no longer counts.
+        `replaces` is the client of the turn that the new one interrupts: that turn no longer
+        counts.
         """
         if client is None:
             return
@@ -42,14 +43,14 @@ class RunningTurns:
             )
 
     def started(self, client: str | None) -> None:
-        """A turn begins."""
+        """Count a new turn."""
         self.total += 1
         self._idle.clear()
         if client is not None:
             self._by_client[client] += 1
 
     def ended(self, client: str | None) -> None:
-        """A turn has ended."""
+        """Release the turn's place."""
         self.total -= 1
         if not self.total:
             self._idle.set()

@@ -1,4 +1,4 @@
-"""Settings of dialog-engine; the only reader of its environment."""
+"""Settings of dialog-engine; no other module reads its environment."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from service_runtime.settings import CommaSeparated
 
 
 class EngineSettings(LlmSettings, VoiceSettings):
-    """See `LlmSettings`, `VoiceSettings` and `ServiceSettings` for what other services have too."""
+    """Settings of the engine beside those of LlmSettings, VoiceSettings and ServiceSettings."""
 
     port: int = Field(default=8100, ge=1, le=65535)
 
@@ -19,27 +19,42 @@ class EngineSettings(LlmSettings, VoiceSettings):
     """SQLite file with the turns."""
 
     output_ingest_urls: CommaSeparated = ("ws://127.0.0.1:8002/ws/ingest/tts",)
-    """Every output-handler's ingest socket, separated by commas."""
+    """Ingest socket of every output-handler, separated by commas.
+
+    A host name stands for all its addresses.
+    """
 
     session_leases: bool = False
-    """Each session is one engine's, by leases in Redis: there are others, or may be while their number is being changed."""
+    """Whether leases in Redis decide which engine runs a session.
+
+    Needed where there are several engines, or may be while their number is being changed.
+    """
 
     engine_ordinal: int | None = Field(default=None, ge=0, le=255)
-    """Which of them this is, from 0; absent: the number at the end of the pod's name, else 0."""
+    """Number of this engine among all, from 0.
+
+    By default the number at the end of the pod's name, else 0.
+    """
 
     drain_s: float = Field(default=0, ge=0, le=300)
-    """After SIGTERM, and after requests have ended: seconds that turns get to be spoken to their end."""
+    """Seconds in which running turns may finish speaking after SIGTERM.
+
+    The time begins when the requests have ended.
+    """
 
     max_running_turns: int = Field(default=256, ge=1)
-    """Turns at once; one more is answered 429."""
+    """Number of concurrent turns; further ones are rejected with 429."""
 
     max_client_turns: int = Field(default=128, ge=1)
-    """… of them those of one client address, until their voices are over, which is long after their callers have left; one more is
-    refused, and the legacy chain is not asked."""
+    """Number of concurrent turns of one client address; further ones are rejected with 429.
+
+    A turn counts until its audio has been played, which is long after its caller has left. A
+    rejected turn gets no fallback.
+    """
 
     @property
     def ordinal(self) -> int:
-        """Place of this engine among all."""
+        """Number of this engine among all."""
         found = re.search(r"-(\d+)$", self.pod_name or "")
         return (
             self.engine_ordinal

@@ -1,4 +1,4 @@
-"""Where a turn's text comes from: a language model with the session's recent turns, or whoever asked for it to be said."""
+"""Source of a turn's text: the language model with the recent turns, or the text of a SAY."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -12,7 +12,7 @@ from dialog_llm.session_models import SessionModel
 
 
 class ReplyTextSource:
-    """`of` is called when a turn begins, and what it gives once the turn runs."""
+    """Builds the text source of each turn. `context_turns`: number of turns in a prompt."""
 
     def __init__(self, history: HistorySync, context_turns: int) -> None:
         self._history, self._context_turns = history, context_turns
@@ -20,8 +20,11 @@ class ReplyTextSource:
     def for_turn(
         self, session: Session, model: SessionModel, user_text: str, said: str | None
     ) -> Callable[[], AsyncGenerator[Piece, None]]:
-        """`said`: to be spoken as it is. The prompt holds the session's turns as they are now; of one that another engine or a voice file
-        still speaks, as it was heard in the end.
+        """Return a function that opens the stream of the reply.
+
+        With `said` the stream is this text. Otherwise the prompt is built from the session's turns
+        as they are now. One of them may still play in another engine or from a voice file. The
+        stream then first waits, for a moment, until the played text of that turn is known.
         """
         spoken, session.playing_elsewhere_turn = session.playing_elsewhere_turn, 0
         recent = session.prompt_turns(self._context_turns)
@@ -35,7 +38,7 @@ class ReplyTextSource:
             yield said or ""
 
         async def after_playback() -> AsyncGenerator[Piece, None]:
-            # Our START cuts it off, and then it is said what was heard.
+            # START of this turn interrupts the other one; its played text is stored after that.
             await self._history.refresh_turn(session, spoken)
             async with aclosing(answer(session.prompt_turns(self._context_turns))) as pieces:
                 async for piece in pieces:

@@ -1,4 +1,18 @@
-"""Speaks a turn: fragments in; chunks out, at most two fragments synthesised and 600 ms sent ahead of the ear; cancelled at any moment."""
+"""Speaks one turn: fragments of text go in, chunks of audio come out at the speed of playback.
+
+One task takes fragments, synthesizes them one after the other and cuts the audio into chunks. It
+synthesizes at most two fragments ahead of playback, because more would be paid for and discarded
+after an interruption. A chunk that is due is sent at once by this task. Others wait in a queue,
+from which a second task sends them, at most 600 ms ahead of playback; synthesis continues
+meanwhile.
+
+The streamer also answers what has been played. The computed position of `pacer.py` is limited by
+the positions that viewers report, and the chunks sent so far map it to the reply's text.
+
+The rest of a fragment that fails is skipped, because the voice falls back to another provider for
+the next one. A crash of the task ends the speech like a regular end. `cancel` takes effect at once:
+no chunk is sent after it, although synthesis needs some milliseconds to stop.
+"""
 
 import asyncio
 from bisect import bisect_right
@@ -23,14 +37,14 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 
 MAX_FRAGMENTS_AHEAD: Final = 2
 MIN_POLL_MS: Final = 1.0
-"""Nobody sleeps for less: a clock may not have moved by then."""
+"""Shortest sleep in ms: after a shorter one the clock may show the same time."""
 
 log = structlog.get_logger("speech")
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechHooks:
-    """What the turn wants to know. All are called on the event loop and do not wait."""
+    """Callbacks to the turn. They run on the event loop and must not block."""
 
     send: Callable[[AudioChunk], None]
     first_audio: Callable[[], None]
@@ -38,7 +52,7 @@ class SpeechHooks:
 
 
 class TtsStreamer:
-    """The voice of one turn. `clock` gives ms; `say` and `no_more` never wait; `cancel` takes effect at once."""
+    """The voice of one turn. `clock` returns ms since the turn's request was received."""
 
     def __init__(
         self, voice: Voice, lang: str, hooks: SpeechHooks, clock: Callable[[], float]
@@ -62,23 +76,26 @@ class TtsStreamer:
         self.failed_fragments = 0
 
     def start(self) -> None:
-        """Begin to wait for fragments."""
+        """Start the task that waits for fragments."""
         self._tasks.start("speak", self._synthesize())
 
     def enqueue(self, fragment: Fragment) -> None:
-        """Queue a fragment."""
+        """Queue a fragment; returns at once."""
         self._fragments.append(fragment)
         self._changed.set()
 
     def end_input(self) -> None:
-        """No fragment follows."""
+        """Declare that no fragment follows; `all_sent` is called after the last chunk."""
         self._complete = True
         self._changed.set()
 
     def report_position(
         self, offset_ms: float, source: Hashable = None, *, speaker: bool = False, viewers: int = 1
     ) -> None:
-        """The viewers of one output-handler (`source`) have heard up to this audio time."""
+        """Store the position of the viewers of one output-handler (`source`).
+
+        A position beyond the audio that was sent is reduced to it.
+        """
         self._positions.report(
             source,
             min(offset_ms, self._pacer.sent_ms),
@@ -88,7 +105,7 @@ class TtsStreamer:
         )
 
     def set_paused(self, action: Literal["PAUSE", "RESUME"]) -> bool:
-        """Let the ear stand still, or go on; false when it does already."""
+        """Pause or resume playback; False if it already is in this state."""
         if self._pacer.paused is (action == "PAUSE"):
             return False
         if action == "PAUSE":
@@ -99,7 +116,10 @@ class TtsStreamer:
         return True
 
     def played_text_end(self) -> int:
-        """Place in the reply up to which it was heard: the end of the last word that had begun to sound."""
+        """Return the position in the reply up to which it was played.
+
+        It is the end of the last word that had begun.
+        """
         position_ms = self._pacer.position_ms(self._clock())
         reported = self._positions.current(self._clock())
         if reported is not None and not self._pacer.paused:
@@ -108,29 +128,29 @@ class TtsStreamer:
         return self._played_end[at - 1][1] if at else 0
 
     def remaining_ms(self) -> float:
-        """How long what was sent still sounds."""
+        """Return ms until the sent audio has been played."""
         return self._pacer.time_until_ms(self._pacer.sent_ms, self._clock())
 
     @property
     def position_ms(self) -> int:
-        """Audio time that sounds now."""
+        """Audio time in ms that plays now."""
         return round(self._pacer.position_ms(self._clock()))
 
     @property
     def audio_ms(self) -> int:
-        """Length of what was sent."""
+        """Length of the sent audio in ms."""
         return round(self._pacer.sent_ms)
 
     def cancel(self) -> None:
-        """Send nothing more from now on; synthesis ends by itself within milliseconds."""
+        """Send no more chunks; synthesis ends within milliseconds."""
         self._cancelled = True
-        # Its last error would hold this object.
+        # The exception of the cancelled task would keep this object in memory.
         self._pacing = None
         self._ready.clear()
         self._fragments.clear()
 
     async def close(self) -> None:
-        """Cancel, and wait until the synthesis is closed."""
+        """Cancel, and wait until synthesis has ended."""
         self.cancel()
         await self._tasks.close()
 
@@ -149,7 +169,8 @@ class TtsStreamer:
                         await self._emit(self._chunker.feed(piece))
                 self.spoken_fragments += 1
             except VoiceError as error:
-                # The words of this fragment stay unsaid; the chain has already turned to another voice for the next one.
+                # The rest of this fragment is skipped; the fallback has already selected another
+                # voice for the next one.
                 whole = False
                 self.failed_fragments += 1
                 log.warning(
@@ -163,7 +184,7 @@ class TtsStreamer:
             self._hooks.all_sent()
 
     def _task_over(self, name: str, _: BaseException | None) -> None:
-        """The voice ended without a word about it, so something of ours failed: what was sent was all."""
+        """End the speech after a crash of the synthesis task, as if all audio had been sent."""
         if name != "speak" or self._cancelled or self._end_reported:
             return
         self._end_reported = True
@@ -181,12 +202,13 @@ class TtsStreamer:
         return self._fragments.popleft()
 
     async def _wait_for_capacity(self, index: int) -> None:
-        """Wait until this fragment is at most two ahead of the one that sounds."""
+        """Wait until this fragment is at most two ahead of the one that plays."""
         while index >= MAX_FRAGMENTS_AHEAD:
             wait = self._pacer.time_until_ms(
                 self._starts[index - MAX_FRAGMENTS_AHEAD], self._clock()
             )
-            # Chunks that are still queued have no time yet that the pacer knows: their start may lie behind what was sent.
+            # time_until_ms knows only what was sent: the start of this fragment may still be in
+            # the queue, even if the wait is 0.
             if wait <= 0 and self._starts[index - MAX_FRAGMENTS_AHEAD] <= self._pacer.sent_ms:
                 return
             await asyncio.sleep(max(wait, 10.0) / 1000)
@@ -198,7 +220,7 @@ class TtsStreamer:
             if not self._ready and self._pacer.wait_ms(chunk.offset_ms, self._clock()) <= 0:
                 self._send(chunk)
                 if chunk.seq == 0:
-                    # On its way before those behind it are put into words.
+                    # Let the first chunk leave before the next ones are serialized.
                     await asyncio.sleep(0)
                 continue
             self._ready.append(chunk)
@@ -209,7 +231,7 @@ class TtsStreamer:
         while self._ready:
             wait = self._pacer.wait_ms(self._ready[0].offset_ms, self._clock())
             if wait > 0:
-                # Looked at again after it: the ear may have been paused meanwhile.
+                # Check again after the sleep: playback may have been paused meanwhile.
                 await asyncio.sleep(max(wait, MIN_POLL_MS) / 1000)
                 continue
             self._send(self._ready[0])

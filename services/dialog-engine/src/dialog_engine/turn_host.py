@@ -1,4 +1,4 @@
-"""The engine as one turn of one session sees it: the `TurnHost` of `turn/ports.py`."""
+"""The engine as one turn of one session sees it: implements the TurnHost of `turn/ports.py`."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class TurnServices:
 
 
 class EngineTurnHost:
-    """For one turn; its calls go to the engine's parts with the turn's session filled in."""
+    """Host of one turn: forwards calls to the engine's components and adds the session."""
 
     def __init__(self, services: TurnServices, session: Session, voice: Voice) -> None:
         self._services, self._session = services, session
@@ -62,15 +62,15 @@ class EngineTurnHost:
         self._session.drop_record(turn)
 
     def on_stored(self) -> None:
-        """Publish the session's history, or hand the session off where the engine drains."""
+        """Publish the session's history; while draining, also release the session."""
         self._services.handoff.on_turn_stored(self._session)
 
     def enqueue_voice_file(self, request: TtsRequest) -> None:
-        """Enqueue the reply for tts; END follows, and says whether a file will come."""
+        """Enqueue the reply for tts, then send END, which says whether a file will come."""
         self._services.tasks.start("voice-file", self._enqueue_voice_file(request))
 
     def on_ended(self, result: TurnResult) -> None:
-        """Free the turn's places, keep its events for callers that come back, append its sample."""
+        """Release the turn's place, keep its events for later callers, and store its sample."""
         services, session = self._services, self._session
         services.running.ended(result.client)
         if session.running is not None and session.running.events is result.events:

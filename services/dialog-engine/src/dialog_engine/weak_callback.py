@@ -1,6 +1,7 @@
-"""Calls back into a turn by its parts, which keep it from nothing.
+"""Weak callbacks from components to their turn.
 
-A turn and its parts would otherwise hold each other, and what is over would lie about until the collector stops everybody to find it.
+Strong callbacks would form a reference cycle. Finished turns would then stay in memory until the
+cyclic garbage collector runs, and its runs stop all turns for a moment.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ P = ParamSpec("P")
 
 
 def weak_callback(method: Callable[P, None]) -> Callable[P, None]:
-    """A call of this bound method, as long as anybody else holds its object; afterwards nothing happens."""
+    """Return a function that calls `method` while its object exists, and does nothing later."""
     known = WeakMethod(method)
 
     def call(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,21 +1,21 @@
--- The seed plan's table, with its columns, and what replay and interruption need beside them.
+-- Two rows for each turn: the user's text and the reply.
 CREATE TABLE turns(
   sessionId   TEXT    NOT NULL,
   turn        INTEGER NOT NULL,
   role        TEXT    NOT NULL CHECK (role IN ('user', 'assistant')),
   text        TEXT    NOT NULL,
   ts          INTEGER NOT NULL,
-  requestId   TEXT,                          -- of the user's message: the same key never asks the model twice
-  interrupted INTEGER NOT NULL DEFAULT 0,    -- of the reply: the text is what was heard
+  requestId   TEXT,                          -- user row: a repeated message is recognised by it
+  interrupted INTEGER NOT NULL DEFAULT 0,    -- reply row: 1 if the text is only the played part
   revision    INTEGER NOT NULL DEFAULT 0,
-  shape       TEXT,                          -- of the reply: lengths of its deltas, so that a replay has the same event ids
-  stats       TEXT,                          -- of the reply: what `done` said
+  shape       TEXT,                          -- reply row: lengths of its deltas as JSON, so that a replay has the same event ids
+  stats       TEXT,                          -- reply row: figures of the event `done` as JSON
   PRIMARY KEY (sessionId, turn, role)
 ) WITHOUT ROWID;
 
 CREATE INDEX turns_request ON turns(sessionId, requestId) WHERE requestId IS NOT NULL;
 
--- RESET: the prompt begins after this turn; the turns themselves stay.
+-- RESET: prompts begin after this turn. The turns stay stored.
 CREATE TABLE session_resets(
   sessionId TEXT PRIMARY KEY,
   afterTurn INTEGER NOT NULL

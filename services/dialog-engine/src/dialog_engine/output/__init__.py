@@ -1,1 +1,1 @@
-"""Connections to output-handlers: messages out, control messages in."""
+"""WebSockets to the output-handlers: audio and captions go out, STOP and positions come in."""

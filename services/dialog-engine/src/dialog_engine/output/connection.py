@@ -1,4 +1,12 @@
-"""The long-lived socket to one output-handler: all sessions on it."""
+"""The WebSocket to one output-handler, which carries all its sessions.
+
+The engine connects and reconnects. An output-handler subscribes to the sessions of its viewers, and
+gets their messages only while it is connected. Nothing is kept for a closed socket: after a
+reconnect the output-handler subscribes again and gets the running turn's START and its text so far.
+
+A slow output-handler must not fill the engine's memory, so audio chunks are dropped above a limit.
+A heartbeat every 0.25 s without other messages lets the output-handler detect a stalled engine.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -19,10 +27,13 @@ from service_runtime.aio.send_queue import SendQueue
 log = structlog.get_logger("ingest")
 
 MAX_QUEUE_BYTES: Final = 8 * 1024 * 1024
-"""What may wait for one output-handler (about two minutes of one session's speech); beyond it chunks are dropped and counted."""
+"""Queued bytes for one output-handler above which chunks are dropped and counted.
+
+About two minutes of one session's speech.
+"""
 
 CONNECT_TIMEOUT_S: Final = 2.0
-"""An output-handler that is not there for so long is worth a line."""
+"""Seconds without a connection after which this is logged, since all processes start together."""
 
 HEARTBEAT_INTERVAL_S: Final = 0.25
 _HEARTBEAT: Final = Heartbeat().to_json()
@@ -30,7 +41,10 @@ _HEARTBEAT: Final = Heartbeat().to_json()
 
 @dataclass(frozen=True, slots=True)
 class OutputEventHandlers:
-    """What comes back from an output-handler. Called on the event loop; must not wait."""
+    """Callbacks for messages of an output-handler.
+
+    They run on the event loop and must not block.
+    """
 
     on_stop: Callable[[Stop, "OutputConnection"], None]
     on_pause: Callable[[PlaybackControl, "OutputConnection"], None]
@@ -39,7 +53,7 @@ class OutputEventHandlers:
 
 
 class OutputConnection:
-    """One output-handler."""
+    """Connection to one output-handler. `sessions` are those with a viewer there."""
 
     def __init__(self, url: str, hooks: OutputEventHandlers) -> None:
         self.url = url
@@ -48,10 +62,13 @@ class OutputConnection:
         self._handlers = hooks
         self._queue: SendQueue[str] = SendQueue(MAX_QUEUE_BYTES)
         self._missed_since: float | None = None
-        self._heartbeat_sent = False
+        self._reported = False
 
     def send(self, frame: str, *, droppable: bool = False) -> None:
-        """Queue a frame. Frames for a closed socket are dropped: after a reconnect the session is told anew from its present state."""
+        """Queue a message; it is dropped and counted if the socket is closed.
+
+        A `droppable` message is also dropped while more than MAX_QUEUE_BYTES are queued.
+        """
         if not self.connected:
             metrics.INGEST_DROPPED.labels(reason="not_connected").inc()
             return
@@ -61,21 +78,21 @@ class OutputConnection:
         self._queue.put(frame, len(frame))
 
     async def run(self) -> None:
-        """Connect, serve until the socket ends, and return; the caller repeats."""
+        """Connect, serve until the socket closes, and return; the caller calls it again."""
         try:
             async with connect(
                 self.url,
                 compression=None,
                 max_size=limits.MAX_JSON_FRAME_BYTES,
                 open_timeout=3,
-                # An output-handler that hangs must not hold up our own end.
+                # An output-handler that hangs must not delay the engine's shutdown.
                 close_timeout=0.5,
                 ping_interval=10,
                 ping_timeout=10,
                 proxy=None,
             ) as socket:
                 self.connected = True
-                self._missed_since, self._heartbeat_sent = None, False
+                self._missed_since, self._reported = None, False
                 metrics.INGEST_LINKS.inc()
                 log.info("output_connected", url=self.url)
                 writer = asyncio.create_task(self._write(socket), name="ingest-write")
@@ -90,15 +107,15 @@ class OutputConnection:
         except ConnectionClosed as error:
             log.info("output_not_connected", url=self.url, reason=type(error).__name__)
         except (OSError, WebSocketException) as error:
-            self._send_heartbeats(type(error).__name__)
+            self._report_not_connected(type(error).__name__)
 
-    def _send_heartbeats(self, reason: str) -> None:
-        """Once, and not of the moment in which all processes start."""
+    def _report_not_connected(self, reason: str) -> None:
+        """Log once that no connection is possible, after CONNECT_TIMEOUT_S."""
         now = asyncio.get_running_loop().time()
         if self._missed_since is None:
             self._missed_since = now
-        if not self._heartbeat_sent and now - self._missed_since >= CONNECT_TIMEOUT_S:
-            self._heartbeat_sent = True
+        if not self._reported and now - self._missed_since >= CONNECT_TIMEOUT_S:
+            self._reported = True
             log.info("output_not_connected", url=self.url, reason=reason)
 
     def _reset(self) -> None:
@@ -118,7 +135,7 @@ class OutputConnection:
                 if frame is not None:
                     await socket.send(frame)
         except ConnectionClosed:
-            return  # The reader sees the same end and reports it.
+            return  # The reader gets the same exception and logs it.
 
     def _handle_frame(self, message: str | bytes) -> None:
         try:

@@ -1,4 +1,8 @@
-"""What flows back to the turns of this engine: STOP, PAUSE and RESUME, positions, and output-handlers that come in mid-turn."""
+"""Messages from output-handlers to running turns: STOP, PAUSE, RESUME, positions, new viewers.
+
+A STOP or PAUSE with a query id (`ask`) gets an answer. Output-handlers send it to every engine and
+use the most definite answer; `unknown` means that this engine has not loaded the session.
+"""
 
 from collections.abc import Callable
 
@@ -15,7 +19,11 @@ log = structlog.get_logger("output_events")
 
 
 class OutputEvents:
-    """`publish(session_id, frame)` reaches every output-handler with viewers of the session; `cut(session_id, turn, heard)` files words."""
+    """Handles the messages of all output-handlers, and stops turns for other components.
+
+    `publish(session_id, message)` sends to every output-handler with viewers of the session.
+    `cut(session_id, turn, played_text)` truncates a stored reply.
+    """
 
     def __init__(
         self,
@@ -29,7 +37,11 @@ class OutputEvents:
         )
 
     def stop(self, session_id: str, turn: int | None, reason: str) -> int | None:
-        """Interrupt the session's turn (this one, or whichever runs); gives the turn that was stopped."""
+        """Interrupt the session's running turn, or only the given one.
+
+        Returns the number of the stopped turn, or None if no such turn was running. Raises
+        TurnInProgress if the turn was started without SYNC_TTS_BARGE_IN.
+        """
         session = self._sessions.find(session_id)
         runner = session.running if session is not None else None
         if runner is None or (turn is not None and turn != runner.request.turn):
@@ -77,7 +89,8 @@ class OutputEvents:
                 outcome = "refused"
             elif runner.set_paused(frame.action):
                 outcome = "stopped"
-                # For the other output-handlers with viewers of the session; whoever sent it has done it already.
+                # For the other output-handlers with viewers of the session; the sender has paused
+                # already.
                 forwarded = frame.model_copy(update={"turn": runner.request.turn, "ask": None})
                 self._publish(frame.session_id, forwarded.to_json())
         if frame.ask is not None:
@@ -97,7 +110,10 @@ class OutputEvents:
             session.running.report_position(frame, link)
 
     def _on_subscribe(self, session_id: str, link: OutputConnection) -> None:
-        """An output-handler that comes in the middle of a turn gets its START and the text so far; chunks follow live."""
+        """Send START and the text so far to an output-handler whose first viewer joins mid-turn.
+
+        Chunks follow from the present position.
+        """
         session = self._sessions.find(session_id)
         runner = session.running if session is not None else None
         if runner is not None and not runner.machine.over:

@@ -1,4 +1,11 @@
-"""All output-handlers: one link each, made and dropped as a host name's addresses change; a session goes to those that have its viewers."""
+"""Connections to all output-handlers, one for each address.
+
+Output-handlers may be scaled while the engine runs. A host name is therefore resolved every second,
+and connections are added and removed accordingly. An address that is no longer listed keeps its
+connection until it is closed: a terminating output-handler still plays the current reply.
+
+Messages of a session go only to output-handlers that have subscribed to it.
+"""
 
 import asyncio
 import ipaddress
@@ -16,20 +23,27 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 log = structlog.get_logger("ingest")
 
 REFRESH_INTERVAL_S: Final = 1.0
-"""A new output-handler is found within this time and the name server's own delay."""
+"""Interval of name resolution in seconds; the DNS cache may delay a new address further."""
 
 Resolve = Callable[[str, int], Awaitable[set[str]]]
 
 
 async def resolve_all(host: str, port: int) -> set[str]:
-    """All addresses of a name, of one family: both would be the same pods twice. Raises OSError."""
+    """Return all addresses of a name, of one address family. Raises OSError.
+
+    With both families each pod would be listed twice.
+    """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family = min(entry[0] for entry in found)
     return {str(entry[4][0]) for entry in found if entry[0] == family}
 
 
 class OutputHandlers:
-    """`urls` with an address, or `localhost`, are one output-handler each; a name stands for all its addresses (a headless Service)."""
+    """Connects to all output-handlers.
+
+    A URL with an IP address or `localhost` is one output-handler. Any other host name, for example
+    that of a headless Service, stands for all its addresses.
+    """
 
     def __init__(
         self, urls: Sequence[str], hooks: OutputEventHandlers, *, resolve: Resolve = resolve_all
@@ -40,11 +54,11 @@ class OutputHandlers:
 
     @property
     def connections(self) -> list[OutputConnection]:
-        """One a known output-handler, connected or not."""
+        """One connection for each known output-handler, whether or not it is connected."""
         return list(self._connections.values())
 
     def start(self, tasks: BackgroundTasks) -> None:
-        """Find the output-handlers and keep every link connected."""
+        """Begin to resolve names and to connect."""
         for url in self._urls:
             if _is_single_address(urlsplit(url).hostname or ""):
                 self._add(url, tasks)
@@ -57,13 +71,13 @@ class OutputHandlers:
                 )
 
     def publish(self, session_id: str, frame: str, *, droppable: bool = False) -> None:
-        """Send a frame to every output-handler that has viewers of the session."""
+        """Send a message to every output-handler that has viewers of the session."""
         for link in self._connections.values():
             if session_id in link.sessions:
                 link.send(frame, droppable=droppable)
 
     def has_viewers(self, session_id: str) -> bool:
-        """Whether anybody anywhere plays this session."""
+        """Whether any output-handler has viewers of the session."""
         return any(session_id in link.sessions for link in self._connections.values())
 
     async def _refresh(self, url: str, tasks: BackgroundTasks) -> None:
@@ -72,7 +86,7 @@ class OutputHandlers:
         try:
             found = await self._resolve(parts.hostname or "", port)
         except OSError as error:
-            # No ready output-handler at all has no address: said once, looked for on.
+            # A name without a ready output-handler has no address. Log it once and keep trying.
             if url not in self._unresolved:
                 log.info("output_handlers_not_found", url=url, reason=str(error))
                 self._unresolved.add(url)
@@ -87,7 +101,7 @@ class OutputHandlers:
             if urlsplit(link).path == parts.path and not self._is_fixed(link)
         }
         for gone in mine - named:
-            # One that still talks to us is only leaving: its viewers hear their sentence out.
+            # A connected one is terminating and still plays the current reply.
             if not self._connections[gone].connected:
                 del self._connections[gone]
 

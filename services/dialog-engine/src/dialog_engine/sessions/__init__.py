@@ -1,1 +1,1 @@
-"""Sessions of this engine: their state in memory, leases, history, commands and hand-off."""
+"""What outlives a turn: session state, leases, shared history, and the handoff at shutdown."""

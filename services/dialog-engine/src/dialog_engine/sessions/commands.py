@@ -1,4 +1,4 @@
-"""STOP and RESET as texts of a conversation: done at once, and answered like a turn without words."""
+"""The commands STOP and RESET: executed at once, and answered by a log without text."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 
 
 class TurnCommands:
-    """Each gives the events for whoever sent it."""
+    """Executes commands; each method returns the events for the caller."""
 
     def __init__(
         self,
@@ -33,14 +33,21 @@ class TurnCommands:
         )
 
     def stop(self, request: ChatRequest) -> EventLog:
-        """The session's turn, or the one that `meta.turn` names, is interrupted."""
+        """Interrupt the session's turn, or only the turn that `meta.turn` names.
+
+        Raises TurnInProgress if the turn was started without SYNC_TTS_BARGE_IN.
+        """
         turn = self._output_events.stop(request.session_id, request.meta.turn, "command")
         return _command_log(
             request.session_id, turn or 0, DoneStats(interrupted=turn is not None, turn=turn), turn
         )
 
     async def reset(self, session: Session, turn: int, request_id: str | None) -> EventLog:
-        """Prompts begin anew after this turn, which takes its number."""
+        """Begin later prompts after `turn`, which is the number of the command itself.
+
+        The reset is durable here when this returns; Redis gets it in the background. Raises
+        apsw.Error.
+        """
         await self._memory.reset(session.session_id, turn)
         session.reset(turn)
         session.assign_turn(turn, request_id, asyncio.get_running_loop().time())

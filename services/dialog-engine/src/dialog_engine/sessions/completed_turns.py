@@ -1,4 +1,7 @@
-"""Turns that were asked before, for callers that come back: logs of the latest in memory, older ones rebuilt from the database."""
+"""Events of earlier turns, for callers that repeat a message or resume a stream.
+
+The logs of the latest turns are in memory. Those of older turns are rebuilt from the database.
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -10,24 +13,27 @@ from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.runner import TurnRunner
 
 MAX_CACHED_EVENTS: Final = 8_192
-"""Events of all kept turns together, about 4 MB; whoever comes back does so within seconds, and the database has the rest."""
+"""Number of events of all cached logs together, about 4 MB.
+
+Callers come back within seconds; the database has the older turns.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedTurn:
-    """A turn that has been asked before: it runs, or its log is kept."""
+    """A turn that began earlier: it is running, or its log exists."""
 
     run: TurnRunner | EventLog
     request_id: str | None
 
     @property
     def events(self) -> EventLog:
-        """What its callers are told."""
+        """The events for its callers."""
         return self.run if isinstance(self.run, EventLog) else self.run.events
 
 
 class CompletedTurns:
-    """`keep` a log, `find` it again."""
+    """Cache of the logs of completed turns, in front of the database."""
 
     def __init__(self, memory: ShortTermMemory) -> None:
         self._memory = memory
@@ -35,7 +41,7 @@ class CompletedTurns:
         self._frames = 0
 
     def add(self, session_id: str, turn: int, log: EventLog, request_id: str | None) -> None:
-        """Only of a turn that ended with `done`: any other may be asked again."""
+        """Store the log of a turn that ended with `done`; other turns may be asked again."""
         if not log.done:
             return
         self._drop((session_id, turn))
@@ -45,7 +51,7 @@ class CompletedTurns:
             self._drop(next(iter(self._logs)))
 
     async def get(self, session_id: str, turn: int) -> CachedTurn | None:
-        """None: nothing of it was stored. May raise apsw.Error."""
+        """Return the turn, or None if nothing of it was stored. Raises apsw.Error."""
         known = self._logs.get((session_id, turn))
         if known is not None:
             return known
@@ -62,7 +68,7 @@ class CompletedTurns:
 
 
 def rebuild_event_log(stored: StoredTurn) -> EventLog:
-    """The log of a turn as it was, but for SPEECH_START, from the lengths of its deltas."""
+    """Return the log as it was, with the same deltas and event ids, but without SPEECH_START."""
     events = EventLog(stored.turn)
     events.append(ControlEvent(action="ACCEPTED", session_id=stored.session_id, turn=stored.turn))
     at = 0

@@ -1,4 +1,16 @@
-"""How sessions leave this engine: one by one when it ends, or because another engine took them."""
+"""The handoff: how this engine releases its sessions at shutdown.
+
+On SIGTERM the engine begins no new turn. A session without a running turn is published to Redis and
+released at once. A session whose reply is still being written is released after the commit: until
+then another engine could not read the turn, and its prompt would lack it.
+
+A released session may still play. Its turn is then recorded as playing elsewhere
+(`ActivePlayback`), so that the next lease holder can interrupt it and wait for its played text.
+When the turn has ended, its final text is published and the record is removed.
+
+The module also watches the leases: a turn stops when another engine has acquired its session.
+Leases are in `leases.py`, and the shared history is in `history_sync.py`.
+"""
 
 import structlog
 
@@ -12,7 +24,11 @@ log = structlog.get_logger("handoff")
 
 
 class SessionHandoff:
-    """`leave` once, when the process is told to end; `stored` after each commit, `ended` after each turn."""
+    """Publishes and releases sessions.
+
+    `start_draining` is called at shutdown, `on_turn_stored` after each commit and `on_turn_ended`
+    after each turn.
+    """
 
     def __init__(
         self,
@@ -29,13 +45,16 @@ class SessionHandoff:
         )
 
     def start(self) -> None:
-        """Keep the leases of sessions in use."""
+        """Begin to renew the leases of sessions in use."""
         self._tasks.run_forever(
             "leases", lambda: self._leases.renew_forever(self._in_use, self._on_lease_lost)
         )
 
     def start_draining(self) -> None:
-        """No turn begins here any more, and sessions go to other engines as soon as their text is stored."""
+        """Begin no more turns, and release each session as soon as its text is stored.
+
+        Only the first call has an effect.
+        """
         if self._leases.draining:
             return
         self._leases.draining = True
@@ -44,7 +63,7 @@ class SessionHandoff:
             self._tasks.start("hand-over", self._release(session_id))
 
     def on_turn_stored(self, session: Session) -> None:
-        """A turn, or a later form of it, is durable: the history of both paths gets it."""
+        """Publish the history after a commit; while draining, also release the session."""
         work = (
             self._release(session.session_id)
             if self._leases.draining
@@ -53,7 +72,7 @@ class SessionHandoff:
         self._tasks.start("history", work)
 
     def on_turn_ended(self, session: Session) -> None:
-        """Nothing of a turn is left to do."""
+        """While draining, release the session and record that its turn no longer plays."""
         if self._leases.draining:
             self._tasks.start("hand-over", self._finish(session))
 
@@ -62,7 +81,10 @@ class SessionHandoff:
         await self._leases.playback_finished(session.session_id, session.last_turn)
 
     async def _release(self, session_id: str) -> None:
-        """Once its history is where the next owner reads it; a session whose turn is still written waits for the commit."""
+        """Publish the history and release the lease, unless a reply is still being written.
+
+        In that case the commit calls this method again.
+        """
         session = self._sessions.find(session_id)
         if session is not None:
             if session.running is not None and not session.running.text_settled:

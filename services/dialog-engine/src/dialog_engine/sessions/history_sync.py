@@ -1,4 +1,9 @@
-"""One history for both paths: the engine's turns go to Redis, and those that the legacy chain answered come from there."""
+"""Exchange of turns with the legacy pipeline and other engines, through the history in Redis.
+
+The engine's database is authoritative for its own turns. They are published to Redis after each
+commit. Turn numbers that are missing here may have been answered elsewhere; such turns are imported
+before the next turn begins.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -14,20 +19,23 @@ log = structlog.get_logger("history")
 
 
 class HistorySync:
-    """The database stays the truth of the engine's own turns; Redis is where both paths meet."""
+    """Publishes and imports turns; an unavailable Redis delays both until a later turn."""
 
     def __init__(self, memory: ShortTermMemory, store: EngineStore) -> None:
         self._memory, self._store = memory, store
 
     async def publish(self, session: Session) -> None:
-        """Put what Redis may not have yet into the session's history there."""
+        """Write all unpublished turns of the session to Redis."""
         records = list(session.unpublished.values())
         said = records[-1] if records and not records[-1].interrupted else None
         if await self._store.publish_history(session.session_id, records, said):
             session.published(records)
 
     async def import_missing(self, session: Session, turn: int) -> None:
-        """Before `turn` begins: take over what was answered elsewhere under the numbers that are missing here."""
+        """Before `turn` begins, import the turns whose numbers are missing here.
+
+        Notes in the session whether one of them still plays. Raises apsw.Error.
+        """
         holes = session.missing_turns(turn, asyncio.get_running_loop().time())
         if not holes:
             return
@@ -47,7 +55,11 @@ class HistorySync:
     async def truncate_turn(
         self, session_id: str, turn: int, played_text: str, session: Session | None
     ) -> None:
-        """Of a stored reply only this was heard: it was cut off where nobody could ask the engine."""
+        """Truncate a stored reply to its played text.
+
+        For turns that were interrupted where no engine could be queried. Does nothing if the text
+        is not the beginning of the stored reply. Raises apsw.Error.
+        """
         stored = await self._memory.find(session_id, turn)
         if (
             stored is None
@@ -62,7 +74,10 @@ class HistorySync:
         log.info("turn_truncated", session=session_id, turn=turn, heard_chars=len(played_text))
 
     async def refresh_turn(self, session: Session, turn: int) -> None:
-        """A turn that was taken over while it was still spoken elsewhere: once that is over, as it was heard in the end."""
+        """Wait until a turn has stopped playing elsewhere, then take over its played text.
+
+        The wait is limited to 0.3 s. Raises apsw.Error.
+        """
         await self._store.wait_until_stopped(session.session_id, turn)
         found = await self._store.turns_since(session.session_id, turn - 1)
         for record in found[0] if found is not None else []:

@@ -1,6 +1,22 @@
-"""Which sessions are this engine's: a lease each in Redis, with an epoch that tells a later owner from an earlier one.
+"""Leases: which sessions this engine may run.
 
-An engine with nobody to share with asks nobody: every session is its own.
+Each session has at most one lease holder, because two engines that answer the same session would
+number and store its turns twice. A lease is a hash in Redis with the engine's ordinal, an id of its
+process, an expiry time and an epoch. An engine acquires the lease before a turn, renews it every
+second, and releases it when the session has not been in use for 30 s. A lease that is not renewed
+expires after 3 s; until then the legacy pipeline answers.
+
+The epoch is a fencing token: it grows whenever another process becomes the lease holder. A process
+that was stalled may have lost its lease without knowing. It therefore compares the epoch before it
+stores a turn, and output-handlers reject a START with an older epoch. The epoch stays in Redis for
+a day after the lease has expired.
+
+While Redis is not available the engine continues with the epoch it knows. That is safe against
+other engines, which need Redis to acquire the lease. After an outage or a loss of data, Redis may
+hold no lease, an expired one with an older epoch, or an epoch that this process never received. The
+next renewal repairs all three.
+
+With a single engine (`shared` False) no lease is used. The handoff at shutdown is in `handoff.py`.
 """
 
 import asyncio
@@ -22,18 +38,23 @@ from dialog_telemetry import metrics
 log = structlog.get_logger("leases")
 
 LEASE_TTL_S: Final = 3.0
-"""How long a session waits for an engine that died; the legacy chain answers meanwhile."""
+"""Lifetime of a lease in seconds: how long a session of a dead engine has only the fallback."""
 
 ACQUIRE_TIMEOUT_S: Final = 0.15
-"""A Redis that answers later is as good as silent: input-handler waits 300 ms for ACCEPTED."""
+"""Seconds to wait for Redis before a turn; input-handler waits 300 ms for ACCEPTED."""
 
 RENEW_INTERVAL_S: Final = 1.0
 IDLE_RELEASE_S: Final = 30.0
-"""A lease that no turn has used for so long is given back: a session that was away goes home."""
+"""Seconds without a turn after which a lease is released.
 
-# KEYS: owner. ARGV: ordinal, process, ms, the epoch that this process was in. An ordinal has one process at a time
-# (StatefulSet): its next one takes over at once. The epoch outlives the lease, so that a sleeper that wakes up finds out.
-# Gives the ordinal of whoever has the session now, and the epoch.
+The session's next turn may then go to the engine that routing prefers.
+"""
+
+# KEYS: the lease. ARGV: ordinal, process, lifetime in ms, epoch known to this process (0: none).
+# Returns the ordinal of the lease holder and the epoch.
+# An ordinal has one process at a time (StatefulSet), so a restarted engine acquires its leases at
+# once, with a new epoch. The epoch is kept for a day, so that a stalled process can notice a newer
+# one.
 _ACQUIRE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -46,8 +67,10 @@ redis.call('HSET', KEYS[1], 'ordinal', ARGV[1], 'epoch', epoch, 'process', ARGV[
 redis.call('EXPIRE', KEYS[1], 86400)
 return {tonumber(ARGV[1]), tonumber(epoch)}
 """
-# KEYS: owners. ARGV: ordinal, process, ms (0 gives them back), then the epochs. Gives the places of those that are another engine's by
-# now. A Redis that was silent, or lost its newest data, knows an earlier epoch of nobody's, none, or one that we were never told.
+# KEYS: leases. ARGV: ordinal, process, lifetime in ms (0 releases them), then the epochs.
+# Returns the indices of leases that another engine has acquired.
+# After an outage or data loss, Redis may hold no lease, an older epoch, or an epoch of this process
+# that it never received. These leases are written again with the epoch known here.
 _RENEW: Final = """
 local time = redis.call('TIME')
 local now, lost = time[1] * 1000 + math.floor(time[2] / 1000), {}
@@ -75,9 +98,10 @@ class _Lease:
 
 
 class SessionLeases:
-    """`acquire` before a turn, `holds` before a commit; `renew_forever` keeps the leases.
+    """Leases of this engine: `acquire` before a turn, `holds` before a commit.
 
-    `shared`: whether there may be other engines. Without them no lookup is made.
+    `ordinal` is the engine's number. `shared`: whether there may be other engines; without them no
+    request is sent. `clock` returns seconds.
     """
 
     def __init__(
@@ -97,16 +121,18 @@ class SessionLeases:
 
     @property
     def session_ids(self) -> Sequence[str]:
-        """The sessions with a lease."""
+        """Sessions whose lease this engine holds."""
         return list(self._leases)
 
     async def acquire(self, session_id: str) -> int:
-        """The epoch in which this engine has the session. Raises NotOwner, Draining.
+        """Return the epoch under which this engine runs the session.
 
-        With Redis silent the engine goes on in the epoch it knows: whoever else could take the session needs Redis too.
+        Raises NotLeaseHolder, Draining.
+
+        While Redis is not available, the known epoch stays valid and no error is raised.
         """
         if self.draining:
-            raise Draining("this engine ends; another one takes the session")
+            raise Draining("this engine is shutting down; another engine takes over the session")
         if not self._shared:
             return self._single_engine_epoch
         now = self._clock()
@@ -117,7 +143,10 @@ class SessionLeases:
         return lease.epoch
 
     async def holds(self, session_id: str, epoch: int) -> bool:
-        """Whether what was begun in this epoch may be stored: a process that was stopped for a while may have lost the session."""
+        """Whether a turn of this epoch may still be stored.
+
+        False if another engine has acquired the lease meanwhile; true while Redis is not available.
+        """
         if not self._shared:
             return True
         lease = self._leases.get(session_id)
@@ -134,7 +163,10 @@ class SessionLeases:
             return True
 
     async def release(self, session_id: str, *, playing_turn: int = 0) -> None:
-        """Somebody else may take the session from now on; `sounding`: the turn that is still spoken here."""
+        """Release the lease, so that another engine can acquire it at once.
+
+        `playing_turn`: the turn that still plays here, 0 for none. An unavailable Redis is logged.
+        """
         lease = self._leases.pop(session_id, None)
         if lease is None:
             return
@@ -144,11 +176,14 @@ class SessionLeases:
         try:
             await self._extend({session_id: lease.epoch}, 0)
         except RedisUnavailable as error:
-            # It expires by itself.
+            # The lease expires after 3 s.
             log.info("lease_not_released", session=session_id, reason=str(error))
 
     async def playback_finished(self, session_id: str, turn: int) -> None:
-        """A turn that was given away while it was spoken is over, and its history is where the next owner reads it."""
+        """Remove the record of a turn that played after the release.
+
+        Its final text must have been published before.
+        """
         if self._shared:
             await self._active_playback.finished(session_id, turn)
 
@@ -183,12 +218,12 @@ class SessionLeases:
             ordinal, epoch = await self._redis.call_within("owner", work, ACQUIRE_TIMEOUT_S)
         except RedisUnavailable as error:
             log.warning("lease_uncertain", session=session_id, reason=str(error))
-            # Asked for again with the next turn, and told with the next renewal.
+            # The next turn tries to acquire it again, and the next renewal writes it to Redis.
             lease = self._leases[session_id] = _Lease(known or time.time_ns() // 1_000_000, 0, now)
             return lease
         if ordinal != self._ordinal:
             self._leases.pop(session_id, None)
-            raise NotLeaseHolder(f"engine {ordinal} has this session", owner=ordinal)
+            raise NotLeaseHolder(f"engine {ordinal} holds the lease of this session", owner=ordinal)
         if before is None or before.epoch != epoch:
             log.info("lease_acquired", session=session_id, epoch=epoch)
         lease = self._leases[session_id] = _Lease(epoch, now + LEASE_TTL_S, now)
@@ -219,7 +254,10 @@ class SessionLeases:
         return lost
 
     async def _extend(self, epochs: dict[str, int], ms: int) -> set[str]:
-        """Set how long these leases run from now; gives those that are another engine's by now. Raises RedisDown."""
+        """Set the remaining lifetime of these leases to `ms`. Raises RedisUnavailable.
+
+        Returns the sessions that another engine has acquired.
+        """
         names = list(epochs)
         keys = [redis_names.session_lease(name) for name in names]
         values = (str(self._ordinal), self._process, str(ms), *map(str, epochs.values()))

@@ -1,4 +1,4 @@
-"""Sessions in use, so that a turn begins without a read from the database."""
+"""Sessions in memory, so that a turn begins without a read from the database."""
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -11,29 +11,35 @@ from dialog_engine.sessions.session import MAX_REQUEST_IDS, Session
 from dialog_engine.turn.runner import TurnRunner
 
 MAX_IDLE_SESSIONS: Final = 1_000
-"""Idle sessions kept in memory; the least recently used are read from the database again."""
+"""Number of sessions in memory above which idle ones are dropped, least recently used first.
+
+A dropped session is loaded from the database again when it is used.
+"""
 
 
 class SessionRegistry:
-    """`use` gives a session, loaded, and keeps it from being forgotten meanwhile."""
+    """The sessions of this engine.
+
+    `checkout` loads a session and keeps it in memory while in use.
+    """
 
     def __init__(self, memory: ShortTermMemory) -> None:
         self._memory = memory
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def find(self, session_id: str) -> Session | None:
-        """A session that is in memory."""
+        """Return a session that is in memory, else None; it does not load one."""
         return self._sessions.get(session_id)
 
     def running(self) -> list[TurnRunner]:
-        """Every turn that runs."""
+        """All running turns."""
         return [
             session.running for session in self._sessions.values() if session.running is not None
         ]
 
     @asynccontextmanager
     async def checkout(self, session_id: str) -> AsyncIterator[Session]:
-        """May raise apsw.Error where the database cannot be read."""
+        """Load a session if needed. Raises apsw.Error if the database cannot be read."""
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = Session(session_id)

@@ -1,1 +1,1 @@
-"""From fragments to chunks on the socket: cutting, pacing, sending."""
+"""Audio of a turn: cutting it into chunks, pacing them, and knowing the playback position."""

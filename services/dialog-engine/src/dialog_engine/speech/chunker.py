@@ -1,4 +1,16 @@
-"""Cuts a turn's audio into chunks with the mouth's shape and the words of each. Pure."""
+"""Cuts the audio of a turn into chunks and assigns mouth shapes and text positions to them.
+
+The chunker receives the audio of one fragment after another, in pieces of any size. Each chunk
+except a fragment's last ones has the same length. The last chunk of a fragment is held back until
+the fragment ends, because it must carry the end of the text. Silence of the length that the
+fragment asks for follows.
+
+The text position of a chunk says how much of the reply has been spoken at its end; a reply is
+truncated there after an interruption. It comes from the word times of the voice, or is estimated
+from usual speaking rates.
+
+The module has no clock and no I/O. Pacing is in `pacer.py`.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,7 +28,12 @@ _MS_PER_CJK: Final = 210.0
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """`pcm` is s16le at 24 kHz; `text_start` and `text_end` are places in the reply."""
+    """One chunk.
+
+    `pcm` is mono s16le at 24 kHz; `text_start` and `text_end` are positions in the reply.
+
+    `text_end` is the end of the last word that begins within the chunk.
+    """
 
     seq: int
     offset_ms: int
@@ -27,12 +44,15 @@ class AudioChunk:
 
     @property
     def duration_ms(self) -> int:
-        """Length of the audio."""
+        """Length of the audio in ms."""
         return len(self.pcm) // BYTES_PER_MS
 
 
 class AudioChunker:
-    """One turn. `begin` a fragment, `feed` its audio, `end` it; chunks come out with consecutive numbers and offsets."""
+    """Chunker of one turn: for each fragment call `begin`, then `feed`, then `end`.
+
+    Numbers and offsets of the chunks are consecutive across fragments.
+    """
 
     def __init__(self, chunk_ms: int = CHUNK_MS) -> None:
         self._size = chunk_ms * BYTES_PER_MS
@@ -48,14 +68,14 @@ class AudioChunker:
         self._timed = False
 
     def begin(self, fragment: Fragment) -> None:
-        """The next audio belongs to this fragment."""
+        """Begin a fragment, to which all audio until `end` belongs."""
         self._fragment, self._base_ms, self._rest = fragment, self.offset_ms, b""
         self._shapes.clear()
         self._words.clear()
         self._shape, self._word, self._timed = _SILENT, (fragment.start, fragment.start), False
 
     def feed(self, audio: VoiceAudio) -> list[AudioChunk]:
-        """Whole chunks that this audio completes."""
+        """Return the chunks that this audio completes."""
         for cue in audio.visemes:
             self._shapes.append((self._base_ms + cue.offset_ms, dict(cue.weights)))
         for word in audio.words:
@@ -66,7 +86,8 @@ class AudioChunker:
             )
         self._rest += audio.pcm
         whole = len(self._rest) - len(self._rest) % self._size
-        # The last chunk is held back: only at the end is it known that it carries the fragment's last words.
+        # The last chunk is held back: whether it carries the fragment's last words is known only
+        # when the fragment ends.
         if whole == len(self._rest):
             whole -= self._size
         chunks = [
@@ -77,7 +98,10 @@ class AudioChunker:
         return chunks
 
     def end(self, *, whole: bool = True) -> list[AudioChunk]:
-        """The rest of the fragment and the pause after it; not `whole`: the voice broke off, and its last words were not said."""
+        """Return the rest of the fragment and the pause after it.
+
+        `whole` is False if the voice failed: the text position then stays at the last known word.
+        """
         if not self._rest and self.offset_ms == self._base_ms:
             return []
         rest = self._rest[: len(self._rest) - len(self._rest) % 2]
@@ -87,7 +111,7 @@ class AudioChunker:
         rest += bytes(self._fragment.pause_ms * BYTES_PER_MS)
         for at in range(0, len(rest), self._size):
             piece = rest[at : at + self._size]
-            # 20 ms is the shortest chunk of the contract.
+            # The contract requires chunks of at least 20 ms.
             piece += bytes(max(0, 20 * BYTES_PER_MS - len(piece)))
             chunks.append(
                 self._next_chunk(
@@ -124,7 +148,7 @@ class AudioChunker:
         return chunk
 
     def _estimated_word(self, until_ms: float) -> float:
-        """Characters said by then, for a voice that tells no words: by usual speaking rates, an estimate."""
+        """Estimate how many characters were spoken by then, for a voice without word times."""
         left, count = until_ms - self._base_ms, 0
         for char in self._fragment.text:
             left -= _MS_PER_CJK if is_cjk(char) else _MS_PER_LETTER

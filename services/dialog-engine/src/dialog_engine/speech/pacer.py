@@ -1,8 +1,9 @@
-"""When a chunk of a turn may be sent, and where its audio plays. Pure: times in ms are arguments.
+"""Decides when a chunk may be sent, and computes the playback position. Pure: times are arguments.
 
-Chunks are sent at most `LEAD_MS` ahead of the playback position. Once that far ahead, the pacer
-waits until `STEP_MS` of audio may be sent at once, so that each process on the way wakes up once for
-three chunks.
+Audio is sent at most `LEAD_MS` ahead of playback. More would have to be discarded after an
+interruption, and less would not cover the jitter of a viewer's network. The position is computed by
+`dialog_media.playback_clock`; positions that viewers report are in
+`dialog_media.playback_positions`. `tts_streamer.py` waits and sends.
 """
 
 from typing import Final
@@ -10,12 +11,17 @@ from typing import Final
 from dialog_media.playback_clock import LEAD_MS, PlaybackClock
 
 STEP_MS: Final = 120
+"""Ms of audio that are sent together when the lead is reached.
+
+Every process on the way then wakes up once for three chunks.
+"""
+
 PAUSE_POLL_MS: Final = 50
-"""How long to wait before looking again while the position stands still."""
+"""Interval in ms at which waiting code checks whether a pause is over."""
 
 
 class Pacer:
-    """One turn's schedule. Offsets are audio time within the turn."""
+    """Schedule of one turn. Offsets are ms of audio from the turn's first sample."""
 
     def __init__(self, lead_ms: float = LEAD_MS) -> None:
         self._lead, self._clock = lead_ms, PlaybackClock()

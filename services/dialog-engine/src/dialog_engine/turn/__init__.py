@@ -1,1 +1,1 @@
-"""A turn: its state machine, its log of events, its prompt, and the shell that runs it."""
+"""One turn: its state machine, the runner that executes it, its events and its storage."""

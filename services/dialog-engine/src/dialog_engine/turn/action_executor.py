@@ -1,4 +1,13 @@
-"""Who answers for a turn: what its machine decides is carried out in order, and whatever fails in it, it ends with one verdict."""
+"""Executes the actions of a turn's state machine in order, and ends the turn if one fails.
+
+Executing an action may lead to new decisions, for example when a commit fails at once. They are
+queued after the actions that are already decided: otherwise a turn could end before its `done` was
+sent.
+
+An action that raises must not leave the turn without an end. The first failure ends the turn as
+usual: the text so far is stored and the caller gets an error. If that fails too, the turn ends at
+once without relying on any other component.
+"""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +25,7 @@ log = structlog.get_logger("turn")
 
 
 class ActionExecutor:
-    """One turn. `carry_out` does one action."""
+    """Executes the actions of one turn. `carry_out` executes a single one."""
 
     def __init__(
         self, machine: TurnStateMachine, events: EventLog, carry_out: Callable[[Action], None]
@@ -27,10 +36,7 @@ class ActionExecutor:
         self._failed = False
 
     def apply(self, decided: Sequence[Action]) -> None:
-        """Carry out each of them, whatever becomes of the others: one that fails ends the turn.
-
-        What is decided meanwhile comes after them: a turn that ends at once must not end before its `done`.
-        """
+        """Execute the actions; one that fails ends the turn, and the others are executed anyway."""
         self._decided.extend(decided)
         if self._applying:
             return
@@ -40,14 +46,18 @@ class ActionExecutor:
                 action = self._decided.popleft()
                 try:
                     self._execute(action)
-                # What was decided is not lost with the action before it.
+                # The remaining actions are executed although this one failed.
                 except Exception as error:  # noqa: BLE001
                     self.fail_turn(type(action).__name__, error)
         finally:
             self._applying = False
 
     def on_task_ended(self, name: str, error: BaseException | None) -> None:
-        """A task that ends without a verdict is an error of the turn."""
+        """Handle the end of a task of the turn.
+
+        A crash of a commit or of the claim ends the turn with an error, and so does a model task
+        that ends while text is expected. Tasks of the voice are handled in `tts_streamer.py`.
+        """
         if name == "model" and self._machine.text in (TextState.WAITING, TextState.STREAMING):
             self.fail_turn(name, error)
         elif name == "commit" and error is not None:
@@ -56,7 +66,7 @@ class ActionExecutor:
             self.fail_turn(name, error)
 
     def fail_turn(self, where: str, error: BaseException | None) -> None:
-        """End the turn by what still works of it: at first gently, and the next time at once."""
+        """Log an internal error and end the turn; the second failure ends it at once."""
         log.error("turn_crashed", where=where, error=repr(error)[:200], exc_info=error)
         metrics.TURNS_CRASHED.labels(where=where).inc()
         if self._machine.finished:

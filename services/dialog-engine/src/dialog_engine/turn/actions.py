@@ -1,4 +1,4 @@
-"""What a turn machine decides, and its shell carries out."""
+"""Actions that the state machine of a turn decides and the runner executes."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from dialog_voice.text.fragmenter import Fragment
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Send an event to the caller."""
+    """Send an event to the callers."""
 
     event: ChatEvent
 
 
 @dataclass(frozen=True, slots=True)
 class SendCaption:
-    """Send a piece of the reply to the viewers."""
+    """Send a piece of the reply to the viewers; `start` is its position in characters."""
 
     content: str
     start: int
@@ -24,19 +24,22 @@ class SendCaption:
 
 @dataclass(frozen=True, slots=True)
 class Synthesize:
-    """Give a fragment to the voice."""
+    """Pass a fragment to the voice."""
 
     fragment: Fragment
 
 
 @dataclass(frozen=True, slots=True)
 class EndSynthesis:
-    """The voice may end after what it has."""
+    """No fragment follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Store the turn, then call `committed` or `commit_failed`. `revision` 1 replaces what was stored."""
+    """Store the turn, then call `committed` or `commit_failed`.
+
+    `revision` 1 replaces a stored reply by its played text.
+    """
 
     reply: str
     interrupted: bool
@@ -45,29 +48,29 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CancelModel:
-    """Close the language model's stream."""
+    """Close the stream of the language model."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancelSynthesis:
-    """Drop everything that was not sent, and stop synthesis."""
+    """Stop synthesis and discard audio that has not been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendEnd:
-    """Tell viewers that all chunks were sent."""
+    """Send END: all chunks were sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendStopAck:
-    """Tell viewers that no chunk follows."""
+    """Send STOP_ACK: no chunk follows. `played_text` is None for a turn that was abandoned."""
 
     played_text: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Nothing of this turn is left to do."""
+    """The turn has ended. `outcome` and `reason` go to its metrics and its sample."""
 
     outcome: str
     reason: str | None = None

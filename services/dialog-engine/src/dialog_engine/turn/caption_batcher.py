@@ -1,6 +1,8 @@
-"""Captions on their way to the viewers, gathered into frames: the first one goes right behind the first sound, or soon by itself.
+"""Joins pieces of text to captions, so that viewers get fewer messages.
 
-The speaker reads the text from its own stream; viewers read along with the voice, which is behind the text anyway.
+The first caption is sent right after the first audio, or after 20 ms, and later ones after 60 ms.
+The delay is not visible, because the voice is behind the text. The caller of the engine reads its
+text from its own stream.
 """
 
 import asyncio
@@ -9,11 +11,14 @@ from typing import Final
 
 BATCH_S: Final = 0.06
 FIRST_BATCH_S: Final = 0.02
-"""Every frame before the first sound takes time from it on every hop."""
+"""Seconds until the first caption is sent.
+
+It is not sent at once, because a message before the first audio delays that audio.
+"""
 
 
 class CaptionBatcher:
-    """`send(content, start, eos)` is called by timers, or by `flush`."""
+    """The captions of one turn. `send(content, start, eos)` is called by a timer or by `flush`."""
 
     def __init__(self, send: Callable[[str, int, bool], None]) -> None:
         self._send = send
@@ -23,7 +28,10 @@ class CaptionBatcher:
         self._scheduled: asyncio.Handle | None = None
 
     def add(self, content: str, start: int, eos: bool) -> None:
-        """A piece of the reply; `start` is its place, right after the piece before."""
+        """Add a piece of the reply; `start` is its position in characters.
+
+        It must follow the piece before without a gap.
+        """
         if self._scheduled is None:
             loop = asyncio.get_running_loop()
             self._scheduled = loop.call_later(BATCH_S if start else FIRST_BATCH_S, self.flush)
@@ -32,7 +40,7 @@ class CaptionBatcher:
         self._eos = eos
 
     def flush(self) -> None:
-        """Send what has gathered."""
+        """Send the collected pieces now."""
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
@@ -40,7 +48,7 @@ class CaptionBatcher:
             self._send(content, self._start, self._eos)
 
     def discard(self) -> None:
-        """Forget what has gathered: the turn was stopped."""
+        """Drop the collected pieces, because the turn was stopped."""
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None

@@ -1,4 +1,9 @@
-"""Stores a turn: as it was written, and once more when a stop has cut what was stored."""
+"""Stores a turn, and once more when an interruption has truncated the stored reply.
+
+The next prompt must not wait for the disk. The session therefore gets the turn at once, and the
+turn is removed again if the commit fails. A turn is not stored if another engine has acquired the
+session meanwhile, because two engines could store different replies under one number.
+"""
 
 import asyncio
 import time
@@ -18,12 +23,12 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 log = structlog.get_logger("turn")
 Outcome = Callable[[str | None], None]
 
-LEASE_LOST: Final = "another engine took the session before the turn was stored"
+LEASE_LOST: Final = "another engine acquired the session before the turn was stored"
 FAILED: Final = "the turn could not be stored"
 
 
 class TurnCommitter:
-    """One turn's commits, one after the other."""
+    """Commits of one turn; a commit begins when the one before has ended."""
 
     def __init__(self, request: TurnRequest, host: TurnHost, tasks: BackgroundTasks) -> None:
         self._request, self._host, self._tasks = request, host, tasks
@@ -32,9 +37,10 @@ class TurnCommitter:
         self._pending = 0
 
     def commit(self, turn: StoredTurn, outcome: Outcome) -> None:
-        """Begin to store it; the next prompt sees it at once. `outcome` hears None when it is durable, else the problem.
+        """Begin to store the turn, and add it to the next prompt at once.
 
-        Until then the commit holds whoever is told, who may have nobody else left; afterwards it does not.
+        `outcome` is called with None when the turn is durable, else with the problem. The task
+        refers to `outcome` until then, which keeps a stopped turn in memory during its last commit.
         """
         self._host.add_record(turn.record())
         self._pending += 1
@@ -42,11 +48,11 @@ class TurnCommitter:
 
     @property
     def is_number_used(self) -> bool:
-        """It is, or a commit is on its way."""
+        """Whether the turn is stored, or a commit is in progress."""
         return self.stored or self._pending > 0
 
     async def wait_idle(self) -> None:
-        """Wait until every commit so far is durable."""
+        """Wait until the last commit so far has ended."""
         if self._last is not None:
             await asyncio.wait([self._last])
 
@@ -56,15 +62,19 @@ class TurnCommitter:
         if before is not None:
             await asyncio.wait([before])
         began = time.monotonic()
-        # What was heard of a turn is its own affair, also when the session has gone on elsewhere.
+        # A truncation (revision 1) needs no lease: it belongs to a turn that was stored here, also
+        # if another engine has the session now.
         if not turn.revision and not await self._host.holds_lease(self._request.epoch):
-            log.error("not_stored", reason="another engine has this session now", turn=turn.turn)
+            log.error(
+                "not_stored", reason="another engine has the session's lease now", turn=turn.turn
+            )
             self._host.drop_record(self._request.turn)
             self._pending -= 1
             outcome(LEASE_LOST)
             return
         if turn.revision and not self.stored:
-            # The caller was told that the turn is not stored; a later form of it must not say otherwise.
+            # The first commit failed and the caller got an error, so the truncated reply must not
+            # be stored either.
             self._host.drop_record(self._request.turn)
             self._pending -= 1
             outcome(FAILED)

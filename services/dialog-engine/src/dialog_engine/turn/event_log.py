@@ -1,4 +1,8 @@
-"""The events of one turn as its callers see them: kept from the first, so that anyone can (re)join after any id."""
+"""The events of one turn for its callers.
+
+All events are kept from the first one on, because a caller may join late or resume after any event
+id. Any number of callers can read at the same time.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,15 +12,21 @@ from dialog_contracts import sse
 from dialog_contracts.sse import ChatEvent, DoneEvent, ErrorEvent, SseFrame
 
 BATCH_S: Final = 0.05
-"""Deltas after the first two reach a reader together that come within this time: one waking of every hop for all of them. Nobody reads
-faster, and what ends a turn never waits."""
+"""Seconds for which a reader waits for further events after it got the first three.
+
+Deltas that arrive within this time reach it in one message, so that each process on the way wakes
+up less often. The end of a turn is not delayed.
+"""
 
 UNBATCHED_EVENTS: Final = 3
-"""ACCEPTED and the first two deltas."""
+"""ACCEPTED and the first two deltas are sent at once."""
 
 
 class EventLog:
-    """Append-only; `closed` after `done`, `error` or `close`. Ids are `<turn>.<n>`, n from 0 without gaps."""
+    """Append-only list of events with the ids `<turn>.<n>`, where n counts from 0 without gaps.
+
+    `closed` is true after `done`, `error` or `close`.
+    """
 
     def __init__(self, turn: int) -> None:
         self.turn = turn
@@ -27,7 +37,7 @@ class EventLog:
         self._finished = asyncio.Event()
 
     def append(self, event: ChatEvent) -> None:
-        """Add an event and wake the readers."""
+        """Add an event and wake the readers. After the end of the log it has no effect."""
         if self.closed:
             return
         self.frames.append(sse.frame(event, f"{self.turn}.{len(self.frames)}"))
@@ -35,18 +45,21 @@ class EventLog:
         self._wake()
 
     def thinking(self) -> None:
-        """Let readers know that the model thinks; no event, so nobody who comes later learns of it."""
+        """Send the present readers a comment that the model is thinking.
+
+        It is not an event: it has no id and later readers do not get it.
+        """
         if not self.closed:
             self._thoughts += 1
             self._wake()
 
     @property
     def done(self) -> bool:
-        """Whether it ended with `done`."""
+        """Whether the last event is `done`."""
         return bool(self.frames) and self.frames[-1].event == "done"
 
     def close(self) -> None:
-        """End the log without a last event: its only caller has left."""
+        """End the log without a last event, for a turn that has no caller any more."""
         self.closed = True
         self._wake()
 
@@ -57,7 +70,10 @@ class EventLog:
         self._changed = asyncio.Event()
 
     async def follow(self, after: int = -1) -> AsyncIterator[list[SseFrame]]:
-        """Frames after number `after`, as they come, those that are there together; ends when the log closes."""
+        """Yield the frames after number `after` as they come; ends when the log is closed.
+
+        Frames that are available together are yielded together.
+        """
         at, thoughts = after + 1, self._thoughts
         while True:
             if at < len(self.frames):

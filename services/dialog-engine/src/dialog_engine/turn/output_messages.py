@@ -1,4 +1,4 @@
-"""Frames of a turn for output-handlers, as JSON."""
+"""Messages of a turn to the output-handlers, as JSON."""
 
 import time
 from base64 import b64encode
@@ -11,7 +11,10 @@ from dialog_engine.turn.request import TurnRequest
 
 
 def start(request: TurnRequest, traceparent: str | None, position_ms: int | None) -> str:
-    """START; `ear_ms` is the audio time that sounds now, once anything does."""
+    """START.
+
+    `position_ms` is the playback position for a viewer that joins, None before the audio.
+    """
     return Start(
         session_id=request.session_id,
         turn=request.turn,
@@ -24,7 +27,7 @@ def start(request: TurnRequest, traceparent: str | None, position_ms: int | None
 
 
 def caption(request: TurnRequest, content: str, text_start: int, eos: bool) -> str:
-    """A piece of the reply; `text_start` is its place in characters."""
+    """A piece of the reply; `text_start` is its position in characters."""
     return TextDelta(
         session_id=request.session_id,
         turn=request.turn,
@@ -35,7 +38,7 @@ def caption(request: TurnRequest, content: str, text_start: int, eos: bool) -> s
 
 
 def chunk(request: TurnRequest, made: AudioChunk) -> str:
-    """Sound with its mouth shapes."""
+    """Audio with its mouth shapes and text positions."""
     return SpeechChunk(
         session_id=request.session_id,
         turn=request.turn,
@@ -50,7 +53,7 @@ def chunk(request: TurnRequest, made: AudioChunk) -> str:
 
 
 def end(request: TurnRequest, audio_ms: int, *, voice_follows: bool = False) -> str:
-    """END; with `voice_follows` the sound comes from the legacy chain as one file."""
+    """END. With `voice_follows` the legacy pipeline sends the audio as one file."""
     return End(
         session_id=request.session_id,
         turn=request.turn,
@@ -60,14 +63,14 @@ def end(request: TurnRequest, audio_ms: int, *, voice_follows: bool = False) -> 
 
 
 def stop_ack(request: TurnRequest, played_text: str | None) -> str:
-    """STOP_ACK with the words that were heard."""
+    """STOP_ACK with the played text."""
     return StopAck(
         session_id=request.session_id, turn=request.turn, heard_text=played_text
     ).to_json()
 
 
 def voice_request(request: TurnRequest, reply: str, traceparent: str | None) -> TtsRequest:
-    """The whole reply, to be spoken into one file."""
+    """Request to synthesize the whole reply as one file."""
     return TtsRequest(
         message_id=request.correlation_id,
         task_id=request.session_id,

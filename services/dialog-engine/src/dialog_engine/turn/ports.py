@@ -1,4 +1,4 @@
-"""What a turn needs of the engine around it, and what it reports when it is over."""
+"""The interface between a turn and its engine, and the result that a turn reports."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,10 +14,10 @@ from dialog_voice.voice import Voice
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """A turn that has ended.
+    """Result of a turn that has ended.
 
-    `number_used` is false where nothing of the turn was stored or will be: its number may be
-    given to the same message again. `sample` is None where none could be made.
+    `number_used` is False if nothing of the turn is or will be stored: the same message may get its
+    number again. `sample` is None if ending the turn failed before the sample was made.
     """
 
     turn: int
@@ -33,11 +33,11 @@ class TurnHost(Protocol):
 
     @property
     def memory(self) -> ShortTermMemory:
-        """Where the turn is committed."""
+        """Database in which the turn is committed."""
 
     @property
     def voice(self) -> Voice:
-        """The voice of the session."""
+        """Voice of the session."""
 
     @property
     def voice_files(self) -> bool:
@@ -50,19 +50,22 @@ class TurnHost(Protocol):
         """Whether a turn of this epoch may still be stored here."""
 
     def publish(self, message: str, droppable: bool) -> None:
-        """Send a message (JSON) to the output-handlers that have viewers of the session."""
+        """Send a message (JSON) to the output-handlers that have viewers of the session.
+
+        A `droppable` message may be dropped if an output-handler reads too slowly.
+        """
 
     def add_record(self, record: TurnRecord) -> None:
-        """Show the turn to the next prompt; called before the turn is stored."""
+        """Add the turn to the next prompt; called before the turn is stored."""
 
     def drop_record(self, turn: int) -> None:
-        """Hide a turn that could not be stored from the next prompt."""
+        """Remove a turn that could not be stored from the next prompt."""
 
     def on_stored(self) -> None:
-        """The turn, or a later form of it, is durable."""
+        """Called when the turn, or a later revision of it, is durable."""
 
     def enqueue_voice_file(self, request: TtsRequest) -> None:
-        """Have the reply synthesized as one file, and send END. Only where `voice_files` is true."""
+        """Have the reply synthesized as one file, and send END. Only if `voice_files` is true."""
 
     def on_ended(self, result: TurnResult) -> None:
-        """The turn has ended; called once."""
+        """Called once, when the turn has ended."""

@@ -1,4 +1,4 @@
-"""What is asked of one turn."""
+"""Input of one turn."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -10,7 +10,12 @@ from dialog_llm.provider import Piece
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """What is asked of a turn. `text` yields the reply; `user_text` is empty for SAY."""
+    """Input of one turn.
+
+    `text` opens the stream of the reply. `user_text` is empty for SAY, where the caller supplies
+    the reply. `lang` is a language code. `epoch` is the epoch of the lease under which the turn
+    runs. `client` is the client address that counts against the limit for each client.
+    """
 
     session_id: str
     turn: int
@@ -23,9 +28,12 @@ class TurnRequest:
     epoch: int = 0
     client: str | None = None
     llm: Callable[[], tuple[str, dict[str, str]]] | None = None
-    """Who writes the reply, and why not those before it; None where nobody writes it."""
+    """Returns the provider that wrote the reply, and the reason of each one that failed before it.
+
+    None if no language model is used.
+    """
 
     @property
     def correlation_id(self) -> str:
-        """`session#turn`."""
+        """`sessionId#turn`."""
         return correlation_id(self.session_id, self.turn)

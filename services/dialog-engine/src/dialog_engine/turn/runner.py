@@ -1,4 +1,21 @@
-"""Carries out what the turn machine decides: the model's task, the voice, the commits, the frames for viewers."""
+"""Runs one turn: feeds its state machine and executes the machine's actions.
+
+`begin` announces the turn to callers and viewers and starts a task that reads the reply. Before the
+first text the engine acquires the reply claim, so that the legacy pipeline does not answer as well.
+Deltas go to the state machine; its actions send events and captions, pass fragments to the TTS
+streamer, and commit the turn. The turn ends by itself when its text is stored and its audio has
+been played, and then reports to its host once.
+
+Inputs come from several tasks, from timers and from other components: a stop, a caller that leaves,
+a lost lease. All of them run on the event loop, and no method of the machine waits, so no lock is
+needed. They run in the turn's context, so that log lines and spans belong to this turn.
+
+Callbacks of components to the turn are weak (`weak_callback.py`), and references to finished tasks
+are dropped: finished turns are freed without the cyclic garbage collector.
+
+Decisions are in `state_machine.py`, errors of actions in `action_executor.py`, commits in
+`committer.py`, and audio in `tts_streamer.py`.
+"""
 
 import asyncio
 from contextlib import aclosing
@@ -30,14 +47,17 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 log = structlog.get_logger("turn")
 
 DONE_AUDIO_WAIT_S: Final = 2.0
-"""`done` carries the time of the first audio; a voice later than this does not hold it up."""
+"""Seconds for which `done` waits for the first audio after the commit, to report its time."""
 
 
 THINKING_INTERVAL_MS: Final = 1_000.0
 
 
 class TurnRunner:
-    """One running turn. `begin` starts it; it ends by itself, whatever fails in it."""
+    """One running turn. `begin` starts it, and it ends by itself, also after internal errors.
+
+    `callers` is the number of connected callers.
+    """
 
     def __init__(self, request: TurnRequest, host: TurnHost) -> None:
         self.request, self._host = request, host
@@ -73,13 +93,14 @@ class TurnRunner:
         metrics.TURNS_RUNNING.inc()
         try:
             self._context.run(self._begin)
-        # The owner of the turn: it ends, whatever it was.
+        # The boundary of a turn: any error ends it properly.
         except Exception as error:  # noqa: BLE001
             self._executor.fail_turn("begin", error)
 
     def _begin(self) -> None:
         self._context.begin()
-        # First in the loop's queue: the model, and then the claim, are asked while the others are told.
+        # The model's task starts first, so that the request is on its way while the turn is
+        # announced.
         self._model = self._tasks.start("model", self._run_model())
         self._host.publish(self.start_message(), False)
         self.events.append(
@@ -91,19 +112,19 @@ class TurnRunner:
             self._speech.start()
 
     def start_message(self) -> str:
-        """START, also for an output-handler that subscribes in mid-turn."""
+        """Return START, also for an output-handler that subscribes during the turn."""
         playing = self._speech is not None and self.machine.first_audio_ms is not None
         position_ms = self._speech.position_ms if self._speech is not None and playing else None
         return output_messages.start(self.request, self._context.traceparent, position_ms)
 
     def text_message(self) -> str:
-        """The text so far as one caption."""
+        """Return the text so far as one caption."""
         ended = self.machine.text not in (TextState.WAITING, TextState.STREAMING)
         return output_messages.caption(self.request, self.machine.reply, 0, ended)
 
     @property
     def text_settled(self) -> bool:
-        """The text is complete and stored, or never will be."""
+        """Whether the text is stored, or never will be."""
         return (
             self.machine.text in (TextState.DONE, TextState.FAILED, TextState.CANCELLED)
             or self.stored
@@ -111,21 +132,21 @@ class TurnRunner:
 
     @property
     def playing(self) -> bool:
-        """Its voice is not over."""
+        """Whether the audio has not ended."""
         return self.machine.audio is not AudioState.DONE
 
     @property
     def is_number_used(self) -> bool:
-        """It is durable, or will be: its number is taken."""
+        """Whether the turn is stored or being stored: no other message may get its number."""
         return self._committer.is_number_used
 
     @property
     def stored(self) -> bool:
-        """It is durable."""
+        """Whether the turn is durable."""
         return self._committer.stored
 
     def stop(self, reason: str) -> bool:
-        """Interrupt; false when nothing was going on."""
+        """Interrupt the turn; return False if nothing was running."""
         played = (
             self.machine.reply[: self._speech.played_text_end()]
             if self._speech is not None
@@ -136,40 +157,44 @@ class TurnRunner:
             self._context.run(log.info, "turn_stopped", reason=reason, heard_chars=len(played))
             self._context.run(self._executor.apply, decided)
             if self._claim.state is None:
-                # Stopped before its first word: its caller may be about to give it to the other path, which would speak it all the same.
+                # Stopped before the first text. The claim prevents that the caller's fallback still
+                # answers the turn.
                 self._tasks.start("claim", self._claim.acquire())
         return bool(decided)
 
     def set_paused(self, action: Literal["PAUSE", "RESUME"]) -> bool:
-        """Let the ear stand still, or go on; false where there is no voice, or nothing to do."""
+        """Pause or resume playback; False if there is no audio or it already is in this state."""
         if self._speech is None or self.machine.audio is AudioState.DONE:
             return False
         self._context.run(log.info, "turn_paused" if action == "PAUSE" else "turn_resumed")
         return self._speech.set_paused(action)
 
     def report_position(self, frame: Played, source: object) -> None:
-        """Viewers of one output-handler have heard up to here."""
+        """Store the position of the viewers of one output-handler."""
         if self._speech is not None:
             self._speech.report_position(
                 frame.offset_ms, source, speaker=bool(frame.speaker), viewers=frame.viewers or 1
             )
 
     def caller_left(self) -> None:
-        """One caller less; without any, a turn that has not begun to answer is cancelled."""
+        """Handle that a caller has left; `callers` is reduced before.
+
+        Without any caller, a turn that has no text yet is cancelled.
+        """
         if self.callers == 0:
             claimed = self._claim.acquired or self._claim.state is None
             self._context.run(self._executor.apply, self.machine.caller_left(claimed=claimed))
 
     def session_lost(self) -> None:
-        """Another engine has the session now."""
+        """End the turn, because another engine has acquired the session's lease."""
         self._context.run(self._executor.apply, self.machine.session_lost())
 
     async def wait_committed(self) -> None:
-        """Wait until every commit so far is durable."""
+        """Wait until the last commit so far has ended."""
         await self._committer.wait_idle()
 
     async def close(self) -> None:
-        """End everything at once; the service is going down."""
+        """End everything at once at shutdown."""
         self._timers.close()
         if self._speech is not None:
             await self._speech.close()
@@ -194,7 +219,7 @@ class TurnRunner:
                     decided = self.machine.delta(piece, self._timers.elapsed_ms())
                     self._executor.apply(decided)
                     if any(isinstance(action, actions.Synthesize) for action in decided):
-                        # A model that answers from memory never waits: the voice gets its turn on the loop here.
+                        # A model whose data is already there never waits: let the voice's task run.
                         await asyncio.sleep(0)
             self._executor.apply(self.machine.model_ended())
             self._telemetry.text_completed()
@@ -207,7 +232,10 @@ class TurnRunner:
             )
 
     def _report_thinking(self) -> None:
-        """Before the first word somebody waits for it, and must know that it comes."""
+        """Report thinking to the callers before the first text, at most once a second.
+
+        They would otherwise take the silence for a failure.
+        """
         now = self._timers.elapsed_ms()
         if (
             self.machine.text is TextState.WAITING
@@ -269,7 +297,7 @@ class TurnRunner:
             self._executor.apply(self.machine.commit_failed(problem))
             return
         self._executor.apply(self.machine.committed())
-        # In case the first chunk never comes: `done` has waited long enough then.
+        # `done` waits no longer than this for the first chunk.
         self._timers.call_later(
             DONE_AUDIO_WAIT_S, lambda: self._executor.apply(self.machine.audio_time_unknown())
         )
@@ -292,7 +320,7 @@ class TurnRunner:
         self._wait_played_out()
 
     def _wait_played_out(self) -> None:
-        """The end of what was sent reaches the ear later than was thought when it is paused."""
+        """Finish the audio when it has been played; check again if a pause has moved the time."""
         assert self._speech is not None
         remaining = self._speech.remaining_ms()
         if remaining > 0:
@@ -323,7 +351,7 @@ class TurnRunner:
 
     def _publish_end(self, finish: actions.Finish) -> None:
         self._timers.close()
-        # Its last error, if it was cancelled, holds this turn.
+        # The exception of a cancelled task would keep this turn in memory.
         self._model = None
         if self._speech is None and finish.outcome == "completed":
             self._captions.flush()

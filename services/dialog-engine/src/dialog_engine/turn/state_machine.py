@@ -1,11 +1,22 @@
-"""The life of a turn as a state machine without I/O: inputs with their time in, actions out. The shell in `runner.py` carries them out.
+"""State machine of one turn, without I/O: inputs with their time go in, actions come out.
 
-Text:   WAITING → STREAMING → COMMITTING → DONE          (FAILED, CANCELLED end it too)
-Voice:  QUIET → SOUNDING → SENT → OVER                     (a turn without voice begins OVER)
+    text    WAITING ──first delta──▶ STREAMING ──end, stop──▶ COMMITTING ──stored──▶ DONE
+               │                        │                         └──error──▶ FAILED
+               └────────────────────────┴──▶ FAILED or CANCELLED
 
-What it promises, for any order of inputs: the caller gets exactly one `done` or `error`, and nothing after it; `done` only
-after the commit; after a stop nothing of the turn is said or captioned; a turn is committed once, and a second time only
-when a stop cut what was already committed.
+    audio   SILENT ──first chunk──▶ PLAYING ──all sent──▶ SENT ──played──▶ DONE
+
+A turn without a voice begins with its audio DONE, and a stop or failure ends the audio in any
+state. The turn has ended when both are in a final state.
+
+A turn has many sources of events that race with each other: the model, the voice, commits, callers,
+viewers, and other engines. One machine without I/O makes each decision testable for any order of
+events. `runner.py` provides the inputs and executes the actions.
+
+It guarantees for any order of inputs: a caller that stays gets exactly one `done` or `error`, and
+nothing after it. `done` comes after the commit. After a stop no chunk and no caption is sent. A
+turn is committed once, and a second time only if a stop truncates a reply that was committed
+already.
 """
 
 from enum import Enum, auto
@@ -32,7 +43,7 @@ INTERNAL_MESSAGE: Final = "an error on our side; it was logged"
 
 
 class TextState(Enum):
-    """How far the reply's text is."""
+    """State of the reply's text."""
 
     WAITING = auto()
     STREAMING = auto()
@@ -43,7 +54,7 @@ class TextState(Enum):
 
 
 class AudioState(Enum):
-    """How far its sound is."""
+    """State of the reply's audio."""
 
     SILENT = auto()
     PLAYING = auto()
@@ -52,7 +63,11 @@ class AudioState(Enum):
 
 
 class TurnStateMachine:
-    """See the module. Times are ms since the request was received."""
+    """One turn. `now_ms` is ms since its request was received; `voiced`: it has a voice.
+
+    `reply` is the text so far, or after a stop the kept part; `shape` has the lengths of its
+    deltas.
+    """
 
     def __init__(self, *, turn: int, voiced: bool) -> None:
         self.turn = turn
@@ -73,7 +88,7 @@ class TurnStateMachine:
 
     @property
     def over(self) -> bool:
-        """Neither text nor sound goes on: a new turn interrupts nothing."""
+        """Whether text and audio have ended, so that a new turn interrupts nothing."""
         return (
             self.text in (TextState.DONE, TextState.FAILED, TextState.CANCELLED)
             and self.audio is AudioState.DONE
@@ -81,11 +96,11 @@ class TurnStateMachine:
 
     @property
     def deltas(self) -> int:
-        """Pieces that the model has sent; `shape` holds their lengths."""
+        """Number of pieces of text that the model has sent."""
         return len(self.shape)
 
     def delta(self, content: str, now_ms: float) -> list[Action]:
-        """A piece of text from the model."""
+        """Add a piece of text from the model."""
         if self.text not in (TextState.WAITING, TextState.STREAMING) or not content:
             return []
         if self.text is TextState.WAITING:
@@ -105,13 +120,15 @@ class TurnStateMachine:
         ]
 
     def model_truncated(self, reason: Literal["length", "content_filter"]) -> None:
-        """The reply ends, and not by its own end: `done` says so."""
+        """Note that the reply is cut off; the event `done` carries the reason."""
         self._truncation_reason = reason
 
     def model_ended(self) -> list[Action]:
-        """The model has said everything."""
+        """Handle the end of the model's stream; a stream without text is an error."""
         if self.text is TextState.WAITING:
-            return self.model_failed("llm_empty", "the model answered with nothing", retryable=True)
+            return self.model_failed(
+                "llm_empty", "the language model returned no text", retryable=True
+            )
         if self.text is not TextState.STREAMING:
             return []
         self.text = TextState.COMMITTING
@@ -123,13 +140,18 @@ class TurnStateMachine:
         ]
 
     def model_failed(self, code: str, message: str, *, retryable: bool) -> list[Action]:
-        """The model, or the voice of a turn without text, cannot go on."""
+        """Handle an error of the model.
+
+        Text that was already sent is stored as an interrupted reply.
+
+        The caller then gets the error after the commit.
+        """
         error = ErrorEvent(code=code, message=message, retryable=retryable)
         if self.text is TextState.WAITING:
             return [EmitEvent(error), *self._abandon(TextState.FAILED, "failed", code)]
         if self.text is not TextState.STREAMING:
             return []
-        # What was said was said: it is remembered as it stands, and the caller is told after the commit.
+        # Viewers have the text so far, so it is stored. The caller gets the error after the commit.
         self.text, self._failure = TextState.COMMITTING, error
         return [
             *self._end_text(),
@@ -138,7 +160,11 @@ class TurnStateMachine:
         ]
 
     def failed_inside(self) -> list[Action]:
-        """Something of ours failed in a way that nobody foresaw. What was said is kept, the rest ends here; nothing is relied on twice."""
+        """Handle the first unexpected error in our own code.
+
+        The text so far is stored, audio is cancelled, and nothing waits for a component that may be
+        broken.
+        """
         if self.text is TextState.WAITING:
             return [CancelModel(), *self.model_failed(INTERNAL, INTERNAL_MESSAGE, retryable=True)]
         if self.text is not TextState.STREAMING:
@@ -152,7 +178,7 @@ class TurnStateMachine:
         return [*actions, SendStopAck(self.reply), Commit(self.reply, interrupted=True, revision=0)]
 
     def task_crashed(self) -> list[Action]:
-        """It failed once more: whatever state this is in, the turn ends now, because nothing else would end it."""
+        """End the turn at once after a second unexpected error, whatever its state."""
         if self.finished:
             return []
         actions: list[Action] = (
@@ -160,7 +186,7 @@ class TurnStateMachine:
         )
         text = self.text if self.text in (TextState.DONE, TextState.CANCELLED) else TextState.FAILED
         actions += self._abandon(text, "failed", INTERNAL, self.reply or None)
-        # After a stop the viewers know.
+        # After a stop the viewers have their STOP_ACK already.
         return [
             action for action in actions if not (self.stopped and isinstance(action, SendStopAck))
         ]
@@ -171,7 +197,10 @@ class TurnStateMachine:
         return self._settle()
 
     def commit_failed(self, message: str) -> list[Action]:
-        """The last Commit did not happen: the caller must not believe otherwise."""
+        """The last Commit failed: the caller gets an error instead of `done`.
+
+        A failed truncation is ignored, because the reply is already stored.
+        """
         if self._committed:
             return []
         self._committed = True
@@ -188,12 +217,12 @@ class TurnStateMachine:
         return self._settle()
 
     def audio_time_unknown(self) -> list[Action]:
-        """`done` has waited long enough for the first chunk."""
+        """Send `done` without the time of the first chunk, because it has waited long enough."""
         self._wants_audio_time = False
         return self._settle()
 
     def voice_sent(self) -> list[Action]:
-        """All chunks were sent, or the voice has failed for good."""
+        """All chunks were sent, or the voice has failed permanently."""
         if self.audio not in (AudioState.SILENT, AudioState.PLAYING):
             return []
         self.audio = AudioState.SENT
@@ -201,19 +230,22 @@ class TurnStateMachine:
         return [SendEnd(), *self._settle()]
 
     def played_out(self) -> list[Action]:
-        """The ear has reached the end of what was sent."""
+        """All sent audio has been played."""
         if self.audio is not AudioState.SENT:
             return []
         self.audio = AudioState.DONE
         return self._settle()
 
     def stop(self, played_text: str, reason: str) -> list[Action]:
-        """Somebody interrupts; `heard` is the part of the reply that reached the ear."""
+        """Interrupt the turn; `played_text` is the part of the reply that was played.
+
+        Returns no actions if nothing is running or the turn was stopped before.
+        """
         if self.stopped or self.over:
             return []
         self.stopped = True
         unfinished = self.text in (TextState.WAITING, TextState.STREAMING)
-        # Without a voice the text itself is what was heard.
+        # Without a voice viewers read the text, so all of it counts as played.
         kept = played_text if self._voiced else self.reply
         actions: list[Action] = [CancelModel()] if unfinished else []
         actions += [CancelSynthesis(), SendStopAck(kept)]
@@ -227,20 +259,24 @@ class TurnStateMachine:
         return [*actions, *self._settle()]
 
     def caller_left(self, *, claimed: bool = True) -> list[Action]:
-        """The caller closed its connection. Before the first delta nobody wants the answer; later the viewers do.
+        """Handle that the last caller has disconnected.
 
-        A caller that leaves a turn which is not certainly ours may be having it answered by the other path.
+        Before the first delta the turn is cancelled. Later it continues for the viewers. A turn
+        whose claim is uncertain is cancelled in both cases: its caller may be passing it to the
+        legacy pipeline.
         """
         if self.text is TextState.WAITING or (self.text is TextState.STREAMING and not claimed):
             return [CancelModel(), *self._abandon(TextState.CANCELLED, "cancelled", "caller_left")]
         return []
 
     def claim_lost(self) -> list[Action]:
-        """The other path has taken this turn: not another word of it from here, and nothing is stored."""
+        """The legacy pipeline has the reply claim: end the turn without storing it."""
         if self.text not in (TextState.WAITING, TextState.STREAMING):
             return []
         error = ErrorEvent(
-            code="answered_elsewhere", message="the legacy path answers this turn", retryable=False
+            code="answered_elsewhere",
+            message="the legacy pipeline answers this turn",
+            retryable=False,
         )
         return [
             CancelModel(),
@@ -249,10 +285,15 @@ class TurnStateMachine:
         ]
 
     def session_lost(self) -> list[Action]:
-        """Another engine has the session now: nothing more is said here, and nothing is stored."""
+        """Another engine has acquired the lease: stop text and audio.
+
+        A reply that is not complete is not stored.
+        """
         if self.text in (TextState.WAITING, TextState.STREAMING):
             error = ErrorEvent(
-                code="engine_lost", message="another engine has this session now", retryable=True
+                code="engine_lost",
+                message="another engine has acquired this session",
+                retryable=True,
             )
             return [
                 CancelModel(),
@@ -281,7 +322,7 @@ class TurnStateMachine:
         return [*actions, SendStopAck(played_text), Finish(outcome, reason)]
 
     def _settle(self) -> list[Action]:
-        """`done` (or the late error) when it is due, and the end of the turn when nothing is left."""
+        """Return `done` (or the delayed error) when it is due, and Finish when nothing is left."""
         actions: list[Action] = []
         known = not self._wants_audio_time or self.first_audio_ms is not None
         if self.text is TextState.COMMITTING and self._committed and known:

@@ -1,7 +1,7 @@
-"""What one turn reports: its log lines, its span, the figures of `done`, its stored form and its sample.
+"""What one turn reports: log lines, span, the figures of `done`, its stored form and its sample.
 
-`TurnContext` holds the contextvars of the turn, so that log lines and spans of every task that is
-started within it carry the turn's correlationId and trace, also where another turn's code stops it.
+`TurnContext` holds the contextvars of the turn. Log lines and spans of every task that is started
+within it carry the turn's correlationId and trace, also when code of another turn stops it.
 """
 
 import contextvars
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 
 
 class TurnContext:
-    """`run` everything of the turn in it, `begin` first."""
+    """Context of one turn. Code of the turn is called by `run`; `begin` comes first."""
 
     def __init__(self, request: TurnRequest) -> None:
         self._request = request
@@ -38,11 +38,11 @@ class TurnContext:
         self.traceparent: str | None = None
 
     def run(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """In the turn's context."""
+        """Call `work` in the turn's context."""
         self._context.run(work, *args, **kwargs)
 
     def begin(self) -> None:
-        """Within `run`."""
+        """Bind the log fields and open the turn's span; must be called by `run`."""
         request = self._request
         structlog.contextvars.bind_contextvars(
             **{span_attributes.LOG_CORRELATION_ID: request.correlation_id}
@@ -57,14 +57,14 @@ class TurnContext:
         self.traceparent = trace_context.current()
 
     def end(self, outcome: str) -> None:
-        """The span is over."""
+        """Close the span."""
         if self._span is not None:
             self._span.set_attribute(span_attributes.OUTCOME, outcome)
             self._span.end()
 
 
 class TurnTelemetry:
-    """Of one turn; `now` gives ms since it was asked for."""
+    """Reports of one turn. `now` returns ms since its request was received."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class TurnTelemetry:
         )
 
     def stats(self, known: DoneStats) -> DoneStats:
-        """With what only the shell knows: the voice, and the time until now."""
+        """Complete the figures of `done` with providers, voice and the total time so far."""
         llm, instead_of = self._request.llm() if self._request.llm is not None else (None, {})
         voice = "file" if self._host.voice_files else "off"
         if self._speech is not None:
@@ -113,7 +113,7 @@ class TurnTelemetry:
         return voice.in_use() if isinstance(voice, FallbackVoice) else (voice.name, {})
 
     def stored_turn(self, commit: Commit) -> StoredTurn:
-        """The turn as history has it."""
+        """Return the turn as it is stored."""
         stats = DoneStats(
             ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._request.turn
         )
@@ -131,7 +131,7 @@ class TurnTelemetry:
         )
 
     def sample(self, finish: Finish, traceparent: str | None) -> TurnSample:
-        """For the windows by which the operator judges a flag."""
+        """Return the sample by which the operator evaluates flags."""
         return TurnSample(
             session_id=self._request.session_id,
             turn=self._request.turn,
@@ -147,13 +147,13 @@ class TurnTelemetry:
         )
 
     def text_completed(self) -> None:
-        """Log: the text is complete."""
+        """Log that the model has written the reply."""
         log.info(
             "turn_written", ttft_ms=_rounded(self._machine.ttft_ms), pieces=self._machine.deltas
         )
 
     def ended(self, finish: Finish) -> None:
-        """Log: nothing of the turn is left to do."""
+        """Log the end of the turn."""
         log.info(
             "turn_ended",
             outcome=finish.outcome,

@@ -1,11 +1,11 @@
-"""The time of one turn: how long it has run, and what is to be done later in it."""
+"""Clock and timers of one turn."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class TurnTimers:
-    """Begins with the turn."""
+    """The clock starts when the object is created."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -14,16 +14,16 @@ class TurnTimers:
         self._closed = False
 
     def elapsed_ms(self) -> float:
-        """Since the turn began."""
+        """Milliseconds since the turn began."""
         return (self._loop.time() - self._began) * 1000
 
     def call_later(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do it then, unless the turn is over before."""
+        """Call `work` after this time, unless `close` is called before."""
         if not self._closed:
             self._timers.append(self._loop.call_later(seconds, work))
 
     def close(self) -> None:
-        """Nothing is left to do, nor will be."""
+        """Cancel all timers; later calls of `call_later` have no effect."""
         self._closed = True
         for timer in self._timers:
             timer.cancel()
