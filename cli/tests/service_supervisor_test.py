@@ -115,7 +115,7 @@ async def test_one_that_ends_is_started_again_and_what_is_missing_is_said_until_
         assert (it.supervisor.is_ready, it.supervisor.reason) == (False, "it ended with status 7")
         (said,) = it.out.getvalue().splitlines()
         assert said == (
-            f"tts ended with status 7; it is started again in {FIRST_S:.1f} s. "
+            f"tts ended with status 7; restarting in {FIRST_S:.1f} s. "
             "Until then nobody is heard. Its log: /logs/tts.log"
         )
         await in_time(it.supervisor.until_ready())
@@ -186,7 +186,7 @@ async def test_one_that_cannot_be_started_is_tried_again_and_said() -> None:
         it.ends()
         await in_time(it.supervisor.settled())
         assert len(it.starts) == OFTEN, "that it cannot be started counts as an end"
-        assert "tts cannot be started (no memory); it is started again in" in it.out.getvalue()
+        assert "tts cannot be started (no memory); restarting in" in it.out.getvalue()
         it.refused = None
         await in_time(it.supervisor.until_ready())
         assert not task.done()

@@ -71,7 +71,7 @@ async def test_a_folder_that_it_cannot_start_with_is_named_with_its_last_words(
     stands_in(monkeypatch, "echo 'Bad file format reading the append only file'; exit 1")
     with pytest.raises(RunError) as failed:
         await start(processes, folder, ports.free())
-    assert f"with what is in {folder}" in str(failed.value)
+    assert f"with the data in {folder}" in str(failed.value)
     assert str(failed.value).endswith("It said: Bad file format reading the append only file")
 
 
