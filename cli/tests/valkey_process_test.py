@@ -72,7 +72,7 @@ async def test_a_folder_that_it_cannot_start_with_is_named_with_its_last_words(
     with pytest.raises(RunError) as failed:
         await start(processes, folder, ports.free())
     assert f"with the data in {folder}" in str(failed.value)
-    assert str(failed.value).endswith("It said: Bad file format reading the append only file")
+    assert str(failed.value).endswith("Its last line: Bad file format reading the append only file")
 
 
 async def test_one_that_does_not_answer_in_time_is_not_waited_for(
