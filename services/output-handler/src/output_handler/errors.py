@@ -13,12 +13,12 @@ BARGE_IN_OFF: Final = "this turn was started without SYNC_TTS_BARGE_IN and canno
 
 
 class UnknownSession(NotFound):
-    """No viewer and no turn of this session was ever seen here."""
+    """404: the session was never played."""
 
     default_code = "unknown_session"
 
 
 class BargeInOff(Conflict):
-    """STOP is refused."""
+    """409: the turn was started without SYNC_TTS_BARGE_IN."""
 
     default_code = "barge_in_off"

@@ -1,4 +1,12 @@
-"""All sessions and all engines of this output-handler."""
+"""All sessions and all engines of this output-handler.
+
+A session exists while it has viewers, and for `linger_s` after the last one left, so that a reload
+misses nothing. This output-handler subscribes to it at every engine; the engine whose START has the
+newest epoch plays it. Frames of any other engine are dropped, since that engine has lost the lease.
+
+A STOP, PAUSE or RESUME may reach any output-handler. If the session plays here, it is handled here;
+otherwise `ControlQuery` asks all engines.
+"""
 
 import asyncio
 import time
@@ -38,12 +46,12 @@ MAX_REMEMBERED_SESSIONS: Final = 10_000
 
 
 def clock_ms() -> float:
-    """The clock of this output-handler: what START, STATE and TIME speak of."""
+    """Return ms of this output-handler's clock, which START, STATE and TIME use."""
     return time.monotonic() * 1000
 
 
 class Hub:
-    """Engines come and go by `engine_joined` and `engine_left`, viewers by `viewer_joined` and `viewer_left`."""
+    """Connects engines and viewers to sessions."""
 
     def __init__(
         self,
@@ -68,15 +76,15 @@ class Hub:
 
     @property
     def engines(self) -> int:
-        """Engines that are connected."""
+        """Number of connected engines."""
         return len(self._engines)
 
     def session(self, session_id: str) -> PlaybackSession | None:
-        """A session that has viewers or had them a moment ago."""
+        """Return a session that has viewers, or had them within `linger_s`."""
         return self._sessions.get(session_id)
 
     def engine_joined(self, engine: EngineConnection) -> None:
-        """A new engine socket: tell it which sessions are played here."""
+        """Add an engine and tell it which sessions are played here."""
         self._engines.add(engine)
         self.had_engine = True
         metrics.INGEST_LINKS.inc()
@@ -85,7 +93,7 @@ class Hub:
         log.info("engine_connected", engines=len(self._engines))
 
     def engine_left(self, engine: EngineConnection) -> None:
-        """An engine socket ended."""
+        """Remove an engine; its turns end with `engine_lost`."""
         self._engines.discard(engine)
         self._query.engine_left(engine)
         metrics.INGEST_LINKS.dec()
@@ -96,7 +104,7 @@ class Hub:
         log.info("engine_disconnected", engines=len(self._engines))
 
     def engine_timed_out(self, engine: EngineConnection) -> list[str]:
-        """Nothing is heard of an engine: viewers of its turns are told. Gives its sessions."""
+        """Tell the viewers of an engine's turns that no frame arrives; return its sessions."""
         sessions = self._sessions_of(engine)
         for session_id in sessions:
             if session_id in self._sessions:
@@ -104,7 +112,7 @@ class Hub:
         return sessions
 
     def engine_recovered(self, engine: EngineConnection) -> list[str]:
-        """It only stood still for a moment: its turns go on. Gives its sessions."""
+        """Continue the turns of an engine that was only late; return its sessions."""
         sessions = self._sessions_of(engine)
         for session_id in sessions:
             if session_id in self._sessions:
@@ -115,7 +123,7 @@ class Hub:
         return [name for name, owner in self._engine_by_session.items() if owner is engine]
 
     def on_engine_frame(self, engine: EngineConnection, raw: str) -> None:
-        """One frame from an engine; a bad one is counted and the rest goes on."""
+        """Handle one frame of an engine; a frame that fits no schema is counted and dropped."""
         try:
             frame = TO_OUTPUT.validate_json(raw)
         except ValidationError as error:
@@ -134,17 +142,17 @@ class Hub:
         if isinstance(frame, Start) and not session.is_stale(frame):
             before = self._engine_by_session.get(frame.session_id)
             if before is not None and before is not engine and frame.epoch > session.epoch:
-                # The session has moved in the middle of a turn: whoever speaks it still shall know that nobody listens.
+                # The session has moved in the middle of a turn: the engine before must stop it.
                 session.moved()
             self._engine_by_session[frame.session_id] = engine
         if self._engine_by_session.get(frame.session_id) is not engine:
-            # An engine that lost the session and does not know it yet: it neither speaks nor hears of STOP.
+            # This engine has lost the session and does not know it yet.
             metrics.REQUESTS_REJECTED.labels(code="not_the_owner").inc()
             return
         session.on_frame(frame, raw)
 
     def viewer_joined(self, viewer: Viewer) -> PlaybackSession:
-        """Add a viewer, subscribing to its session if it is the first."""
+        """Add a viewer; the first one subscribes to the session at every engine."""
         session = self._sessions.get(viewer.session_id)
         if session is None:
             session = self._subscribe(viewer.session_id)
@@ -155,7 +163,7 @@ class Hub:
         return session
 
     def viewer_left(self, viewer: Viewer) -> None:
-        """Remove a viewer; the last one leaves the session subscribed for a moment."""
+        """Remove a viewer; without any the session stays subscribed for `linger_s`."""
         session = self._sessions[viewer.session_id]
         session.leave(viewer)
         if not session.viewers:
@@ -165,31 +173,34 @@ class Hub:
             )
 
     async def stop(self, session_id: str, turn: int | None, reason: str) -> bool:
-        """STOP from anywhere; false when nothing sounds, here or elsewhere. Raises UnknownSession, BargeInOff."""
+        """Stop a session's turn; return False when nothing plays, here or elsewhere.
+
+        Raises UnknownSession or BargeInOff.
+        """
         session = self._sessions.get(session_id)
         if session is not None and session.stop(turn, reason):
             return True
         if session_id in self._engine_by_session:
-            # Whoever speaks in it speaks to us: nothing sounds.
+            # The engine that plays the session is connected here, so nothing plays elsewhere.
             return False
         stop = Stop(session_id=session_id, turn=turn, reason=reason)
         self._publish_stop(stop)
         return (await self._query_engines(stop))[0]
 
     def file_stopped(self, stop: Stop) -> None:
-        """A reply that a voice file speaks was stopped, here or elsewhere."""
+        """Stop the file that plays here, because any output-handler has stopped it."""
         session = self._sessions.get(stop.session_id)
         if session is not None:
             session.file_stopped(stop)
 
     def _report_played_text(self, stop: Stop) -> None:
-        """A voice file was cut: the history that all read, and the engines' own, hold only what was heard."""
+        """Truncate the stored reply in Redis and at every engine to what was played of its file."""
         self._truncate_reply(stop)
         for engine in self._engines:
             engine.send(stop.to_json())
 
     def user_speaking(self, notice: UserSpeaking) -> None:
-        """Somebody speaks into a microphone of a session, or has finished."""
+        """Note that a user starts or stops speaking into a microphone of a session."""
         session = self._sessions.get(notice.session_id)
         if session is not None:
             session.user_speaking(notice.microphone, speaking=notice.speaking)
@@ -197,7 +208,10 @@ class Hub:
     async def set_paused(
         self, action: Literal["PAUSE", "RESUME"], session_id: str, turn: int | None
     ) -> tuple[bool, int | None]:
-        """PAUSE or RESUME from anywhere: whether there was anything to do, and in which turn. Raises UnknownSession, BargeInOff."""
+        """Pause or resume a session's turn; return whether there was one, and its number.
+
+        Raises UnknownSession or BargeInOff.
+        """
         session = self._sessions.get(session_id)
         if session is not None and session.request_pause(action, turn):
             return True, session.turn.number
@@ -216,7 +230,7 @@ class Hub:
         return outcome == "stopped", turn
 
     async def _session_exists(self, session_id: str) -> bool:
-        """Here, or anywhere: a replica that never had its viewers gives the same answer as the one that had."""
+        """Return whether the session was ever played, by this or another output-handler."""
         if session_id in self._sessions_seen or self._history is None:
             return session_id in self._sessions_seen
         try:
@@ -225,7 +239,7 @@ class Hub:
             return False
 
     def close(self) -> None:
-        """The service ends."""
+        """Close all sessions."""
         for timer in self._lingering.values():
             timer.cancel()
         for session_id, session in self._sessions.items():

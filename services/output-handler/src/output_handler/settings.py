@@ -11,7 +11,10 @@ class OutputSettings(ServiceSettings):
     port: int = Field(default=8002, ge=1, le=65535)
 
     viewer_queue_ms: int = Field(default=2_000, ge=200, le=60_000)
-    """Audio that may wait for one viewer; beyond it the viewer gets captions only until the next turn."""
+    """Ms of audio that may wait for one viewer.
+
+    With more, the viewer gets captions only until the next turn.
+    """
 
     viewer_send_timeout_s: float = Field(
         default=5.0,
@@ -19,7 +22,7 @@ class OutputSettings(ServiceSettings):
         le=600,
         validation_alias=AliasChoices("viewer_send_timeout_s", "viewer_stuck_s"),
     )
-    """A viewer that takes nothing for so long is closed with 1013."""
+    """Seconds after which a viewer that takes nothing is closed with 1013."""
 
     first_engine_timeout_s: float = Field(
         default=0,
@@ -27,10 +30,16 @@ class OutputSettings(ServiceSettings):
         le=600,
         validation_alias=AliasChoices("first_engine_timeout_s", "first_engine_within_s"),
     )
-    """Not ready until an engine has connected once, or this time has passed: so that in a rollout viewers come to a pod that hears."""
+    """Seconds for which a new process is not ready without an engine.
+
+    In a rollout viewers then connect to a pod that engines have found already.
+    """
 
     linger_s: float = Field(default=5.0, ge=0, le=600)
-    """How long a session stays subscribed after its last viewer left, so that a reload misses nothing."""
+    """Seconds for which a session stays subscribed after its last viewer left.
+
+    A viewer that reloads misses nothing.
+    """
 
     voice_file_timeout_s: float = Field(
         default=30.0,
@@ -38,4 +47,4 @@ class OutputSettings(ServiceSettings):
         le=600,
         validation_alias=AliasChoices("voice_file_timeout_s", "voice_file_within_s"),
     )
-    """How long a turn whose voice comes as a file waits for it; then it ends with its text alone."""
+    """Seconds for which a turn waits for its audio file; then it ends with its text alone."""

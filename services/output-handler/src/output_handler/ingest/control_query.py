@@ -1,4 +1,8 @@
-"""STOP, PAUSE and RESUME for a session that does not sound here: every engine is asked, and the one that speaks in it acts."""
+"""STOP, PAUSE and RESUME for a session that does not play here.
+
+All engines get the request with an id (`ask`). The engine that plays the session acts; each engine
+answers with its outcome. The strongest outcome is the answer, at the latest after 300 ms.
+"""
 
 import asyncio
 from collections.abc import Collection
@@ -38,14 +42,17 @@ class _PendingQuery:
 
 
 class ControlQuery:
-    """`engines` is the set of those that are connected; they answer by `answered`."""
+    """`engines` is the live set of connected engines; their answers come by `on_result`."""
 
     def __init__(self, engines: Collection[EngineConnection]) -> None:
         self._engines = engines
         self._pending: dict[str, _PendingQuery] = {}
 
     async def broadcast(self, asked: Stop | PlaybackControl) -> tuple[StopOutcome, int | None]:
-        """What the engines say, the weightiest answer of all, and of which turn; an engine that does not answer in time says nothing."""
+        """Return the strongest outcome of all engines, and the turn it concerns.
+
+        An engine that does not answer in time has no outcome.
+        """
         inquiry, name = _PendingQuery(set(self._engines)), uuid4().hex
         if not inquiry.waiting:
             return "unknown", None
@@ -65,12 +72,12 @@ class ControlQuery:
         return inquiry.outcome, inquiry.turn
 
     def on_result(self, engine: EngineConnection, frame: StopResult) -> None:
-        """An engine says what became of a STOP."""
+        """Take an engine's outcome."""
         inquiry = self._pending.get(frame.ask)
         if inquiry is not None:
             inquiry.add(engine, frame)
 
     def engine_left(self, engine: EngineConnection) -> None:
-        """It will not answer any more."""
+        """Stop waiting for an engine."""
         for inquiry in list(self._pending.values()):
             inquiry.add(engine, None)

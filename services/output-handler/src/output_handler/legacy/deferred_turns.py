@@ -20,13 +20,13 @@ from output_handler.playback.turn import AudioSource, Delivery
 log = structlog.get_logger("session")
 
 MAX_DEFERRED_FRAMES: Final = 5_000
-"""Some three minutes of speech. What comes after it does not wait any longer."""
+"""Three minutes of speech. With more, the first deferred turn is played at once."""
 
 Frame = Start | SpeechChunk | TextDelta | End | StopAck | PlaybackControl
 
 
 class DeferredTurns:
-    """`defer` sees every frame first; `release` is called when the present turn has died away.
+    """`defer` sees every frame first; `release` is called when the present turn is idle.
 
     `play` takes a frame that has waited, `engine_lost` stands for an engine that was lost there.
     """
@@ -41,13 +41,13 @@ class DeferredTurns:
         self._state, self._clock = state, clock
         self._play_frame, self._play_loss = play, engine_lost
         self._frames: deque[tuple[Frame, str] | None] = deque()
-        """None: here the engine was lost."""
+        """None marks the place at which the engine was lost."""
 
     def __bool__(self) -> bool:
         return bool(self._frames)
 
     def defer(self, frame: Frame, raw: str) -> bool:
-        """Whether the frame waits."""
+        """Keep the frame if it has to wait; return whether it does."""
         turn = self._state.turn
         if frame.turn is None or frame.turn <= turn.number:
             return False
@@ -65,19 +65,19 @@ class DeferredTurns:
         return True
 
     def engine_lost(self) -> None:
-        """The engine is gone: what waits comes to no end of its own. Another engine may go on behind it."""
+        """Mark that no frame follows those that wait; another engine may add a turn behind them."""
         if self._frames:
             self._frames.append(None)
 
     def release(self) -> None:
-        """The present turn has died away: play what waits, up to the next turn that must be waited for."""
+        """Play what waits, up to the next turn that must wait itself."""
         turn = self._state.turn
         file_open = turn.source is AudioSource.FILE and turn.delivery is Delivery.OPEN
         if self._frames and not file_open and turn.source is not AudioSource.FILE_AWAITED:
             self._play()
 
     def _play(self) -> None:
-        """To the end, or to the next turn but the first that has to wait for the one before it."""
+        """Play all frames, but stop before the second turn if the first one is protected."""
         first = True
         while self._frames:
             waiting = self._frames[0]

@@ -1,4 +1,8 @@
-"""What an older client asked for and was not there to hear: it sends over one connection, and opens another one to listen."""
+"""Keeps one response for a legacy client that is not connected yet.
+
+Such a client sends its recording over one connection and opens another one for the response, which
+may be ready first.
+"""
 
 from typing import Final
 
@@ -10,11 +14,11 @@ from output_handler.playback.timer import ResettableTimer
 
 NO_RESPONSE: Final = "there is no answer to this message"
 LATE_DELIVERY_TTL_S: Final = 30.0
-"""As long as a client may take to open its second connection."""
+"""Longest time in seconds until the client opens its second connection."""
 
 
 class LateDelivery:
-    """At most one answer a session, until it is given or its time is over."""
+    """At most one response per session."""
 
     def __init__(self) -> None:
         self._response: tuple[TaskResponse, bytes | None, DeliveryAck] | None = None
@@ -23,18 +27,18 @@ class LateDelivery:
     def remember(
         self, response: TaskResponse, file: bytes | None, delivered: DeliveryAck, *, taken: bool
     ) -> None:
-        """An answer, or that there is none, goes to those who are there; `taken`: an older client is among them."""
+        """Keep a response to an upload, unless a legacy viewer has it already (`taken`)."""
         if not taken and (response.meta.request_id or "").startswith(UPLOAD_ID):
             self._response = (response, file, delivered)
             self._expiry.schedule(LATE_DELIVERY_TTL_S)
 
     def clear(self) -> None:
-        """Nothing is owed any more."""
+        """Drop the response."""
         self._response = None
         self._expiry.cancel()
 
     def deliver(self, viewer: LegacyViewer) -> bool:
-        """An older client came: it gets what it asked for; false where nothing is owed."""
+        """Send the kept response to a legacy viewer that joins; return whether there was one."""
         if self._response is None:
             return False
         response, file, delivered = self._response

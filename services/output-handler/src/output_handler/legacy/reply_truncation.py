@@ -1,4 +1,8 @@
-"""What was heard of a reply that a voice file spoke, once somebody cut it off: the session's history holds these words and no others."""
+"""Truncates a stored reply whose audio file was stopped.
+
+The legacy pipeline stores a reply as a whole before its file plays. When the file is stopped, the
+history in Redis is shortened to what was played; the next turn waits until that has happened.
+"""
 
 from typing import Final
 
@@ -19,7 +23,7 @@ PURPOSE: Final = "heard_words"
 
 
 class ReplyTruncation:
-    """`cut` with a STOP that carries the words; it does not wait."""
+    """Works in the background; `aclose` waits for what is left."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
@@ -27,17 +31,17 @@ class ReplyTruncation:
         self._tasks = BackgroundTasks()
 
     async def aclose(self) -> None:
-        """File what is to be filed."""
+        """Wait for pending writes, then end."""
         await self._tasks.wait_idle()
         await self._tasks.close()
 
     def truncate(self, stop: Stop) -> None:
-        """File the turn anew, interrupted."""
+        """Store the turn as interrupted, with `stop.heard_text` as its reply. Does not wait."""
         self._tasks.start("heard_words", self._store(stop))
 
     async def _store(self, stop: Stop) -> None:
         await self._shortened(stop)
-        # Whoever begins the next turn waits for this.
+        # The engine that begins the next turn waits for this.
         await self._active_playback.finished(stop.session_id, stop.turn or 0)
 
     async def _shortened(self, stop: Stop) -> None:

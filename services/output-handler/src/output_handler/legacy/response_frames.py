@@ -1,4 +1,4 @@
-"""One answer in the older dialect: a text and its whole sound. Made once, however many viewers take it."""
+"""One response in the legacy dialect: a text and its audio file in slices, built once for all viewers."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,13 +8,13 @@ from dialog_contracts import legacy_output
 
 @dataclass(frozen=True, slots=True)
 class LegacyResponseFrames:
-    """The frames, in order: the text, then a WAV file in slices, if there is one."""
+    """The frames in order: the text, then the slices of the file, if there is one."""
 
     frames: tuple[str | bytes, ...]
 
     @classmethod
     def build(cls, session_id: str, text: str, file: bytes | None) -> Self:
-        """`file`: a whole WAV file."""
+        """Build the frames; `file` is a whole WAV file."""
         reply = legacy_output.LegacyReply(
             task_id=session_id, content=text, audio_present=file is not None
         )

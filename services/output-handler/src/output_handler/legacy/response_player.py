@@ -1,4 +1,13 @@
-"""Plays the answers of the legacy chain into one session: whole voice files, one after another, as if an engine spoke them."""
+"""Plays responses of the legacy pipeline into one session, one after another.
+
+A response is a text with an audio file. Responses wait in `ResponseQueue` until the turn that plays
+is over; what becomes of each is decided by `decide` (`response_queue.py`). The player then opens a
+turn in the session (`PlaybackTarget`) and streams the file as chunks, so that viewers need to know
+nothing of files. For a turn whose text an engine has streamed, only the audio comes from here.
+
+A response counts as delivered when a viewer has taken it completely; other output-handlers with
+viewers of the session then leave it out.
+"""
 
 import asyncio
 import time
@@ -26,13 +35,13 @@ log = structlog.get_logger("legacy_responses")
 
 POLL_INTERVAL_S: Final = 0.5
 CLOCK_SKEW_S: Final = 0.5
-"""How far the clocks of two machines may differ before an answer counts as one of before."""
+"""Largest difference in seconds between the clocks of two machines."""
 
 AUDIO_MISSING: Final = "voice_missing"
 
 
 class LegacyResponsePlayer:
-    """`take` is a watcher of `Answers`. It runs a task only while answers wait."""
+    """Gets responses by `on_response`. A task runs only while responses wait."""
 
     def __init__(self, session: PlaybackTarget, source: ResponseSource) -> None:
         self._session, self._source = session, source
@@ -45,7 +54,7 @@ class LegacyResponsePlayer:
         self._late_delivery = LateDelivery()
 
     def on_response(self, response: TaskResponse) -> None:
-        """An answer: announced now, or kept and never heard."""
+        """Take a response that was announced now, or was stored and not delivered yet."""
         pending = PendingResponse(
             response, live=bool(self._session.viewer_group.viewers) and self._since(response)
         )
@@ -59,7 +68,7 @@ class LegacyResponsePlayer:
         self._wake()
 
     def viewer_joined(self, viewer: Viewer) -> None:
-        """A viewer came: it hears what waited, and one of the older dialect gets the file that is being played, or was, and is its own."""
+        """Play what waits; a legacy viewer also gets its own late response, or the present file."""
         if len(self._session.viewer_group.viewers) == 1:
             self._viewers_since_ms = time.time()
         if isinstance(viewer, LegacyViewer):
@@ -67,7 +76,7 @@ class LegacyResponsePlayer:
         self._wake()
 
     def _joined_late(self, viewer: LegacyViewer) -> None:
-        """What is its own goes before what is on air."""
+        """Send a late response that the viewer asked for, or else the file that plays."""
         given = self._late_delivery.deliver(viewer)
         if self._current is None:
             return
@@ -78,12 +87,12 @@ class LegacyResponsePlayer:
         viewer.on_sent(delivered)
 
     def voice_awaited(self) -> None:
-        """The engine has ended a turn whose voice comes as a file."""
+        """Start the deadline for the file of a turn whose text the engine has ended."""
         self._due_ms = self._session.clock() + self._source.voice_within_s * 1000
         self._wake()
 
     def close(self) -> None:
-        """Nothing is played any more."""
+        """End the player."""
         self._late_delivery.clear()
         if self._task is not None:
             self._task.cancel()
@@ -107,7 +116,7 @@ class LegacyResponsePlayer:
                         await self._changed.wait()
 
     async def _next(self) -> float:
-        """One thing is done; gives how long to wait before the next look."""
+        """Do one step; return the seconds to wait before the next one."""
         session, now = self._session, self._session.clock()
         if self._due_ms is not None:
             if session.turn.source is not AudioSource.FILE_AWAITED:
@@ -137,7 +146,7 @@ class LegacyResponsePlayer:
         return 0
 
     def _since(self, response: TaskResponse) -> bool:
-        """Whether it was given since somebody is here, and not kept for whoever comes later."""
+        """Return whether the response was made after the first viewer joined."""
         asked, took = response.meta.received_at, response.metadata.processing_time
         return asked is None or took is None or asked + took > self._viewers_since_ms - CLOCK_SKEW_S
 
@@ -146,7 +155,7 @@ class LegacyResponsePlayer:
         return min(POLL_INTERVAL_S, left_s) if left_s > 0 else POLL_INTERVAL_S
 
     def _finish_without_audio(self, pending: PendingResponse) -> bool:
-        """What needs no sound is done at once: errors, and what comes too late."""
+        """Finish a response that needs no audio, such as an error or a late one; return whether it was one."""
         session, response = self._session, pending.response
         turn = session.turn
         end = decide(pending, turn, session.clock())
@@ -180,7 +189,7 @@ class LegacyResponsePlayer:
     async def _play(self, pending: PendingResponse) -> None:
         session, response = self._session, pending.response
         voice, problem = await self._source.voice(response)
-        # Getting it took a moment; the turn on air may be another one.
+        # Reading the file took a moment; the present turn may be another one.
         end = decide(pending, session.turn, session.clock())
         if end is Disposition.WAIT:
             self._enqueue(pending)
@@ -238,7 +247,7 @@ class LegacyResponsePlayer:
             self._enqueue(replace(pending, live=False, redelivered=True))
 
     def _report_missing_audio(self, turn: PlaybackTurn, why: str) -> None:
-        """The turn ends with its text alone."""
+        """End the turn with its text alone."""
         self._due_ms = None
         metrics.LEGACY_RESPONSES.labels(outcome=AUDIO_MISSING).inc()
         log.warning(AUDIO_MISSING, session=self._session.session_id, turn=turn.number, reason=why)
@@ -252,7 +261,7 @@ class LegacyResponsePlayer:
         for pending in self._queue.drop_delivered_elsewhere(delivered):
             self._count("heard_elsewhere", pending)
         if not self._session.viewer_group.has_legacy:
-            # An older client has no other way to its answers; a page has the history.
+            # A legacy client has no other way to its responses; a page reads the history.
             for pending in self._queue.drop_superseded():
                 self._count("bygone", pending)
         self._queue.confirm_all()

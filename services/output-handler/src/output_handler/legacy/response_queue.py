@@ -1,4 +1,7 @@
-"""Answers of the legacy chain that wait for their time in one session, and what becomes of each. Pure: the clock's ms are an argument."""
+"""Responses of the legacy pipeline that wait in one session, and what becomes of each.
+
+Pure: times in ms of the session's clock are arguments.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,23 +16,27 @@ MAX_PENDING: Final = 64
 
 
 class Disposition(StrEnum):
-    """What becomes of an answer now."""
+    """What becomes of a response now."""
 
     TURN = "turn"
-    """It is told as a turn of its own."""
+    """It is played as a turn of its own."""
     VOICE = "voice"
-    """It is the voice of the present turn, whose text the engine has streamed."""
+    """It is the audio of the present turn, whose text the engine has streamed."""
     WAIT = "wait"
-    """Something older still sounds, or the engine has not finished the text yet."""
+    """An earlier turn still plays, or the engine has not ended the text yet."""
     LATE = "late"
-    """A newer turn is on air, or the turn was answered without it, or stopped: it is not voiced."""
+    """A newer turn plays, or this turn was answered or stopped: its audio is left out."""
     ASIDE = "aside"
-    """It names no turn (an older producer): only viewers of the older dialect can place it."""
+    """It names no turn, as older producers do: only legacy viewers get it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingResponse:
-    """An answer on its way. `live`: viewers were there when it came; `again`: it was played, and nobody was there at its end."""
+    """A response that waits.
+
+    `live`: viewers were connected when it came. `redelivered`: it was played, but no viewer was
+    connected at its end.
+    """
 
     response: TaskResponse
     live: bool
@@ -37,18 +44,18 @@ class PendingResponse:
 
     @property
     def turn(self) -> int | None:
-        """The turn it answers."""
+        """Number of the turn it answers."""
         return self.response.meta.turn
 
     @property
     def from_engine(self) -> bool:
-        """The engine answered this turn; only the voice comes from the legacy chain."""
+        """Whether an engine answered this turn and only the audio comes from the legacy pipeline."""
         return (
             self.response.meta.from_channel == "dialog_engine" and self.response.meta.reason is None
         )
 
     def start_message(self, session_id: str, epoch: int) -> Start:
-        """How the turn that it answers begins for the viewers."""
+        """Return the START of the turn it answers."""
         meta = self.response.meta
         return Start(
             session_id=session_id,
@@ -63,7 +70,7 @@ class PendingResponse:
 
 
 def decide(pending: PendingResponse, present: PlaybackTurn, now_ms: float) -> Disposition:
-    """By the present turn; number 0 before the first one."""
+    """Decide by the present turn, whose number is 0 before the first one."""
     turn = pending.turn
     if turn is None:
         return Disposition.ASIDE
@@ -86,7 +93,7 @@ def decide(pending: PendingResponse, present: PlaybackTurn, now_ms: float) -> Di
 
 
 class ResponseQueue:
-    """Letters in the order of their turns, those without a turn first, each once."""
+    """At most `MAX_PENDING` responses, each once, in the order of their turns; those without a turn first."""
 
     def __init__(self) -> None:
         self._responses: dict[str, PendingResponse] = {}
@@ -95,30 +102,30 @@ class ResponseQueue:
         return len(self._responses)
 
     def add(self, pending: PendingResponse) -> PendingResponse | None:
-        """Keep a letter; gives the one that had to go for it, if the box was full."""
+        """Add a response; return the one that was dropped for it, if the queue was full."""
         self._responses[pending.response.message_id] = pending
         return self.remove(self.first()) if len(self._responses) > MAX_PENDING else None
 
     def first(self) -> PendingResponse | None:
-        """The one whose turn comes first."""
+        """Return the response of the earliest turn."""
         return min(self._responses.values(), key=_order, default=None)
 
     def has_earlier(self, pending: PendingResponse) -> bool:
-        """Whether one waits whose turn comes before this one's."""
+        """Return whether a response to an earlier turn waits."""
         first = self.first()
         return first is not None and _order(first) < _order(pending)
 
     def remove(self, pending: PendingResponse | None) -> PendingResponse | None:
-        """Out of the box with it."""
+        """Remove a response and return it."""
         return None if pending is None else self._responses.pop(pending.response.message_id, None)
 
     @property
     def unconfirmed(self) -> bool:
-        """Whether any of them may have been heard elsewhere meanwhile."""
+        """Whether any response may have been delivered by another output-handler meanwhile."""
         return any(not pending.live for pending in self._responses.values())
 
     def drop_delivered_elsewhere(self, delivered: set[str]) -> list[PendingResponse]:
-        """Those that waited and were heard elsewhere go, and are given; the others are certain from now on."""
+        """Remove and return the responses that another output-handler has delivered."""
         gone = [
             pending
             for name, pending in self._responses.items()
@@ -129,7 +136,7 @@ class ResponseQueue:
         return gone
 
     def drop_superseded(self) -> list[PendingResponse]:
-        """Of what was answered while nobody was there, only the newest is told: whoever comes now joins the conversation as it is."""
+        """Of the responses that came without viewers, keep only the newest; return the others."""
         newest = max((pending.turn or 0 for pending in self._responses.values()), default=0)
         gone = [
             each
@@ -141,7 +148,7 @@ class ResponseQueue:
         return gone
 
     def confirm_all(self) -> None:
-        """What is left is told to those who are there now."""
+        """Mark the remaining responses as ones for the viewers that are connected now."""
         self._responses = {
             name: PendingResponse(each.response, True, each.redelivered)
             for name, each in self._responses.items()

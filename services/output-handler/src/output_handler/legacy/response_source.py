@@ -1,4 +1,4 @@
-"""What all sessions share of the legacy chain: where its answers and their sound come from, and who is told that one was heard."""
+"""What the players of all sessions share: responses, their audio files, and delivery records in Redis."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 
 @dataclass(frozen=True)
 class ResponseSource:
-    """`voice_within_s`: how long a turn waits for the file with its voice."""
+    """`voice_within_s`: how long a turn waits for its audio file."""
 
     subscription: LegacyResponses
     blobs: BlobStore
@@ -23,7 +23,7 @@ class ResponseSource:
     active_playback: ActivePlayback
 
     async def voice(self, response: TaskResponse) -> tuple[WavFile | None, str | None]:
-        """The sound of an answer, and what is wrong where there is none though there should be."""
+        """Return a response's audio file, and the problem where one is missing."""
         if response.audio is None:
             return None, response.metadata.code
         try:
@@ -37,27 +37,33 @@ class ResponseSource:
             return None, str(error)
 
     async def delivered_elsewhere(self, session_id: str) -> set[str]:
-        """The answers that need not be given any more; none where Redis cannot say: heard twice is better than never."""
+        """Return the ids of delivered responses.
+
+        Without Redis the set is empty: playing a response twice is better than never.
+        """
         try:
             return await self.subscription.delivered_ids(session_id)
         except RedisUnavailable:
             return set()
 
     async def confirm_delivery(self, response: TaskResponse) -> None:
-        """Everybody learns that this answer was heard. A failure is counted by the link: a late viewer may then hear it again."""
+        """Record that a response was delivered.
+
+        A failure is counted by the Redis client; a late viewer may then get the response again.
+        """
         with suppress(RedisUnavailable):
             await self.subscription.mark_delivered(response)
 
 
 class DeliveryAck:
-    """Called when a viewer took an answer to its end; the first call tells everybody."""
+    """Called when a viewer has taken a response completely; the first call records it."""
 
     def __init__(self, source: ResponseSource, response: TaskResponse) -> None:
         self._source, self._response = source, response
         self.sent = False
 
     def __call__(self) -> None:
-        """It was heard."""
+        """Record the delivery, once."""
         if not self.sent:
             self.sent = True
             self._source.tasks.start("heard", self._source.confirm_delivery(self._response))

@@ -1,4 +1,4 @@
-"""A viewer of the older dialect, without a subprotocol: nothing until a turn is over, then its text and one WAV file in slices."""
+"""A viewer in the legacy dialect: no subprotocol, and after each turn its text and one WAV file in slices."""
 
 from typing import Final
 
@@ -10,11 +10,11 @@ from output_handler.playback.turn import AudioFrame
 from output_handler.viewers.viewer import QueuedFrame, Viewer
 
 MAX_WAITING_RESPONSES: Final = 4
-"""Answers that may wait for such a viewer. One that lags so far behind hears of a conversation that is long over."""
+"""Responses that may wait for such a viewer; with more it is disconnected."""
 
 
 class LegacyViewer(Viewer):
-    """What belongs together is queued together; whoever takes none of it for too long, or too little, is given up."""
+    """Frames of one response are queued together. A viewer that takes too little is disconnected."""
 
     def __init__(
         self, socket: WebSocket, session_id: str, *, queue_ms: int, stuck_s: float
@@ -24,20 +24,20 @@ class LegacyViewer(Viewer):
         self._waiting = 0
 
     def send(self, data: str) -> None:
-        """Events of the newer dialects do not exist here."""
+        """Do nothing: this dialect has no events."""
 
     def send_audio(self, sound: AudioFrame) -> None:
-        """Nor do chunks: they are collected for all of these viewers together."""
+        """Do nothing: chunks are collected for all legacy viewers together."""
 
     def flush(self) -> None:
-        """A file on its way is finished: its slices were announced."""
+        """Do nothing: a file that was announced is sent to its end."""
 
     def send_response(self, answer: LegacyResponseFrames) -> None:
-        """A text and its audio file, all at once."""
+        """Queue a text and its audio file."""
         self._enqueue(answer.frames)
 
     def error(self, message: str) -> None:
-        """An error in the old form."""
+        """Queue an error."""
         self._enqueue((legacy_output.LegacyError(error=message).to_json(),))
 
     def _enqueue(self, frames: tuple[str | bytes, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A whole voice file as the chunks that viewers play: 40 ms of sound each, with the mouth's shape and the words' place. Pure."""
+"""An audio file as chunks of 40 ms, with mouth shapes and text positions. Pure."""
 
 import io
 import wave
@@ -17,7 +17,7 @@ class BadWavFile(ValueError):
 
 
 class WavFile:
-    """`file` is the WAV as it came, `pcm` its samples; chunks are cut when they are asked for. Raises BadVoiceFile."""
+    """`file` is the WAV as it came, `pcm` its samples. Raises BadWavFile."""
 
     def __init__(self, file: bytes, mouth: Sequence[MouthCue] = ()) -> None:
         self.file = file
@@ -28,7 +28,7 @@ class WavFile:
 
     @property
     def duration_ms(self) -> int:
-        """Length of the sound, whole ms."""
+        """Length of the audio in whole ms."""
         return len(self.pcm) // limits.BYTES_PER_MS
 
     def __len__(self) -> int:
@@ -36,16 +36,19 @@ class WavFile:
         return -(-len(self.pcm) // CHUNK_BYTES)
 
     def chunk(self, seq: int) -> bytes:
-        """Samples of a chunk; the last one may be shorter."""
+        """Return the samples of a chunk; the last one may be shorter."""
         return self.pcm[seq * CHUNK_BYTES : (seq + 1) * CHUNK_BYTES]
 
     def viseme_at(self, offset_ms: int) -> dict[str, float]:
-        """The shape in force at this time of the audio; empty before the first cue."""
+        """Return the mouth shape at this time of the audio; empty before the first cue."""
         at = bisect_right(self._from, offset_ms) - 1
         return self._weights[at] if at >= 0 else {}
 
     def text_position_at(self, offset_ms: int, length: int) -> int:
-        """How many of a text's `length` characters are said by then: the file names no words, so time shares them out."""
+        """Return how many of a text's `length` characters are spoken by then, in proportion to time.
+
+        The file has no word times.
+        """
         return min(length, length * offset_ms // max(1, self.duration_ms))
 
 
@@ -53,7 +56,7 @@ def _samples(file: bytes) -> bytes:
     try:
         with wave.open(io.BytesIO(file)) as reader:
             form = (reader.getframerate(), reader.getsampwidth(), reader.getnchannels())
-            # The header of a file that was written as it was spoken may promise more than there is.
+            # The header of a file that was written while it was synthesized may promise too much.
             pcm = reader.readframes(len(file))
     except (wave.Error, EOFError, RuntimeError) as error:
         raise BadWavFile(f"not a WAV file: {str(error) or 'cut off'}") from error

@@ -1,4 +1,4 @@
-"""Speaks a voice file into the present turn of a session, a little ahead of the ear."""
+"""Streams an audio file into the present turn of a session, `LEAD_MS` ahead of playback."""
 
 import asyncio
 import time
@@ -17,12 +17,15 @@ POLL_INTERVAL_S: Final = 0.1
 
 
 async def stream_wav(session: PlaybackTarget, turn: PlaybackTurn, voice: WavFile) -> bool:
-    """Returns when all was sent, or false when the turn was stopped or replaced. Viewers of the older dialect alone wait for no chunk."""
+    """Send all chunks; return False when the turn was stopped or replaced meanwhile.
+
+    Legacy viewers get the file as a whole, so without other viewers no chunk is sent.
+    """
     length = len(turn.text)
     for seq in range(len(voice)):
         offset = seq * limits.CHUNK_MS
         ahead_ms = offset - turn.position_ms(session.clock())
-        # Also without a pause, other sessions and the viewers' writers have their turn between two chunks.
+        # Also without a delay this lets other sessions and the viewers' writers run.
         await asyncio.sleep(max(0.0, (ahead_ms - LEAD_MS) / 1000))
         if session.turn is not turn or turn.stopped:
             return False
@@ -46,7 +49,11 @@ async def stream_wav(session: PlaybackTarget, turn: PlaybackTurn, voice: WavFile
 async def publish_playing(
     session: PlaybackTarget, turn: PlaybackTurn, active_playback: ActivePlayback
 ) -> None:
-    """The next turn may cut this one off: whoever begins that one learns that there are words to wait for. Until it was heard, or cut."""
+    """Record in Redis that the turn plays, until it was played.
+
+    The next turn may stop it, and its engine must wait for the played text. A stopped turn is
+    removed by `ReplyTruncation` instead, after the text is stored.
+    """
     await active_playback.started(session.session_id, turn.number)
     while session.turn is turn and turn.playing(session.clock()):  # noqa: ASYNC110  # time passes; no event tells of it
         await asyncio.sleep(POLL_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""What she does while no turn is on: nothing, or she listens to somebody who speaks."""
+"""The phase of a session without a turn: IDLE, or LISTENING while a user speaks."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,14 +7,17 @@ from dialog_contracts.viewer import Phase
 from output_handler.playback.timer import ResettableTimer
 
 SPEAKING_TIMEOUT_S: Final = 35.0
-"""Longer than any utterance: whoever said nothing about its end is gone."""
+"""Longer than any utterance: a microphone that never reported its end is gone."""
 
 TURN_START_WAIT_S: Final = 0.5
-"""After the end of an utterance its turn begins, or none comes of it."""
+"""Time after an utterance within which its turn begins, if there is one."""
 
 
 class IdleController:
-    """`begin` is called when the turn has died away, and when its phase changes after that; `resting` tells whether no turn is on."""
+    """`begin` is called when a turn becomes idle, and when the idle phase changes.
+
+    `no_turn` returns whether no turn plays.
+    """
 
     def __init__(self, begin: Callable[[], None], no_turn: Callable[[], bool]) -> None:
         self._on_idle, self._no_turn = begin, no_turn
@@ -24,19 +27,19 @@ class IdleController:
 
     @property
     def phase(self) -> Phase:
-        """Of a session in which no turn is on."""
+        """The phase while no turn plays."""
         return Phase.LISTENING if self._speakers else Phase.IDLE
 
     def schedule(self, seconds: float) -> None:
-        """The turn dies away in so long."""
+        """Become idle after so many seconds."""
         self._idle_timer.schedule(seconds)
 
     def cancel(self) -> None:
-        """It goes on, or another one begins."""
+        """Do not become idle: the turn goes on, or another one begins."""
         self._idle_timer.cancel()
 
     def user_speaking(self, microphone: str, *, speaking: bool) -> None:
-        """Somebody speaks, or has finished; she listens until the last of several has."""
+        """Note a user who starts or stops speaking; LISTENING lasts until the last one stops."""
         before = self.phase
         if speaking:
             self._speakers.add(microphone)
@@ -51,7 +54,7 @@ class IdleController:
             self._idle_timer.schedule(0 if speaking else TURN_START_WAIT_S)
 
     def close(self) -> None:
-        """Nothing follows."""
+        """Cancel the timers."""
         self._idle_timer.cancel()
         self._speaking_timer.cancel()
 

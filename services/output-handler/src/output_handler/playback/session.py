@@ -39,14 +39,14 @@ from output_handler.viewers.viewer import Viewer
 log = structlog.get_logger("session")
 
 PLAYED_INTERVAL_MS: Final = 150
-"""How often the engine is told the playback position, at most."""
+"""Shortest interval in ms between two positions that are sent to the engine."""
 
 MAX_PAUSE_S: Final = 5.0
-"""A pause that nobody ends is over then."""
+"""Seconds after which a pause ends by itself."""
 
 
 def _ignore(_: Stop) -> None:
-    """Where no other output-handler and no history is to be told."""
+    """For a session without other output-handlers and without a history."""
 
 
 class PlaybackSession:
@@ -93,7 +93,7 @@ class PlaybackSession:
 
     @property
     def viewers(self) -> set[Viewer]:
-        """Those that play it here."""
+        """The viewers of this session."""
         return self.viewer_group.viewers
 
     @property
@@ -117,7 +117,7 @@ class PlaybackSession:
         self._positions.remove(viewer)
 
     def close(self) -> None:
-        """Nothing follows."""
+        """End the session."""
         self._idle.close()
         self._pause_end.cancel()
         self.player.close()
@@ -158,17 +158,17 @@ class PlaybackSession:
             self._apply(state.stop_ack(frame, raw, now))
 
     def engine_lost(self, *, for_good: bool = True) -> None:
-        """No frame arrives from the engine: its socket has ended, or it may only be late."""
+        """Note that no frame arrives: the socket has ended (`for_good`), or the engine is late."""
         if for_good:
             self._deferred.engine_lost()
         self._apply(self._state.engine_lost(self.clock(), for_good=for_good))
 
     def engine_back(self) -> None:
-        """Frames arrive again from an engine that was only late."""
+        """Note that frames arrive again from an engine that was late."""
         self._apply(self._state.engine_back(self.clock()))
 
     def moved(self) -> None:
-        """Another engine holds the lease from now on."""
+        """Stop the turn of an engine that has lost the lease."""
         self._apply(self._state.moved(self.clock()))
 
     def _engine_gone(self) -> None:

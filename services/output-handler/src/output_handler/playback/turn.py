@@ -1,4 +1,4 @@
-"""One turn as output-handler sees it: order, clock, and what a late viewer needs. Pure: times in ms come in as arguments."""
+"""The data of one turn: sequence, clock, and the chunks that a late viewer needs. Pure: times are arguments."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from dialog_media.playback_clock import PlaybackClock
 
 MAX_CLOCK_ERROR_MS: Final = 400
 MAX_LATE_MS: Final = 40
-"""A chunk may come this long after its time before the turn's clock is moved; viewers hold that much back."""
+"""How late a chunk may come before the turn's clock is moved; viewers buffer that much."""
 
 TIMER_SLACK_MS: Final = 0.5
 LATE_JOIN_BUFFER_MS: Final = 3_000
@@ -22,7 +22,7 @@ LATE_JOIN_BUFFER_MS: Final = 3_000
 
 @dataclass(frozen=True, slots=True)
 class AudioFrame:
-    """A chunk as it is sent: JSON as it came, binary when any viewer wants it."""
+    """A chunk as it is sent: the JSON of the engine, and binary when a viewer wants it."""
 
     seq: int
     offset_ms: int
@@ -97,14 +97,14 @@ class PlaybackTurn:
 
     @classmethod
     def none(cls) -> Self:
-        """In the place of a turn before the first one: number 0, ended, idle."""
+        """Return the turn before the first one: number 0, ended, idle."""
         return cls(0, FlagSet(), 0.0, "", delivery=Delivery.ENDED, phase=Phase.IDLE, replied=True)
 
     @classmethod
     def from_start(
         cls, start: Start, now_ms: float, source: AudioSource = AudioSource.ENGINE
     ) -> Self:
-        """A turn that begins now; in mid-turn for a subscriber that comes late (`ear_ms`)."""
+        """Return a turn that begins now; `start.ear_ms` is its position for a late subscriber."""
         stamped = start.model_copy(update={"started_at": now_ms})
         return cls(
             start.turn,
@@ -117,13 +117,13 @@ class PlaybackTurn:
 
     @property
     def ended(self) -> bool:
-        """Nothing more is to come, whether it was all or not."""
+        """Whether nothing more will come, complete or not."""
         over = self.delivery in (Delivery.ENDED, Delivery.ABANDONED)
         return over or self.engine is EngineState.LOST
 
     @property
     def stopped(self) -> bool:
-        """Viewers hear nothing of it any more."""
+        """Whether viewers have stopped playing it."""
         return self.delivery in (Delivery.STOPPING, Delivery.STOPPED)
 
     @property
@@ -137,14 +137,17 @@ class PlaybackTurn:
         return self.clock.started_at_ms
 
     def check_sequence(self, seq: int) -> int:
-        """How many chunks are missing before this one; the first one seen sets the baseline. -1: seen before."""
+        """Return how many chunks are missing before this one, or -1 for one that came before.
+
+        The first chunk sets the baseline.
+        """
         expected, self.next_seq = self.next_seq, max(seq + 1, self.next_seq or 0)
         if expected is None:
             return 0
         return max(-1, seq - expected)
 
     def schedule(self, offset_ms: int, duration_ms: int, now_ms: float) -> bool:
-        """Place a chunk on the clock; true when viewers must learn a new `zero_ms`."""
+        """Place a chunk on the clock; return whether viewers need a new `startedAt`."""
         self.sent_ms = max(self.sent_ms, offset_ms + duration_ms)
         moved = self.clock.place(offset_ms, now_ms, slack_ms=MAX_LATE_MS)
         if not moved and (self.paused or self.phase is Phase.SPEAKING):
@@ -153,7 +156,7 @@ class PlaybackTurn:
         return True
 
     def buffer(self, sound: AudioFrame, now_ms: float) -> None:
-        """Remember a chunk until it is long past."""
+        """Keep a chunk for late viewers until it is long past."""
         self.recent.append(sound)
         position_ms = self.position_ms(now_ms)
         while (
@@ -175,23 +178,23 @@ class PlaybackTurn:
         return offset_ms <= min(self.sent_ms, self.position_ms(now_ms) + MAX_CLOCK_ERROR_MS)
 
     def upcoming(self, now_ms: float) -> list[AudioFrame]:
-        """Chunks that a viewer who joins now can still hear."""
+        """Return the chunks that a viewer who joins now can still play."""
         position_ms = self.position_ms(now_ms)
         return [sound for sound in self.recent if sound.offset_ms + sound.duration_ms > position_ms]
 
     def all_chunks(self) -> list[AudioFrame]:
-        """All chunks so far, if none of them was given up yet; else nothing."""
+        """Return all chunks so far, or none if some were dropped already."""
         chunks = list(self.recent)
         return chunks if chunks and chunks[0].seq == 0 and chunks[-1].seq == len(chunks) - 1 else []
 
     def remaining_ms(self, now_ms: float) -> float:
-        """How much of what was sent is still to be played."""
+        """Return how many ms of what was sent are still to be played."""
         if self.audio_started_at_ms is None:
             return 0.0
         return max(0.0, self.sent_ms - self.position_ms(now_ms))
 
     def audible(self, now_ms: float) -> bool:
-        """Whether sound that was sent is not yet heard."""
+        """Return whether audio that was sent has not been played yet."""
         return (
             self.audio_started_at_ms is not None
             and not self.stopped
@@ -199,7 +202,10 @@ class PlaybackTurn:
         )
 
     def played_text(self, now_ms: float) -> str:
-        """Of a turn that is played from a file: the words heard so far, by the share of its time. One that had begun is whole."""
+        """Return the text played so far of a turn that plays from a file.
+
+        It is in proportion to the time, up to the end of a word.
+        """
         if self.audio_started_at_ms is None or not self.file_ms:
             return ""
         share = min(1.0, max(0.0, self.position_ms(now_ms) / self.file_ms))
@@ -209,10 +215,10 @@ class PlaybackTurn:
         return self.text[:at]
 
     def playing(self, now_ms: float) -> bool:
-        """Whether a STOP would silence anything: thinking, speaking, or sent but not yet heard."""
+        """Return whether a STOP has an effect: thinking, speaking, or sent but not yet played."""
         if self.stopped:
             return False
-        # A timer that was set for the end of the sound may ring a hair before it.
+        # A timer that was set for the end of the audio may ring a moment before it.
         return not self.ended or self.position_ms(now_ms) < self.sent_ms - TIMER_SLACK_MS
 
 

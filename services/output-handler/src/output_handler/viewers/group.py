@@ -1,4 +1,4 @@
-"""The viewers of one session, told together: newer dialects get events, the older one gets answers."""
+"""The viewers of one session: those with a subprotocol get events, legacy viewers get whole responses."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ from output_handler.viewers.viewer import Viewer
 
 
 class ViewerGroup:
-    """`viewers` is the set itself: speech goes to each of them without a detour. Times are ms of the session's clock."""
+    """Times are ms of the session's clock."""
 
     def __init__(self, session_id: str) -> None:
         self.viewers: set[Viewer] = set()
@@ -29,7 +29,10 @@ class ViewerGroup:
         *,
         idle_phase: Phase = Phase.IDLE,
     ) -> None:
-        """A viewer came; in the middle of a turn it starts at the live position. `resting`: what she does without one."""
+        """Add a viewer; in the middle of a turn it starts at the live position.
+
+        `idle_phase` is the phase it is told while no turn plays.
+        """
         self.viewers.add(viewer)
         self._legacy_count += isinstance(viewer, LegacyViewer)
         metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
@@ -66,42 +69,42 @@ class ViewerGroup:
             )
 
     def remove(self, viewer: Viewer) -> None:
-        """A viewer left."""
+        """Remove a viewer."""
         self.viewers.discard(viewer)
         self._legacy_count -= isinstance(viewer, LegacyViewer)
         if not self.has_legacy:
-            # Nothing is collected from now on: whoever comes later starts from what is still there.
+            # Nothing is collected from now on; a later legacy viewer starts with the buffered chunks.
             self._collector.discard()
         metrics.VIEWERS.labels(dialect=viewer.dialect).dec()
 
     @property
     def all_legacy(self) -> bool:
-        """There are viewers, and none of them plays as it comes."""
+        """Whether there are viewers, and all of them are legacy viewers."""
         return 0 < self._legacy_count == len(self.viewers)
 
     @property
     def has_legacy(self) -> bool:
-        """Some of them take whole files."""
+        """Whether there is a legacy viewer."""
         return self._legacy_count > 0
 
     def send_audio(self, sound: AudioFrame) -> None:
-        """A chunk: sent to the newer dialects, kept for the older one."""
+        """Send a chunk, and collect it for legacy viewers."""
         for viewer in self.viewers:
             viewer.send_audio(sound)
         if self.has_legacy:
             self._collector.add(sound)
 
     def broadcast(self, data: str) -> None:
-        """An event, for the newer dialects."""
+        """Send an event to viewers with a subprotocol."""
         for viewer in self.viewers:
             viewer.send(data)
 
     def send_phase(self, phase: Phase, turn: int, at: float) -> None:
-        """STATE."""
+        """Send STATE."""
         self.broadcast(self._state(phase, turn, at))
 
     def flush(self, stop: str, turn: int, at: float) -> None:
-        """Throw away sound that waits, and say so."""
+        """Drop queued audio, and send STOP and STATE INTERRUPTED."""
         state = self._state(Phase.INTERRUPTED, turn, at)
         self._collector.discard()
         for viewer in self.viewers:
@@ -110,23 +113,26 @@ class ViewerGroup:
             viewer.send(state)
 
     def new_turn(self) -> None:
-        """Whatever viewers hold back from the turn before is over."""
+        """Forget what concerns the turn before."""
         self._collector.new_turn()
         for viewer in self.viewers:
             viewer.new_turn()
 
     def error(self, error: ViewerError) -> None:
-        """In both dialects."""
+        """Send an error in both dialects."""
         self.broadcast(error.to_json())
         for viewer in self._legacy_viewers():
             viewer.error(error.message)
 
     def reply(self, text: str) -> None:
-        """The older dialect: the turn's text, and the sound that was collected."""
+        """Send the turn's text and its collected audio to legacy viewers."""
         self.send_response(text, self._collector.to_wav())
 
     def send_response(self, text: str, file: bytes | None, *, of_turn: bool = False) -> None:
-        """The older dialect: a text and its file. `of_turn`: chunks of the present turn are not for them."""
+        """Send a text and its file to legacy viewers.
+
+        `of_turn`: it is the present turn's, whose chunks need not be collected.
+        """
         if of_turn:
             self._collector.disable_for_turn()
         if self.has_legacy:
@@ -135,13 +141,16 @@ class ViewerGroup:
                 viewer.send_response(answer)
 
     def on_sent(self, sent: Callable[[], None], *, older: bool | None = None) -> None:
-        """`sent` is called for each viewer once it took all that was offered; `older` chooses a dialect."""
+        """Call `sent` for each viewer once it has taken everything queued so far.
+
+        `older` restricts it to legacy viewers (True) or to the others (False).
+        """
         for viewer in self.viewers:
             if older is None or isinstance(viewer, LegacyViewer) is older:
                 viewer.on_sent(sent)
 
     def _send_legacy(self, viewer: LegacyViewer, turn: PlaybackTurn, now: float) -> None:
-        """It waits for a whole file: as long as no chunk was given up it is still to be had, also right after END."""
+        """Let a legacy viewer join a turn: it gets the whole file while all chunks are still buffered."""
         if turn.stopped or turn.source is not AudioSource.ENGINE:
             return
         if self._collector.empty:

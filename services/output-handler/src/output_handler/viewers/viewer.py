@@ -1,4 +1,9 @@
-"""One viewer's connection: its dialect, its bounded queue, its writer. A slow viewer hurts only itself."""
+"""One viewer's connection: its dialect, its bounded queue, its writer.
+
+A slow viewer must not delay others. Its queue is bounded in ms of audio: with more, its audio is
+dropped and it gets captions only until the next turn. With a thousand frames, or a send that does
+not return in time, the connection is closed with 1013.
+"""
 
 import asyncio
 import time
@@ -19,19 +24,22 @@ log = structlog.get_logger("viewer")
 
 MAX_QUEUED_FRAMES: Final = 1_000
 CLOSE_TIMEOUT_S: Final = 1.0
-"""A viewer that takes nothing does not take the close frame either."""
+"""Longest wait in seconds for the close frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedFrame:
-    """One frame in a viewer's queue; `audio_ms` is 0 for everything that is not sound. A callable is a mark, called in its turn."""
+    """One frame of the queue; `audio_ms` is 0 for everything but audio. A callable is called in its place."""
 
     data: str | bytes | Callable[[], None]
     audio_ms: int = 0
 
 
 class Viewer:
-    """A connection in dialect `vtuber.v2` or `vtuber.v2.bin`. `offer…` never wait; `write` runs as long as the connection."""
+    """A connection in dialect `vtuber.v2` or `vtuber.v2.bin`.
+
+    `send…` never wait; `write` runs as long as the connection.
+    """
 
     def __init__(
         self, socket: WebSocket, session_id: str, *, binary: bool, queue_ms: int, stuck_s: float
@@ -47,14 +55,14 @@ class Viewer:
         self._writer: asyncio.Task[None] | None = None
 
     def send(self, data: str) -> None:
-        """A frame that is never dropped."""
+        """Queue a frame that is never dropped."""
         if len(self._queue) >= MAX_QUEUED_FRAMES or self._send_stalled():
             self._disconnect()
             return
         self._append(QueuedFrame(data))
 
     def send_audio(self, sound: AudioFrame) -> None:
-        """A chunk; dropped when too much waits already."""
+        """Queue a chunk; it is dropped when too much audio waits."""
         if self._captions_only:
             metrics.VIEWER_DROPPED_CHUNKS.inc()
             if self._send_stalled():
@@ -67,20 +75,20 @@ class Viewer:
         self._append(QueuedFrame(data, sound.duration_ms))
 
     def on_sent(self, sent: Callable[[], None]) -> None:
-        """`sent` is called once the network has taken all that was offered before."""
+        """Call `sent` once the network has taken everything queued before."""
         self._append(QueuedFrame(sent))
 
     def new_turn(self) -> None:
-        """A slow viewer gets another chance with each turn, if it has caught up."""
+        """Send audio again to a viewer that has caught up."""
         if not self._queue:
             self._captions_only = False
 
     def flush(self) -> None:
-        """Throw away sound that waits; STOP passes everything."""
+        """Drop the audio that waits."""
         self._queue.drop(_is_audio)
 
     async def write(self) -> None:
-        """Send what is offered until the connection ends or is given up."""
+        """Send what is queued until the connection ends or is closed from our side."""
         self._writer = asyncio.current_task()
         try:
             while (frame := await self._queue.get()) is not None:
@@ -93,7 +101,7 @@ class Viewer:
                     frame.data()
                 self._sending_since = None
         except asyncio.CancelledError:
-            # Either our owner ends us, or `_give_up` took us out of a send that would never have returned.
+            # Either our owner cancels us, or `_disconnect` does, during a send that does not return.
             if self._close_code is None or self._writer is None or self._writer.uncancel() > 0:
                 raise
         except (WebSocketDisconnect, RuntimeError):
