@@ -177,7 +177,7 @@ def build(settings: InputSettings) -> FastAPI:
 
 
 def _client_address(connection: HTTPConnection) -> str:
-    """Whose it is: who the gateway says, else whoever connected."""
+    """Return the client's address as the gateway says, or else that of the connection."""
     said = connection.headers.get(CLIENT_HEADER)
     return (
         said[: limits.MAX_META_CHARS]

@@ -1,13 +1,15 @@
 """Errors of input-handler.
 
-EngineFailed                       the engine could not answer, nothing has reached the caller yet; `reason` is a metric label
-AnsweredElsewhere                  the engine found the turn claimed by the other path
-EngineHasIt                        the other path found the turn claimed by an engine
+The first three decide between the two paths and are never seen by a client.
+
+EngineFailed                   an engine failed before the first delta; `reason` is a metric label
+ClaimedByLegacy                the engine found that the legacy pipeline answers the turn
+ClaimedByEngine                the legacy pipeline found that an engine answers the turn
 ServiceError
-├── EngineRefused (4xx)            the engine said no: its body is passed on as it is
-├── TooManyTurns (429)             this input-handler has all the turns it takes
-├── NoNumbersLeft (409)            the session has had every number that a turn may have
-└── LegacyUnavailable (503)        the main path failed and the legacy chain cannot take the turn
+├── EngineRefused (4xx)        the engine refused the turn; its body is passed on unchanged
+├── TooManyTurns (429)         this process, client or session has all the turns it may have
+├── NoNumbersLeft (409)        the session has used every turn number
+└── LegacyUnavailable (503)    the main path failed and the legacy pipeline cannot take the turn
 """
 
 from dialog_contracts.http import ErrorBody
@@ -16,7 +18,10 @@ from service_runtime.http.errors import Conflict, ServiceError, TooMany, Unavail
 
 
 class EngineFailed(Exception):
-    """Before the first delta: the turn may be given to the other path. `frame`: the engine's own word for it, if it had one."""
+    """An engine failed before the first delta, so the legacy pipeline may take the turn.
+
+    `frame` is the error event of the engine, if it sent one.
+    """
 
     def __init__(self, reason: str, detail: str = "", *, frame: SseFrame | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -28,11 +33,11 @@ class ClaimedByLegacy(Exception):
 
 
 class ClaimedByEngine(Exception):
-    """`reply:{correlationId}` says `sync`: an engine that was given up has begun to answer, or broke off after it had."""
+    """`reply:{correlationId}` says `sync`: an engine has begun to answer, and may have broken off."""
 
 
 class EngineRefused(ServiceError):
-    """A 4xx of the engine."""
+    """A 4xx response of the engine."""
 
     def __init__(self, status: int, body: ErrorBody) -> None:
         super().__init__(body.message, code=body.code)
@@ -41,18 +46,18 @@ class EngineRefused(ServiceError):
 
 
 class TooManyTurns(TooMany):
-    """More turns at once than the settings allow."""
+    """More concurrent turns than the settings allow."""
 
     default_code = "too_many_turns"
 
 
 class NoNumbersLeft(Conflict):
-    """There is no next turn in this session."""
+    """The session has no free turn number."""
 
     default_code = "no_numbers_left"
 
 
 class LegacyUnavailable(Unavailable):
-    """No path answers."""
+    """Neither path answers."""
 
     default_code = "legacy_unavailable"

@@ -16,16 +16,22 @@ class InputSettings(ServiceSettings):
         min_length=1,
         validation_alias=AliasChoices("dialog_engine_urls", "dialog_engine_url"),
     )
-    """Every configured engine, in the order of their ordinals, separated by commas; `DIALOG_ENGINE_URL` where there is one."""
+    """Addresses of the engines, in the order of their ordinals, separated by commas.
+
+    With one engine, `DIALOG_ENGINE_URL`.
+    """
 
     dialog_engine_pattern: str | None = Field(default=None, pattern=r"^https?://[^{}]*\{\}[^{}]*$")
-    """Address of any engine, `{}` in the place of its ordinal: for one that is not configured here yet, and has a session already."""
+    """Address of any engine, with `{}` in the place of its ordinal.
+
+    It is needed for a new engine that holds sessions before it is configured here.
+    """
 
     asr_url: str = "ws://127.0.0.1:8101/ws/asr"
-    """Where microphones are listened to."""
+    """WebSocket of asr for microphones."""
 
     output_handler_url: str = "http://127.0.0.1:8002"
-    """Whom to tell that somebody speaks, or spoke."""
+    """Address of output-handler, for pausing and stopping replies."""
 
     engine_accept_timeout_s: float = Field(
         default=0.3,
@@ -33,7 +39,7 @@ class InputSettings(ServiceSettings):
         le=30,
         validation_alias=AliasChoices("engine_accept_timeout_s", "accepted_within_s"),
     )
-    """An engine that has not answered ACCEPTED by then is passed over."""
+    """Seconds within which an engine must answer ACCEPTED."""
 
     first_token_timeout_s: float = Field(
         default=8.0,
@@ -41,7 +47,7 @@ class InputSettings(ServiceSettings):
         le=120,
         validation_alias=AliasChoices("first_token_timeout_s", "first_delta_within_s"),
     )
-    """… nor has sent a first delta by then."""
+    """Seconds within which an engine must send the first delta, or show that its model thinks."""
 
     engine_idle_timeout_s: float = Field(
         default=25.0,
@@ -49,7 +55,10 @@ class InputSettings(ServiceSettings):
         le=600,
         validation_alias=AliasChoices("engine_idle_timeout_s", "engine_silent_s"),
     )
-    """An engine of which nothing is heard for so long in the middle of an answer has broken off. It sends a comment every ten seconds."""
+    """Seconds without a frame after which an answer counts as broken off.
+
+    Engines send a comment every ten seconds.
+    """
 
     engine_unavailable_wait_s: float = Field(
         default=0,
@@ -57,18 +66,21 @@ class InputSettings(ServiceSettings):
         le=120,
         validation_alias=AliasChoices("engine_unavailable_wait_s", "engine_wait_s"),
     )
-    """How long a turn waits for an engine that is being replaced, where no legacy chain answers meanwhile. For one that hangs: 5 s."""
+    """Seconds for which a turn waits for an engine that is being replaced.
+
+    For an engine that hangs it is 5 s. 0 where the legacy pipeline answers meanwhile.
+    """
 
     engine_retry_s: float = Field(
         default=8.0, ge=0, le=60, validation_alias=AliasChoices("engine_retry_s", "ask_again_s")
     )
-    """How long an engine that was too busy is asked again where the legacy chain cannot take the turn either."""
+    """Seconds for which a busy engine is called again if the legacy pipeline cannot take the turn."""
 
     circuit_failures: int = Field(default=3, ge=1, le=100)
-    """After so many failures of the engine in a row, turns go to the legacy chain at once …"""
+    """Number of failures in a row after which turns go to the legacy pipeline at once."""
 
     circuit_open_s: float = Field(default=2.0, gt=0, le=600)
-    """… and after this time one turn looks whether the engine is back."""
+    """Seconds after which one turn probes a failed engine."""
 
     legacy_timeout_s: float = Field(
         default=60.0,
@@ -76,7 +88,7 @@ class InputSettings(ServiceSettings):
         le=600,
         validation_alias=AliasChoices("legacy_timeout_s", "legacy_within_s"),
     )
-    """An answer of the legacy chain that takes longer is an error; the turn's caller and its viewers are told."""
+    """Seconds after which a turn in the legacy pipeline ends with an error."""
 
     max_concurrent_turns: int = Field(
         default=256,
@@ -84,7 +96,7 @@ class InputSettings(ServiceSettings):
         le=100_000,
         validation_alias=AliasChoices("max_concurrent_turns", "turns_at_once"),
     )
-    """Turns that this process has open; one more is answered 429."""
+    """Largest number of open turns of this process; one more is answered 429."""
 
     max_turns_per_client: int = Field(
         default=64,
@@ -92,7 +104,7 @@ class InputSettings(ServiceSettings):
         le=100_000,
         validation_alias=AliasChoices("max_turns_per_client", "turns_a_client"),
     )
-    """… of them those of one client address; one more is answered 429."""
+    """Largest number of open turns of one client address; one more is answered 429."""
 
     max_microphones_per_client: int = Field(
         default=8,
@@ -100,7 +112,7 @@ class InputSettings(ServiceSettings):
         le=1_000,
         validation_alias=AliasChoices("max_microphones_per_client", "microphones_a_client"),
     )
-    """Microphones of one client address that are heard at once; asr has 16 for all. One more is told `too_many_microphones`."""
+    """Largest number of open microphones of one client address; asr serves 16 in all."""
 
     max_turns_per_session: int = Field(
         default=8,
@@ -108,7 +120,7 @@ class InputSettings(ServiceSettings):
         le=100_000,
         validation_alias=AliasChoices("max_turns_per_session", "turns_a_session"),
     )
-    """… and of one session: one speaks, the others wait for it or were cut off by it."""
+    """Largest number of open turns of one session."""
 
     max_turns_per_connection: int = Field(
         default=4,
@@ -116,7 +128,7 @@ class InputSettings(ServiceSettings):
         le=64,
         validation_alias=AliasChoices("max_turns_per_connection", "turns_a_connection"),
     )
-    """Turns that one `/ws/input` connection may have running: written, spoken, uploaded."""
+    """Largest number of running turns of one `/ws/input` connection."""
 
     enable_sync_core: bool = True
     sync_tts_streaming: bool = False

@@ -1,4 +1,4 @@
-"""What was said before, for pages: as Redis keeps it of both paths."""
+"""Sessions and their turns, as Redis stores them for both paths."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ MAX_LISTED_SESSIONS: Final = 100
 
 
 class History:
-    """Raises Unavailable while Redis is down: history comes back with it, conversations go on without."""
+    """Raises Unavailable while Redis is not available; turns do not need it."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis, self._history = redis, SessionHistory(redis)
 
     async def sessions(self) -> SessionList:
-        """The most recently active sessions."""
+        """Return the most recently active sessions."""
 
         async def work(client: Redis) -> list[tuple[str, float]]:
             found = await client.zrange(
@@ -39,7 +39,7 @@ class History:
         )
 
     async def turns(self, session_id: str) -> SessionTurns:
-        """The recent turns of a session, oldest first; empty for one that was never used."""
+        """Return a session's recent turns, oldest first; none for an unknown session."""
         with _redis_errors():
             return SessionTurns(session_id=session_id, turns=await self._history.turns(session_id))
 

@@ -1,4 +1,9 @@
-"""`/ws/input`: the legacy dialect for everybody, and the events of turns for clients that speak `vtuber.v2`."""
+"""`/ws/input`: messages, uploads and microphones of one client.
+
+Every client may send uploads in the legacy dialect. A client with the subprotocol `vtuber.v2` may
+also send TEXT, which becomes a turn whose events come back as TURN_EVENT, and turn a microphone on,
+whose frames then are the binary ones.
+"""
 
 import asyncio
 import json
@@ -39,7 +44,8 @@ MAX_FRAMES_PER_SECOND: Final = 200
 class InputSocket:
     """One connection.
 
-    Turns of a `vtuber.v2` client that have not begun to answer end with it. Legacy clients leave at once, so theirs go on.
+    Turns of a `vtuber.v2` client that have no answer yet end with the connection. Legacy clients
+    disconnect at once, so their turns continue.
     """
 
     def __init__(
@@ -66,7 +72,7 @@ class InputSocket:
         self._v2 = SUBPROTOCOL in socket.scope.get("subprotocols", [])
 
     async def serve(self) -> None:
-        """Until the connection ends."""
+        """Serve until the connection ends."""
         await self._socket.accept(subprotocol=SUBPROTOCOL if self._v2 else None)
         try:
             await self._socket.send_text(TaskAssigned(task_id=self._session_id).to_json())
@@ -104,7 +110,7 @@ class InputSocket:
             await self._tasks.close()
 
     async def _receive(self) -> Message:
-        """The next message. An upload that stands still meanwhile is given up: whoever sends it has gone, or waits for us."""
+        """Return the next message; an upload that makes no progress meanwhile is dropped."""
         while True:
             if not self._uploads.open:
                 return await self._socket.receive()
@@ -204,7 +210,7 @@ class InputSocket:
         has_microphone.add_done_callback(lambda _: self._microphones.closed(self._client))
 
     def _stop_microphone(self) -> None:
-        """What was said is heard to its end by its own task."""
+        """End the microphone; its task still delivers the results of what was said."""
         if self._microphone is not None:
             self._microphone.stop()
             self._microphone = None
@@ -216,7 +222,7 @@ class InputSocket:
             await self._refuse(error.body.code, error.body.message)
 
     def _on_transcript(self, text: str, lang: str | None) -> None:
-        """What was said into the microphone is a turn."""
+        """Begin a turn with what was said into the microphone."""
         meta = RequestMeta(request_id=f"mic-{uuid.uuid4()}", lang=lang)
         try:
             self._limit.acquire()
@@ -237,7 +243,7 @@ class InputSocket:
             await self._socket.send_text(message.to_json())
 
     def _turn_event(self, request: ChatRequest, frame: SseFrame) -> str:
-        # The event's data is JSON already; parsing it to write it again would cost every delta of every turn.
+        # The event's data is JSON already; parsing it would cost time for every delta of every turn.
         head = {
             "type": "TURN_EVENT",
             "sessionId": self._session_id,

@@ -1,4 +1,7 @@
-"""The ways to the engines: to each configured one, and to whichever another engine names while their number is being changed."""
+"""The engines that turns can go to.
+
+These are the configured ones, and any other that an engine names while their number is changed.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,16 +12,16 @@ from input_handler.engine.client import EngineClient
 from input_handler.engine.guard import EngineGuard
 
 ANY_ORDINAL: Final = -1
-"""In the place of an ordinal: whichever engine answers at an only address."""
+"""In the place of an ordinal, where there is one address for all engines."""
 
 ORDINALS: Final = 256
 ORDINAL_PLACEHOLDER: Final = "{}"
 
 
 class EnginePool:
-    """`urls`: the configured engines by ordinal, or one address for whoever is there. `pattern`: the address of any, `{}` for its ordinal.
+    """`urls`: addresses by ordinal, or one address for all. `pattern`: any engine's, with `{}`.
 
-    `connect` and `path` make the two halves of a way; the second is told the engine's name.
+    `connect` makes the client of an address, `path` the guard of a client and an engine's name.
     """
 
     def __init__(
@@ -38,42 +41,42 @@ class EnginePool:
         self._configured = tuple(self._paths.values())
 
     async def open(self) -> None:
-        """Begin to keep connections."""
+        """Create the connection pools."""
         for client in self._clients.values():
             await client.open()
 
     async def aclose(self) -> None:
-        """Close them."""
+        """Close the connections."""
         for client in self._clients.values():
             await client.aclose()
 
     async def warm(self) -> None:
-        """A connection to each configured engine."""
+        """Open a connection to each configured engine."""
         await asyncio.gather(*(client.ready() for client in self._clients.values()))
 
     def candidates(self, session_id: str) -> list[int]:
-        """A session's engines among the configured ones: its home, then who stands in for it."""
+        """Return a session's engines in order: its home engine, then those that replace it."""
         return [ANY_ORDINAL] if self._count == 1 else rank_engines(session_id, self._count)
 
     async def get(self, ordinal: int) -> EngineGuard | None:
-        """The way to an engine; None where there cannot be one."""
+        """Return the path to an engine; None for an ordinal that cannot be reached."""
         if ordinal in self._paths:
             return self._paths[ordinal]
         if self._pattern is None or ordinal >= ORDINALS:
             return None
         client = self._connect(self._pattern.replace(ORDINAL_PLACEHOLDER, str(ordinal)))
-        # Known before it is open: turns come at once, and none of them may make a second one.
+        # Stored before it is open, so that a concurrent turn does not make a second one.
         self._clients[ordinal] = client
         self._paths[ordinal] = self._path(client, _name(ordinal))
         await client.open()
         return self._paths[ordinal]
 
     def circuit_open(self, session_id: str) -> bool:
-        """Whether a turn of this session would be refused by every configured engine at once."""
+        """Return whether every configured engine would refuse a turn at once."""
         return all(path.circuit_open(session_id) for path in self._configured)
 
     def circuit_states(self) -> dict[str, str]:
-        """State of each engine's circuit, by its name."""
+        """Return the state of each engine's circuit, by its name."""
         return {path.name: path.circuit_state for path in self._paths.values()}
 
 

@@ -1,4 +1,9 @@
-"""The other path: a turn goes through `user_input_queue`, and its one answer comes back on `task_response:{session}`."""
+"""Sends turns through the legacy pipeline.
+
+A turn is claimed (`reply:{id}`) and pushed into `user_input_queue` in one step; its response is
+announced on `task_response:{session}` and becomes events here. A response that does not come in time
+is replaced by an error, which is stored so that a late response changes nothing.
+"""
 
 import asyncio
 import time
@@ -33,13 +38,13 @@ from input_handler.errors import ClaimedByEngine, LegacyUnavailable
 log = structlog.get_logger("legacy")
 
 ENQUEUE_TIMEOUT_S: Final = 10.0
-"""Nobody else would answer: a Redis that is late, on a machine that is too busy, is waited for."""
+"""Seconds to retry for: no other path would answer the turn."""
 
 QUEUED: Final = "queued"
 ALREADY_QUEUED: Final = "already"
 CLAIMED_BY_ENGINE: Final = "sync"
 
-# The claim and the push are one step: a turn that is claimed is in the queue, also when this process dies here.
+# The claim and the push are one step, so that a claimed turn is in the queue even if this process dies.
 _CLAIM_AND_PUSH: Final = """
 local held = redis.call('GET', KEYS[1])
 if held == 'legacy' then return 'already' end
@@ -53,7 +58,10 @@ return 'queued'
 
 
 class LegacyClient:
-    """Gives turns to the legacy pipeline; a response becomes events with the ids 0 ACCEPTED, 1 text, 2 its end, 3 done."""
+    """Queues turns and waits for their responses.
+
+    A response becomes the events 0 ACCEPTED, 1 text, 2 end of the text, 3 done.
+    """
 
     def __init__(
         self, redis: RedisClient, answers: LegacyResponses, *, enabled: bool, timeout_s: float
@@ -62,7 +70,7 @@ class LegacyClient:
         self.enabled = enabled
 
     async def owns_turn(self, session_id: str, turn: int) -> bool:
-        """Whether this turn was given to the chain; false where Redis cannot say."""
+        """Return whether the legacy pipeline has this turn; False while Redis is not available."""
 
         async def work(client: Redis) -> bool:
             return bool(
@@ -135,7 +143,7 @@ class LegacyClient:
     async def _enqueue(
         self, request: ChatRequest, reason: str, detail: str, traceparent: str | None
     ) -> str:
-        """Claim the turn and push it, or find who has it."""
+        """Claim and push the turn; return QUEUED, ALREADY_QUEUED or CLAIMED_BY_ENGINE."""
         assert request.turn is not None
         message = _message(request, reason, traceparent)
         claim = redis_names.reply_claim(correlation_id(request.session_id, request.turn))
@@ -151,7 +159,7 @@ class LegacyClient:
             return str(await client.eval(_CLAIM_AND_PUSH, len(keys), *keys, *values))
 
         try:
-            # Once more does no harm: a turn that is in the queue is found there by its claim.
+            # A repetition does no harm: a queued turn is found by its claim.
             outcome = await self._redis.call_with_deadline(ENQUEUE_TIMEOUT_S, "legacy", work)
         except RedisUnavailable as error:
             raise self._unavailable(reason, detail, error.why) from error
@@ -165,7 +173,7 @@ class LegacyClient:
     async def _wait(
         self, answer: asyncio.Future[TaskResponse], request: ChatRequest, began: float
     ) -> TaskResponse:
-        """The answer, or, when it does not come in time, the error that then stands as the answer."""
+        """Return the response, or after the deadline the error that is stored as the response."""
         clock = asyncio.get_running_loop().time
         with_grace = asyncio.timeout_at(began + self._timeout_s)
         try:
@@ -187,7 +195,7 @@ class LegacyClient:
     async def publish_failure(
         self, session_id: str, name: str, code: str, why: str, turn: int | None
     ) -> TaskResponse:
-        """Tell the session's viewers that a turn comes to nothing; gives the answer that stands, which may have come before."""
+        """Store and announce that a turn failed; return the stored response, which may be an earlier one."""
         events = failures.error_response(
             name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
         )
@@ -213,7 +221,7 @@ class LegacyClient:
         return [_accepted(request), DoneEvent(stats=stats)]
 
     async def _record_unanswered(self, request: ChatRequest, reason: str) -> None:
-        """A turn that nobody answers counts too."""
+        """Append a sample for a turn that neither path answers."""
         if request.turn is None or request.meta.flags is None:
             return
         entry = TurnSample(
@@ -324,7 +332,7 @@ def _message(request: ChatRequest, reason: str, traceparent: str | None) -> User
 
 
 def _to_events(response: TaskResponse, reason: str, total_ms: float) -> list[ChatEvent]:
-    """An answer as the events of a turn."""
+    """Return a response as the events of a turn."""
     if response.status == "error":
         message = response.error or "the legacy chain could not answer"
         return [

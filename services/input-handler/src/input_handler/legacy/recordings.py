@@ -1,4 +1,9 @@
-"""Recordings and what is heard in them: a recording goes to `asr_tasks`; its transcript comes back as work and becomes a turn."""
+"""Recordings of legacy clients, and their transcripts.
+
+A recording is stored in Redis and queued in `asr_tasks`. asr queues its transcript in `asr_finals`,
+from where any input-handler takes it and begins a turn. The job is complete when the turn is: a turn
+that ends with its process is begun once more.
+"""
 
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -26,21 +31,21 @@ log = structlog.get_logger("recordings")
 
 CONCURRENCY: Final = 16
 MAX_QUEUED_RECORDINGS: Final = 32
-"""Of up to 16 MB each, in Redis. At a few seconds a recording whoever comes after them would wait longer than anybody does."""
+"""Recordings of up to 16 MB each, a few seconds of transcription each."""
 
 
 ENQUEUE_TIMEOUT_S: Final = 10.0
-"""A busy machine is waited for: the alternative is that somebody has to say all of it again."""
+"""Seconds to retry for: a user whose recording is refused must repeat all of it."""
 
 
 class _Final(AsrResult):
-    """What becomes a turn: words that will not change any more."""
+    """A final transcript, which becomes a turn."""
 
     status: Literal["finished"]
 
 
 class RecordingQueue:
-    """`send` queues a recording; the consumer of `asr_finals` asks the turns, each replica some of them."""
+    """`send` queues recordings; `start` begins to take transcripts."""
 
     def __init__(
         self, redis: RedisClient, blobs: BlobStore, turns: BackgroundTurns, work: WorkQueue
@@ -49,11 +54,11 @@ class RecordingQueue:
         self._budget = RecordingBudget(redis)
 
     def start(self) -> None:
-        """Begin to take transcripts."""
+        """Start to take transcripts."""
         self._work.start(self._start_turn, _exhausted)
 
     async def aclose(self) -> None:
-        """Turns that run end; the rest waits for another input-handler."""
+        """End running turns; other transcripts wait for another input-handler."""
         await self._work.aclose()
 
     async def send(
@@ -66,7 +71,7 @@ class RecordingQueue:
         traceparent: str | None,
         client: str = "",
     ) -> None:
-        """Returns once the recording is in the queue. Raises Unavailable, TooMany."""
+        """Queue a recording. Raises Unavailable or TooMany."""
         meta = ChainMeta(
             from_channel="input_handler",
             provider="direct_upload",
@@ -103,7 +108,7 @@ class RecordingQueue:
             ) from error
 
     async def _store(self, data: bytes, blob_id: str) -> str:
-        """The blob's id. A Redis that is late is asked once more: a person would have to say all of it again."""
+        """Store the recording and return its blob id; a call that fails is repeated once."""
         try:
             return await self._blobs.put(data, blob_id)
         except RedisUnavailable as error:
@@ -112,7 +117,7 @@ class RecordingQueue:
             return await self._blobs.put(data, blob_id)
 
     async def _start_turn(self, job: Job) -> None:
-        """The turn of one transcript. The job is done when the turn is: a turn cut off with this process is asked again, once."""
+        """Run the turn of one transcript, then complete its job."""
         try:
             result = _with_session(job.read(_Final), job.raw)
             request = _request(result)
@@ -134,7 +139,7 @@ class RecordingQueue:
 
 
 def _with_session(result: AsrResult, raw: str) -> AsrResult:
-    """A transcript of an older producer has no name; with one, it is the same turn when it is delivered again."""
+    """Give a transcript of an older producer a requestId, so that a repetition is the same turn."""
     if result.meta.request_id is not None:
         return result
     meta = result.meta.model_copy(update={"request_id": f"transcript:{failures.digest(raw)}"})
@@ -156,7 +161,7 @@ def _exhausted(raw: str) -> Sequence[RedisCommand]:
 
 
 def _refusals(raw: str, code: str, why: str) -> list[RedisCommand]:
-    """Tell whoever waits for the answer, if the message says who that is."""
+    """Return the commands that tell the session that its recording failed."""
     try:
         result = _with_session(AsrResult.from_json(raw), raw)
     except ValidationError:

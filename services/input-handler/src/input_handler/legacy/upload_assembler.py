@@ -1,4 +1,7 @@
-"""The legacy dialect's upload: announced chunks, put together. Pure; plain-text answers are the dialect's own words."""
+"""Assembles an upload of the legacy dialect from announced chunks. Pure.
+
+The plain-text answers are part of the dialect.
+"""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,16 +23,16 @@ AUDIO_STARTS: Final[tuple[tuple[int, bytes, AudioKind], ...]] = (
     (0, b"\xff\xf2", "mp3"),
     (4, b"ftyp", "m4a"),
 )
-"""How recordings begin: at which byte, with what. What an uploader claims is not believed."""
+"""First bytes of each kind of recording: position, bytes, kind. The declared type is not used."""
 
 
 class UploadRefused(Exception):
-    """What the uploader sent cannot become a turn; the message says why."""
+    """The upload cannot become a turn; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A whole upload of sound."""
+    """A complete audio upload."""
 
     data: bytes
     kind: AudioKind
@@ -37,18 +40,18 @@ class Recording:
 
 @dataclass(slots=True)
 class UploadAssembler:
-    """One upload. `announce` and `add` give the answer to send, if any; `finish` gives the text or the recording."""
+    """One upload. `announce` and `add` return the answer for the client, if there is one."""
 
     kind: str | None = None
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
     announced: bool = False
-    """The next binary frame belongs to it."""
+    """Whether the next binary frame belongs to this upload."""
     _refused: str | None = None
 
     def announce(self, frame: UploadFrame) -> str | None:
-        """A `data_chunk` frame: the next binary frame belongs to it, unless its text is inline."""
-        # Whatever was announced before is void: a refused chunk must never be filled by a later binary frame.
+        """Take a `data_chunk` frame; the next binary frame is its chunk, unless its text is inline."""
+        # An earlier announcement is void: a later binary frame must not fill a refused chunk.
         self.announced = False
         if frame.type not in ("text", "audio"):
             return f"Error: type {str(frame.type)[:40]!r} is not supported"
@@ -65,16 +68,16 @@ class UploadAssembler:
         return None
 
     def add(self, data: bytes) -> str:
-        """A binary frame."""
+        """Take the chunk that was announced."""
         if not self.announced:
             return NO_METADATA
         self.announced = False
         return self._append(data)
 
     def finish(self) -> str | Recording:
-        """Raises UploadRefused."""
+        """Return the text or the recording. Raises UploadRefused."""
         if self._refused is not None:
-            # Half a message must not be answered as if it were the whole.
+            # An incomplete message must not be answered as if it were complete.
             raise UploadRefused(self._refused)
         if not self.size:
             raise UploadRefused("the upload is empty")
@@ -96,7 +99,7 @@ class UploadAssembler:
         return RECEIVED
 
     def refuse(self, why: str) -> str:
-        """The whole upload is refused, not its last chunk only; what was kept of it goes."""
+        """Refuse the whole upload and drop what was stored of it."""
         self._refused, self.announced = why, False
         self.chunks, self.size = [b""] * len(self.chunks), 0
         return f"Error: {why}"

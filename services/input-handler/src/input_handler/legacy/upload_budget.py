@@ -1,16 +1,16 @@
-"""Memory for uploads on their way: what all connections of this process hold of them together, and what those of one client do."""
+"""Bounds the memory of unfinished uploads, for the process and for each client."""
 
 from collections import Counter
 from typing import Final
 
 MAX_BYTES: Final = 96 * 1024 * 1024
-"""Six of the longest recordings at once; they are seconds on their way, and twice in memory on their way to Redis."""
+"""Six recordings of the largest size; while a recording is sent to Redis it is in memory twice."""
 
 MAX_CLIENT_BYTES: Final = 32 * 1024 * 1024
 
 
 class UploadBudget:
-    """`has_room` before bytes are kept, `enter` when they are, and when they go."""
+    """Callers ask `can_reserve`, then `reserve`; a negative size releases."""
 
     FULL: Final = "too many uploads at once; please send it again"
 
@@ -19,14 +19,14 @@ class UploadBudget:
         self._clients: Counter[str] = Counter()
 
     def can_reserve(self, client: str, size: int) -> bool:
-        """Whether so many bytes more of this client may be kept."""
+        """Return whether `size` more bytes of this client are within the bounds."""
         return (
             self.held + size <= self._bytes_max
             and self._clients[client] + size <= self._a_client_max
         )
 
     def reserve(self, client: str, size: int) -> None:
-        """So many more are kept; fewer, when it is negative."""
+        """Count `size` more bytes, or fewer if it is negative."""
         self.held += size
         self._clients[client] += size
         if not self._clients[client]:

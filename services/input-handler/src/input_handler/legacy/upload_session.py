@@ -1,4 +1,4 @@
-"""The uploads of one connection, one after the other: put together, and asked as turns or queued as recordings."""
+"""The uploads of one connection, one at a time: text becomes a turn, audio is queued for asr."""
 
 import asyncio
 import uuid
@@ -20,11 +20,11 @@ from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.errors import ServiceError, field_error
 
 IDLE_TIMEOUT_S: Final = 30.0
-"""So long nothing may come of an upload that has begun."""
+"""Seconds without a frame after which an upload is dropped."""
 
 
 class UploadSession:
-    """Methods give what is to be sent to the client."""
+    """Methods return the answer for the client."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class UploadSession:
         self._service_tasks, self._limit, self._budget = service_tasks, slots, budget
         self._upload = UploadAssembler()
         self.deadline = 0.0
-        """The loop's time."""
+        """Time of the event loop at which an idle upload is dropped."""
 
     @property
     def open(self) -> bool:
-        """Whether one has begun."""
+        """Whether an upload has begun."""
         return self._upload.kind is not None
 
     def announce(self, frame: UploadFrame) -> str | None:
-        """A chunk follows, or is inside."""
+        """Take an announcement, which may contain the chunk."""
         self.deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_S
         before = self._upload.size
         answer = self._upload.announce(frame)
@@ -61,7 +61,7 @@ class UploadSession:
         return answer
 
     def add(self, data: bytes) -> str:
-        """The chunk."""
+        """Take a chunk."""
         self.deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_S
         before = self._upload.size
         if self._upload.announced and not self._budget.can_reserve(self._client, len(data)):
@@ -72,12 +72,12 @@ class UploadSession:
         return answer
 
     def drop(self) -> None:
-        """What was kept of it is nobody's any more."""
+        """Drop the upload and release its memory."""
         upload, self._upload = self._upload, UploadAssembler()
         self._budget.reserve(self._client, -upload.size)
 
     def expire(self) -> str:
-        """It stood still for too long."""
+        """Drop an upload that was idle for too long."""
         self.drop()
         metrics.REQUESTS_REJECTED.labels(code="upload_stalled").inc()
         return self._processed(
@@ -85,8 +85,8 @@ class UploadSession:
         )
 
     async def finish(self, lang: object, traceparent: str | None) -> str:
-        """`upload_complete`: returns once it is a turn, or queued."""
-        # It has its place in memory until it is a turn, or queued.
+        """Begin the turn, or queue the recording, of a complete upload."""
+        # Its memory counts until it is a turn, or queued.
         upload, self._upload = self._upload, UploadAssembler()
         size = upload.size
         try:
@@ -135,7 +135,7 @@ class UploadSession:
         except BaseException:
             self._limit.release()
             raise
-        # The turn was accepted and is ours now; the client may leave, its answer goes to /ws/output.
+        # The turn was accepted. The client may disconnect; the answer goes to /ws/output.
         self._service_tasks.start("legacy-turn", self._follow(turn))
 
     async def _follow(self, turn: BegunTurn) -> None:

@@ -1,1 +1,1 @@
-"""A microphone: what is heard in it, and whether that interrupts the character."""
+"""Microphones: audio to asr, transcripts back, and the decision whether speech interrupts a reply."""

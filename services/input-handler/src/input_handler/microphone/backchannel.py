@@ -1,4 +1,4 @@
-"""What a few words mean to somebody who is speaking. Pure."""
+"""Classifies short utterances: backchannels, stop commands, noise. Pure."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ _CJK: Final = re.compile(f"[{CJK}]")
 _WORD: Final = re.compile(f"[a-z']+|[{CJK}]")
 _NOT_A_WORD: Final = re.compile(f"[^a-z'{CJK}]+")
 
-# Sounds and words by which a listener says: I am with you, go on.
+# Sounds and words with which a listener shows attention.
 _BACKCHANNELS_EN: Final = frozenset(
     (
         *(
@@ -52,7 +52,7 @@ _BACKCHANNELS_ZH: Final = re.compile(
 )
 _MAX_BACKCHANNEL_WORDS: Final = 4
 
-# One of these is enough, whatever else is said.
+# One of these stops a reply, whatever else is said.
 _STOP_COMMANDS_EN: Final = re.compile(
     r"\b(?:stop|wait|hold on|hang on|shut up|be quiet|enough|no no)\b"
 )
@@ -60,7 +60,7 @@ _STOP_COMMANDS_ZH: Final = re.compile(r"停|等等|等一下|等会|别说|闭�
 
 
 def is_backchannel(text: str) -> bool:
-    """A back-channel: it asks for nothing, and least of all for silence."""
+    """Return whether the utterance only shows attention, like "uh-huh"."""
     words = _words(text)
     if not words or len(words) > 2 * _MAX_BACKCHANNEL_WORDS:
         return False
@@ -74,7 +74,7 @@ def is_backchannel(text: str) -> bool:
 
 
 def is_stop_command(text: str) -> bool:
-    """Says in so many words that the speaker shall stop."""
+    """Return whether the utterance contains a command to stop."""
     lowered = _NOT_A_WORD.sub(" ", text.lower())
     return (
         _STOP_COMMANDS_EN.search(lowered) is not None or _STOP_COMMANDS_ZH.search(text) is not None
@@ -82,12 +82,12 @@ def is_stop_command(text: str) -> bool:
 
 
 def has_no_words(text: str) -> bool:
-    """There is no word in it."""
+    """Return whether there is no word in it."""
     return not _words(text)
 
 
 def has_min_words(text: str) -> bool:
-    """Two words, or three hanzi: no cough is understood as that much."""
+    """Return whether there are two words or three CJK characters; noise is not transcribed as that much."""
     words = _words(text)
     cjk = sum(1 for word in words if _CJK.match(word))
     return cjk >= 3 or len(words) - cjk >= 2

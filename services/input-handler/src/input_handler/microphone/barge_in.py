@@ -1,11 +1,13 @@
-"""Whether somebody who makes a sound wants the character to stop. A state machine without I/O: what is heard goes in, actions come out.
+"""Decides whether a user's speech interrupts the reply that plays. A state machine without I/O.
 
     QUIET ──speech──▶ JUDGING ──words──▶ STOPPED
-      ▲                  │  a nod, a cough, or nothing for too long: RESUME
-      └──────────────────┴──── the end of the utterance ────┘
+      ▲                  │  backchannel, noise, or no words in time: RESUME
+      └──────────────────┴──── end of the utterance ────────┘
 
-It promises: every Pause is followed by a Resume or a Stop; a nod or a noise never stops a reply; words always do, and are asked as a
-turn once; whoever speaks while nothing sounds is always heard out, nods included.
+Speech pauses the reply at once, because a transcript takes time. Words stop it; a backchannel or a
+noise resumes it (a false interruption). The machine guarantees: a Resume or a Stop follows every
+Pause; a backchannel or a noise never stops a reply; words always do, and become one turn; while no
+reply plays, every utterance becomes a turn, backchannels too.
 """
 
 from dataclasses import dataclass
@@ -15,40 +17,40 @@ from typing import Final, Literal
 from input_handler.microphone import backchannel
 
 FALSE_INTERRUPTION_TIMEOUT_MS: Final = 1_500
-"""A sound in which no word was found for so long holds up the reply no longer."""
+"""Ms without a word after which a paused reply is resumed."""
 
 
 class State(Enum):
-    """What is known of the present utterance."""
+    """State of the present utterance."""
 
     QUIET = auto()
-    """Nobody speaks, or nothing sounds that could be interrupted, or what is heard is no reason to."""
+    """No user speaks, no reply plays, or the utterance is no interruption."""
 
     JUDGING = auto()
-    """The reply stands still until it is known what was heard."""
+    """The reply is paused until there is a transcript."""
 
     STOPPED = auto()
-    """It was words, and the reply was stopped for them."""
+    """There were words, and the reply was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let the reply stand still; `paused` tells whether one did."""
+    """Pause the reply; `on_pause_result` gets the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """It was nothing: the reply goes on."""
+    """Resume the reply: it was a false interruption."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The reply is over."""
+    """Stop the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartTurn:
-    """A turn of the session."""
+    """Begin a turn."""
 
     text: str
     lang: str | None
@@ -56,7 +58,7 @@ class StartTurn:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """No turn comes of it."""
+    """Begin no turn."""
 
     reason: Literal["noise", "back_channel"]
 
@@ -65,7 +67,7 @@ Action = Pause | Resume | Stop | StartTurn | Drop
 
 
 class BargeInPolicy:
-    """One microphone. Times are ms of any clock that goes forward."""
+    """The policy of one microphone. Times are ms of a monotonic clock."""
 
     def __init__(self) -> None:
         self.state = State.QUIET
@@ -74,7 +76,7 @@ class BargeInPolicy:
         self._judging_since = 0.0
 
     def on_speech_started(self, now: float) -> list[Action]:
-        """Speech, or what seems to be."""
+        """Handle the start of speech, or of what seems to be speech."""
         if self._speaking:
             return []
         self._speaking = self._playing = True
@@ -82,22 +84,22 @@ class BargeInPolicy:
         return [Pause()]
 
     def on_pause_result(self, paused: bool) -> None:
-        """The outcome of the last Pause: whether there was anything to pause."""
+        """Take the outcome of the last Pause: whether a reply was paused."""
         if not paused and self.state is State.JUDGING:
             self.state, self._playing = State.QUIET, False
 
     def on_partial(self, text: str) -> list[Action]:
-        """What was understood so far."""
+        """Handle an interim transcript."""
         if not self._playing or self.state is State.STOPPED or backchannel.is_backchannel(text):
             return []
         if not (backchannel.is_stop_command(text) or backchannel.has_min_words(text)):
             return []
-        # Also after the patience was over: words that come late stop the reply that has gone on.
+        # Also after the timeout: late words stop a reply that was resumed.
         self.state = State.STOPPED
         return [Stop()]
 
     def on_speech_ended(self, text: str, lang: str | None) -> list[Action]:
-        """The whole utterance; empty without words."""
+        """Handle the final transcript; it is empty without words."""
         state, playing = self.state, self._playing
         self.state, self._speaking, self._playing = State.QUIET, False, False
         going_on: list[Action] = [Resume()] if state is State.JUDGING else []
@@ -109,7 +111,7 @@ class BargeInPolicy:
         return [*stopping, StartTurn(text, lang)]
 
     def on_tick(self, now: float) -> list[Action]:
-        """Time goes by."""
+        """Handle the passing of time."""
         if (
             self.state is State.JUDGING
             and now - self._judging_since >= FALSE_INTERRUPTION_TIMEOUT_MS
@@ -119,7 +121,7 @@ class BargeInPolicy:
         return []
 
     def on_closed(self) -> list[Action]:
-        """The microphone is off, or nobody listens to it any more."""
+        """Handle the end of the microphone, or of asr."""
         state = self.state
         self.state, self._speaking, self._playing = State.QUIET, False, False
         return [Resume()] if state is State.JUDGING else []

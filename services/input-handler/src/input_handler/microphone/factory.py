@@ -1,4 +1,4 @@
-"""Where microphones come from: what all of them share, and how many a client has."""
+"""Opens microphones and limits how many a client has."""
 
 from collections import Counter
 
@@ -10,8 +10,9 @@ from service_runtime.http.errors import TooMany
 
 
 class MicrophoneFactory:
-    """Makes a microphone for whoever turns one on. asr has few places for all clients: one of them has `a_client` at most, those that
-    were turned off and are heard to their end among them.
+    """asr serves few microphones in all, so each client has at most `max_per_client`.
+
+    A microphone counts until `closed`, also while its last results are still awaited.
     """
 
     def __init__(
@@ -29,7 +30,10 @@ class MicrophoneFactory:
     def open(
         self, start: MicStart, send: SendFrame, ask: OnTranscript, client: str
     ) -> MicrophoneStream:
-        """One that is to be run, and `closed` afterwards. `tell` sends a frame to its client, `ask` begins a turn. Raises TooMany."""
+        """Return a microphone to run; the caller calls `closed` afterwards. Raises TooMany.
+
+        `send` sends a frame to the client, `ask` begins a turn.
+        """
         if self._clients[client] >= self._max_per_client:
             raise TooMany(
                 f"{self._max_per_client} microphones at once is the limit of a client address",
@@ -39,7 +43,7 @@ class MicrophoneFactory:
         return MicrophoneStream(start, self._asr_url, self._control, self._notice, send, ask)
 
     def closed(self, client: str) -> None:
-        """The counterpart of `open`."""
+        """Count a microphone of this client as closed."""
         self._clients[client] -= 1
         if not self._clients[client]:
             del self._clients[client]

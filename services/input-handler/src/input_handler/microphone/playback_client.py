@@ -1,4 +1,4 @@
-"""Tells output-handler that somebody speaks: what sounds in the session stands still, goes on, or is over."""
+"""Pauses, resumes and stops a session's reply at output-handler."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ Verb = Literal["pause", "resume", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class PausedTurn:
-    """A reply stands still. What is asked of it later names its turn, so that nothing late hits the next one."""
+    """A paused reply. Later calls name its turn, so that a late call does not affect the next turn."""
 
     turn: int | None
 
 
 class PlaybackClient:
-    """Nothing here raises: a reply that cannot be silenced now must not keep anybody from being heard."""
+    """Calls never raise: a failure is counted, and the microphone goes on."""
 
     def __init__(self, url: str) -> None:
         self._pool = ServiceClient(url)
 
     async def open(self) -> None:
-        """Begin to keep connections."""
+        """Create the connection pool."""
         await self._pool.open()
 
     async def aclose(self) -> None:
-        """Close them."""
+        """Close the connections."""
         await self._pool.aclose()
 
     async def pause(self, session_id: str) -> PausedTurn | None:
-        """Let what sounds in the session stand still; None when nothing did."""
+        """Pause the session's reply; return it, or None if nothing plays."""
         reply = await self._call("pause", session_id, None)
         if reply is None or not reply.get("held"):
             return None
@@ -49,11 +49,11 @@ class PlaybackClient:
         return PausedTurn(turn if isinstance(turn, int) else None)
 
     async def resume(self, session_id: str, paused: PausedTurn) -> None:
-        """Let it go on."""
+        """Resume a paused reply."""
         await self._call("resume", session_id, paused.turn)
 
     async def stop(self, session_id: str, paused: PausedTurn) -> None:
-        """It is over."""
+        """Stop a paused reply."""
         await self._call("stop", session_id, paused.turn)
 
     async def _call(self, verb: Verb, session_id: str, turn: int | None) -> dict[str, Any] | None:
@@ -69,7 +69,7 @@ class PlaybackClient:
                 found = await answer.json()
                 if answer.status == 202 and isinstance(found, dict):
                     return found
-                # 404: nobody ever watched; 409: this turn may not be interrupted.
+                # 404: the session was never played. 409: this turn may not be interrupted.
                 outcome = str(answer.status)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             outcome = type(error).__name__

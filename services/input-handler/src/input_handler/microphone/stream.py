@@ -1,4 +1,9 @@
-"""One microphone: its audio goes to asr; what was heard comes back as frames for its client, as turns, and as silence for the reply."""
+"""One microphone of a client.
+
+Its audio goes to asr over a WebSocket. asr answers with the start of speech, interim transcripts and
+utterances, which go three ways: to the client as frames, to `BargeInPolicy`, which pauses, resumes
+or stops the reply that plays, and as turns of the session.
+"""
 
 import asyncio
 import time
@@ -40,23 +45,26 @@ from service_runtime.http.errors import InvalidField, TooLarge, TooMany
 log = structlog.get_logger("microphone")
 
 MAX_AHEAD_MS: Final = 3_000
-"""A microphone is no faster than time; so much may have piled up on the way."""
+"""How far the audio may be ahead of real time, since frames pile up on the way."""
 
 MAX_QUEUED_MS: Final = 5_000
-"""Audio that waits for asr; beyond it the oldest is dropped."""
+"""Largest amount of audio that waits for asr; then the oldest is dropped."""
 
 MAX_FRAME_MS: Final = 1_000
 TICK_S: Final = 0.1
 CONNECT_TIMEOUT_S: Final = 2.0
 _PACKET_BYTES: Final = 4_000
-"""An Opus packet is never longer."""
+"""Largest size of an Opus packet in bytes."""
 
 SendFrame = Callable[[WireModel], Awaitable[None]]
 OnTranscript = Callable[[str, str | None], None]
 
 
 class MicrophoneStream:
-    """`feed` it frames; `run` until it is told to stop or asr is gone. `ask` begins a turn and does not wait for it."""
+    """`feed` takes frames, `run` serves until `stop` or until asr is gone.
+
+    `send` sends a frame to the client; `ask` begins a turn and does not wait for it.
+    """
 
     def __init__(
         self,
@@ -84,7 +92,7 @@ class MicrophoneStream:
         self._paused: PausedTurn | None = None
 
     def feed(self, data: bytes) -> None:
-        """A frame of audio. Raises InvalidField, TooLarge, TooMany; the microphone stays on."""
+        """Take a frame of audio. Raises InvalidField, TooLarge or TooMany; the microphone stays on."""
         pcm = self._start.format == "pcm_s16le"
         if not data:
             raise InvalidField(
@@ -111,12 +119,12 @@ class MicrophoneStream:
         self._frames.put(data, frame_ms)
 
     def stop(self) -> None:
-        """MIC_STOP: what was said is still heard to its end."""
+        """End the audio; results of what was said still come."""
         self._stopping = True
         self._frames.end()
 
     async def run(self) -> None:
-        """Until asr has said all there is to say about it."""
+        """Serve the microphone until asr has sent its last result."""
         metrics.MICROPHONES.inc()
         try:
             async with connect(
@@ -141,7 +149,7 @@ class MicrophoneStream:
                         message="nobody listens any more: the microphone is off",
                     )
                 )
-        # ValueError: an address that is none, where no asr is configured.
+        # ValueError: no valid address of asr is configured.
         except (OSError, ValueError, WebSocketException) as error:
             log.warning("microphone_not_served", reason=type(error).__name__)
             await self._send_frame(

@@ -1,4 +1,4 @@
-"""Tells every output-handler that somebody speaks in a session, so that all its viewers see the character listen."""
+"""Publishes that a user speaks in a session, so that all its viewers see the phase LISTENING."""
 
 import asyncio
 
@@ -14,23 +14,24 @@ log = structlog.get_logger("user_speaking")
 
 
 class UserSpeakingNotifier:
-    """`tell` does not wait: nobody is heard later because of it, and without Redis she only looks less attentive."""
+    """`notify` does not wait. Without Redis the phase is not shown; nothing else depends on it."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis, self._tasks = redis, BackgroundTasks()
-        # One after the other: what is told last must arrive last.
+        # Notices are published one after the other, in order.
         self._publishing = asyncio.Lock()
 
     def notify(self, session_id: str, microphone: str, *, speaking: bool) -> None:
-        """Somebody speaks into this microphone, or has finished."""
+        """Publish that a user starts or stops speaking into this microphone."""
         notice = UserSpeaking(
             session_id=session_id, microphone=microphone, speaking=speaking
         ).to_json()
         self._tasks.start("spoken_to", self._publish(notice))
 
     async def aclose(self) -> None:
-        """Nobody is told any more."""
-        # Not in the middle of a call: the client loses a connection whose caller is cancelled while it is handed back to the pool.
+        """Stop publishing."""
+        # Not in the middle of a call: redis-py loses a connection whose caller is cancelled while it
+        # returns to the pool.
         async with self._publishing:
             await self._tasks.close()
 

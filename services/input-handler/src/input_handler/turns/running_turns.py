@@ -1,4 +1,4 @@
-"""Turns that this process has open: in all, of one client, and of one session. Nobody takes the places of all others."""
+"""Limits the open turns of this process: in all, per client and per session."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from input_handler.errors import TooManyTurns
 
 
 class RunningTurns:
-    """Without a known client only the other two count: recordings that come out of a queue."""
+    """Turns without a client, such as recordings from a queue, count only for the other two limits."""
 
     def __init__(self, *, max_total: int, max_per_client: int, max_per_session: int) -> None:
         self._max_total, self._max_per_client, self._max_per_session = (
@@ -22,7 +22,7 @@ class RunningTurns:
 
     @contextmanager
     def slot(self, session_id: str, client: str | None) -> Iterator[None]:
-        """Hold one inside the block. Raises TooManyTurns."""
+        """Count a turn inside the block. Raises TooManyTurns."""
         if self._running >= self._max_total:
             raise TooManyTurns(
                 f"{self._max_total} turns at once is the limit",

@@ -1,4 +1,9 @@
-"""Numbers of turns: one counter a session in Redis; without Redis, the last number seen here plus one."""
+"""Numbers of turns.
+
+Each session has a counter in Redis. Without Redis the number is the last one seen here plus one. A
+number is a proposal: the engine refuses one that is taken (409 `turn_taken`) and names the next free
+one, so a lost counter does no harm.
+"""
 
 import asyncio
 import math
@@ -19,9 +24,9 @@ MAX_REMEMBERED_SESSIONS: Final = 10_000
 
 LEGACY_POLL_INTERVAL_S: Final = 0.05
 LEGACY_SLOW_S: Final = 15.0
-"""A reply of the chain, with its whole voice file, mostly takes three to ten seconds."""
+"""Seconds after which a turn in the legacy pipeline holds up no other; most take three to ten."""
 
-# A message sent again keeps the number it was given, so that the engine recognises it.
+# A repeated message keeps its number, so that the engine recognises it.
 _ALLOCATE: Final = """
 local pending = redis.call('LLEN', KEYS[2])
 if KEYS[3] then
@@ -53,9 +58,10 @@ return last
 
 @dataclass(frozen=True, slots=True)
 class TurnNumber:
-    """A turn's number; how many turns of the session are in the legacy chain; whether this message had the number already.
+    """A turn's number.
 
-    `after`: of a number that the caller chose, the highest one that is known here.
+    `legacy_pending`: how many turns of the session are in the legacy pipeline. `known`: this message
+    had the number already. `after`: for a number that the caller chose, the highest one known here.
     """
 
     turn: int
@@ -70,14 +76,14 @@ class TurnNumber:
 
 
 class TurnNumberAllocator:
-    """Every number is only a proposal: the engine has the last word (409 turn_taken), so a lost counter does no harm."""
+    """Remembers the last numbers of `MAX_REMEMBERED_SESSIONS` sessions, for times without Redis."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
         self._last: OrderedDict[str, int] = OrderedDict()
 
     async def allocate(self, session_id: str, request_id: str | None) -> TurnNumber:
-        """The next number, or the one this message already has."""
+        """Return the next number, or the one that this message has already."""
         return await self._number(
             _ALLOCATE, session_id, request_id, 1, self._last.get(session_id, 0)
         )
@@ -85,11 +91,11 @@ class TurnNumberAllocator:
     async def advance_to(
         self, session_id: str, request_id: str | None, next_turn: int
     ) -> TurnNumber:
-        """A number that is free according to the engine."""
+        """Return a number that is free according to the engine."""
         return await self._number(_ADVANCE, session_id, request_id, next_turn, next_turn)
 
     async def reserve(self, session_id: str, turn: int, *, resumed: bool = False) -> TurnNumber:
-        """A number that the caller chose, for a new turn or of one that was begun (`resumed`)."""
+        """Return a number that the caller chose, for a new turn or one that was begun (`resumed`)."""
 
         async def work(client: Redis) -> int:
             values = (redis_names.SESSION_TTL_S, turn, 0 if resumed else limits.MAX_TURN_AHEAD)
@@ -112,10 +118,10 @@ class TurnNumberAllocator:
         return number
 
     async def legacy_is_busy(self, session_id: str, within_s: float) -> bool:
-        """Whether a turn of the session is still in the legacy chain after this time: the next one must not overtake it.
+        """Wait for the session's turns in the legacy pipeline; return whether one is left.
 
-        One that the chain has had for longer than `LEGACY_SLOW_S` counts no more: a chain that is down must not keep a session from an
-        engine that is well.
+        The next turn must not overtake them. A turn that is older than `LEGACY_SLOW_S` does not
+        count, since a pipeline that is down must not keep a session from its engine.
         """
 
         async def work(client: Redis) -> str | None:
@@ -131,7 +137,7 @@ class TurnNumberAllocator:
                     return True
                 await asyncio.sleep(LEGACY_POLL_INTERVAL_S)
         except RedisUnavailable:
-            # Nobody knows; and the chain would answer nothing now.
+            # Without Redis the legacy pipeline would answer nothing either.
             return False
         return False
 
@@ -152,7 +158,7 @@ class TurnNumberAllocator:
         try:
             number = await self._redis.call("turn_number", work)
         except RedisUnavailable:
-            # Read after the wait: of two messages at once each gets a number of its own.
+            # Read after the wait, so that two concurrent messages get different numbers.
             number = TurnNumber(max(without_redis, self._last.get(session_id, 0) + 1))
         if number.turn > limits.MAX_TURN:
             raise NoNumbersLeft(
@@ -169,7 +175,7 @@ class TurnNumberAllocator:
 
 
 def _request_age_s(entry: str) -> float:
-    """Age of a turn in a session's backlog, in s; one that does not tell is as old as can be."""
+    """Return the age in seconds of a turn in a session's queue; infinite if it is not known."""
     try:
         asked = UserInput.from_json(entry.partition("\n")[2]).meta.received_at
     except ValidationError:
