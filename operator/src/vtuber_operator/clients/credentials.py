@@ -1,4 +1,4 @@
-"""How to reach the API server: the pod's service account, or a kubeconfig. One session with deadlines and a look at each request."""
+"""Credentials for the API server, and HTTP sessions whose responses can be observed."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,10 +12,14 @@ from vtuber_operator.errors import Unreachable
 OnAnswer = Callable[[str, int, bool], None]
 
 LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
+"""Watches stay open, so only connecting has a timeout."""
 
 
 def credentials() -> kopf.ConnectionInfo:
-    """Read anew at each call: a projected token is replaced every hour. Raises Unreachable when there are none."""
+    """Return the credentials of the pod's service account, or of a kubeconfig. Raises Unreachable.
+
+    They are read at each call, because a projected token is replaced every hour.
+    """
     settings = kopf.OperatorSettings()
     found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
         settings=settings
