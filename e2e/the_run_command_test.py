@@ -191,7 +191,9 @@ async def test_one_variable_goes_back_to_the_chain_of_queues(tmp_path: Path) -> 
         told = await asyncio.to_thread(say, stack.url, "--wav", str(tmp_path / "back.wav"))
     assert "answered by the fallback: sync_core_off" in told.stdout, told.stderr
     said = (tmp_path / "run.log").read_text()
-    assert "ENABLE_SYNC_CORE is off, and so are the flags that need it: SYNC_TTS_STREAMING, " in said
+    assert (
+        "ENABLE_SYNC_CORE is off, and so are the flags that need it: SYNC_TTS_STREAMING, " in said
+    )
 
 
 async def test_what_is_not_built_yet_is_said(as_newcomer: Stack) -> None:

@@ -26,7 +26,7 @@ def credentials() -> kopf.ConnectionInfo:
     )
     if found is None:
         raise Unreachable(
-            "neither a service account nor a kubeconfig (KUBECONFIG, ~/.kube/config) is there"
+            "found neither a service account nor a kubeconfig (KUBECONFIG, ~/.kube/config)"
         )
     return found
 

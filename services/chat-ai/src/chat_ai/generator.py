@@ -43,14 +43,14 @@ class ReplyGenerator:
                 text = await self._text(model, messages)
         except TimeoutError as error:
             raise GenerationFailed(
-                "llm_timeout", f"no whole reply within {self._timeout_s:.0f} s"
+                "llm_timeout", f"no complete reply within {self._timeout_s:.0f} s"
             ) from error
         except LlmError as error:
             raise GenerationFailed(error.code, str(error)) from error
         # Redis and JSON need valid Unicode, without lone surrogates.
         text = text.encode("utf-8", "replace").decode("utf-8")
         if not text.strip():
-            raise GenerationFailed("llm_empty", "the model wrote nothing")
+            raise GenerationFailed("llm_empty", "the language model returned no text")
         if len(text) > MAX_REPLY_CHARS:
             log.warning("reply_truncated", chars=len(text), limit=MAX_REPLY_CHARS)
         return text[:MAX_REPLY_CHARS]

@@ -46,7 +46,7 @@ class ChatWorker:
             message = job.read(UserInput)
             session, turn = session_of(message), message.meta.turn
             if turn is None:
-                raise ValueError("meta.turn: a turn in this list has a number")
+                raise ValueError("meta.turn: missing; a message in this list has a turn number")
         except ValueError as error:
             why = (
                 field_error(error).body.message

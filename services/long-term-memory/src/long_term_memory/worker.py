@@ -74,7 +74,7 @@ class MemoryWorker:
     @staticmethod
     def on_exhausted(raw: str) -> Sequence[RedisCommand]:
         """Return the error response to a request that failed too often."""
-        return _unreadable(raw, "this question could not be answered")
+        return _unreadable(raw, "this request could not be answered")
 
     async def _answer(self, request: LtmRequest) -> tuple[LtmResponse, list[RedisCommand]]:
         user = request.user_id
@@ -111,7 +111,8 @@ class MemoryWorker:
 def _require_user(user_id: str) -> None:
     if user_id == ANONYMOUS:
         raise Refused(
-            f"user_id: nothing is kept of {ANONYMOUS!r}, whom strangers share; give each user a name of his own"
+            f"user_id: nothing is stored for {ANONYMOUS!r}, which several users share; give each "
+            "user an id"
         )
 
 

@@ -97,9 +97,9 @@ def _response(request: TtsRequest, result: SynthesisResult, took_s: float | None
 def _error(request: TtsRequest, result: SynthesisResult, now: float) -> TtsError:
     failure = TtsFailure(
         code="TTS_SYNTHESIS_FAILED" if result.sound is not None else "ALL_PROVIDERS_FAILED",
-        message="some of the reply has no voice"
+        message="a part of the reply has no audio"
         if result.sound is not None
-        else "the reply has no voice",
+        else "the reply has no audio",
         details=f"{result.problem}: {result.detail[:200]}",
         provider=result.voice,
     )

@@ -71,13 +71,13 @@ async def synthesize(voice: Voice, text: str, lang: str, within_s: float) -> Syn
                     continue
                 if speech.audio_ms + pause_ms + said.audio_ms > MAX_AUDIO_MS:
                     speech.mark_incomplete(
-                        "voice_too_long", f"over {MAX_AUDIO_MS // 60_000} minutes of sound"
+                        "voice_too_long", f"more than {MAX_AUDIO_MS // 60_000} minutes of audio"
                     )
                     break
                 _append(speech, said, pause_ms)
                 pause_ms = fragment.pause_ms
     except TimeoutError:
-        speech.mark_incomplete("voice_timeout", f"not all of it was spoken within {within_s:.0f} s")
+        speech.mark_incomplete("voice_timeout", f"synthesis took longer than {within_s:.0f} s")
     if not speech.pcm and speech.problem == "voice_cut":
         speech.problem = "voice_failed"
     return speech

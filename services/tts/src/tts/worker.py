@@ -95,7 +95,9 @@ class TtsWorker:
         metrics.LEGACY_FAILURES.labels(stage="tts", code="given_up").inc()
         return responses.commands_for(
             request,
-            SynthesisResult(problem="given_up", detail="nobody survived this text"),
+            SynthesisResult(
+                problem="given_up", detail="every attempt to synthesize this text failed"
+            ),
             time.time(),
         )
 
