@@ -39,7 +39,7 @@ def lan_urls(host: str, port: int, scheme: str = "http") -> str | None:
     )
 
 
-def interface_addresses() -> ssl.SSLContext:
+def unverified_tls() -> ssl.SSLContext:
     """Return a TLS context for connections within this machine, which verifies no certificate.
 
     The page's certificate is self-signed.

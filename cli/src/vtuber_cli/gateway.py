@@ -43,7 +43,7 @@ def trust(url: str) -> ssl.SSLContext | None:
     if parts.scheme != "https":
         return None
     return (
-        addresses.interface_addresses()
+        addresses.unverified_tls()
         if _is_loopback(parts.hostname or "")
         else ssl.create_default_context()
     )

@@ -56,7 +56,7 @@ def request_readiness(
 
     Proxies of the environment are not used, and certificates are not verified.
     """
-    handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.interface_addresses()))
+    handlers = (ProxyHandler({}), HTTPSHandler(context=addresses.unverified_tls()))
     try:
         with build_opener(*handlers).open(
             f"{addresses.url(host, port, scheme)}/readyz", timeout=2

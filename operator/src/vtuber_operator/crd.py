@@ -159,9 +159,9 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """Run the command; returns exit status 1 when `--check` finds a difference."""
     parser = argparse.ArgumentParser(prog="python -m vtuber_operator.crd", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--write", action="store_true", help="write the copies anew")
+    what.add_argument("--write", action="store_true", help="write the copies")
     what.add_argument(
-        "--check", action="store_true", help="say which copies are not as the models are"
+        "--check", action="store_true", help="report copies that differ from the models"
     )
     if parser.parse_args(arguments).write:
         write(root)
@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         sys.stderr.write(f"crd: {sentence}\n")
     if found:
         sys.stderr.write(
-            "Write them anew with `python -m vtuber_operator.crd --write` and commit them.\n"
+            "Write them with `python -m vtuber_operator.crd --write` and commit them.\n"
         )
     return 1 if found else 0
 

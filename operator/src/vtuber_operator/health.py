@@ -49,7 +49,7 @@ class Health:
         """
         reasons = []
         if (idle := self._clock() - self._reconciler.passed_at) > STALL_TIMEOUT_S:
-            reasons.append(f"the work loop has not come round for {idle:.0f} s")
+            reasons.append(f"the work loop has made no pass for {idle:.0f} s")
         limit = 3.0 * self._settings.watch_timeout_s
         api_answers = (
             self._resync.succeeded_at is not None
@@ -61,7 +61,7 @@ class Health:
             and (silent := self._progress.silent_s()) > limit
         ):
             reasons.append(
-                f"a watch has not been begun anew for {silent:.0f} s although the API server answers"
+                f"a watch has not been renewed for {silent:.0f} s, although the API server answers"
             )
         return reasons
 

@@ -126,7 +126,7 @@ async def test_a_model_that_fails_is_an_error_that_a_person_can_read_and_the_nex
     lang: str | None,
     told: str,
 ) -> None:
-    author.problem = GenerationFailed("llm_timeout", "no whole reply within 25 s")
+    author.problem = GenerationFailed("llm_timeout", "no complete reply within 25 s")
     counted = metrics.LEGACY_FAILURES.labels(stage="chat-ai", code="llm_timeout")
     before = counted._value.get()
     following = chain.turn("and then?", turn=4, verbatim=True)

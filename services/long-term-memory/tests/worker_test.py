@@ -252,6 +252,6 @@ async def test_who_asked_what_nobody_could_answer_is_told(
     assert (told.success, told.user_id, told.error) == (
         False,
         "tom",
-        "this question could not be answered",
+        "this request could not be answered",
     )
     assert await redis.lrange(DEAD, 0, -1) == [raw]

@@ -25,11 +25,11 @@ FLAG_DEFAULTS: Final[dict[Flag, bool]] = {flag: bool(getattr(FlagSet(), flag)) f
 """Value of each flag that is absent."""
 
 _ON: Final = {
-    Flag.ENABLE_SYNC_CORE: "The synchronous path answers, with the legacy chain as its fallback; off: the legacy chain answers.",
+    Flag.ENABLE_SYNC_CORE: "The main path answers, and the legacy pipeline is its fallback; off: the legacy pipeline answers.",
     Flag.SYNC_TTS_STREAMING: "Speech is sent in chunks while the text is written; off: as a whole file after the text.",
-    Flag.SYNC_TTS_BARGE_IN: "STOP silences the speaker in the middle of a word; off: STOP is refused (409).",
+    Flag.SYNC_TTS_BARGE_IN: "STOP ends the speech at once, even within a word; off: STOP is rejected (409).",
     Flag.ENABLE_STREAMS_OUTBOX: "Events of a turn are committed with it and delivered through Redis Streams.",
-    Flag.ENABLE_LTM: "Turns are remembered, and memories are recalled into the prompt.",
+    Flag.ENABLE_LTM: "Turns are stored as memories, and matching memories are added to the prompt.",
 }
 
 Rule = dict[str, str]
@@ -122,7 +122,7 @@ class SecretKeyRef(SpecModel):
     name: SecretName = Field(
         description="Name of the Secret, in the namespace of this VtuberSession."
     )
-    key: SecretKey = Field(description="The key of its data that holds the API key.")
+    key: SecretKey = Field(description="The key within its data that contains the API key.")
 
 
 class ApiKey(SpecModel):
@@ -139,7 +139,7 @@ class SpecPersona(SpecModel):
     )
     lang: Annotated[Lang, StringConstraints(max_length=35)] | None = Field(
         default=None,
-        description="Language of a turn that shows none of its own, such as zh or en-US.",
+        description="Language of turns whose own language is not detected, such as zh or en-US.",
     )
 
 
@@ -166,9 +166,9 @@ class SpecLlm(SpecModel):
         default=None, ge=1, le=8_000, description="Longest reply, in tokens."
     )
     temperature: float | None = Field(
-        default=None, ge=0, le=2, description="0 is repeatable, 2 is wild."
+        default=None, ge=0, le=2, description="Randomness of the reply; 0 is the least random."
     )
-    api_key: ApiKey | None = Field(default=None, description="The key that the server asks for.")
+    api_key: ApiKey | None = Field(default=None, description="The API key of the server.")
 
 
 class SpecVoice(SpecModel):
@@ -193,7 +193,7 @@ class SpecVoice(SpecModel):
     model: Annotated[ModelName, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Name of the speech model."
     )
-    api_key: ApiKey | None = Field(default=None, description="The key that the server asks for.")
+    api_key: ApiKey | None = Field(default=None, description="The API key of the server.")
 
 
 class Rollout(SpecModel):
@@ -225,7 +225,7 @@ class Spec(SpecModel):
     """Desired state of the session."""
 
     session_id: SessionName = Field(
-        description="The session this is about, or * for every session that has no VtuberSession of its own. Immutable.",
+        description="The session that this applies to, or * for every session that has no VtuberSession of its own. Immutable.",
         json_schema_extra=_IMMUTABLE,
     )
     flags: SpecFlags = Field(default=SpecFlags(), description=SpecFlags.__doc__)

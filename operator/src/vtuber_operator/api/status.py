@@ -95,7 +95,7 @@ class Condition(SpecModel):
         default=0,
         ge=0,
         json_schema_extra={"format": "int64"},
-        description="metadata.generation that it was judged for.",
+        description="metadata.generation that it was evaluated for.",
     )
     last_transition_time: Time = Field(description="When the status of the condition last changed.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
@@ -109,15 +109,17 @@ class FlagStatus(SpecModel):
 
     name: Flag = Field(description="The flag's name.")
     desired: bool = Field(description="What spec.flags asks for.")
-    effective: bool = Field(description="What the document says that pods go by.")
+    effective: bool = Field(description="The value in the document that pods use.")
     phase: FlagPhase = Field(description="Where the flag is between the two.")
     acknowledged_pods: int = Field(
         default=0,
         ge=0,
-        description="Live pods that go by the present document; refreshed every few seconds.",
+        description="Live pods that use the present document; refreshed every few seconds.",
     )
     live_pods: int = Field(
-        default=0, ge=0, description="Pods that are asked: Ready, with the label vtuber.dev/flags."
+        default=0,
+        ge=0,
+        description="Pods that must acknowledge: Ready, with the label vtuber.dev/flags.",
     )
     since: Time = Field(description="When the flag entered its phase.")
 
@@ -129,12 +131,12 @@ class Status(SpecModel):
         default=0,
         ge=0,
         json_schema_extra={"format": "int64"},
-        description="The metadata.generation that this status is about.",
+        description="The metadata.generation that this status belongs to.",
     )
     phase: Phase = Field(default=Phase.PENDING, description="The state in one word.")
     step: Annotated[str, StringConstraints(max_length=64)] = Field(
         default="",
-        description="Flags in force of flags wanted, and the one that moves, e.g. 2/3 SYNC_TTS_STREAMING.",
+        description="Flags in force of flags wanted, and the one being changed, e.g. 2/3 SYNC_TTS_STREAMING.",
     )
     generation: Generation = Field(
         default=0,

@@ -1,4 +1,15 @@
-"""The documents in Redis: hash, revision and message in one transaction (ADR 8), written only where they differ."""
+"""Writes the flag documents to Redis.
+
+Documents, revision and message are written in one transaction (ADR 8), and only if a document
+differs. Pods compare revisions to find the newest documents, so a revision must never decrease.
+
+The writer keeps a copy of what Redis holds. After a failure it does not know whether the
+transaction was executed, so it reads Redis again before it writes. The same happens when the
+revision in Redis is not the one written last, for example because Redis was emptied or restored:
+then everything is written again, with a revision above the old one.
+
+What the documents contain is decided in `plan/session_documents.py`.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -24,22 +35,31 @@ def _generation(text: str) -> int:
 
 
 class FlagWriter:
-    """Knows what Redis holds: read back at the start, after a failure, and when the revision is not the one last written."""
+    """Writes documents, and knows what Redis holds: `written` and `revision`."""
 
     def __init__(self, redis: RedisClient, *, clock_ms: Callable[[], int] = unix_ms) -> None:
         self._redis = redis
         self._clock_ms = clock_ms
         self._in_sync = False
         self.known = False
-        """Whether Redis was read once. Later, what it held last is taken for granted until `sync` has read and mended it."""
+        """Whether Redis was read once.
+
+        Later, its last known content counts until `sync` has read it again.
+        """
         self._rewrite_all = False
-        """The revision in Redis is lower than one that pods have seen: it has to be written although no document differs."""
+        """Whether to write although no document differs.
+
+        The revision in Redis is lower than one that pods have seen.
+        """
         self._texts: dict[str, tuple[SessionDocument, str]] = {}
         self.revision = 0
         self.written: dict[str, WrittenDocument] = {}
 
     async def sync(self, documents: Mapping[str, SessionDocument]) -> bool:
-        """Make the hash so; returns whether anything was written. Raises RedisAway; what is in force stays."""
+        """Make Redis hold exactly these documents; return whether anything was written.
+
+        Raises RedisUnavailable; the old documents then stay in force.
+        """
         texts = {session: self._text(session, document) for session, document in documents.items()}
         self._texts = {session: self._texts[session] for session in texts}
         await self.prepare()
@@ -66,7 +86,7 @@ class FlagWriter:
         try:
             await self._redis.call("documents", write)
         except RedisUnavailable:
-            # The transaction may have been carried out although its answer did not come.
+            # The transaction may have been executed although its response did not arrive.
             self._in_sync = False
             raise
         self.revision = revision
@@ -93,7 +113,7 @@ class FlagWriter:
         return known[1]
 
     async def prepare(self) -> None:
-        """Read back what is there, where that is not known; raises RedisAway."""
+        """Read what Redis holds, if that is not known. Raises RedisUnavailable."""
         if self._in_sync:
             return
 
@@ -110,16 +130,16 @@ class FlagWriter:
             session: WrittenDocument(text, revision, _generation(text))
             for session, text in texts.items()
         }
-        # An emptied or restored Redis: pods compare revisions, so one that goes back is made to go forth.
+        # Redis was emptied or restored. Pods compare revisions, so a higher one must be written.
         self._rewrite_all = revision < self.revision or (bool(texts) and revision == 0)
         self.revision = max(self.revision, revision)
         self._in_sync = self.known = True
 
     async def verify(self) -> None:
-        """Look whether somebody emptied Redis; raises RedisAway."""
+        """Compare the revision in Redis with the one written last. Raises RedisUnavailable."""
 
         async def read(client: Redis) -> str:
-            # Nothing was ever written while there was no session.
+            # Before the first session there is no revision.
             return str(await client.get(FLAGS_REVISION) or 0)
 
         if self._in_sync and await self._redis.call("verify", read) != str(self.revision):
@@ -127,7 +147,10 @@ class FlagWriter:
             self._in_sync = False
 
     def next_generation(self) -> int:
-        """A revision for a table that cannot be written to Redis now; every later write has a higher one."""
+        """Return a revision for documents that cannot be written to Redis now.
+
+        Every later write has a higher one.
+        """
         self.revision = max(self._clock_ms(), self.revision + 1)
         self._in_sync = False
         return self.revision

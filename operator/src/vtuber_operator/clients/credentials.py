@@ -1,4 +1,4 @@
-"""How to reach the API server: the pod's service account, or a kubeconfig. One session with deadlines and a look at each request."""
+"""Credentials for the API server, and HTTP sessions whose responses can be observed."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from vtuber_operator.errors import Unreachable
 OnAnswer = Callable[[str, int, bool], None]
 
 LONG_LIVED: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
+"""Watches stay open, so only connecting has a timeout."""
 
 _UNREADABLE: Final = (
     OSError,
@@ -27,10 +28,10 @@ _UNREADABLE: Final = (
 
 
 def credentials() -> kopf.ConnectionInfo:
-    """Read anew at each call: a projected token is replaced every hour.
+    """Return the credentials of the pod's service account, or of a kubeconfig.
 
-    Raises Unreachable when there are none, or when they cannot be read; the error names a file and
-    never its content.
+    They are read at each call, because a projected token is replaced every hour. Raises Unreachable
+    when there are none, or when they cannot be read; the error names a file, never its content.
     """
     settings = kopf.OperatorSettings()
     try:
@@ -42,7 +43,7 @@ def credentials() -> kopf.ConnectionInfo:
         raise Unreachable(f"credentials cannot be read ({type(error).__name__}: {why})") from None
     if found is None:
         raise Unreachable(
-            "neither a service account nor a kubeconfig (KUBECONFIG, ~/.kube/config) is there"
+            "found neither a service account nor a kubeconfig (KUBECONFIG, ~/.kube/config)"
         )
     return found
 

@@ -1,4 +1,8 @@
-"""Whether the watches are established, and go on. kopf does not tell; the answers to its requests do."""
+"""Tracks whether the watches of kopf are established and still running.
+
+kopf does not report this, so the responses to its requests are observed: a list request, then a
+watch request, repeated as long as the watch runs.
+"""
 
 import threading
 import time
@@ -6,9 +10,9 @@ from collections.abc import Callable, Iterable
 
 
 class WatchHealth:
-    """Which resources have been listed and are watched, and since when nothing was heard of each.
+    """State of the watches of these API paths.
 
-    Called from kopf's thread and read from the other: guarded by a lock.
+    kopf's thread reports responses and other threads read the state, so a lock guards it.
     """
 
     def __init__(
@@ -19,7 +23,7 @@ class WatchHealth:
         on_established: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Both callbacks are called from the thread of the watches."""
+        """Both callbacks are called in the thread of the watches."""
         self._lock = threading.Lock()
         self._clock = clock
         self._paths = frozenset(paths)
@@ -28,21 +32,21 @@ class WatchHealth:
         self._on_relist, self._on_established = on_relist, on_established
 
     def answered(self, path: str, status: int, watch: bool) -> None:
-        """The API server answered a request of kopf's."""
+        """Record a response of the API server to kopf."""
         if path not in self._paths or status != 200:
             return
         with self._lock:
             again = path in self._watched
             if watch:
                 self._watched[path] = self._clock()
-        # A list after the first watch: the watch had to begin anew, and what was deleted in between was not told.
+        # A list after the first watch: the watch has restarted and may have missed deletions.
         if not watch and again:
             self._on_relist()
         if watch and not again and self.established:
             self._on_established()
 
     def restarted(self) -> None:
-        """Kopf is started anew: nothing is established yet."""
+        """Record that kopf restarts: no watch is established."""
         with self._lock:
             self._watched.clear()
             self._began = self._clock()
@@ -55,11 +59,11 @@ class WatchHealth:
 
     @property
     def established(self) -> bool:
-        """Whether everything is listed and watched."""
+        """Whether all paths are listed and watched."""
         return not self.missing
 
     def silent_s(self) -> float:
-        """Seconds since the watch that was begun anew the longest ago."""
+        """Return seconds since the last watch response of the path that has waited longest."""
         with self._lock:
             return self._clock() - min(
                 (self._watched.get(path, self._began) for path in self._paths), default=self._began

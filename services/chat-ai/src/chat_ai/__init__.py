@@ -1,1 +1,1 @@
-"""Legacy: second service of the legacy pipeline; generates the whole reply of a turn."""
+"""Legacy: second service of the legacy pipeline; generates whole replies."""

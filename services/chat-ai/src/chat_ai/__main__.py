@@ -1,4 +1,4 @@
-"""`chat-ai`: one process."""
+"""Entry point of `chat-ai`: one process."""
 
 from chat_ai.app import build
 from chat_ai.settings import ChatSettings
@@ -6,7 +6,7 @@ from service_runtime.server import serve
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve("chat-ai", ChatSettings, build)
 
 

@@ -23,7 +23,7 @@ from service_runtime.http.health import HealthCheck
 
 
 def build(settings: ChatSettings) -> Starlette:
-    """Takes `chat_requests`."""
+    """Build the application: a consumer of the list `chat_requests`."""
     redis, tasks = RedisClient(settings.redis_url, timeout_s=2), BackgroundTasks()
     documents = FlagDocuments()
     models = SessionModels(settings, documents)
@@ -50,7 +50,7 @@ def build(settings: ChatSettings) -> Starlette:
         stack.push_async_callback(tasks.close)
         watch.start()
         stack.push_async_callback(watch.aclose)
-        # Beside the work: what a predecessor of this name left behind must not wait for it.
+        # A background task: jobs that an earlier process left behind must not wait for it.
         tasks.start("warm-up", Warming("models", models.default, LlmError).run())
 
     return worker_app.create_worker_app(probe, work, replies.handle, failures.exhausted, parts)

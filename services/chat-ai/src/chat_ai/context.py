@@ -1,4 +1,4 @@
-"""What chat-ai reads before it writes: the session's recent turns, and whether the turn has its answer already."""
+"""What chat-ai reads before it generates a reply: recent turns, and whether a response exists."""
 
 import asyncio
 from typing import Final
@@ -17,7 +17,10 @@ RETRY_PAUSE_S: Final = 0.5
 
 
 class TurnContext:
-    """Every method waits until Redis is there: without history she would answer as somebody who was not there, so rather later."""
+    """Reads from Redis; every method waits until Redis is available.
+
+    A late reply is better than one without the history of the session.
+    """
 
     def __init__(self, redis: RedisClient, context_turns: int) -> None:
         self._redis, self._history, self._context_turns = (
@@ -27,7 +30,7 @@ class TurnContext:
         )
 
     async def turns(self, session_id: str) -> list[TurnRecord]:
-        """The turns for the prompt, oldest first."""
+        """Return the turns for the prompt, oldest first."""
         while True:
             try:
                 return await self._history.prompt_turns(session_id, self._context_turns)
@@ -38,7 +41,7 @@ class TurnContext:
                     await asyncio.sleep(RETRY_PAUSE_S)
 
     async def answered(self, task_id: str, message_id: str) -> bool:
-        """Whether an answer to this message stands."""
+        """Whether a response to this message is stored."""
 
         async def work(client: Redis) -> bool:
             return bool(await client.hexists(redis_names.responses(task_id), message_id))
@@ -46,7 +49,10 @@ class TurnContext:
         return await self._redis.call_until_available("answers", work)
 
     async def _without(self, session_id: str) -> None:
-        """A list, as versions before 0.2 kept it. The engine's database has all of it and files it anew."""
+        """Delete a history in the list format of versions before 0.2.
+
+        The engine's database still has its turns.
+        """
         log.warning("history_of_another_type", session=session_id)
 
         async def work(client: Redis) -> None:

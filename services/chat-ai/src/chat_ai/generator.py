@@ -1,4 +1,4 @@
-"""Who writes the reply of a session: its persona and its language model, within a time."""
+"""Generates the whole reply of a turn with the session's language model and persona."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ log = structlog.get_logger("generator")
 
 
 class GenerationFailed(Exception):
-    """`code`: `llm_timeout`, `llm_empty`, or an `LlmError`'s."""
+    """No reply could be generated.
+
+    `code` is `llm_timeout`, `llm_empty`, or the code of an LlmError.
+    """
 
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
@@ -26,13 +29,13 @@ class GenerationFailed(Exception):
 
 
 class ReplyGenerator:
-    """Asks the same models, with the same prompt, as the engine does."""
+    """Generates replies with the same models and prompts as the engine."""
 
     def __init__(self, models: SessionModels, *, within_s: float) -> None:
         self._models, self._timeout_s = models, within_s
 
     async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
-        """The whole reply, at most `REPLY_CHARS` characters. Raises NoReply."""
+        """Return the whole reply, at most MAX_REPLY_CHARS characters. Raises GenerationFailed."""
         model = self._models.for_session(session_id)
         messages = prompt.build(model.instructions, recent, content)
         try:
@@ -40,20 +43,23 @@ class ReplyGenerator:
                 text = await self._text(model, messages)
         except TimeoutError as error:
             raise GenerationFailed(
-                "llm_timeout", f"no whole reply within {self._timeout_s:.0f} s"
+                "llm_timeout", f"no complete reply within {self._timeout_s:.0f} s"
             ) from error
         except LlmError as error:
             raise GenerationFailed(error.code, str(error)) from error
-        # What cannot be encoded cannot be handed on.
+        # Redis and JSON need valid Unicode, without lone surrogates.
         text = text.encode("utf-8", "replace").decode("utf-8")
         if not text.strip():
-            raise GenerationFailed("llm_empty", "the model wrote nothing")
+            raise GenerationFailed("llm_empty", "the language model returned no text")
         if len(text) > MAX_REPLY_CHARS:
             log.warning("reply_truncated", chars=len(text), limit=MAX_REPLY_CHARS)
         return text[:MAX_REPLY_CHARS]
 
     async def _text(self, model: SessionModel, messages: Sequence[Message]) -> str:
-        """A reply that breaks off is asked for once more: unlike on the main path, nobody has heard its beginning."""
+        """Return the reply; a stream that fails after some text is requested once more.
+
+        The main path cannot do this, because viewers have already got the beginning.
+        """
         for tries_left in (1, 0):
             text = ""
             try:

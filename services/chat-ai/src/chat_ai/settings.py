@@ -1,4 +1,4 @@
-"""Settings of chat-ai; the only reader of its environment."""
+"""Settings of chat-ai; no other module reads its environment."""
 
 from pydantic import AliasChoices, Field
 
@@ -6,7 +6,7 @@ from dialog_llm.settings import LlmSettings
 
 
 class ChatSettings(LlmSettings):
-    """See `LlmSettings` for the language models, `ServiceSettings` for what all services share."""
+    """Settings of chat-ai beside those of LlmSettings and ServiceSettings."""
 
     port: int = Field(default=8202, ge=1, le=65535)
 
@@ -16,7 +16,10 @@ class ChatSettings(LlmSettings):
         le=600,
         validation_alias=AliasChoices("generation_timeout_s", "reply_within_s"),
     )
-    """A whole reply takes no longer; below the time after which input-handler gives the turn up."""
+    """Seconds for a whole reply.
+
+    It is shorter than the time for which input-handler waits for a turn.
+    """
 
     generation_concurrency: int = Field(
         default=16,

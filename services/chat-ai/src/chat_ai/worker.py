@@ -1,4 +1,7 @@
-"""One whole reply: prompt, model, history, and on to the voice; or, as the answer to the turn, why there is none."""
+"""Generates the reply of a turn, stores it in the history, and passes it to tts.
+
+A turn that fails gets an error response from here.
+"""
 
 import time
 from datetime import UTC, datetime
@@ -29,18 +32,21 @@ NO_REPLY: Final = LocalizedText(
 
 
 class ChatWorker:
-    """`take` is the work on one message of `chat_requests`."""
+    """Processes jobs of `chat_requests`."""
 
     def __init__(self, recollection: TurnContext, generator: ReplyGenerator) -> None:
         self._context, self._generator = recollection, generator
 
     async def handle(self, job: Job) -> None:
-        """Write the reply, and give it to the voice and to history in one step; or say why there is none."""
+        """Complete one job: the history and the request to tts are written in one transaction.
+
+        A turn that is too old, or that has a response already, is not generated.
+        """
         try:
             message = job.read(UserInput)
             session, turn = session_of(message), message.meta.turn
             if turn is None:
-                raise ValueError("meta.turn: a turn in this list has a number")
+                raise ValueError("meta.turn: missing; a message in this list has a turn number")
         except ValueError as error:
             why = (
                 field_error(error).body.message
@@ -57,7 +63,7 @@ class ChatWorker:
         }
         structlog.contextvars.bind_contextvars(**names)
         if failures.is_expired(message.meta) or await self._context.answered(message.task_id, name):
-            # It was told that nothing came in time. Behind it others wait, for whom it is not too late.
+            # The client already got a response; completing the job starts the session's next turn.
             await _fail(job, message, "too_late", failures.EXPIRED)
         elif message.meta.verbatim:
             await self._enqueue_speech(job, message, name, message.content)

@@ -1,4 +1,4 @@
-"""`long-term-memory`: one process."""
+"""Entry point of `long-term-memory`: one process."""
 
 from long_term_memory.app import build
 from long_term_memory.settings import LtmSettings
@@ -6,7 +6,7 @@ from service_runtime.server import serve
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve("long-term-memory", LtmSettings, build)
 
 

@@ -15,7 +15,7 @@ from service_runtime.http.health import HealthCheck
 
 
 def build(settings: LtmSettings) -> Starlette:
-    """Takes `ltm_requests`."""
+    """Build the application: a consumer of the list `ltm_requests`."""
     redis = RedisClient(settings.redis_url, timeout_s=2)
     worker = MemoryWorker(
         MemoryStore(

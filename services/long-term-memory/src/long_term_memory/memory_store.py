@@ -1,4 +1,9 @@
-"""What is kept of each user, in Redis: every user apart, bounded, forgotten with time."""
+"""Memories and profiles of users in Redis.
+
+Each user has a sorted set of memories, scored by time, and a hash with the profile. Both are
+bounded and expire. Changes are returned as commands, so that the work queue can execute them
+together with the response.
+"""
 
 import asyncio
 import hashlib
@@ -19,7 +24,7 @@ ID_CHARS: Final = 32
 
 
 class MemoryStore:
-    """Reads wait for Redis; what is to be written is given as effects, so that it happens with the answer. `clock`: Unix seconds."""
+    """Memories and profiles. Reads wait until Redis is available. `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -34,7 +39,10 @@ class MemoryStore:
     def add_commands(
         self, user_id: str, content: str, metadata: dict[str, Any]
     ) -> tuple[dict[str, Any], list[RedisCommand]]:
-        """A memory, and what makes it last. The same words again are the same memory, newer."""
+        """Return the memory and the commands that store it.
+
+        The same content with the same metadata replaces the older memory.
+        """
         kept = json.dumps(
             {"content": content, "metadata": metadata}, ensure_ascii=False, sort_keys=True
         )
@@ -46,8 +54,9 @@ class MemoryStore:
         ]
 
     async def search(self, user_id: str, question: str, count: int) -> list[dict[str, Any]]:
-        """What this user's memories say about the question, the likest first, of equals the newest. Raises RedisDown on a key of
-        another type.
+        """Return the user's memories that match the question, best first, then newest first.
+
+        Raises RedisUnavailable if the key has another type.
         """
 
         async def work(client: Redis) -> list[tuple[str, float]]:
@@ -58,11 +67,14 @@ class MemoryStore:
             )
 
         rows = await self._redis.call_until_available("ltm", work)
-        # A thousand memories take some hundred ms to compare; others are asking too.
+        # Comparing a thousand memories takes some hundred ms, which would block the event loop.
         return await asyncio.to_thread(_top_matches, rows, question, count)
 
     async def profile(self, user_id: str) -> dict[str, Any]:
-        """The user's profile; empty for one that nobody knows. Raises RedisDown on a key of another type."""
+        """Return the user's profile; empty for an unknown user.
+
+        Raises RedisUnavailable if the key has another type.
+        """
 
         async def work(client: Redis) -> dict[str, str]:
             return cast("dict[str, str]", await client.hgetall(redis_names.user_profile(user_id)))
@@ -73,7 +85,7 @@ class MemoryStore:
         }
 
     def update_commands(self, user_id: str, updates: dict[str, Any]) -> list[RedisCommand]:
-        """Fields of the profile that are set, and those that are null, which are removed."""
+        """Return the commands that set fields of the profile; a field that is None is removed."""
         key, made = redis_names.user_profile(user_id), list[RedisCommand]()
         for name, value in updates.items():
             made.append(
@@ -90,7 +102,7 @@ def _top_matches(
     asked = similarity.features(question)
     memories = [_memory(kept, at_ms) for kept, at_ms in rows]
     scored = [(similarity.score(asked, memory["content"]), memory) for memory in memories]
-    # Sorting keeps the order of equals, and the newest came first.
+    # The sort is stable, and the newest memories come first.
     found = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])[
         : min(count, FOUND_MAX)
     ]
@@ -103,7 +115,7 @@ def _memory(kept: str, at_ms: float) -> dict[str, Any]:
 
 
 def _value(raw: str) -> Any:
-    """As JSON; what an older service wrote is a text."""
+    """Decode JSON; values of older services are plain text."""
     try:
         return json.loads(raw)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a question to long-term memory may hold, by its type. Sizes are limits of one user's memory."""
+"""Data of the requests to long-term memory, by type. The limits bound the memory of one user."""
 
 import json
 from typing import Annotated, Any, Final
@@ -18,14 +18,14 @@ FieldName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class SearchRequest(SnakeModel):
-    """Type `search`: the likest memories."""
+    """Type `search`: find the most similar memories."""
 
     query: Content
     limit: int = Field(default=5, ge=1, le=FOUND_MAX)
 
 
 class AddRequest(SnakeModel):
-    """Type `add`: something to keep. Its source is in `metadata`, where there is one."""
+    """Type `add`: store a text. Its source may be in `metadata`."""
 
     content: Content
     metadata: dict[str, Any] = {}
@@ -51,7 +51,7 @@ class AddRequest(SnakeModel):
 
     @property
     def by_user(self) -> bool:
-        """Whether the user said it; what she said herself is not kept."""
+        """Whether the user said it; replies of the character are not stored."""
         return bool(self.metadata.get("source", "user") == "user")
 
 

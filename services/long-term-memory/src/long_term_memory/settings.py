@@ -1,4 +1,4 @@
-"""Settings of long-term-memory; the only reader of its environment."""
+"""Settings of long-term-memory; no other module reads its environment."""
 
 from pydantic import AliasChoices, Field
 
@@ -6,7 +6,7 @@ from service_runtime.settings import ServiceSettings
 
 
 class LtmSettings(ServiceSettings):
-    """See `ServiceSettings` for what all services share."""
+    """Settings of long-term-memory beside those of ServiceSettings."""
 
     port: int = Field(default=8204, ge=1, le=65535)
 
@@ -16,9 +16,9 @@ class LtmSettings(ServiceSettings):
         le=100_000,
         validation_alias=AliasChoices("max_memories_per_user", "memories_a_user"),
     )
-    """The oldest beyond that are forgotten."""
+    """Number of stored memories of a user; the oldest are deleted."""
 
     retention_days: int = Field(
         default=365, ge=1, validation_alias=AliasChoices("retention_days", "kept_days")
     )
-    """A user of whom nothing is heard for so long is forgotten."""
+    """Days without a change after which a user's memories, and the profile, are deleted."""

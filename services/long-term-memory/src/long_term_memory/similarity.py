@@ -1,4 +1,7 @@
-"""How much a text has to do with a question: shared words, and shared pairs of hanzi. Pure."""
+"""Similarity of a text and a question: the share of common words or character pairs.
+
+Chinese has no spaces between words, so pairs of adjacent characters replace words.
+"""
 
 import re
 from typing import Final
@@ -10,14 +13,20 @@ _CJK: Final = re.compile(f"[{CJK}]+")
 
 
 def features(text: str) -> frozenset[str]:
-    """Lower-case words, and pairs of neighbouring hanzi (a lone one by itself)."""
+    """Return lower-case words, and pairs of adjacent Chinese characters.
+
+    A Chinese character without a neighbour counts by itself.
+    """
     lower = text.lower()
     pairs = {run[at : at + 2] for run in _CJK.findall(lower) for at in range(max(1, len(run) - 1))}
     return frozenset({*_WORD.findall(lower), *pairs})
 
 
 def score(question: frozenset[str], text: str) -> float:
-    """Share of the question's features that the text has, from 0 to 1. A lone hanzi is found inside words, too."""
+    """Return the share of the question's features that the text contains, from 0 to 1.
+
+    A single Chinese character also counts within a longer sequence.
+    """
     if not question:
         return 0.0
     known = features(text)

@@ -1,4 +1,7 @@
-"""Questions to long-term memory, each answered once: on a channel, and for a while in a key for whoever reads late."""
+"""Answers requests to long-term memory.
+
+Each request gets one response, on a channel and, for late readers, in a key for 60 s.
+"""
 
 import json
 from collections.abc import Sequence
@@ -25,22 +28,26 @@ from service_runtime.http.errors import field_error
 log = structlog.get_logger("memory_worker")
 
 RESPONSE_TTL_S: Final = 60
+"""Lifetime of a stored response in seconds."""
 ANONYMOUS: Final = "anonymous"
-"""The name that older services give to everybody: what is kept under it would be known to strangers."""
+"""User id that older services use for all users without a name.
+
+Nothing is stored for it, because other users could read it.
+"""
 
 
 class Refused(Exception):
-    """A question that gets no answer; the text says why."""
+    """The request is not executed; the text is the reason."""
 
 
 class MemoryWorker:
-    """`take` is the work on one message of `ltm_requests`."""
+    """Processes jobs of `ltm_requests`."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
     async def handle(self, job: Job) -> None:
-        """Answer it; what it changes is written together with the answer."""
+        """Answer the request; its changes and the response are written in one transaction."""
         try:
             request = job.read(LtmRequest)
         except ValidationError as error:
@@ -66,8 +73,8 @@ class MemoryWorker:
 
     @staticmethod
     def on_exhausted(raw: str) -> Sequence[RedisCommand]:
-        """Tell whoever asked."""
-        return _unreadable(raw, "this question could not be answered")
+        """Return the error response to a request that failed too often."""
+        return _unreadable(raw, "this request could not be answered")
 
     async def _answer(self, request: LtmRequest) -> tuple[LtmResponse, list[RedisCommand]]:
         user = request.user_id
@@ -104,7 +111,8 @@ class MemoryWorker:
 def _require_user(user_id: str) -> None:
     if user_id == ANONYMOUS:
         raise Refused(
-            f"user_id: nothing is kept of {ANONYMOUS!r}, whom strangers share; give each user a name of his own"
+            f"user_id: nothing is stored for {ANONYMOUS!r}, which several users share; give each "
+            "user an id"
         )
 
 
@@ -113,7 +121,7 @@ def _error_response(request_id: str, user_id: str, why: str) -> LtmResponse:
 
 
 def _unreadable(raw: str, why: str) -> list[RedisCommand]:
-    """As far as the message says who asked."""
+    """Return an error response if the message contains a valid request id, else nothing."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

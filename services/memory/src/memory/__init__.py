@@ -1,1 +1,1 @@
-"""Legacy: first service of the legacy pipeline; stores messages, numbers turns, keeps their order."""
+"""Legacy: first service of the legacy pipeline; stores messages and orders turns."""

@@ -1,4 +1,4 @@
-"""`memory`: one process."""
+"""Entry point of `memory`: one process."""
 
 from memory.app import build
 from memory.settings import MemorySettings
@@ -6,7 +6,7 @@ from service_runtime.server import serve
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve("memory", MemorySettings, build)
 
 

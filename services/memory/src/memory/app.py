@@ -16,10 +16,10 @@ from service_runtime.http.health import HealthCheck
 
 
 def build(settings: MemorySettings) -> Starlette:
-    """Takes `user_input_queue`."""
+    """Build the application: a consumer of the list `user_input_queue`."""
     redis = RedisClient(settings.redis_url, timeout_s=2)
     worker = InputWorker(redis, ViewerHistory(settings.context_messages, settings.context_ttl_s))
-    # One at a time: of two messages of a session the first must be the first in its backlog. It is three calls to Redis.
+    # One job at a time keeps the order of messages within a session; a job is a few calls to Redis.
     work = WorkQueue(
         settings.redis_url,
         redis_names.USER_INPUT_QUEUE,

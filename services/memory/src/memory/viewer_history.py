@@ -1,4 +1,4 @@
-"""The last words of each viewer, as older services read them. Nobody's words are in somebody else's list."""
+"""Recent messages of each viewer, in the format that older services read."""
 
 import json
 import time
@@ -15,13 +15,19 @@ A_DAY_S: Final = 24 * 3600
 
 
 class ViewerHistory:
-    """List `memory:user_sessions:{viewer}`, newest last: at most `messages`, for `ttl_s` seconds after the last of them."""
+    """The lists `memory:user_sessions:{viewer}`, newest last.
+
+    A list has at most `messages` items and expires `ttl_s` seconds after the last one.
+    """
 
     def __init__(self, messages: int, ttl_s: int) -> None:
         self._messages, self._ttl_s = messages, ttl_s
 
     def append_commands(self, message: UserInput, session_id: str, name: str) -> list[RedisCommand]:
-        """What files the message of the turn `name`. Somebody without a name is known in his session only."""
+        """Return the commands that append the message of the turn `name`.
+
+        A viewer without a name has a list for each session, so that viewers do not share one.
+        """
         known = message.user_id not in ("", ANONYMOUS) and len(message.user_id) <= MAX_NAME_CHARS
         key = redis_names.viewer_context(message.user_id if known else f"{ANONYMOUS}:{session_id}")
         item = {
@@ -42,6 +48,9 @@ class ViewerHistory:
 
 
 def _timestamp(message: UserInput) -> float:
-    """Unix seconds. Older producers write a clock that began with their machine; theirs is taken for now."""
+    """Return the time of the message in Unix seconds.
+
+    Some older producers send the uptime of their machine; the present time replaces it.
+    """
     now = time.time()
     return message.timestamp if abs(now - message.timestamp) < A_DAY_S else now

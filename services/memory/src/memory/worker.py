@@ -1,4 +1,11 @@
-"""What somebody said, on its way into the chain."""
+"""Stores a user's message and appends its turn to the session's queue.
+
+Turns of a session are answered one after the other: only the first turn of a queue is in the work
+queue of chat-ai, and its response starts the next one.
+
+Older producers write into `user_input_queue` directly, without a turn number and a reply claim.
+Such a message gets both here, before it is queued.
+"""
 
 import hashlib
 import time
@@ -22,10 +29,11 @@ from service_runtime.http.errors import field_error
 log = structlog.get_logger("input_worker")
 
 OLDER_PRODUCER: Final = "older_producer"
-"""The reason of a turn that did not come through input-handler."""
+"""Reason of a turn that did not come through input-handler."""
 
-# A turn of a producer that knows neither numbers nor claims: both are taken in one step, and a message that is taken anew keeps them.
-# KEYS: counter, number of this message. ARGV: lifetime of the counter, lifetime of claims, prefix of claims.
+# Assigns a number and a reply claim atomically; a message that is processed again keeps its number.
+# KEYS: turn counter, number of this message.
+# ARGV: lifetime of the counter and of claims in seconds, key prefix of claims.
 _NUMBER_AND_CLAIM: Final = """
 local known = redis.call('GET', KEYS[2])
 if known then return tonumber(known) end
@@ -40,13 +48,13 @@ return turn
 
 
 class InputWorker:
-    """`take` is the work on one message of `user_input_queue`."""
+    """Processes jobs of `user_input_queue`."""
 
     def __init__(self, redis: RedisClient, context: ViewerHistory) -> None:
         self._redis, self._context = redis, context
 
     async def handle(self, job: Job) -> None:
-        """File it, and put it at the end of its session's turns in the chain."""
+        """Store the message and queue its turn, in one transaction."""
         try:
             message = job.read(UserInput)
             if not message.content.strip():
@@ -70,7 +78,7 @@ class InputWorker:
         structlog.contextvars.bind_contextvars(
             **{span_attributes.LOG_CORRELATION_ID: name, span_attributes.LOG_TRACE_ID: trace_id}
         )
-        # What is spoken verbatim was said by nobody.
+        # A verbatim text (SAY) is not a message of a viewer.
         words = (
             [] if message.meta.verbatim else self._context.append_commands(message, session, name)
         )
@@ -88,7 +96,10 @@ class InputWorker:
     async def _with_number(
         self, message: UserInput, raw: str
     ) -> tuple[UserInput, list[RedisCommand]]:
-        """The message with its number, and what is to be forgotten once it is filed."""
+        """Return the message with a turn number, and commands to execute with it.
+
+        The commands delete the record of the number.
+        """
         session = session_of(message)
         this = "memory:" + hashlib.sha256(raw.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         number = redis_names.turn_of_request(session, this)

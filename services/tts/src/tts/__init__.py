@@ -1,1 +1,1 @@
-"""Legacy: last service of the legacy pipeline; synthesizes the whole reply as one file."""
+"""Legacy: last service of the legacy pipeline; synthesizes whole replies as files."""

@@ -1,4 +1,4 @@
-"""`tts`: one process."""
+"""Entry point of `tts`: one process."""
 
 from service_runtime.server import serve
 from tts.app import build
@@ -6,7 +6,7 @@ from tts.settings import TtsSettings
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT."""
     serve("tts", TtsSettings, build)
 
 

@@ -20,7 +20,7 @@ from tts.worker import TtsWorker
 
 
 def build(settings: TtsSettings) -> Starlette:
-    """Takes `tts_requests`."""
+    """Build the application: a consumer of the list `tts_requests`."""
     blobs, tasks = BlobStore(settings.redis_url), BackgroundTasks()
     documents = FlagDocuments()
     voices = SessionVoices(settings, documents)
@@ -35,7 +35,7 @@ def build(settings: TtsSettings) -> Starlette:
     )
     warming = Warming("voices", voices.default, VoiceError)
     probe = HealthCheck("tts")
-    # Only until it was tried: a reply without a voice is answered with its text, and the voice may be back by then.
+    # Ready as soon as the voice was tried: without a voice, responses contain the text alone.
     probe.require("warm-up", lambda: "warming" if warming.untried else None)
     probe.info("flags", watch.state)
     probe.info("voices", lambda: voices.default.report().to_wire())
@@ -46,7 +46,7 @@ def build(settings: TtsSettings) -> Starlette:
         stack.push_async_callback(tasks.close)
         watch.start()
         stack.push_async_callback(watch.aclose)
-        # Beside the work: what a predecessor of this name left behind must not wait for it.
+        # A background task: jobs that an earlier process left behind must not wait for it.
         tasks.start("warm-up", warming.run())
 
     return worker_app.create_worker_app(probe, work, speaker.handle, speaker.on_exhausted, parts)

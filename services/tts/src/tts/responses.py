@@ -1,4 +1,7 @@
-"""What the answer to a turn is made of, and what goes with it. Pure: the time is an argument."""
+"""Builds the response to a legacy turn, and the Redis commands that follow it.
+
+The module has no clock: the time is an argument.
+"""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +26,10 @@ from dialog_redis.work_queue.commands import RedisCommand
 
 @dataclass(frozen=True, slots=True)
 class SynthesisResult:
-    """What became of the text: sound under a blob's id, or none. `problem` says that something is missing, for programs."""
+    """Result of a synthesis: the stored audio or None.
+
+    `problem` is a code that says what is missing, `detail` the reason.
+    """
 
     sound: AudioBlob | None = None
     voice: str | None = None
@@ -34,7 +40,10 @@ class SynthesisResult:
 
 
 def is_legacy_turn(request: TtsRequest) -> bool:
-    """Whether the chain answers this turn; otherwise it only lends its voice to a turn of the main path."""
+    """Whether the legacy pipeline answers this turn.
+
+    Otherwise it only synthesizes the reply of a turn of the main path.
+    """
     meta = request.meta
     return meta.turn is not None and (
         meta.reason is not None or (meta.flags is not None and not meta.flags.ENABLE_SYNC_CORE)
@@ -42,7 +51,11 @@ def is_legacy_turn(request: TtsRequest) -> bool:
 
 
 def commands_for(request: TtsRequest, result: SynthesisResult, now: float) -> list[RedisCommand]:
-    """The answer, the session's next turn, the turn's sample, and a word about a voice that failed. `now` in Unix seconds."""
+    """Return the commands that complete the job. `now` is in Unix seconds.
+
+    They send the response, start the session's next turn, announce a failed voice, and append the
+    turn's sample.
+    """
     meta, session = request.meta, session_of(request)
     took_s = max(0.0, now - meta.received_at) if meta.received_at is not None else None
     made = [commands.send_response(_response(request, result, took_s))]
@@ -84,9 +97,9 @@ def _response(request: TtsRequest, result: SynthesisResult, took_s: float | None
 def _error(request: TtsRequest, result: SynthesisResult, now: float) -> TtsError:
     failure = TtsFailure(
         code="TTS_SYNTHESIS_FAILED" if result.sound is not None else "ALL_PROVIDERS_FAILED",
-        message="some of the reply has no voice"
+        message="a part of the reply has no audio"
         if result.sound is not None
-        else "the reply has no voice",
+        else "the reply has no audio",
         details=f"{result.problem}: {result.detail[:200]}",
         provider=result.voice,
     )

@@ -1,4 +1,4 @@
-"""Settings of tts; the only reader of its environment."""
+"""Settings of tts; no other module reads its environment."""
 
 from pydantic import AliasChoices, Field
 
@@ -6,7 +6,7 @@ from dialog_voice.settings import VoiceSettings
 
 
 class TtsSettings(VoiceSettings):
-    """See `VoiceSettings` for the voices, `ServiceSettings` for what all services share."""
+    """Settings of tts beside those of VoiceSettings and ServiceSettings."""
 
     port: int = Field(default=8203, ge=1, le=65535)
 
@@ -16,7 +16,10 @@ class TtsSettings(VoiceSettings):
         le=600,
         validation_alias=AliasChoices("synthesis_timeout_s", "spoken_within_s"),
     )
-    """A reply that takes longer to speak is answered without sound; below the time after which input-handler gives the turn up."""
+    """Seconds for the synthesis of a reply; then the response has the audio so far, if any.
+
+    It is shorter than the time for which input-handler waits for a turn.
+    """
 
     synthesis_concurrency: int = Field(
         default=8,

@@ -1,4 +1,10 @@
-"""A whole reply in one voice: its sound, and the mouth's shapes over it."""
+"""Synthesizes a whole reply: its audio, and the mouth shapes.
+
+The reply is split into fragments, mostly sentences, which are synthesized one after the other and
+joined with pauses. Nothing is played before the file is complete, so a fragment that fails can be
+tried again, which the main path cannot do. What fails twice is left out, and the result names the
+problem.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +23,7 @@ from dialog_voice.text.speakable import SpeakableTextFilter
 from dialog_voice.voice import BYTES_PER_MS, Voice
 
 MAX_AUDIO_MS: Final = 5 * 60 * 1000
-"""Longer replies end there."""
+"""Length in ms at which the audio of a longer reply ends."""
 
 Problem = Literal["voice_failed", "voice_cut", "voice_timeout", "voice_too_long"]
 
@@ -28,7 +34,11 @@ _SILENT: Final = {"sil": 1.0}
 
 @dataclass(slots=True)
 class SynthesizedReply:
-    """What was spoken, whole fragments only. `problem` says what is missing, `detail` why; empty without either: nothing to pronounce."""
+    """Audio and mouth shapes of whole fragments, s16le mono at 24 kHz.
+
+    `problem` says what is missing, `detail` why. Without audio and problem, the text had nothing to
+    pronounce.
+    """
 
     pcm: bytearray = field(default_factory=bytearray)
     mouth: list[MouthCue] = field(default_factory=list)
@@ -37,21 +47,21 @@ class SynthesizedReply:
 
     @property
     def audio_ms(self) -> int:
-        """Its length."""
+        """Length of the audio in ms."""
         return len(self.pcm) // BYTES_PER_MS
 
     def wav(self) -> bytes:
-        """As a file: s16le, 24 kHz, mono."""
+        """Return a WAV file."""
         return wav.wav_file(self.pcm)
 
     def mark_incomplete(self, problem: Problem, detail: str) -> None:
-        """Some of the text stays unsaid; the first reason counts."""
+        """Note that some text is missing; the first reason is kept."""
         if self.problem is None:
             self.problem, self.detail = problem, detail
 
 
 async def synthesize(voice: Voice, text: str, lang: str, within_s: float) -> SynthesizedReply:
-    """The text, as far as the voice can say it within the time and five minutes of sound."""
+    """Synthesize the text, for at most `within_s` seconds and five minutes of audio."""
     speech, pause_ms = SynthesizedReply(), 0
     try:
         async with asyncio.timeout(within_s):
@@ -61,20 +71,20 @@ async def synthesize(voice: Voice, text: str, lang: str, within_s: float) -> Syn
                     continue
                 if speech.audio_ms + pause_ms + said.audio_ms > MAX_AUDIO_MS:
                     speech.mark_incomplete(
-                        "voice_too_long", f"over {MAX_AUDIO_MS // 60_000} minutes of sound"
+                        "voice_too_long", f"more than {MAX_AUDIO_MS // 60_000} minutes of audio"
                     )
                     break
                 _append(speech, said, pause_ms)
                 pause_ms = fragment.pause_ms
     except TimeoutError:
-        speech.mark_incomplete("voice_timeout", f"not all of it was spoken within {within_s:.0f} s")
+        speech.mark_incomplete("voice_timeout", f"synthesis took longer than {within_s:.0f} s")
     if not speech.pcm and speech.problem == "voice_cut":
         speech.problem = "voice_failed"
     return speech
 
 
 def _fragments(text: str) -> Iterator[Fragment]:
-    # Nobody waits for the first sound of a file: its melody is better in whole sentences.
+    # A file needs no short first fragment, and whole sentences have a better melody.
     cutter = TextFragmenter(in_a_hurry=False)
     aloud = SpeakableTextFilter()
     for fragment in (*cutter.feed(text), *cutter.flush()):
@@ -86,7 +96,10 @@ def _fragments(text: str) -> Iterator[Fragment]:
 async def _synthesize_fragment(
     voice: Voice, fragment: Fragment, lang: str, speech: SynthesizedReply
 ) -> SynthesizedReply | None:
-    """One fragment. Where the voice breaks off it is said anew, which on the main path is too late: a chain then takes its next voice."""
+    """Synthesize one fragment, twice if the voice fails; None if it has no audio.
+
+    A fallback of voices uses its next voice for the second attempt.
+    """
     for tries_left in (1, 0):
         said = SynthesizedReply()
         try:

@@ -1,4 +1,4 @@
-"""One reply: spoken, kept, and answered with."""
+"""Synthesizes one reply, stores its audio, and answers the turn."""
 
 import asyncio
 import time
@@ -28,13 +28,17 @@ RETRY_PAUSE_S: Final = 0.5
 
 
 class TtsWorker:
-    """`take` is the work on one message of `tts_requests`. Its `provider` and `voice_params` are not heeded: the session's document is."""
+    """Processes jobs of `tts_requests`.
+
+    The fields `provider` and `voice_params` of a request are ignored: the session's document
+    decides.
+    """
 
     def __init__(self, voices: SessionVoices, blobs: BlobStore, *, within_s: float) -> None:
         self._voices, self._blobs, self._timeout_s = voices, blobs, within_s
 
     async def handle(self, job: Job) -> None:
-        """Answer the turn with text and voice; with the text alone where no voice can speak it."""
+        """Answer the turn with its text and voice, or with the text alone if the voice fails."""
         try:
             request = job.read(TtsRequest)
         except ValidationError as error:
@@ -64,7 +68,7 @@ class TtsWorker:
                 reason=speech.detail[:200],
                 audio_ms=speech.audio_ms,
             )
-        # A blob whose answer is never given expires by itself.
+        # The blob expires by itself if the response is never sent.
         sound = await self._store(speech) if speech.pcm else None
         name = voice.in_use()[0] if isinstance(voice, FallbackVoice) else voice.name
         result = SynthesisResult(
@@ -83,7 +87,7 @@ class TtsWorker:
 
     @staticmethod
     def on_exhausted(raw: str) -> Sequence[RedisCommand]:
-        """The text is there: it is answered with, and only its voice is missing."""
+        """Return the commands for a job that failed too often: the text is sent without a voice."""
         try:
             request = TtsRequest.from_json(raw)
         except ValidationError:
@@ -91,7 +95,9 @@ class TtsWorker:
         metrics.LEGACY_FAILURES.labels(stage="tts", code="given_up").inc()
         return responses.commands_for(
             request,
-            SynthesisResult(problem="given_up", detail="nobody survived this text"),
+            SynthesisResult(
+                problem="given_up", detail="every attempt to synthesize this text failed"
+            ),
             time.time(),
         )
 
@@ -100,5 +106,5 @@ class TtsWorker:
             try:
                 return AudioBlob(id=await self._blobs.put(speech.wav()), format="wav")
             except RedisUnavailable:
-                # The answer could not be given either; what was spoken is not spoken again.
+                # Without Redis no response can be sent either. Wait, and keep the audio.
                 await asyncio.sleep(RETRY_PAUSE_S)

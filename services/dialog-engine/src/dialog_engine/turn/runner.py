@@ -271,9 +271,9 @@ class TurnRunner:
             case actions.SendEnd():
                 self._captions.flush()
                 self._send_end()
-            case actions.SendStopAck(heard):
+            case actions.SendStopAck(played_text):
                 self._captions.discard()
-                self._host.publish(output_messages.stop_ack(self.request, heard), False)
+                self._host.publish(output_messages.stop_ack(self.request, played_text), False)
             case actions.Finish():
                 self._end(action)
 

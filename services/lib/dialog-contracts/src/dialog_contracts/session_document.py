@@ -27,7 +27,7 @@ class Persona(WireModel):
     )
     lang: Lang | None = Field(
         default=None,
-        description="Language of a turn that shows none of its own, such as zh or en-US.",
+        description="Language of turns whose own language is not detected, such as zh or en-US.",
     )
 
 
@@ -48,7 +48,7 @@ class SessionLlm(WireModel):
         default=None, ge=1, le=8_000, description="Longest reply, in tokens."
     )
     temperature: float | None = Field(
-        default=None, ge=0, le=2, description="0 is repeatable, 2 is wild."
+        default=None, ge=0, le=2, description="Randomness of the reply; 0 is the least random."
     )
     api_key_file: KeyFile | None = Field(
         default=None, description="File in the engine's directory of session keys."
