@@ -7,7 +7,7 @@ from typing import Final
 from vtuber_cli.console import Console
 
 YOU: Final = "you  > "
-SHE: Final = "she  > "
+CHARACTER: Final = "she  > "
 
 
 class Transcript:
@@ -45,7 +45,7 @@ class Transcript:
         """Write a piece of the reply."""
         if not self._replying:
             self.dropped()
-            self._console.write(self._console.paint(SHE, "magenta"))
+            self._console.write(self._console.paint(CHARACTER, "magenta"))
             self._replying = True
         self._console.write(text)
 

@@ -84,7 +84,7 @@ async def test_the_model_is_given_persona_history_and_words_as_on_the_main_path(
 
 
 async def test_a_reply_that_breaks_off_is_asked_for_anew_and_its_beginning_forgotten() -> None:
-    counted = metrics.LLM_FALLBACKS.labels(provider="scripted", reason="asked_anew")
+    counted = metrics.LLM_FALLBACKS.labels(provider="scripted", reason="retried")
     before = counted._value.get()
     assert (
         await author(Scripted(["She sa", CUT], ["She says yes."])).generate("s", [], "hi")

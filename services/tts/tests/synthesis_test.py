@@ -143,7 +143,7 @@ async def test_a_voice_that_has_no_sound_for_a_passage_is_no_failure() -> None:
     "error", [ProviderError("scripted", "crashed"), VoiceCutOff("scripted", "idle_gap", 40)]
 )
 async def test_a_passage_that_breaks_off_is_said_once_more_and_never_half(error: Exception) -> None:
-    counted = metrics.TTS_FALLBACKS.labels(provider="scripted", reason="said_anew")
+    counted = metrics.TTS_FALLBACKS.labels(provider="scripted", reason="retried")
     before = counted._value.get()
     voice = Voice({"一起来解谜吧！": [[40, error], [40, 60]]})
     made = await spoken(voice, TWO)

@@ -78,8 +78,11 @@ class ReplyGenerator:
             except LlmError as error:
                 if not (text and tries_left):
                     raise
-                metrics.LLM_FALLBACKS.labels(provider=model.llm.name, reason="asked_anew").inc()
+                metrics.LLM_FALLBACKS.labels(provider=model.llm.name, reason="retried").inc()
                 log.warning(
-                    "asked_anew", provider=model.llm.name, reason=error.reason, chars=len(text)
+                    "generation_retried",
+                    provider=model.llm.name,
+                    reason=error.reason,
+                    chars=len(text),
                 )
         return text

@@ -156,15 +156,15 @@ class TtsStreamer:
 
     async def _synthesize(self) -> None:
         while (fragment := await self._next()) is not None:
-            reported = self._speakable.apply(fragment.text)
-            if not any(char.isalnum() for char in reported):
+            spoken = self._speakable.spoken(fragment.text)
+            if spoken is None:
                 continue
             await self._wait_for_capacity(len(self._starts))
             self._starts.append(self._chunker.offset_ms)
             self._chunker.begin(fragment)
             whole = True
             try:
-                async with aclosing(self._voice.synthesize(reported, self._lang)) as pieces:
+                async with aclosing(self._voice.synthesize(spoken, self._lang)) as pieces:
                     async for piece in pieces:
                         await self._emit(self._chunker.feed(piece))
                 self.spoken_fragments += 1

@@ -85,12 +85,12 @@ async def synthesize(voice: Voice, text: str, lang: str, within_s: float) -> Syn
 
 def _fragments(text: str) -> Iterator[Fragment]:
     # A file needs no short first fragment, and whole sentences have a better melody.
-    cutter = TextFragmenter(in_a_hurry=False)
-    aloud = SpeakableTextFilter()
+    cutter = TextFragmenter(short_first=False)
+    speakable = SpeakableTextFilter()
     for fragment in (*cutter.feed(text), *cutter.flush()):
-        noted = replace(fragment, text=aloud.apply(fragment.text))
-        if any(char.isalnum() for char in noted.text):
-            yield noted
+        spoken = speakable.spoken(fragment.text)
+        if spoken is not None:
+            yield replace(fragment, text=spoken)
 
 
 async def _synthesize_fragment(
@@ -113,7 +113,7 @@ async def _synthesize_fragment(
             return said if said.pcm else None
         except VoiceError as error:
             if tries_left:
-                metrics.TTS_FALLBACKS.labels(provider=voice.name, reason="said_anew").inc()
+                metrics.TTS_FALLBACKS.labels(provider=voice.name, reason="retried").inc()
             log.warning(
                 "fragment_not_synthesized",
                 reason=error.reason,

@@ -267,7 +267,7 @@ class TurnRunner:
             case actions.CancelSynthesis():
                 if self._speech is not None:
                     self._speech.cancel()
-                    self._tasks.start("hush", self._speech.close())
+                    self._tasks.start("close_speech", self._speech.close())
             case actions.SendEnd():
                 self._captions.flush()
                 self._send_end()

@@ -89,7 +89,7 @@ def test_later_fragments_are_sentences() -> None:
 
 
 def test_where_nobody_waits_the_first_fragment_is_a_sentence_too() -> None:
-    cutter = TextFragmenter(in_a_hurry=False)
+    cutter = TextFragmenter(short_first=False)
     fragments = cutter.feed("I can certainly do that, of course. And more.") + cutter.flush()
     assert [fragment.text for fragment in fragments] == [
         "I can certainly do that, of course. ",

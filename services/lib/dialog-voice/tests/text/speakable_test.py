@@ -70,3 +70,12 @@ def test_places_stay_and_nothing_is_added(text: str) -> None:
 def test_text_without_code_or_addresses_is_read_as_it_is(text: str) -> None:
     plain = text.replace("`", "").replace("://", "").replace("www.", "").replace("](", "")
     assert SpeakableTextFilter().apply(plain) == plain
+
+
+def test_a_fragment_without_a_letter_or_a_digit_is_not_spoken() -> None:
+    speakable = SpeakableTextFilter()
+    assert speakable.spoken("Hello!") == "Hello!"
+    assert speakable.spoken("你好") == "你好"
+    assert speakable.spoken("… 😀 !") is None
+    assert speakable.spoken("```print(1)") is None
+    assert speakable.spoken("still code``` and 7.") == " " * 13 + " and 7."

@@ -63,14 +63,14 @@ class Fragment:
 class TextFragmenter:
     """Returns fragments as text is fed. Their texts, in order, are the input.
 
-    With `in_a_hurry` the first fragment is short; it is off where the whole file is needed before
+    With `short_first` the first fragment is short; it is off where the whole file is needed before
     playback.
     """
 
-    def __init__(self, *, in_a_hurry: bool = True) -> None:
+    def __init__(self, *, short_first: bool = True) -> None:
         self._text: list[str] = []
         self._start = 0
-        self._first = in_a_hurry
+        self._first = short_first
         self._words = 0
         self._cjk = 0
         self._in_word = False

@@ -24,6 +24,11 @@ class SpeakableTextFilter:
         """Return the text for the voice, as long as the fragment."""
         return _ADDRESS.sub(_host, _LINK_TARGET.sub(_nothing, self._without_code(text)))
 
+    def spoken(self, text: str) -> str | None:
+        """Return the text for the voice; None for a fragment with nothing to pronounce."""
+        speakable = self.apply(text)
+        return speakable if any(character.isalnum() for character in speakable) else None
+
     def _without_code(self, text: str) -> str:
         result: list[str] = []
         for number, piece in enumerate(text.split(_FENCE)):
