@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, IPvAnyNetwork
+from pydantic import AliasChoices, BeforeValidator, Field, IPvAnyNetwork
 from pydantic_settings import NoDecode
 
-from service_runtime.settings import CommaSeparated, ServiceSettings
+from service_runtime.settings import CommaSeparated, ServiceSettings, split_commas
 
 
 class GatewaySettings(ServiceSettings):
@@ -31,7 +31,9 @@ class GatewaySettings(ServiceSettings):
     The gateway's own page is always allowed.
     """
 
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    trusted_proxies: Annotated[
+        tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_commas)
+    ] = ()
     """Networks of proxies before this gateway, e.g. 10.0.0.0/8, separated by commas.
 
     Limits count the client that these proxies name in X-Forwarded-For, and not the proxy.

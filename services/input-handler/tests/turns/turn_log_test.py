@@ -1,8 +1,10 @@
 """What is logged of a turn: that it was received, and how it ended."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from dialog_contracts.http import ChatRequest, ErrorBody, FlagSet
@@ -11,6 +13,13 @@ from input_handler.turns.turn_log import TurnLog
 
 REQUEST = ChatRequest(session_id="live-001", content="hello")
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(autouse=True)
+def own_context() -> Iterator[None]:
+    """These tests run in the context of the whole run; a turn has one of its own."""
+    yield
+    structlog.contextvars.clear_contextvars()
 
 
 def made() -> TurnLog:
