@@ -132,5 +132,5 @@ def unready(namespace: Namespace) -> int:
             one["type"] == "Ready" and one["status"] == "True"
             for one in item.get("status", {}).get("conditions", [])
         )
-        for item in namespace.get("vts")["items"]
+        for item in namespace.sessions()
     )

@@ -19,7 +19,7 @@ async def test_on_and_off_in_the_middle_of_a_turn(
     release("helm", *OPERATOR).upgrade()
     place = room(namespace)
     await place.talks_again()
-    pods = {pod["metadata"]["uid"] for pod in namespace.get("pods")["items"]}
+    pods = {pod["metadata"]["uid"] for pod in namespace.pods()}
     async with watching(f"ws://{place.at}", place.session) as viewer:
         assert (await place.say()).stats["voice"] == "off"
 
@@ -51,9 +51,7 @@ async def test_on_and_off_in_the_middle_of_a_turn(
         assert (await place.say()).stats["voice"] == "espeak"
         assert not viewer.closed.is_set(), "nobody was disconnected"
     assert namespace.restarts() == 0
-    assert {pod["metadata"]["uid"] for pod in namespace.get("pods")["items"]} == pods, (
-        "no pod was replaced"
-    )
+    assert {pod["metadata"]["uid"] for pod in namespace.pods()} == pods, "no pod was replaced"
 
     story = namespace.kubectl("describe", "vts", "on-air")
     assert "SYNC_TTS_STREAMING" in story.partition("Events:")[2]

@@ -51,7 +51,7 @@ KEY = {"secretKeyRef": {"name": "openai", "key": "api-key"}}
 )
 def test_refused_with_a_sentence(namespace: Namespace, wanted: dict[str, Any], said: str) -> None:
     assert said in sessions.refusal(namespace, wanted)
-    assert namespace.get("vts")["items"] == []
+    assert namespace.sessions() == []
 
 
 def test_the_session_of_a_resource_never_changes(namespace: Namespace) -> None:

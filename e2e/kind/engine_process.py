@@ -20,7 +20,7 @@ class EngineProcess:
 
 def find(namespace: Namespace) -> EngineProcess:
     """The one that runs now."""
-    pod = namespace.get("pod", "vtuber-dialog-engine-0")
+    pod = namespace.pod("vtuber-dialog-engine-0")
     # Of all processes on the node, the one that has this pod's volumes and runs our code.
     ours = f"grep -q {pod['metadata']['uid']} $p/mountinfo && grep -q main.py $p/cmdline"
     script = f"for p in /proc/[0-9]*; do {ours} && echo ${{p#/proc/}}; done"

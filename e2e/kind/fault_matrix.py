@@ -53,7 +53,7 @@ class Cell:
 @contextmanager
 def in_front(namespace: Namespace) -> Iterator[None]:
     """The faulty engine's pod and Service; input-handler asks it. Afterwards input-handler asks the engine again."""
-    spec = namespace.get(INPUT)["spec"]["template"]["spec"]
+    spec = namespace.deployment(INPUT.partition("/")[2])["spec"]["template"]["spec"]
     script = faulty_engine.__file__
     namespace.kubectl("create", "configmap", NAME, f"--from-file=faulty_engine.py={script}")
     container: dict[str, Any] = {

@@ -4,10 +4,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2e.kind import timeouts
 from e2e.kind.programs import run
+
+if TYPE_CHECKING:
+    from e2e.kind.objects import Reader
 
 
 @dataclass(frozen=True)
@@ -48,29 +51,53 @@ class Namespace:
         """Begin to remove it and everything in it."""
         self.kubectl("delete", "namespace", self.name, "--ignore-not-found", "--wait=false")
 
-    def get(self, *what: str) -> dict[str, Any]:
-        """A resource, or a list, as the API has it."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", *what, "-o", "json"))
-        return found
+    def pods(self, component: str | None = None, *, ending: bool = False) -> list[dict[str, Any]]:
+        """The pods of one component or of all; with those on their way out, if `ending`."""
+        selector = "" if component is None else f"app.kubernetes.io/name={component}"
+        found = self._objects.pods(selector)
+        return [pod for pod in found if ending or "deletionTimestamp" not in pod["metadata"]]
 
-    def pods(self, component: str) -> list[dict[str, Any]]:
-        """The pods of a component that are not on their way out."""
-        found = self.get("pods", "-l", f"app.kubernetes.io/name={component}")["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    def pod(self, name: str) -> dict[str, Any]:
+        """One pod. Raises LookupError."""
+        return self._objects.pod(name)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """One Deployment. Raises LookupError."""
+        return self._objects.deployment(name)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The VtuberSessions."""
+        return self._objects.sessions()
+
+    def session(self, name: str) -> dict[str, Any]:
+        """One VtuberSession. Raises LookupError."""
+        return self._objects.session(name)
+
+    def crd(self, name: str) -> dict[str, Any]:
+        """One CustomResourceDefinition of the cluster. Raises LookupError."""
+        return self._objects.crd(name)
 
     def address(self, service: str) -> str:
         """Where a NodePort Service is, without a scheme. It outlives the pods behind it, which a forwarded port does not (Linux only)."""
-        port = self.get("service", service)["spec"]["ports"][0]["nodePort"]
-        addresses = self.get("nodes")["items"][0]["status"]["addresses"]
+        found = self._objects.service(service)
+        port = found["spec"]["ports"][0]["nodePort"]
+        addresses = self._objects.nodes()[0]["status"]["addresses"]
         return f"{next(at['address'] for at in addresses if at['type'] == 'InternalIP')}:{port}"
 
     def restarts(self) -> int:
         """How often containers were started anew, over all pods."""
         return sum(
             state["restartCount"]
-            for pod in self.get("pods")["items"]
+            for pod in self._objects.pods()
             for state in pod["status"].get("containerStatuses", [])
         )
+
+    @property
+    def _objects(self) -> "Reader":
+        # Imported here: `make up` reads no object, and runs without the project's environment.
+        from e2e.kind.objects import Reader
+
+        return Reader(self.context, self.name)
 
     def rolled_out(self, *workloads: str, within: float = timeouts.POD_READY_AGAIN) -> None:
         """Wait until every pod of these is of the newest template and ready."""

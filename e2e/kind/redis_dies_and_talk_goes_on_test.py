@@ -21,7 +21,7 @@ async def test_talk_goes_on_without_redis_and_catches_up(
     namespace.kubectl("scale", "statefulset/vtuber-redis", "--replicas=0")
     namespace.until(
         "Redis is away",
-        lambda: not namespace.get("pods", "-l", "app.kubernetes.io/name=redis")["items"],
+        lambda: not namespace.pods("redis", ending=True),
         timeouts.POD_READY_AGAIN,
     )
     without, viewer = await place.say_and_hear()

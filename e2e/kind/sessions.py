@@ -66,7 +66,7 @@ def all_ready(namespace: Namespace, within: float = timeouts.SESSION_READY) -> N
 
 def status(namespace: Namespace, name: str) -> dict[str, Any]:
     """The status, or nothing yet."""
-    found: dict[str, Any] = namespace.get("vts", name).get("status", {})
+    found: dict[str, Any] = namespace.session(name).get("status", {})
     return found
 
 

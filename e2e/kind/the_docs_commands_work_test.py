@@ -88,7 +88,7 @@ def test_each_is_typed_and_does_what_it_says(
         if command.call[:2] == ["kubectl", "get"]:
             assert "True" in said, (command, said)
         if "patch" in command.call:
-            wanted = namespace.get("vts", "live-001")["spec"]["flags"]
+            wanted = namespace.session("live-001")["spec"]["flags"]
             assert set(wanted.values()) == {False}, "the way back is one move"
             ready = f"--timeout={timeouts.SESSION_READY:.0f}s"
             namespace.kubectl(
@@ -98,4 +98,4 @@ def test_each_is_typed_and_does_what_it_says(
                 ready,
                 within=timeouts.SESSION_READY + 5,
             )
-    assert namespace.get("vts")["items"] == []
+    assert namespace.sessions() == []

@@ -25,7 +25,7 @@ def no_definition(context: str) -> Iterator[None]:
 
 
 def owner(namespace: Namespace) -> str:
-    notes = namespace.get("crd", NAME)["metadata"]["annotations"]
+    notes = namespace.crd(NAME)["metadata"]["annotations"]
     return f"{notes['meta.helm.sh/release-namespace']}/{notes['meta.helm.sh/release-name']}"
 
 
@@ -37,7 +37,7 @@ def test_the_first_owns_it_and_the_second_says_so(
     second = Release(beside, first.values, helm)
     first.upgrade(wait=False)
     assert owner(namespace) == f"{namespace.name}/vtuber"
-    before = json.dumps(namespace.get("crd", NAME)["spec"])
+    before = json.dumps(namespace.crd(NAME)["spec"])
 
     said = second.upgrade(wait=False)
     assert f"belongs to the release {namespace.name}/vtuber" in said
@@ -46,7 +46,7 @@ def test_the_first_owns_it_and_the_second_says_so(
 
     second.uninstall()
     first.uninstall()
-    assert json.dumps(namespace.get("crd", NAME)["spec"]) == before, (
+    assert json.dumps(namespace.crd(NAME)["spec"]) == before, (
         "kept, with every VtuberSession in the cluster"
     )
 

@@ -29,7 +29,7 @@ def test_all_are_ready(namespace: Namespace, release: Callable[..., Release]) ->
     applied = time.monotonic()
 
     def unready() -> int:
-        found = namespace.get("vts")["items"]
+        found = namespace.sessions()
         return MANY - sum(
             any(
                 one["type"] == "Ready" and one["status"] == "True"
