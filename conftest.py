@@ -31,8 +31,9 @@ Get = Callable[[int, str], Awaitable[tuple[int, Any]]]
 settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("noisy")
 
-# looptime asks for the current event loop before plain tests too; asyncio then makes one that nobody closes, and the warning about
-# it fails whichever test runs when it is collected. Said once that there is none, asyncio makes none.
+# looptime asks for the current event loop before plain tests too; asyncio then makes one that
+# nobody closes, and the warning about it fails whichever test runs when it is collected. Said once
+# that there is none, asyncio makes none.
 asyncio.set_event_loop(None)
 
 # structlog's own tracebacks, with all variables in colour, take up to a second each.
@@ -51,7 +52,8 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The one server of this run, or of this worker of it."""
     with Store(tmp_path_factory.mktemp("valkey")) as store:
         with BlockingRedis.from_url(store.url) as client:
-            # So often it looks whose waiting at a list is over, and every work list that is closed waits for that; 10 is its own measure.
+            # So often it looks whose waiting at a list is over, and every work list that is closed
+            # waits for that; 10 is its own measure.
             client.config_set("hz", 100)
         yield store
 
@@ -124,7 +126,8 @@ def crash() -> Callable[[WorkQueue], Awaitable[None]]:
     """A consumer ends without a word: its lease runs out, its processing list stays."""
 
     async def died(consumer: WorkQueue) -> None:
-        # Between two calls: one that is cancelled in the middle of its sending may go on, and would be waited for for ever.
+        # Between two calls: one that is cancelled in the middle of its sending may go on, and would
+        # be waited for for ever.
         async with consumer._fetching, consumer._reclaimer:
             await consumer._feeding.close()
         await consumer._cancel_running_jobs()
@@ -167,7 +170,10 @@ def until_ready(get: Get) -> Callable[[int], Awaitable[dict[str, Any]]]:
 
 @pytest.fixture
 async def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Seconds that pass at once on the event loop's clock, while sockets and threads are real: whatever waits for them is due."""
+    """Seconds that pass at once on the event loop's clock, while sockets and threads are real.
+
+    Whatever waits for them is due.
+    """
     loop, ahead = asyncio.get_running_loop(), [0.0]
     real = loop.time
     monkeypatch.setattr(loop, "time", lambda: real() + ahead[0])

@@ -1,4 +1,7 @@
-"""A service is killed in the middle of a turn: the caller gets one clear end, the next turn works, what was said is there."""
+"""A service is killed in the middle of a turn.
+
+The caller gets one clear end, the next turn works, what was said is there.
+"""
 
 import asyncio
 import os
@@ -43,7 +46,8 @@ async def test_the_engine_is_killed(stack: Stack) -> None:
     assert broken.events.count("error") == 1
     assert '"engine_lost"' in broken.frames[-1].data
     again = await answered(stack, "k", "three")
-    # Nothing was committed of it, so there is no rest: joining a second reply to the first half would be a lie.
+    # Nothing was committed of it, so there is no rest: joining a second reply to the first half
+    # would be a lie.
     last_id = next(frame.id for frame in reversed(broken.frames) if frame.id is not None)
     resumed = await chat(
         stack.url, "k", "two", request_id="r2", turn=broken.turn, headers={"Last-Event-ID": last_id}

@@ -1,4 +1,7 @@
-"""A microphone on the real processes, as any client may send it: samples or Opus; who speaks is heard to the end and answered in voice."""
+"""A microphone on the real processes, as any client may send it: samples or Opus.
+
+Who speaks is heard to the end and answered in voice.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""Bad input gets a clear error that names the field and the limit; the service stays healthy and others notice nothing."""
+"""Bad input gets a clear error that names the field and the limit.
+
+The service stays healthy and others notice nothing.
+"""
 
 import asyncio
 import json
@@ -242,7 +245,8 @@ def never_reading(url: str, session: str) -> socket.socket:
     """A viewer in JSON whose machine takes a few kB and then nothing more."""
     parts = urlsplit(url)
     stalled = socket.socket()
-    # Before the connection is made, so that the other side's kernel does not offer megabytes of its own for it.
+    # Before the connection is made, so that the other side's kernel does not offer megabytes of its
+    # own for it.
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stalled.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
     stalled.connect((parts.hostname, parts.port))
@@ -276,13 +280,15 @@ async def test_a_client_that_never_reads_is_given_up_and_slows_nobody(fake_model
         return await metric(output, "dialog_viewers", dialect="vtuber.v2") or 0.0
 
     before = await given_up()
-    # One behind the gateway, with two more kernels that hold what it does not take; and one without.
+    # One behind the gateway, with two more kernels that hold what it does not take; and one
+    # without.
     with never_reading(fake_models.url, "stalled"), never_reading(output, "stalled") as stalled:
         async with watching(fake_models.ws, "stalled") as healthy:
             opened = await in_json()
             async with asyncio.timeout(timeouts.VIEWER_GIVEN_UP):
                 while await given_up() < before + 2:
-                    # Each cuts the one before it short, which fills the buffers faster than one long speech.
+                    # Each cuts the one before it short, which fills the buffers faster than one
+                    # long speech.
                     await chat(fake_models.url, "stalled")
                 while await in_json() == opened:
                     await asyncio.sleep(0.05)

@@ -1,4 +1,8 @@
-"""Systems for all tests here: with a model and voice of known timing, as a newcomer starts it, with an engine that fails on demand."""
+"""Systems for all tests here.
+
+With a model and voice of known timing, as a newcomer starts it, with an engine that fails on
+demand.
+"""
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -29,7 +33,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 # First: xdist reads the groups in this hook too, and its plugin is asked before a conftest.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`: tests of the same system are run by the same worker, so that it is started once."""
+    """With `--dist loadgroup`.
+
+    Tests of the same system are run by the same worker, so that it is started once.
+    """
     for item in items:
         used = getattr(item, "fixturenames", ())
         item.add_marker(
@@ -72,7 +79,10 @@ def as_newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def with_fallback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything there is, with an engine that fails on demand before the real one. The circuit stays closed: it has tests of its own."""
+    """Everything there is, with an engine that fails on demand before the real one.
+
+    The circuit stays closed: it has tests of its own.
+    """
     env = {**FAKES, "FAKE_WORDS": "8", "FAKE_WORD_S": "0.005", "FAKE_CHAR_MS": "10"}
     with faulty_process.running() as url:
         changes = [

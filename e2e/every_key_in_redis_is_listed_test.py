@@ -1,4 +1,7 @@
-"""What lies in Redis after turns of both paths is what the reference lists: name, type and whether it expires."""
+"""What lies in Redis after turns of both paths is what the reference lists.
+
+Name, type and whether it expires.
+"""
 
 import re
 

@@ -1,4 +1,7 @@
-"""Logs, traces and metrics: every line of a turn carries its name and its trace in every service; probes answer everywhere."""
+"""Logs, traces and metrics: every line of a turn carries its name and its trace in every service.
+
+Probes answer everywhere.
+"""
 
 import uuid
 

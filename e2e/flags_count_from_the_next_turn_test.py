@@ -1,4 +1,7 @@
-"""A flag that is changed on air: every service acknowledges, the running turn ends as it began, the next one follows the change."""
+"""A flag that is changed on air.
+
+Every service acknowledges, the running turn ends as it began, the next one follows the change.
+"""
 
 import asyncio
 from pathlib import Path

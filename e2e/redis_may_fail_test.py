@@ -1,4 +1,7 @@
-"""Valkey down at the start or in the middle of a turn: conversations go on, history says that it is away, and comes back."""
+"""Valkey down at the start or in the middle of a turn.
+
+Conversations go on, history says that it is away, and comes back.
+"""
 
 import asyncio
 import os

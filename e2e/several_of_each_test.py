@@ -1,4 +1,7 @@
-"""Two engines and two output-handlers: each session has one owner, STOP finds it from anywhere, and an engine that goes loses no turn."""
+"""Two engines and two output-handlers.
+
+Each session has one owner, STOP finds it from anywhere, and an engine that goes loses no turn.
+"""
 
 import asyncio
 import os
@@ -51,7 +54,8 @@ async def test_sessions_are_shared_out_and_each_goes_on_where_it_was(stack: Stac
             *(chat(stack.url, f"share-{number}", "hi", meta={"lang": "en"}) for number in range(12))
         )
         assert {(answer.events[-1], answer.turn) for answer in answers} == {("done", asked)}
-    # A turn whose engine was late for once was answered by the chain: its session may have no owner yet.
+    # A turn whose engine was late for once was answered by the chain: its session may have no owner
+    # yet.
     legacy = sum(answer.stats.get("path") == "legacy" for answer in answers)
     first, second = await owned(stack)
     assert 12 - legacy <= first + second <= 12
@@ -211,7 +215,8 @@ async def test_an_engine_that_hangs_is_stood_in_for(stack: Stack) -> None:
             "the other engine, or the legacy chain"
         )
         await asyncio.sleep(timeouts.LEASE)
-        # One that is late for once, as machines are, is answered by the chain; the engine that stands in has them all in the end.
+        # One that is late for once, as machines are, is answered by the chain; the engine that
+        # stands in has them all in the end.
         async with asyncio.timeout(timeouts.SERVICE_RESTARTED):
             paths: set[str] = set()
             while paths != {"sync"}:

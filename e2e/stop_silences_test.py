@@ -1,4 +1,8 @@
-"""STOP: nothing of the turn follows, viewers flush, the model is cancelled, only heard words are kept, nobody else notices."""
+"""STOP.
+
+Nothing of the turn follows, viewers flush, the model is cancelled, only heard words are kept,
+nobody else notices.
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""What README and docs tell people to type works as it stands. What needs a cluster is typed in `e2e/kind`, by a test of the same name."""
+"""What README and docs tell people to type works as it stands.
+
+What needs a cluster is typed in `e2e/kind`, by a test of the same name.
+"""
 
 import importlib
 import json

@@ -1,4 +1,7 @@
-"""When the engine cannot answer, the legacy chain does: the same turn, once, in voice, and counted. One row of the matrix a test."""
+"""When the engine cannot answer, the legacy chain does: the same turn, once, in voice, and counted.
+
+One row of the matrix a test.
+"""
 
 import asyncio
 import io
@@ -279,7 +282,8 @@ async def test_a_recording_is_answered_once_also_when_input_handler_dies_in_its_
         async with asyncio.timeout(timeouts.TURN):
             while not asked():
                 await asyncio.sleep(0.02)
-        # The engine has accepted the turn and says nothing: it would be given up 0.8 s after it was asked.
+        # The engine has accepted the turn and says nothing: it would be given up 0.8 s after it was
+        # asked.
         os.kill(stack.pid_of("input-handler"), signal.SIGKILL)
         assert_spoken(await asking)
         await asyncio.sleep(0.5)

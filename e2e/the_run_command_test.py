@@ -1,4 +1,8 @@
-"""`make run`: one command up, Ctrl-C down with nothing left, clear sentences when it cannot, and conversations that stay."""
+"""`make run`.
+
+One command up, Ctrl-C down with nothing left, clear sentences when it cannot, and conversations
+that stay.
+"""
 
 import asyncio
 import fcntl

@@ -265,7 +265,8 @@ async def told(story: list[tuple[str, int]]) -> House:
 @settings(
     max_examples=100,
     deadline=None,
-    # Without shrinking: a story takes a tenth of a second, and the ones that fail are short enough to read.
+    # Without shrinking: a story takes a tenth of a second, and the ones that fail are short enough
+    # to read.
     phases=[Step.explicit, Step.reuse, Step.generate],
 )
 @given(story=STORY)

@@ -1,4 +1,8 @@
-"""Two engines and no legacy chain: one that ends, or is killed, under talk costs a moment and no turn that had not begun to be answered."""
+"""Two engines and no legacy chain.
+
+One that ends, or is killed, under talk costs a moment and no turn that had not begun to be
+answered.
+"""
 
 import asyncio
 import json
@@ -58,7 +62,8 @@ async def test_every_message_is_answered(stack: Stack, engine: str, way: signal.
         answers = told[2 * number] + told[2 * number + 1]
         assert {answer.status for answer in answers} == {200}, name
         broken = [answer for answer in answers if answer.events[-1] != "done"]
-        # A killed engine takes with it what it had accepted: one message of each who talks, who is told, and may ask again.
+        # A killed engine takes with it what it had accepted: one message of each who talks, who is
+        # told, and may ask again.
         for person in (told[2 * number], told[2 * number + 1]):
             assert sum(answer in broken for answer in person) <= (
                 1 if way is signal.SIGKILL else 0

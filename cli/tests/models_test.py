@@ -96,7 +96,10 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 @pytest.fixture
 def fetched(shop: Shop) -> Shop:
-    """With its wheels there already: a pip that starts takes a second, and is not what these tests are about."""
+    """With its wheels there already.
+
+    A pip that starts takes a second, and is not what these tests are about.
+    """
     shutil.copytree(shop.wheels, shop.models / ".wheels")
     return shop
 

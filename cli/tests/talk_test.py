@@ -336,7 +336,8 @@ async def test_ctrl_c_turns_everything_off(gateway: FakeGateway, url: str, tmp_p
     recorder.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec /bin/sleep 1000\n")
     recorder.chmod(0o755)
     environment = {**os.environ, "PATH": str(tmp_path), "PYTHONWARNINGS": "error"}
-    # Who starts these tests in the background has them, and what they start, deaf to Ctrl-C: a terminal does not.
+    # Who starts these tests in the background has them, and what they start, deaf to Ctrl-C: a
+    # terminal does not.
     hearing = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{hearing}; runpy.run_module('vtuber_cli', run_name='__main__')"
     command = [sys.executable, "-c", program, "talk", "--session", SESSION, "--url", url]

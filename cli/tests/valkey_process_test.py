@@ -1,4 +1,7 @@
-"""The store as a process of a run: real ones, and programs that stand in for one that does not start."""
+"""The store as a process of a run.
+
+Real ones, and programs that stand in for one that does not start.
+"""
 
 import asyncio
 import io

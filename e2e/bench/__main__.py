@@ -56,7 +56,10 @@ def main() -> None:
 
 
 def measured(scenario: Scenario, folder: Path) -> dict[str, float]:
-    """The figures of a scenario and what the host took meanwhile; of a short one that was disturbed, the quieter of two runs."""
+    """The figures of a scenario and what the host took meanwhile.
+
+    Of a short one that was disturbed, the quieter of two runs.
+    """
     name = scenario.__name__
     runs: list[dict[str, float]] = []
     for number in range(2 if scenario in scenarios.SHORT else 1):

@@ -1,4 +1,7 @@
-"""Thousands watch one session: how many viewers one core of output-handler serves, and how far apart they hear the same chunk."""
+"""Thousands watch one session.
+
+How many viewers one core of output-handler serves, and how far apart they hear the same chunk.
+"""
 
 import asyncio
 import json
@@ -21,7 +24,10 @@ TALKATIVE = {**FAKES, "FAKE_WORDS": "36", "FAKE_CHAR_MS": "60"}
 
 
 async def audience(data: Path) -> dict[str, float]:
-    """200 viewers of one session, binary and JSON: viewers that one core serves at 25 chunks/s, and the skew between them."""
+    """200 viewers of one session, binary and JSON.
+
+    Viewers that one core serves at 25 chunks/s, and the skew between them.
+    """
     found: dict[str, float] = {}
     for kind, protocol in (("binary", "vtuber.v2.bin"), ("json", "vtuber.v2")):
         with running(data / kind, TALKATIVE) as stack:

@@ -1,4 +1,7 @@
-"""How long the ear waits for silence: a real browser, her own voice, Escape in the middle of a word."""
+"""How long the ear waits for silence.
+
+A real browser, her own voice, Escape in the middle of a word.
+"""
 
 import asyncio
 import random

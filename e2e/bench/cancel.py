@@ -1,4 +1,7 @@
-"""How long a provider takes to let go: from closing it in the middle of a fragment to its connection closed."""
+"""How long a provider takes to let go.
+
+From closing it in the middle of a fragment to its connection closed.
+"""
 
 import asyncio
 import time

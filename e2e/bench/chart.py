@@ -1,4 +1,7 @@
-"""The picture of docs/performance.md: how long a viewer waits for her voice on either path, drawn from the bench's figures."""
+"""The picture of docs/performance.md.
+
+How long a viewer waits for her voice on either path, drawn from the bench's figures.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +18,10 @@ ROW: Final = 58
 
 
 def draw(figures: dict[str, float]) -> str:
-    """An SVG with a bar for each path's median and a line to its 95th percentile; needs `first_audio_<path>_path_p50_ms` and `_p95_ms`."""
+    """An SVG with a bar for each path's median and a line to its 95th percentile.
+
+    Needs `first_audio_<path>_path_p50_ms` and `_p95_ms`.
+    """
     values = {
         path: (
             figures[f"first_audio_{path}_path_p50_ms"],

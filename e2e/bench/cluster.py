@@ -1,4 +1,8 @@
-"""What a cluster adds: how long `make up` takes, how large images are, how fast a flag is everywhere, what the operator needs for many."""
+"""What a cluster adds.
+
+How long `make up` takes, how large images are, how fast a flag is everywhere, what the operator
+needs for many.
+"""
 
 import re
 import subprocess
@@ -30,7 +34,10 @@ def missing() -> str | None:
 
 
 def measure() -> dict[str, float]:
-    """Everything, in the cluster that `make up` makes; one that is there already is used and stays."""
+    """Everything, in the cluster that `make up` makes.
+
+    One that is there already is used and stays.
+    """
     images.build()
     with upped() as took:
         namespace = Namespace(f"kind-{CLUSTER}", NAMESPACE)
@@ -79,7 +86,10 @@ def applies(namespace: Namespace) -> list[float]:
 
 @contextmanager
 def watching(namespace: Namespace, name: str) -> Iterator[Iterator[str]]:
-    """Every state of a resource: its generation, the one that its status is about, and whether it is Ready."""
+    """Every state of a resource.
+
+    Its generation, the one that its status is about, and whether it is Ready.
+    """
     ready = '{.status.conditions[?(@.type=="Ready")].status}'
     shown = (
         'jsonpath={.metadata.generation}{" "}{.status.observedGeneration}{" "}' + ready + '{"\\n"}'

@@ -1,4 +1,7 @@
-"""Many sessions at once in one engine process: how long they wait for the first sound, and for silence after a STOP."""
+"""Many sessions at once in one engine process.
+
+How long they wait for the first sound, and for silence after a STOP.
+"""
 
 import asyncio
 import random
@@ -26,7 +29,10 @@ ANSWERS = 48
 
 
 async def many_sessions(data: Path) -> dict[str, float]:
-    """Whole chain, LLM 100 ms + 20 ms a word, voice 50 ms; 1, 10, 25 and 50 sessions: first audio, STOP to last chunk, CPU, memory."""
+    """Whole chain, LLM 100 ms + 20 ms a word, voice 50 ms; 1, 10, 25 and 50 sessions.
+
+    First audio, STOP to last chunk, CPU, memory.
+    """
     found: dict[str, float] = {}
     with running(data, REAL_TIMES) as stack:
         await _crowd(stack, 3, 2, [], [])
@@ -61,7 +67,10 @@ def _cpu(stack: Stack) -> dict[str, float]:
 async def _crowd(
     stack: Stack, sessions: int, turns: int, heard: list[float], stopped: list[float]
 ) -> int:
-    """How many turns were not heard: a machine that stands still makes a viewer slow, and its turn goes on in captions."""
+    """How many turns were not heard.
+
+    A machine that stands still makes a viewer slow, and its turn goes on in captions.
+    """
     unheard: list[str] = []
 
     async def session(number: int) -> None:
@@ -78,7 +87,8 @@ async def _crowd(
                 continue
             if turn:
                 heard.append(took)
-            # Somebody speaks again every 1.5 to 2.5 s, which is often; half of the replies are cut off on the way.
+            # Somebody speaks again every 1.5 to 2.5 s, which is often; half of the replies are cut
+            # off on the way.
             await talk.drain(rng.uniform(0.5, 1.5))
             if turn % 2:
                 stopped.append(await talk.stop_ms())

@@ -1,4 +1,7 @@
-"""How much of the machine somebody else had meanwhile: what a virtual machine's host calls steal."""
+"""How much of the machine somebody else had meanwhile.
+
+What a virtual machine's host calls steal.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

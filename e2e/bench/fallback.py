@@ -26,7 +26,8 @@ from input_handler.testing.legacy_pipeline import plenty
 from input_handler.turns.turn_numbers import TurnNumber
 from input_handler.turns.turn_service import TurnService
 
-# The same model and voice on both paths: 100 ms to the first token, 20 ms a word, the voice begins after 50 ms.
+# The same model and voice on both paths: 100 ms to the first token, 20 ms a word, the voice begins
+# after 50 ms.
 TIMES = {
     **FAKES,
     "FAKE_FIRST_TOKEN_S": "0.1",
@@ -39,7 +40,10 @@ RUNS = 12
 
 
 async def legacy_turn(data: Path) -> dict[str, float]:
-    """One session, the same model and voice: text in → first audio byte at a viewer, by the main path and by the legacy chain."""
+    """One session, the same model and voice.
+
+    Text in → first audio byte at a viewer, by the main path and by the legacy chain.
+    """
     made: dict[str, float] = {}
     with running(data, TIMES, legacy=True) as stack:
         async with Redis.from_url(stack.redis, decode_responses=True) as redis:
@@ -70,7 +74,10 @@ async def _turns(stack: Stack, session: str) -> list[float]:
 
 
 async def fallback_detected(data: Path) -> dict[str, float]:
-    """An engine that is not there: the engine's call → the turn is in the legacy chain's queue; circuit closed, then open."""
+    """An engine that is not there: the engine's call → the turn is in the legacy chain's queue.
+
+    Circuit closed, then open.
+    """
     times: dict[str, list[float]] = {"fallback_queued": [], "fallback_queued_circuit_open": []}
     for name, failures in (("fallback_queued", "100"), ("fallback_queued_circuit_open", "1")):
         changes = [
@@ -122,9 +129,14 @@ async def _queue(stack: Stack) -> AsyncIterator["asyncio.Queue[str]"]:
 
 
 async def switch_cost(_: Path) -> dict[str, float]:
-    """The switch itself: a turn through flags, number, circuit and the bookkeeping of both paths, with an engine that costs nothing."""
+    """The switch itself.
+
+    A turn through flags, number, circuit and the bookkeeping of both paths, with an engine that
+    costs nothing.
+    """
     times: list[float] = []
-    # Log lines are written after a turn's first frame has gone on; here they would only time the terminal.
+    # Log lines are written after a turn's first frame has gone on; here they would only time the
+    # terminal.
     log_config.configure("bench", "WARNING")
     service = _turn_service()
     # As every service does at its start.

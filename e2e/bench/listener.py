@@ -13,7 +13,10 @@ WHOLE_MS = 2.0
 
 @dataclass
 class Listener:
-    """Told what comes off the wire and when. All times are ms of output-handler's clock, which on one machine is everybody's."""
+    """Told what comes off the wire and when.
+
+    All times are ms of output-handler's clock, which on one machine is everybody's.
+    """
 
     turn: int = 0
     started_at: float = 0.0
@@ -63,6 +66,7 @@ class Listener:
         if turn != self.turn:
             self.turn, self.audio_ms, self.ended = turn, 0.0, False
         elif started_at > self.started_at + WHOLE_MS and not self._held:
-            # For this chunk there is time again, by the new start: the silence before it was heard all the same.
+            # For this chunk there is time again, by the new start: the silence before it was heard
+            # all the same.
             self.moved += 1
         self.started_at, self._held = started_at, False

@@ -1,4 +1,7 @@
-"""The soak's own ear, because "no underrun in ten minutes" stands on it: every kind of silence in a speech is one, and nothing else is."""
+"""The soak's own ear, because "no underrun in ten minutes" stands on it.
+
+Every kind of silence in a speech is one, and nothing else is.
+"""
 
 from typing import Any
 

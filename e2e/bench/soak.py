@@ -34,8 +34,12 @@ CHAR_MS = 60
 
 
 async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
-    """Memory and tasks of every service over time while ten people talk and cut in; a speech as long as that, with 50 ms of jitter."""
-    # A little longer than it is listened to: where it ends early, nobody would notice what is missing.
+    """Memory and tasks of every service over time while ten people talk and cut in.
+
+    A speech as long as that, with 50 ms of jitter.
+    """
+    # A little longer than it is listened to: where it ends early, nobody would notice what is
+    # missing.
     words = round(minutes * 60_000 / CHAR_MS / 5.0)
     env = {
         **FAKES,
@@ -93,12 +97,18 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
 
 
 async def soak_short(data: Path) -> dict[str, float]:
-    """45 seconds of the soak: ten people who talk and cut in, beside a speech that a viewer with 50 ms of jitter hears."""
+    """45 seconds of the soak.
+
+    Ten people who talk and cut in, beside a speech that a viewer with 50 ms of jitter hears.
+    """
     return await soak(data, SHORT_MINUTES)
 
 
 async def _person(stack: Stack, number: int, until: float) -> tuple[int, int]:
-    """Turns that were heard, and that were not: on a machine that is too busy the main path refuses some."""
+    """Turns that were heard, and that were not.
+
+    On a machine that is too busy the main path refuses some.
+    """
     chance, turns, unheard = random.Random(number), 0, 0
     talk = await Talk.open(stack.ws, f"soak-{number}")
     while time.monotonic() < until:

@@ -1,11 +1,17 @@
-"""The same waits as a turn's on a bare event loop, without any work: what the machine's timers give at best."""
+"""The same waits as a turn's on a bare event loop, without any work.
+
+What the machine's timers give at best.
+"""
 
 import asyncio
 import time
 
 
 async def bare_first_audio(sessions: int) -> list[float]:
-    """100 ms to the first word, three more words of 20 ms, 50 ms of voice; ten times in each session. ms."""
+    """100 ms to the first word, three more words of 20 ms, 50 ms of voice.
+
+    Ten times in each session. ms.
+    """
     times: list[float] = []
 
     async def session(number: int) -> None:

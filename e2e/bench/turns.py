@@ -82,7 +82,10 @@ class Talk:
     turn: int = 0
 
     async def stop_ms(self) -> float:
-        """From STOP on this viewer's socket to the last chunk of its turn that still came; 0 where none did."""
+        """From STOP on this viewer's socket to the last chunk of its turn that still came.
+
+        0 where none did.
+        """
         began = last = time.perf_counter()
         await self.viewer.send(
             json.dumps(

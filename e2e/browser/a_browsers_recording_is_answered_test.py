@@ -1,4 +1,7 @@
-"""What a real browser's MediaRecorder makes of a real microphone's sound: an older client sends it, and is answered once."""
+"""What a real browser's MediaRecorder makes of a real microphone's sound.
+
+An older client sends it, and is answered once.
+"""
 
 import asyncio
 import io
@@ -53,7 +56,10 @@ async def recording(with_fallback: Stack, tmp_path: Path) -> AsyncIterator[bytes
 
 
 def length_s(data: bytes) -> float:
-    """Of a recording's sound; a browser that stood still meanwhile recorded less than it was asked to."""
+    """Of a recording's sound.
+
+    A browser that stood still meanwhile recorded less than it was asked to.
+    """
     with av.open(io.BytesIO(data), mode="r") as container:
         return float(
             sum(
@@ -77,7 +83,8 @@ async def test_it_is_answered_once_and_honestly(with_fallback: Stack, recording:
             await asyncio.sleep(0.05)
     (turn,) = turns
     assert turn["reply"].strip() == reply.text.strip()
-    # No speech model is installed here; what was sent is said by its length, which only its decoded sound tells.
+    # No speech model is installed here; what was sent is said by its length, which only its decoded
+    # sound tells.
     assert "No speech model is installed" in turn["user"]
     assert float(turn["user"].partition("a recording of ")[2].split()[0]) == pytest.approx(
         length_s(data), abs=0.2

@@ -179,7 +179,8 @@ async def test_said_heard_and_answered(with_fallback: Stack, tmp_path: Path) -> 
         window = await Window.open(chromium, with_fallback.url, "well-said", **CALM)
         await window.page.click(".mic")
         await window.until("v.microphone === 'on'")
-        # Without a model it cannot know the words, and says so; when speech began and ended it knows.
+        # Without a model it cannot know the words, and says so; when speech began and ended it
+        # knows.
         await window.shows("No speech model is installed: I sent a recording of", 15)
         await window.until("v.turn === 1 && v.samplesPlayed > 2000", 15)
         assert window.problems == []

@@ -49,8 +49,9 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
     for window, offset in zip(windows, stood, strict=True):
         await window.until("v.playhead?.sounding", 3)
         went_on = (await window.state())["playhead"]["offsetMs"]
-        # However late this machine looks, no more has sounded since than there was time for: nothing was left out. A window that heard
-        # of the pause later than the others says again what it had said alone.
+        # However late this machine looks, no more has sounded since than there was time for:
+        # nothing was left out. A window that heard of the pause later than the others says again
+        # what it had said alone.
         assert offset - 1000 <= went_on <= offset + (time.monotonic() - resumed) * 1000 + 300
         await window.until("v.rms > 0.01", 3)
     apart = await settled(windows)
@@ -58,6 +59,7 @@ async def test_it_goes_on_where_it_was(as_newcomer: Stack, chromium: Browser) ->
         "one that heard of the pause later than the other is in step again"
     )
     await windows[0].until("v.phase === 'IDLE'", 40)
-    # The playback position of a page is a little behind the session's clock, more so after it played something again.
+    # The playback position of a page is a little behind the session's clock, more so after it
+    # played something again.
     await windows[0].until("v.captionText === v.replyText", timeouts.TURN)
     assert windows[0].problems == windows[1].problems == []

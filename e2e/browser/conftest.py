@@ -1,4 +1,7 @@
-"""One Chromium for all browser tests, on the loop that they share; each test has pages of its own."""
+"""One Chromium for all browser tests, on the loop that they share.
+
+Each test has pages of its own.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -16,7 +19,10 @@ async def started() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def chromium(started: Browser) -> AsyncIterator[Browser]:
-    """Without pages before the test and after it: one that goes on speaking would take the next test's time."""
+    """Without pages before the test and after it.
+
+    One that goes on speaking would take the next test's time.
+    """
     yield started
     for context in started.contexts:
         await context.close()

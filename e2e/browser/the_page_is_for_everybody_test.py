@@ -1,4 +1,7 @@
-"""Nothing keeps a person out: no serious finding of axe in any state, the keyboard begins in the field, and what is said is true."""
+"""Nothing keeps a person out.
+
+No serious finding of axe in any state, the keyboard begins in the field, and what is said is true.
+"""
 
 import json
 from typing import Any

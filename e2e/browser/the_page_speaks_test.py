@@ -1,4 +1,8 @@
-"""In a real browser: sound reaches the AudioContext, the mouth moves with it, captions match, a reload resumes, STOP silences."""
+"""In a real browser.
+
+Sound reaches the AudioContext, the mouth moves with it, captions match, a reload resumes, STOP
+silences.
+"""
 
 import asyncio
 import json

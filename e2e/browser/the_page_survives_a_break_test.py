@@ -1,4 +1,7 @@
-"""The page's connections really end: it says so, comes back by itself, and then knows what it missed, once and in order."""
+"""The page's connections really end.
+
+It says so, comes back by itself, and then knows what it missed, once and in order.
+"""
 
 import asyncio
 import os
@@ -65,7 +68,10 @@ async def back(window: Window, cable: Line) -> None:
 async def half_read(
     stack: Stack, window: Window, cable: Line, session: str, captions: int
 ) -> AsyncIterator["asyncio.Task[Answer]"]:
-    """Somebody else's turn, of which this page read that many pieces. When it is over for those who were there, the page comes back."""
+    """Somebody else's turn, of which this page read that many pieces.
+
+    When it is over for those who were there, the page comes back.
+    """
     async with watching(stack.ws, session) as witness:
         cable.cut_at(CAPTION, captions + 1)
         asking = asyncio.create_task(

@@ -1,4 +1,7 @@
-"""The engine does not answer: the page shows and speaks the fallback's reply all the same, and says who answered and why."""
+"""The engine does not answer.
+
+The page shows and speaks the fallback's reply all the same, and says who answered and why.
+"""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""An older client, written to the legacy contract alone: it knows nothing of sessions, turns or this project's code."""
+"""An older client, written to the legacy contract alone.
+
+It knows nothing of sessions, turns or this project's code.
+"""
 
 import asyncio
 import json
@@ -23,14 +26,20 @@ class Reply:
 
 
 class LegacyClient:
-    """One connection for each message, as older front-ends have it. `session`: what its tasks are called, instead of a name for each."""
+    """One connection for each message, as older front-ends have it. `session`.
+
+    What its tasks are called, instead of a name for each.
+    """
 
     def __init__(self, url: str, session: str | None = None) -> None:
         self._url = url
         self._input = f"{url}/ws/input" + (f"?sessionId={session}" if session else "")
 
     async def say(self, text: str, *, listen_after_s: float = 0) -> Reply:
-        """Upload a text in two chunks and wait for its answer; `listen_after_s`: open the output so much later."""
+        """Upload a text in two chunks and wait for its answer; `listen_after_s`.
+
+        Open the output so much later.
+        """
         data = text.encode("utf-8")
         half = len(data) // 2
         task_id = await self.upload("text", [data[:half], data[half:]])

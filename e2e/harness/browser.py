@@ -30,7 +30,10 @@ ARGUMENTS = [
 ]
 
 CALM: dict[str, Any] = {"viewport": {"width": 420, "height": 420}, "reduced_motion": "reduce"}
-"""A small page that moves little: drawn without a graphics card, two large ones fill two cores and leave no room for their sound."""
+"""A small page that moves little.
+
+Drawn without a graphics card, two large ones fill two cores and leave no room for their sound.
+"""
 
 IN_STEP_MS = 150
 """Two windows of one session play at most this far apart, once settled."""
@@ -95,7 +98,8 @@ class Window:
         await self.wait(f"document.body.innerText.includes({json.dumps(text)})", seconds)
 
     async def wait(self, expression: str, seconds: float) -> None:
-        # playwright's own waiting evaluates a string inside the page, which the page's security policy forbids.
+        # playwright's own waiting evaluates a string inside the page, which the page's security
+        # policy forbids.
         deadline = time.monotonic() + seconds
         while not await self.page.evaluate(expression):
             if time.monotonic() > deadline:

@@ -1,4 +1,7 @@
-"""Clients as people write them: a caller of POST /chat/stream, and a viewer that keeps what it was sent."""
+"""Clients as people write them.
+
+A caller of POST /chat/stream, and a viewer that keeps what it was sent.
+"""
 
 import asyncio
 import json

@@ -20,7 +20,8 @@ WORD = {"type": "TEXT_DELTA", "turn": 1}
         ([START, 1, 1, STOP, INTERRUPTED], []),
         ([START, 1, STOP, INTERRUPTED, 1], [1]),
         ([START, STOP, INTERRUPTED, LEGACY, 1], [1]),
-        # Stopped by way of another replica: this viewer saw no STOP, and the turn is over all the same.
+        # Stopped by way of another replica: this viewer saw no STOP, and the turn is over all the
+        # same.
         ([START, INTERRUPTED, LEGACY, 1], [1]),
         ([START, WITHDRAWN, LEGACY, 1, 1], []),
         ([START, WITHDRAWN, START, 1], [1]),

@@ -26,7 +26,10 @@ def kept(gate: Path) -> bool:
 def come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[threading.Event, threading.Thread]]:
-    """Somebody takes a place and keeps it until the event: a file that is opened again is locked again, also by the same process."""
+    """Somebody takes a place and keeps it until the event.
+
+    A file that is opened again is locked again, also by the same process.
+    """
     monkeypatch.setattr(exclusive, "FOLDER", tmp_path)
 
     def come(

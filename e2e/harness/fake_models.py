@@ -23,7 +23,10 @@ PIECE_MS = 200
 
 @dataclass
 class FakeBrain:
-    """`words` words, the first after `first_s`, one every `word_s`: by the clock, as a model behind a socket, which waits for no reader."""
+    """`words` words, the first after `first_s`, one every `word_s`.
+
+    By the clock, as a model behind a socket, which waits for no reader.
+    """
 
     first_s: float = 0.0
     word_s: float = 0.0
@@ -50,7 +53,10 @@ class FakeBrain:
 
 @dataclass
 class FakeVoice:
-    """A tone of `char_ms` a character, the first bytes after `first_s`; the mouth opens and closes, every word has its place."""
+    """A tone of `char_ms` a character, the first bytes after `first_s`.
+
+    The mouth opens and closes, every word has its place.
+    """
 
     first_s: float = 0.0
     char_ms: int = 60

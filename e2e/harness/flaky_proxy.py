@@ -1,4 +1,7 @@
-"""A line between a page and the gateway that can be cut: its connections really end, and new ones fail, until it is mended."""
+"""A line between a page and the gateway that can be cut.
+
+Its connections really end, and new ones fail, until it is mended.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +12,10 @@ READ_BYTES = 65_536
 
 
 class Line:
-    """Passes bytes on, unread but for the mark at which it is to break. `url` is what a page has to be opened with."""
+    """Passes bytes on, unread but for the mark at which it is to break.
+
+    `url` is what a page has to be opened with.
+    """
 
     def __init__(self, url: str, port: int) -> None:
         parts = urlsplit(url)
@@ -63,7 +69,10 @@ class Line:
         writer.close()
 
     def _before_mark(self, data: bytes) -> bytes:
-        """All of it, or what stands before the last occurrence that is let pass. A mark that two reads share is missed."""
+        """All of it, or what stands before the last occurrence that is let pass.
+
+        A mark that two reads share is missed.
+        """
         at = -1
         while self._left and (at := data.find(self._mark, at + 1)) >= 0:
             self._left -= 1

@@ -29,7 +29,8 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Each test once, whichever of its parts failed."""
-        # xdist appends a test's group to its name, which is no name to run it by. A parameter may hold an @, too.
+        # xdist appends a test's group to its name, which is no name to run it by. A parameter may
+        # hold an @, too.
         name, at, group = report.nodeid.rpartition("@")
         name = name if at and "]" not in group else report.nodeid
         if report.failed and name not in self._failed:
@@ -49,7 +50,10 @@ class Recorder:
 
 @dataclass(slots=True)
 class Outcomes:
-    """What a file of sessions says: tests that failed, and sessions that did not take place as a whole."""
+    """What a file of sessions says.
+
+    Tests that failed, and sessions that did not take place as a whole.
+    """
 
     failed: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)

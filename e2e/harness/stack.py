@@ -17,7 +17,10 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60
 BYTECODE = ROOT / ".pytest_cache" / "bytecode"
-"""Compiled modules of all processes of all tests: where Python may not keep them, each would compile everything, for a second or more."""
+"""Compiled modules of all processes of all tests.
+
+Where Python may not keep them, each would compile everything, for a second or more.
+"""
 FAKES = {
     "LLM_CHAIN": "e2e.harness.fake_models:brain",
     "VOICE_CHAIN": "e2e.harness.fake_models:voice",
@@ -78,7 +81,10 @@ def running(
     scales: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> Iterator[Stack]:
-    """Start everything, wait until it is ready, end it with Ctrl-C. `legacy`: with the legacy chain, which is waited for too."""
+    """Start everything, wait until it is ready, end it with Ctrl-C. `legacy`.
+
+    With the legacy chain, which is waited for too.
+    """
     state = data / "state.json"
     state.unlink(missing_ok=True)
     data.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""`make e2e-hostile`: every attack at full strength, one after another on the same system; the report is kept beside this file."""
+"""`make e2e-hostile`: every attack at full strength, one after another on the same system.
+
+The report is kept beside this file.
+"""
 
 import json
 import platform

@@ -66,7 +66,10 @@ Attack = Callable[[Target, int], Awaitable[Counter[str]]]
 
 
 async def status_of(reader: asyncio.StreamReader) -> str:
-    """The status that comes back: `none` when nothing does, `closed` when the connection ends without one."""
+    """The status that comes back.
+
+    `none` when nothing does, `closed` when the connection ends without one.
+    """
     try:
         async with asyncio.timeout(WAITS_S):
             line = await reader.readline()
@@ -104,7 +107,10 @@ async def _many(
 
 
 async def endless_heads(target: Target, size: int) -> Counter[str]:
-    """A URL, a header, a trailer and a chunk's size that do not end: `size` pieces of 60 kB each."""
+    """A URL, a header, a trailer and a chunk's size that do not end.
+
+    `size` pieces of 60 kB each.
+    """
     starts = [
         b"GET /",
         target.head("GET /")[:-2] + b"cookie: ",
@@ -163,7 +169,10 @@ async def ping_floods(target: Target, size: int) -> Counter[str]:
 
 
 async def empty_fragments(target: Target, size: int) -> Counter[str]:
-    """Messages that do not end, of frames without anything in them: `size` thousands on each of four sockets."""
+    """Messages that do not end, of frames without anything in them.
+
+    `size` thousands on each of four sockets.
+    """
 
     async def one(which: int) -> str:
         reader, writer = await target.socket(f"/ws/input?sessionId=hostile-{which}")
@@ -180,7 +189,10 @@ async def empty_fragments(target: Target, size: int) -> Counter[str]:
 
 
 async def slow_and_idle(target: Target, size: int) -> Counter[str]:
-    """`size` connections: a third says nothing, a third half a head, a third half a body. All stay; gives what became of them."""
+    """`size` connections: a third says nothing, a third half a head, a third half a body. All stay.
+
+    Gives what became of them.
+    """
     halves = [
         b"",
         target.head("GET /")[:-2] + b"x-slow: ",

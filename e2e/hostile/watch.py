@@ -1,4 +1,7 @@
-"""What an attack costs: memory of every process and of Redis, and turns of somebody who does nothing wrong beside it."""
+"""What an attack costs.
+
+Memory of every process and of Redis, and turns of somebody who does nothing wrong beside it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +20,10 @@ MB = 2**20
 
 @dataclass(slots=True)
 class Cost:
-    """Of one attack. MB above what there was before it, at the worst moment, of the process that grew most."""
+    """Of one attack.
+
+    MB above what there was before it, at the worst moment, of the process that grew most.
+    """
 
     grew_mb: float = 0.0
     grew: str = ""

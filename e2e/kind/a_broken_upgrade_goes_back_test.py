@@ -1,4 +1,7 @@
-"""An upgrade that cannot work harms nobody: those who talk go on talking, Helm goes back, and turns and settings are what they were."""
+"""An upgrade that cannot work harms nobody.
+
+Those who talk go on talking, Helm goes back, and turns and settings are what they were.
+"""
 
 from collections.abc import Callable
 
@@ -12,7 +15,8 @@ from e2e.kind.programs import CommandFailed
 from e2e.kind.release import Release
 from e2e.kind.sessions import INTERRUPTIBLE
 
-# As images are named by the fixture: of --set and --set-string, Helm lets the latter win, whatever their order.
+# As images are named by the fixture: of --set and --set-string, Helm lets the latter win, whatever
+# their order.
 NO_SUCH_IMAGE = (
     "--set-string",
     "gateway.image.tag=never-built,inputHandler.image.tag=never-built,outputHandler.image.tag=never-built",
@@ -57,7 +61,10 @@ async def test_helm_goes_back_by_itself(
 async def test_rollback_mends_an_engine_that_cannot_start(
     namespace: Namespace, release: Callable[..., Release]
 ) -> None:
-    """The one pod of a StatefulSet is gone once its successor fails: the way back must not wait for the broken one to get well."""
+    """The one pod of a StatefulSet is gone once its successor fails.
+
+    The way back must not wait for the broken one to get well.
+    """
     chart = release("helm", "--set", "operator.enabled=true")
     chart.upgrade()
     place = room(namespace)

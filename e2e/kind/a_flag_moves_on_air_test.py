@@ -1,4 +1,7 @@
-"""Flags go on and off while a stream runs: no restart, no viewer disconnected, the next turn follows, the status tells the story."""
+"""Flags go on and off while a stream runs.
+
+No restart, no viewer disconnected, the next turn follows, the status tells the story.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""A key that a VtuberSession refers to reaches the engine as a file, and appears nowhere else: no event, annotation, status, log, Redis."""
+"""A key that a VtuberSession refers to reaches the engine as a file, and appears nowhere else.
+
+No event, annotation, status, log, Redis.
+"""
 
 import json
 from collections.abc import Callable

@@ -35,7 +35,8 @@ async def test_one_clear_end_and_then_it_goes_on(
                     frame for frame in seen.of("TEXT_DELTA") if frame["turn"] > last
                 ]
             )
-            # A pod takes its time to die, and the text would be whole by then: it stands still first.
+            # A pod takes its time to die, and the text would be whole by then: it stands still
+            # first.
             await asyncio.to_thread(process.send, "STOP")
             await asyncio.sleep(0.2)
             if not cut.done():

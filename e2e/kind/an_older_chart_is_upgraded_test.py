@@ -1,4 +1,7 @@
-"""From the chart before this one, with a VtuberSession of its time: nothing that was said or set is lost."""
+"""From the chart before this one, with a VtuberSession of its time.
+
+Nothing that was said or set is lost.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""`helm upgrade` rolls every service while people talk: every turn is answered, in order, and none waits longer than a sentence."""
+"""`helm upgrade` rolls every service while people talk.
+
+Every turn is answered, in order, and none waits longer than a sentence.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +12,10 @@ from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 
 PATIENCE_S = 8.0
-"""A turn asked in the middle of the roll: a sentence's time (1.9 s measured), and what two cores that start twelve pods may add."""
+"""A turn asked in the middle of the roll.
+
+A sentence's time (1.9 s measured), and what two cores that start twelve pods may add.
+"""
 
 
 async def test_every_turn_is_answered(

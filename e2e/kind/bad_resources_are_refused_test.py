@@ -1,4 +1,7 @@
-"""Bad input to the API: each a sentence that names what is wrong, nothing left stuck. The definition does it; no operator runs."""
+"""Bad input to the API: each a sentence that names what is wrong, nothing left stuck.
+
+The definition does it; no operator runs.
+"""
 
 from typing import Any
 

@@ -32,7 +32,10 @@ class Room:
         return answer, viewer
 
     async def turns(self) -> list[int]:
-        """The numbers of the turns that anybody can read of this session. A Redis that has just come back may take a moment."""
+        """The numbers of the turns that anybody can read of this session.
+
+        A Redis that has just come back may take a moment.
+        """
         async with asyncio.timeout(timeouts.HISTORY_READABLE):
             while "turns" not in (
                 found := await clients.get(f"http://{self.at}/sessions/{self.session}/turns")
@@ -41,7 +44,10 @@ class Room:
         return sorted(turn["turn"] for turn in found["turns"])
 
     async def talks_again(self) -> Answer:
-        """A turn with a whole answer, tried until there is one: a Service takes about a second to know a pod that is ready."""
+        """A turn with a whole answer, tried until there is one.
+
+        A Service takes about a second to know a pod that is ready.
+        """
         tried: list[str] = []
         try:
             async with asyncio.timeout(timeouts.TALKS_AGAIN):

@@ -35,7 +35,10 @@ def answers(name: str) -> bool:
 
 
 def start_again(name: str) -> None:
-    """Start the nodes of a cluster that Docker stopped (a machine that was switched off). Raises TimeoutError with the way out."""
+    """Start the nodes of a cluster that Docker stopped (a machine that was switched off).
+
+    Raises TimeoutError with the way out.
+    """
     run("docker", "start", *run("kind", "get", "nodes", "--name", name).split())
     until = time.monotonic() + timeouts.CLUSTER_STARTED_AGAIN
     while not answers(name):
@@ -47,14 +50,20 @@ def start_again(name: str) -> None:
 
 
 def create_anew(name: str, *, workers: int = 0) -> None:
-    """Create it, without what a run that was killed has left of one with this name: Docker keeps such nodes, stopped."""
+    """Create it, without what a run that was killed has left of one with this name.
+
+    Docker keeps such nodes, stopped.
+    """
     if exists(name):
         delete(name)
     create(name, workers=workers)
 
 
 def create(name: str, *, host_port: int | None = None, workers: int = 0) -> None:
-    """Create it, with the gateway's node port on this machine's `host_port` if one is given. KIND_NODE_IMAGE names another node image."""
+    """Create it, with the gateway's node port on this machine's `host_port` if one is given.
+
+    KIND_NODE_IMAGE names another node image.
+    """
     control_plane: dict[str, object] = {"role": "control-plane"}
     if host_port:
         control_plane["extraPortMappings"] = [

@@ -1,4 +1,7 @@
-"""One cluster for all cluster tests, a namespace for each. Collected only when asked for (`make e2e`): plain `pytest` needs no Docker."""
+"""One cluster for all cluster tests, a namespace for each.
+
+Collected only when asked for (`make e2e`): plain `pytest` needs no Docker.
+"""
 
 import os
 import re
@@ -15,7 +18,8 @@ from e2e.kind.release import Release
 
 SMALL = [
     "crds.enabled=false",
-    # Five pods fewer to start in each namespace; tests about the fallback, and those of the default, switch it on.
+    # Five pods fewer to start in each namespace; tests about the fallback, and those of the
+    # default, switch it on.
     "legacy.enabled=false",
     "microphone.enabled=false",
     "gateway.service.type=NodePort",
@@ -65,7 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(timeouts.TEST, func_only=True))
-    # So that all workers end about together: the longest first, and those that are alone when nobody else is left to wait.
+    # So that all workers end about together: the longest first, and those that are alone when
+    # nobody else is left to wait.
     items.sort(key=lambda item: (item.get_closest_marker("alone") is not None, -_limit_s(item)))
 
 
@@ -90,7 +95,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def context() -> str:
-    """A cluster. KIND_E2E_CLUSTER names one to use (or to create) and leave as it is; else a new one is created, and removed."""
+    """A cluster. KIND_E2E_CLUSTER names one to use (or to create) and leave as it is.
+
+    Else a new one is created, and removed.
+    """
     programs.need("docker", "kind", "kubectl", "helm")
     name = GIVEN or CLUSTER
 
@@ -144,7 +152,10 @@ def helm(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def release(namespace: Namespace, built: dict[str, str]) -> Callable[..., Release]:
-    """The chart of this checkout, small, with fast ends; not yet installed. The definition is the cluster's, not the release's."""
+    """The chart of this checkout, small, with fast ends; not yet installed.
+
+    The definition is the cluster's, not the release's.
+    """
 
     def make(helm: str = HELMS[0], *values: str) -> Release:
         return Release(namespace, [*images.values(built), "--set", ",".join(SMALL), *values], helm)

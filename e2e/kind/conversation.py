@@ -13,7 +13,10 @@ from e2e.kind.client import Room
 
 @dataclass
 class Conversation:
-    """Somebody who says the next thing as soon as the last is answered. Like every client, tries again when told that it may."""
+    """Somebody who says the next thing as soon as the last is answered.
+
+    Like every client, tries again when told that it may.
+    """
 
     place: Room
     pause_s: float = 0.3
@@ -57,7 +60,8 @@ class Conversation:
                 if not _retryable(answer):
                     break
             assert answer.status not in (400, 422), answer.body
-            # Told to come again, or cut off with the gateway's pod: the same requestId is the same turn.
+            # Told to come again, or cut off with the gateway's pod: the same requestId is the same
+            # turn.
             await asyncio.sleep(0.5)
         self.lost.append(content)
 

@@ -1,4 +1,7 @@
-"""What a failed cluster test leaves for whoever looks: logs, events, descriptions, in a folder that the failure names."""
+"""What a failed cluster test leaves for whoever looks.
+
+Logs, events, descriptions, in a folder that the failure names.
+"""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The engine's process, as its node sees it: inside the pod it is process 1, which SIGKILL and SIGSTOP do not reach."""
+"""The engine's process, as its node sees it.
+
+Inside the pod it is process 1, which SIGKILL and SIGSTOP do not reach.
+"""
 
 from dataclasses import dataclass
 

@@ -22,7 +22,10 @@ FLAGS: Final = {
     "streaming": {"ENABLE_SYNC_CORE": True, "SYNC_TTS_STREAMING": True},
     "bargein": {"ENABLE_SYNC_CORE": True, "SYNC_TTS_STREAMING": True, "SYNC_TTS_BARGE_IN": True},
 }
-"""By the last part of a session's name. The operator demands SYNC_TTS_STREAMING for BARGE_IN, and ENABLE_SYNC_CORE for both."""
+"""By the last part of a session's name.
+
+The operator demands SYNC_TTS_STREAMING for BARGE_IN, and ENABLE_SYNC_CORE for both.
+"""
 
 FAULTS: Final = (
     *faulty_engine.HARMLESS,
@@ -40,7 +43,10 @@ INPUT: Final = "deployment/vtuber-input-handler"
 
 @dataclass(frozen=True)
 class Cell:
-    """One message of a session of its own. `problem` is empty when exactly one reply came, or one clear error where one had begun."""
+    """One message of a session of its own.
+
+    `problem` is empty when exactly one reply came, or one clear error where one had begun.
+    """
 
     fault: str
     flags: str
@@ -52,7 +58,10 @@ class Cell:
 
 @contextmanager
 def in_front(namespace: Namespace) -> Iterator[None]:
-    """The faulty engine's pod and Service; input-handler asks it. Afterwards input-handler asks the engine again."""
+    """The faulty engine's pod and Service; input-handler asks it.
+
+    Afterwards input-handler asks the engine again.
+    """
     spec = namespace.deployment(INPUT.partition("/")[2])["spec"]["template"]["spec"]
     script = faulty_engine.__file__
     namespace.kubectl("create", "configmap", NAME, f"--from-file=faulty_engine.py={script}")
@@ -160,7 +169,8 @@ async def cells(at: str) -> list[Cell]:
         one(fault, flags, kind) for fault in FAULTS for flags in FLAGS for kind in ("text", "audio")
     ]
     found = list(await asyncio.gather(*wanted))
-    # An engine that is well on a machine that is not is late as well, and then the fallback is right: such a message once more, alone.
+    # An engine that is well on a machine that is not is late as well, and then the fallback is
+    # right: such a message once more, alone.
     for at_index, cell in enumerate(found):
         if cell.problem == UNEXPECTED and cell.came == "legacy":
             found[at_index] = await one(cell.fault, cell.flags, cell.kind)
@@ -171,7 +181,8 @@ def expected(fault: str, flags: str, kind: str) -> str:
     """Which reply there has to be."""
     if flags == "legacy" or fault in faulty_engine.BEFORE_ANY_WORD:
         return "legacy"
-    # Whoever listens to the voice hears the engine's reply to its end; only the caller's stream was cut.
+    # Whoever listens to the voice hears the engine's reply to its end; only the caller's stream was
+    # cut.
     return "engine_lost" if fault in faulty_engine.AFTER_A_WORD and kind == "text" else "sync"
 
 
@@ -204,7 +215,10 @@ async def _recording(place: Room, recording: bytes) -> tuple[str, float]:
 
 
 async def _one_voice(viewer: clients.Viewer) -> list[dict[str, Any]]:
-    """The START of the one reply that the viewers hear. One that was stopped before its first sound, because it came late, is none."""
+    """The START of the one reply that the viewers hear.
+
+    One that was stopped before its first sound, because it came late, is none.
+    """
     await viewer.until(lambda seen: seen.of("CONTROL", "END"), timeouts.SPOKEN)
     await asyncio.sleep(0.3)
     voices: list[dict[str, Any]] = []
@@ -224,7 +238,10 @@ async def _one_voice(viewer: clients.Viewer) -> list[dict[str, Any]]:
 
 
 def table(found: list[Cell]) -> str:
-    """The matrix in Markdown, and in a file of its own: what came, and after how many seconds its text was complete."""
+    """The matrix in Markdown, and in a file of its own.
+
+    What came, and after how many seconds its text was complete.
+    """
     columns = [(flags, kind) for flags in FLAGS for kind in ("text", "audio")]
     lines = [
         "| engine | " + " | ".join(f"{flags}, {kind}" for flags, kind in columns) + " |",

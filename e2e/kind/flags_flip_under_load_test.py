@@ -1,4 +1,7 @@
-"""ENABLE_SYNC_CORE goes on and off every 5 s for two minutes while 20 sessions talk: nothing lost, doubled, cut off or out of order."""
+"""ENABLE_SYNC_CORE goes on and off every 5 s for two minutes while 20 sessions talk.
+
+Nothing lost, doubled, cut off or out of order.
+"""
 
 import asyncio
 import random

@@ -14,7 +14,10 @@ def command(namespace: Namespace, target: str, local: int, remote: int) -> list[
 
 
 def she_answers(port: int) -> bool:
-    """Whether a message from there gets to an engine and back. A STOP where nothing sounds: it leaves nothing behind."""
+    """Whether a message from there gets to an engine and back. A STOP where nothing sounds.
+
+    It leaves nothing behind.
+    """
     body = json.dumps({"sessionId": "make-up", "type": "COMMAND", "content": "STOP"}).encode()
     asked = Request(
         f"http://127.0.0.1:{port}/chat/stream", body, {"Content-Type": "application/json"}

@@ -45,7 +45,10 @@ def repository(member: str) -> str:
 
 
 def build(tell: Callable[[str], None] = lambda _: None) -> dict[str, str]:
-    """Build every image; section of the values → image with a tag made of its id. MODELS=1: asr with its models."""
+    """Build every image; section of the values → image with a tag made of its id. MODELS=1.
+
+    Asr with its models.
+    """
     built = {}
     for section, member in MEMBERS.items():
         with_models = member == ASR and os.environ.get("MODELS", "").lower() in ("1", "true", "yes")
@@ -85,7 +88,10 @@ def build_one(member: str, name: str, *arguments: str) -> str:
 
 
 def load(built: dict[str, str], cluster: str, *nodes: str) -> None:
-    """Put the images into a kind cluster's nodes, or only into those named. Redis comes too when this machine has it; else they pull it."""
+    """Put the images into a kind cluster's nodes, or only into those named.
+
+    Redis comes too when this machine has it; else they pull it.
+    """
     names = list(built.values())
     try:
         run("docker", "image", "inspect", REDIS)

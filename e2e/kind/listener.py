@@ -1,4 +1,7 @@
-"""A viewer that stays: it calls again when its connection ends, and keeps what became of every turn that it saw begin."""
+"""A viewer that stays.
+
+It calls again when its connection ends, and keeps what became of every turn that it saw begin.
+"""
 
 import asyncio
 import time
@@ -51,7 +54,8 @@ class Listener:
                 elif isinstance(message, int) or (
                     message.get("turn") and message["type"] != "STATE"
                 ):
-                    # Sound or words of it, its end, its beginning anew; that nothing sounds is said of a lost one too.
+                    # Sound or words of it, its end, its beginning anew; that nothing sounds is said
+                    # of a lost one too.
                     present = message if isinstance(message, int) else message["turn"]
                     lost.discard(present)
             found += sorted(lost)

@@ -78,7 +78,10 @@ class Namespace:
         return self._objects.crd(name)
 
     def address(self, service: str) -> str:
-        """Where a NodePort Service is, without a scheme. It outlives the pods behind it, which a forwarded port does not (Linux only)."""
+        """Where a NodePort Service is, without a scheme.
+
+        It outlives the pods behind it, which a forwarded port does not (Linux only).
+        """
         found = self._objects.service(service)
         port = found["spec"]["ports"][0]["nodePort"]
         addresses = self._objects.nodes()[0]["status"]["addresses"]

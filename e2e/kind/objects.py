@@ -28,7 +28,10 @@ def api(context: str) -> client.ApiClient:
 
 @dataclass(frozen=True)
 class Reader:
-    """The objects of one namespace, and those of its cluster. One that is missing is a LookupError."""
+    """The objects of one namespace, and those of its cluster.
+
+    One that is missing is a LookupError.
+    """
 
     context: str
     namespace: str

@@ -28,7 +28,10 @@ def end() -> bool:
 
 
 def once(step: str, work: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """What `work` gave to the first that asked; whoever comes meanwhile waits. Where it failed, the next one tries."""
+    """What `work` gave to the first that asked; whoever comes meanwhile waits.
+
+    Where it failed, the next one tries.
+    """
     folder = _folder()
     folder.mkdir(exist_ok=True)
     # The lock goes with its process.

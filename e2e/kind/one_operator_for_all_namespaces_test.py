@@ -1,4 +1,7 @@
-"""`operator.clusterWide`: VtuberSessions of any namespace steer the release; the oldest of a session wins anywhere; namespaces go."""
+"""`operator.clusterWide`: VtuberSessions of any namespace steer the release.
+
+The oldest of a session wins anywhere; namespaces go.
+"""
 
 from collections.abc import Callable
 
@@ -39,7 +42,8 @@ async def test_a_session_is_steered_from_another_namespace(
     assert f"{beside.name}/show" in sessions.condition(namespace, "late", "Ready")["message"]
     assert (await place.say()).stats["voice"] == "espeak"
 
-    # The older one's namespace goes, with all that is in it: nothing holds it, and the younger one follows.
+    # The older one's namespace goes, with all that is in it: nothing holds it, and the younger one
+    # follows.
     beside.kubectl("delete", "namespace", beside.name, "--timeout=60s", within=65)
     sessions.ready(namespace, "late")
     assert (await place.say()).stats["voice"] == "off"

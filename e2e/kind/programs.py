@@ -1,4 +1,7 @@
-"""The programs that a cluster needs, found on PATH. Standard library only, because `make up` does not need the .venv."""
+"""The programs that a cluster needs, found on PATH.
+
+Standard library only, because `make up` does not need the .venv.
+"""
 
 import os
 import re

@@ -1,4 +1,7 @@
-"""Redis goes away in a running system: she goes on talking with the flags she had, and with Redis everything that needs it comes back."""
+"""Redis goes away in a running system.
+
+She goes on talking with the flags she had, and with Redis everything that needs it comes back.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""asr with its models, in a restricted pod, without the legacy chain: who speaks into a microphone is understood and answered."""
+"""asr with its models, in a restricted pod, without the legacy chain.
+
+Who speaks into a microphone is understood and answered.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

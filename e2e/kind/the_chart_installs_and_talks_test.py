@@ -1,4 +1,7 @@
-"""Helm 3 or 4, a namespace where only `restricted` pods may run, and she talks: before a VtuberSession, after one, and by `helm test`."""
+"""Helm 3 or 4, a namespace where only `restricted` pods may run, and she talks.
+
+Before a VtuberSession, after one, and by `helm test`.
+"""
 
 from collections.abc import Callable
 

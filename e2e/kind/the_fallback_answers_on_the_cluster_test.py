@@ -1,4 +1,7 @@
-"""However the engine fails, as a pod or in a conversation: texts and recordings are answered once, and the engine takes over again."""
+"""However the engine fails, as a pod or in a conversation.
+
+Texts and recordings are answered once, and the engine takes over again.
+"""
 
 import asyncio
 import time

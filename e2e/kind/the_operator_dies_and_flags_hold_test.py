@@ -1,4 +1,7 @@
-"""The operator is killed in the middle of a step: flags hold while it is away, and it catches up within ten seconds."""
+"""The operator is killed in the middle of a step.
+
+Flags hold while it is away, and it catches up within ten seconds.
+"""
 
 from collections.abc import Callable
 
@@ -37,7 +40,8 @@ async def test_killed_and_away(namespace: Namespace, release: Callable[..., Rele
     assert took < timeouts.OPERATOR_RESUMES
     assert sessions.status(namespace, "on-air")["observedGeneration"] == 2
 
-    # Away for longer: what is deleted meanwhile is gone at its return, and nothing is stuck in Terminating.
+    # Away for longer: what is deleted meanwhile is gone at its return, and nothing is stuck in
+    # Terminating.
     namespace.kubectl("scale", "deployment/vtuber-operator", "--replicas=0")
     namespace.kubectl("delete", "vts", "gone", f"--timeout={timeouts.COMMAND - 5:.0f}s")
     # The reply before it may still sound, and was begun when nothing could interrupt it.

@@ -1,4 +1,7 @@
-"""Two releases in one cluster: neither takes the definition of VtuberSession from the other, and it outlives both."""
+"""Two releases in one cluster.
+
+Neither takes the definition of VtuberSession from the other, and it outlives both.
+"""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""`make up`: a cluster, the images, the chart, one VtuberSession, and the page's address. Says what it does and how long that took."""
+"""`make up`: a cluster, the images, the chart, one VtuberSession, and the page's address.
+
+Says what it does and how long that took.
+"""
 
 import os
 import subprocess
@@ -56,7 +59,10 @@ def cluster_and_images(port: int) -> dict[str, str]:
 
 
 def reach(namespace: Namespace, port: int) -> None:
-    """The page on this machine, where the cluster has no port of its own here: kubectl goes on in the background until `make down`."""
+    """The page on this machine, where the cluster has no port of its own here.
+
+    Kubectl goes on in the background until `make down`.
+    """
     stop_forward()
     FORWARD_PID.parent.mkdir(exist_ok=True)
     process = subprocess.Popen(

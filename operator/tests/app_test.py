@@ -1,4 +1,7 @@
-"""The whole operator between an API server and a Valkey: steps, restarts, failures, and no key anywhere it does not belong."""
+"""The whole operator between an API server and a Valkey.
+
+Steps, restarts, failures, and no key anywhere it does not belong.
+"""
 
 import asyncio
 import base64

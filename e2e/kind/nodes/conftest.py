@@ -11,7 +11,8 @@ from e2e.kind.namespace import Namespace
 from e2e.kind.release import Release
 
 CLUSTER = "vtuber-nodes"
-# All who talk here have one address, and a quick machine lets them ask more often than one person may.
+# All who talk here have one address, and a quick machine lets them ask more often than one person
+# may.
 CROWD = (
     "--set-string",
     "gateway.extraEnv[0].name=RATE_LIMIT_PER_SECOND,gateway.extraEnv[0].value=1000",

@@ -1,4 +1,7 @@
-"""Two engines and two output-handlers on two nodes: STOP finds its session from anywhere; rolled or drained under talk, no turn is lost."""
+"""Two engines and two output-handlers on two nodes: STOP finds its session from anywhere.
+
+Rolled or drained under talk, no turn is lost.
+"""
 
 import asyncio
 import json
@@ -26,17 +29,26 @@ pytestmark = [
 ]
 PEOPLE = 10
 PATIENCE_S = 10.0
-"""A message is answered within this while services are rolled: three tries, on two cores that also start pods."""
+"""A message is answered within this while services are rolled.
+
+Three tries, on two cores that also start pods.
+"""
 
 AWAY_S = 10.0
 """A viewer whose output-handler leaves is at the next one within this."""
 
 PATIENCE_DRAINED_S = 30.0
-"""The chain has one pod of each here, and they leave with the node: a turn that falls back meanwhile waits for the next ones."""
+"""The chain has one pod of each here, and they leave with the node.
+
+A turn that falls back meanwhile waits for the next ones.
+"""
 
 
 async def test_stop_finds_its_session_from_any_replica(place: Room) -> None:
-    """200 STOPs at random moments, over 20 sessions, by a viewer or at the door: each silences all of its session and no other."""
+    """200 STOPs at random moments, over 20 sessions, by a viewer or at the door.
+
+    Each silences all of its session and no other.
+    """
     await place.talks_again()
     chance = random.Random(6)
     rooms = [Room(place.at, f"{place.session}-stop-{number}") for number in range(20)]
@@ -69,7 +81,8 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
         await asyncio.sleep(chance.uniform(0, 1))
         known = viewers[0].of("CONTROL", "START")
         if known and chance.random() < 0.5:
-            # By its number, as the page does it: on a slow way it may meet the next turn, which it is not for.
+            # By its number, as the page does it: on a slow way it may meet the next turn, which it
+            # is not for.
             await viewers[0].send(
                 type="CONTROL", action="STOP", sessionId=one.session, turn=known[-1]["turn"]
             )
@@ -96,7 +109,10 @@ async def cut_off(one: Room, viewers: Sequence[Viewer], chance: random.Random) -
 
 @asynccontextmanager
 async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIterator[None]:
-    """Whatever is done meanwhile: every message is answered once, in order, and is in the history."""
+    """Whatever is done meanwhile.
+
+    Every message is answered once, in order, and is in the history.
+    """
     people = [
         Conversation(Room(place.at, f"{place.session}-{name}-{number}"), pause_s=0.1)
         for number in range(PEOPLE)
@@ -143,12 +159,16 @@ async def ten_people_talk(place: Room, name: str, patience_s: float) -> AsyncIte
 async def test_one_engine_becomes_two_and_one_again(
     namespace: Namespace, release: Release, one_engine: Room
 ) -> None:
-    """Not between shows but under talk: whoever is asked for a session that another engine has says so, old input-handlers included."""
+    """Not between shows but under talk.
+
+    Whoever is asked for a session that another engine has says so, old input-handlers included.
+    """
     await one_engine.talks_again()
     (only,) = namespace.pods("dialog-engine")
     async with ten_people_talk(one_engine, "resized", PATIENCE_S):
         await asyncio.to_thread(release.upgrade, *engines(2))
-        # Those who talk stay where they are; of those who come now, the new engine has its share, and gives it away when it goes.
+        # Those who talk stay where they are; of those who come now, the new engine has its share,
+        # and gives it away when it goes.
         async with ten_people_talk(one_engine, "come-later", PATIENCE_S):
             await asyncio.sleep(2)
             assert await asyncio.to_thread(sessions_of, namespace, "vtuber-dialog-engine-1") > 0

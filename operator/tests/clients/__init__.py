@@ -1,1 +1,4 @@
-"""A package, so that pytest calls these modules `tests.…`: as `operator.tests.…` they would hide Python's own module `operator`."""
+"""A package, so that pytest calls these modules `tests.…`.
+
+As `operator.tests.…` they would hide Python's own module `operator`.
+"""

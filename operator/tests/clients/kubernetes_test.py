@@ -1,4 +1,7 @@
-"""What an answer of the API server means: typed errors, no body in any of them, and credentials read anew."""
+"""What an answer of the API server means.
+
+Typed errors, no body in any of them, and credentials read anew.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""The thread of kopf: what it is told, how it begins anew, and with a small API server what it feeds."""
+"""The thread of kopf.
+
+What it is told, how it begins anew, and with a small API server what it feeds.
+"""
 
 import asyncio
 import threading

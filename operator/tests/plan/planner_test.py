@@ -366,7 +366,8 @@ def _act(cluster: InMemoryCluster, action: tuple[Any, ...]) -> None:
     elif kind == "wipe" and cluster.redis_down is None:
         cluster.redis = {}
     elif kind == "restart":
-        # What the operator knew of revisions is gone: the present one counts for every document (ADR 8).
+        # What the operator knew of revisions is gone: the present one counts for every document
+        # (ADR 8).
         cluster.redis = {
             name: type(each)(each.text, cluster.revision, each.generation)
             for name, each in cluster.redis.items()

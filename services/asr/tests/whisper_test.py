@@ -33,7 +33,10 @@ class Tokenizer:
 
 
 class Model:
-    """As much of faster_whisper.WhisperModel as is used. `says` is what a short window is taken for."""
+    """As much of faster_whisper.WhisperModel as is used.
+
+    `says` is what a short window is taken for.
+    """
 
     made: ClassVar[list["Model"]] = []
     max_length = 448

@@ -1,4 +1,7 @@
-"""The whole service: a turn in, a reply on its way to the voice; flag documents acknowledged; probes; settings that are wrong."""
+"""The whole service: a turn in, a reply on its way to the voice; flag documents acknowledged.
+
+Probes; settings that are wrong.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -59,7 +59,10 @@ async def test_resume_gives_exactly_what_is_missing(engine: "Opens") -> None:
 async def test_a_number_that_a_caller_chose_is_taken_within_reach_of_the_last_one_only(
     engine: "Opens",
 ) -> None:
-    """`known_turn`: what input-handler knows, which is nothing where the session's counter has gone."""
+    """`known_turn`.
+
+    What input-handler knows, which is nothing where the session's counter has gone.
+    """
     async with engine() as one:
         await one.say(1, request_id="r1")
         for known, turn in ((0, 102), (50, 151), (0, 2**31 - 1)):
@@ -67,7 +70,8 @@ async def test_a_number_that_a_caller_chose_is_taken_within_reach_of_the_last_on
                 await one.say(turn, request_id="far", meta={"knownTurn": known})
             assert refused.value.body.field == "turn"
         await one.say(101, request_id="near", meta={"knownTurn": 0})
-        # input-handler's own numbers are taken as they are: the chain may have answered thousands of turns meanwhile.
+        # input-handler's own numbers are taken as they are: the chain may have answered thousands
+        # of turns meanwhile.
         await one.say(5_000, request_id="own")
         await one.say(5_100, request_id="later", meta={"knownTurn": 0})
 

@@ -188,7 +188,10 @@ Opens = Callable[..., AbstractAsyncContextManager[Engine]]
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Opens:
-    """An engine, over and over on the same disk; its model says `pieces`, with `gap_s` before each."""
+    """An engine, over and over on the same disk.
+
+    Its model says `pieces`, with `gap_s` before each.
+    """
 
     @asynccontextmanager
     async def opened(

@@ -130,7 +130,10 @@ async def test_a_turn_that_was_not_stored_is_not_stored_later_because_it_was_sto
 async def test_a_turn_that_is_stopped_before_its_first_word_is_nobody_elses_any_more(
     engine: "Opens",
 ) -> None:
-    """Its caller may be about to give it to the other path; the claim is what keeps it from there."""
+    """Its caller may be about to give it to the other path.
+
+    The claim is what keeps it from there.
+    """
     async with engine(["word "], gap_s=3600) as one:
         claimed: list[str] = []
         ask = one.shelf.claim_reply

@@ -1,4 +1,7 @@
-"""A turn that is over is freed at once: without the collector, which stops every other turn while it looks."""
+"""A turn that is over is freed at once.
+
+Without the collector, which stops every other turn while it looks.
+"""
 
 import asyncio
 import gc

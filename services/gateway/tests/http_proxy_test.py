@@ -154,7 +154,10 @@ async def test_a_caller_that_leaves_closes_the_call_behind_at_once(
 
 @asynccontextmanager
 async def hanging() -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A service that takes calls and answers none; the event says that the caller's connection is closed."""
+    """A service that takes calls and answers none.
+
+    The event says that the caller's connection is closed.
+    """
     closed = asyncio.Event()
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -25,7 +25,10 @@ Dial = Callable[..., connect]
 
 @dataclass
 class Service:
-    """Says everything back; `close 4321 why` closes. Remembers where it was called and how it ended."""
+    """Says everything back; `close 4321 why` closes.
+
+    Remembers where it was called and how it ended.
+    """
 
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)

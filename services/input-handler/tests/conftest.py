@@ -1,4 +1,7 @@
-"""In these tests Redis is a `RedisClient`, as input-handler has it; and an engine that follows a script."""
+"""In these tests Redis is a `RedisClient`, as input-handler has it.
+
+And an engine that follows a script.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

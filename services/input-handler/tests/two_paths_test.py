@@ -1,4 +1,7 @@
-"""Both paths against a real Valkey: which of them answers, once, and in the order in which things were said."""
+"""Both paths against a real Valkey.
+
+Which of them answers, once, and in the order in which things were said.
+"""
 
 import asyncio
 import time

@@ -93,7 +93,8 @@ async def test_a_viewer_that_reads_nothing_is_closed_and_delays_nobody(output: "
         before = closed._value.get()
         stuck.transport.pause_reading()
         caption, told = "说" * 15_000, 0
-        # The kernel's buffers of its connection have to fill first; each caption reaches the other one before the next is sent.
+        # The kernel's buffers of its connection have to fill first; each caption reaches the other
+        # one before the next is sent.
         async with asyncio.timeout(40):
             while closed._value.get() == before:
                 await output.engine.send(

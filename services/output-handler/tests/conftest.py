@@ -80,7 +80,10 @@ def golden_trace(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def wired() -> Callable[..., Awaitable[WebSocket]]:
-    """An accepted WebSocket whose network is a list; while `gate` is shut, the network takes nothing."""
+    """An accepted WebSocket whose network is a list.
+
+    While `gate` is shut, the network takes nothing.
+    """
 
     async def make(sent: list[str | bytes], gate: asyncio.Event | None = None) -> WebSocket:
         async def receive() -> Message:
@@ -110,7 +113,10 @@ def wired() -> Callable[..., Awaitable[WebSocket]]:
 
 @pytest.fixture
 async def listen(wired: Callable[..., Awaitable[WebSocket]]) -> AsyncIterator[Listen]:
-    """Joins a viewer to a session or a hub and keeps its writer running; gives the viewer and what it was sent."""
+    """Joins a viewer to a session or a hub and keeps its writer running.
+
+    Gives the viewer and what it was sent.
+    """
     writers: list[asyncio.Task[None]] = []
 
     async def join(

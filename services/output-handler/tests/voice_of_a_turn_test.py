@@ -1,4 +1,7 @@
-"""An engine's turn whose voice the chain makes: its words at once, its sound when the file is there."""
+"""An engine's turn whose voice the chain makes.
+
+Its words at once, its sound when the file is there.
+"""
 
 import asyncio
 import json
@@ -22,7 +25,10 @@ WHOLE_FILE = FlagSet()
 async def said(
     room: "Room", listen: "Listen", flags: FlagSet = WHOLE_FILE
 ) -> tuple["Sent", "Sent"]:
-    """An engine has said a turn whose voice is to follow; gives what viewers of both dialects were sent, the newer first."""
+    """An engine has said a turn whose voice is to follow.
+
+    Gives what viewers of both dialects were sent, the newer first.
+    """
     _, sent = await listen(room.session)
     _, older = await listen(room.session, legacy=True)
     room.stage.start(1, flags=flags)

@@ -24,7 +24,10 @@ Step = int | Exception | str
 
 
 class Voice:
-    """Says a text by its script: milliseconds of sound, an error, or a wait for ever. Each try of a text takes its next script."""
+    """Says a text by its script: milliseconds of sound, an error, or a wait for ever.
+
+    Each try of a text takes its next script.
+    """
 
     name = "scripted"
 

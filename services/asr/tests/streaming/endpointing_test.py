@@ -152,7 +152,10 @@ def test_silence_for_an_hour_makes_nothing_and_is_not_remembered(chances: list[f
 
 @settings(stateful_step_count=60)
 class AnyOrder(RuleBasedStateMachine):
-    """Every Began has one End, in order, within the bound; questions are numbered upwards; looks happen only within an utterance."""
+    """Every Began has one End, in order, within the bound; questions are numbered upwards.
+
+    Looks happen only within an utterance.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""Output-handlers behind one name come and go: real sockets on several addresses of this machine, and a name server of the test's own."""
+"""Output-handlers behind one name come and go.
+
+Real sockets on several addresses of this machine, and a name server of the test's own.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Two engines and the Redis between them: what a session's next owner knows of a turn that its owner before still spoke."""
+"""Two engines and the Redis between them.
+
+What a session's next owner knows of a turn that its owner before still spoke.
+"""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -30,7 +33,10 @@ def replies(prompt: list[Message]) -> list[str]:
 
 
 async def speaking_at_one_that_leaves(one: "Engine") -> None:
-    """Turn 1 is written, and still spoken, when its engine is told to end; the session is anybody's then."""
+    """Turn 1 is written, and still spoken, when its engine is told to end.
+
+    The session is anybody's then.
+    """
     assert (await one.say(1)).text == WHOLE
     await asyncio.sleep(0.1)
     one.service.start_draining()

@@ -221,7 +221,10 @@ async def test_an_engine_whose_redis_failed_a_moment_ago_still_learns_whose_a_se
 async def test_what_was_begun_while_redis_was_late_is_never_of_a_later_epoch_than_what_follows(
     link: RedisClient, redis: "Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lease was given, and its answer came too late: what viewers were told by the engine's own clock is the later one."""
+    """The lease was given, and its answer came too late.
+
+    What viewers were told by the engine's own clock is the later one.
+    """
     late, lost = engine(link, 0), Lost()
 
     async def too_late(

@@ -1,4 +1,7 @@
-"""Errors of a kind that nobody foresaw, anywhere in a turn: it ends, with one error, and everything that counts it falls again."""
+"""Errors of a kind that nobody foresaw, anywhere in a turn.
+
+It ends, with one error, and everything that counts it falls again.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -33,7 +33,10 @@ class ClaimedByLegacy(Exception):
 
 
 class ClaimedByEngine(Exception):
-    """`reply:{correlationId}` says `sync`: an engine has begun to answer, and may have broken off."""
+    """`reply:{correlationId}` says `sync`.
+
+    An engine has begun to answer, and may have broken off.
+    """
 
 
 class EngineRefused(ServiceError):

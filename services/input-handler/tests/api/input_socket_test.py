@@ -344,7 +344,11 @@ async def test_an_illegal_session_id_is_4004(dial: Dial) -> None:
 async def test_a_client_has_only_so_many_microphones_and_gets_them_back(
     engine_url: str, no_redis_url: str
 ) -> None:
-    """Before: one connection that turned its microphone on and off took every place that asr has, those of all clients."""
+    """Before.
+
+    One connection that turned its microphone on and off took every place that asr has, those of all
+    clients.
+    """
     heard: list[str] = []
     leave = asyncio.Event()
 

@@ -82,7 +82,11 @@ async def test_whatever_a_client_can_cause_does_not_open_it(error: BaseException
     "error", [ValueError("ours"), GeneratorExit(), asyncio.CancelledError()], ids=repr
 )
 async def test_nor_does_a_client_that_leaves_keep_it_closed(error: BaseException) -> None:
-    """Before: every caller that left said that the engine was well, and one that left again and again kept a dead engine in use."""
+    """Before.
+
+    Every caller that left said that the engine was well, and one that left again and again kept a
+    dead engine in use.
+    """
     circuit = made()
     assert await ended(circuit, EngineFailed("cut"), error, EngineFailed("cut")) == "opened"
 
@@ -95,7 +99,10 @@ async def test_an_answer_of_any_kind_begins_the_count_anew() -> None:
 
 
 async def test_a_caller_that_reads_nothing_does_not_keep_it_open() -> None:
-    """Before: the turn that looked waited for its caller, and everybody else was sent elsewhere for as long."""
+    """Before.
+
+    The turn that looked waited for its caller, and everybody else was sent elsewhere for as long.
+    """
     circuit = CircuitBreaker("test", failures=2, open_s=0.0, waited_for=False)
     assert await ended(circuit, EngineFailed("cut"), EngineFailed("cut")) == "opened"
 

@@ -1,4 +1,7 @@
-"""Which ways there are, by how the engines are configured; that turns find them is in `owners_test.py`."""
+"""Which ways there are, by how the engines are configured.
+
+That turns find them is in `owners_test.py`.
+"""
 
 import pytest
 

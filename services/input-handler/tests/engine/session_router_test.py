@@ -151,7 +151,10 @@ async def test_an_owner_that_cannot_be_is_a_failure_and_no_endless_search(
 
 
 async def test_an_engine_that_is_not_configured_yet_is_found_by_its_ordinal() -> None:
-    """From one engine to two: behind the only address that is known here, either of them may answer."""
+    """From one engine to two.
+
+    Behind the only address that is known here, either of them may answer.
+    """
     only, new = ScriptedEngine(answers=[]), ScriptedEngine(answers=[WHOLE])
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serving(only))

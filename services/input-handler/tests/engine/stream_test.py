@@ -1,4 +1,7 @@
-"""A turn's stream: what is raised before the first delta, what is an event after it, and who learns of it."""
+"""A turn's stream.
+
+What is raised before the first delta, what is an event after it, and who learns of it.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""A microphone through the whole service: a client's frames, an asr that follows a script, an output-handler that notes what it is told."""
+"""A microphone through the whole service.
+
+A client's frames, an asr that follows a script, an output-handler that notes what it is told.
+"""
 
 import asyncio
 import json

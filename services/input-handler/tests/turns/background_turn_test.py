@@ -1,4 +1,7 @@
-"""Turns that nobody waits for: what becomes of them must be heard on `/ws/output`, by a real Valkey."""
+"""Turns that nobody waits for.
+
+What becomes of them must be heard on `/ws/output`, by a real Valkey.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -206,7 +206,8 @@ async def test_whoever_resumes_waits_for_what_is_due_next_and_not_for_accepted(
     )
     assert [frame.id for frame in await called(caller, last_event_id="42.7")] == ["42.8", "42.9"]
     engine.answers = [WHOLE]
-    # The engine, this time, is quick: a limit of this test must not be one that a stalled machine reaches.
+    # The engine, this time, is quick: a limit of this test must not be one that a stalled machine
+    # reaches.
     assert names(await called(make()))[-1] == "done"
 
 

@@ -1,4 +1,7 @@
-"""How a model is reached: by a proxy or without, where a session's address may lead, and where a key never goes."""
+"""How a model is reached.
+
+By a proxy or without, where a session's address may lead, and where a key never goes.
+"""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit

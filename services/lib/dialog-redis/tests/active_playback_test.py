@@ -1,4 +1,7 @@
-"""At a real Valkey: a turn that somebody speaks elsewhere, and the wait for what was heard of it."""
+"""At a real Valkey.
+
+A turn that somebody speaks elsewhere, and the wait for what was heard of it.
+"""
 
 import asyncio
 

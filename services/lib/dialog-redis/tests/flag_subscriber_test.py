@@ -153,7 +153,10 @@ async def test_a_wrong_document_is_counted_and_the_rest_is_taken(
 
 
 async def test_what_nobody_can_read_in_redis_stops_no_acknowledgement(tmp_path: Path) -> None:
-    """Before: one field, or one key file, that is not UTF-8, and no flag moved anywhere any more."""
+    """Before.
+
+    One field, or one key file, that is not UTF-8, and no flag moved anywhere any more.
+    """
     keys = tmp_path / "keys"
     keys.mkdir()
     (keys / "bad").write_bytes(b"\xff\xfesk-secret")

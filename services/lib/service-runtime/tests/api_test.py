@@ -1,4 +1,7 @@
-"""The FastAPI application of a service: every request that does not fit is refused with the same body."""
+"""The FastAPI application of a service.
+
+Every request that does not fit is refused with the same body.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

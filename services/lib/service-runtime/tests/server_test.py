@@ -151,7 +151,8 @@ def test_a_signal_is_told_to_the_service_at_once_and_its_requests_are_finished(
             client.sendall(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n")
             lines_until(running, "asked")
             running.send_signal(sent)
-            # The request waits for `leave`: it is answered only because that is called before its end.
+            # The request waits for `leave`: it is answered only because that is called before its
+            # end.
             answer = b""
             while data := client.recv(4_096):
                 answer += data

@@ -1,4 +1,7 @@
-"""An engine's silence, judged by a process that may have stood still itself: in real time, which a blocked loop loses."""
+"""An engine's silence, judged by a process that may have stood still itself.
+
+In real time, which a blocked loop loses.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

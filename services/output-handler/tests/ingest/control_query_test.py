@@ -1,4 +1,7 @@
-"""STOP for a session that does not sound here, and an engine that falls silent: over real frames, in virtual time."""
+"""STOP for a session that does not sound here, and an engine that falls silent.
+
+Over real frames, in virtual time.
+"""
 
 import asyncio
 import base64

@@ -1,4 +1,7 @@
-"""The socket of engines: junk, a lost engine, and an engine's silence, judged by a process that may have stood still itself."""
+"""The socket of engines.
+
+Junk, a lost engine, and an engine's silence, judged by a process that may have stood still itself.
+"""
 
 import asyncio
 import json

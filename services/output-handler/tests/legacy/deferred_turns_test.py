@@ -1,4 +1,7 @@
-"""With barge-in off, a voice file is heard to its end whatever an engine says next; that comes after it, whole and in order."""
+"""With barge-in off, a voice file is heard to its end whatever an engine says next.
+
+That comes after it, whole and in order.
+"""
 
 import asyncio
 from typing import TYPE_CHECKING

@@ -1,4 +1,7 @@
-"""At a real Valkey: the history that everybody reads holds what was heard of a voice file that was cut."""
+"""At a real Valkey.
+
+The history that everybody reads holds what was heard of a voice file that was cut.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -138,7 +138,10 @@ def test_a_turn_that_was_given_up_goes_on_when_it_is_announced_again(state: Play
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Every input at any time; timers ring when time passes. What viewers get is checked as they get it."""
+    """Every input at any time; timers ring when time passes.
+
+    What viewers get is checked as they get it.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""Many viewers of one session: late ones, slow ones, binary ones, and clients of the older dialect."""
+"""Many viewers of one session.
+
+Late ones, slow ones, binary ones, and clients of the older dialect.
+"""
 
 import asyncio
 import json

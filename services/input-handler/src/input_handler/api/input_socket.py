@@ -243,7 +243,8 @@ class InputSocket:
             await self._socket.send_text(message.to_json())
 
     def _turn_event(self, request: ChatRequest, frame: SseFrame) -> str:
-        # The event's data is JSON already; parsing it would cost time for every delta of every turn.
+        # The event's data is JSON already; parsing it would cost time for every delta of every
+        # turn.
         head = {
             "type": "TURN_EVENT",
             "sessionId": self._session_id,

@@ -1,4 +1,7 @@
-"""The way to one engine: a circuit breaker before it, deadlines for ACCEPTED and the first delta."""
+"""The way to one engine.
+
+A circuit breaker before it, deadlines for ACCEPTED and the first delta.
+"""
 
 import asyncio
 from typing import Final

@@ -20,7 +20,10 @@ log = structlog.get_logger("turn")
 POLL_INTERVAL_S: Final = 0.2
 
 UNRESPONSIVE_WAIT_S: Final = 5.0
-"""Longest wait for an engine that hangs: its lease ends after three seconds, and then another has its sessions."""
+"""Longest wait for an engine that hangs.
+
+Its lease ends after three seconds, and then another has its sessions.
+"""
 
 
 class WaitForEngine:

@@ -44,7 +44,8 @@ QUEUED: Final = "queued"
 ALREADY_QUEUED: Final = "already"
 CLAIMED_BY_ENGINE: Final = "sync"
 
-# The claim and the push are one step, so that a claimed turn is in the queue even if this process dies.
+# The claim and the push are one step, so that a claimed turn is in the queue even if this process
+# dies.
 _CLAIM_AND_PUSH: Final = """
 local held = redis.call('GET', KEYS[1])
 if held == 'legacy' then return 'already' end
@@ -195,7 +196,10 @@ class LegacyClient:
     async def publish_failure(
         self, session_id: str, name: str, code: str, why: str, turn: int | None
     ) -> TaskResponse:
-        """Store and announce that a turn failed; return the stored response, which may be an earlier one."""
+        """Store and announce that a turn failed.
+
+        Return the stored response, which may be an earlier one.
+        """
         events = failures.error_response(
             name, session_id, code, why, ChainMeta(session_id=session_id, turn=turn)
         )

@@ -50,7 +50,10 @@ class UploadAssembler:
     _refused: str | None = None
 
     def announce(self, frame: UploadFrame) -> str | None:
-        """Take a `data_chunk` frame; the next binary frame is its chunk, unless its text is inline."""
+        """Take a `data_chunk` frame.
+
+        The next binary frame is its chunk, unless its text is inline.
+        """
         # An earlier announcement is void: a later binary frame must not fill a refused chunk.
         self.announced = False
         if frame.type not in ("text", "audio"):

@@ -1,1 +1,4 @@
-"""Microphones: audio to asr, transcripts back, and the decision whether speech interrupts a reply."""
+"""Microphones.
+
+Audio to asr, transcripts back, and the decision whether speech interrupts a reply.
+"""

@@ -87,7 +87,10 @@ def has_no_words(text: str) -> bool:
 
 
 def has_min_words(text: str) -> bool:
-    """Return whether there are two words or three CJK characters; noise is not transcribed as that much."""
+    """Return whether there are two words or three CJK characters.
+
+    Noise is not transcribed as that much.
+    """
     words = _words(text)
     cjk = sum(1 for word in words if _CJK.match(word))
     return cjk >= 3 or len(words) - cjk >= 2

@@ -21,7 +21,10 @@ Verb = Literal["pause", "resume", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class PausedTurn:
-    """A paused reply. Later calls name its turn, so that a late call does not affect the next turn."""
+    """A paused reply.
+
+    Later calls name its turn, so that a late call does not affect the next turn.
+    """
 
     turn: int | None
 

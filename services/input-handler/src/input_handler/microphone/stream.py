@@ -92,7 +92,10 @@ class MicrophoneStream:
         self._paused: PausedTurn | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take a frame of audio. Raises InvalidField, TooLarge or TooMany; the microphone stays on."""
+        """Take a frame of audio. Raises InvalidField, TooLarge or TooMany.
+
+        The microphone stays on.
+        """
         pcm = self._start.format == "pcm_s16le"
         if not data:
             raise InvalidField(

@@ -30,8 +30,8 @@ class UserSpeakingNotifier:
 
     async def aclose(self) -> None:
         """Stop publishing."""
-        # Not in the middle of a call: redis-py loses a connection whose caller is cancelled while it
-        # returns to the pool.
+        # Not in the middle of a call: redis-py loses a connection whose caller is cancelled while
+        # it returns to the pool.
         async with self._publishing:
             await self._tasks.close()
 

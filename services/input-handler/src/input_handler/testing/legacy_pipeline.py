@@ -1,4 +1,7 @@
-"""The legacy chain as input-handler meets it, played by a test; and a caller of turns that has both paths."""
+"""The legacy chain as input-handler meets it, played by a test.
+
+And a caller of turns that has both paths.
+"""
 
 import asyncio
 from typing import Any, Final

@@ -1,4 +1,7 @@
-"""An engine that answers as it is told: whole streams, refusals, delays, and connections that break."""
+"""An engine that answers as it is told.
+
+Whole streams, refusals, delays, and connections that break.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +20,11 @@ Step = bytes | float | str
 
 @dataclass(frozen=True)
 class ScriptedAnswer:
-    """One answer. Steps: bytes are sent, seconds are waited, `CUT` breaks the connection, `HANG` waits for the caller to leave."""
+    """One answer. Steps.
+
+    Bytes are sent, seconds are waited, `CUT` breaks the connection, `HANG` waits for the caller to
+    leave.
+    """
 
     steps: Sequence[Step] = ()
     status: int = 200
@@ -53,7 +60,10 @@ DONE: Final = sse.DoneEvent(stats=sse.DoneStats(tokens=1))
 
 @dataclass
 class ScriptedEngine:
-    """An ASGI application. The last answer is given for ever; `left` is set when a caller went away before the end."""
+    """An ASGI application. The last answer is given for ever.
+
+    `left` is set when a caller went away before the end.
+    """
 
     answers: list[ScriptedAnswer] = field(default_factory=list)
     requests: list[ChatRequest] = field(default_factory=list)

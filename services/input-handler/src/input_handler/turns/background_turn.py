@@ -29,7 +29,10 @@ class BackgroundTurns:
         )
 
     async def run(self, session_id: str, turn: BegunTurn) -> None:
-        """Follow the turn to its end; a turn that ends in an error before any text is reported to its viewers."""
+        """Follow the turn to its end.
+
+        A turn that ends in an error before any text is reported to its viewers.
+        """
         worded = False
         async with aclosing(turn):
             async for frame in turn:

@@ -56,7 +56,10 @@ class TurnLog:
         self._outcome = event
 
     def log_received(self) -> None:
-        """Log `turn_received`, once; called after the first event was sent, which waits for no log."""
+        """Log `turn_received`, once.
+
+        Called after the first event was sent, which waits for no log.
+        """
         if self._received:
             return
         self._received = True

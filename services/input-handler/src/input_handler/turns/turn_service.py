@@ -324,7 +324,10 @@ class TurnService:
     def _with_flags(
         self, request: ChatRequest, client: str | None, *, whole_file: bool
     ) -> tuple[ChatRequest, FlagSet]:
-        """Resolve the session's flags, once for the turn; what the caller says of both is dropped."""
+        """Resolve the session's flags, once for the turn.
+
+        What the caller says of both is dropped.
+        """
         flags = self._flags.resolve(request.session_id)
         if whole_file and self._legacy.enabled:
             flags = flags.model_copy(

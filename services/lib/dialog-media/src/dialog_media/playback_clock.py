@@ -17,7 +17,10 @@ at a STOP."""
 
 
 class PlaybackClock:
-    """The clock of one turn. `started_at_ms`: audio offset 0 plays then; None before the first chunk."""
+    """The clock of one turn. `started_at_ms`: audio offset 0 plays then.
+
+    None before the first chunk.
+    """
 
     __slots__ = ("paused_at_ms", "started_at_ms")
 
@@ -61,7 +64,10 @@ class PlaybackClock:
         return self.started_at_ms is not None and now_ms > self.started_at_ms + offset_ms + slack_ms
 
     def position_ms(self, now_ms: float) -> float:
-        """Return the audio time that plays now; 0 before the first chunk, negative before its time."""
+        """Return the audio time that plays now.
+
+        0 before the first chunk, negative before its time.
+        """
         if self.started_at_ms is None:
             return 0.0
         return (now_ms if self.paused_at_ms is None else self.paused_at_ms) - self.started_at_ms

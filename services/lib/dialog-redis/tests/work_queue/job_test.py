@@ -1,4 +1,7 @@
-"""A message in somebody's hands: read by its fields, finished once, buried where a person finds it."""
+"""A message in somebody's hands.
+
+Read by its fields, finished once, buried where a person finds it.
+"""
 
 from collections.abc import Sequence
 

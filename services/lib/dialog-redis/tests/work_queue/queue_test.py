@@ -131,7 +131,8 @@ async def test_what_a_dead_consumer_held_is_done_by_another_oldest_first(
     await redis.lpush(LIST, "c")
     async with working(url, doer, "alive", at_once=1, lease_s=0.2):
         await until(lambda: len(doer.done) == 3)
-    # "c" may have been taken before the lease ran out; of the two that came back the older is first.
+    # "c" may have been taken before the lease ran out; of the two that came back the older is
+    # first.
     assert [raw for raw in doer.done if raw != "c"] == ["a", "b"]
     assert await redis.keys() == []
 

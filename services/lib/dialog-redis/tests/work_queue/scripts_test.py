@@ -1,4 +1,7 @@
-"""What finished work does in Redis, by a real Valkey: turns of a session one after the other, answers once, nothing swallowed."""
+"""What finished work does in Redis, by a real Valkey.
+
+Turns of a session one after the other, answers once, nothing swallowed.
+"""
 
 import asyncio
 
@@ -143,7 +146,10 @@ class Chain(RuleBasedStateMachine):
 
     @rule(session=sampled_from("ab"), back=integers(0, 3))
     def answer(self, session: str, back: int) -> None:
-        """The answer to one of its last turns; only that of the first one that waits moves anything."""
+        """The answer to one of its last turns.
+
+        Only that of the first one that waits moves anything.
+        """
         name = f"{session}#{self.asked[session] - back}"
         self._finish(commands.advance(session, name, redis_names.CHAT_REQUESTS))
         if self.waiting[session][:1] == [name]:

@@ -1,4 +1,7 @@
-"""What a consumer holds, in a real Valkey. What is finished with its effects: `effects_test`, `work_scripts_test`."""
+"""What a consumer holds, in a real Valkey. What is finished with its effects.
+
+`effects_test`, `work_scripts_test`.
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""The order of starts and ends, with a real Valkey; the service itself is in the tests of its member."""
+"""The order of starts and ends, with a real Valkey.
+
+The service itself is in the tests of its member.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

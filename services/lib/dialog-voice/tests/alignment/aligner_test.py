@@ -1,4 +1,8 @@
-"""Noise as speech: each 40 ms of a reading is another one, and a voice that plays them at its own speed is found by them."""
+"""Noise as speech.
+
+Each 40 ms of a reading is another one, and a voice that plays them at its own speed is found by
+them.
+"""
 
 import numpy as np
 import pytest

@@ -76,7 +76,8 @@ async def test_the_first_piece_leaves_as_it_comes() -> None:
 async def test_a_vendor_that_is_done_at_once_is_not_held_back() -> None:
     at, pieces = await left(stream((0.1, 3000), (0, 5000)))
     assert at[-1] == (0.1, 8000)
-    # Only what had left before the end was known is told at a usual pace: that would be over after four seconds.
+    # Only what had left before the end was known is told at a usual pace: that would be over after
+    # four seconds.
     assert 7000 < [word for piece in pieces for word in piece.words][-1].offset_ms < 8000
 
 

@@ -158,7 +158,10 @@ async def test_in_real_time_the_very_first_fragment_is_two_words_off_at_most(
 async def test_in_real_time_the_very_first_fragment_of_chinese_settles_within_two_seconds(
     studio: TimedSpeechSource, readings: dict[str, ReferenceTimeline], wpm: int
 ) -> None:
-    """200 to 300 hanzi a minute. Until a new voice's speed shows, more than two of these short words may be too many."""
+    """200 to 300 hanzi a minute.
+
+    Until a new voice's speed shows, more than two of these short words may be too many.
+    """
     errors = await judged(studio, CHINESE, "cmn+f4", wpm, "real time", readings, learnt=False)
     assert max(map(abs, errors)) <= 4
     assert beyond(errors, 2) < 0.08

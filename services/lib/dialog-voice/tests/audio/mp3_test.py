@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from dialog_voice.audio.mp3 import BadAudio, Mp3Stream
 from dialog_voice.testing.edge_server import FRAMES
 
-# Sixteen frames of LAME's (24 kHz, mono, 48 kbit/s) that lean on each other by the bit reservoir, all but the first.
+# Sixteen frames of LAME's (24 kHz, mono, 48 kbit/s) that lean on each other by the bit reservoir,
+# all but the first.
 _WITH_RESERVOIR = (
     "//NkxAANOALOf0EQAkCFGp0X/Nz6YPygYKHHF3id+clDiwQg+D/hgHwfB9/+XP+c/wx8EDn/h/8v//pyH/v//Lg+AArurZTFsRAApVVvoR3ygF"
     "8aEoqognegSKo16kQJpGOkMhXeEzNHB+GbImMgRAxnx9iqROiviiZZFjEADDhwY7EkZHvyKOSjsThmaFw3//NkxE4uI/qpvZiIAj6kjBaDq1rI"

@@ -3,7 +3,8 @@ import pytest
 from dialog_contracts.visemes import VISEMES
 from dialog_voice.visemes.phoneme_table import SILENCE, shapes_of
 
-# Everything that espeak-ng 1.52 was heard to say for all Mandarin syllables and for English pangrams.
+# Everything that espeak-ng 1.52 was heard to say for all Mandarin syllables and for English
+# pangrams.
 _INVENTORY = (
     "aɪ b d dʒ f h i iɑ iə iː j k kh l m n n̩ o- p ph s s. t th ts ts. ts.h tsh tɕ tɕh tʃ u ua uː v w z ð ŋ ɐ ɑ ɒ ɕ ə əl ɚ ɡ ɪ ɹ ɾ"
     " ʃ ʐ ʒ ʔ ˈa ˈai ˈaɪ ˈaʊ ˈei ˈeɪ ˈi ˈi. ˈio ˈiou ˈiɑ ˈiɛ ˈiː ˈi̪ ˈo ˈo- ˈonɡ ˈou ˈoʊ ˈu ˈua ˈuai ˈuei ˈuo ˈuə ˈuː ˈy ˈyi ˈyæ ˈyə"

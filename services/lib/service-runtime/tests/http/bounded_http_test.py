@@ -145,7 +145,8 @@ async def test_heads_and_bodies_that_do_not_come_are_408(
     ):
         answer = await answered(port, half)
         assert (status(answer), code(answer)) == (408, "request_timeout")
-    # The second request of a connection has as much time as the first, and one that is answered may rest.
+    # The second request of a connection has as much time as the first, and one that is answered may
+    # rest.
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GET + b"\r\n")
     await reader.readuntil(b"0\r\n0\r\n\r\n")
@@ -226,7 +227,10 @@ async def test_a_handshake_with_a_body_is_refused(port: int, method: bytes, more
 
 
 async def test_a_handshake_waits_for_the_answers_before_it() -> None:
-    """Before: both answered into one connection, which was then counted as one that waits, for ever."""
+    """Before.
+
+    Both answered into one connection, which was then counted as one that waits, for ever.
+    """
 
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         while scope["type"] == "http" and (await receive())["type"] != "http.disconnect":
@@ -252,7 +256,10 @@ async def test_a_handshake_waits_for_the_answers_before_it() -> None:
 async def test_an_offer_of_another_protocol_changes_nothing(
     port: int, body: bytes, size: bytes, cut: int
 ) -> None:
-    """Java's client and `curl --http2` offer h2c. Before: their bodies were lost (422), and so was their connection."""
+    """Java's client and `curl --http2` offer h2c. Before.
+
+    Their bodies were lost (422), and so was their connection.
+    """
     offer = (
         POST
         + b"upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\n"
@@ -281,7 +288,10 @@ async def test_a_body_after_an_offer_is_bounded_like_any_other(
 async def test_who_leaves_with_requests_in_line_ends_the_one_that_is_answered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Before: only the last of them heard of it; the one that was being answered wrote on, and printed two tracebacks."""
+    """Before: only the last of them heard of it.
+
+    The one that was being answered wrote on, and printed two tracebacks.
+    """
     ended = asyncio.Event()
 
     async def long(scope: Scope, receive: Receive, send: Send) -> None:
@@ -304,7 +314,10 @@ async def test_who_leaves_with_requests_in_line_ends_the_one_that_is_answered(
 
 
 async def test_a_refusal_is_never_written_into_another_answer() -> None:
-    """Before: where one more request waited, the answer that was under way got a second head in its middle."""
+    """Before.
+
+    Where one more request waited, the answer that was under way got a second head in its middle.
+    """
 
     async def begun(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

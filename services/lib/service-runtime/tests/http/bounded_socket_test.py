@@ -95,7 +95,10 @@ async def test_thousands_of_whole_messages_are_the_endpoints_to_count(port: int)
 async def test_answers_to_pings_that_nobody_takes_are_not_kept(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before: 558 MB in 20 s. A client may ping as often as it likes, here; of what it does not read only the last is kept."""
+    """Before: 558 MB in 20 s. A client may ping as often as it likes, here.
+
+    Of what it does not read only the last is kept.
+    """
     monkeypatch.setattr(bounds, "FRAME_BURST", 10**9)
     reader, writer = await opened(port)
     writer.transport.pause_reading()  # type: ignore[attr-defined]

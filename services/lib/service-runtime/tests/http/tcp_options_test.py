@@ -1,4 +1,7 @@
-"""A peer that reads nothing, over a real connection: how much it keeps waiting, and for how long."""
+"""A peer that reads nothing, over a real connection.
+
+How much it keeps waiting, and for how long.
+"""
 
 import asyncio
 import socket
@@ -60,7 +63,8 @@ async def test_for_a_peer_that_reads_nothing_little_is_kept() -> None:
     speaker = Speaker()
     async with serving(speaker.app) as port:
         with silent(port):
-            # What the kernel holds unsent, the peer's own buffer, and up to 64 kB that asyncio takes before it says stop.
+            # What the kernel holds unsent, the peer's own buffer, and up to 64 kB that asyncio
+            # takes before it says stop.
             assert (
                 await stands_still(speaker) < tcp_options.MAX_UNSENT_BYTES + 64 * 1024 + 64 * 1024
             )

@@ -1,4 +1,7 @@
-"""One response in the legacy dialect: a text and its audio file in slices, built once for all viewers."""
+"""One response in the legacy dialect.
+
+A text and its audio file in slices, built once for all viewers.
+"""
 
 from dataclasses import dataclass
 from typing import Self

@@ -155,7 +155,10 @@ class LegacyResponsePlayer:
         return min(POLL_INTERVAL_S, left_s) if left_s > 0 else POLL_INTERVAL_S
 
     def _finish_without_audio(self, pending: PendingResponse) -> bool:
-        """Finish a response that needs no audio, such as an error or a late one; return whether it was one."""
+        """Finish a response that needs no audio, such as an error or a late one.
+
+        Return whether it was one.
+        """
         session, response = self._session, pending.response
         turn = session.turn
         end = decide(pending, turn, session.clock())

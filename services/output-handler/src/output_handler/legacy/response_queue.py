@@ -93,7 +93,10 @@ def decide(pending: PendingResponse, present: PlaybackTurn, now_ms: float) -> Di
 
 
 class ResponseQueue:
-    """At most `MAX_PENDING` responses, each once, in the order of their turns; those without a turn first."""
+    """At most `MAX_PENDING` responses, each once, in the order of their turns.
+
+    Those without a turn first.
+    """
 
     def __init__(self) -> None:
         self._responses: dict[str, PendingResponse] = {}

@@ -1,4 +1,7 @@
-"""What the players of all sessions share: responses, their audio files, and delivery records in Redis."""
+"""What the players of all sessions share.
+
+Responses, their audio files, and delivery records in Redis.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""A viewer in the legacy dialect: no subprotocol, and after each turn its text and one WAV file in slices."""
+"""A viewer in the legacy dialect.
+
+No subprotocol, and after each turn its text and one WAV file in slices.
+"""
 
 from typing import Final
 
@@ -14,7 +17,10 @@ MAX_WAITING_RESPONSES: Final = 4
 
 
 class LegacyViewer(Viewer):
-    """Frames of one response are queued together. A viewer that takes too little is disconnected."""
+    """Frames of one response are queued together.
+
+    A viewer that takes too little is disconnected.
+    """
 
     def __init__(
         self, socket: WebSocket, session_id: str, *, queue_ms: int, stuck_s: float

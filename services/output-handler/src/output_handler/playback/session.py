@@ -177,7 +177,10 @@ class PlaybackSession:
     # Requests.
 
     def stop(self, turn: int | None, reason: str) -> bool:
-        """STOP of this turn, or of whichever plays; false where nothing plays. Raises BargeInOff."""
+        """STOP of this turn, or of whichever plays; false where nothing plays.
+
+        Raises BargeInOff.
+        """
         try:
             decided = self._state.stop(turn, reason, self.clock())
         except BargeInOff:

@@ -192,7 +192,10 @@ class PlaybackState:
     # Requests of viewers, of other services, and of other output-handlers.
 
     def stop(self, turn: int | None, reason: str, now_ms: float) -> list[Action]:
-        """STOP of this turn, or of whichever plays. Empty where nothing plays. Raises BargeInOff."""
+        """STOP of this turn, or of whichever plays. Empty where nothing plays.
+
+        Raises BargeInOff.
+        """
         present = self.turn
         if not present.playing(now_ms) or turn not in (None, present.number):
             return []
@@ -273,7 +276,10 @@ class PlaybackState:
         ]
 
     def take_file(self, duration_ms: int = 0) -> None:
-        """The file of the present turn is there, 0 ms if its audio is missing; legacy viewers get it as a whole."""
+        """The file of the present turn is there, 0 ms if its audio is missing.
+
+        Legacy viewers get it as a whole.
+        """
         self.turn.source, self.turn.replied = AudioSource.FILE, True
         self.turn.file_ms = duration_ms
 

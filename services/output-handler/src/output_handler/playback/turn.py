@@ -1,4 +1,7 @@
-"""The data of one turn: sequence, clock, and the chunks that a late viewer needs. Pure: times are arguments."""
+"""The data of one turn: sequence, clock, and the chunks that a late viewer needs. Pure.
+
+Times are arguments.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""A session as its engine and its viewers see it: frames go in by name, what viewers got comes out as a story."""
+"""A session as its engine and its viewers see it.
+
+Frames go in by name, what viewers got comes out as a story.
+"""
 
 import asyncio
 import base64
@@ -73,7 +76,10 @@ class SessionDriver:
 
 
 def transcript_of(sent: list[str | bytes]) -> list[str]:
-    """The frames in short: `START 1`, `STATE SPEAKING`, `CHUNK 0`, `TEXT 今晚`, `END 1`, `ERROR chunk_gap`."""
+    """The frames in short.
+
+    `START 1`, `STATE SPEAKING`, `CHUNK 0`, `TEXT 今晚`, `END 1`, `ERROR chunk_gap`.
+    """
     message = []
     for raw in sent:
         frame = json.loads(raw)

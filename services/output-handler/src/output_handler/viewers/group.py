@@ -1,4 +1,7 @@
-"""The viewers of one session: those with a subprotocol get events, legacy viewers get whole responses."""
+"""The viewers of one session.
+
+Those with a subprotocol get events, legacy viewers get whole responses.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -73,7 +76,8 @@ class ViewerGroup:
         self.viewers.discard(viewer)
         self._legacy_count -= isinstance(viewer, LegacyViewer)
         if not self.has_legacy:
-            # Nothing is collected from now on; a later legacy viewer starts with the buffered chunks.
+            # Nothing is collected from now on; a later legacy viewer starts with the buffered
+            # chunks.
             self._collector.discard()
         metrics.VIEWERS.labels(dialect=viewer.dialect).dec()
 
@@ -150,7 +154,10 @@ class ViewerGroup:
                 viewer.on_sent(sent)
 
     def _send_legacy(self, viewer: LegacyViewer, turn: PlaybackTurn, now: float) -> None:
-        """Let a legacy viewer join a turn: it gets the whole file while all chunks are still buffered."""
+        """Let a legacy viewer join a turn.
+
+        It gets the whole file while all chunks are still buffered.
+        """
         if turn.stopped or turn.source is not AudioSource.ENGINE:
             return
         if self._collector.empty:

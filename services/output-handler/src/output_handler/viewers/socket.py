@@ -33,7 +33,10 @@ from service_runtime.http.websocket_tasks import run_until_first_ends
 
 MAX_BAD_FRAMES: Final = 20
 MAX_FRAMES_PER_SECOND: Final = 100
-"""A viewer reports five positions a second, and asks for the time now and then; the rest is room for a finger on STOP."""
+"""A viewer reports five positions a second, and asks for the time now and then.
+
+The rest is room for a finger on STOP.
+"""
 
 CLOSE_POLICY: Final = 1008
 

@@ -29,7 +29,10 @@ CLOSE_TIMEOUT_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class QueuedFrame:
-    """One frame of the queue; `audio_ms` is 0 for everything but audio. A callable is called in its place."""
+    """One frame of the queue; `audio_ms` is 0 for everything but audio.
+
+    A callable is called in its place.
+    """
 
     data: str | bytes | Callable[[], None]
     audio_ms: int = 0
@@ -101,7 +104,8 @@ class Viewer:
                     frame.data()
                 self._sending_since = None
         except asyncio.CancelledError:
-            # Either our owner cancels us, or `_disconnect` does, during a send that does not return.
+            # Either our owner cancels us, or `_disconnect` does, during a send that does not
+            # return.
             if self._close_code is None or self._writer is None or self._writer.uncancel() > 0:
                 raise
         except (WebSocketDisconnect, RuntimeError):

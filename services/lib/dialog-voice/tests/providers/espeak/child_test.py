@@ -369,7 +369,11 @@ async def speaks(life: _Life, seconds: float) -> None:
 
 @pytest.mark.looptime
 async def test_who_waits_behind_others_does_not_take_the_child_for_one_that_hangs() -> None:
-    """Before: a flood of turns made the last of them wait for longer than a stall, and the child was killed for everybody."""
+    """Before.
+
+    A flood of turns made the last of them wait for longer than a stall, and the child was killed
+    for everybody.
+    """
     child, life, answers = waiting()
     asyncio.get_running_loop().call_later(15, answers.put_nowait, ({"end": "done"}, b""))
     speaking = asyncio.create_task(speaks(life, 60))

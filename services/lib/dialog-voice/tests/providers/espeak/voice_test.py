@@ -91,7 +91,8 @@ async def test_speech_has_sound_shapes_and_words(
     assert np.abs(np.frombuffer(pcm, np.int16).astype(int)).max() > 5000
     _check_cues(text, pcm, visemes, words)
     heard = "".join(text[word.text_start : word.text_end] for word in words)
-    # espeak reports some pairs as one word (你好); what matters is that all characters are covered in order.
+    # espeak reports some pairs as one word (你好); what matters is that all characters are covered in
+    # order.
     assert [
         word for word in spoken if word not in heard and word not in text[: words[-1].text_end]
     ] == []
@@ -103,7 +104,8 @@ async def test_sound_begins_soon_and_ends_soon_after_the_last_word(voice: Espeak
     pcm, _, _ = await _speak(voice, "Hello.")
     loud = np.flatnonzero(np.abs(np.frombuffer(pcm, np.int16).astype(int)) > 300)
     assert loud[0] / 24 <= 40
-    # Never the same twice: 165 to 201 ms in 150 runs. Half a second of silence, as the engine has it by itself, would be far over.
+    # Never the same twice: 165 to 201 ms in 150 runs. Half a second of silence, as the engine has
+    # it by itself, would be far over.
     assert (len(pcm) // 2 - loud[-1]) / 24 <= 260
 
 
