@@ -37,6 +37,7 @@ check: $(READY) ## lint, types, import rules, generated files
 	@$(BIN)/python -m dialog_contracts.schemas --check
 	@$(BIN)/python -m vtuber_operator.crd --check
 	@$(BIN)/python -m checks.private_names
+	@$(BIN)/python -m checks.plain_english
 	@$(BIN)/python -m checks.references --check
 	@$(BIN)/python -m checks.test_mirror
 	@$(BIN)/mypy

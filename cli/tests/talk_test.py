@@ -288,9 +288,11 @@ async def test_where_nobody_listens_it_says_what_to_do(gateway: FakeGateway, url
     talk = begun(url, Person(), InMemorySink())
     await asyncio.wait_for(gateway.mic_on.wait(), 10)
     await gateway.understood(
-        InputError(code="asr_unavailable", message="nobody listens: asr does not answer").to_json()
+        InputError(
+            code="asr_unavailable", message="asr does not answer: the microphone is off"
+        ).to_json()
     )
-    with pytest.raises(TalkError, match="nobody listens.*vtuber models"):
+    with pytest.raises(TalkError, match="asr does not answer.*vtuber models"):
         await asyncio.wait_for(talk, 10)
 
 

@@ -26,6 +26,12 @@ def api(context: str) -> client.ApiClient:
     return made
 
 
+def _plain(model: Any) -> Object:
+    """A model of the client under the API's names."""
+    found: Object = model.model_dump(by_alias=True, exclude_none=True, mode="json")
+    return found
+
+
 @dataclass(frozen=True)
 class Reader:
     """The objects of one namespace, and those of its cluster.
@@ -42,7 +48,7 @@ class Reader:
         found = core.list_namespaced_pod(
             self.namespace, label_selector=selector, _request_timeout=TIMEOUT_S
         )
-        return [pod.to_dict() for pod in found.items]
+        return [_plain(pod) for pod in found.items]
 
     def pod(self, name: str) -> Object:
         """One pod."""
@@ -61,7 +67,7 @@ class Reader:
     def nodes(self) -> list[Object]:
         """The nodes of the cluster."""
         found = client.CoreV1Api(api(self.context)).list_node(_request_timeout=TIMEOUT_S)
-        return [node.to_dict() for node in found.items]
+        return [_plain(node) for node in found.items]
 
     def crd(self, name: str) -> Object:
         """One CustomResourceDefinition."""
@@ -95,6 +101,6 @@ class Reader:
 
     def _one(self, read: Callable[..., Any], kind: str, name: str) -> Object:
         try:
-            return dict(read(name, self.namespace, _request_timeout=TIMEOUT_S).to_dict())
+            return _plain(read(name, self.namespace, _request_timeout=TIMEOUT_S))
         except NotFoundException as error:
             raise LookupError(f"{kind} {name} is not in {self.namespace}") from error

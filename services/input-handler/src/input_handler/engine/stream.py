@@ -2,7 +2,7 @@
 
 A turn's stream has two halves. Until the first delta, what fails is raised: another engine, or the
 legacy pipeline, may still answer the turn. After the first delta the caller has heard a part of the
-answer, so nobody else may answer; a connection that breaks then becomes one last event,
+answer, so no other path may answer; a connection that breaks then becomes one last event,
 `engine_lost`, and nothing is raised.
 
 Deadlines hold for the first half alone. ACCEPTED must come `accept_timeout_s` after the call, the

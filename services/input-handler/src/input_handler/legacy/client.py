@@ -52,7 +52,7 @@ if held == 'legacy' then return 'already' end
 if held then return 'sync' end
 redis.call('SET', KEYS[1], 'legacy', 'EX', ARGV[1])
 redis.call('LPUSH', KEYS[2], ARGV[2])
--- A number that was given while Redis was late: nobody else may get it, and with it this turn's answer.
+-- A number that was given while Redis was late must not be given again.
 if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[3]) then redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[4]) end
 return 'queued'
 """

@@ -149,14 +149,16 @@ class MicrophoneStream:
                 await self._send_frame(
                     InputError(
                         code="asr_unavailable",
-                        message="nobody listens any more: the microphone is off",
+                        message="asr has closed the connection: the microphone is off",
                     )
                 )
         # ValueError: no valid address of asr is configured.
         except (OSError, ValueError, WebSocketException) as error:
             log.warning("microphone_not_served", reason=type(error).__name__)
             await self._send_frame(
-                InputError(code="asr_unavailable", message="nobody listens: asr does not answer")
+                InputError(
+                    code="asr_unavailable", message="asr does not answer: the microphone is off"
+                )
             )
         finally:
             metrics.MICROPHONES.dec()

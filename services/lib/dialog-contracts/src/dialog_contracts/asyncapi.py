@@ -63,7 +63,7 @@ _V2_OUT: Final = (
 SOCKETS: Final = {
     "input": Channel(
         "/ws/input",
-        "Speaking. `?sessionId=` names the session (absent: the assigned task_id). "
+        "Input of a client. `?sessionId=` names the session (absent: the assigned task_id). "
         f"Text frames of at most {limits.MAX_JSON_FRAME_BYTES} "
         f"bytes, binary ones of at most {limits.MAX_BINARY_FRAME_BYTES}. "
         f"With `Sec-WebSocket-Protocol: {viewer.SUBPROTOCOL}` also the typed "
@@ -74,7 +74,7 @@ SOCKETS: Final = {
     ),
     "output": Channel(
         "/ws/output/{id}",
-        f"Watching and listening. `Sec-WebSocket-Protocol`: `{viewer.SUBPROTOCOL}` (JSON), `{viewer.SUBPROTOCOL_BINARY}` (chunks as binary "
+        f"Output to a viewer. `Sec-WebSocket-Protocol`: `{viewer.SUBPROTOCOL}` (JSON), `{viewer.SUBPROTOCOL_BINARY}` (chunks as binary "
         f"frames), or none: the legacy dialect, text and one audio file after the turn. Closes: {viewer.CLOSE_TOO_SLOW} too slow, "
         f"{viewer.CLOSE_UNKNOWN_SESSION} illegal session id, 1008 too many bad frames.",
         receives=(ingest.Stop, ingest.Played, viewer.TimeRequest),
@@ -137,10 +137,12 @@ REDIS: Final = {
         parameters={"id": f"The session, {_SESSION}."},
     ),
     "userInputQueue": _work(
-        redis_names.USER_INPUT_QUEUE, "what people said, for memory", chain.UserInput
+        redis_names.USER_INPUT_QUEUE, "messages of users, for memory", chain.UserInput
     ),
     "chatRequests": _work(
-        redis_names.CHAT_REQUESTS, "what people said, filed, for chat-ai", chain.UserInput
+        redis_names.CHAT_REQUESTS,
+        "messages of users with their turn numbers, for chat-ai",
+        chain.UserInput,
     ),
     "asrTasks": _work(redis_names.ASR_TASKS, "recordings to transcribe, for asr", chain.AsrTask),
     "asrFinals": _work(
@@ -151,35 +153,37 @@ REDIS: Final = {
         redis_names.LTM_REQUESTS, "questions to long-term memory", chain.LtmRequest
     ),
     "memoryUpdates": Channel(
-        redis_names.MEMORY_UPDATES, "Channel: what was said, by whom.", sends=(chain.MemoryUpdate,)
+        redis_names.MEMORY_UPDATES,
+        "Channel: both halves of each turn.",
+        sends=(chain.MemoryUpdate,),
     ),
     "aiResponses": Channel(
-        redis_names.AI_RESPONSES, "Channel: texts of legacy answers.", sends=(chain.AiResponse,)
+        redis_names.AI_RESPONSES, "Channel: texts of generated replies.", sends=(chain.AiResponse,)
     ),
     "asrResults": Channel(
         redis_names.ASR_RESULTS, "Channel: transcripts.", sends=(chain.AsrResult,)
     ),
     "ttsErrors": Channel(
-        redis_names.TTS_ERRORS, "Channel: what voices failed at.", sends=(chain.TtsError,)
+        redis_names.TTS_ERRORS, "Channel: failed syntheses.", sends=(chain.TtsError,)
     ),
     "ltmResponses": Channel(
         redis_names.LTM_RESPONSES,
-        f"Channel; kept under `{redis_names.ltm_response('{requestId}')}` for a late reader.",
+        f"Channel; stored under `{redis_names.ltm_response('{requestId}')}` for a late reader.",
         sends=(chain.LtmResponse,),
     ),
     "fileStops": Channel(
         redis_names.PLAYBACK_STOPS,
-        "Channel: a reply that a voice file speaks is stopped; each output-handler plays its own copy.",
+        "Channel: a reply that plays from an audio file is stopped; each output-handler plays its own copy.",
         sends=(ingest.Stop,),
     ),
     "spokenTo": Channel(
         redis_names.USER_SPEAKING,
-        "Channel: somebody speaks into a microphone, or has finished; every output-handler shows it to its viewers.",
+        "Channel: a user starts or stops speaking into a microphone; every output-handler shows it to its viewers.",
         sends=(input_socket.UserSpeaking,),
     ),
     "taskResponse": Channel(
         redis_names.task_response("{id}"),
-        f"Channel: the answer to a turn; kept for {redis_names.RESPONSE_TTL_S} s in the hash `{redis_names.responses('{id}')}`.",
+        f"Channel: the response to a turn; stored for {redis_names.RESPONSE_TTL_S} s in the hash `{redis_names.responses('{id}')}`.",
         sends=(chain.TaskResponse,),
         parameters={"id": "The task, which is the session."},
     ),
@@ -220,7 +224,7 @@ def document() -> dict[str, Any]:
             "gateway": {
                 "host": "localhost:8000",
                 "protocol": "ws",
-                "description": "The public door: /ws/input and /ws/output.",
+                "description": "Public: /ws/input and /ws/output.",
             },
             "outputHandler": {
                 "host": "localhost:8002",

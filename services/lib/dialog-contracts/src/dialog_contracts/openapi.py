@@ -43,7 +43,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "new conversation": {"sessionId": "live-001", "type": "COMMAND", "content": "RESET"},
     },
     "StopRequest": {
-        "whatever sounds": {"sessionId": "live-001"},
+        "whatever plays": {"sessionId": "live-001"},
         "one turn": {"sessionId": "live-001", "turn": 42},
     },
     "StopReply": {"stopped": {"ok": True, "stopped": True}},
@@ -77,17 +77,17 @@ _DOOR: Final = (400, 403, 405, 408, 413, 414, 429, 431, 500, 503)
 _ERRORS: Final = {
     400: "No HTTP/1.1 request.",
     403: "`host_refused`: the name in Host is none of this service's. `origin_refused`: a page of another site that is not on the list.",
-    404: "Nothing is at this path; of a STOP, `unknown_session`: no viewer and no turn of this session was ever seen.",
+    404: "Nothing is at this path; of a STOP, `unknown_session`: the session was never played.",
     405: "This path has another method; `Allow` says which.",
     408: "Head or body did not come in time.",
-    409: "Right in form, wrong in the present state.",
+    409: "The request is valid, but not in the present state.",
     413: f"The body is longer than {limits.MAX_JSON_FRAME_BYTES} bytes; `limit` says so.",
     414: "The URL is too long; `limit` says how long it may be.",
-    422: "A field is wrong; `field` says which, as a path.",
+    422: "A field is invalid; `field` names it, as a path.",
     429: "Over a limit of rate or number; `Retry-After` says when to come back.",
     431: "The head is too large; `limit` says which limit was passed.",
     500: "An error on our side; it was logged.",
-    503: "Something that is needed does not answer now; retryable.",
+    503: "A component that is needed is not available now; retryable.",
 }
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
@@ -183,7 +183,7 @@ def _chat_stream() -> dict[str, Any]:
     return {
         "operationId": "chatStream",
         "tags": ["conversation"],
-        "summary": "One turn: say something, get the reply as it is made",
+        "summary": "One turn: send a message, receive the reply while it is generated",
         "parameters": [resume, trace],
         "requestBody": _body("ChatRequest"),
         "responses": {
@@ -194,9 +194,9 @@ def _chat_stream() -> dict[str, Any]:
             **_errors(422),
             "409": _error(
                 "`turn_taken` (with `nextTurn`): this number belongs to another message. `out_of_reach` (with `nextTurn`): it is too far "
-                "from the session's last one. `turn_lost`: what is resumed died with its engine. "
-                "`unknown_event`: nobody was sent the event that is resumed after. `busy`: barge-in is off and a turn runs. "
-                "`no_numbers_left`: the session has had all of them."
+                "from the session's last one. `turn_lost`: the turn ended with its engine. "
+                "`unknown_event`: no event has this id. `busy`: barge-in is off and a turn runs. "
+                "`no_numbers_left`: the session has used every number."
             ),
         },
     }
@@ -206,10 +206,10 @@ def _control_stop() -> dict[str, Any]:
     return {
         "operationId": "controlStop",
         "tags": ["conversation"],
-        "summary": "Silence a session at once",
+        "summary": "Stop a session's reply at once",
         "requestBody": _body("StopRequest"),
         "responses": {
-            "202": _answer("Taken; `stopped` is false when nothing was sounding.", "StopReply"),
+            "202": _answer("`stopped` is false when nothing was playing.", "StopReply"),
             **_errors(404, 422),
             "409": _error(
                 "`barge_in_off`: the running turn was started without SYNC_TTS_BARGE_IN."

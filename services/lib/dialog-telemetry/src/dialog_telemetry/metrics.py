@@ -20,53 +20,56 @@ TURN_FIRST_AUDIO = Histogram(
 )
 PLAYBACK_PAUSES = Counter(
     "dialog_playback_pauses",
-    "Replies paused because somebody seemed to speak, and resumed because it was nothing.",
+    "Replies paused because a user seemed to speak, and resumed after a false interruption.",
     ["action"],
 )
-MICROPHONES = Gauge("dialog_microphones", "Microphones that are on.")
+MICROPHONES = Gauge("dialog_microphones", "Open microphones.")
 MIC_DROPPED = Counter(
-    "dialog_microphone_frames_dropped", "Microphone frames that nobody could listen to in time."
+    "dialog_microphone_frames_dropped",
+    "Microphone frames dropped because asr did not take them in time.",
 )
 FALSE_INTERRUPTIONS = Counter(
-    "dialog_false_interruptions", "Replies that went on after a sound that was no words."
+    "dialog_false_interruptions", "Replies resumed after a sound without words."
 )
 SPEECH_CONTROLS_FAILED = Counter(
-    "dialog_speech_controls_failed", "Replies not paused, resumed or stopped.", ["verb", "outcome"]
+    "dialog_speech_controls_failed",
+    "Calls to pause, resume or stop a reply that failed.",
+    ["verb", "outcome"],
 )
-SESSIONS_OWNED = Gauge("dialog_session_leases", "Sessions that this engine has a lease of.")
+SESSIONS_OWNED = Gauge("dialog_session_leases", "Sessions whose lease this engine holds.")
 SESSIONS_LOST = Counter(
     "dialog_session_leases_lost",
-    "Sessions that another engine took while this one believed to have them.",
+    "Leases that another engine acquired while this one believed to hold them.",
 )
-TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or voice is not finished.")
+TURNS_RUNNING = Gauge("dialog_turns_running", "Turns whose text or audio is not finished.")
 ENGINE_RETRIES = Counter(
     "dialog_engine_retries",
-    "Turns that neither path took at first and that an engine was asked again.",
+    "Turns that neither path took at first, and for which an engine was called again.",
     ["outcome"],
 )
 DEADLINES_MISSED = Counter(
-    "dialog_deadlines_missed", "Answers that did not come in time, by the deadline.", ["deadline"]
+    "dialog_deadlines_missed", "Responses that did not come in time, by deadline.", ["deadline"]
 )
 CONNECTIONS_REPLACED = Counter(
     "dialog_connections_replaced",
-    "Connections without a whole request that were closed for newer ones, by limit.",
+    "Connections without a complete request that were closed for newer ones, by limit.",
     ["limit"],
 )
 TURNS_CRASHED = Counter(
     "dialog_turns_crashed",
-    "Turns that an unforeseen error of ours ended, by what failed.",
+    "Turns that an unexpected error ended, by what failed.",
     ["where"],
 )
 UNEXPECTED_UPSTREAMS = Counter(
     "dialog_unexpected_upstream_responses",
-    "Answers from something else at a service's address; its connections were given up.",
+    "Responses from another server at a service's address; its connections were closed.",
 )
 DEFERRED_TURNS_OVERFLOW = Counter(
     "dialog_deferred_turns_overflow",
-    "Voice files that were cut because too much waited for their end.",
+    "Audio files that were stopped because too many frames waited for their end.",
 )
 TRUNCATIONS_FAILED = Counter(
-    "dialog_truncations_failed", "Cut voice files whose heard words could not be filed."
+    "dialog_truncations_failed", "Stopped audio files whose played text could not be stored."
 )
 FALLBACKS = Counter(
     "dialog_fallbacks", "Turns that the main path could not answer, by reason.", ["reason"]
@@ -78,43 +81,43 @@ CIRCUIT = Gauge(
 )
 ENGINE_REATTACHED = Counter(
     "dialog_engine_reattached",
-    "Turns of the main path that were given up when the engine had begun to answer, by outcome.",
+    "Turns that were given to the legacy pipeline although an engine had begun to answer, by outcome.",
     ["outcome"],
 )
 ENGINE_FAILOVERS = Counter(
     "dialog_engine_failovers",
-    "Turns taken to another engine than was thought to have the session, by reason.",
+    "Turns sent to another engine than expected, by reason.",
     ["reason"],
 )
 FALLBACK_SECONDS = Histogram(
     "dialog_fallback_seconds",
-    "Call of the engine to the turn's being in the legacy chain's queue, where it fell back.",
+    "Call of the engine to the turn's place in the legacy pipeline's queue, for turns that fell back.",
     buckets=(0.002, 0.005, 0.02, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0, 10.0),
 )
 LEGACY_TURNS = Counter(
     "dialog_legacy_turns",
-    "Turns given to the legacy chain, by what input-handler heard of them.",
+    "Turns given to the legacy pipeline, by outcome at input-handler.",
     ["outcome"],
 )
 LEGACY_SECONDS = Histogram(
     "dialog_legacy_seconds",
-    "A turn's time in the legacy chain.",
+    "Time of a turn in the legacy pipeline.",
     buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
 )
 LEGACY_FAILURES = Counter(
     "dialog_legacy_failures",
-    "What the legacy chain failed at, by stage and code.",
+    "Failures in the legacy pipeline, by stage and code.",
     ["stage", "code"],
 )
 QUEUE_JOBS = Counter(
-    "dialog_queue_jobs", "Messages of a work list, by what became of them.", ["list", "outcome"]
+    "dialog_queue_jobs", "Messages of a work list, by outcome.", ["list", "outcome"]
 )
 QUEUE_BACKLOG = Gauge(
-    "dialog_queue_backlog", "Messages in a work list that nobody has taken.", ["list"]
+    "dialog_queue_backlog", "Messages in a work list that no consumer has taken.", ["list"]
 )
 QUEUE_JOBS_RECLAIMED = Counter(
     "dialog_queue_jobs_reclaimed",
-    "Messages taken back from consumers that ended with them.",
+    "Messages reclaimed from consumers that ended.",
     ["list"],
 )
 ENGINE_WAITS = Counter(
@@ -123,25 +126,27 @@ ENGINE_WAITS = Counter(
     ["outcome"],
 )
 LLM_FALLBACKS = Counter(
-    "dialog_llm_fallbacks", "Times a language model was passed over.", ["provider", "reason"]
+    "dialog_llm_fallbacks",
+    "Calls in which a language model was passed over.",
+    ["provider", "reason"],
 )
 TTS_FALLBACKS = Counter(
-    "dialog_tts_fallbacks", "Times a voice was passed over.", ["provider", "reason"]
+    "dialog_tts_fallbacks", "Calls in which a voice was passed over.", ["provider", "reason"]
 )
 TTS_UNDERRUNS = Counter(
-    "dialog_tts_underruns", "Chunks that were ready only after their time had come."
+    "dialog_tts_underruns", "Chunks that were ready only after their playback time."
 )
 COMMIT_SECONDS = Histogram(
     "dialog_commit_seconds",
-    "A turn's SQLite commit.",
+    "Time of a turn's commit to SQLite.",
     buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.25, 1.0),
 )
 REDIS_FAILURES = Counter(
-    "dialog_redis_failures", "Redis calls that failed, by what they were for.", ["purpose"]
+    "dialog_redis_failures", "Calls to Redis that failed, by purpose.", ["purpose"]
 )
 FLAG_REVISION = Gauge(
     "dialog_flag_revision",
-    "Revision of the flag documents that this process goes by; Unix ms of their writing.",
+    "Revision of the flag documents that this process uses, in Unix ms.",
 )
 FLAG_DOCUMENTS = Gauge("dialog_flag_documents", "Sessions with a flag document, `*` included.")
 FLAG_LOADS = Counter("dialog_flag_loads", "Reads of the flag documents, by outcome.", ["outcome"])
@@ -163,53 +168,53 @@ VIEWERS_CLOSED = Counter(
 CHUNK_GAPS = Counter("dialog_chunk_gaps", "Sequence numbers missing in a turn.")
 LEGACY_RESPONSES = Counter(
     "dialog_legacy_responses",
-    "Answers of the legacy chain at an output-handler, by what became of them.",
+    "Responses of the legacy pipeline at an output-handler, by outcome.",
     ["outcome"],
 )
 STOP_SECONDS = Histogram(
     "dialog_stop_seconds", "Receipt of STOP to the engine's STOP_ACK.", buckets=_STOP_S
 )
 STOPS = Counter("dialog_stops", "STOP requests by outcome.", ["outcome"])
-ASR_RECORDINGS = Counter(
-    "dialog_asr_recordings", "Recordings, by what became of them.", ["outcome"]
-)
+ASR_RECORDINGS = Counter("dialog_asr_recordings", "Recordings, by outcome.", ["outcome"])
 ASR_SECONDS = Histogram(
     "dialog_asr_seconds",
-    "A recording's fetching, decoding and recognition.",
+    "Time to fetch, decode and recognise a recording.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
 )
 
 ASR_BACKEND_INFO = Gauge(
     "dialog_asr_backend_info",
-    "What microphones are heard with: 1 for what is in use, by part; stand_in: no model.",
+    "Speech backends in use, by part; stand_in means no model.",
     ["part", "name"],
 )
 UTTERANCES = Counter(
     "dialog_utterances",
-    "Utterances at microphones, by why they ended and how their words were found.",
+    "Utterances at microphones, by reason of their end and outcome of recognition.",
     ["ended", "outcome"],
 )
 UTTERANCE_SECONDS = Histogram(
     "dialog_utterance_seconds",
-    "Last voice of an utterance to its words.",
+    "Last speech of an utterance to its transcript.",
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.2, 1.6, 2.0, 3.0, 5.0, 10.0),
 )
 ASR_INTERIM_RESULTS = Counter(
     "dialog_asr_interim_results",
-    "Looks at the words of an utterance that goes on, by outcome.",
+    "Interim transcripts of utterances, by outcome.",
     ["outcome"],
 )
 ASR_INTERIM_SECONDS = Histogram(
     "dialog_asr_interim_seconds",
-    "One such look.",
+    "Time of one interim transcript.",
     buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.2, 2.0, 5.0),
 )
 EOT_PREDICTIONS = Counter(
-    "dialog_eot_predictions", "Questions whether an utterance is complete, by answer.", ["outcome"]
+    "dialog_eot_predictions",
+    "Predictions whether a user has finished speaking, by outcome.",
+    ["outcome"],
 )
 EOT_INFERENCE_SECONDS = Histogram(
     "dialog_eot_inference_seconds",
-    "One such question.",
+    "Time of one prediction.",
     buckets=(0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0),
 )
 
@@ -220,7 +225,7 @@ GATEWAY_CONNECTIONS = Gauge(
     "dialog_gateway_connections", "Connections open through the gateway, by kind.", ["kind"]
 )
 ASYNCIO_TASKS = Gauge(
-    "dialog_asyncio_tasks", "Tasks of the event loop: what grows without end here has leaked."
+    "dialog_asyncio_tasks", "Tasks of the event loop; a number that only grows is a leak."
 )
 LOG_LINES_LOST = Gauge(
     "dialog_log_lines_lost",

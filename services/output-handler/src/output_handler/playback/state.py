@@ -257,7 +257,7 @@ class PlaybackState:
     # Timers.
 
     def pause_timed_out(self, now_ms: float) -> list[Action]:
-        """Nobody has ended the pause."""
+        """Resume a pause that was not ended in time."""
         resumed = self._pause_everywhere("RESUME", now_ms)
         return [Log("pause_timed_out", "warning"), *resumed] if resumed else []
 
