@@ -6,7 +6,7 @@ Chinese has no spaces between words, so pairs of adjacent characters replace wor
 import re
 from typing import Final
 
-from dialog_contracts.scripts import CJK
+from dialog_contracts.writing_systems import CJK
 
 _WORD: Final = re.compile(rf"[^\W_{CJK}]+")
 _CJK: Final = re.compile(f"[{CJK}]+")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialog_contracts.limits import BYTES_PER_MS, CHUNK_MS
-from dialog_contracts.scripts import is_cjk
+from dialog_contracts.writing_systems import is_cjk
 from dialog_voice.text.fragmenter import Fragment
 from dialog_voice.voice import VoiceAudio
 

@@ -10,7 +10,7 @@ from dialog_contracts.http import ChatRequest
 from input_handler.engine import circuit_breaker
 from input_handler.engine.circuit_breaker import CircuitBreaker
 from input_handler.engine.client import EngineClient
-from input_handler.engine.stream import TurnStream
+from input_handler.engine.turn_stream import TurnStream
 from input_handler.errors import ClaimedByLegacy, EngineFailed, EngineRefused
 
 UNREACHABLE: Final = circuit_breaker.UNREACHABLE

@@ -15,7 +15,7 @@ from dialog_contracts.http import ChatRequest
 from dialog_telemetry import metrics
 from input_handler.engine.guard import UNREACHABLE, UNRESPONSIVE
 from input_handler.engine.pool import EnginePool
-from input_handler.engine.stream import TurnStream
+from input_handler.engine.turn_stream import TurnStream
 from input_handler.errors import EngineFailed, EngineRefused
 
 log = structlog.get_logger("session_router")

@@ -12,7 +12,7 @@ from dialog_contracts.http import ChatRequest, Command, TurnType
 from dialog_telemetry import metrics
 from input_handler.engine.guard import UNREACHABLE
 from input_handler.engine.session_router import FAILOVER_REASONS
-from input_handler.engine.stream import EnginePath, TurnStream
+from input_handler.engine.turn_stream import EnginePath, TurnStream
 from input_handler.errors import EngineFailed
 
 log = structlog.get_logger("turn")

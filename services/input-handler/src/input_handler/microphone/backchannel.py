@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from dialog_contracts.scripts import CJK
+from dialog_contracts.writing_systems import CJK
 
 _CJK: Final = re.compile(f"[{CJK}]")
 _WORD: Final = re.compile(f"[a-z']+|[{CJK}]")

@@ -30,7 +30,7 @@ from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_flags.flags import FlagSource
 from dialog_telemetry import metrics
 from input_handler.engine.circuit_breaker import OPEN, TIMED_OUT
-from input_handler.engine.stream import EnginePath
+from input_handler.engine.turn_stream import EnginePath
 from input_handler.errors import (
     ClaimedByEngine,
     ClaimedByLegacy,

@@ -14,7 +14,7 @@ import structlog
 from dialog_contracts.ingest import End, PlaybackControl, SpeechChunk, Start, StopAck, TextDelta
 from dialog_contracts.model import correlation_id
 from dialog_telemetry import metrics
-from output_handler.playback.state import PlaybackState
+from output_handler.playback.state_machine import PlaybackState
 from output_handler.playback.turn import AudioSource, Delivery
 
 log = structlog.get_logger("session")

@@ -1,6 +1,6 @@
 """One session: carries out what its playback machine decides.
 
-Frames of engines, requests and timers go into the machine (`state.py`); the actions that come out
+Frames of engines, requests and timers go into the machine (`state_machine.py`); the actions that come out
 go to the viewers, to the engine, to timers, and to the player of legacy responses. Turns of an
 engine that must wait for a file to end are kept in `DeferredTurns`.
 """
@@ -30,7 +30,7 @@ from output_handler.legacy.deferred_turns import DeferredTurns
 from output_handler.playback import actions
 from output_handler.playback.idle import IdleController
 from output_handler.playback.ports import LegacyPlayer, NoLegacyPlayer, PlaybackTarget
-from output_handler.playback.state import PlaybackState
+from output_handler.playback.state_machine import PlaybackState
 from output_handler.playback.timer import ResettableTimer
 from output_handler.playback.turn import AudioFrame, AudioSource, PlaybackTurn
 from output_handler.viewers.group import ViewerGroup

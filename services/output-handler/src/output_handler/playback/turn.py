@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from dialog_contracts.http import FlagSet
 from dialog_contracts.ingest import Start
-from dialog_contracts.scripts import is_cjk
 from dialog_contracts.viewer import Phase
+from dialog_contracts.writing_systems import is_cjk
 from dialog_media.playback_clock import PlaybackClock
 
 MAX_CLOCK_ERROR_MS: Final = 400

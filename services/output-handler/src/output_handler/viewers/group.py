@@ -5,13 +5,13 @@ Those with a subprotocol get events, legacy viewers get whole responses.
 
 from collections.abc import Callable, Iterator
 
-from dialog_contracts.ingest import PlaybackControl, TextDelta
-from dialog_contracts.viewer import Phase, State, ViewerError
+from dialog_contracts.viewer import Phase, ViewerError
 from dialog_telemetry import metrics
 from output_handler.legacy.audio_collector import AudioCollector
 from output_handler.legacy.response_frames import LegacyResponseFrames
 from output_handler.legacy.viewer import LegacyViewer
 from output_handler.playback.turn import AudioFrame, AudioSource, PlaybackTurn
+from output_handler.viewers.late_join import join_late, state_frame
 from output_handler.viewers.viewer import Viewer
 
 
@@ -40,36 +40,12 @@ class ViewerGroup:
         self._legacy_count += isinstance(viewer, LegacyViewer)
         metrics.VIEWERS.labels(dialect=viewer.dialect).inc()
         if turn.phase is Phase.IDLE:
-            viewer.send(self._state(idle_phase, turn.number, now))
+            viewer.send(state_frame(self._session_id, idle_phase, turn.number, now))
             return
         if isinstance(viewer, LegacyViewer):
             self._send_legacy(viewer, turn, now)
             return
-        viewer.send(turn.start_json)
-        viewer.send(
-            self._state(
-                turn.phase,
-                turn.number,
-                turn.opened_at_ms if turn.audio_started_at_ms is None else turn.audio_started_at_ms,
-            )
-        )
-        if turn.text or turn.text_ended:
-            text = TextDelta(
-                session_id=self._session_id,
-                turn=turn.number,
-                content=turn.text,
-                eos=turn.text_ended,
-            )
-            viewer.send(text.to_json())
-        if not turn.stopped:
-            for sound in turn.upcoming(now):
-                viewer.send_audio(sound)
-        if turn.paused:
-            viewer.send(
-                PlaybackControl(
-                    action="PAUSE", session_id=self._session_id, turn=turn.number
-                ).to_json()
-            )
+        join_late(viewer, turn, self._session_id, now)
 
     def remove(self, viewer: Viewer) -> None:
         """Remove a viewer."""
@@ -105,11 +81,11 @@ class ViewerGroup:
 
     def send_phase(self, phase: Phase, turn: int, at: float) -> None:
         """Send STATE."""
-        self.broadcast(self._state(phase, turn, at))
+        self.broadcast(state_frame(self._session_id, phase, turn, at))
 
     def flush(self, stop: str, turn: int, at: float) -> None:
         """Drop queued audio, and send STOP and STATE INTERRUPTED."""
-        state = self._state(Phase.INTERRUPTED, turn, at)
+        state = state_frame(self._session_id, Phase.INTERRUPTED, turn, at)
         self._collector.discard()
         for viewer in self.viewers:
             viewer.flush()
@@ -171,8 +147,3 @@ class ViewerGroup:
 
     def _legacy_viewers(self) -> Iterator[LegacyViewer]:
         return (viewer for viewer in self.viewers if isinstance(viewer, LegacyViewer))
-
-    def _state(self, phase: Phase, turn: int, at: float) -> str:
-        return State(
-            session_id=self._session_id, turn=turn, phase=phase, started_at=round(at, 3)
-        ).to_json()

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dialog_contracts.scripts import HAN
+from dialog_contracts.writing_systems import HAN
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_llm.providers.rule_based_phrases import PHRASES, Intent, Language
 

@@ -21,8 +21,8 @@ from dialog_contracts.legacy_chain import (
     session_of,
 )
 from dialog_contracts.model import correlation_id, is_session_id
-from dialog_contracts.scripts import has_cjk
 from dialog_contracts.turn_sample import TurnSample
+from dialog_contracts.writing_systems import has_cjk
 from dialog_redis.work_queue.commands import RedisCommand, advance, sample_command, send_response
 
 

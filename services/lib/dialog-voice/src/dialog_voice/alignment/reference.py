@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from dialog_contracts.scripts import is_cjk
+from dialog_contracts.writing_systems import is_cjk
 from dialog_voice.alignment.voiced_time import VoicedTime
 from dialog_voice.visemes.estimator import shapes_of_word, words_of
 from dialog_voice.visemes.phoneme_table import SILENCE, Weights

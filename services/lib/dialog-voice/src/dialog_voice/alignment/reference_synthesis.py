@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import structlog
 
-from dialog_contracts.scripts import is_han
+from dialog_contracts.writing_systems import is_han
 from dialog_telemetry import metrics
 from dialog_voice.alignment.reference import ReferenceTimeline, from_synthesis
 from dialog_voice.errors import VoiceError

@@ -12,7 +12,7 @@ do not depend on the deltas. Which parts of a fragment are spoken is decided in 
 from dataclasses import dataclass
 from typing import Final
 
-from dialog_contracts.scripts import is_cjk
+from dialog_contracts.writing_systems import is_cjk
 
 FIRST_WORDS: Final = 4
 FIRST_CJK: Final = 8

@@ -1,6 +1,6 @@
 """Detects the language of a text by its script."""
 
-from dialog_contracts.scripts import is_cjk
+from dialog_contracts.writing_systems import is_cjk
 
 
 def detect(text: str, default: str) -> str:

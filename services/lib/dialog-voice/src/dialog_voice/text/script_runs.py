@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from dialog_contracts.scripts import is_han
+from dialog_contracts.writing_systems import is_han
 
 _MARKUP: Final = frozenset("*_`#~^|<>{}[]\\@=+~～")
 _SPOKEN_SYMBOLS: Final = frozenset("%$€£¥&°+=@")

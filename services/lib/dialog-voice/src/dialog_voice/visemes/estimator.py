@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from dialog_contracts.scripts import is_cjk
+from dialog_contracts.writing_systems import is_cjk
 from dialog_voice.audio.loudness import STEP_BYTES, MouthOpening, rms
 from dialog_voice.text.script_runs import speakable
 from dialog_voice.visemes.phoneme_table import SILENCE

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dialog_contracts import sse
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from input_handler.engine.circuit_breaker import Admission, CircuitBreaker
-from input_handler.engine.stream import TurnStream
+from input_handler.engine.turn_stream import TurnStream
 from input_handler.errors import ClaimedByLegacy, EngineFailed
 from input_handler.testing.scripted_engine import ACCEPTED, DONE, HELLO
 

@@ -5,9 +5,7 @@ legacy pipeline, may still answer the turn. After the first delta the caller has
 answer, so no other path may answer; a connection that breaks then becomes one last event,
 `engine_lost`, and nothing is raised.
 
-Deadlines hold for the first half alone. ACCEPTED must come `accept_timeout_s` after the call, the
-first delta `first_token_timeout_s` after it, or after the last `thinking` comment of the model. A
-caller that resumes after the first delta has seen both and waits for neither.
+Deadlines hold for the first half alone (`deadlines.py`).
 
 The engine's circuit learns the outcome of the first half (`Admission`): which engine is slow or
 gone is known by then, and a long answer does not hold the place of a probe.
@@ -15,7 +13,7 @@ gone is known by then, and a long answer does not hold the place of a probe.
 
 import asyncio
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -24,12 +22,10 @@ from dialog_contracts.http import ChatRequest
 from dialog_contracts.sse import ErrorEvent, SseFrame
 from dialog_telemetry import metrics
 from input_handler.engine.circuit_breaker import Admission
+from input_handler.engine.deadlines import LABELS, TurnDeadlines
 from input_handler.errors import ClaimedByLegacy, EngineFailed
 
 log = structlog.get_logger("turn")
-
-NOT_ACCEPTED: Final = "not_accepted_in_time"
-NO_DELTA: Final = "no_delta_in_time"
 
 
 class EngineEvents(Protocol):
@@ -61,13 +57,15 @@ class TurnStream:
         first_token_timeout_s: float,
     ) -> None:
         self._events, self._admission, self._turn = events, admission, turn
-        self._called_at, self._first_token_timeout_s = called_at, first_token_timeout_s
         self._resumed = last_event_id is not None
         after = -1 if last_event_id is None else sse.split_event_id(last_event_id)[1]
-        # The first delta follows ACCEPTED, which has the number 0.
         self._answered = after > 0
-        self._due: str | None = NOT_ACCEPTED if after < 0 else NO_DELTA if after == 0 else None
-        self._timeout_s = accept_timeout_s if after < 0 else first_token_timeout_s
+        self._deadlines = TurnDeadlines(
+            called_at,
+            after,
+            accept_timeout_s=accept_timeout_s,
+            first_token_timeout_s=first_token_timeout_s,
+        )
         self._first: SseFrame | None = None
         self._last: SseFrame | None = None
         self._ended = False
@@ -147,29 +145,27 @@ class TurnStream:
 
     async def _next_event(self) -> SseFrame | None:
         while True:
-            if self._due is None:
-                frame = await self._events.next()
-            else:
-                frame = await self._next_in_time(self._due)
+            frame = await self._next_in_time()
             if frame is None or frame.event != sse.COMMENT:
                 break
-            if frame == sse.THINKING and self._due == NO_DELTA:
-                since = asyncio.get_running_loop().time() - self._called_at
-                self._timeout_s = since + self._first_token_timeout_s
-        if frame is not None and frame.event != "control":
-            self._due = None
-        elif self._due == NOT_ACCEPTED:
-            self._due, self._timeout_s = NO_DELTA, self._first_token_timeout_s
+            if frame == sse.THINKING:
+                self._deadlines.thinking(asyncio.get_running_loop().time())
+        if frame is not None and frame.event == "control":
+            self._deadlines.accepted()
+        elif frame is not None:
+            self._deadlines.answered()
         return frame
 
-    async def _next_in_time(self, due: str) -> SseFrame | None:
+    async def _next_in_time(self) -> SseFrame | None:
+        reason = self._deadlines.reason
+        if reason is None:
+            return await self._events.next()
         try:
-            async with asyncio.timeout_at(self._called_at + self._timeout_s):
+            async with asyncio.timeout_at(self._deadlines.due_at):
                 return await self._events.next()
         except TimeoutError as error:
-            missed = "accepted" if due == NOT_ACCEPTED else "first_delta"
-            metrics.DEADLINES_MISSED.labels(deadline=missed).inc()
-            raise EngineFailed(due) from error
+            metrics.DEADLINES_MISSED.labels(deadline=LABELS[reason]).inc()
+            raise EngineFailed(reason) from error
 
     async def _end(self) -> None:
         self._ended = True

@@ -9,7 +9,7 @@ a file of the legacy pipeline. `delivery`: it is open, has ended (END), is being
 the engine's STOP_ACK is awaited), or is stopped. `engine`: frames arrive, may only be late, or
 will not arrive any more. A pause is no state of delivery: it stops the turn's clock.
 
-What holds, whatever comes in which order (see `state_test.py`): nothing of a turn follows its
+What holds, whatever comes in which order (see `state_machine_test.py`): nothing of a turn follows its
 STOP_ACK; a turn ends once; a pause ends; `startedAt` of a turn never goes back.
 """
 

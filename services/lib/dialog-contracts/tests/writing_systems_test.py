@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dialog_contracts.scripts import CJK, HAN, has_cjk, is_cjk, is_han
+from dialog_contracts.writing_systems import CJK, HAN, has_cjk, is_cjk, is_han
 
 
 @pytest.mark.parametrize("character", "一今晚龥㐀豈𠀀")

@@ -15,7 +15,7 @@ from dialog_contracts.viewer import Phase
 from output_handler.errors import BargeInOff
 from output_handler.playback import actions
 from output_handler.playback.session import MAX_PAUSE_S
-from output_handler.playback.state import PlaybackState
+from output_handler.playback.state_machine import PlaybackState
 from output_handler.playback.turn import AudioFrame, AudioSource, Delivery
 
 BARGE_IN = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
