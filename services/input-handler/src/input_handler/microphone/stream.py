@@ -145,6 +145,9 @@ class MicrophoneStream:
                     for part in parts:
                         part.cancel()
                     await asyncio.gather(*parts, return_exceptions=True)
+                    # Before the connection is closed: that may take a second, after which a task that
+                    # was cancelled is cancelled again, and the reply would stay paused.
+                    await self._act(self._policy.on_closed())
             if not self._stopping:
                 await self._send_frame(
                     InputError(
@@ -163,7 +166,6 @@ class MicrophoneStream:
         finally:
             metrics.MICROPHONES.dec()
             self._speaking_notifier.notify(self._start.session_id, self._name, speaking=False)
-            await self._act(self._policy.on_closed())
 
     async def _send(self, asr: ClientConnection) -> None:
         try:
