@@ -120,6 +120,14 @@ def test_a_commit_that_failed_is_an_error_and_not_a_done() -> None:
     assert kinds(actions) == ["ErrorEvent", "Finish"]
 
 
+def test_a_stop_after_an_error_of_our_own_stops_nothing_again() -> None:
+    turn = TurnStateMachine(turn=1, voiced=False)
+    turn.delta("Half a ", 5)
+    assert kinds(turn.failed_inside()) == ["CancelModel", "SendStopAck", "Commit"]
+    assert turn.stop("", "viewer") == []
+    assert kinds(turn.committed()) == ["ErrorEvent", "Finish"]
+
+
 class AnyOrder(RuleBasedStateMachine):
     @initialize(voiced=st.booleans())
     def begin(self, voiced: bool) -> None:

@@ -82,6 +82,8 @@ class TurnStateMachine:
         self._fragmenter = TextFragmenter()
         self._voiced = voiced
         self._committed = False
+        # After an error of our own the viewers have their STOP_ACK, and nothing is left to stop.
+        self._gave_up = False
         self._wants_audio_time = voiced
         self._failure: ErrorEvent | None = None
         self._truncation_reason: Literal["length", "content_filter"] | None = None
@@ -169,7 +171,7 @@ class TurnStateMachine:
             return [CancelModel(), *self.model_failed(INTERNAL, INTERNAL_MESSAGE, retryable=True)]
         if self.text is not TextState.STREAMING:
             return self.task_crashed()
-        self._failure = ErrorEvent(code=INTERNAL, message=INTERNAL_MESSAGE)
+        self._failure, self._gave_up = ErrorEvent(code=INTERNAL, message=INTERNAL_MESSAGE), True
         self.text, self._wants_audio_time = TextState.COMMITTING, False
         actions: list[Action] = [CancelModel()]
         if self.audio is not AudioState.DONE:
@@ -241,7 +243,7 @@ class TurnStateMachine:
 
         Returns no actions if nothing is running or the turn was stopped before.
         """
-        if self.stopped or self.over:
+        if self.stopped or self.over or self._gave_up:
             return []
         self.stopped = True
         unfinished = self.text in (TextState.WAITING, TextState.STREAMING)
