@@ -1,17 +1,16 @@
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
-from dialog_engine.__main__ import main
-from dialog_engine.database_file import UnusableDatabase, check
+from dialog_sqlite.errors import UnusableDatabase
+from dialog_sqlite.file_check import check
 
 
 def refused(path: Path) -> str:
     with pytest.raises(UnusableDatabase) as refusal:
-        check(path)
+        check(path, "DIALOG_ENGINE_DB")
     said = str(refusal.value)
     assert said.startswith("DIALOG_ENGINE_DB: ")
     assert "set another file" in said
@@ -27,10 +26,10 @@ def database(path: Path) -> Path:
 
 
 def test_one_that_is_not_there_yet_and_one_that_is_are_fine(tmp_path: Path) -> None:
-    check(tmp_path / "deep" / "new.db")
+    check(tmp_path / "deep" / "new.db", "DIALOG_ENGINE_DB")
     (tmp_path / "empty.db").write_bytes(b"")
-    check(tmp_path / "empty.db")
-    check(database(tmp_path / "good.db"))
+    check(tmp_path / "empty.db", "DIALOG_ENGINE_DB")
+    check(database(tmp_path / "good.db"), "DIALOG_ENGINE_DB")
 
 
 @pytest.mark.parametrize(
@@ -62,15 +61,5 @@ def test_one_that_another_process_holds_is_no_wrong_setting(tmp_path: Path) -> N
     path = database(tmp_path / "engine.db")
     holder = apsw.Connection(str(path))
     holder.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; SELECT * FROM t")
-    check(path)
+    check(path, "DIALOG_ENGINE_DB")
     holder.close()
-
-
-def test_the_engine_says_it_in_one_sentence_and_starts_nothing(
-    tmp_path: Path, complaint: Callable[[Callable[[], None], str, str], str]
-) -> None:
-    said = complaint(main, "DIALOG_ENGINE_DB", str(tmp_path))
-    assert (
-        said
-        == f"dialog-engine: DIALOG_ENGINE_DB: {tmp_path} is a folder, but must be a file; move it away, or set another file\n"
-    )

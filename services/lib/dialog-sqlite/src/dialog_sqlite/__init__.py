@@ -1,0 +1,1 @@
+"""One SQLite file of a service: one connection, group commit, migrations, backup."""
