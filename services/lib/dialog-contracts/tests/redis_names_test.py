@@ -112,5 +112,5 @@ def test_a_request_is_none_of_another_session(session: str, one: str, other: str
 )
 def test_every_name_of_a_key_says_what_kind_of_value_it_holds(name: str) -> None:
     said = inspect.getdoc(getattr(redis_names, name)) or ""
-    kinds = ("String", "Counter", "Hash", "List", "Set", "Sorted set", "Legacy channel")
+    kinds = ("Stream", "String", "Counter", "Hash", "List", "Set", "Sorted set", "Legacy channel")
     assert said.startswith(kinds), said

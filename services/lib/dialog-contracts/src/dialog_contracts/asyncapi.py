@@ -122,12 +122,12 @@ REDIS: Final = {
     ),
     "eventsLtm": Channel(
         redis_names.EVENTS_LTM,
-        "Stream: fields `type` and `payload` (this message as JSON).",
+        "Stream: fields `eventId`, `type`, `payload` (this message as JSON) and `traceparent`.",
         sends=(outbox.OutboxEvent,),
     ),
     "eventsAnalytics": Channel(
         redis_names.EVENTS_ANALYTICS,
-        "Stream: fields `type` and `payload` (this message as JSON).",
+        "Stream: fields `eventId`, `type`, `payload` (this message as JSON) and `traceparent`.",
         sends=(outbox.OutboxEvent,),
     ),
     "history": Channel(

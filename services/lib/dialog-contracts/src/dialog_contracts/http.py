@@ -7,7 +7,16 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from dialog_contracts import limits
-from dialog_contracts.model import Count, SessionId, ShortText, SnakeModel, Turn, WireModel
+from dialog_contracts.model import (
+    SESSION_SELECTOR,
+    Count,
+    SessionId,
+    ShortText,
+    SnakeModel,
+    TraceParent,
+    Turn,
+    WireModel,
+)
 
 CLIENT_HEADER: Final = "x-vtuber-client"
 """Internal header, set by the gateway: the client of the request, as limits count clients."""
@@ -44,6 +53,10 @@ class FlagSet(SnakeModel):
         default=0,
         ge=0,
         description="Generation of the flag document these values come from; 0: environment.",
+    )
+    document: Annotated[str, StringConstraints(pattern=SESSION_SELECTOR)] | None = Field(
+        default=None,
+        description="Session of that document, `*` for every session; absent: environment.",
     )
 
 
@@ -213,6 +226,14 @@ class TurnRecord(WireModel):
     request_id: str | None = Field(
         default=None, description="Idempotency key of the message, for the session's next owner."
     )
+    viewer_id: ShortText | None = Field(default=None, description="Who spoke.")
+    lang: ShortText | None = None
+    traceparent: TraceParent | None = None
+    streams_outbox: bool | None = Field(
+        default=None,
+        description="ENABLE_STREAMS_OUTBOX of a legacy turn: its importer stores its events.",
+    )
+    vectorize: bool | None = Field(default=None, description="ENABLE_LTM of a legacy turn.")
 
 
 class SessionTurns(WireModel):

@@ -26,6 +26,10 @@ Its client has no subprotocol and waits for the response.
 """
 
 
+ANONYMOUS: Final = "anonymous"
+"""User id of all users without one."""
+
+
 class ChainMeta(SnakeModel):
     """Metadata that travels with a message through the whole legacy pipeline.
 
@@ -62,7 +66,7 @@ class UserInput(SnakeModel):
 
     task_id: SessionId
     type: Literal["text"] = "text"
-    user_id: str = "anonymous"
+    user_id: str = ANONYMOUS
     content: Text
     input_file: None = Field(
         default=None, description="Always null: files do not cross services by a path."
@@ -181,7 +185,7 @@ class MemoryUpdate(SnakeModel):
     """
 
     event_type: Literal["memory_update"] = "memory_update"
-    user_id: str = "anonymous"
+    user_id: str = ANONYMOUS
     message_id: str
     source: Literal["user", "ai"]
     content: str
@@ -194,7 +198,7 @@ class MemoryUpdate(SnakeModel):
 class AiResponse(SnakeModel):
     """The text of a legacy response before its synthesis, on channel `ai_responses`."""
 
-    user_id: str = "anonymous"
+    user_id: str = ANONYMOUS
     text: str
     original_message_id: str
     timestamp: str

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from dialog_contracts import http, limits, sse
+from dialog_contracts import events_api, http, limits, sse
 
 _REF: Final = "#/components/schemas/{model}"
 BODIES: Final[tuple[type[BaseModel], ...]] = (
@@ -15,6 +15,11 @@ BODIES: Final[tuple[type[BaseModel], ...]] = (
     http.SessionList,
     http.SessionTurns,
     http.ErrorBody,
+    events_api.EventsBacklog,
+    events_api.FailedEvents,
+    events_api.ReplayRequest,
+    events_api.ReplayReceipt,
+    events_api.AnalyticsReport,
     *sse.EVENT_TYPES.values(),
 )
 INTERNAL: Final = {"RequestMeta": ("flags", "client", "knownTurn")}
@@ -25,6 +30,7 @@ VERSION: Final = "2.0.0"
 TAGS: Final = [
     {"name": "conversation", "description": "Say something, and be silent again."},
     {"name": "history", "description": "What was said."},
+    {"name": "events", "description": "Events of turns, and the figures that are made of them."},
 ]
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
@@ -62,6 +68,75 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             ],
         }
     },
+    "EventsBacklog": {
+        "one": {
+            "outboxes": [
+                {"ordinal": 0, "waiting": 0, "parked": 0, "atMs": 1790006410000, "live": True},
+                {
+                    "ordinal": 1,
+                    "waiting": 7,
+                    "parked": 0,
+                    "oldestMs": 1790000000000,
+                    "atMs": 1790000100000,
+                    "live": False,
+                },
+            ],
+            "streams": [
+                {
+                    "stream": "events.ltm",
+                    "group": "ltm_worker",
+                    "unread": 0,
+                    "pending": 3,
+                    "dead": 1,
+                }
+            ],
+        }
+    },
+    "FailedEvents": {
+        "one": {
+            "events": [
+                {
+                    "id": "1790006400000-0",
+                    "where": "dead",
+                    "stream": "events.ltm",
+                    "eventId": "0199f2c4-7d1e-7c3a-9b52-6f1e2a4d8c02",
+                    "type": "LtmWriteRequested",
+                    "reason": "turn: Input should be greater than or equal to 1",
+                    "atMs": 1790006401000,
+                    "payload": "{}",
+                }
+            ]
+        }
+    },
+    "ReplayRequest": {"one": {"ids": ["1790006400000-0"]}},
+    "ReplayReceipt": {"one": {"parked": 0, "dead": 1, "unreachable": []}},
+    "AnalyticsReport": {
+        "one": {
+            "sessions": [
+                {
+                    "session": "live-001",
+                    "turns": 42,
+                    "interrupted": 5,
+                    "legacy": 1,
+                    "ttft_p50_ms": 38.0,
+                    "ttft_p95_ms": 61.5,
+                    "first_audio_p50_ms": 112.0,
+                    "first_audio_p95_ms": 230.4,
+                    "last_ts": 1790006400,
+                    "recent": [
+                        {
+                            "turn": 42,
+                            "ts": 1790006400,
+                            "path": "sync",
+                            "interrupted": True,
+                            "ttft_ms": 38.0,
+                            "first_audio_ms": 112.0,
+                        }
+                    ],
+                }
+            ]
+        }
+    },
 }
 """Examples by body and by name of the example."""
 
@@ -76,6 +151,7 @@ _DOOR: Final = (400, 403, 405, 408, 413, 414, 429, 431, 500, 503)
 
 _ERRORS: Final = {
     400: "No HTTP/1.1 request.",
+    401: "`admin_only`: the caller is on another machine and has no ADMIN_TOKEN.",
     403: "`host_refused`: the name in Host is none of this service's. `origin_refused`: a page of another site that is not on the list.",
     404: "Nothing is at this path; of a STOP, `unknown_session`: the session was never played.",
     405: "This path has another method; `Allow` says which.",
@@ -144,6 +220,38 @@ def document() -> dict[str, Any]:
                     "parameters": [_session_parameter()],
                 }
             },
+            "/analytics": {
+                "get": {
+                    **_read(
+                        "analytics",
+                        "Turns, first audio and interruptions of sessions",
+                        "AnalyticsReport",
+                        422,
+                        tag="events",
+                    ),
+                    "parameters": [
+                        {
+                            **_session_parameter(),
+                            "name": "session",
+                            "in": "query",
+                            "required": False,
+                        }
+                    ],
+                }
+            },
+            "/events/backlog": {
+                "get": _read("eventsBacklog", "Events that wait", "EventsBacklog", tag="events")
+            },
+            "/events/dead": {
+                "get": _read(
+                    "failedEvents",
+                    "Events that could not be delivered or applied",
+                    "FailedEvents",
+                    401,
+                    tag="events",
+                )
+            },
+            "/events/replay": {"post": _replay()},
         },
         "components": {"schemas": schemas},
     }
@@ -218,11 +326,26 @@ def _control_stop() -> dict[str, Any]:
     }
 
 
-def _read(operation: str, summary: str, model: str, *errors: int) -> dict[str, Any]:
+def _replay() -> dict[str, Any]:
+    return {
+        "operationId": "replayEvents",
+        "tags": ["events"],
+        "summary": "Try failed events again",
+        "requestBody": _body("ReplayRequest"),
+        "responses": {
+            "200": _answer("How many are tried again.", "ReplayReceipt"),
+            **_errors(401, 422),
+        },
+    }
+
+
+def _read(
+    operation: str, summary: str, model: str, *errors: int, tag: str = "history"
+) -> dict[str, Any]:
     responses = {"200": _answer(summary, model), **_errors(*errors)}
     return {
         "operationId": operation,
-        "tags": ["history"],
+        "tags": [tag],
         "summary": summary,
         "responses": responses,
     }

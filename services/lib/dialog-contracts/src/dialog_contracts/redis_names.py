@@ -9,10 +9,25 @@ TURN_SAMPLES: Final = "vtuber:turns"
 """Stream, bounded: one entry per turn, of either path."""
 
 TURN_SAMPLES_MAXLEN: Final = 100_000
+TURN_SAMPLES_KEPT_S: Final = 7 * 24 * 3600
 
 EVENTS_LTM: Final = "events.ltm"
 EVENTS_ANALYTICS: Final = "events.analytics"
 """Streams of the outbox; events that fail permanently go to the same name with `.dead`."""
+
+EVENT_GROUPS: Final = {EVENTS_LTM: "ltm_worker", EVENTS_ANALYTICS: "analytics_worker"}
+"""Consumer group of each event stream; it begins with the first entry."""
+
+EVENTS_KEPT_S: Final = 600
+"""Seconds for which acknowledged entries stay in an event stream."""
+
+MAX_EVENTS: Final = 1_000_000
+"""Largest number of entries of an event stream; beyond it also unread entries are removed."""
+
+MAX_DEAD_EVENTS: Final = 10_000
+
+OUTBOX_BACKLOGS: Final = "vtuber:outbox"
+"""Hash: ordinal of an engine → OutboxBacklog, also of engines that are gone."""
 
 SESSIONS: Final = "vtuber:sessions"
 """Sorted set: sessionId, scored by the Unix seconds of its last turn."""
@@ -99,6 +114,26 @@ It is also the channel on which a pod publishes its name after it wrote its fiel
 
 FLAGS_ACK_EVERY_S: Final = 5
 FLAGS_ACK_VALID_S: Final = 15
+
+
+def stream_state(stream: str) -> str:
+    """Hash: id of the stream's creation (`created`), and the processes of Redis (`runs`)."""
+    return f"{stream}:state"
+
+
+def dead_events(stream: str) -> str:
+    """Stream of the events that failed permanently, each with the reason, bounded."""
+    return f"{stream}.dead"
+
+
+def event_applied(event_id: str) -> str:
+    """String: the event was applied to the legacy long-term memory; 8 days."""
+    return f"ltm:event:{event_id}"
+
+
+def user_turns(user_id: str) -> str:
+    """Hash: correlationId → revision and entry of the user's memories that the turn has."""
+    return f"ltm:user:{user_id}:turns"
 
 
 def turn_counter(session_id: str) -> str:
