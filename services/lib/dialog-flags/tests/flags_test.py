@@ -16,11 +16,11 @@ from dialog_flags.unsupported import unsupported
 
 
 def test_flag_names_are_the_fields_of_the_wire_model_and_nothing_else() -> None:
-    assert set(Flag) == set(FlagSet.model_fields) - {"generation"}
+    assert set(Flag) == set(FlagSet.model_fields) - {"generation", "document"}
 
 
 def test_defaults_are_the_designs_table() -> None:
-    assert FlagSet().model_dump(exclude={"generation"}) == {
+    assert FlagSet().model_dump(exclude={"generation", "document"}) == {
         "ENABLE_SYNC_CORE": True,
         "SYNC_TTS_STREAMING": False,
         "SYNC_TTS_BARGE_IN": False,
@@ -54,7 +54,7 @@ def test_what_is_not_built_is_said() -> None:
     all_on = FlagSet(
         SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, ENABLE_STREAMS_OUTBOX=True, ENABLE_LTM=True
     )
-    assert set(unsupported([all_on], legacy=True)) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
+    assert set(unsupported([all_on], legacy=True)) == {"ENABLE_LTM"}
     off = FlagSet(ENABLE_SYNC_CORE=False)
     assert unsupported([off], legacy=True) == {}
     assert set(unsupported([off], legacy=False)) == {"ENABLE_SYNC_CORE", "SYNC_TTS_STREAMING"}

@@ -26,7 +26,7 @@ def test_the_targeting_key_is_the_session_and_the_reason_says_which_source_decid
         "SYNC_TTS_STREAMING", False, EvaluationContext("live-001")
     )
     assert (own.value, own.reason, own.variant) == (True, Reason.TARGETING_MATCH, "on")
-    assert own.flag_metadata == {GENERATION: 7}
+    assert own.flag_metadata == {GENERATION: 7, "document": "live-001"}
     for context in (EvaluationContext("live-002"), None):
         other = provider.resolve_boolean_details("SYNC_TTS_STREAMING", True, context)
         assert (other.value, other.reason, other.variant) == (False, Reason.DEFAULT, "off")

@@ -33,14 +33,14 @@ def test_a_session_goes_by_its_own_document_then_by_the_one_for_all_then_by_the_
     None
 ):
     flags = source(document("live-001", BARGE_IN), document(EVERY_SESSION, STREAMING))
-    assert flags.resolve("live-001") == BARGE_IN
-    assert flags.resolve("live-002") == STREAMING
+    assert flags.resolve("live-001") == BARGE_IN.model_copy(update={"document": "live-001"})
+    assert flags.resolve("live-002") == STREAMING.model_copy(update={"document": "*"})
     assert source(document("live-001", BARGE_IN)).resolve("live-002") == ENVIRONMENT
 
 
 def test_an_absent_flag_takes_the_tables_default_and_not_another_documents_value() -> None:
     flags = source(document("live-001", FlagSet(generation=9)), document(EVERY_SESSION, BARGE_IN))
-    assert flags.resolve("live-001") == FlagSet(generation=9)
+    assert flags.resolve("live-001") == FlagSet(generation=9, document="live-001")
 
 
 def test_a_new_table_counts_from_the_next_turn() -> None:
@@ -48,7 +48,7 @@ def test_a_new_table_counts_from_the_next_turn() -> None:
     flags = SessionFlags(DocumentProvider(table, FlagSet()), FlagSet())
     assert flags.resolve("live-001").generation == 0
     table.replace(FlagTable(revision=2, documents=[document("live-001", STREAMING)]), "redis")
-    assert flags.resolve("live-001") == STREAMING
+    assert flags.resolve("live-001") == STREAMING.model_copy(update={"document": "live-001"})
 
 
 def test_an_illegal_environment_is_refused() -> None:

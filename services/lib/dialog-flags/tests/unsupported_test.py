@@ -5,9 +5,11 @@ DEFAULT = FlagSet()
 
 
 def test_flags_of_parts_that_do_not_exist_yet_are_named_with_the_reason() -> None:
-    found = unsupported([DEFAULT, FlagSet(ENABLE_STREAMS_OUTBOX=True)], legacy=True)
-    assert list(found) == ["ENABLE_STREAMS_OUTBOX"]
-    assert "no events are written" in found["ENABLE_STREAMS_OUTBOX"]
+    found = unsupported(
+        [DEFAULT, FlagSet(ENABLE_STREAMS_OUTBOX=True, ENABLE_LTM=True)], legacy=True
+    )
+    assert list(found) == ["ENABLE_LTM"]
+    assert "nothing is recalled" in found["ENABLE_LTM"]
 
 
 def test_what_needs_the_legacy_pipeline_is_named_only_where_it_does_not_run() -> None:
@@ -17,6 +19,6 @@ def test_what_needs_the_legacy_pipeline_is_named_only_where_it_does_not_run() ->
 
 
 def test_flags_that_are_served_are_not_named() -> None:
-    served = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True)
+    served = FlagSet(SYNC_TTS_STREAMING=True, SYNC_TTS_BARGE_IN=True, ENABLE_STREAMS_OUTBOX=True)
     assert unsupported([served], legacy=False) == {}
     assert unsupported([], legacy=False) == {}

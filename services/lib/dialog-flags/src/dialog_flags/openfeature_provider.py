@@ -17,12 +17,14 @@ from dialog_flags.flags import Flag
 
 NAMES: Final = frozenset(Flag)
 GENERATION: Final = "generation"
+DOCUMENT: Final = "document"
 
 
 class DocumentProvider(AbstractProvider):
     """Resolves booleans by flag name; the targeting key is the sessionId.
 
-    `flag_metadata["generation"]` is the generation of the document that the value comes from.
+    `flag_metadata` has the `generation` of the document that the value comes from, and its session
+    as `document`, `*` for every session.
     """
 
     def __init__(self, documents: FlagDocuments, environment: FlagSet) -> None:
@@ -58,7 +60,10 @@ class DocumentProvider(AbstractProvider):
             value=value,
             reason=reason,
             variant="on" if value else "off",
-            flag_metadata={GENERATION: flags.generation},
+            flag_metadata={
+                GENERATION: flags.generation,
+                **({DOCUMENT: document.session_id} if document is not None else {}),
+            },
         )
 
     def resolve_string_details(

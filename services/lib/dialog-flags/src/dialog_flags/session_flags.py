@@ -9,7 +9,7 @@ from openfeature.provider import FeatureProvider
 
 from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag, IllegalFlags, drop_invalid, validate
-from dialog_flags.openfeature_provider import GENERATION
+from dialog_flags.openfeature_provider import DOCUMENT, GENERATION
 
 DOMAIN: Final = "vtuber"
 
@@ -37,12 +37,18 @@ class SessionFlags:
         context = EvaluationContext(targeting_key=session_id)
         values: dict[str, bool] = {}
         generation: object = 0
+        document: object = None
         for flag in Flag:
             details = self._client.get_boolean_details(
                 flag, getattr(self._environment, flag), context
             )
             values[flag] = details.value
             generation = details.flag_metadata.get(GENERATION, generation)
+            document = details.flag_metadata.get(DOCUMENT, document)
         return drop_invalid(
-            FlagSet(**values, generation=generation if isinstance(generation, int) else 0)
+            FlagSet(
+                **values,
+                generation=generation if isinstance(generation, int) else 0,
+                document=document if isinstance(document, str) else None,
+            )
         )

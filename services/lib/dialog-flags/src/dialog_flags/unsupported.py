@@ -11,11 +11,6 @@ from dialog_contracts.http import FlagSet
 from dialog_flags.flags import Flag
 
 _NOT_BUILT: Final[tuple[tuple[Flag, bool, str], ...]] = (
-    (
-        Flag.ENABLE_STREAMS_OUTBOX,
-        True,
-        "the outbox is not part of this version: no events are written",
-    ),
     (Flag.ENABLE_LTM, True, "long-term memory is not part of this version: nothing is recalled"),
 )
 _NEED_LEGACY: Final[tuple[tuple[Flag, bool, str], ...]] = (
