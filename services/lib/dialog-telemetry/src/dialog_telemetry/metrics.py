@@ -234,3 +234,42 @@ LOG_LINES_LOST = Gauge(
 TASK_CRASHES = Counter(
     "dialog_task_crashes", "Background tasks that ended with an error, by name.", ["task"]
 )
+DATABASE_TRANSACTIONS = Counter(
+    "dialog_database_transactions", "Transactions of writes, by database.", ["database"]
+)
+DATABASE_WRITES = Counter(
+    "dialog_database_writes", "Writes in these transactions, by database.", ["database"]
+)
+DATABASE_FAILURES = Counter(
+    "dialog_database_failures",
+    "Transactions that failed, by database and error.",
+    ["database", "error"],
+)
+OUTBOX_BACKLOG = Gauge("dialog_outbox_backlog", "Events that wait for their delivery.")
+OUTBOX_PARKED = Gauge("dialog_outbox_parked", "Events that could not be delivered.")
+OUTBOX_OLDEST_AGE = Gauge(
+    "dialog_outbox_oldest_age_seconds", "Age of the oldest event that waits for its delivery."
+)
+OUTBOX_EVENTS = Counter(
+    "dialog_outbox_events", "Events of the outbox, by stream and outcome.", ["stream", "outcome"]
+)
+OUTBOX_DELIVERY_SECONDS = Histogram(
+    "dialog_outbox_delivery_seconds",
+    "Commit of an event to its entry in the stream.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0),
+)
+EVENTS_CONSUMED = Counter(
+    "dialog_events_consumed", "Entries of event streams, by outcome.", ["stream", "outcome"]
+)
+EVENTS_CLAIMED = Counter(
+    "dialog_events_claimed", "Entries taken over from other consumers.", ["stream"]
+)
+EVENTS_PENDING = Gauge(
+    "dialog_events_pending", "Entries that were delivered and not acknowledged.", ["stream"]
+)
+EVENTS_LAG = Gauge("dialog_events_lag", "Entries that no consumer has got yet.", ["stream"])
+EVENTS_TRIMMED = Counter(
+    "dialog_events_trimmed",
+    "Entries removed before they were acknowledged, because the stream was full.",
+    ["stream"],
+)
