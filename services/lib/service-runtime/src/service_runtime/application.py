@@ -28,19 +28,21 @@ def create(
     *,
     allowed_hosts: Sequence[str] = (),
     leave: Callable[[], None] | None = None,
+    max_body_bytes: int = limits.MAX_JSON_FRAME_BYTES,
 ) -> Starlette:
     """Return the application, with `routes` and the probes.
 
     `lifespan` starts and ends the service's components. `allowed_hosts` are accepted Host names
     beside those of a cluster's services; no page of another origin may call the service. `leave` is
     called on the event loop as soon as the process is asked to end, while requests still run.
+    `max_body_bytes` is the largest body of a request.
     """
     app = Starlette(
         routes=[*routes, *probe.routes()],
         lifespan=lifespan_of(lifespan),
         middleware=[
             Middleware(HostGuard, hosts=AllowedHosts(allowed_hosts, inside=True)),
-            Middleware(BodySizeLimit, max_bytes=limits.MAX_JSON_FRAME_BYTES),
+            Middleware(BodySizeLimit, max_bytes=max_body_bytes),
         ],
         exception_handlers=errors.HANDLERS,
     )

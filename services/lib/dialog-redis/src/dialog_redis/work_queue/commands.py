@@ -155,6 +155,12 @@ def sample_command(entry: TurnSample) -> RedisCommand:
     )
 
 
+def trim_samples_command(now: float) -> RedisCommand:
+    """Return the command that removes old entries of `vtuber:turns`; `now` is in Unix seconds."""
+    oldest_ms = int((now - redis_names.TURN_SAMPLES_KEPT_S) * 1000)
+    return ("XTRIM", redis_names.TURN_SAMPLES, "MINID", "~", str(oldest_ms))
+
+
 async def execute(client: Redis, commands: Sequence[RedisCommand]) -> None:
     """Execute commands in one transaction, without a job; raises what Redis answers.
 

@@ -1,0 +1,1 @@
+"""Redis Streams of events: publishing with detection of lost entries, consuming with takeover."""
