@@ -47,7 +47,7 @@ def made(turns: int, context_turns: int = 20) -> tuple[ReplyTextSource, Session,
     session, history = Session("s"), History()
     for turn in range(1, turns + 1):
         session.add_record(record(turn, f"answer {turn}"))
-    source = ReplyTextSource(cast(HistorySync, history), context_turns)
+    source = ReplyTextSource(cast(HistorySync, history), context_turns, 1_000)
     return source, session, Llm(), history
 
 

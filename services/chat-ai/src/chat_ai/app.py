@@ -30,7 +30,11 @@ def build(settings: ChatSettings) -> Starlette:
     watch = FlagSubscriber(documents, "chat-ai", settings, missing_keys=models.missing_keys)
     replies = ChatWorker(
         TurnContext(redis, settings.context_turns),
-        ReplyGenerator(models, within_s=settings.generation_timeout_s),
+        ReplyGenerator(
+            models,
+            within_s=settings.generation_timeout_s,
+            context_tokens=settings.context_tokens,
+        ),
     )
     work = WorkQueue(
         settings.redis_url,

@@ -31,13 +31,21 @@ class GenerationFailed(Exception):
 class ReplyGenerator:
     """Generates replies with the same models and prompts as the engine."""
 
-    def __init__(self, models: SessionModels, *, within_s: float) -> None:
-        self._models, self._timeout_s = models, within_s
+    def __init__(
+        self,
+        models: SessionModels,
+        *,
+        within_s: float,
+        context_tokens: int = prompt.CONTEXT_TOKENS,
+    ) -> None:
+        self._models, self._timeout_s, self._context_tokens = models, within_s, context_tokens
 
     async def generate(self, session_id: str, recent: Sequence[TurnRecord], content: str) -> str:
         """Return the whole reply, at most MAX_REPLY_CHARS characters. Raises GenerationFailed."""
         model = self._models.for_session(session_id)
-        messages = prompt.build(model.instructions, recent, content)
+        messages = prompt.build(
+            model.instructions, recent, content, context_tokens=self._context_tokens
+        )
         try:
             async with asyncio.timeout(self._timeout_s):
                 text = await self._text(model, messages)

@@ -14,7 +14,8 @@ from chat_ai.context import TurnContext
 from chat_ai.generator import GenerationFailed, ReplyGenerator
 from dialog_contracts import redis_names
 from dialog_contracts.http import TurnRecord
-from dialog_contracts.legacy_chain import AiResponse, TtsRequest, UserInput, session_of
+from dialog_contracts.legacy_chain import ANONYMOUS, AiResponse, TtsRequest, UserInput, session_of
+from dialog_contracts.limits import MAX_META_CHARS
 from dialog_contracts.model import correlation_id
 from dialog_redis.legacy import failures
 from dialog_redis.legacy.failures import LocalizedText
@@ -93,7 +94,20 @@ def _replied(message: UserInput, name: str, reply: str) -> list[RedisCommand]:
     session, turn = session_of(message), message.meta.turn
     assert turn is not None
     said = "" if message.meta.verbatim else message.content
-    record = TurnRecord(turn=turn, user=said, reply=reply, ts=int(time.time()), path="legacy")
+    flags = message.meta.flags
+    has_events = flags is not None and flags.ENABLE_SYNC_CORE and flags.ENABLE_STREAMS_OUTBOX
+    record = TurnRecord(
+        turn=turn,
+        user=said,
+        reply=reply,
+        ts=int(time.time()),
+        path="legacy",
+        viewer_id=message.user_id[:MAX_META_CHARS] if message.user_id != ANONYMOUS else None,
+        lang=message.meta.lang,
+        traceparent=message.meta.traceparent,
+        streams_outbox=has_events or None,
+        vectorize=(has_events and flags is not None and flags.ENABLE_LTM) or None,
+    )
     response = AiResponse(
         user_id=message.user_id,
         text=reply,

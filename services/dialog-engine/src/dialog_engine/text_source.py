@@ -12,10 +12,15 @@ from dialog_llm.session_models import SessionModel
 
 
 class ReplyTextSource:
-    """Builds the text source of each turn. `context_turns`: number of turns in a prompt."""
+    """Builds the text source of each turn.
 
-    def __init__(self, history: HistorySync, context_turns: int) -> None:
+    `context_turns` and `context_tokens`: largest number of recent turns in a prompt, and of their
+    tokens.
+    """
+
+    def __init__(self, history: HistorySync, context_turns: int, context_tokens: int) -> None:
         self._history, self._context_turns = history, context_turns
+        self._context_tokens = context_tokens
 
     def for_turn(
         self, session: Session, model: SessionModel, user_text: str, said: str | None
@@ -31,7 +36,10 @@ class ReplyTextSource:
 
         def answer(turns: Sequence[TurnRecord]) -> AsyncGenerator[Piece, None]:
             return model.llm.stream(
-                prompt.build(model.instructions, turns, user_text), model.options
+                prompt.build(
+                    model.instructions, turns, user_text, context_tokens=self._context_tokens
+                ),
+                model.options,
             )
 
         async def verbatim() -> AsyncGenerator[Piece, None]:

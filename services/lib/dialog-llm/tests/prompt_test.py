@@ -40,13 +40,23 @@ def test_a_spoken_line_without_a_question_has_no_user_message() -> None:
 
 
 def test_old_turns_fall_out_when_the_context_is_full() -> None:
-    long = "x" * (prompt.CONTEXT_CHARS // 3)
+    long = "x" * (prompt.CONTEXT_TOKENS * prompt.CHARS_PER_TOKEN // 3)
     messages = prompt.build("p", [record(turn, f"q{turn}", long) for turn in range(1, 9)], "new")
     assert [message.content for message in messages if message.role == "user"] == [
         "q7",
         "q8",
         "new",
     ]
+
+
+def test_a_chinese_character_counts_as_a_token_and_letters_as_a_quarter() -> None:
+    assert prompt.estimated_tokens("今晚玩什么") == 5
+    assert prompt.estimated_tokens("x" * 41) == 11
+    assert prompt.estimated_tokens("今晚 ok") == 3
+    assert prompt.estimated_tokens("") == 0
+    turns = [record(turn, "问" * 10, "答" * 40) for turn in range(1, 9)]
+    assert len(prompt.build("p", turns, "new", context_tokens=100)) == 1 + 2 * 2 + 1
+    assert len(prompt.build("p", turns, "new", context_tokens=0)) == 2
 
 
 def test_thoughts_that_earlier_versions_stored_are_not_sent_back() -> None:

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dialog_contracts import redis_names
-from dialog_contracts.legacy_chain import UserInput
+from dialog_contracts.legacy_chain import ANONYMOUS, UserInput
 from dialog_redis.work_queue.commands import RedisCommand
 
-ANONYMOUS: Final = "anonymous"
 MAX_NAME_CHARS: Final = 256
 A_DAY_S: Final = 24 * 3600
 

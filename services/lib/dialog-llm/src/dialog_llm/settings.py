@@ -42,3 +42,6 @@ class LlmSettings(ModelSettings):
 
     persona: str = Field(default=PERSONA, max_length=8_000)
     context_turns: int = Field(default=20, ge=0, le=200)
+
+    context_tokens: int = Field(default=2_000, ge=0, le=200_000)
+    """Largest number of tokens of recent turns in a prompt, by an estimate."""
