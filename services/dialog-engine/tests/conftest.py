@@ -16,7 +16,9 @@ from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.sse import DoneEvent, ErrorEvent, SseFrame, TextDeltaEvent
 from dialog_contracts.turn_sample import TurnSample
 from dialog_engine.chat_service import ChatService
-from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.ltm_outbox import OutboxRelay
+from dialog_engine.memory_shortterm import ShortTermMemory, database
+from dialog_engine.outbox.store import OutboxStore
 from dialog_engine.redis_store import ClaimState, EngineStore
 from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.settings import EngineSettings
@@ -24,6 +26,7 @@ from dialog_flags.flag_documents import FlagDocuments
 from dialog_llm.provider import GenerationOptions, Message
 from dialog_llm.session_models import SessionModels
 from dialog_redis.client import RedisClient
+from dialog_redis.event_streams.publisher import EventPublisher
 from dialog_voice.registry import SessionVoices
 from dialog_voice.voice import BYTES_PER_MS, VoiceAudio, WordCue
 
@@ -153,15 +156,23 @@ class Engine:
         **settings: Any,
     ) -> None:
         self.brain, self.shelf = brain, InMemoryEngineStore()
-        self.memory = ShortTermMemory(path / "engine.db")
+        self.file = database(path / "engine.db")
+        self.memory = ShortTermMemory(self.file)
         made = EngineSettings(output_ingest_urls=(), **settings)
         brains, voices = (
             SessionModels(made, FlagDocuments(), brain),
             SessionVoices(made, FlagDocuments(), Voice()),
         )
         self.owner = owner or SessionLeases(cast(RedisClient, None), ordinal=0, shared=False)
+        self.relay = OutboxRelay(OutboxStore(self.file), cast(EventPublisher, None))
         self.service = ChatService(
-            made, self.memory, brains, voices, shelf or cast(EngineStore, self.shelf), self.owner
+            made,
+            self.memory,
+            brains,
+            voices,
+            shelf or cast(EngineStore, self.shelf),
+            self.owner,
+            self.relay,
         )
 
     def open(
@@ -201,12 +212,12 @@ def engine(tmp_path: Path) -> Opens:
         **settings: Any,
     ) -> AsyncIterator[Engine]:
         made = Engine(tmp_path, Brain(pieces, gap_s), **settings)
-        await made.memory.open()
+        await made.file.open()
         try:
             yield made
         finally:
             await made.service.close()
-            await made.memory.close()
+            await made.file.close()
             assert made.brain.open == 0
 
     return opened
@@ -221,8 +232,8 @@ async def pair(tmp_path: Path, link: RedisClient) -> AsyncIterator[tuple[Engine,
         folder.mkdir()
         owner = SessionLeases(link, ordinal=ordinal)
         engines.append(Engine(folder, Brain(pieces, 0.0), owner, EngineStore(link)))
-        await engines[-1].memory.open()
+        await engines[-1].file.open()
     yield engines[0], engines[1]
     for engine in engines:
         await engine.service.close()
-        await engine.memory.close()
+        await engine.file.close()

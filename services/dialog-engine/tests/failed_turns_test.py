@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from dialog_engine.errors import TurnNumberTaken
-from dialog_engine.memory_shortterm import StoredTurn
+from dialog_engine.stored_turn import StoredTurn
 from dialog_llm.errors import ProviderError
 
 if TYPE_CHECKING:

@@ -26,8 +26,11 @@ class Recorder:
         self._calls, self._answer = calls, answer
 
     def __getattr__(self, name: str) -> Any:
-        def call(*args: object, **_: object) -> None:
+        def call(*args: object, **_: object) -> float | None:
+            if name == "oldest_age_s":
+                return 1.5
             self._calls.append((name, args))
+            return None
 
         async def awaited(*args: object) -> object:
             self._calls.append((name, args))
@@ -46,11 +49,13 @@ def made(
         store=recorder,
         leases=recorder,
         outputs=recorder,
+        relay=recorder,
         handoff=recorder,
         completed=recorder,
         running=recorder,
         tasks=tasks,
         voice_files=True,
+        pod="dialog-engine-0",
     )
     return EngineTurnHost(services, session, recorder), calls, tasks
 
@@ -71,6 +76,8 @@ async def test_a_turn_that_ends_frees_its_place_keeps_its_events_and_is_sampled(
     assert names(calls) == ["ended", "add", "on_turn_ended", "append_sample"]
     assert calls[0][1] == ("10.0.0.1",)
     assert calls[1][1] == ("s", 3, events, "r-1")
+    sample = calls[3][1][0]
+    assert (sample.pod, sample.outbox_age_ms) == ("dialog-engine-0", 1_500)
 
 
 @pytest.mark.parametrize("number_used", [True, False])

@@ -12,7 +12,7 @@ from weakref import ref
 import pytest
 
 from dialog_engine import chat_service
-from dialog_engine.memory_shortterm import StoredTurn
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.ports import TurnHost
 from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner

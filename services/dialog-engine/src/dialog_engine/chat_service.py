@@ -25,6 +25,7 @@ from dialog_contracts import limits, sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.sse import SseFrame
 from dialog_engine.errors import TurnInProgress, TurnLost, TurnNumberTaken
+from dialog_engine.ltm_outbox import OutboxRelay
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.output.inbound import OutputEvents
 from dialog_engine.output.registry import OutputHandlers
@@ -68,13 +69,16 @@ class ChatService:
         voices: SessionVoices,
         store: EngineStore,
         leases: SessionLeases,
+        relay: OutboxRelay,
     ) -> None:
         self._settings, self._memory, self._store = settings, memory, store
         self._models, self._voices = models, voices
         self._sessions = SessionRegistry(memory)
         self._history = HistorySync(memory, store)
         self._completed = CompletedTurns(memory)
-        self._texts = ReplyTextSource(self._history, settings.context_turns)
+        self._texts = ReplyTextSource(
+            self._history, settings.context_turns, settings.context_tokens
+        )
         self._tasks = BackgroundTasks()
         self._leases = leases
         self._handoff = SessionHandoff(self._sessions, leases, self._history, self._tasks)
@@ -89,11 +93,13 @@ class ChatService:
             store=store,
             leases=leases,
             outputs=self.outputs,
+            relay=relay,
             handoff=self._handoff,
             completed=self._completed,
             running=self._running,
             tasks=self._tasks,
             voice_files=settings.legacy_enabled,
+            pod=settings.pod_name,
         )
 
     def start(self) -> None:
@@ -251,6 +257,7 @@ class ChatService:
             epoch=epoch,
             llm=model.llm.in_use if said is None and isinstance(model.llm, FallbackLlm) else None,
             client=request.meta.client,
+            viewer_id=request.meta.viewer_id,
         )
         host = EngineTurnHost(
             self._turn_services, session, self._voices.for_session(request.session_id)

@@ -9,7 +9,7 @@
     ├── NotLeaseHolder   421                  another engine has the session; names it
     └── Draining         503 draining         this engine shuts down
 
-StoreClosed is a RuntimeError: the database was closed at shutdown.
+Errors of the database are in `dialog_sqlite/errors.py`.
 """
 
 from dialog_contracts.http import CLIENT_BUSY
@@ -58,7 +58,3 @@ class Draining(Unavailable):
     """The engine shuts down and begins no turn."""
 
     default_code = "draining"
-
-
-class StoreClosed(RuntimeError):
-    """A call came after the database was closed."""

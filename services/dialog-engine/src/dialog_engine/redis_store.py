@@ -15,7 +15,13 @@ from dialog_contracts.turn_sample import TurnSample
 from dialog_redis.active_playback import ActivePlayback
 from dialog_redis.client import RedisClient, RedisUnavailable
 from dialog_redis.session_history import SessionHistory
-from dialog_redis.work_queue.commands import announce_turn, execute, sample_command, store_turns
+from dialog_redis.work_queue.commands import (
+    announce_turn,
+    execute,
+    sample_command,
+    store_turns,
+    trim_samples_command,
+)
 
 log = structlog.get_logger("engine_store")
 
@@ -157,10 +163,10 @@ class EngineStore:
         return await self._try("voice", work)
 
     async def append_sample(self, sample: TurnSample) -> None:
-        """Append the sample to the stream `vtuber:turns`."""
+        """Append the sample to the stream `vtuber:turns`, and remove old ones."""
 
         async def work(client: Redis) -> None:
-            await execute(client, [sample_command(sample)])
+            await execute(client, [sample_command(sample), trim_samples_command(sample.ts)])
 
         await self._try("sample", work)
 

@@ -137,6 +137,11 @@ class TtsStreamer:
         return round(self._pacer.position_ms(self._clock()))
 
     @property
+    def gaps(self) -> int:
+        """Number of chunks that were ready only after their playback time."""
+        return self._pacer.gaps
+
+    @property
     def audio_ms(self) -> int:
         """Length of the sent audio in ms."""
         return round(self._pacer.sent_ms)

@@ -1,11 +1,17 @@
 """The engine as one turn of one session sees it: implements the TurnHost of `turn/ports.py`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import apsw
+import structlog
 
 from dialog_contracts.http import TurnRecord
 from dialog_contracts.ingest import End
 from dialog_contracts.legacy_chain import TtsRequest
+from dialog_engine.ltm_outbox import OutboxRelay
 from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.outbox.events import StreamEvent, completed_stats
 from dialog_engine.output.registry import OutputHandlers
 from dialog_engine.redis_store import ClaimState, EngineStore
 from dialog_engine.running_turns import RunningTurns
@@ -13,24 +19,33 @@ from dialog_engine.sessions.completed_turns import CompletedTurns
 from dialog_engine.sessions.handoff import SessionHandoff
 from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.sessions.session import Session
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.ports import TurnResult
+from dialog_sqlite.errors import StoreClosed
 from dialog_voice.voice import Voice
 from service_runtime.aio.background_tasks import BackgroundTasks
+
+log = structlog.get_logger("turn_host")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnServices:
-    """What all turns of an engine share. `voice_files`: whether the legacy pipeline runs."""
+    """What all turns of an engine share.
+
+    `voice_files`: whether the legacy pipeline runs. `pod` is the name of this pod.
+    """
 
     memory: ShortTermMemory
     store: EngineStore
     leases: SessionLeases
     outputs: OutputHandlers
+    relay: OutboxRelay
     handoff: SessionHandoff
     completed: CompletedTurns
     running: RunningTurns
     tasks: BackgroundTasks
     voice_files: bool
+    pod: str | None = None
 
 
 class EngineTurnHost:
@@ -62,8 +77,14 @@ class EngineTurnHost:
         self._session.drop_record(turn)
 
     def on_stored(self) -> None:
-        """Publish the session's history; while draining, also release the session."""
+        """Publish the session's history and events; while draining, also release the session."""
+        self._services.relay.wake()
         self._services.handoff.on_turn_stored(self._session)
+
+    def add_late_stats(self, stored: StoredTurn) -> None:
+        """See `completed_stats`; if it cannot be stored, analytics lacks the figure."""
+        if events := completed_stats(stored):
+            self._services.tasks.start("late-stats", self._add_late_stats(events))
 
     def enqueue_voice_file(self, request: TtsRequest) -> None:
         """Enqueue the reply for tts, then send END, which says whether a file will come."""
@@ -80,7 +101,18 @@ class EngineTurnHost:
             session.release_turn(result.turn, result.request_id)
         services.handoff.on_turn_ended(session)
         if result.sample is not None:
-            services.tasks.start("sample", services.store.append_sample(result.sample))
+            age_ms = services.relay.oldest_age_s() * 1000
+            update = {"pod": services.pod, "outbox_age_ms": round(age_ms)}
+            sample = result.sample.model_copy(update=update)
+            services.tasks.start("sample", services.store.append_sample(sample))
+
+    async def _add_late_stats(self, events: Sequence[StreamEvent]) -> None:
+        try:
+            await self.memory.add_events(events)
+        except (apsw.Error, StoreClosed) as error:
+            log.warning("late_stats_not_stored", reason=repr(error)[:200])
+            return
+        self._services.relay.wake()
 
     async def _enqueue_voice_file(self, request: TtsRequest) -> None:
         follows = await self._services.store.enqueue_voice_file(request)

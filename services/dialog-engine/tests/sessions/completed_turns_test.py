@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
-from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.memory_shortterm import ShortTermMemory, database
 from dialog_engine.sessions import completed_turns
 from dialog_engine.sessions.completed_turns import CompletedTurns
 from dialog_engine.turn.event_log import EventLog
@@ -26,10 +26,11 @@ async def kept(turns: CompletedTurns, *numbers: int) -> list[int]:
 
 @pytest.fixture
 async def turns(tmp_path: Path) -> AsyncIterator[CompletedTurns]:
-    memory = ShortTermMemory(tmp_path / "engine.db")
-    await memory.open()
+    file = database(tmp_path / "engine.db")
+    await file.open()
+    memory = ShortTermMemory(file)
     yield CompletedTurns(memory)
-    await memory.close()
+    await file.close()
 
 
 async def test_whoever_comes_back_finds_the_very_log(turns: CompletedTurns) -> None:

@@ -5,10 +5,11 @@ from typing import cast
 import pytest
 
 from dialog_contracts.http import TurnRecord
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory, database
 from dialog_engine.redis_store import EngineStore
 from dialog_engine.sessions.history_sync import HistorySync
 from dialog_engine.sessions.session import Session
+from dialog_engine.stored_turn import StoredTurn
 
 
 class Redis:
@@ -41,10 +42,10 @@ class Redis:
 
 @pytest.fixture
 async def memory(tmp_path: Path) -> AsyncIterator[ShortTermMemory]:
-    made = ShortTermMemory(tmp_path / "turns.db")
-    await made.open()
-    yield made
-    await made.close()
+    file = database(tmp_path / "turns.db")
+    await file.open()
+    yield ShortTermMemory(file)
+    await file.close()
 
 
 @pytest.fixture

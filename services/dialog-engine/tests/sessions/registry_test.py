@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory, database
 from dialog_engine.sessions import registry as module
 from dialog_engine.sessions.registry import SessionRegistry
+from dialog_engine.stored_turn import StoredTurn
 
 
 @pytest.fixture
 async def memory(tmp_path: Path) -> AsyncIterator[ShortTermMemory]:
-    made = ShortTermMemory(tmp_path / "turns.db")
-    await made.open()
-    yield made
-    await made.close()
+    file = database(tmp_path / "turns.db")
+    await file.open()
+    yield ShortTermMemory(file)
+    await file.close()
 
 
 async def test_a_session_is_read_from_the_database_once_however_many_ask_at_the_same_time(

@@ -7,8 +7,9 @@ import pytest
 
 from dialog_contracts.http import FlagSet, TurnRecord
 from dialog_contracts.legacy_chain import TtsRequest
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_store import ClaimState
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.committer import FAILED, LEASE_LOST, TurnCommitter
 from dialog_engine.turn.ports import TurnResult
 from dialog_engine.turn.request import TurnRequest
@@ -59,6 +60,8 @@ class Host:
 
     def on_stored(self) -> None:
         self.stored += 1
+
+    def add_late_stats(self, stored: StoredTurn) -> None: ...
 
     def enqueue_voice_file(self, request: TtsRequest) -> None: ...
 

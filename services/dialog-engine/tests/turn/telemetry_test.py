@@ -88,7 +88,7 @@ def test_done_says_which_model_answered_and_why_not_another() -> None:
 
 def test_the_stored_turn_and_its_sample_are_of_this_turn() -> None:
     made = telemetry()
-    stored = made.stored_turn(Commit("Hello.", interrupted=True, revision=1))
+    stored = made.stored_turn(Commit("Hello.", interrupted=True, revision=1), PARENT)
     assert (stored.session_id, stored.turn, stored.user, stored.reply) == ("s", 3, "hi", "Hello.")
     assert (stored.request_id, stored.interrupted, stored.revision) == ("r-1", True, 1)
     sample = made.sample(Finish("failed", "disk"), PARENT)

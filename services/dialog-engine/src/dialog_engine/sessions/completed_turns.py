@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialog_contracts.sse import ControlEvent, DoneEvent, DoneStats, TextDeltaEvent
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.event_log import EventLog
 from dialog_engine.turn.runner import TurnRunner
 

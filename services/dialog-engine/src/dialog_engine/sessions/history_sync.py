@@ -11,9 +11,10 @@ from dataclasses import replace
 import structlog
 
 from dialog_contracts.http import TurnRecord
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_store import EngineStore
 from dialog_engine.sessions.session import Session
+from dialog_engine.stored_turn import StoredTurn
 
 log = structlog.get_logger("history")
 
@@ -97,4 +98,11 @@ def _stored(session_id: str, record: TurnRecord) -> StoredTurn:
         interrupted=record.interrupted,
         shape=(len(record.reply),),
         path=record.path,
+        # The engine that ran a turn of the main path has stored its events; a turn of the legacy
+        # pipeline gets them from the engine that imports it.
+        events=record.path == "legacy" and bool(record.streams_outbox),
+        vectorize=bool(record.vectorize),
+        viewer_id=record.viewer_id,
+        lang=record.lang,
+        traceparent=record.traceparent,
     )

@@ -13,10 +13,10 @@ from typing import Final
 import apsw
 import structlog
 
-from dialog_engine.errors import StoreClosed
-from dialog_engine.memory_shortterm import StoredTurn
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.ports import TurnHost
 from dialog_engine.turn.request import TurnRequest
+from dialog_sqlite.errors import StoreClosed
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 

@@ -8,6 +8,7 @@ from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.turn_sample import TurnSample
 from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_store import ClaimState
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.event_log import EventLog
 from dialog_voice.voice import Voice
 
@@ -63,6 +64,9 @@ class TurnHost(Protocol):
 
     def on_stored(self) -> None:
         """Called when the turn, or a later revision of it, is durable."""
+
+    def add_late_stats(self, stored: StoredTurn) -> None:
+        """Store an event with figures that were not known when the turn was stored."""
 
     def enqueue_voice_file(self, request: TtsRequest) -> None:
         """Have the reply synthesized as one file, and send END. Only if `voice_files` is true."""

@@ -14,7 +14,8 @@ class TurnRequest:
 
     `text` opens the stream of the reply. `user_text` is empty for SAY, where the caller supplies
     the reply. `lang` is a language code. `epoch` is the epoch of the lease under which the turn
-    runs. `client` is the client address that counts against the limit for each client.
+    runs. `client` is the client address that counts against the limit for each client. `viewer_id` is
+    who speaks, if known.
     """
 
     session_id: str
@@ -27,6 +28,7 @@ class TurnRequest:
     text: Callable[[], AsyncGenerator[Piece, None]]
     epoch: int = 0
     client: str | None = None
+    viewer_id: str | None = None
     llm: Callable[[], tuple[str, dict[str, str]]] | None = None
     """Returns the provider that wrote the reply, and the reason of each one that failed before it.
 

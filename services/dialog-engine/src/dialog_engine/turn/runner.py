@@ -26,6 +26,7 @@ import structlog
 from dialog_contracts.ingest import Played
 from dialog_contracts.sse import ChatEvent, ControlEvent, DoneEvent, TextDeltaEvent
 from dialog_engine.speech.chunker import AudioChunk
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.tts_streamer import MIN_POLL_MS, SpeechHooks, TtsStreamer
 from dialog_engine.turn import actions, output_messages
 from dialog_engine.turn.action_executor import ActionExecutor
@@ -261,7 +262,7 @@ class TurnRunner:
                 if self._speech is not None:
                     self._speech.end_input()
             case actions.Commit():
-                self._committer.commit(self._telemetry.stored_turn(action), self._on_committed)
+                self._committer.commit(self._stored_turn(action), self._on_committed)
             case actions.CancelModel():
                 self._cancel_model()
             case actions.CancelSynthesis():
@@ -276,6 +277,9 @@ class TurnRunner:
                 self._host.publish(output_messages.stop_ack(self.request, played_text), False)
             case actions.Finish():
                 self._end(action)
+
+    def _stored_turn(self, commit: actions.Commit) -> StoredTurn:
+        return self._telemetry.stored_turn(commit, self._context.traceparent)
 
     def _emit(self, event: ChatEvent) -> None:
         if isinstance(event, DoneEvent):
@@ -335,6 +339,8 @@ class TurnRunner:
         try:
             self._publish_end(finish)
             sample = self._telemetry.sample(finish, self._context.traceparent)
+            if self.stored and (late := self._telemetry.late_stats()) is not None:
+                self._host.add_late_stats(late)
         finally:
             if not self.events.closed:
                 self.events.close()

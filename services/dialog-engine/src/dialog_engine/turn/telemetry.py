@@ -7,6 +7,7 @@ within it carry the turn's correlationId and trace, also when code of another tu
 import contextvars
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ParamSpec
 
 import structlog
@@ -15,7 +16,7 @@ from opentelemetry.util.types import AttributeValue
 
 from dialog_contracts.sse import DoneStats
 from dialog_contracts.turn_sample import TurnSample
-from dialog_engine.memory_shortterm import StoredTurn
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.tts_streamer import TtsStreamer
 from dialog_engine.turn.actions import Commit, Finish
 from dialog_engine.turn.ports import TurnHost
@@ -81,6 +82,7 @@ class TurnTelemetry:
             speech,
             now,
         )
+        self._stored: StoredTurn | None = None
 
     def stats(self, known: DoneStats) -> DoneStats:
         """Complete the figures of `done` with providers, voice and the total time so far."""
@@ -112,12 +114,15 @@ class TurnTelemetry:
         voice = self._host.voice
         return voice.in_use() if isinstance(voice, FallbackVoice) else (voice.name, {})
 
-    def stored_turn(self, commit: Commit) -> StoredTurn:
+    def stored_turn(self, commit: Commit, traceparent: str | None) -> StoredTurn:
         """Return the turn as it is stored."""
         stats = DoneStats(
-            ttft_ms=self._machine.ttft_ms, tokens=self._machine.deltas, turn=self._request.turn
+            ttft_ms=self._machine.ttft_ms,
+            first_audio_ms=self._machine.first_audio_ms,
+            tokens=self._machine.deltas,
+            turn=self._request.turn,
         )
-        return StoredTurn(
+        self._stored = StoredTurn(
             session_id=self._request.session_id,
             turn=self._request.turn,
             user=self._request.user_text,
@@ -128,7 +133,25 @@ class TurnTelemetry:
             revision=commit.revision,
             shape=tuple(self._machine.shape),
             stats=self.stats(stats).to_json(),
+            viewer_id=self._request.viewer_id,
+            lang=self._request.lang,
+            events=self._request.flags.ENABLE_STREAMS_OUTBOX,
+            vectorize=self._request.flags.ENABLE_LTM,
+            epoch=self._request.epoch,
+            traceparent=traceparent,
         )
+        return self._stored
+
+    def late_stats(self) -> StoredTurn | None:
+        """Return the stored turn with its first audio, if that came after the commit."""
+        stored, first_audio_ms = self._stored, self._machine.first_audio_ms
+        if stored is None or first_audio_ms is None:
+            return None
+        known = DoneStats.model_validate_json(stored.stats)
+        if known.first_audio_ms is not None:
+            return None
+        late = known.model_copy(update={"first_audio_ms": round(first_audio_ms, 1)})
+        return replace(stored, stats=late.to_json())
 
     def sample(self, finish: Finish, traceparent: str | None) -> TurnSample:
         """Return the sample by which the operator evaluates flags."""
@@ -142,6 +165,7 @@ class TurnTelemetry:
             ttft_ms=self._machine.ttft_ms,
             first_audio_ms=self._machine.first_audio_ms,
             total_ms=self._now(),
+            gaps=self._speech.gaps if self._speech is not None else None,
             ts=time.time(),
             traceparent=traceparent,
         )

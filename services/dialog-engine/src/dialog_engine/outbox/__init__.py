@@ -1,0 +1,1 @@
+"""The outbox: events of turns, stored with the turns and delivered by `ltm_outbox.py`."""
