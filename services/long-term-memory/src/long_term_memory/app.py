@@ -8,6 +8,8 @@ from dialog_contracts import redis_names
 from dialog_redis.client import RedisClient
 from dialog_redis.work_queue import worker_app
 from dialog_redis.work_queue.queue import WorkQueue
+from long_term_memory.event_routes import MAX_BODY_BYTES, event_routes
+from long_term_memory.event_store import EventStore
 from long_term_memory.memory_store import MemoryStore
 from long_term_memory.settings import LtmSettings
 from long_term_memory.worker import MemoryWorker
@@ -15,7 +17,7 @@ from service_runtime.http.health import HealthCheck
 
 
 def build(settings: LtmSettings) -> Starlette:
-    """Build the application: a consumer of the list `ltm_requests`."""
+    """Build the application: a consumer of the list `ltm_requests`, and `POST /events`."""
     redis = RedisClient(settings.redis_url, timeout_s=2)
     worker = MemoryWorker(
         MemoryStore(
@@ -23,6 +25,11 @@ def build(settings: LtmSettings) -> Starlette:
             memories=settings.max_memories_per_user,
             ttl_s=settings.retention_days * 24 * 3600,
         )
+    )
+    events = EventStore(
+        redis,
+        memories=settings.max_memories_per_user,
+        ttl_s=settings.retention_days * 24 * 3600,
     )
     work = WorkQueue(
         settings.redis_url,
@@ -35,5 +42,11 @@ def build(settings: LtmSettings) -> Starlette:
         stack.push_async_callback(redis.aclose)
 
     return worker_app.create_worker_app(
-        HealthCheck("long-term-memory"), work, worker.handle, worker.on_exhausted, parts
+        HealthCheck("long-term-memory"),
+        work,
+        worker.handle,
+        worker.on_exhausted,
+        parts,
+        event_routes(events),
+        max_body_bytes=MAX_BODY_BYTES,
     )
