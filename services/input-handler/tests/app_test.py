@@ -120,9 +120,7 @@ async def test_readiness_names_what_this_version_cannot_do(
         ):
             answer = await client.get("/readyz")
         assert answer.status_code == 200
-        lacking = {"ENABLE_LTM", "ENABLE_STREAMS_OUTBOX"} | (
-            set() if legacy else {"SYNC_TTS_STREAMING"}
-        )
+        lacking = {"ENABLE_LTM"} | (set() if legacy else {"SYNC_TTS_STREAMING"})
         assert set(answer.json()["unsupported"]) == lacking
         details = answer.json()["details"]
         assert details["flags"]["environment"]["ENABLE_SYNC_CORE"] is True

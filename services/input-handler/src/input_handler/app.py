@@ -10,6 +10,12 @@ from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
 
 from dialog_contracts import limits, redis_names
+from dialog_contracts.events_api import (
+    EventsBacklog,
+    FailedEvents,
+    ReplayReceipt,
+    ReplayRequest,
+)
 from dialog_contracts.http import CLIENT_HEADER, ChatRequest, SessionList, SessionTurns
 from dialog_contracts.model import SESSION_ID_RULE, is_session_id
 from dialog_contracts.sse import SseFrame
@@ -22,6 +28,7 @@ from dialog_redis.client import RedisClient
 from dialog_redis.flag_subscriber import FlagSubscriber
 from dialog_redis.legacy.responses import LegacyResponses
 from dialog_redis.work_queue.queue import WorkQueue
+from input_handler.api.events import EventsAdmin
 from input_handler.api.history import History
 from input_handler.api.input_socket import InputSocket
 from input_handler.engine.client import EngineClient
@@ -86,6 +93,7 @@ def build(settings: InputSettings) -> FastAPI:
         settings.asr_url, control, notice, max_per_client=settings.max_microphones_per_client
     )
     history, uploads = History(redis), UploadBudget()
+    events = EventsAdmin(redis, engines)
     tasks = BackgroundTasks()
     probe = HealthCheck(
         "input-handler",
@@ -98,7 +106,10 @@ def build(settings: InputSettings) -> FastAPI:
     probe.info("legacy", lambda: "on" if settings.legacy_enabled else "off")
     probe.info(
         "flags",
-        lambda: {**watch.state(), "environment": environment.model_dump(exclude={"generation"})},
+        lambda: {
+            **watch.state(),
+            "environment": environment.model_dump(exclude={"generation", "document"}),
+        },
     )
 
     @asynccontextmanager
@@ -159,6 +170,21 @@ def build(settings: InputSettings) -> FastAPI:
         if not is_session_id(session_id):
             raise InvalidField(f"sessionId: {BAD_SESSION_ID}", field="sessionId")
         return await history.turns(session_id)
+
+    @app.get("/events/backlog", response_model_exclude_none=True)
+    async def events_backlog() -> EventsBacklog:
+        """Return the events that wait, by engine and by stream."""
+        return await events.backlog()
+
+    @app.get("/events/dead", response_model_exclude_none=True)
+    async def events_dead() -> FailedEvents:
+        """List the events that could not be delivered or applied."""
+        return await events.failed()
+
+    @app.post("/events/replay")
+    async def events_replay(request: ReplayRequest) -> ReplayReceipt:
+        """Try failed events again."""
+        return await events.replay(request)
 
     @app.websocket("/ws/input")
     async def ws_input(socket: WebSocket) -> None:

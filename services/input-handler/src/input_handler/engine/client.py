@@ -18,6 +18,7 @@ from service_runtime.http.service_client import ServiceClient
 
 MAX_CONNECTIONS: Final = 1_000
 REFUSAL_TIMEOUT_S: Final = 2.0
+FETCH_TIMEOUT_S: Final = 3.0
 
 
 class EngineClient:
@@ -27,6 +28,7 @@ class EngineClient:
     """
 
     def __init__(self, url: str, *, silent_s: float = 25.0) -> None:
+        self.url = url
         self._pool = ServiceClient(url, connections_max=MAX_CONNECTIONS, silent_s=silent_s)
 
     async def open(self) -> None:
@@ -40,6 +42,24 @@ class EngineClient:
     async def ready(self) -> bool:
         """Return whether the engine reports ready; also opens a connection."""
         return await self._pool.ready()
+
+    async def fetch(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Return the body of the response to a request that is not a turn.
+
+        Raises EngineUnreachable.
+        """
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with (
+                asyncio.timeout(FETCH_TIMEOUT_S),
+                await self._pool.request(method, path, body=body, headers=headers) as answer,
+            ):
+                raw = await answer.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise EngineUnreachable(f"the engine at {self.url}: {type(error).__name__}") from error
+        if answer.status != 200:
+            raise EngineUnreachable(f"the engine at {self.url}: status {answer.status}")
+        return raw
 
     async def call(
         self,
@@ -71,6 +91,10 @@ class EngineClient:
             finally:
                 answer.close()
         return EngineResponse(answer)
+
+
+class EngineUnreachable(Exception):
+    """The engine did not answer a request that is not a turn, or with an error."""
 
 
 class EngineResponse:

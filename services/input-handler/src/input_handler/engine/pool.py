@@ -54,6 +54,10 @@ class EnginePool:
         """Open a connection to each configured engine."""
         await asyncio.gather(*(client.ready() for client in self._clients.values()))
 
+    def clients(self) -> list[EngineClient]:
+        """Return the clients of all engines that are known."""
+        return list(self._clients.values())
+
     def candidates(self, session_id: str) -> list[int]:
         """Return a session's engines in order: its home engine, then those that replace it."""
         return [ANY_ORDINAL] if self._count == 1 else rank_engines(session_id, self._count)

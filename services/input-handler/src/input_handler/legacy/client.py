@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts import redis_names, sse
 from dialog_contracts.http import ChatRequest, Command, TurnType
-from dialog_contracts.legacy_chain import ChainMeta, TaskResponse, UserInput
+from dialog_contracts.legacy_chain import ANONYMOUS, ChainMeta, TaskResponse, UserInput
 from dialog_contracts.model import correlation_id
 from dialog_contracts.sse import (
     ChatEvent,
@@ -316,7 +316,7 @@ def _message(request: ChatRequest, reason: str, traceparent: str | None) -> User
     return UserInput(
         task_id=request.session_id,
         content=(request.meta.text or "") if verbatim else request.content,
-        user_id=request.meta.viewer_id or "anonymous",
+        user_id=request.meta.viewer_id or ANONYMOUS,
         source="asr" if request.type is TurnType.ASR_FINAL else "user",
         timestamp=now,
         meta=ChainMeta(
