@@ -36,7 +36,11 @@ def open_gateway() -> Open:
     async def opened(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
         async with serving(echo) as behind:
             url = f"http://127.0.0.1:{behind}"
-            app = build(GatewaySettings(input_handler_url=url, output_handler_url=url, **settings))
+            app = build(
+                GatewaySettings(
+                    input_handler_url=url, output_handler_url=url, analytics_url=url, **settings
+                )
+            )
             async with (
                 serving(app) as port,
                 httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 from dialog_contracts import openapi
 from dialog_flags.flag_documents import FlagDocuments
 from dialog_redis.flag_subscriber import FlagSubscriber
+from gateway.admin_access import AdminAccess
 from gateway.admission import AdmissionControl
 from gateway.client_addresses import ClientAddresses
 from gateway.errors import RateLimited
@@ -50,6 +51,7 @@ def build(settings: GatewaySettings) -> FastAPI:
     """Return the application of one gateway process."""
     input_http = HttpProxy(settings.input_handler_url, head_within_s=TURN_RESPONSE_TIMEOUT_S)
     output_http = HttpProxy(settings.output_handler_url, head_within_s=STOP_TIMEOUT_S)
+    analytics_http = HttpProxy(settings.analytics_url, head_within_s=READ_TIMEOUT_S)
     input_sockets, output_sockets = (
         SocketProxy(settings.input_handler_url),
         SocketProxy(settings.output_handler_url),
@@ -60,6 +62,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         sockets=settings.max_connections_per_client,
     )
     clients = ClientAddresses(settings.trusted_proxies)
+    admins = AdminAccess(settings.admin_token)
     watch = FlagSubscriber(FlagDocuments(), "gateway", settings)
     probe = HealthCheck("gateway")
     probe.info("flags", watch.state)
@@ -69,7 +72,7 @@ def build(settings: GatewaySettings) -> FastAPI:
         async with AsyncExitStack() as stack:
             watch.start()
             stack.push_async_callback(watch.aclose)
-            for proxy in (input_http, output_http):
+            for proxy in (input_http, output_http, analytics_http):
                 await proxy.open()
                 stack.push_async_callback(proxy.aclose)
             warming = asyncio.gather(input_http.ready(), output_http.ready())
@@ -124,6 +127,37 @@ def build(settings: GatewaySettings) -> FastAPI:
         # decodes it again.
         path = f"/sessions/{quote(session_id, safe='')}/turns"
         return input_http.forward("GET", path, request.headers, head_within_s=READ_TIMEOUT_S)
+
+    @app.get("/analytics")
+    async def analytics(request: Request) -> Response:
+        query = request.url.query
+        path = f"/analytics?{query}" if query else "/analytics"
+        return analytics_http.forward("GET", path, request.headers, head_within_s=READ_TIMEOUT_S)
+
+    @app.get("/events/backlog")
+    async def events_backlog(request: Request) -> Response:
+        return input_http.forward(
+            "GET", "/events/backlog", request.headers, head_within_s=READ_TIMEOUT_S
+        )
+
+    @app.get("/events/dead")
+    async def events_dead(request: Request) -> Response:
+        admins.require(request)
+        return input_http.forward(
+            "GET", "/events/dead", request.headers, head_within_s=READ_TIMEOUT_S
+        )
+
+    @app.post("/events/replay")
+    async def events_replay(request: Request) -> Response:
+        admins.require(request)
+        admit(request)
+        return input_http.forward(
+            "POST",
+            "/events/replay",
+            request.headers,
+            await request.body(),
+            head_within_s=READ_TIMEOUT_S,
+        )
 
     async def proxy_socket(socket: WebSocket, proxy: SocketProxy, path: str) -> None:
         client = clients.address_of(socket.scope)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AliasChoices, BeforeValidator, Field, IPvAnyNetwork
+from pydantic import AliasChoices, BeforeValidator, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import NoDecode
 
 from service_runtime.settings import CommaSeparated, ServiceSettings, split_commas
@@ -15,6 +15,14 @@ class GatewaySettings(ServiceSettings):
 
     input_handler_url: str = "http://127.0.0.1:8001"
     output_handler_url: str = "http://127.0.0.1:8002"
+    analytics_url: str = "http://127.0.0.1:8206"
+    """Address of analytics_worker."""
+
+    admin_token: SecretStr | None = None
+    """Bearer token for endpoints that only administrators may use.
+
+    Without it they are open to this machine alone.
+    """
 
     character_name: str | None = Field(default=None, max_length=40)
     """Name of the character on the page.

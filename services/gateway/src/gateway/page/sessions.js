@@ -1,6 +1,7 @@
 // @ts-check
 /** The session of this page, from its URL, so that a link can be shared; and the dialog that selects another one. */
 
+import { Figures } from "./figures.js";
 import { language } from "./language.js";
 
 const SESSION_ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -36,6 +37,7 @@ export class SessionDialog {
     this.opener = opener;
     this.list = /** @type {HTMLElement} */ (dialog.querySelector(".session-list"));
     this.note = /** @type {HTMLElement} */ (dialog.querySelector(".note"));
+    this.figures = new Figures(/** @type {HTMLElement} */ (dialog.querySelector(".figures")), current);
     this.field = /** @type {HTMLInputElement} */ (dialog.querySelector("input"));
     const name = /** @type {HTMLElement} */ (opener.querySelector(".name"));
     name.textContent = current;
@@ -58,6 +60,7 @@ export class SessionDialog {
     this.list.replaceChildren();
     this.note.textContent = "";
     this.dialog.showModal();
+    this.figures.load();
     try {
       const { sessions } = await readJson("/sessions");
       this.list.replaceChildren(...sessions.map((/** @type {any} */ session) => this.#listItem(session)));
