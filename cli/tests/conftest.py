@@ -3,6 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from vtuber_cli.testing.answering_server import AnsweringServer, answering
+
 
 @pytest.fixture(autouse=True)
 def hangup_is_not_ignored() -> Iterator[None]:
@@ -10,3 +12,9 @@ def hangup_is_not_ignored() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def answering_server() -> Iterator[AnsweringServer]:
+    with answering() as start:
+        yield start

@@ -55,7 +55,7 @@ def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
         (("run", "--port", "80a0"), "argument --port: a port is a number from 1 to 65535"),
         (
             ("run", "--set", "gateway.FOO=1"),
-            "gateway has no setting FOO; its settings are ALLOWED_HOSTS, ALLOWED_ORIGINS, ",
+            "gateway has no setting FOO; its settings are ADMIN_TOKEN, ALLOWED_HOSTS, ALLOWED_ORIGINS, ",
         ),
         (
             ("run", "--set", "gateway.PORT=1"),

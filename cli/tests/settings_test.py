@@ -90,12 +90,20 @@ def test_the_legacy_chain_can_be_left_out(
         monkeypatch.setenv("LEGACY_ENABLED", said)
     loaded = settings.load()
     names = {spec.name for spec in loaded.services}
-    assert {name in names for name in ("memory", "chat-ai", "tts", "long-term-memory")} == {there}
+    assert {name in names for name in ("memory", "chat-ai", "tts")} == {there}
+    assert names >= {"long-term-memory", "ltm-worker", "analytics-worker"}, "events need them"
     assert "asr" in names, "microphones need it"
     assert all(
-        spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr", "long-term-memory"})
+        spec.fallback == (spec.name in {"memory", "chat-ai", "tts", "asr"})
         for spec in loaded.services
     )
+
+
+def test_the_workers_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS_ENABLED", "false")
+    names = {spec.name for spec in settings.load().services}
+    assert not names & {"long-term-memory", "ltm-worker", "analytics-worker"}
+    assert "memory" in names
 
 
 @pytest.mark.parametrize(("legacy", "there"), [("true", True), ("false", False)])

@@ -138,6 +138,7 @@ def command_line() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
     _flags_parser(commands)
+    _events_parser(commands)
     return parser
 
 
@@ -157,7 +158,7 @@ def main() -> None:
         sys.exit(_printed(screens[asked.command], asked))
     from dialog_contracts.model import SESSION_ID_RULE, is_session_id
 
-    if not is_session_id(asked.session):
+    if getattr(asked, "session", None) is not None and not is_session_id(asked.session):
         parser.error(f"--session: {SESSION_ID_RULE}")
     from vtuber_cli import gateway
 
@@ -165,6 +166,8 @@ def main() -> None:
         asked.url = gateway.address(asked.url or settings.gateway_url())
     except ValueError as error:
         parser.error(f"{'--url' if asked.url else 'VTUBER_URL'}: {error}")
+    if asked.command in (screens := {"events": _events, "analytics": _analytics}):
+        sys.exit(_printed(screens[asked.command], asked))
     if asked.command == "talk":
         sys.exit(_talk(asked))
     from vtuber_cli import say as saying
@@ -211,6 +214,57 @@ def _flags_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
             "-n", "--namespace", help="namespace of the VtuberSession (default: the one of kubectl)"
         )
         one.add_argument("--context", help="context of the cluster (default: the one of kubectl)")
+
+
+def _events_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    events = commands.add_parser("events", help="show events that wait or have failed")
+    verbs = events.add_subparsers(dest="verb", required=True)
+    analytics = commands.add_parser(
+        "analytics", help="show turns, first audio and interruptions of sessions"
+    )
+    analytics.add_argument("--session", help="only this session, turn by turn")
+    parsers = [analytics]
+    for verb, what in (
+        ("backlog", "print what waits in each engine and in each stream"),
+        ("dead", "print the events that could not be delivered or applied"),
+        ("replay", "try failed events again"),
+    ):
+        one = verbs.add_parser(verb, help=what)
+        parsers.append(one)
+        if verb == "replay":
+            which = one.add_mutually_exclusive_group(required=True)
+            which.add_argument("--all", action="store_true", help="every failed event")
+            which.add_argument(
+                "ids", nargs="*", default=[], help="ids as `events dead` prints them"
+            )
+    for one in parsers:
+        one.add_argument("--json", action="store_true", help="print JSON")
+        one.add_argument(
+            "--url",
+            help=f"address of the gateway (default: VTUBER_URL, or http://127.0.0.1:{GATEWAY_PORT})",
+        )
+
+
+def _events(asked: argparse.Namespace) -> int:
+    from vtuber_cli import events
+    from vtuber_cli.console import Console
+    from vtuber_cli.gateway_api import GatewayApi
+
+    api, console = GatewayApi(asked.url, settings.admin_token()), Console()
+    if asked.verb == "backlog":
+        return events.backlog(api, console, as_json=asked.json)
+    if asked.verb == "dead":
+        return events.dead(api, console, as_json=asked.json)
+    return events.replay(api, console, None if asked.all else asked.ids, as_json=asked.json)
+
+
+def _analytics(asked: argparse.Namespace) -> int:
+    from vtuber_cli import analytics
+    from vtuber_cli.console import Console
+    from vtuber_cli.gateway_api import GatewayApi
+
+    api = GatewayApi(asked.url, settings.admin_token())
+    return analytics.main(api, Console(), asked.session, as_json=asked.json)
 
 
 def _flags(asked: argparse.Namespace) -> int:

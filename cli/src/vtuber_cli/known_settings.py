@@ -5,7 +5,15 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-RUN_SETTINGS: Final = ("PORT", "REDIS_URL", "LEGACY_ENABLED", "MICROPHONE_ENABLED", "VTUBER_URL")
+RUN_SETTINGS: Final = (
+    "PORT",
+    "REDIS_URL",
+    "LEGACY_ENABLED",
+    "MICROPHONE_ENABLED",
+    "WORKERS_ENABLED",
+    "VTUBER_URL",
+    "ADMIN_TOKEN",
+)
 """Settings of the `vtuber` command itself."""
 
 SET_BY_RUN: Final = {

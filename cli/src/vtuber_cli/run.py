@@ -134,7 +134,7 @@ class Runner:
                     READY_WITHIN_S,
                 )
             )
-        main = [spec for spec in self._services if not spec.fallback]
+        main = [spec for spec in self._services if not spec.starts_later]
         for spec in main:
             await self._start(spec)
         supervisors = [self._supervisor(spec) for spec in main]
@@ -158,8 +158,8 @@ class Runner:
         await self._run_fallback()
 
     async def _run_fallback(self) -> None:
-        """Run the legacy pipeline; its failures never end the run."""
-        chain = [spec for spec in self._services if spec.fallback]
+        """Run the legacy pipeline and background services; their failures never end the run."""
+        chain = [spec for spec in self._services if spec.starts_later]
         try:
             for spec in chain:
                 await self._start(spec)
@@ -173,7 +173,7 @@ class Runner:
         try:
             for supervisor in await self._missing(supervisors):
                 self._console.say(
-                    f"{self._console.paint('No fallback:', 'red')} {supervisor.name}: "
+                    f"{self._console.paint(f'Without {supervisor.name}:', 'red')} "
                     f"{self._why_missing(supervisor)}"
                 )
             for supervisor in supervisors:
@@ -257,7 +257,7 @@ class Runner:
             "HOST": self._options.host if spec.name == "gateway" else "127.0.0.1",
         }
         await self._processes.launch(
-            spec.name, spec.colour, [sys.executable, "-m", spec.module], env
+            spec.name, spec.colour, [sys.executable, "-m", spec.module, *spec.arguments], env
         )
 
     async def _state(self, spec: ServiceSpec) -> tuple[bool, str]:

@@ -20,7 +20,7 @@ _FILE: Final = "addresses.json"
 class ServiceAddress:
     """Address of one service. `host` is an address of this machine.
 
-    `fallback`: it belongs to the legacy pipeline.
+    `fallback`: turns of the main path do not need it.
     """
 
     name: str
@@ -38,16 +38,16 @@ def run_addresses(
     All others listen on loopback.
     """
     return [
-        ServiceAddress(spec.name, spec.port, addresses.local_host(host), scheme, spec.fallback)
+        ServiceAddress(spec.name, spec.port, addresses.local_host(host), scheme, spec.starts_later)
         if spec.name == page
-        else ServiceAddress(spec.name, spec.port, fallback=spec.fallback)
+        else ServiceAddress(spec.name, spec.port, fallback=spec.starts_later)
         for spec in services
     ]
 
 
 def default_addresses(services: Sequence[ServiceSpec]) -> list[ServiceAddress]:
     """Return the addresses of a run with default ports."""
-    return [ServiceAddress(spec.name, spec.port, fallback=spec.fallback) for spec in services]
+    return [ServiceAddress(spec.name, spec.port, fallback=spec.starts_later) for spec in services]
 
 
 def write(folder: Path, found: Sequence[ServiceAddress]) -> str | None:

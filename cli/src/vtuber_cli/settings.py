@@ -22,9 +22,10 @@ REPLICAS_MAX: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A process to run: `python -m module`, which listens on `port`.
+    """A process to run: `python -m module arguments`, which listens on `port`.
 
-    `fallback`: it belongs to the legacy pipeline and is started after the main path. `microphone`:
+    `fallback`: it belongs to the legacy pipeline. `background`: it works on what turns leave behind.
+    Both are started after the main path. `microphone`:
     microphones need it too, so it runs even without the legacy pipeline. `without` is a clause that
     says what is missing while it does not run. `service` is the name in `services.toml`; replicas
     have an `ordinal` from 1, which is also the end of their name.
@@ -36,10 +37,17 @@ class ServiceSpec:
     colour: str
     env: Mapping[str, str]
     fallback: bool = False
+    background: bool = False
     microphone: bool = False
+    arguments: tuple[str, ...] = ()
     service: str = ""
     ordinal: int = 0
     without: str = "it is missing"
+
+    @property
+    def starts_later(self) -> bool:
+        """Whether turns of the main path do not need it."""
+        return self.fallback or self.background
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +77,9 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
     )
     profile = declared.pop("profile")
     environment = dict(os.environ)
-    legacy, microphone = (
-        not is_off(environment.get(name, "")) for name in ("LEGACY_ENABLED", "MICROPHONE_ENABLED")
+    legacy, microphone, workers = (
+        not is_off(environment.get(name, ""))
+        for name in ("LEGACY_ENABLED", "MICROPHONE_ENABLED", "WORKERS_ENABLED")
     )
     for change in changes:
         service, name, value = _change(change)
@@ -109,16 +118,17 @@ def load(changes: Sequence[str] = (), scales: Sequence[str] = ()) -> RunSettings
             colour=table["colour"],
             env=table.get("env", {}),
             fallback=table.get("fallback", False),
+            background=table.get("background", False),
             microphone=table.get("microphone", False),
+            arguments=tuple(table.get("arguments", ())),
             service=name,
             ordinal=ordinal,
             without=table.get("without", ""),
         )
         for name, table in declared.items()
         for ordinal in range(replicas.get(name, 1))
-        if legacy
-        or not table.get("fallback", False)
-        or (microphone and table.get("microphone", False))
+        if (legacy or not table.get("fallback", False) or (microphone and table.get("microphone")))
+        and (workers or not table.get("background", False))
     )
     known = {
         *known_settings.RUN_SETTINGS,
@@ -215,6 +225,11 @@ def port_number(text: str, name: str) -> int:
 def gateway_url() -> str:
     """Return the default URL of the gateway: VTUBER_URL, or this machine."""
     return os.environ.get("VTUBER_URL", "").strip() or f"http://127.0.0.1:{GATEWAY_PORT}"
+
+
+def admin_token() -> str | None:
+    """Return ADMIN_TOKEN, for a gateway on another machine."""
+    return os.environ.get("ADMIN_TOKEN", "").strip() or None
 
 
 def _scale(text: str, scalable: Sequence[str]) -> tuple[str, int]:

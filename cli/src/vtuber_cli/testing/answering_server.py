@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 AnsweringServer = Callable[[int, bytes], int]
-"""Takes status and body; returns the port of a server that answers every GET with them."""
+"""Takes status and body; returns the port of a server that answers every request with them."""
 
 
 @contextmanager
@@ -20,6 +20,10 @@ def answering() -> Iterator[AnsweringServer]:
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 pass
