@@ -12,13 +12,14 @@ from e2e.kind.conftest import SMALL
 from e2e.kind.namespace import Namespace
 from e2e.kind.release import CHART, PREVIOUS, Release
 
-KNOWN_THEN = [value for value in SMALL if not value.startswith(("legacy.", "microphone."))]
+NEW_SINCE = ("legacy.", "microphone.", "asyncWorkers")
+KNOWN_THEN = [value for value in SMALL if not value.startswith(NEW_SINCE)]
 
 
 async def test_turns_sessions_and_flags_are_what_they_were(
     namespace: Namespace, built: dict[str, str], release: Callable[..., Release]
 ) -> None:
-    then = {section: image for section, image in built.items() if not section.startswith("legacy.")}
+    then = {section: image for section, image in built.items() if not section.startswith(NEW_SINCE)}
     older = Release(
         namespace, [*images.values(then), "--set", ",".join(KNOWN_THEN)], chart=PREVIOUS
     )

@@ -22,6 +22,7 @@ SMALL = [
     # default, switch it on.
     "legacy.enabled=false",
     "microphone.enabled=false",
+    "asyncWorkers.enabled=false",
     "gateway.service.type=NodePort",
     "gateway.replicas=1",
     "inputHandler.replicas=1",

@@ -19,6 +19,7 @@ MEMBERS: Final = {
     "legacy.tts": "services/tts",
     "legacy.asr": "services/asr",
     "legacy.longTermMemory": "services/long-term-memory",
+    "asyncWorkers": "services/async-workers",
     "operator": "operator",
 }
 """Section of the chart's values → folder of the member."""

@@ -20,6 +20,7 @@ EVERYTHING = {
 }
 MAIN = ("gateway", "input-handler", "dialog-engine", "output-handler")
 LEGACY = ("memory", "chat-ai", "tts", "asr", "long-term-memory")
+WORKERS = ("ltm-worker", "analytics-worker")
 
 
 def rendered(helm: str, *values: str) -> list[dict[str, Any]]:
@@ -130,7 +131,7 @@ def test_every_pod_is_restricted_and_reads_only(helm: str) -> None:
                 container.get("env", [])
             ), f"{name}: a name twice"
             seen += 1
-    assert seen == len((*MAIN, *LEGACY, "operator", "redis", "test"))
+    assert seen == len((*MAIN, *LEGACY, *WORKERS, "operator", "redis", "test"))
 
 
 def test_a_leaving_pod_has_time_for_what_it_promises(helm: str) -> None:
@@ -172,7 +173,9 @@ def test_policies_are_the_data_flow(helm: str) -> None:
         ("input-handler", "output-handler"),
         ("input-handler", "asr"),
         ("dialog-engine", "output-handler"),
-        *((component, "redis") for component in (*MAIN, *LEGACY, "operator")),
+        ("gateway", "analytics-worker"),
+        ("ltm-worker", "long-term-memory"),
+        *((component, "redis") for component in (*MAIN, *LEGACY, *WORKERS, "operator")),
     }
     out = {
         (
@@ -218,7 +221,11 @@ def test_microphones_keep_asr_when_the_rest_of_the_chain_is_gone(helm: str) -> N
 
 
 def test_without_the_legacy_chain_nothing_of_it_is_left_and_services_know(helm: str) -> None:
-    documents = rendered(helm, "--set", "legacy.enabled=false,microphone.enabled=false")
+    documents = rendered(
+        helm,
+        "--set",
+        "legacy.enabled=false,microphone.enabled=false,asyncWorkers.enabled=false",
+    )
     assert not {name for name, _ in pods(documents)} & {f"vtuber-{name}" for name in LEGACY}
     assert "chat-ai" not in json.dumps(documents)
     for without, said in ((True, "false"), (False, "true")):
@@ -232,6 +239,17 @@ def test_without_the_legacy_chain_nothing_of_it_is_left_and_services_know(helm: 
             assert ("ENGINE_UNAVAILABLE_WAIT_S" in env) is (
                 without and name == "vtuber-input-handler"
             )
+
+
+def test_workers_bring_long_term_memory_and_leave_with_it(helm: str) -> None:
+    def installed(**enabled: bool) -> set[str]:
+        given = (f"--set={part}.enabled={str(on).lower()}" for part, on in enabled.items())
+        names = {name.removeprefix("vtuber-") for name, _ in pods(rendered(helm, *given))}
+        return names & {*WORKERS, "long-term-memory"}
+
+    assert installed(asyncWorkers=True, legacy=False) == {*WORKERS, "long-term-memory"}
+    assert installed(asyncWorkers=False, legacy=True) == {"long-term-memory"}
+    assert installed(asyncWorkers=False, legacy=False) == set()
 
 
 def test_a_setting_of_the_user_replaces_the_charts(helm: str) -> None:

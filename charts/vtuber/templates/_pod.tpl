@@ -4,7 +4,7 @@ The pods, written once. `vtuber.pod` takes a dict:
   flags (takes part in flag delivery), clientOf (components it may talk to), drain (seconds, 0: ends at once),
   speech (seconds that voices get after that),
   preStop (seconds that a leaving pod still serves, until nobody sends to it any more),
-  serviceAccount, volumes, mounts (lists).
+  serviceAccount, arguments, volumes, mounts (lists).
 */}}
 
 {{- define "vtuber.podSecurity" -}}
@@ -113,6 +113,9 @@ spec:
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
       {{- if and .root.Values.development (ne .name "operator") }}
       command: [watchfiles, --filter, python, python -P /app/own/main.py, /app/own]
+      {{- end }}
+      {{- with .arguments }}
+      args: {{- toYaml . | nindent 8 }}
       {{- end }}
       securityContext: {{- include "vtuber.containerSecurity" .root | nindent 8 }}
       ports:

@@ -5,7 +5,9 @@
 memory: { section: memory, port: 8201 }
 chat-ai: { section: chatAi, port: 8202, flags: true, outside: language models }
 tts: { section: tts, port: 8203, flags: true, outside: voices }
-long-term-memory: { section: longTermMemory, port: 8204 }
+{{ end -}}
+{{- if or .Values.legacy.enabled .Values.asyncWorkers.enabled }}
+long-term-memory: { section: longTermMemory, port: 8204, serves: {{ .Values.asyncWorkers.enabled }} }
 {{ end -}}
 {{- if or .Values.legacy.enabled .Values.microphone.enabled -}}
 asr: { section: asr, port: 8101, serves: true }
