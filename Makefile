@@ -69,6 +69,12 @@ e2e-nodes: $(READY) ## those of a cluster with several nodes: rolled, drained, S
 e2e-hostile: $(READY) ## what strangers do, at full strength; writes e2e/hostile/results/latest.json (five minutes)
 	@$(BIN)/pytest -q -n 0 --level 3 e2e/hostile
 
+e2e-durability: $(READY) ## kill processes under load and account for every event: TURNS=5000 KILLS=100 (about five minutes)
+	@$(BIN)/python -m e2e.durability $(or $(TURNS),5000) $(or $(KILLS),100)
+
+e2e-simulation: $(READY) ## 10 000 seeds of the simulated system of events, and 2 000 power cuts (about five minutes)
+	@$(BIN)/python -m e2e.event_simulation $(or $(SEEDS),10000)
+
 fmt: $(READY) ## format the code and write generated files anew
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only -q .
@@ -96,4 +102,4 @@ $(READY): $(BIN)/uv requirements.lock $(MEMBERS)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps $(LOCAL)
 	@touch $@
 
-.PHONY: help run models test check bench soak images up down e2e e2e-nodes e2e-hostile fmt lock clean
+.PHONY: help run models test check bench soak images up down e2e e2e-nodes e2e-hostile e2e-durability e2e-simulation fmt lock clean

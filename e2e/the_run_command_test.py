@@ -28,7 +28,7 @@ from vtuber_cli import valkey
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
-AS_IT_COMES = {"LEGACY_ENABLED": "true", "MICROPHONE_ENABLED": "true"}
+AS_IT_COMES = {"LEGACY_ENABLED": "true", "MICROPHONE_ENABLED": "true", "WORKERS_ENABLED": "true"}
 """What `make run` starts, which most tests leave out."""
 
 PROGRAMS = [
@@ -46,6 +46,8 @@ PROGRAMS = [
         "tts",
         "asr",
         "long_term_memory",
+        "async_workers",
+        "async_workers",
         "dialog_voice.providers.espeak.process",
     ),
 ]
@@ -203,7 +205,7 @@ async def test_one_variable_goes_back_to_the_chain_of_queues(tmp_path: Path) -> 
 async def test_what_is_not_built_yet_is_said(as_newcomer: Stack) -> None:
     state = await get(as_newcomer.service("input-handler") + "/readyz")
     assert state["ready"]
-    assert set(state["unsupported"]) == {"ENABLE_STREAMS_OUTBOX", "ENABLE_LTM"}
+    assert set(state["unsupported"]) == {"ENABLE_LTM"}
 
 
 def test_say_prints_the_text_and_the_times_and_saves_the_voice(

@@ -26,8 +26,9 @@ from dialog_contracts.ingest import (
 from dialog_contracts.legacy_chain import TtsRequest
 from dialog_contracts.limits import BYTES_PER_MS
 from dialog_contracts.viewer import Phase
-from dialog_engine.memory_shortterm import ShortTermMemory, StoredTurn
+from dialog_engine.memory_shortterm import ShortTermMemory
 from dialog_engine.redis_store import ClaimState
+from dialog_engine.stored_turn import StoredTurn
 from dialog_engine.turn.ports import TurnResult
 from dialog_engine.turn.request import TurnRequest
 from dialog_engine.turn.runner import TurnRunner
@@ -99,6 +100,8 @@ class Host:
     def drop_record(self, turn: int) -> None: ...
 
     def on_stored(self) -> None: ...
+
+    def add_late_stats(self, stored: StoredTurn) -> None: ...
 
     def enqueue_voice_file(self, request: TtsRequest) -> None: ...
 

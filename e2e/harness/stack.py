@@ -27,6 +27,16 @@ FAKES = {
 }
 
 
+def _module(name: str) -> list[str]:
+    return ["-m", name.replace("-", "_")]
+
+
+_COMMANDS = {
+    "ltm-worker": ["-m", "async_workers", "ltm"],
+    "analytics-worker": ["-m", "async_workers", "analytics"],
+}
+
+
 @dataclass(frozen=True)
 class Stack:
     """A running system. `url` is the gateway's."""
@@ -49,7 +59,9 @@ class Stack:
     def pid_of(self, name: str) -> int:
         """The present process of a service: the runner starts one anew that was killed."""
         for child in psutil.Process(self.process.pid).children():
-            if child.cmdline()[-2:] == ["-m", name.replace("-", "_")]:
+            if child.cmdline()[-len(_COMMANDS.get(name, _module(name))) :] == _COMMANDS.get(
+                name, _module(name)
+            ):
                 return int(child.pid)
         raise AssertionError(f"{name} does not run")
 
@@ -77,13 +89,14 @@ def running(
     env: Mapping[str, str] | None = None,
     *,
     legacy: bool = False,
+    workers: bool = False,
     changes: Sequence[str] = (),
     scales: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """Start everything, wait until it is ready, end it with Ctrl-C. `legacy`.
 
-    With the legacy chain, which is waited for too.
+    With the legacy chain, which is waited for too; `workers`: with the consumers of events.
     """
     state = data / "state.json"
     state.unlink(missing_ok=True)
@@ -106,6 +119,7 @@ def running(
     env = {
         "LEGACY_ENABLED": str(legacy).lower(),
         "MICROPHONE_ENABLED": str(legacy).lower(),
+        "WORKERS_ENABLED": str(workers).lower(),
         **(env or {}),
     }
     process = subprocess.Popen(
@@ -113,7 +127,9 @@ def running(
     )
     try:
         deadline = time.monotonic() + READY_WITHIN_S
-        while not state.exists() or (legacy and not json.loads(state.read_text())["legacy"]):
+        while not state.exists() or (
+            (legacy or workers) and not json.loads(state.read_text())["legacy"]
+        ):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(
                     f"the system did not start:\n{(data / 'run.log').read_text()[-4000:]}"

@@ -1,0 +1,1 @@
+"""A deterministic simulation of engines, Redis and workers; see `world.py`."""
