@@ -13,7 +13,15 @@ from typing import Any
 
 import uvloop
 
-from e2e.bench import browser_stop, chart, cluster, fallback, scenarios, soak
+from e2e.bench import (
+    browser_stop,
+    chart,
+    cluster,
+    event_delivery,
+    fallback,
+    scenarios,
+    soak,
+)
 from e2e.bench.cpu_steal import QUIET_SHARE, stolen, stolen_share
 from e2e.bench.table import print_table
 
@@ -33,6 +41,8 @@ def main() -> None:
             fallback.legacy_turn,
             fallback.fallback_detected,
             fallback.switch_cost,
+            event_delivery.event_delivery,
+            event_delivery.outbox_first_audio,
             soak.soak_short,
         ):
             if len(sys.argv) > 1 and scenario.__name__ not in sys.argv[1:]:
