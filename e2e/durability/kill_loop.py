@@ -24,6 +24,8 @@ from e2e.durability.processes import System
 SESSIONS: Final = 16
 FLAGS: Final = {"ENABLE_SYNC_CORE": True, "ENABLE_STREAMS_OUTBOX": True}
 SETTLE_S: Final = 120.0
+PAUSE_S: Final = 0.2
+"""Between two turns of a session, so that the kills are spread over the turns that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class KillLoop:
             while not await self._say(http, session, turn):
                 await asyncio.sleep(0.05)
             self._acknowledged.add((session, turn))
+            await asyncio.sleep(PAUSE_S)
 
     async def _say(self, http: aiohttp.ClientSession, session: str, turn: int) -> bool:
         body = {

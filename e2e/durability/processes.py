@@ -66,7 +66,9 @@ class System:
         self.folder = folder
         self.store = Store(folder / "valkey")
         redis = {"REDIS_URL": self.store.url, "CLAIM_AFTER_S": "1"}
-        self.memory = Child(folder, "long-term-memory", ["long_term_memory"], redis)
+        # Every memory is counted at the end, so none may be the oldest of too many.
+        kept = {"MAX_MEMORIES_PER_USER": "100000"}
+        self.memory = Child(folder, "long-term-memory", ["long_term_memory"], {**redis, **kept})
         self.engine = Child(
             folder,
             "dialog-engine",
