@@ -49,6 +49,7 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
         "FAKE_CHAR_MS": str(CHAR_MS),
     }
     seen: dict[str, list[tuple[float, float, float]]] = {}
+    wal, wal_bytes = data / "dialog-engine.db-wal", 0
     with running(data, {**env, "FAKE_WORDS": str(words), "LLM_MAX_TOKENS": "8000"}) as stack:
         listener = Listener()
         until = time.monotonic() + minutes * 60
@@ -56,6 +57,7 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
         speech = asyncio.create_task(_speech(stack, listener, until))
         while time.monotonic() < until:
             await asyncio.sleep(EVERY_S)
+            wal_bytes = max(wal_bytes, wal.stat().st_size if wal.exists() else 0)
             for service, pid in stack.pids.items():
                 rss = psutil.Process(pid).memory_info().rss / 1000
                 seen.setdefault(service, []).append(
@@ -71,6 +73,7 @@ async def soak(data: Path, minutes: float = 10.0) -> dict[str, float]:
         "soak_minutes": minutes,
         "soak_turns": float(sum(turns for turns, _ in said)),
         "soak_turns_unheard": float(sum(unheard for _, unheard in said)),
+        "soak_engine_wal_mb": round(wal_bytes / 1e6, 2),
         "soak_speech_s": round(listener.audio_ms / 1000, 1),
         "soak_underruns": float(listener.underruns),
         "soak_least_spare_ms": round(listener.least_ms, 1),
