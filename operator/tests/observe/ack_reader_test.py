@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
+from dialog_flags.flags import Flag
 from dialog_redis.client import RedisClient, RedisUnavailable
 from vtuber_operator.observe.ack_reader import ACK_TTL_MS, AckReader
 from vtuber_operator.plan.snapshot import Acknowledgement
@@ -110,6 +111,22 @@ async def test_only_what_means_something_new_wakes_the_operator(
     assert await changes_after(said(8, NOW_MS + 40_000, "k"), later_ms=20_000) == 1, (
         "back after it was too old to count"
     )
+
+
+async def test_flags_that_a_pod_cannot_serve_are_read_and_those_of_a_newer_one_ignored(
+    client: RedisClient, redis: "Redis"
+) -> None:
+    made = reading(client)
+    ack = FlagAck(
+        service="engine",
+        revision=1,
+        at=NOW_MS / 1_000,
+        unsupported={"ENABLE_LTM": "not built", "ENABLE_TELEPATHY": "not yet"},
+    )
+    await redis.hset(FLAGS_ACKS, "engine-0", ack.to_json())
+    async with running(made.reader):
+        await until(lambda: "engine-0" in made.reader.acks, "it is read")
+    assert made.reader.acks["engine-0"].unsupported == {(Flag.ENABLE_LTM, "not built")}
 
 
 async def test_fields_of_pods_that_are_gone_are_removed(

@@ -115,6 +115,10 @@ def test_a_flags_time_is_of_its_phase() -> None:
             ),
             WORLD, "False", "KeyNotMounted", "b yet",
         ),
+        (
+            replace(DONE, unserved=((Flag.ENABLE_LTM, "b cannot serve ENABLE_LTM"),)),
+            WORLD, "False", "FlagUnsupported", "b cannot",
+        ),
         (replace(DONE, stalled=ConditionValue("False", Reason.INVALID_SPEC, "spec.flags")), WORLD, "False", "InvalidSpec", "spec.flags"),
     ],
 )  # fmt: skip
@@ -124,6 +128,15 @@ def test_ready_says_why_in_a_word_and_a_sentence(
     status = status_of(world, resource(), facts)
     assert said(status)[:2] == (truth, reason)
     assert words in said(status)[2]
+
+
+def test_a_flag_that_cannot_be_served_needs_a_person() -> None:
+    unserved = replace(DONE, unserved=((Flag.ENABLE_LTM, "ENABLE_LTM is on, but …"),))
+    status = status_of(WORLD, resource(), unserved)
+    assert status.phase is Phase.STALLED
+    assert said(status, "Stalled")[:2] == ("True", "FlagUnsupported")
+    assert said(status, "Reconciling")[:2] == ("False", "FlagUnsupported")
+    assert said(status, "FlagsApplied")[0] == "True", "pods go by it, as far as they can"
 
 
 def test_redis_away_takes_nothing_back_that_was_said_of_this_very_spec() -> None:

@@ -223,6 +223,26 @@ def test_a_session_starts_with_what_is_on_for_everyone_and_wanted_now(
     assert cluster.status("one").effective == "CORE,STREAMING"
 
 
+def test_a_flag_that_a_pod_cannot_serve_is_not_ready_until_it_is_off_or_can_be_served(
+    cluster: InMemoryCluster,
+) -> None:
+    cluster.apply("one", spec("live-001", OUTBOX, LTM))
+    cluster.apply("two", spec("live-002", OUTBOX))
+    cluster.settle()
+    assert cluster.ready("one") == ("True", "Ready")
+    pod = sorted(cluster.pods)[0]
+    cluster.acknowledge(pod, unsupported=frozenset({(Flag.ENABLE_LTM, "it is not built")}))
+    cluster.operate()
+    assert cluster.ready("one") == ("False", "FlagUnsupported")
+    ready = cluster.status("one").condition("Ready")
+    assert ready is not None
+    assert ready.message == f"ENABLE_LTM is on, but {pod} cannot serve it: it is not built"
+    assert cluster.ready("two") == ("True", "Ready"), "it does not use the flag"
+    cluster.acknowledge(pod)
+    cluster.operate()
+    assert cluster.ready("one") == ("True", "Ready")
+
+
 def test_the_older_resource_has_the_session_and_the_other_says_so(cluster: InMemoryCluster) -> None:
     cluster.apply("first", spec("live-001", STREAMING))
     cluster.now_ms += 1_000

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no password
     KEY_MISSING = "KeyMissing"
     KEY_NOT_MOUNTED = "KeyNotMounted"
+    FLAG_UNSUPPORTED = "FlagUnsupported"
     SUSPENDED = "Suspended"
     NOT_SUSPENDED = "NotSuspended"
     NOT_STALLED = "NotStalled"

@@ -4,7 +4,7 @@ The channel names pods that wrote one, and the hash holds them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from dialog_contracts.redis_names import FLAGS_ACK_EVERY_S, FLAGS_ACK_VALID_S, FLAGS_ACKS
 from dialog_contracts.session_document import FlagAck
+from dialog_flags.flags import Flag
 from dialog_redis.client import RedisClient, RedisUnavailable
 from dialog_redis.subscriber import Announcement, Subscriber
 from vtuber_operator.clock import unix_ms
@@ -132,13 +133,21 @@ class AckReader:
         # An acknowledgement that existed at the start is as old as it says; one that changes later
         # is new.
         at_ms = now if acknowledged or pod in self._raw else min(now, said_ms)
-        fresh = Acknowledgement(ack.revision, at_ms, frozenset(ack.missing_keys))
+        fresh = Acknowledgement(
+            ack.revision, at_ms, frozenset(ack.missing_keys), _known_flags(ack.unsupported)
+        )
         self._raw[pod] = raw
         self.acks[pod] = fresh
         stale = known is None or now - known.at_ms > FLAGS_ACK_VALID_S * 1_000
         if (
             stale
             or known is None
-            or (known.revision, known.missing) != (fresh.revision, fresh.missing)
+            or (known.revision, known.missing, known.unsupported)
+            != (fresh.revision, fresh.missing, fresh.unsupported)
         ):
             self._on_change()
+
+
+def _known_flags(unsupported: Mapping[str, str]) -> frozenset[tuple[Flag, str]]:
+    """Return the flags that this version knows; a newer pod may name others."""
+    return frozenset((Flag(name), why) for name, why in unsupported.items() if name in list(Flag))

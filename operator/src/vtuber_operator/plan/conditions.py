@@ -55,6 +55,8 @@ class RolloutFacts:
     """Whether this decision changes the document, which no pod can have acknowledged then."""
     in_transit: Flag | None = None
     stalled: ConditionValue | None = None
+    unserved: tuple[tuple[Flag, str], ...] = ()
+    """Flags in force that a pod cannot serve, each with a sentence."""
 
     @property
     def remaining(self) -> FlagChange | None:
@@ -164,11 +166,24 @@ def _ready(facts: RolloutFacts, applied: ConditionValue, secrets: ConditionValue
         return secrets
     if applied.truth != "True":
         return applied
+    if facts.unserved:
+        return ConditionValue(
+            "False", Reason.FLAG_UNSUPPORTED, "; ".join(sentence for _, sentence in facts.unserved)
+        )
     return (
         ConditionValue("True", Reason.READY, applied.message)
         if secrets.truth == "True"
         else secrets
     )
+
+
+def _stalled(facts: RolloutFacts, ready: ConditionValue) -> ConditionValue:
+    if facts.stalled is not None:
+        return ConditionValue("True", facts.stalled.reason, facts.stalled.message)
+    if ready.reason is Reason.FLAG_UNSUPPORTED:
+        # Only a person can go on: turn the flag off, or upgrade the pods.
+        return ConditionValue("True", ready.reason, ready.message)
+    return ConditionValue("False", Reason.NOT_STALLED, "nothing is in the way")
 
 
 def _all(
@@ -183,16 +198,14 @@ def _all(
         )
     elif ready.truth == "True":
         reconciling = ConditionValue("False", Reason.DONE, "there is nothing left to do")
-    elif ready.reason is Reason.SUSPENDED:
-        reconciling = ConditionValue("False", Reason.SUSPENDED, ready.message)
+    elif ready.reason in (Reason.SUSPENDED, Reason.FLAG_UNSUPPORTED):
+        reconciling = ConditionValue("False", ready.reason, ready.message)
     else:
         reconciling = ConditionValue("True", Reason.PROGRESSING, ready.message)
     return {
         "Ready": ready,
         "Reconciling": reconciling,
-        "Stalled": ConditionValue("True", facts.stalled.reason, facts.stalled.message)
-        if facts.stalled is not None
-        else ConditionValue("False", Reason.NOT_STALLED, "nothing is in the way"),
+        "Stalled": _stalled(facts, ready),
         "FlagsApplied": applied,
         "SecretsReady": secrets,
         "Suspended": ConditionValue(

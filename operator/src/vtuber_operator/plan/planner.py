@@ -26,6 +26,7 @@ from vtuber_operator.plan.flag_steps import (
     DEFAULT_ON,
     FlagChange,
     RolloutProgress,
+    format_pods,
     rollout_progress,
 )
 from vtuber_operator.plan.session_documents import (
@@ -206,6 +207,7 @@ def _facts(
         deadline_ms=deadline_ms,
         late=progress.late_ms > deadline_ms,
         in_transit=None if progress.applied else _in_transit(stored),
+        unserved=_unserved(snapshot, known),
     )
     if owner is not None and owner is not resource:
         sentence = f"{owner.path} is older and has the session {resource.session_id}: delete one of the two"
@@ -229,6 +231,15 @@ def _facts(
         generation=_new_generation(snapshot, resource),
         changed=True,
         in_transit=move.flag,
+    )
+
+
+def _unserved(snapshot: ClusterSnapshot, known: frozenset[Flag]) -> tuple[tuple[Flag, str], ...]:
+    """Return the flags in force that a live pod cannot serve, each with a sentence."""
+    return tuple(
+        (flag, f"{flag} is on, but {format_pods(pods)} cannot serve it: {why}")
+        for flag, (why, pods) in sorted(snapshot.unserved.items())
+        if flag in known
     )
 
 

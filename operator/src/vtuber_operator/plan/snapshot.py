@@ -134,6 +134,8 @@ class Acknowledgement:
     revision: int
     at_ms: int
     missing: frozenset[str] = frozenset()
+    unsupported: frozenset[tuple[Flag, str]] = frozenset()
+    """Flags that the pod cannot serve when on, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,17 @@ class ClusterSnapshot:
     def live(self) -> frozenset[str]:
         """Names of the live pods."""
         return frozenset(self.pods)
+
+    @cached_property
+    def unserved(self) -> Mapping[Flag, tuple[str, tuple[str, ...]]]:
+        """Flags that a live pod cannot serve when on: the reason, and the pods."""
+        found: dict[Flag, tuple[str, tuple[str, ...]]] = {}
+        for pod in sorted(self.pods):
+            ack = self.fresh_ack(pod)
+            for flag, why in sorted(ack.unsupported) if ack is not None else ():
+                first, pods = found.get(flag, (why, ()))
+                found[flag] = first, (*pods, pod)
+        return found
 
     @cached_property
     def common_revision(self) -> int:

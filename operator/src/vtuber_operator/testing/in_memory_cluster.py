@@ -148,11 +148,16 @@ class InMemoryCluster:
         if flags.generation != before.generation:
             assert flags.generation > before.generation
 
-    def acknowledge(self, *pods: str, missing: frozenset[str] = frozenset()) -> None:
+    def acknowledge(
+        self,
+        *pods: str,
+        missing: frozenset[str] = frozenset(),
+        unsupported: frozenset[tuple[Flag, str]] = frozenset(),
+    ) -> None:
         """Let these pods (or all) acknowledge the present revision."""
         if self.redis_down is None:
             for pod in pods or tuple(self.pods):
-                self.acks[pod] = Acknowledgement(self.revision, self.now_ms, missing)
+                self.acks[pod] = Acknowledgement(self.revision, self.now_ms, missing, unsupported)
 
     def operate(self) -> Plan:
         """Run one pass of the operator: statuses, then the documents that follow from them."""

@@ -18,6 +18,7 @@ from dialog_engine.redis_store import EngineStore
 from dialog_engine.sessions.leases import SessionLeases
 from dialog_engine.settings import EngineSettings
 from dialog_flags.flag_documents import FlagDocuments
+from dialog_flags.unsupported import not_served
 from dialog_llm.errors import LlmError
 from dialog_llm.session_models import SessionModels
 from dialog_providers.warming import Warming
@@ -53,6 +54,7 @@ def build(settings: EngineSettings) -> FastAPI:
         "dialog-engine",
         settings,
         missing_keys=lambda: sorted({*session_models.missing_keys(), *voices.missing_keys()}),
+        unsupported=not_served,
     )
     leases = SessionLeases(redis, ordinal=settings.ordinal, shared=settings.session_leases)
     service = ChatService(

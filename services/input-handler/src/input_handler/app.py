@@ -22,7 +22,7 @@ from dialog_contracts.sse import SseFrame
 from dialog_flags.flag_documents import FlagDocuments
 from dialog_flags.openfeature_provider import DocumentProvider
 from dialog_flags.session_flags import SessionFlags
-from dialog_flags.unsupported import unsupported
+from dialog_flags.unsupported import not_served, unsupported
 from dialog_redis.blob_store import BlobStore
 from dialog_redis.client import RedisClient
 from dialog_redis.flag_subscriber import FlagSubscriber
@@ -64,7 +64,7 @@ def build(settings: InputSettings) -> FastAPI:
     """Return the application of one input-handler process."""
     environment = settings.flags()
     documents = FlagDocuments()
-    watch = FlagSubscriber(documents, "input-handler", settings)
+    watch = FlagSubscriber(documents, "input-handler", settings, unsupported=not_served)
     redis = RedisClient(settings.redis_url)
     engines = _engines(settings)
     answers, blobs = LegacyResponses(settings.redis_url), BlobStore(settings.redis_url)

@@ -1,5 +1,5 @@
 from dialog_contracts.http import FlagSet
-from dialog_flags.unsupported import unsupported
+from dialog_flags.unsupported import not_served, unsupported
 
 DEFAULT = FlagSet()
 
@@ -10,6 +10,10 @@ def test_flags_of_parts_that_do_not_exist_yet_are_named_with_the_reason() -> Non
     )
     assert list(found) == ["ENABLE_LTM"]
     assert "nothing is recalled" in found["ENABLE_LTM"]
+
+
+def test_what_a_pod_tells_the_operator_are_flags_that_it_cannot_have_on() -> None:
+    assert set(not_served()) == {"ENABLE_LTM"}
 
 
 def test_what_needs_the_legacy_pipeline_is_named_only_where_it_does_not_run() -> None:

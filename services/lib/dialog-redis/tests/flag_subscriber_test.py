@@ -50,7 +50,13 @@ def watching(
 ) -> FlagDocuments:
     documents = FlagDocuments()
     settings = ServiceSettings(redis_url=url, pod_name="engine-0", flags_file=file)
-    watch = FlagSubscriber(documents, "dialog-engine", settings, missing_keys=lambda: missing or [])
+    watch = FlagSubscriber(
+        documents,
+        "dialog-engine",
+        settings,
+        missing_keys=lambda: missing or [],
+        unsupported=lambda: {"ENABLE_LTM": "not built"},
+    )
     watch.start()
     stack.push_async_callback(watch.aclose)
     return documents
@@ -87,6 +93,7 @@ async def test_a_change_is_loaded_and_acknowledged_at_once(tmp_path: Path) -> No
             assert found.flags.generation == 2
             ack = await acknowledged(redis)
             assert (ack.service, ack.missing_keys) == ("dialog-engine", ["studio.openai.key.1"])
+            assert ack.unsupported == {"ENABLE_LTM": "not built"}
             assert abs(ack.at - time.time()) < 5
 
 

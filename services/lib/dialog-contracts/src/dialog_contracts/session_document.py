@@ -119,3 +119,9 @@ class FlagAck(WireModel):
     missing_keys: list[KeyFile] = Field(
         default=[], description="Key files that documents name and the pod does not have yet."
     )
+    unsupported: dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[str, StringConstraints(max_length=256)],
+    ] = Field(
+        default={}, max_length=16, description="Flags that the pod cannot serve when on: why not."
+    )

@@ -39,3 +39,8 @@ def unsupported(flags: Iterable[FlagSet], *, legacy: bool) -> dict[str, str]:
         for flag, value, why in lacking
         if any(getattr(one, flag) is value for one in sets)
     }
+
+
+def not_served() -> dict[str, str]:
+    """Return the flags that no session can have on in this version: flag → reason."""
+    return {flag.value: why for flag, value, why in _NOT_BUILT if value}

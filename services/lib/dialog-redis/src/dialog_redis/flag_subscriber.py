@@ -38,7 +38,8 @@ REVISION_DIGITS: Final = 18
 class FlagSubscriber:
     """Belongs to a service's application, which calls `start` and `aclose`.
 
-    Without a pod name nothing is acknowledged (`make run`).
+    Without a pod name nothing is acknowledged (`make run`). `unsupported` returns the flags that
+    this process cannot serve when on, with the reason.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class FlagSubscriber:
         settings: ServiceSettings,
         *,
         missing_keys: Callable[[], list[str]] = list,
+        unsupported: Callable[[], dict[str, str]] = dict,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._documents, self._service = documents, service
         self._pod, self._file = settings.pod_name, settings.flags_file
-        self._missing_keys, self._clock = missing_keys, clock
+        self._missing_keys, self._unsupported = missing_keys, unsupported
+        self._clock = clock
         self._redis = connect_without_retries(
             settings.redis_url,
             timeout_s=REDIS_TIMEOUT_S,
@@ -158,6 +161,7 @@ class FlagSubscriber:
             revision=self._documents.revision,
             at=round(self._clock(), 3),
             missing_keys=self._missing_keys(),
+            unsupported=self._unsupported(),
         )
         async with self._redis.pipeline(transaction=False) as both:
             both.hset(redis_names.FLAGS_ACKS, self._pod, ack.to_json())
