@@ -20,6 +20,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "services/dialog-engine/src/dialog_engine/turn/actions.py": "data",
     "services/dialog-engine/src/dialog_engine/turn/ports.py": "protocol",
     "services/dialog-engine/src/dialog_engine/turn/request.py": "data",
+    "services/lib/dialog-contracts/src/dialog_contracts/backup.py": "data",
     "services/lib/dialog-contracts/src/dialog_contracts/events_api.py": "data",
     "services/lib/dialog-contracts/src/dialog_contracts/legacy_output.py": "data",
     "services/lib/dialog-contracts/src/dialog_contracts/limits.py": "constants",

@@ -166,7 +166,14 @@ def main() -> None:
         asked.url = gateway.address(asked.url or settings.gateway_url())
     except ValueError as error:
         parser.error(f"{'--url' if asked.url else 'VTUBER_URL'}: {error}")
-    if asked.command in (screens := {"events": _events, "analytics": _analytics}):
+    if asked.command in (
+        screens := {
+            "events": _events,
+            "analytics": _analytics,
+            "backup": _backup,
+            "restore": _backup,
+        }
+    ):
         sys.exit(_printed(screens[asked.command], asked))
     if asked.command == "talk":
         sys.exit(_talk(asked))
@@ -237,12 +244,37 @@ def _events_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser
             which.add_argument(
                 "ids", nargs="*", default=[], help="ids as `events dead` prints them"
             )
+    _backup_parsers(commands)
     for one in parsers:
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument(
             "--url",
             help=f"address of the gateway (default: VTUBER_URL, or http://127.0.0.1:{GATEWAY_PORT})",
         )
+
+
+def _backup_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for verb, what, file in (
+        ("backup", "save turns, events and figures of a running system", "zip file to write"),
+        ("restore", "replace them by those of a backup", "zip file of `backup`"),
+    ):
+        one = commands.add_parser(verb, help=what)
+        one.add_argument("file", type=Path, help=file)
+        one.add_argument(
+            "--url",
+            help=f"address of the gateway (default: VTUBER_URL, or http://127.0.0.1:{GATEWAY_PORT})",
+        )
+
+
+def _backup(asked: argparse.Namespace) -> int:
+    from vtuber_cli import backup
+    from vtuber_cli.console import Console
+    from vtuber_cli.gateway_api import GatewayApi
+
+    api = GatewayApi(asked.url, settings.admin_token())
+    if asked.command == "backup":
+        return backup.backup(api, Console(), asked.file)
+    return backup.restore(api, Console(), asked.file)
 
 
 def _events(asked: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
 """Requests of the commands to the gateway's HTTP API."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -13,6 +15,10 @@ from vtuber_cli.gateway import GatewayUnreachable
 
 M = TypeVar("M", bound=WireModel)
 TIMEOUT_S: Final = 10.0
+STREAM_TIMEOUT_S: Final = 160.0
+"""Seconds to the next bytes of a backup: a service copies its whole database first."""
+
+READ_BYTES: Final = 256 * 1024
 
 
 class RequestRefused(Exception):
@@ -33,7 +39,21 @@ class GatewayApi:
         """Return the body of the response; raises GatewayUnreachable and RequestRefused."""
         return self._parse(self._send("POST", path, body.to_json().encode()), model)
 
+    def stream(self, path: str) -> Iterator[bytes]:
+        """Yield a body in pieces; raises GatewayUnreachable and RequestRefused."""
+        with self._open("GET", path, None, STREAM_TIMEOUT_S) as answer:
+            try:
+                while piece := answer.read(READ_BYTES):
+                    yield piece
+            except (OSError, http.client.HTTPException) as error:
+                raise GatewayUnreachable(f"{self._url}{path} broke off: {error!r}") from error
+
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        with self._open(method, path, body, TIMEOUT_S) as answer:
+            raw: bytes = answer.read()
+            return raw
+
+    def _open(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Any:
         request = urllib.request.Request(self._url + path, data=body, method=method)  # noqa: S310  # gateway.address has checked the scheme
         request.add_header("content-type", "application/json")
         if self._token:
@@ -44,9 +64,7 @@ class GatewayApi:
             urllib.request.HTTPSHandler(context=gateway.trust(self._url)),
         )
         try:
-            with opener.open(request, timeout=TIMEOUT_S) as answer:
-                raw: bytes = answer.read()
-                return raw
+            return opener.open(request, timeout=timeout_s)
         except urllib.error.HTTPError as error:
             raise RequestRefused(_sentence(error.read(), error.code)) from error
         except OSError as error:

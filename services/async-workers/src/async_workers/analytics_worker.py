@@ -24,6 +24,8 @@ from dialog_redis.event_streams.entry import Applied, EffectUnavailable, Entry, 
 from dialog_redis.event_streams.group import GroupStore
 from dialog_sqlite import file_check
 from dialog_sqlite.errors import StoreClosed
+from dialog_sqlite.transfer import DatabaseTransfer
+from dialog_sqlite.transfer_routes import backup_routes
 from service_runtime import api
 from service_runtime.aio.background_tasks import BackgroundTasks
 from service_runtime.http.errors import InvalidField
@@ -68,7 +70,7 @@ def build(settings: AnalyticsSettings) -> FastAPI:
     """
     file_check.check(settings.analytics_db, "ANALYTICS_DB")
     file = analytics_database(settings.analytics_db)
-    store, tasks = AnalyticsStore(file), BackgroundTasks()
+    store, tasks, transfer = AnalyticsStore(file), BackgroundTasks(), DatabaseTransfer(file)
     consumer = EventConsumer(
         GroupStore(settings.redis_url, redis_names.EVENTS_ANALYTICS, settings.process_name),
         AnalyticsEffect(store).apply,
@@ -93,6 +95,7 @@ def build(settings: AnalyticsSettings) -> FastAPI:
         async with AsyncExitStack() as stack:
             await file.open()
             stack.push_async_callback(file.close)
+            stack.push_async_callback(transfer.aclose)
             stack.push_async_callback(tasks.close)
             consumer.start()
             stack.push_async_callback(consumer.aclose)
@@ -110,6 +113,7 @@ def build(settings: AnalyticsSettings) -> FastAPI:
             raise InvalidField(f"session: a session id is {SESSION_ID_RULE}", field="session")
         return await store.report(session)
 
+    app.include_router(backup_routes(transfer))
     return app
 
 

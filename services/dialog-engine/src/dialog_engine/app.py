@@ -26,6 +26,8 @@ from dialog_redis.client import RedisClient
 from dialog_redis.event_streams.publisher import EventPublisher
 from dialog_redis.flag_subscriber import FlagSubscriber
 from dialog_sqlite import file_check
+from dialog_sqlite.transfer import DatabaseTransfer
+from dialog_sqlite.transfer_routes import backup_routes
 from dialog_voice.errors import VoiceError
 from dialog_voice.registry import SessionVoices
 from service_runtime import api
@@ -64,6 +66,13 @@ def build(settings: EngineSettings) -> FastAPI:
         Warming("models", session_models.default, LlmError),
         Warming("voices", voices.default, VoiceError),
     )
+
+    async def restored() -> None:
+        """Forget what memory has of the database that was replaced."""
+        relay.forget_streams()
+        await service.reload_sessions()
+
+    transfer = DatabaseTransfer(file, busy=service.busy_reason, on_restored=restored)
     probe = HealthCheck("dialog-engine")
     probe.require(
         "warm-up", lambda: "warming" if models.untried or voices_warming.untried else None
@@ -92,6 +101,7 @@ def build(settings: EngineSettings) -> FastAPI:
             stack.push_async_callback(redis.aclose)
             await file.open()
             stack.push_async_callback(file.close)
+            stack.push_async_callback(transfer.aclose)
             stack.push_async_callback(publisher.aclose)
             stack.push_async_callback(report.write)
             stack.push_async_callback(relay.drain, FINAL_DRAIN_S)
@@ -114,6 +124,7 @@ def build(settings: EngineSettings) -> FastAPI:
     app = api.create("dialog-engine", probe, parts, hosts=hosts, leave=service.start_draining)
 
     app.include_router(outbox_routes(outbox, relay, report))
+    app.include_router(backup_routes(transfer))
 
     @app.post("/chat/stream")
     async def chat_stream(

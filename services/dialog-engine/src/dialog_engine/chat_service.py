@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from dialog_contracts import limits, sse
+from dialog_contracts import limits, redis_names, sse
 from dialog_contracts.http import ChatRequest, Command, FlagSet, TurnType
 from dialog_contracts.sse import SseFrame
 from dialog_engine.errors import TurnInProgress, TurnLost, TurnNumberTaken
@@ -111,6 +111,22 @@ class ChatService:
     def start_draining(self) -> None:
         """Begin the handoff of sessions at SIGTERM, while requests are still running."""
         self._handoff.start_draining()
+
+    def busy_reason(self) -> str | None:
+        """Return why the database cannot be replaced now, or None."""
+        running = len(self._sessions.running())
+        return f"{running} turns are running" if running else None
+
+    async def reload_sessions(self) -> None:
+        """Forget what memory has of the database, and publish the sessions that it has now.
+
+        Raises apsw.Error.
+        """
+        self._sessions.forget_idle()
+        self._completed.clear()
+        for session_id in reversed(await self._memory.session_ids(redis_names.MAX_SESSIONS)):
+            async with self._sessions.checkout(session_id) as session:
+                await self._history.publish(session)
 
     async def close(self) -> None:
         """Let running turns finish for `drain_s`, stop and store the others, then end all tasks."""

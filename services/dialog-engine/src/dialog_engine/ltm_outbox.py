@@ -105,6 +105,11 @@ class OutboxRelay:
         """Rows were stored."""
         self._woken.set()
 
+    def forget_streams(self) -> None:
+        """Compare with Redis again: the database was replaced by another one."""
+        self._origins.clear()
+        self.wake()
+
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:

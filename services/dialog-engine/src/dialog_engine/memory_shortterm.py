@@ -125,6 +125,13 @@ class ShortTermMemory:
 
         return await self._database.read(work)
 
+    async def session_ids(self, limit: int) -> list[str]:
+        """Return the sessions with the latest turns."""
+        query = "SELECT sessionId FROM turns GROUP BY sessionId ORDER BY max(ts) DESC LIMIT ?"
+        return await self._database.read(
+            lambda db: [str(row[0]) for row in db.execute(query, (limit,))]
+        )
+
     async def find(self, session_id: str, turn: int) -> StoredTurn | None:
         """Return one turn by its number, or None."""
         found = await self._database.read(

@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
+from fastapi import Path as PathParam
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
@@ -18,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from dialog_contracts import openapi
+from dialog_contracts.backup import UPLOAD_PATH
 from dialog_flags.flag_documents import FlagDocuments
 from dialog_redis.flag_subscriber import FlagSubscriber
 from gateway.admin_access import AdminAccess
@@ -43,8 +45,11 @@ TURN_RESPONSE_TIMEOUT_S: Final = 150.0
 It may wait two minutes for a single engine that is being replaced.
 """
 
+UploadPath = Annotated[str, PathParam(pattern=UPLOAD_PATH)]
 STOP_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 5.0
+COPY_TIMEOUT_S: Final = 150.0
+"""Seconds to the head of a backup: a service copies its whole database before it."""
 
 
 def build(settings: GatewaySettings) -> FastAPI:
@@ -138,6 +143,45 @@ def build(settings: GatewaySettings) -> FastAPI:
     async def events_backlog(request: Request) -> Response:
         return input_http.forward(
             "GET", "/events/backlog", request.headers, head_within_s=READ_TIMEOUT_S
+        )
+
+    @app.get("/backup/engines")
+    async def backup_engines(request: Request) -> Response:
+        admins.require(request)
+        return input_http.forward(
+            "GET", "/backup/engines", request.headers, head_within_s=READ_TIMEOUT_S
+        )
+
+    @app.get("/backup/engines/{ordinal}")
+    async def backup_engine(request: Request, ordinal: int) -> Response:
+        admins.require(request)
+        path = f"/backup/engines/{ordinal}"
+        return input_http.forward("GET", path, request.headers, head_within_s=COPY_TIMEOUT_S)
+
+    @app.post("/backup/engines/{ordinal}/{rest:path}")
+    async def restore_engine(request: Request, ordinal: int, rest: UploadPath) -> Response:
+        admins.require(request)
+        path = f"/backup/engines/{ordinal}/{rest}"
+        return input_http.forward(
+            "POST", path, request.headers, await request.body(), head_within_s=COPY_TIMEOUT_S
+        )
+
+    @app.get("/backup/analytics")
+    async def backup_analytics(request: Request) -> Response:
+        admins.require(request)
+        return analytics_http.forward(
+            "GET", "/backup", request.headers, head_within_s=COPY_TIMEOUT_S
+        )
+
+    @app.post("/backup/analytics/{rest:path}")
+    async def restore_analytics(request: Request, rest: UploadPath) -> Response:
+        admins.require(request)
+        return analytics_http.forward(
+            "POST",
+            f"/backup/{rest}",
+            request.headers,
+            await request.body(),
+            head_within_s=COPY_TIMEOUT_S,
         )
 
     @app.get("/events/dead")

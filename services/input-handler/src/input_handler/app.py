@@ -28,6 +28,7 @@ from dialog_redis.client import RedisClient
 from dialog_redis.flag_subscriber import FlagSubscriber
 from dialog_redis.legacy.responses import LegacyResponses
 from dialog_redis.work_queue.queue import WorkQueue
+from input_handler.api.backup import backup_routes
 from input_handler.api.events import EventsAdmin
 from input_handler.api.history import History
 from input_handler.api.input_socket import InputSocket
@@ -170,6 +171,8 @@ def build(settings: InputSettings) -> FastAPI:
         if not is_session_id(session_id):
             raise InvalidField(f"sessionId: {BAD_SESSION_ID}", field="sessionId")
         return await history.turns(session_id)
+
+    app.include_router(backup_routes(engines))
 
     @app.get("/events/backlog", response_model_exclude_none=True)
     async def events_backlog() -> EventsBacklog:

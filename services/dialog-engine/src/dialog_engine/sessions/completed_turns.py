@@ -51,6 +51,11 @@ class CompletedTurns:
         while self._frames > MAX_CACHED_EVENTS and len(self._logs) > 1:
             self._drop(next(iter(self._logs)))
 
+    def clear(self) -> None:
+        """Forget all logs; those of stored turns are rebuilt."""
+        self._logs.clear()
+        self._frames = 0
+
     async def get(self, session_id: str, turn: int) -> CachedTurn | None:
         """Return the turn, or None if nothing of it was stored. Raises apsw.Error."""
         known = self._logs.get((session_id, turn))

@@ -37,6 +37,11 @@ class SessionRegistry:
             session.running for session in self._sessions.values() if session.running is not None
         ]
 
+    def forget_idle(self) -> None:
+        """Drop every session that is not in use."""
+        for name in [name for name, session in self._sessions.items() if session.idle]:
+            del self._sessions[name]
+
     @asynccontextmanager
     async def checkout(self, session_id: str) -> AsyncIterator[Session]:
         """Load a session if needed. Raises apsw.Error if the database cannot be read."""

@@ -19,6 +19,8 @@ from service_runtime.http.service_client import ServiceClient
 MAX_CONNECTIONS: Final = 1_000
 REFUSAL_TIMEOUT_S: Final = 2.0
 FETCH_TIMEOUT_S: Final = 3.0
+FORWARD_TIMEOUT_S: Final = 120.0
+"""Seconds to the head of a response; an engine copies its whole database before it."""
 
 
 class EngineClient:
@@ -60,6 +62,18 @@ class EngineClient:
         if answer.status != 200:
             raise EngineUnreachable(f"the engine at {self.url}: status {answer.status}")
         return raw
+
+    async def forward(self, method: str, path: str, body: bytes | None) -> aiohttp.ClientResponse:
+        """Return the response to a request that is passed on as it is; the caller closes it.
+
+        Raises EngineUnreachable.
+        """
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(FORWARD_TIMEOUT_S):
+                return await self._pool.request(method, path, body=body, headers=headers)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise EngineUnreachable(f"the engine at {self.url}: {type(error).__name__}") from error
 
     async def call(
         self,

@@ -54,6 +54,14 @@ class EnginePool:
         """Open a connection to each configured engine."""
         await asyncio.gather(*(client.ready() for client in self._clients.values()))
 
+    def client_of(self, ordinal: int) -> EngineClient | None:
+        """Return the client of a configured engine; the only one has ordinal 0."""
+        return self._clients.get(ANY_ORDINAL if self._count == 1 and not ordinal else ordinal)
+
+    def ordinals(self) -> list[int]:
+        """Return the ordinals of the configured engines."""
+        return list(range(self._count))
+
     def clients(self) -> list[EngineClient]:
         """Return the clients of all engines that are known."""
         return list(self._clients.values())

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from dialog_contracts import (
+    backup,
     events_api,
     http,
     ingest,
@@ -79,6 +80,11 @@ MESSAGES: Final[tuple[type[WireModel], ...]] = (
     outbox.LtmWrite,
     outbox.TurnInterruption,
     outbox.ChatStats,
+    backup.BackupPiece,
+    backup.UploadState,
+    backup.RestoreRequest,
+    backup.RestoreReceipt,
+    backup.BackupParts,
     events_api.OutboxBacklog,
     events_api.EventsBacklog,
     events_api.FailedEvents,

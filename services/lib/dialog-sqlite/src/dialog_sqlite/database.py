@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import apsw
 import structlog
@@ -170,7 +171,7 @@ class Database:
             if self._copy is not None:
                 raise FileExistsError("a backup is running")
             self._check_backup(source)
-            other = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+            other = _open_backup(source)
             try:
                 with db.backup("main", other, "main") as copy:
                     copy.step(-1)
@@ -182,7 +183,7 @@ class Database:
 
     def _check_backup(self, source: Path) -> None:
         try:
-            other = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+            other = _open_backup(source)
         except apsw.CantOpenError as error:
             raise NotABackup(f"{source.name} cannot be read: {error}") from error
         try:
@@ -361,6 +362,12 @@ class Database:
         # The loop is closed when the process ends without `close`: no caller is left then.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(_set_results, results)
+
+
+def _open_backup(source: Path) -> apsw.Connection:
+    """Open a file that no process writes: SQLite then makes no files of its own beside it."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"file:{quote(str(source))}?immutable=1", flags=flags)
 
 
 def _run_alone(db: apsw.Connection, call: _Call) -> _Outcome:

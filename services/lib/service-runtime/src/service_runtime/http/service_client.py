@@ -17,6 +17,7 @@ from typing import Final
 import aiohttp
 import structlog
 
+from dialog_contracts.backup import BACKUP_TYPE
 from dialog_telemetry import metrics
 from service_runtime.aio.background_tasks import BackgroundTasks
 
@@ -31,7 +32,7 @@ DNS_TTL_S: Final = 2
 MAX_RETIRED: Final = 32
 """Number of retired connection sets that are kept open, since they may still carry a turn."""
 
-OUR_CONTENT_TYPES: Final = frozenset(("application/json", "text/event-stream"))
+OUR_CONTENT_TYPES: Final = frozenset(("application/json", "text/event-stream", BACKUP_TYPE))
 """Content types of our services' responses, errors included."""
 
 
